@@ -1,0 +1,489 @@
+#include "actors/coordinator/coordinator.hpp"
+
+#include "actors/kit/check.hpp"
+#include "actors/kit/defaults.hpp"
+#include "protocol/codec.hpp"
+#include "protocol/limits.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::coordinator {
+
+using namespace protocol;
+
+Coordinator::Coordinator(Options options, Time now)
+    : options_{std::move(options)}, roster_{options_.epoch},
+      grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {}
+
+// ---- frames in -----------------------------------------------------------------------------
+
+Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
+  Effects effects;
+  for (const ReceivedFrame& frame : frames) receive(frame, now, effects);
+  dispatch(now, effects);
+  return effects;
+}
+
+void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effects) {
+  auto frame = decode(received.bytes, Direction::from_worker);
+  if (!frame) {
+    effects.events.push_back({"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
+    return;
+  }
+  if (const auto* h = std::get_if<Hello>(&frame->message)) {
+    hello(received, *h, now, effects);
+    return;
+  }
+  Session* session = roster_.of_peer(received.peer);
+  if (session == nullptr || frame->session != session->id) {
+    refuse(received.peer, RefusedCode::no_session, "say Hello first", effects);
+    return;
+  }
+  if (frame->seq <= session->received) return;
+  if (frame->seq != session->received + 1) {
+    refuse(received.peer, RefusedCode::resync,
+           fmt::format("expected frame {}, got {}", session->received + 1, frame->seq), effects);
+    return;
+  }
+  session->received = frame->seq;
+  session->last_heard = now;
+  if (session->state == SessionState::suspect) session->state = SessionState::active;
+  std::visit(
+      [&](auto& message) {
+        using M = std::decay_t<decltype(message)>;
+        if constexpr (std::is_same_v<M, Need> || std::is_same_v<M, Returned>) {
+          handle(*session, message, effects);
+        } else if constexpr (std::is_same_v<M, Outcomes>) {
+          handle(*session, message, now, effects);
+        } else if constexpr (std::is_same_v<M, Heartbeat>) {
+          handle(*session, message, frame->ack, now, effects);
+        } else if constexpr (std::is_same_v<M, Goodbye>) {
+          lose(session->id, false, "goodbye", effects);
+        }
+      },
+      frame->message);
+}
+
+void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time now,
+                        Effects& effects) {
+  const PeerId& peer = received.peer;
+  if (hello.version_low > version_max || hello.version_high < version_min) {
+    refuse(peer, RefusedCode::version,
+           fmt::format("this coordinator speaks protocol versions {} to {}, the worker {} to {}; "
+                       "install the same release on both",
+                       version_min, version_max, hello.version_low, hello.version_high),
+           effects);
+    return;
+  }
+  if (!options_.cluster.empty() && hello.cluster != options_.cluster) {
+    refuse(peer, RefusedCode::cluster,
+           "this worker belongs to another cluster; give it this cluster's worker.access file",
+           effects);
+    return;
+  }
+  if (roster_.size() >= limits::sessions_max) {
+    refuse(peer, RefusedCode::full, fmt::format("{} workers are the most", limits::sessions_max), effects);
+    return;
+  }
+  // A process that starts anew under the name of one whose connection is closed has replaced it.
+  for (const auto& [id, session] : roster_.sessions()) {
+    if (session->state == SessionState::closed && session->name == hello.name &&
+        session->user == received.user && session->process != hello.process) {
+      lose(id, true, "replaced by a new process of its name", effects);
+      break;
+    }
+  }
+  const auto wanted = [&](const Claim& claim) {
+    return !claim.parts.empty() && jobs_.contains(claim.parts.front().job);
+  };
+  if (Session* before = roster_.of_peer(peer); before != nullptr && before->process != hello.process)
+    lose(before->id, true, "another process on its connection", effects);
+  const Adopted adopted = roster_.adopt(peer, received.user, hello, now, wanted);
+  Session& session = *adopted.session;
+  for (const Claim& claim : adopted.claims) {
+    effects.jobs[claim.parts.front().job].claims.push_back(claim);
+    effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job});
+  }
+  for (const Released& r : adopted.permit_unused)
+    effects.ended.push_back({Ended::How::unstarted, r.assigned.attempt, {}, {}, -1});
+  for (const Released& r : adopted.unknown_to_worker) release(r, false, effects);
+  if (adopted.replaced) {
+    effects.sessions.push_back({adopted.replaced, hello.name, hello.process, false});
+  }
+  announce(session, hello, effects);
+  std::erase(options_.expected, hello.process);
+  session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
+  session.welcome.permit_life_ms = static_cast<std::uint32_t>(to_ms(defaults::permit_life));
+  session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
+  effects.sessions.push_back({session.id, session.name, session.process, true});
+  effects.events.push_back({"worker.hello",
+                            {{"name", session.name},
+                             {"session", std::to_string(session.id.value)},
+                             {"in_flight", std::to_string(hello.in_flight.size())},
+                             {"outbox", std::to_string(hello.outbox.size())},
+                             {"held", std::to_string(hello.held.size())}}});
+}
+
+// Ids come from what they name, so that a claim made under an earlier life of ours still means the
+// same endpoint. An announced one belongs to its worker's process: the same URL elsewhere is another
+// server.
+void Coordinator::announce(Session& session, const Hello& hello, Effects& effects) {
+  session.endpoints.clear();
+  for (const AnnouncedEndpoint& announced : hello.endpoints) {
+    const EndpointId id = endpoint_id(announced.endpoint, hello.process);
+    session.endpoints.push_back(id);
+    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id});
+  }
+  session.welcome.endpoints = session.endpoints;
+}
+
+EndpointId Coordinator::endpoint_id(const EndpointSpec& spec, Nonce process) {
+  const std::string identity = fmt::format("{}|{}|{}|{}", spec.url, spec.api_key_env,
+                                           spec.api_key_file, process.value);
+  std::uint32_t hash = 2166136261u; // FNV-1a
+  for (const char c : identity) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  EndpointId id{hash == 0 ? 1 : hash};
+  for (;;) {
+    const auto [it, added] = endpoints_.try_emplace(id, spec);
+    if (added || it->second == spec) return id;
+    ++id.value;
+  }
+}
+
+Effects Coordinator::session_durable(SessionId id, Time now) {
+  Effects effects;
+  Session* session = roster_.find(id);
+  if (session == nullptr || session->state != SessionState::greeted) return effects;
+  session->state = SessionState::active;
+  send(*session, session->welcome, now, effects);
+  dispatch(now, effects);
+  return effects;
+}
+
+void Coordinator::handle(Session& session, const Need& need, Effects& effects) {
+  Acquire acquire{session.id, need.nonce, {}};
+  for (const CallId call : need.calls) {
+    const Assigned* assigned = session.find(call);
+    // Calls that were withdrawn meanwhile, and ones whose permit is on its way, are passed over.
+    if (assigned == nullptr || assigned->attempt) continue;
+    acquire.calls.push_back({call, assigned->job, assigned->item, assigned->token_bound});
+  }
+  if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
+}
+
+Effects Coordinator::granted(const Granted& granted, Time now) {
+  Effects effects;
+  Session* session = roster_.find(granted.session);
+  Permits permits{granted.nonce, granted.mortal, {}};
+  for (const Permit& permit : granted.permits) {
+    const Assigned* assigned = session ? session->find(permit.call) : nullptr;
+    if (assigned == nullptr || assigned->attempt || session->state == SessionState::closed) {
+      effects.ended.push_back({Ended::How::unstarted, permit.attempt, {}, {}, -1});
+      continue;
+    }
+    session->permit(permit.call, permit.attempt, permit.endpoint);
+    permits.permits.push_back(permit);
+  }
+  for (const Waiting& waiting : granted.waits) {
+    if (const auto job = jobs_.find(waiting.job); job != jobs_.end()) {
+      job->second.why = waiting.why;
+      job->second.why_until = now + std::chrono::milliseconds{waiting.wait_ms} + std::chrono::seconds{1};
+    }
+    if (session != nullptr)
+      send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now, effects);
+  }
+  if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
+  return effects;
+}
+
+void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects& effects) {
+  std::vector<AttemptId> unwanted;
+  for (Outcome& outcome : outcomes.outcomes) {
+    effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
+                             outcome.retry_after_ms});
+    ++session.completed;
+    if (const Assigned* known = session.find(outcome.call); known && known->attempt == outcome.attempt)
+      session.take(outcome.call);
+    const JobId job = outcome.parts.empty() ? JobId{} : outcome.parts.front().job;
+    if (!jobs_.contains(job)) {
+      unwanted.push_back(outcome.attempt);
+      continue;
+    }
+    std::string url = url_of(outcome.endpoint);
+    effects.jobs[job].outcomes.push_back({session.id, std::move(outcome), std::move(url)});
+  }
+  if (!unwanted.empty()) send(session, Recorded{std::move(unwanted)}, now, effects);
+}
+
+void Coordinator::handle(Session& session, const Returned& returned, Effects& effects) {
+  for (const auto& entry : returned.calls) {
+    const Assigned* known = session.find(entry.call);
+    if (known == nullptr || known->attempt != entry.attempt) continue;
+    if (entry.attempt)
+      effects.ended.push_back({Ended::How::unstarted, entry.attempt, {}, {}, -1});
+    if (returned.keeps_calls) {
+      session.unpermit(entry.call);
+    } else {
+      const Assigned assigned = session.take(entry.call);
+      effects.jobs[assigned.job].returned.push_back({assigned.item, entry.call, false});
+    }
+  }
+}
+
+void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t ack, Time now,
+                         Effects& effects) {
+  session.capacity = beat.capacity;
+  session.draining = beat.capacity.calls == 0;
+  // Only a worker that has seen everything we sent can be compared with our books.
+  const bool comparable = ack == session.seq;
+  const bool differs = beat.in_flight != session.in_flight() || beat.held != session.held();
+  session.differing_beats = comparable && differs ? session.differing_beats + 1 : 0;
+  if (session.differing_beats >= 2) {
+    session.differing_beats = 0;
+    refuse(session.peer, RefusedCode::resync,
+           fmt::format("the worker has {} calls in flight and {} held, the roster {} and {}",
+                       beat.in_flight, beat.held, session.in_flight(), session.held()),
+           effects);
+    effects.events.push_back({"worker.resync", {{"name", session.name}}, true});
+  } else {
+    send(session, Recorded{}, now, effects); // shows a closed connection, and carries our ack
+  }
+}
+
+// ---- what other rooms say ---------------------------------------------------------------------
+
+Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
+  Effects effects;
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return effects;
+  for (OfferedCall& call : calls) {
+    Job& asked = job->second;
+    asked.asked_calls -= std::min(asked.asked_calls, 1u);
+    asked.asked_bytes -= std::min<std::uint64_t>(asked.asked_bytes, call.bytes());
+    queue_.push(id, std::move(call));
+  }
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time now) {
+  Effects effects;
+  std::map<SessionId, Cancel> cancels;
+  for (const CallId call : calls) {
+    for (const auto& [id, session] : roster_.sessions()) {
+      const Assigned* assigned = session->find(call);
+      if (assigned == nullptr) continue;
+      cancels[id].calls.push_back(call);
+      // A permitted call ends by the worker's word; a held one is simply gone.
+      if (!assigned->attempt) session->take(call);
+      break;
+    }
+    queue_.remove(job, call);
+  }
+  for (auto& [id, cancel] : cancels) send(*roster_.find(id), std::move(cancel), now, effects);
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attempts, Time now) {
+  Effects effects;
+  if (Session* session = roster_.find(id)) send(*session, Recorded{attempts}, now, effects);
+  return effects;
+}
+
+Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
+  Effects effects;
+  if (Session* session = roster_.of_peer(peer)) {
+    effects.events.push_back({"worker.disconnected", {{"name", session->name}}, true});
+    roster_.connection_closed(*session, now);
+  }
+  return effects;
+}
+
+Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<EndpointId>& endpoints,
+                                Time now) {
+  Effects effects;
+  Job job;
+  job.spec = to_json(spec);
+  for (const EndpointSpec& endpoint : spec.endpoints) {
+    const EndpointId known = endpoint_id(endpoint, Nonce{});
+    effects.endpoints_added.push_back({known, "", endpoint, SessionId{}});
+    job.endpoints.push_back({known, endpoint});
+    endpoints.push_back(known);
+  }
+  jobs_[id] = std::move(job);
+  queue_.open(id);
+  if (!grace_) effects.jobs[id].grace_over = true;
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::job_closed(JobId id, Time now) {
+  Effects effects;
+  jobs_.erase(id);
+  queue_.close(id);
+  for (const auto& [session_id, session] : roster_.sessions()) {
+    Cancel cancel;
+    for (const auto& [call, assigned] : session->calls())
+      if (assigned.job == id) cancel.calls.push_back(call);
+    std::sort(cancel.calls.begin(), cancel.calls.end());
+    for (const CallId call : cancel.calls) {
+      const Assigned assigned = session->take(call);
+      if (assigned.attempt)
+        effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
+    }
+    session->jobs_opened.erase(id);
+    if (!cancel.calls.empty()) send(*session, std::move(cancel), now, effects);
+  }
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::job_held(JobId id, Time now) {
+  Effects effects;
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return effects;
+  job->second.held = true;
+  for (const OfferedCall& call : queue_.close(id))
+    effects.jobs[id].returned.push_back(
+        {call.planned.parts.front().item, call.planned.call, false});
+  queue_.open(id);
+  for (const auto& [session_id, session] : roster_.sessions()) {
+    Cancel cancel;
+    for (const auto& [call, assigned] : session->calls())
+      if (assigned.job == id && !assigned.attempt) cancel.calls.push_back(call);
+    std::sort(cancel.calls.begin(), cancel.calls.end());
+    for (const CallId call : cancel.calls)
+      effects.jobs[id].returned.push_back({session->take(call).item, call, false});
+    if (!cancel.calls.empty()) send(*session, std::move(cancel), now, effects);
+  }
+  return effects;
+}
+
+// ---- time -------------------------------------------------------------------------------------
+
+Effects Coordinator::tick(Time now) {
+  Effects effects;
+  for (const auto& [id, session] : roster_.sessions()) session->beat(now);
+  watch_silence(now, effects);
+  end_grace(now, effects);
+  dispatch(now, effects);
+  return effects;
+}
+
+void Coordinator::end_grace(Time now, Effects& effects) {
+  if (!grace_ || (now < grace_ends_ && !options_.expected.empty())) return;
+  grace_ = false;
+  for (const auto& [id, job] : jobs_) effects.jobs[id].grace_over = true;
+}
+
+void Coordinator::watch_silence(Time now, Effects& effects) {
+  struct Gone {
+    SessionId id;
+    bool died;
+    std::string_view why;
+  };
+  std::vector<Gone> gone;
+  for (const auto& [id, session] : roster_.sessions()) {
+    const Duration silent = now - session->last_heard;
+    if (session->state == SessionState::closed) {
+      if (now - session->closed_at >= defaults::closed_lost)
+        gone.push_back({id, true, "its connection closed and no Hello came"});
+    } else if (silent >= defaults::silent_lost) {
+      gone.push_back({id, false, "silent on an open connection"});
+    } else if (silent >= defaults::silent_suspect && session->state == SessionState::active) {
+      session->state = SessionState::suspect;
+      effects.events.push_back({"worker.suspect", {{"name", session->name}}, true});
+    }
+  }
+  for (const Gone& g : gone) lose(g.id, g.died, g.why, effects);
+}
+
+void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& effects) {
+  const std::unique_ptr<Session> session = roster_.remove(id);
+  if (!session) return;
+  std::vector<Released> released;
+  for (const auto& [call, assigned] : session->calls()) released.push_back({call, assigned});
+  std::sort(released.begin(), released.end(),
+            [](const Released& a, const Released& b) { return a.call < b.call; });
+  for (const Released& r : released) {
+    release(r, true, effects);
+    effects.jobs[r.assigned.job].died = died;
+  }
+  for (const EndpointId endpoint : session->endpoints) {
+    endpoints_.erase(endpoint);
+    effects.endpoints_gone.push_back(endpoint);
+  }
+  effects.sessions.push_back({id, session->name, session->process, false});
+  effects.events.push_back({"worker.lost",
+                            {{"name", session->name},
+                             {"why", std::string{why}},
+                             {"in_flight", std::to_string(session->in_flight())},
+                             {"held", std::to_string(session->held())}},
+                            why != "goodbye"});
+}
+
+void Coordinator::release(const Released& r, bool lost, Effects& effects) {
+  if (r.assigned.attempt)
+    effects.ended.push_back({Ended::How::lost, r.assigned.attempt, {}, {}, -1});
+  if (!jobs_.contains(r.assigned.job)) return;
+  JobNews& news = effects.jobs[r.assigned.job];
+  const bool permitted = bool{r.assigned.attempt};
+  (lost && permitted ? news.lost : news.returned).push_back({r.assigned.item, r.call, permitted});
+}
+
+// ---- small things --------------------------------------------------------------------------------
+
+void Coordinator::send(Session& session, Message message, Time now, Effects& effects) {
+  if (session.peer.empty() || session.state == SessionState::greeted) return;
+  Frame frame;
+  frame.epoch = options_.epoch;
+  frame.session = session.id;
+  frame.seq = ++session.seq;
+  frame.ack = session.received;
+  frame.message = std::move(message);
+  session.last_sent = now;
+  effects.frames.push_back({session.peer, encode(frame)});
+}
+
+void Coordinator::refuse(const PeerId& peer, RefusedCode code, std::string sentence,
+                         Effects& effects) {
+  Frame frame;
+  frame.epoch = options_.epoch;
+  frame.message = Refused{code, std::move(sentence)};
+  effects.frames.push_back({peer, encode(frame)});
+}
+
+std::string Coordinator::url_of(EndpointId id) const {
+  const auto it = endpoints_.find(id);
+  return it == endpoints_.end() ? std::string{} : it->second.url;
+}
+
+std::vector<WorkerView> Coordinator::workers() const {
+  std::vector<WorkerView> views;
+  for (const auto& [id, session] : roster_.sessions()) {
+    static constexpr std::string_view names[]{"greeted", "active", "suspect", "closed"};
+    const auto state = session->draining ? std::string_view{"draining"}
+                                         : names[static_cast<std::size_t>(session->state)];
+    views.push_back({id, session->name, std::string{state}, session->user, session->capacity.calls,
+                     session->in_flight(), session->held(), session->completed, session->rate()});
+  }
+  return views;
+}
+
+std::uint32_t Coordinator::in_flight(JobId job) const {
+  std::uint32_t n = 0;
+  for (const auto& [id, session] : roster_.sessions())
+    for (const auto& [call, assigned] : session->calls())
+      n += assigned.job == job && assigned.attempt;
+  return n;
+}
+
+std::string Coordinator::why_waiting(JobId id, Time now) const {
+  if (roster_.size() == 0) return "no worker is connected";
+  const auto job = jobs_.find(id);
+  return job == jobs_.end() || now > job->second.why_until ? std::string{} : job->second.why;
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,121 @@
+// COORDINATOR: one per cluster. Knows the workers, hands the jobs' calls to them in fair turns, and
+// passes on what they say.
+//   hears  frames from workers through GATEWAY; Offers from SUPERVISORs; Granted from RATE LIMITER;
+//          SessionDurable and Recorded from JOURNAL; jobs opened and closed
+//   tells  workers, through GATEWAY; SUPERVISORs news of their calls; RATE LIMITER questions and
+//          ends; JOURNAL sessions
+//   never  reads an item, knows a rate, or waits for the disk on the way of an item to its call
+// Invariant: a worker is never sent more calls or bytes than its capacity and about one second ahead.
+#pragma once
+
+#include "actors/coordinator/fair_queue.hpp"
+#include "actors/coordinator/gateway.hpp"
+#include "actors/coordinator/roster.hpp"
+#include "actors/kit/call_words.hpp"
+#include "actors/kit/event.hpp"
+#include "actors/kit/permit_words.hpp"
+#include "actors/kit/records.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+struct Effects {
+  std::vector<OutgoingFrame> frames;           // GATEWAY
+  std::map<JobId, JobNews> jobs;               // SUPERVISOR of the job
+  std::vector<Acquire> acquires;               // RATE LIMITER, and what follows
+  std::vector<Ended> ended;
+  std::vector<ClaimedCall> claimed;
+  std::vector<EndpointOffer> endpoints_added;
+  std::vector<EndpointId> endpoints_gone;
+  std::vector<journal::SessionNote> sessions;  // JOURNAL; open ones come back as session_durable
+  std::vector<Event> events;
+};
+
+// One worker as people see it.
+struct WorkerView {
+  SessionId session;
+  std::string name, state, user;
+  std::uint32_t capacity = 0, in_flight = 0, held = 0;
+  std::uint64_t completed = 0;
+  double rate = 0; // calls per second
+};
+
+struct Options {
+  Epoch epoch;
+  std::string cluster;
+  // Processes whose sessions the journal shows open: they may still be calling.
+  std::vector<Nonce> expected;
+};
+
+class Coordinator {
+public:
+  Coordinator(Options options, Time now);
+
+  Effects received(const std::vector<ReceivedFrame>& frames, Time now);
+  Effects peer_gone(const PeerId& peer, Time now);
+  Effects offered(JobId job, std::vector<OfferedCall> calls, Time now);
+  Effects withdrawn(JobId job, const std::vector<CallId>& calls, Time now);
+  Effects granted(const Granted& granted, Time now);
+  Effects session_durable(SessionId session, Time now);
+  Effects recorded(SessionId session, const std::vector<AttemptId>& attempts, Time now);
+  Effects tick(Time now); // at least every half second
+
+  // The job's own endpoints get their ids here; the ids say which ones the job may use.
+  Effects job_opened(JobId job, const JobSpec& spec, std::vector<EndpointId>& endpoints, Time now);
+  Effects job_closed(JobId job, Time now); // nothing of it is wanted any more
+  // The job starts no more calls until it is released: what no worker holds goes back.
+  Effects job_held(JobId job, Time now);
+
+  std::vector<WorkerView> workers() const;
+  std::uint32_t in_flight(JobId job) const;
+  std::string why_waiting(JobId job, Time now) const; // empty = it does not wait
+
+private:
+  struct Job {
+    std::string spec;
+    std::vector<protocol::EndpointEntry> endpoints;
+    std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
+    std::uint64_t asked_bytes = 0;
+    std::string why;
+    Time why_until{};
+    bool held = false;
+  };
+
+  void receive(const ReceivedFrame& received, Time now, Effects& effects);
+  void hello(const ReceivedFrame& frame, const protocol::Hello& hello, Time now, Effects& effects);
+  void handle(Session& session, const protocol::Need& need, Effects& effects);
+  void handle(Session& session, const protocol::Heartbeat& beat, std::uint64_t ack, Time now,
+              Effects& effects);
+  void handle(Session& session, protocol::Outcomes& outcomes, Time now, Effects& effects);
+  void handle(Session& session, const protocol::Returned& returned, Effects& effects);
+  void announce(Session& session, const protocol::Hello& hello, Effects& effects);
+  void lose(SessionId id, bool died, std::string_view why, Effects& effects);
+  void release(const Released& released, bool lost, Effects& effects);
+  void end_grace(Time now, Effects& effects);
+  void watch_silence(Time now, Effects& effects);
+
+  // dispatch.cpp
+  void dispatch(Time now, Effects& effects);
+  void feed(Session& session, Time now, Effects& effects);
+  std::uint32_t ahead_of(const Session& session) const;
+  void ask_supervisors(Effects& effects);
+  bool may_be_fed(const Session& session) const;
+
+  void send(Session& session, protocol::Message message, Time now, Effects& effects);
+  void refuse(const PeerId& peer, protocol::RefusedCode code, std::string sentence, Effects& effects);
+  EndpointId endpoint_id(const EndpointSpec& spec, Nonce process);
+  std::string url_of(EndpointId id) const;
+
+  Options options_;
+  Roster roster_;
+  FairQueue queue_;
+  std::map<JobId, Job> jobs_;
+  std::map<EndpointId, EndpointSpec> endpoints_;
+  Time grace_ends_;
+  bool grace_ = true;
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,97 @@
+// Batch forming: how many calls go to which worker now. A worker is kept busy for about a second
+// ahead of the calls that it can have in flight; as the jobs run out the share ahead shrinks, so
+// that no worker holds what another could start.
+#include "actors/coordinator/coordinator.hpp"
+
+#include "protocol/limits.hpp"
+
+#include <algorithm>
+
+namespace gristmill::coordinator {
+
+bool Coordinator::may_be_fed(const Session& session) const {
+  return session.state == SessionState::active && !session.draining && session.capacity.calls > 0;
+}
+
+std::uint32_t Coordinator::ahead_of(const Session& session) const {
+  const double a_second = session.rate() * 1.0;
+  const auto least = std::max<std::uint32_t>(session.capacity.calls / 4, 1);
+  const auto most = limits::held_calls_max;
+  const auto busy = static_cast<std::uint32_t>(std::min<double>(a_second, most));
+  // The rest of the work is shared: nobody holds more than its part of what is left.
+  const auto share = queue_.size() / (2 * std::max<std::size_t>(roster_.size(), 1)) + 1;
+  return static_cast<std::uint32_t>(std::min<std::size_t>(std::max(least, busy), share));
+}
+
+void Coordinator::dispatch(Time now, Effects& effects) {
+  // The emptiest worker is served first.
+  std::vector<Session*> hungry;
+  for (const auto& [id, session] : roster_.sessions())
+    if (may_be_fed(*session)) hungry.push_back(session.get());
+  const auto fill = [](const Session* s) {
+    return static_cast<double>(s->held() + s->in_flight()) / s->capacity.calls;
+  };
+  std::stable_sort(hungry.begin(), hungry.end(),
+                   [&](const Session* a, const Session* b) { return fill(a) < fill(b); });
+  for (Session* session : hungry) feed(*session, now, effects);
+  ask_supervisors(effects);
+}
+
+void Coordinator::feed(Session& session, Time now, Effects& effects) {
+  const std::uint32_t ahead = ahead_of(session);
+  const std::uint32_t target = session.capacity.calls + ahead;
+  const std::uint32_t has = session.held() + session.in_flight();
+  if (has >= target) return;
+  std::uint32_t deficit = target - has;
+  // Small gaps are left to grow a little, unless the worker has nothing in hand.
+  if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) return;
+  while (deficit > 0 && !queue_.empty()) {
+    protocol::Batch batch;
+    std::size_t bytes = 0;
+    while (deficit > 0 && batch.calls.size() < limits::batch_calls_max) {
+      const OfferedCall* next = queue_.front();
+      if (next == nullptr || (bytes > 0 && bytes + next->bytes() > limits::frame_target_bytes)) break;
+      if (session.held() > 0 && session.held_bytes() + next->bytes() > session.capacity.bytes) {
+        deficit = 0;
+        break;
+      }
+      OfferedCall call = *queue_.pop();
+      const PartId part = call.planned.parts.front();
+      const auto job = jobs_.find(part.job);
+      if (job == jobs_.end()) continue;
+      if (session.jobs_opened.insert(part.job).second)
+        send(session, protocol::JobOpened{part.job, job->second.spec, job->second.endpoints}, now,
+             effects);
+      bytes += call.bytes();
+      session.give(call.planned.call,
+                   {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{}});
+      batch.calls.push_back(std::move(call.planned));
+      --deficit;
+    }
+    if (batch.calls.empty()) return;
+    send(session, std::move(batch), now, effects);
+  }
+}
+
+void Coordinator::ask_supervisors(Effects& effects) {
+  std::size_t hands = 0;
+  for (const auto& [id, session] : roster_.sessions())
+    if (may_be_fed(*session)) hands += session->capacity.calls + ahead_of(*session);
+  const std::size_t target = std::clamp<std::size_t>(2 * hands, 64, limits::offer_calls_max);
+  for (auto& [id, job] : jobs_) {
+    if (job.held) continue;
+    const std::size_t has = queue_.size(id) + job.asked_calls;
+    if (has + target / 4 > target) continue;
+    const std::size_t has_bytes = queue_.bytes(id) + job.asked_bytes;
+    if (has_bytes >= limits::offer_bytes_max) continue;
+    const auto calls = static_cast<std::uint32_t>(target - has);
+    const std::uint64_t bytes = limits::offer_bytes_max - has_bytes;
+    JobNews& news = effects.jobs[id];
+    news.want_calls += calls;
+    news.want_bytes += bytes;
+    job.asked_calls += calls;
+    job.asked_bytes += bytes;
+  }
+}
+
+} // namespace gristmill::coordinator

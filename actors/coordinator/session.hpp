@@ -1,0 +1,109 @@
+// SESSION: what the coordinator knows of one worker's connection and of the calls it gave to it.
+// Plain bookkeeping; the rules that change it stand in roster.cpp and coordinator.cpp.
+// Invariant: held_calls, held_bytes and in_flight count what `calls` lists.
+#pragma once
+
+#include "actors/coordinator/gateway.hpp"
+#include "actors/kit/time.hpp"
+#include "protocol/messages.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+namespace gristmill::coordinator {
+
+// A call that a worker has: held without a permit, or permitted and perhaps in flight.
+struct Assigned {
+  JobId job;
+  std::uint64_t item = 0;
+  std::uint64_t token_bound = 0;
+  std::size_t bytes = 0;
+  AttemptId attempt; // set: permitted
+  EndpointId endpoint;
+};
+
+enum class SessionState : std::uint8_t {
+  greeted, // Hello accepted, not yet durable: nothing is sent
+  active,
+  suspect, // silent: gets nothing more
+  closed,  // its connection is gone; waits for a Hello
+};
+
+class Session {
+public:
+  SessionId id;
+  PeerId peer;
+  std::string user, name;
+  Nonce process;
+  protocol::Capacity capacity;
+  SessionState state = SessionState::greeted;
+  protocol::Welcome welcome; // sent when the session is durable
+  std::vector<EndpointId> endpoints; // announced
+  std::uint64_t seq = 0;      // of the last frame sent
+  std::uint64_t received = 0; // of the last frame handled
+  Time last_heard{}, last_sent{}, closed_at{};
+  std::set<JobId> jobs_opened;
+  bool draining = false;
+  std::uint64_t completed = 0;
+  int differing_beats = 0;
+
+  const std::unordered_map<CallId, Assigned>& calls() const { return calls_; }
+  std::uint32_t held() const { return held_; }
+  std::uint32_t in_flight() const { return in_flight_; }
+  std::size_t held_bytes() const { return held_bytes_; }
+
+  void give(CallId call, Assigned assigned) {
+    count(assigned, 1);
+    calls_.emplace(call, assigned);
+  }
+  const Assigned* find(CallId call) const {
+    const auto it = calls_.find(call);
+    return it == calls_.end() ? nullptr : &it->second;
+  }
+  void permit(CallId call, AttemptId attempt, EndpointId endpoint) {
+    Assigned& assigned = calls_.at(call);
+    count(assigned, -1);
+    assigned.attempt = attempt;
+    assigned.endpoint = endpoint;
+    count(assigned, 1);
+  }
+  void unpermit(CallId call) { permit(call, AttemptId{}, EndpointId{}); }
+  Assigned take(CallId call) {
+    const Assigned assigned = calls_.at(call);
+    count(assigned, -1);
+    calls_.erase(call);
+    return assigned;
+  }
+
+  // Calls per second, smoothed over some seconds; what "about a second of calls" is measured by.
+  double rate() const { return rate_; }
+  void beat(Time now) {
+    const double seconds = to_seconds(now - measured_at_);
+    if (seconds < 0.25) return;
+    const double current = static_cast<double>(completed - measured_) / seconds;
+    rate_ = measured_at_ == Time{} ? 0 : std::max(current, rate_ + 0.5 * (current - rate_));
+    measured_ = completed;
+    measured_at_ = now;
+  }
+
+private:
+  void count(const Assigned& a, int by) {
+    if (a.attempt) {
+      in_flight_ += static_cast<std::uint32_t>(by);
+    } else {
+      held_ += static_cast<std::uint32_t>(by);
+      held_bytes_ += static_cast<std::size_t>(by) * a.bytes;
+    }
+  }
+
+  std::unordered_map<CallId, Assigned> calls_;
+  std::uint32_t held_ = 0, in_flight_ = 0;
+  std::size_t held_bytes_ = 0;
+  double rate_ = 0;
+  std::uint64_t measured_ = 0;
+  Time measured_at_{};
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,73 @@
+#include "actors/intake/line_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace gristmill::intake {
+namespace {
+constexpr std::size_t chunk_bytes = 256 * 1024;
+}
+
+Result<bool> LineReader::fill() {
+  if (begin_ > 0) {
+    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    searched_ -= begin_;
+    begin_ = 0;
+  }
+  if (buffer_.size() - end_ < chunk_bytes) buffer_.resize(end_ + chunk_bytes);
+  const auto got = source_.read(input_, offset_ + (end_ - begin_),
+                                {buffer_.data() + end_, buffer_.size() - end_});
+  if (!got) return tl::unexpected{got.error()};
+  end_ += *got;
+  return *got > 0;
+}
+
+Line LineReader::take(std::size_t length, std::size_t with_end) {
+  Line line{{buffer_.data() + begin_, length}, offset_, length, false};
+  if (line.text.ends_with('\r')) line.text.remove_suffix(1);
+  begin_ += with_end;
+  searched_ = begin_;
+  offset_ += with_end;
+  return line;
+}
+
+Result<std::optional<Line>> LineReader::next() {
+  for (;;) {
+    const char* from = buffer_.data() + searched_;
+    if (const void* found = end_ > searched_ ? std::memchr(from, '\n', end_ - searched_) : nullptr) {
+      const auto length =
+          static_cast<std::size_t>(static_cast<const char*>(found) - buffer_.data()) - begin_;
+      if (length > line_bytes_max_) return skip_long_line();
+      return take(length, length + 1);
+    }
+    searched_ = end_;
+    if (end_ - begin_ > line_bytes_max_) return skip_long_line();
+    const auto more = fill();
+    if (!more) return tl::unexpected{more.error()};
+    if (*more) continue;
+    if (end_ == begin_) return std::nullopt;
+    return take(end_ - begin_, end_ - begin_);
+  }
+}
+
+Result<std::optional<Line>> LineReader::skip_long_line() {
+  Line line{{}, offset_, 0, true};
+  for (;;) {
+    const char* from = buffer_.data() + begin_;
+    const void* found = end_ > begin_ ? std::memchr(from, '\n', end_ - begin_) : nullptr;
+    const std::size_t length =
+        found ? static_cast<std::size_t>(static_cast<const char*>(found) - from) : end_ - begin_;
+    line.bytes += length;
+    const std::size_t taken = length + (found ? 1 : 0);
+    begin_ += taken;
+    searched_ = begin_;
+    offset_ += taken;
+    if (found) return line;
+    const auto more = fill();
+    if (!more) return tl::unexpected{more.error()};
+    if (!*more) return line;
+  }
+}
+
+} // namespace gristmill::intake

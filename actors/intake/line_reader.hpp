@@ -1,0 +1,44 @@
+// Cuts one input into lines through a buffer that grows to the longest line allowed and no further.
+// A longer line is skipped and reported with the bytes it had, so that one bad line costs neither
+// the job nor its memory. Invariant: position() is the first byte after what next() returned.
+#pragma once
+
+#include "actors/intake/byte_source.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gristmill::intake {
+
+struct Line {
+  std::string_view text; // without line end; valid until the next call
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0; // of the text; more than `text` holds when too_long
+  bool too_long = false;
+};
+
+class LineReader {
+public:
+  LineReader(ByteSource& source, std::uint32_t input, std::uint64_t offset,
+             std::uint64_t line_bytes_max)
+      : source_{source}, input_{input}, offset_{offset}, line_bytes_max_{line_bytes_max} {}
+
+  // The next line, nothing at the end. A last line without a line end counts.
+  Result<std::optional<Line>> next();
+  std::uint64_t position() const { return offset_; }
+
+private:
+  Result<bool> fill(); // false at the end of the input
+  Result<std::optional<Line>> skip_long_line();
+  Line take(std::size_t length, std::size_t with_end);
+
+  ByteSource& source_;
+  std::uint32_t input_;
+  std::uint64_t offset_; // of buffer_[begin_]
+  std::uint64_t line_bytes_max_;
+  std::string buffer_;
+  std::size_t begin_ = 0, searched_ = 0, end_ = 0;
+};
+
+} // namespace gristmill::intake

@@ -1,0 +1,116 @@
+#include "actors/journal/commit_row.hpp"
+
+#include "actors/kit/check.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+namespace gristmill::journal {
+namespace {
+
+void put_varint(std::string& out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+  out.push_back(static_cast<char>(value));
+}
+
+std::uint64_t zigzag(std::int64_t value) {
+  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
+}
+
+std::int64_t unzigzag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
+}
+
+tl::unexpected<Error> malformed(std::string_view what) {
+  return fail(ErrorCode::bad_frame, fmt::format("expected a list of items, got {}", what));
+}
+
+} // namespace
+
+void ItemsWriter::add(const ItemEntry& entry) {
+  GRISTMILL_CHECK(entry.item < items_max, "item {} is beyond {}", entry.item, items_max);
+  const auto delta = static_cast<std::int64_t>(entry.item) - static_cast<std::int64_t>(previous_);
+  previous_ = entry.item;
+  put_varint(blob_, zigzag(delta) * 4 + static_cast<std::uint64_t>(entry.kind));
+  if (entry.kind == EntryKind::attempts) {
+    put_varint(blob_, entry.attempts);
+    put_varint(blob_, entry.deaths);
+  } else {
+    put_varint(blob_, entry.bytes);
+  }
+}
+
+bool ItemsReader::varint(std::uint64_t& value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(rest_.front());
+    rest_.remove_prefix(1);
+    if (shift == 63 && byte > 1) return false;
+    value |= std::uint64_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+Result<bool> ItemsReader::next(ItemEntry& entry) {
+  if (rest_.empty()) return false;
+  std::uint64_t head = 0, attempts = 0, deaths = 0;
+  entry = {};
+  if (!varint(head)) return malformed("a number that is cut or longer than 64 bits");
+  if (head % 4 > 2) return malformed("an entry of the unknown kind 3");
+  entry.kind = static_cast<EntryKind>(head % 4);
+
+  // A head has 62 bits of zigzag, so that this sum cannot overflow; below zero it wraps to far
+  // above the bound.
+  entry.item =
+      static_cast<std::uint64_t>(static_cast<std::int64_t>(previous_) + unzigzag(head / 4));
+  if (entry.item >= items_max) return malformed("an item number out of range");
+  previous_ = entry.item;
+
+  if (entry.kind != EntryKind::attempts) {
+    if (!varint(entry.bytes)) return malformed("a line length that is cut or too long");
+    if (entry.bytes == 0) return malformed("a line without even a newline");
+    return true;
+  }
+  if (!varint(attempts) || !varint(deaths)) return malformed("a note that is cut or too long");
+  if (std::max(attempts, deaths) > std::numeric_limits<std::uint32_t>::max())
+    return malformed("a number of attempts out of range");
+  entry.attempts = static_cast<std::uint32_t>(attempts);
+  entry.deaths = static_cast<std::uint32_t>(deaths);
+  return true;
+}
+
+std::vector<CommitRow> commit_rows(const Group& group) {
+  std::map<JobId, CommitRow> by_job;
+  for (const ResultLine& line : group.lines) {
+    CommitRow& row = by_job[line.job];
+    ++(line.failed ? row.failed : row.completed);
+    row.lines.push_back(&line);
+    row.items.add({.kind = line.failed ? EntryKind::failed : EntryKind::completed,
+                   .item = line.item,
+                   .bytes = line.line.size() + 1});
+  }
+  for (const AttemptNote& note : group.attempts)
+    by_job[note.job].items.add({.kind = EntryKind::attempts,
+                                .item = note.item,
+                                .attempts = note.attempts,
+                                .deaths = note.deaths});
+  for (const JobNote& note : group.notes) {
+    JobNote& sum = by_job[note.job].note;
+    sum.attempts += note.attempts;
+    sum.ambiguous += note.ambiguous;
+    sum.late += note.late;
+    sum.prompt_tokens += note.prompt_tokens;
+    sum.completion_tokens += note.completion_tokens;
+    sum.low = std::max(sum.low, note.low);
+  }
+  std::vector<CommitRow> rows;
+  for (auto& [job, row] : by_job) {
+    row.job = job;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+} // namespace gristmill::journal

@@ -1,0 +1,74 @@
+// COMMIT ROW: what one group says about one job, in the form in which the journal keeps it. The
+// items go into one blob, so that a row costs a few bytes per item and a restart rebuilds a job
+// from its rows alone, without reading a result line.
+//
+//   items    = { entry }                 all lines in the order of the segment, then the notes
+//   entry    = head bytes                kind 0 completed, kind 1 failed
+//            | head attempts deaths      kind 2 note about an item that is not terminal
+//   head     = varint(zigzag(item - item of the entry before) * 4 + kind); before the first: 0
+//   bytes    = varint, of the line in its segment, newline included
+//   attempts, deaths = varint
+//   varint   = 7 bits a byte, lowest first, the high bit set on all but the last byte
+//   zigzag   = 0, -1, 1, -2, … as 0, 1, 2, 3, …
+//
+// Invariant: reading what was written gives it back, and no bytes whatever make reading fail other
+// than by an Error.
+#pragma once
+
+#include "actors/journal/journal_store.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::journal {
+
+// One bit per item must fit the memory of a small machine even when a row is damaged.
+inline constexpr std::uint64_t items_max = std::uint64_t{1} << 32;
+
+enum class EntryKind : std::uint8_t { completed = 0, failed = 1, attempts = 2 };
+
+struct ItemEntry {
+  EntryKind kind = EntryKind::completed;
+  std::uint64_t item = 0;
+  std::uint64_t bytes = 0;                // of a line
+  std::uint32_t attempts = 0, deaths = 0; // of a note
+  bool operator==(const ItemEntry&) const = default;
+};
+
+class ItemsWriter {
+ public:
+  void add(const ItemEntry& entry); // entry.item < items_max
+  const std::string& blob() const { return blob_; }
+
+ private:
+  std::string blob_;
+  std::uint64_t previous_ = 0;
+};
+
+class ItemsReader {
+ public:
+  explicit ItemsReader(std::string_view blob) : rest_{blob} {}
+  // False at the end. After an error the reader is of no more use.
+  Result<bool> next(ItemEntry& entry);
+
+ private:
+  bool varint(std::uint64_t& value);
+
+  std::string_view rest_;
+  std::uint64_t previous_ = 0;
+};
+
+struct CommitRow {
+  JobId job;
+  std::uint64_t completed = 0, failed = 0;
+  JobNote note;                         // the sum of the group's, with the greatest low
+  std::vector<const ResultLine*> lines; // in the group, which must outlive the row
+  ItemsWriter items;
+};
+
+// One row for each job that the group has lines, attempts or notes of, lowest job first.
+std::vector<CommitRow> commit_rows(const Group& group);
+
+} // namespace gristmill::journal

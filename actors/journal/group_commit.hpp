@@ -1,0 +1,85 @@
+// GROUP COMMIT: what has gathered while the last group was written becomes the next group, so the
+// disk sets the clock and a group is as large as the load makes it. Each append has a position, and
+// what waits for it is released in the order of positions.
+//   hears  Append   from every room: records, and what may be told when they are durable
+//          Durable  from the store: everything up to a position would survive a power cut
+//   tells  the store one group at a time; then releases what waited
+// Invariant: nothing is released before its position and all before it are durable.
+#pragma once
+
+#include "actors/kit/records.hpp"
+
+#include <deque>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+namespace gristmill::journal {
+
+template <class Release>
+class GroupCommit {
+public:
+  explicit GroupCommit(Position last) : last_{last} {}
+
+  void append(Group part, std::vector<Release> release) {
+    const std::size_t bytes = bytes_of(part);
+    if (gathering_.empty() || (gathering_.back().bytes > 0 && gathering_.back().bytes + bytes > group_bytes_max))
+      gathering_.emplace_back();
+    Gathering& g = gathering_.back();
+    g.bytes += bytes;
+    g.group.upto = ++last_;
+    move_to(g.group.lines, part.lines);
+    move_to(g.group.attempts, part.attempts);
+    move_to(g.group.notes, part.notes);
+    move_to(g.group.blocks, part.blocks);
+    move_to(g.group.sessions, part.sessions);
+    move_to(g.group.jobs, part.jobs);
+    move_to(g.release, release);
+  }
+
+  // The next group to write, when the store is free.
+  std::optional<Group> next() {
+    if (writing_ || gathering_.empty()) return std::nullopt;
+    writing_.emplace(std::move(gathering_.front().release));
+    Group group = std::move(gathering_.front().group);
+    gathering_.pop_front();
+    return group;
+  }
+
+  // The group is durable: what waited for it.
+  std::vector<Release> durable() {
+    std::vector<Release> release = writing_ ? std::move(*writing_) : std::vector<Release>{};
+    writing_.reset();
+    return release;
+  }
+
+  bool idle() const { return !writing_ && gathering_.empty(); }
+
+private:
+  struct Gathering {
+    Group group;
+    std::vector<Release> release;
+    std::size_t bytes = 0;
+  };
+  static constexpr std::size_t group_bytes_max = 8u << 20;
+
+  static std::size_t bytes_of(const Group& group) {
+    std::size_t bytes = 0;
+    for (const ResultLine& line : group.lines) bytes += line.line.size();
+    return bytes;
+  }
+  template <class T>
+  static void move_to(std::vector<T>& into, std::vector<T>& from) {
+    if (into.empty()) {
+      into = std::move(from);
+    } else {
+      into.insert(into.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+    }
+  }
+
+  Position last_;
+  std::deque<Gathering> gathering_;
+  std::optional<std::vector<Release>> writing_;
+};
+
+} // namespace gristmill::journal

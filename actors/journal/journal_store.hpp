@@ -1,0 +1,53 @@
+// JOURNAL STORE: the window to the disk that remembers. It takes one group at a time, makes all of
+// it durable or none, and says so once. Result lines go to append-only segments, everything else
+// to one row per group and job. Invariant: a position is announced only after everything up to it
+// would survive a power cut.
+#pragma once
+
+#include "actors/kit/item_set.hpp"
+#include "actors/kit/records.hpp"
+#include "protocol/result.hpp"
+
+#include <functional>
+
+namespace gristmill::journal {
+
+struct Segment {
+  std::string path;
+  std::uint64_t bytes = 0; // durable; what follows in the file is not
+};
+
+struct RecoveredJob {
+  JobId job;
+  std::string spec, directory, detail;
+  JobState state = JobState::running;
+  std::int64_t created_at = 0, ended_at = 0;
+  ItemSet terminal;
+  std::vector<AttemptNote> attempts; // newest per item that is not terminal
+  JobCounts counts;                  // completed, failed, attempts, ambiguous, late, tokens
+  InputPosition low;
+  std::uint64_t mark = 0;            // highest item + 1 that a block of the last epoch may have covered
+};
+
+struct Recovered {
+  Epoch epoch;            // ours: one more than the last, durable already
+  bool same_boot = false; // BootClock values below are comparable with now
+  Position last_position = 0;
+  std::vector<RecoveredJob> jobs;
+  std::vector<BlockNote> blocks;     // those whose hold may not be over; newest last; of any epoch
+  std::vector<SessionNote> sessions; // open at the crash
+};
+
+class JournalStore {
+public:
+  virtual ~JournalStore() = default;
+  // Any thread. One group at a time: the next only after `durable` or `failed`.
+  virtual void commit(Group group) = 0;
+};
+
+struct JournalEvents {
+  std::function<void(Position)> durable; // called on the store's thread
+  std::function<void(Error)> failed;     // nothing of the group is promised; disk_full may pass
+};
+
+} // namespace gristmill::journal

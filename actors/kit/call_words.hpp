@@ -1,0 +1,43 @@
+// What COORDINATOR and SUPERVISOR say to each other about calls. Plain data; a call belongs to one
+// of them at a time: offered, then out with a worker, then reported, returned or lost.
+#pragma once
+
+#include "protocol/job_state.hpp"
+#include "protocol/messages.hpp"
+
+namespace gristmill {
+
+// A call that is ready to leave.
+struct OfferedCall {
+  protocol::PlannedCall planned;
+  std::uint64_t token_bound = 0; // most tokens that the call may be charged
+  std::size_t bytes() const { return planned.raw.size() + 128; }
+};
+
+// How an attempt ended, and who says so.
+struct ReportedOutcome {
+  SessionId session;
+  protocol::Outcome outcome;
+  std::string endpoint; // URL
+};
+
+// A call that nobody will report.
+struct LostCall {
+  std::uint64_t item = 0;
+  CallId call;
+  bool permitted = false; // may have been made
+};
+
+// Everything that one event means for one job.
+struct JobNews {
+  std::vector<ReportedOutcome> outcomes;
+  std::vector<LostCall> returned;      // never started
+  std::vector<LostCall> lost;          // their session is gone
+  bool died = false;                   // … because its process ended
+  std::vector<protocol::Claim> claims; // made, or being made, since before our life
+  bool grace_over = false;             // nobody else will claim anything
+  std::uint32_t want_calls = 0;        // room for so many more calls, and bytes of them
+  std::uint64_t want_bytes = 0;
+};
+
+} // namespace gristmill

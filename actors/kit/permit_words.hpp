@@ -1,0 +1,78 @@
+// What COORDINATOR and RATE LIMITER say to each other: questions for permits, permits, refusals, and
+// what became of a permit. Plain data.
+#pragma once
+
+#include "protocol/messages.hpp"
+
+#include <string>
+#include <vector>
+
+namespace gristmill {
+
+struct AccountLimits {
+  std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
+  std::uint64_t tokens_per_minute = 0;
+  std::uint32_t max_in_flight = 0;
+  bool windows() const { return requests_per_minute != 0 || tokens_per_minute != 0; }
+};
+
+struct AcquireCall {
+  CallId call;
+  JobId job;
+  std::uint64_t item = 0;
+  std::uint64_t token_bound = 0;
+};
+
+// A worker's question: these calls could start now.
+struct Acquire {
+  SessionId session;
+  Nonce nonce;
+  std::vector<AcquireCall> calls;
+};
+
+struct Waiting {
+  std::vector<CallId> calls;
+  JobId job;
+  std::uint32_t wait_ms = 0;
+  std::string why;
+};
+
+struct Granted {
+  SessionId session;
+  Nonce nonce;
+  bool mortal = false; // some permit stands under a window, so it must age
+  std::vector<protocol::Permit> permits;
+  std::vector<Waiting> waits;
+};
+
+// What became of a permit.
+struct Ended {
+  enum class How : std::uint8_t { answered, unstarted, lost } how = How::answered;
+  AttemptId attempt;
+  OutcomeClass cls = OutcomeClass::ok;
+  protocol::Usage usage;
+  std::int64_t retry_after_ms = -1;
+};
+
+// A call that a worker makes under a permit of an earlier life of ours.
+struct ClaimedCall {
+  AttemptId attempt;
+  EndpointId endpoint;
+  JobId job;
+};
+
+struct EndpointOffer {
+  EndpointId id;
+  std::string model;     // empty = any
+  EndpointSpec endpoint;
+  SessionId only;        // set: reachable for this session alone
+};
+
+struct JobBudget {
+  JobId job;
+  std::string model;
+  AccountLimits limits;
+  std::vector<EndpointId> endpoints; // its own; empty = those that serve `model`
+};
+
+} // namespace gristmill

@@ -1,0 +1,83 @@
+// What the machine remembers, as the rooms tell it to JOURNAL: result lines, notes on items and
+// jobs, budget blocks, sessions. A Group is what becomes durable together. Plain data only.
+#pragma once
+
+#include "actors/kit/input_position.hpp"
+#include "actors/kit/time.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job_state.hpp"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gristmill::journal {
+
+using Position = std::uint64_t; // of an append; rises by one with each, across restarts too
+
+// The terminal outcome of an item.
+struct ResultLine {
+  JobId job;
+  std::uint64_t item = 0;
+  bool failed = false;
+  std::string line; // one JSON line without its newline
+};
+
+// What an item that is not terminal has been through; the newest note of an item holds.
+struct AttemptNote {
+  JobId job;
+  std::uint64_t item = 0;
+  std::uint32_t attempts = 0; // those that count against --retries
+  std::uint32_t deaths = 0;
+};
+
+// Amounts to add to a job's counts, and where reading would go on.
+struct JobNote {
+  JobId job;
+  std::uint64_t attempts = 0, ambiguous = 0, late = 0, prompt_tokens = 0, completion_tokens = 0;
+  InputPosition low; // every item before it is terminal; the greatest one holds
+};
+
+// A share of an account's windows that may be drawn until its end, then it is history.
+struct BlockNote {
+  std::uint64_t block = 0;  // number in this epoch
+  std::string account;      // "endpoint:URL|key" or "job:7"
+  std::uint64_t calls = 0, tokens = 0; // reserved
+  Time until{};             // end of drawing, BootClock of the epoch's boot
+  std::uint64_t previous_block = 0;    // the account's block before, closed by this one (0 = none)
+  std::uint64_t previous_calls = 0, previous_tokens = 0; // what was drawn from it in truth
+  std::vector<std::pair<JobId, std::uint64_t>> marks; // highest item + 1 that may be called, per job
+};
+
+struct SessionNote {
+  SessionId session;
+  std::string worker;
+  Nonce process;
+  bool open = true;
+};
+
+struct JobChange {
+  JobId job;
+  std::string spec;      // JSON; empty = unchanged
+  std::string directory; // of its segments, below the state directory; only with spec
+  JobState state = JobState::running;
+  std::string detail;    // the reason, a sentence
+  std::int64_t at = 0;   // unix seconds
+};
+
+struct Group {
+  Position upto = 0; // the position of the last append in it
+  std::vector<ResultLine> lines;
+  std::vector<AttemptNote> attempts;
+  std::vector<JobNote> notes;
+  std::vector<BlockNote> blocks;
+  std::vector<SessionNote> sessions;
+  std::vector<JobChange> jobs;
+  bool empty() const {
+    return lines.empty() && attempts.empty() && notes.empty() && blocks.empty() &&
+           sessions.empty() && jobs.empty();
+  }
+};
+
+} // namespace gristmill::journal

@@ -1,0 +1,214 @@
+#include "actors/merger/line_facts.hpp"
+
+#include <algorithm>
+#include <simdjson.h>
+
+namespace gristmill::merger {
+namespace {
+
+namespace json = simdjson::ondemand;
+static_assert(line_padding >= simdjson::SIMDJSON_PADDING);
+
+template <class Visit>
+void each_member(json::value value, Visit visit) {
+  json::object object;
+  if (value.get_object().get(object) != simdjson::SUCCESS) return;
+  for (auto member : object) {
+    json::field field;
+    if (std::move(member).get(field) != simdjson::SUCCESS) return;
+    visit(field.key(), field.value());
+  }
+}
+
+template <class Visit>
+void each_element(json::value value, Visit visit) {
+  json::array array;
+  if (value.get_array().get(array) != simdjson::SUCCESS) return;
+  for (auto element : array) {
+    json::value found;
+    if (std::move(element).get(found) != simdjson::SUCCESS) return;
+    visit(found);
+  }
+}
+
+bool is(json::value& value, json::json_type type) {
+  json::json_type found{};
+  return value.type().get(found) == simdjson::SUCCESS && found == type;
+}
+
+void read_text(json::value value, std::string_view& into) {
+  if (!is(value, json::json_type::string)) return;
+  std::string_view text;
+  if (value.get_string().get(text) == simdjson::SUCCESS) into = text;
+}
+
+void read_number(json::value value, std::uint64_t& into) {
+  std::uint64_t number = 0;
+  if (value.get_uint64().get(number) == simdjson::SUCCESS) into = number;
+}
+
+void read_flag(json::value value, bool& into) {
+  bool flag = false;
+  if (value.get_bool().get(flag) == simdjson::SUCCESS) into = flag;
+}
+
+std::uint64_t characters_of(json::value value) {
+  std::string_view text;
+  read_text(value, text);
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(text, [](char c) { return (c & '\xc0') != '\x80'; }));
+}
+
+// An error object as the many servers write it: a code that is a word says most, then the type,
+// then a code that is a number.
+struct ErrorFacts {
+  std::string_view code, type, number, message;
+
+  void read(json::raw_json_string key, json::value value) {
+    if (key == "message") return read_text(value, message);
+    if (key == "type") return read_text(value, type);
+    if (key != "code") return;
+    if (is(value, json::json_type::number)) number = value.raw_json_token();
+    else read_text(value, code);
+  }
+  void settle(LineFacts& facts) const {
+    for (const std::string_view name : {code, type, number.substr(0, number.find_last_not_of(
+                                                                         " \t\r\n") + 1)})
+      if (facts.error_code.empty()) facts.error_code = name;
+    if (facts.error_message.empty()) facts.error_message = message;
+  }
+};
+
+void read_error(json::value value, LineFacts& facts) {
+  if (is(value, json::json_type::string)) return read_text(value, facts.error_message);
+  ErrorFacts error;
+  each_member(value, [&](auto key, json::value member) { error.read(key, member); });
+  error.settle(facts);
+}
+
+void read_choices(json::value value, LineFacts& facts) {
+  each_element(value, [&](json::value choice) {
+    Answer answer;
+    each_member(choice, [&](auto key, json::value member) {
+      if (key == "finish_reason") read_text(member, answer.finish_reason);
+      else if (key == "text") answer.characters = characters_of(member);
+      else if (key == "message")
+        each_member(member, [&](auto name, json::value part) {
+          if (name == "content") answer.characters = characters_of(part);
+        });
+    });
+    facts.answers.push_back(answer);
+  });
+}
+
+// The output of the Responses API: items, of which messages have content parts with text.
+void read_output(json::value value, LineFacts& facts) {
+  Answer answer;
+  each_element(value, [&](json::value item) {
+    each_member(item, [&](auto key, json::value member) {
+      if (key != "content") return;
+      each_element(member, [&](json::value part) {
+        each_member(part, [&](auto name, json::value text) {
+          if (name == "text") answer.characters += characters_of(text);
+        });
+      });
+    });
+  });
+  facts.answers.push_back(answer);
+}
+
+void read_usage(json::value value, LineFacts& facts) {
+  each_member(value, [&](auto key, json::value member) {
+    if (key == "completion_tokens" || key == "output_tokens")
+      read_number(member, facts.completion_tokens);
+    else if (key == "prompt_tokens_details" || key == "input_tokens_details")
+      each_member(member, [&](auto name, json::value tokens) {
+        if (name == "cached_tokens") read_number(tokens, facts.cached_tokens);
+      });
+  });
+}
+
+// The finish reason that chat would have given for a Responses body's status.
+std::string_view finish_reason(std::string_view status, std::string_view incomplete) {
+  if (incomplete == "max_output_tokens") return "length";
+  if (!incomplete.empty()) return incomplete;
+  return status == "completed" ? "stop" : status;
+}
+
+void read_body(json::value body, LineFacts& facts) {
+  ErrorFacts flat;
+  std::string_view status, incomplete;
+  bool responses = false;
+  each_member(body, [&](auto key, json::value member) {
+    if (key == "choices") read_choices(member, facts);
+    else if (key == "usage") read_usage(member, facts);
+    else if (key == "error") read_error(member, facts);
+    else if (key == "status") read_text(member, status);
+    else if (key == "incomplete_details")
+      each_member(member, [&](auto name, json::value reason) {
+        if (name == "reason") read_text(reason, incomplete);
+      });
+    else if (key == "output") {
+      responses = is(member, json::json_type::array);
+      if (responses) read_output(member, facts);
+    } else flat.read(key, member);
+  });
+  flat.settle(facts);
+  if (responses) facts.answers.back().finish_reason = finish_reason(status, incomplete);
+}
+
+void read_response(json::value response, LineFacts& facts) {
+  each_member(response, [&](auto key, json::value member) {
+    if (key == "status_code") read_number(member, facts.http_status);
+    else if (key == "body") read_body(member, facts);
+  });
+}
+
+void read_provenance(json::value value, LineFacts& facts) {
+  each_member(value, [&](auto key, json::value member) {
+    if (key == "source") read_text(member, facts.source);
+    else if (key == "attempts") read_number(member, facts.attempts);
+    else if (key == "model") read_text(member, facts.model);
+    else if (key == "endpoint") read_text(member, facts.endpoint);
+    else if (key == "latency_ms") read_number(member, facts.latency_ms);
+    else if (key == "cached") read_flag(member, facts.cached);
+  });
+}
+
+} // namespace
+
+struct LineFactsReader::Parser {
+  json::parser parser;
+  json::document document;
+};
+
+LineFactsReader::LineFactsReader() : parser_{std::make_unique<Parser>()} {}
+LineFactsReader::~LineFactsReader() = default;
+
+const LineFacts& LineFactsReader::read(std::string_view line) {
+  auto answers = std::move(facts_.answers);
+  answers.clear();
+  facts_ = {};
+  facts_.answers = std::move(answers);
+
+  json::value root;
+  bool error = false;
+  if (parser_->parser
+              .iterate(line.data(), line.size(), line.size() + line_padding)
+              .get(parser_->document) != simdjson::SUCCESS ||
+      parser_->document.get_value().get(root) != simdjson::SUCCESS)
+    return facts_;
+  each_member(root, [&](auto key, json::value member) {
+    if (key == "custom_id") read_text(member, facts_.custom_id);
+    else if (key == "response") read_response(member, facts_);
+    else if (key == "gristmill") read_provenance(member, facts_);
+    else if (key == "error") {
+      error = !is(member, json::json_type::null);
+      if (error) read_error(member, facts_);
+    }
+  });
+  facts_.failed = error || facts_.http_status < 200 || facts_.http_status >= 300;
+  return facts_;
+}
+
+} // namespace gristmill::merger

@@ -1,0 +1,46 @@
+// LINE FACTS: what the summary and the strategies want to know of a result line, read in one pass
+// without building a document. The body is foreign JSON: what is missing or of another type than
+// expected keeps its default, because statistics must never stand between a user and the result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::merger {
+
+inline constexpr std::size_t line_padding = 64; // bytes that must be readable after a line
+
+struct Answer {
+  std::string_view finish_reason; // stop, length, content_filter, tool_calls, …
+  std::uint64_t characters = 0;   // code points of its text
+};
+
+struct LineFacts {
+  std::string_view custom_id, source, model, endpoint;
+  std::uint64_t attempts = 0, latency_ms = 0;
+  bool cached = false;
+  bool failed = false;
+  std::uint64_t http_status = 0; // 0 = no HTTP answer
+  std::string_view error_code, error_message; // when failed
+  std::uint64_t completion_tokens = 0, cached_tokens = 0;
+  std::vector<Answer> answers; // of a text model: one for each choice
+};
+
+class LineFactsReader {
+public:
+  LineFactsReader();
+  ~LineFactsReader();
+
+  // `line` is followed by line_padding readable bytes. The facts hold until the next call.
+  const LineFacts& read(std::string_view line);
+
+private:
+  struct Parser;
+  std::unique_ptr<Parser> parser_;
+  LineFacts facts_;
+};
+
+} // namespace gristmill::merger

@@ -1,0 +1,163 @@
+#include "actors/merger/merger.hpp"
+
+#include "actors/kit/check.hpp"
+#include "actors/merger/item_scan.hpp"
+#include "actors/merger/segment_scan.hpp"
+#include "actors/merger/summary.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::merger {
+namespace {
+
+constexpr std::uint64_t items_per_slice = 64 * 1024; // of a search that reads the index alone
+
+} // namespace
+
+//   index ──> search ──> write ──> finish ──> over
+//     every line is     the lines that      result, then
+//     checked and its   hold are counted    summary, get
+//     place is noted    and written         their names
+//
+// The search is entered only when lines are missing, and names the first item without one. Each
+// slice ends in one of these states; a failure ends in `over` too.
+struct Merger::Work {
+  enum class Phase { index, search, write, finish, over };
+
+  Work(MergeTask t, MergeFiles& f, std::size_t slice_bytes)
+      : task{std::move(t)}, files{f}, by_input{task.spec.order == "input"},
+        segments{files, slice_bytes}, written{files, slice_bytes},
+        items{files, task.counts.total, slice_bytes}, strategy{text_strategy()} {}
+
+  Result<> step();
+  Result<> index();
+  Result<> note_place(const PlacedLine& line);
+  Result<> search();
+  Result<> write();
+  Result<> write_line(const PlacedLine& line);
+  Result<bool> holds(const PlacedLine& line);
+  Result<> finish();
+
+  MergeTask task;
+  MergeFiles& files;
+  bool by_input;
+  Phase phase = Phase::index;
+  MergeStep end; // in Phase::over
+
+  SegmentScan segments;              // for index
+  SegmentScan written;               // for write, in the order of completion
+  ItemScan items;                    // for write, in the order of the input
+  std::uint64_t items_with_line = 0; // of index
+  std::uint64_t searched = 0;
+  LineFactsReader facts;
+  Summary summary;
+  std::unique_ptr<Strategy> strategy;
+};
+
+Result<> Merger::Work::step() {
+  switch (phase) {
+  case Phase::index: return index();
+  case Phase::search: return search();
+  case Phase::write: return write();
+  case Phase::finish: return finish();
+  case Phase::over: break;
+  }
+  return {};
+}
+
+Result<> Merger::Work::index() {
+  const auto more = segments.read_slice();
+  if (!more) return tl::unexpected{more.error()};
+  while (const auto line = segments.next_line())
+    if (auto noted = note_place(*line); !noted) return noted;
+  if (!*more) phase = items_with_line == task.counts.total ? Phase::write : Phase::search;
+  return {};
+}
+
+// A later line of an item is of a later generation, and holds.
+Result<> Merger::Work::note_place(const PlacedLine& line) {
+  const auto where = [&] { return describe(files, line.place.segment, line.place.offset); };
+  const auto read = openai::check_result_line(line.text);
+  if (!read)
+    return fail(ErrorCode::io, fmt::format("{}: {}; the file was changed after it was written: "
+                                           "restore it", where(), read.error().message));
+  if (read->item >= task.counts.total)
+    return fail(ErrorCode::io, fmt::format("{}: expected a line of the {} items of {}, got one of "
+                                           "item {}: restore the file of this job",
+                                           where(), task.counts.total, to_string(task.job),
+                                           read->item));
+  const auto before = files.place_of(read->item);
+  if (!before) return tl::unexpected{before.error()};
+  if (before->bytes == 0) ++items_with_line;
+  return files.put_place(read->item, line.place);
+}
+
+Result<> Merger::Work::search() {
+  for (std::uint64_t i = 0; i < items_per_slice && searched < task.counts.total; ++i, ++searched) {
+    const auto place = files.place_of(searched);
+    if (!place) return tl::unexpected{place.error()};
+    if (place->bytes == 0)
+      return fail(ErrorCode::io,
+                  fmt::format("item {} has no line in the {} segments of {}, {} of {} items have "
+                              "one: no result was written; restore the segments",
+                              searched, files.segment_count(), to_string(task.job),
+                              items_with_line, task.counts.total));
+  }
+  GRISTMILL_CHECK(searched < task.counts.total, "{} of {} items have a line, none is missing",
+                  items_with_line, task.counts.total);
+  return {};
+}
+
+Result<> Merger::Work::write() {
+  const auto more = by_input ? items.read_slice() : written.read_slice();
+  if (!more) return tl::unexpected{more.error()};
+  while (const auto line = by_input ? items.next_line() : written.next_line())
+    if (auto done = write_line(*line); !done) return done;
+  if (!*more) phase = Phase::finish;
+  return {};
+}
+
+Result<> Merger::Work::write_line(const PlacedLine& line) {
+  if (!by_input) {
+    const auto held = holds(line);
+    if (!held) return tl::unexpected{held.error()};
+    if (!*held) return {};
+  }
+  const LineFacts& read = facts.read(line.text);
+  summary.add(read);
+  strategy->add(read);
+  return files.write(line.with_newline());
+}
+
+Result<bool> Merger::Work::holds(const PlacedLine& line) {
+  const auto read = openai::check_result_line(line.text);
+  if (!read) return tl::unexpected{read.error()};
+  const auto place = files.place_of(read->item);
+  if (!place) return tl::unexpected{place.error()};
+  return place->segment == line.place.segment && place->offset == line.place.offset;
+}
+
+Result<> Merger::Work::finish() {
+  auto file = files.finish();
+  if (!file) return tl::unexpected{file.error()};
+  std::string text = summary.json(task, *file, *strategy);
+  if (auto named = files.write_summary(text); !named) return named;
+  end = {.done = true, .failure = {}, .file = std::move(*file), .summary = std::move(text)};
+  phase = Phase::over;
+  return {};
+}
+
+Merger::Merger(MergeTask task, MergeFiles& files, std::size_t slice_bytes)
+    : work_{std::make_unique<Work>(std::move(task), files, slice_bytes)} {}
+Merger::~Merger() = default;
+
+MergeStep Merger::step() {
+  if (auto stepped = work_->step(); !stepped) {
+    work_->end.failure = std::move(stepped.error().message);
+    work_->phase = Work::Phase::over;
+  }
+  return work_->end;
+}
+
+} // namespace gristmill::merger

@@ -1,0 +1,155 @@
+#include "actors/rate_limiter/account.hpp"
+
+#include "actors/kit/check.hpp"
+#include "actors/kit/defaults.hpp"
+#include "protocol/ids.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gristmill::rate_limiter {
+namespace {
+
+const Duration minute_hold = defaults::hold_of(defaults::minute_window);
+constexpr auto slot_retry = std::chrono::milliseconds{100};
+constexpr auto block_retry = std::chrono::milliseconds{2};
+constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
+
+Smoother smoother(std::uint64_t per_minute, Time now) {
+  const double rate = static_cast<double>(per_minute) / to_seconds(minute_hold);
+  return {rate, rate * defaults::burst_seconds, now};
+}
+
+} // namespace
+
+Account::Account(std::string name, AccountLimits limits, Time now)
+    : name_{std::move(name)}, limits_{limits},
+      calls_window_{limits.requests_per_minute, minute_hold},
+      tokens_window_{limits.tokens_per_minute, minute_hold},
+      calls_smoother_{smoother(limits.requests_per_minute, now)},
+      tokens_smoother_{smoother(limits.tokens_per_minute, now)} {}
+
+void Account::advance(Time now) {
+  calls_window_.advance(now);
+  tokens_window_.advance(now);
+  calls_smoother_.advance(now);
+  tokens_smoother_.advance(now);
+}
+
+// A call whose bound exceeds the whole window is charged the window: it goes alone.
+std::uint64_t Account::charged(std::uint64_t tokens) const {
+  return tokens_window_.limited() ? std::min(tokens, limits_.tokens_per_minute) : tokens;
+}
+
+bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now) {
+  if (!block_ || now >= block_->note.until) return false;
+  const journal::BlockNote& note = block_->note;
+  if (block_->drawn_calls >= note.calls) return false;
+  if (tokens_window_.limited() && block_->drawn_tokens + tokens > note.tokens) return false;
+  return std::any_of(note.marks.begin(), note.marks.end(),
+                     [&](const auto& mark) { return mark.first == job && item < mark.second; });
+}
+
+std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uint64_t item,
+                                        Time now) {
+  advance(now);
+  const std::uint64_t tokens = charged(bound);
+  auto& highest = highest_[job];
+  highest = std::max(highest, item + 1);
+  if (now < parked_until_) return Refusal{parked_until_, "the endpoint asked us to wait"};
+  if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
+    return Refusal{now + slot_retry, "all calls in flight that are allowed"};
+  if (!calls_window_.fits(1)) return Refusal{calls_window_.when_fits(1, now), "requests per minute"};
+  if (!calls_smoother_.fits(1))
+    return Refusal{calls_smoother_.when_fits(1, now), "requests per minute"};
+  if (!tokens_window_.fits(tokens))
+    return Refusal{tokens_window_.when_fits(tokens, now), "tokens per minute"};
+  const auto amount = static_cast<double>(tokens);
+  if (!tokens_smoother_.fits(amount))
+    return Refusal{tokens_smoother_.when_fits(amount, now), "tokens per minute"};
+  if (!covers(tokens, job, item, now)) {
+    wanted_ = true;
+    tokens_wanted_ = std::max(tokens_wanted_, tokens);
+    return Refusal{now + block_retry, "the budget block is being written"};
+  }
+  return std::nullopt;
+}
+
+Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n) {
+  GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
+  const std::uint64_t tokens = charged(bound);
+  Charge charge{tokens, calls_window_.charge(1, now), {}};
+  if (tokens_window_.limited()) charge.tokens_until = tokens_window_.charge(tokens, now);
+  calls_smoother_.take(1);
+  tokens_smoother_.take(static_cast<double>(tokens));
+  block_->drawn_tokens += tokens;
+  n = ++block_->drawn_calls;
+  ++in_flight_;
+  return charge;
+}
+
+void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Time now) {
+  if (in_flight_ > 0) --in_flight_;
+  if (!used || *used >= charge.tokens) return;
+  advance(now);
+  tokens_window_.refund(charge.tokens - *used, charge.tokens_until);
+  tokens_smoother_.give_back(static_cast<double>(charge.tokens - *used));
+}
+
+void Account::refund(const Charge& charge, Time now) {
+  settle(charge, 0, now);
+  calls_window_.refund(1, charge.calls_until);
+  calls_smoother_.give_back(1);
+}
+
+std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now) {
+  if (next_ || highest_.empty()) return std::nullopt;
+  const bool ending = block_ && now + defaults::block_renewal >= block_->note.until &&
+                      now < block_->note.until && block_->drawn_calls > 0;
+  if (!wanted_ && !ending) return std::nullopt;
+  Block block;
+  block.note.block = number;
+  block.note.account = name_;
+  // What may be drawn until it ends: the burst, and what the rate yields meanwhile.
+  const double seconds = to_seconds(defaults::block_life + defaults::block_renewal);
+  const auto yield = [&](const Smoother& s) {
+    return static_cast<std::uint64_t>(std::ceil(s.burst() + s.rate() * seconds)) + 1;
+  };
+  block.note.calls = limits_.requests_per_minute != 0
+                         ? std::min(yield(calls_smoother_), attempts_per_block_max)
+                         : defaults::block_calls_unlimited;
+  if (limits_.tokens_per_minute != 0)
+    block.note.tokens = std::max(yield(tokens_smoother_), tokens_wanted_);
+  block.note.until = now + defaults::block_life + defaults::block_renewal;
+  for (const auto& [job, highest] : highest_) {
+    const std::uint64_t ahead =
+        std::max(defaults::mark_ahead, block_ ? 2 * block_->drawn_calls : std::uint64_t{0});
+    block.note.marks.emplace_back(job, highest + ahead);
+  }
+  // Only of a block that nobody draws from any more can a note say what was drawn in truth.
+  if (closed_) {
+    block.note.previous_block = closed_->note.block;
+    block.note.previous_calls = closed_->drawn_calls;
+    block.note.previous_tokens = closed_->drawn_tokens;
+  }
+  next_ = std::move(block);
+  return next_->note;
+}
+
+void Account::durable(std::uint64_t block) {
+  if (!next_ || next_->note.block != block) return;
+  closed_ = std::move(block_);
+  block_ = std::move(next_);
+  next_.reset();
+  wanted_ = false;
+  tokens_wanted_ = 0;
+}
+
+void Account::assume_spent(const journal::BlockNote& block, Time now) {
+  const Time from = std::min(block.until, now);
+  if (from + minute_hold <= now) return;
+  if (calls_window_.limited()) calls_window_.charge_until(block.calls, from + minute_hold);
+  if (tokens_window_.limited()) tokens_window_.charge_until(block.tokens, from + minute_hold);
+}
+
+} // namespace gristmill::rate_limiter

@@ -1,0 +1,81 @@
+// ACCOUNT: one budget that calls draw from: an endpoint's key, or a job's own limits. It has minute
+// windows of calls and tokens with their smoothers, a number of slots, and the budget block that
+// the journal holds for it. Invariant: nothing is drawn that a durable block does not cover, so a
+// crash can forget only what it then assumes to be spent.
+#pragma once
+
+#include "actors/kit/permit_words.hpp"
+#include "actors/kit/records.hpp"
+#include "actors/rate_limiter/sliding_window.hpp"
+#include "actors/rate_limiter/smoother.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+
+namespace gristmill::rate_limiter {
+
+// What one call took, to be settled or refunded.
+struct Charge {
+  std::uint64_t tokens = 0;
+  Time calls_until{}, tokens_until{}; // names of the holds
+};
+
+// Why a call may not go now, and when to ask again.
+struct Refusal {
+  Time until{};
+  std::string_view why; // static text
+};
+
+class Account {
+public:
+  Account(std::string name, AccountLimits limits, Time now);
+
+  const std::string& name() const { return name_; }
+  const AccountLimits& limits() const { return limits_; }
+  std::uint32_t in_flight() const { return in_flight_; }
+
+  // Nothing if a call of `tokens` for item `item` of `job` may go now.
+  std::optional<Refusal> refuses(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
+  // After refuses() said nothing; the number within the block is returned in `n`.
+  Charge draw(std::uint64_t tokens, Time now, std::uint64_t& n);
+  std::uint64_t block() const { return block_ ? block_->note.block : 0; }
+
+  // The slot is free; `used` known: what the call did not use is free as well.
+  void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
+  void refund(const Charge& charge, Time now); // the call was never sent
+  void occupy() { ++in_flight_; }              // a call that another life of ours permitted
+  void park(Time until) { parked_until_ = std::max(parked_until_, until); }
+
+  // A block to be journalled, when the next one is due. `number` becomes its name.
+  std::optional<journal::BlockNote> reserve(std::uint64_t number, Time now);
+  void durable(std::uint64_t block);
+  // A block of an earlier life: all of it counts as spent.
+  void assume_spent(const journal::BlockNote& block, Time now);
+  void forget(JobId job) { highest_.erase(job); }
+
+private:
+  struct Block {
+    journal::BlockNote note;
+    std::uint64_t drawn_calls = 0, drawn_tokens = 0;
+  };
+  bool covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
+  std::uint64_t charged(std::uint64_t tokens) const;
+  void advance(Time now);
+
+  std::string name_;
+  AccountLimits limits_;
+  SlidingWindow calls_window_, tokens_window_;
+  Smoother calls_smoother_, tokens_smoother_;
+  std::uint32_t in_flight_ = 0;
+  Time parked_until_{Time::min()};
+
+  std::optional<Block> block_;   // durable, being drawn from
+  std::optional<Block> next_;    // on its way to the disk
+  std::optional<Block> closed_;  // the one before block_
+  bool wanted_ = false;          // somebody asked for what block_ does not cover
+  std::uint64_t tokens_wanted_ = 0;
+  std::map<JobId, std::uint64_t> highest_; // items + 1 that were asked for
+};
+
+} // namespace gristmill::rate_limiter

@@ -1,0 +1,382 @@
+#include "actors/supervisor/supervisor.hpp"
+
+#include "actors/kit/check.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::supervisor {
+namespace {
+
+constexpr std::uint64_t undurable_lines_max = 8'192; // of lines that the supervisor writes by itself
+constexpr int items_per_slice = 1'024;
+constexpr std::uint32_t deaths_max = 3;
+constexpr auto cancel_grace = std::chrono::seconds{10};
+constexpr std::uint64_t output_tokens_default = 4'096;
+
+protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string message) {
+  protocol::Outcome outcome;
+  outcome.cls = cls;
+  outcome.code = std::move(code);
+  outcome.message = std::move(message);
+  return outcome;
+}
+
+} // namespace
+
+Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
+                       RecoveredItems recovered)
+    : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries},
+      intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
+      counts_{recovered.counts}, mark_{recovered.mark},
+      // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
+      next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) | 1} {
+  counts_.total = recovered.low.item;
+  for (const auto& note : recovered.attempts) recovered_attempts_.emplace(note.item, note);
+}
+
+Effects Supervisor::started(Time now) {
+  Effects effects;
+  // Items that a worker may be calling must be known by name before anybody claims them.
+  while (!failed_ && !read_all_ && intake_.position().item < mark_) {
+    if (!read_next(now, effects)) break;
+  }
+  effects.progress = true;
+  return sealed(effects);
+}
+
+Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
+  credit_.calls += calls;
+  credit_.bytes += bytes;
+  return tick(now);
+}
+
+Effects Supervisor::tick(Time now) {
+  Effects effects;
+  if (now >= cancel_deadline_) {
+    cancel_live(true, effects);
+    cancel_deadline_ = never;
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+void Supervisor::fill(Time now, Effects& effects) {
+  more_to_read_ = false;
+  for (int n = 0; n < items_per_slice; ++n) {
+    if (failed_) return;
+    if (credit_.left() && offer_due(now, effects)) continue;
+    if (!may_read()) return;
+    if (!read_next(now, effects)) return;
+  }
+  more_to_read_ = true;
+}
+
+bool Supervisor::may_read() const {
+  if (read_all_ || undurable_lines_ >= undurable_lines_max) return false;
+  return cancelling_ || (credit_.left() && ledger_.live_count() < limits::live_parts_max);
+}
+
+bool Supervisor::offer_due(Time now, Effects& effects) {
+  std::uint64_t item = 0;
+  LiveItem* live = ledger_.take_due(now, item);
+  if (live == nullptr) return false;
+  auto raw = intake_.read_again(live->place);
+  if (raw) {
+    offer(item, *live, std::move(*raw), effects);
+  } else {
+    give_up(item, *live, OutcomeClass::bad_line, "input_changed", raw.error().message, effects);
+  }
+  return true;
+}
+
+bool Supervisor::read_next(Time, Effects& effects) {
+  auto read = intake_.next();
+  if (!read) {
+    effects.failure = read.error().message;
+    failed_ = true;
+    return false;
+  }
+  if (!*read) {
+    read_all_ = counts_.total_known = true;
+    effects.progress = true;
+    return false;
+  }
+  intake::Item& item = **read;
+  counts_.total = item.ordinal + 1;
+  if (ledger_.is_terminal(item.ordinal)) return true;
+  LiveItem live;
+  live.place = item.place;
+  live.id = std::move(item.id);
+  restore_attempts(item.ordinal, live);
+  if (cancelling_) {
+    give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
+  } else if (!item.bad.empty()) {
+    give_up(item.ordinal, live, OutcomeClass::bad_line, "invalid_line",
+            fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
+  } else if (grace_ && item.ordinal < mark_) {
+    live.state = LiveState::unknown;
+    ledger_.add(item.ordinal, std::move(live));
+  } else {
+    live.state = LiveState::out;
+    offer(item.ordinal, ledger_.add(item.ordinal, std::move(live)), std::move(item.raw), effects);
+  }
+  return true;
+}
+
+void Supervisor::restore_attempts(std::uint64_t item, LiveItem& live) {
+  const auto note = recovered_attempts_.find(item);
+  if (note == recovered_attempts_.end()) return;
+  live.tries = live.consumed = note->second.attempts;
+  live.deaths = note->second.deaths;
+  recovered_attempts_.erase(note);
+}
+
+void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects) {
+  live.call = CallId{next_call_++};
+  OfferedCall call;
+  call.planned.call = live.call;
+  call.planned.parts = {PartId{job_, item, 0}};
+  call.planned.kind = live.place.kind;
+  call.token_bound = openai::token_bound(spec_, live.place.kind, raw, output_tokens_default);
+  call.planned.raw = std::move(raw);
+  credit_.spend(call.bytes());
+  effects.offers.push_back(std::move(call));
+}
+
+Effects Supervisor::outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random) {
+  Effects effects;
+  for (ReportedOutcome& reported : outcomes) accept(reported, now, random, effects);
+  fill(now, effects);
+  return sealed(effects);
+}
+
+void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
+  const protocol::Outcome& outcome = reported.outcome;
+  effects.append.acks.push_back({reported.session, outcome.attempt});
+  if (outcome.parts.empty()) return;
+  ++effects.append.note.attempts;
+  effects.append.note.prompt_tokens += outcome.usage.prompt;
+  effects.append.note.completion_tokens += outcome.usage.completion;
+  const std::uint64_t item = outcome.parts.front().item;
+  LiveItem* live = ledger_.find(item);
+  if (live == nullptr) {
+    ++effects.append.note.late;
+    return;
+  }
+  ++live->tries;
+  if (info(outcome.cls).consumes_attempt) ++live->consumed;
+  const bool current = live->call == outcome.call;
+  const Decision decision =
+      decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
+  switch (decision.what) {
+  case Decision::What::done:
+  case Decision::What::failed:
+    // A failure of an attempt that has a younger twin decides nothing yet.
+    if (decision.what == Decision::What::failed && !current && live->state != LiveState::unknown)
+      return;
+    if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
+    finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
+    return;
+  case Decision::What::again:
+    if (!current && live->state != LiveState::unknown) return;
+    retry(item, *live, reported, decision.not_before, effects);
+  }
+}
+
+void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
+                       Time not_before, Effects& effects) {
+  if (cancelling_) {
+    finish(item, live.place, live.id, live.tries, reported.outcome, reported.endpoint, effects);
+    return;
+  }
+  if (info(reported.outcome.cls).consumes_attempt)
+    effects.append.attempts.push_back({job_, item, live.consumed, live.deaths});
+  ledger_.wait(item, live, not_before);
+}
+
+void Supervisor::finish(std::uint64_t item, const intake::Place& place, const std::string& id,
+                        std::uint32_t tries, const protocol::Outcome& outcome,
+                        const std::string& endpoint, Effects& effects) {
+  openai::Provenance about;
+  about.source = intake_.source_of(place);
+  about.attempts = tries;
+  about.model = outcome.model;
+  about.endpoint = endpoint;
+  about.latency_ms = outcome.latency_us / 1'000;
+  about.item = item;
+  const bool failed = outcome.cls != OutcomeClass::ok;
+  effects.append.lines.push_back(
+      {job_, item, failed, openai::result_line(job_, id, outcome, about)});
+  ++(failed ? effects.append.failed : effects.append.completed);
+  ++undurable_lines_;
+  const bool first = ledger_.make_terminal(item);
+  GRISTMILL_CHECK(first, "item {} became terminal twice", item);
+}
+
+void Supervisor::give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls,
+                         std::string code, std::string message, Effects& effects) {
+  const LiveItem kept = live; // finish() forgets the live item
+  finish(item, kept.place, kept.id, kept.tries,
+         local_end(cls, std::move(code), std::move(message)), "", effects);
+}
+
+void Supervisor::again(std::uint64_t item, LiveItem& live, Time now, Effects& effects) {
+  if (cancelling_) {
+    give_up(item, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
+  } else {
+    ledger_.wait(item, live, now);
+  }
+}
+
+Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
+  Effects effects;
+  for (const LostCall& call : calls) {
+    LiveItem* live = ledger_.find(call.item);
+    if (live != nullptr && live->state == LiveState::out && live->call == call.call)
+      again(call.item, *live, now, effects);
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+Effects Supervisor::lost(const std::vector<LostCall>& calls, bool died, Time now) {
+  Effects effects;
+  for (const LostCall& call : calls) {
+    if (call.permitted) ++effects.append.note.ambiguous;
+    LiveItem* live = ledger_.find(call.item);
+    if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
+    if (call.permitted && died) {
+      ++live->deaths;
+      effects.append.attempts.push_back({job_, call.item, live->consumed, live->deaths});
+    }
+    if (live->deaths >= deaths_max) {
+      give_up(call.item, *live, OutcomeClass::bad_line, "quarantined",
+              fmt::format("{} workers died while they made this call", live->deaths), effects);
+    } else {
+      again(call.item, *live, now, effects);
+    }
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now) {
+  Effects effects;
+  for (const protocol::Claim& claim : claims) {
+    for (const PartId& part : claim.parts) {
+      LiveItem* live = ledger_.find(part.item);
+      if (live == nullptr) {
+        if (ledger_.is_terminal(part.item)) effects.withdrawn.push_back(claim.call);
+        continue;
+      }
+      if (live->state == LiveState::out && live->call != claim.call)
+        effects.withdrawn.push_back(live->call);
+      if (live->state == LiveState::ready) {
+        // Taken out of the waiting ones: its call goes on.
+        ledger_.wait(part.item, *live, Time::min());
+        std::uint64_t taken = 0;
+        live = ledger_.take_due(Time::min(), taken);
+        GRISTMILL_CHECK(taken == part.item, "took item {} for {}", taken, part.item);
+      }
+      live->state = LiveState::out;
+      live->call = claim.call;
+    }
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+Effects Supervisor::grace_over(Time now) {
+  Effects effects;
+  if (grace_) {
+    grace_ = false;
+    std::vector<std::uint64_t> unclaimed;
+    for (const auto& [item, live] : ledger_.live())
+      if (live.state == LiveState::unknown) unclaimed.push_back(item);
+    std::sort(unclaimed.begin(), unclaimed.end());
+    effects.append.note.ambiguous += unclaimed.size();
+    for (const std::uint64_t item : unclaimed) again(item, *ledger_.find(item), now, effects);
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+Effects Supervisor::cancel(Time now) {
+  Effects effects;
+  if (!cancelling_) {
+    cancelling_ = true;
+    cancel_deadline_ = now + cancel_grace;
+    cancel_live(false, effects);
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+void Supervisor::cancel_live(bool out_too, Effects& effects) {
+  std::vector<std::uint64_t> items;
+  for (const auto& [item, live] : ledger_.live())
+    if (out_too || live.state != LiveState::out) items.push_back(item);
+  std::sort(items.begin(), items.end());
+  for (const std::uint64_t item : items) {
+    const LiveItem& live = *ledger_.find(item);
+    if (live.state == LiveState::out) effects.withdrawn.push_back(live.call);
+    give_up(item, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
+  }
+}
+
+Effects Supervisor::durable(std::uint64_t completed, std::uint64_t failed, Time now) {
+  Effects effects;
+  counts_.completed += completed;
+  counts_.failed += failed;
+  undurable_lines_ -= completed + failed;
+  effects.progress = true;
+  fill(now, effects);
+  return sealed(effects);
+}
+
+// Last step of every event: the append carries where reading would go on, and the end is seen.
+Effects& Supervisor::sealed(Effects& effects) {
+  Append& append = effects.append;
+  if (!append.empty()) {
+    append.note.job = job_;
+    append.note.low = low();
+    counts_.attempts += append.note.attempts;
+    counts_.ambiguous += append.note.ambiguous;
+    counts_.late += append.note.late;
+    counts_.prompt_tokens += append.note.prompt_tokens;
+    counts_.completion_tokens += append.note.completion_tokens;
+  }
+  if (read_all_ && !said_all_ && !failed_ && counts_.terminal() == counts_.total) {
+    said_all_ = true;
+    effects.all_terminal = true;
+  }
+  return effects;
+}
+
+InputPosition Supervisor::low() const {
+  const std::uint64_t low = ledger_.low();
+  if (low >= intake_.position().item) return intake_.position();
+  const auto it = ledger_.live().find(low);
+  GRISTMILL_CHECK(it != ledger_.live().end(), "item {} is neither live nor terminal", low);
+  const intake::Place& place = it->second.place;
+  return {place.input, place.offset, place.line == 0 ? 0 : place.line - 1, low};
+}
+
+Time Supervisor::wake_at() const {
+  if (failed_) return never;
+  if (more_to_read_ && may_read()) return Time::min();
+  Time at = cancel_deadline_;
+  if (credit_.left()) at = std::min(at, ledger_.next_due());
+  return at;
+}
+
+JobCounts Supervisor::counts() const {
+  JobCounts counts = counts_;
+  counts.retrying = ledger_.waiting_count();
+  return counts;
+}
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,129 @@
+// SUPERVISOR runs one job: it reads items, offers them as calls, decides what every outcome means,
+// and knows when the job is done.
+//   hears  Want        from COORDINATOR: room for so many more calls
+//          Outcomes    from COORDINATOR: how attempts ended, also late and repeated ones
+//          Returned    from COORDINATOR: calls that were never started
+//          Lost        from COORDINATOR: calls of a session that is gone
+//          Claimed     from COORDINATOR: a worker says that it makes or made this call
+//          GraceOver   from COORDINATOR: after a restart, nobody else will claim anything
+//          Durable     from JOURNAL: what was appended would survive a power cut
+//   tells  COORDINATOR offers, withdrawals, progress; JOURNAL appends; MERGER that all is terminal
+//   never  touches a clock, a socket or a disk other than the job's input
+// Invariant: the first terminal outcome of an item wins and is appended once; every outcome is
+// acknowledged by an append behind it.
+#pragma once
+
+#include "actors/intake/intake.hpp"
+#include "actors/kit/call_words.hpp"
+#include "actors/kit/random.hpp"
+#include "actors/kit/records.hpp"
+#include "actors/supervisor/item_ledger.hpp"
+#include "actors/supervisor/retry_policy.hpp"
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace gristmill::supervisor {
+
+struct Ack {
+  SessionId session;
+  AttemptId attempt;
+};
+
+// Goes to the journal as one; `acks` and `durable` come back when it is durable.
+struct Append {
+  std::vector<journal::ResultLine> lines;
+  std::vector<journal::AttemptNote> attempts;
+  journal::JobNote note;
+  std::vector<Ack> acks;
+  std::uint64_t completed = 0, failed = 0;
+  bool empty() const { return lines.empty() && attempts.empty() && acks.empty() && note.ambiguous == 0; }
+};
+
+struct Effects {
+  std::vector<OfferedCall> offers;
+  std::vector<CallId> withdrawn; // somebody else has answered, or the job is cancelled
+  Append append;
+  bool progress = false;         // counts have changed
+  bool all_terminal = false;     // said once, from durable state only
+  std::string failure;           // the job cannot go on; a sentence
+};
+
+// What the journal knew when this life of the job began.
+struct RecoveredItems {
+  ItemSet terminal;
+  std::vector<journal::AttemptNote> attempts;
+  JobCounts counts;
+  InputPosition low;
+  std::uint64_t mark = 0; // items from here on have not been called
+};
+
+class Supervisor {
+public:
+  Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
+             RecoveredItems recovered);
+
+  Effects started(Time now); // first of all
+  Effects wanted(std::uint32_t calls, std::uint64_t bytes, Time now);
+  Effects outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random);
+  Effects returned(const std::vector<LostCall>& calls, Time now);
+  Effects lost(const std::vector<LostCall>& calls, bool died, Time now);
+  Effects claimed(const std::vector<protocol::Claim>& claims, Time now);
+  Effects grace_over(Time now);
+  Effects durable(std::uint64_t completed, std::uint64_t failed, Time now);
+  Effects cancel(Time now);
+  Effects tick(Time now);
+
+  Time wake_at() const; // when tick() has something to do
+  JobCounts counts() const;
+  bool reading() const { return !read_all_; }
+
+private:
+  struct Credit {
+    std::uint32_t calls = 0;
+    std::uint64_t bytes = 0;
+    bool left() const { return calls > 0 && bytes > 0; }
+    void spend(std::uint64_t b) {
+      --calls;
+      bytes -= bytes < b ? bytes : b;
+    }
+  };
+
+  void fill(Time now, Effects& effects);
+  bool offer_due(Time now, Effects& effects);
+  bool read_next(Time now, Effects& effects);
+  bool may_read() const;
+  void offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects);
+  void accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects);
+  void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
+             Effects& effects);
+  void again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);
+  void finish(std::uint64_t item, const intake::Place& place, const std::string& id,
+              std::uint32_t tries, const protocol::Outcome& outcome, const std::string& endpoint,
+              Effects& effects);
+  void give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls, std::string code,
+               std::string message, Effects& effects);
+  void cancel_live(bool out_too, Effects& effects);
+  void restore_attempts(std::uint64_t item, LiveItem& live);
+  InputPosition low() const;
+  Effects& sealed(Effects& effects);
+
+  JobId job_;
+  JobSpec spec_;
+  RetryPolicy policy_;
+  intake::Intake intake_;
+  ItemLedger ledger_;
+  std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
+  JobCounts counts_;          // completed and failed: durable ones
+  std::uint64_t mark_;
+  std::uint64_t next_call_;
+  Credit credit_;
+  std::uint64_t undurable_lines_ = 0;
+  bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
+  bool more_to_read_ = false; // a slice ended before its work did
+  Time cancel_deadline_ = never;
+};
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,36 @@
+#include "actors/wiring/coordinator_node.hpp"
+
+#include "actors/kit/check.hpp"
+#include "actors/wiring/rooms.hpp"
+
+namespace gristmill::wiring {
+
+std::string name_of(const Address& address) {
+  static constexpr std::string_view names[]{"coordinator", "rate_limiter", "journal", "supervisor",
+                                            "merger",      "gateway",      "store",   "client"};
+  std::string name{names[static_cast<std::size_t>(address.place)]};
+  return address.job ? name + "/" + to_string(address.job) : name;
+}
+
+CoordinatorNode::CoordinatorNode(NodeOptions options, journal::Recovered recovered)
+    : options_{std::move(options)}, recovered_{std::move(recovered)} {}
+
+std::vector<Address> CoordinatorNode::shared_rooms() {
+  return {to_journal, to_limiter, to_coordinator};
+}
+
+std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const Moment& moment) {
+  switch (address.place) {
+  case Place::coordinator:
+    return std::make_unique<CoordinatorRoom>(options_, recovered_, moment.now);
+  case Place::rate_limiter: return std::make_unique<LimiterRoom>(recovered_, moment.now);
+  case Place::journal: return std::make_unique<JournalRoom>(recovered_.last_position);
+  case Place::supervisor:
+    return std::make_unique<SupervisorRoom>(address.job, recovered_.epoch, options_);
+  case Place::merger: return std::make_unique<MergerRoom>(address.job, options_);
+  default: break;
+  }
+  throw CheckFailed{"no room has the address " + name_of(address)};
+}
+
+} // namespace gristmill::wiring

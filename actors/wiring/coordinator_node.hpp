@@ -1,0 +1,40 @@
+// COORDINATOR NODE: the wiring of a coordinator: which rooms there are, who tells whom, and what
+// waits for which journal position. Production gives each room an actor of its own; the simulator
+// calls the same rooms and interleaves their messages as it likes.
+// Invariant: everything that leaves a room goes through its Post, and nothing else connects rooms.
+#pragma once
+
+#include "actors/intake/byte_source.hpp"
+#include "actors/journal/journal_store.hpp"
+#include "actors/wiring/message.hpp"
+
+#include <functional>
+#include <memory>
+
+namespace gristmill::wiring {
+
+struct NodeOptions {
+  std::string cluster;
+  bool flat = false;       // `gristmill run`: one job, in the state directory itself
+  bool workers_died = false; // `gristmill run`: no session outlived our last life
+  std::uint64_t random_seed = 0;
+  // Windows that a job's rooms need when it opens.
+  std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
+  std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;
+};
+
+class CoordinatorNode {
+public:
+  CoordinatorNode(NodeOptions options, journal::Recovered recovered);
+
+  // The room behind an address; called once for each, for jobs when a message for one first comes.
+  std::unique_ptr<Room> make_room(const Address& address, const Moment& moment);
+  // Rooms that exist from the beginning.
+  static std::vector<Address> shared_rooms();
+
+private:
+  NodeOptions options_;
+  journal::Recovered recovered_;
+};
+
+} // namespace gristmill::wiring

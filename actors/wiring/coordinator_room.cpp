@@ -1,0 +1,247 @@
+#include "actors/wiring/rooms.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::wiring {
+namespace {
+
+constexpr auto tick_every = std::chrono::milliseconds{500};
+
+coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
+  coordinator::Options coordinator{recovered.epoch, options.cluster, {}};
+  if (!options.workers_died)
+    for (const auto& session : recovered.sessions) coordinator.expected.push_back(session.process);
+  return coordinator;
+}
+
+} // namespace
+
+CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered,
+                                 Time now)
+    : coordinator_{options_of(options, recovered), now}, desk_{options.flat} {
+  for (const journal::RecoveredJob& job : recovered.jobs) {
+    coordinator::JobEntry entry;
+    entry.id = job.job;
+    entry.directory = job.directory;
+    entry.state = job.state;
+    entry.detail = job.detail;
+    entry.counts = job.counts;
+    entry.created_at = job.created_at;
+    entry.ended_at = job.ended_at;
+    if (auto spec = job_spec_from_json(job.spec)) {
+      entry.spec = std::move(*spec);
+    } else {
+      entry.state = JobState::failed;
+      entry.detail = spec.error().message;
+    }
+    if (!is_over(entry.state))
+      recovered_[job.job] = {job.terminal, job.attempts, job.counts, job.low, job.mark};
+    desk_.recovered(std::move(entry));
+  }
+}
+
+void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) {
+  const Time now = moment.now;
+  std::visit(
+      [&](auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<M, Granted>) {
+          emit(coordinator_.granted(m, now), post);
+        } else if constexpr (std::is_same_v<M, SessionDurable>) {
+          emit(coordinator_.session_durable(m.session, now), post);
+        } else if constexpr (std::is_same_v<M, RecordedNow>) {
+          emit(coordinator_.recorded(m.session, m.attempts, now), post);
+        } else if constexpr (std::is_same_v<M, Tick>) {
+          emit(coordinator_.tick(now), post);
+        } else if constexpr (requires { on(m, moment, post); }) {
+          on(m, moment, post);
+        }
+      },
+      message);
+  post.wake_at = now + tick_every;
+}
+
+void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
+  for (auto& [id, job] : desk_.jobs()) {
+    const auto items = recovered_.find(id);
+    if (items != recovered_.end()) open(job, std::move(items->second), moment, post);
+  }
+  recovered_.clear();
+  emit(coordinator_.tick(moment.now), post);
+}
+
+void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
+                           const Moment& moment, Post& post) {
+  job.open = true;
+  post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
+  if (job.state == JobState::cancelling) post.tell(to_supervisor(job.id), CancelItems{});
+  // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
+  if (job.state == JobState::merging) job.state = JobState::running;
+  JobBudget budget{job.id,
+                   job.spec.model,
+                   {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
+                   {}};
+  auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
+  LimiterNews news;
+  news.endpoints_added = std::move(effects.endpoints_added);
+  news.jobs_opened.push_back(std::move(budget));
+  effects.endpoints_added.clear();
+  post.tell(to_limiter, std::move(news));
+  emit(std::move(effects), post);
+}
+
+void CoordinatorRoom::close(JobId id, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(id);
+  if (job == nullptr || !job->open) return;
+  job->open = false;
+  emit(coordinator_.job_closed(id, moment.now), post);
+  LimiterNews news;
+  news.jobs_closed.push_back(id);
+  post.tell(to_limiter, std::move(news));
+  post.tell(to_supervisor(id), CloseRoom{});
+}
+
+void CoordinatorRoom::change(JobId id, JobState state, std::string detail, std::uint64_t token,
+                             const Moment& moment, Post& post) {
+  auto change = desk_.change(id, state, std::move(detail), moment.unix_seconds);
+  if (!change) return;
+  AppendNow append;
+  append.part.jobs.push_back(std::move(*change));
+  append.release.push_back({to_coordinator, JobDurable{id, state, token}});
+  post.tell(to_journal, std::move(append));
+}
+
+void CoordinatorRoom::on(FramesIn& in, const Moment& moment, Post& post) {
+  emit(coordinator_.received(in.frames, moment.now), post);
+  SendFrames consumed;
+  for (const auto& frame : in.frames) consumed.consumed_bytes += frame.bytes.size();
+  post.tell(to_gateway, std::move(consumed));
+}
+
+void CoordinatorRoom::on(PeersGone& gone, const Moment& moment, Post& post) {
+  for (const auto& peer : gone.peers) emit(coordinator_.peer_gone(peer, moment.now), post);
+}
+
+void CoordinatorRoom::on(Offer& offer, const Moment& moment, Post& post) {
+  if (!offer.withdrawn.empty())
+    emit(coordinator_.withdrawn(offer.job, offer.withdrawn, moment.now), post);
+  if (!offer.calls.empty())
+    emit(coordinator_.offered(offer.job, std::move(offer.calls), moment.now), post);
+}
+
+// A state that the journal holds may be seen: the question that waited for it is answered.
+void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(durable.job);
+  if (job == nullptr) return;
+  switch (durable.state) {
+  case JobState::running:
+    if (!job->open) open(*job, {}, moment, post);
+    break;
+  case JobState::cancelling:
+    post.tell(to_supervisor(job->id), CancelItems{});
+    emit(coordinator_.job_held(job->id, moment.now), post);
+    break;
+  case JobState::finished:
+  case JobState::cancelled:
+  case JobState::failed: close(job->id, moment, post); break;
+  default: break;
+  }
+  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}});
+}
+
+void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(report.job);
+  if (job == nullptr || is_over(job->state)) return;
+  job->counts = report.counts;
+  if (!report.failure.empty()) {
+    change(job->id, JobState::failed, report.failure, 0, moment, post);
+  } else if (report.all_terminal) {
+    merger::MergeTask task{job->id,         job->spec,          report.counts,
+                           job->created_at, moment.unix_seconds, job->state == JobState::cancelling};
+    change(job->id, JobState::merging, task.cancelled ? "cancelled" : "", 0, moment, post);
+    post.tell(to_merger(job->id), std::move(task));
+  }
+}
+
+void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(report.job);
+  if (job == nullptr) return;
+  post.tell(to_merger(job->id), CloseRoom{});
+  if (!report.failure.empty()) {
+    change(job->id, JobState::failed, report.failure, 0, moment, post);
+  } else {
+    const bool cancelled = job->detail == "cancelled";
+    change(job->id, cancelled ? JobState::cancelled : JobState::finished, "", 0, moment, post);
+  }
+}
+
+// A job's room that crashed parks its job; the others go on.
+void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post) {
+  change(crashed.room.job, JobState::failed,
+         fmt::format("internal error in {}: {}", name_of(crashed.room), crashed.what), 0, moment, post);
+}
+
+void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
+  Answer answer{ask.token, {}, {}, {}};
+  const auto unknown = [&](JobId job) {
+    answer.error = Error{ErrorCode::not_found,
+                         fmt::format("there is no {}; `gristmill jobs` lists them", to_string(job))};
+  };
+  if (auto* submit = std::get_if<SubmitJob>(&ask.question)) {
+    auto stored = desk_.submit(std::move(submit->spec), moment.unix_seconds);
+    if (stored) {
+      const JobDurable durable{stored->job, JobState::running, ask.token};
+      AppendNow append;
+      append.part.jobs.push_back(std::move(*stored));
+      append.release.push_back({to_coordinator, durable});
+      post.tell(to_journal, std::move(append));
+      return;
+    }
+    answer.error = stored.error();
+  } else if (const auto* cancel = std::get_if<CancelJob>(&ask.question)) {
+    const coordinator::JobEntry* job = desk_.find(cancel->job);
+    if (job != nullptr && (job->state == JobState::running || job->state == JobState::paused)) {
+      change(cancel->job, JobState::cancelling, "", ask.token, moment, post);
+      return;
+    }
+    job == nullptr ? unknown(cancel->job) : answer.jobs.push_back(view(*job, moment.now));
+  } else if (const auto* show = std::get_if<ShowJob>(&ask.question)) {
+    const coordinator::JobEntry* job = desk_.find(show->job);
+    job == nullptr ? unknown(show->job) : answer.jobs.push_back(view(*job, moment.now));
+  } else if (std::holds_alternative<ListJobs>(ask.question)) {
+    for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
+  } else {
+    answer.workers = coordinator_.workers();
+  }
+  post.tell(to_client, std::move(answer));
+}
+
+JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
+  JobView view{job.id, job.state, job.detail, job.counts, "", job.created_at, job.ended_at, job.spec.output};
+  view.counts.in_flight = coordinator_.in_flight(job.id);
+  if (!is_over(job.state)) view.why_waiting = coordinator_.why_waiting(job.id, now);
+  return view;
+}
+
+void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
+  if (!effects.frames.empty()) post.tell(to_gateway, SendFrames{std::move(effects.frames), 0});
+  for (auto& [id, news] : effects.jobs) {
+    const coordinator::JobEntry* job = desk_.find(id);
+    if (job != nullptr && job->open) post.tell(to_supervisor(id), std::move(news));
+  }
+  LimiterNews news{std::move(effects.endpoints_added), std::move(effects.endpoints_gone), {}, {},
+                   std::move(effects.claimed), std::move(effects.ended), std::move(effects.acquires)};
+  if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
+      !news.ended.empty() || !news.acquires.empty())
+    post.tell(to_limiter, std::move(news));
+  if (!effects.sessions.empty()) {
+    AppendNow append;
+    for (const auto& session : effects.sessions)
+      if (session.open) append.release.push_back({to_coordinator, SessionDurable{session.session}});
+    append.part.sessions = std::move(effects.sessions);
+    post.tell(to_journal, std::move(append));
+  }
+  std::move(effects.events.begin(), effects.events.end(), std::back_inserter(post.events));
+}
+
+} // namespace gristmill::wiring

@@ -1,0 +1,145 @@
+// The rooms of one job: SUPERVISOR and MERGER.
+#include "actors/wiring/rooms.hpp"
+
+#include "actors/kit/check.hpp"
+
+#include <map>
+
+namespace gristmill::wiring {
+namespace {
+
+constexpr auto report_every = std::chrono::milliseconds{100};
+
+template <class T>
+void append_to(std::vector<T>& into, std::vector<T>&& from) {
+  std::move(from.begin(), from.end(), std::back_inserter(into));
+}
+
+// Several answers of the supervisor to one message leave as one.
+void add(supervisor::Effects& into, supervisor::Effects&& from) {
+  append_to(into.offers, std::move(from.offers));
+  append_to(into.withdrawn, std::move(from.withdrawn));
+  append_to(into.append.lines, std::move(from.append.lines));
+  append_to(into.append.attempts, std::move(from.append.attempts));
+  append_to(into.append.acks, std::move(from.append.acks));
+  into.append.completed += from.append.completed;
+  into.append.failed += from.append.failed;
+  journal::JobNote& note = into.append.note;
+  const journal::JobNote& more = from.append.note;
+  note.attempts += more.attempts;
+  note.ambiguous += more.ambiguous;
+  note.late += more.late;
+  note.prompt_tokens += more.prompt_tokens;
+  note.completion_tokens += more.completion_tokens;
+  if (more.job) {
+    note.job = more.job;
+    note.low = more.low;
+  }
+  into.progress |= from.progress;
+  into.all_terminal |= from.all_terminal;
+  if (!from.failure.empty()) into.failure = std::move(from.failure);
+}
+
+} // namespace
+
+void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
+  const Time now = moment.now;
+  if (auto* opened = std::get_if<OpenJob>(&message)) {
+    emit(open(*opened, now), now, post);
+    return;
+  }
+  if (std::holds_alternative<CloseRoom>(message)) {
+    post.closed = true;
+    return;
+  }
+  if (!supervisor_) return; // its input could not be opened: the job has failed
+  supervisor::Effects effects;
+  if (auto* news = std::get_if<JobNews>(&message)) effects = hear(*news, now);
+  if (const auto* lines = std::get_if<LinesDurable>(&message))
+    effects = supervisor_->durable(lines->completed, lines->failed, now);
+  if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
+  if (std::holds_alternative<Tick>(message)) effects = supervisor_->tick(now);
+  emit(std::move(effects), now, post);
+}
+
+supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
+  auto source = options_.open_source(open.spec);
+  if (!source) {
+    supervisor::Effects effects;
+    effects.failure = source.error().message;
+    return effects;
+  }
+  source_ = std::move(*source);
+  supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, std::move(open.spec), *source_,
+                                                         std::move(open.recovered));
+  return supervisor_->started(now);
+}
+
+supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
+  supervisor::Effects effects;
+  if (!news.claims.empty()) add(effects, supervisor_->claimed(news.claims, now));
+  if (!news.outcomes.empty())
+    add(effects, supervisor_->outcomes(std::move(news.outcomes), now, random_));
+  if (!news.returned.empty()) add(effects, supervisor_->returned(news.returned, now));
+  if (!news.lost.empty()) add(effects, supervisor_->lost(news.lost, news.died, now));
+  if (news.grace_over) add(effects, supervisor_->grace_over(now));
+  if (news.want_calls > 0)
+    add(effects, supervisor_->wanted(news.want_calls, news.want_bytes, now));
+  return effects;
+}
+
+void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
+  if (!effects.offers.empty() || !effects.withdrawn.empty())
+    post.tell(to_coordinator, Offer{job_, std::move(effects.offers), std::move(effects.withdrawn)});
+  supervisor::Append& append = effects.append;
+  if (!append.empty()) {
+    AppendNow now_durable;
+    now_durable.part.lines = std::move(append.lines);
+    now_durable.part.attempts = std::move(append.attempts);
+    now_durable.part.notes.push_back(append.note);
+    if (append.completed + append.failed > 0)
+      now_durable.release.push_back(
+          {to_supervisor(job_), LinesDurable{append.completed, append.failed}});
+    std::map<SessionId, std::vector<AttemptId>> recorded;
+    for (const supervisor::Ack& ack : append.acks) recorded[ack.session].push_back(ack.attempt);
+    for (auto& [session, attempts] : recorded)
+      now_durable.release.push_back({to_coordinator, RecordedNow{session, std::move(attempts)}});
+    post.tell(to_journal, std::move(now_durable));
+  }
+  report_due_ |= effects.progress;
+  const bool final = effects.all_terminal || !effects.failure.empty();
+  if (final || (report_due_ && now >= reported_at_ + report_every)) {
+    post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : JobCounts{},
+                                        effects.all_terminal, std::move(effects.failure)});
+    report_due_ = false;
+    reported_at_ = now;
+  }
+  if (supervisor_) post.wake_at = supervisor_->wake_at();
+  if (report_due_) post.wake_at = std::min(post.wake_at, reported_at_ + report_every);
+}
+
+void MergerRoom::handle(Message message, const Moment&, Post& post) {
+  if (std::holds_alternative<CloseRoom>(message)) {
+    post.closed = true;
+    return;
+  }
+  if (auto* task = std::get_if<merger::MergeTask>(&message)) {
+    auto files = options_.open_merge(job_, task->spec);
+    if (!files) {
+      post.tell(to_coordinator, MergeReport{job_, files.error().message});
+      return;
+    }
+    files_ = std::move(*files);
+    merger_ = std::make_unique<merger::Merger>(std::move(*task), *files_);
+  }
+  if (!merger_) return;
+  merger::MergeStep step = merger_->step();
+  if (step.done || !step.failure.empty()) {
+    merger_.reset();
+    post.tell(to_coordinator, MergeReport{job_, std::move(step.failure)});
+  } else {
+    post.wake_at = Time::min();
+  }
+}
+
+} // namespace gristmill::wiring

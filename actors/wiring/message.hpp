@@ -1,0 +1,169 @@
+// Every message between the rooms and windows of a coordinator node, and the envelope that says for
+// whom it is. Shells and the simulator carry envelopes; they never look inside, order, hold or drop
+// them. Invariant: one sender's messages to one receiver arrive in the order in which they left.
+#pragma once
+
+#include "actors/coordinator/coordinator.hpp"
+#include "actors/coordinator/job_desk.hpp"
+#include "actors/kit/records.hpp"
+#include "actors/merger/merger.hpp"
+#include "actors/supervisor/supervisor.hpp"
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace gristmill::wiring {
+
+enum class Place : std::uint8_t {
+  coordinator,  // rooms
+  rate_limiter,
+  journal,
+  supervisor,   // one per job
+  merger,       // one per job
+  gateway,      // windows
+  store,
+  client,       // who asked: the HTTP API or the command
+};
+
+struct Address {
+  Place place = Place::coordinator;
+  JobId job;
+  auto operator<=>(const Address&) const = default;
+};
+std::string name_of(const Address& address); // "supervisor/job-7"
+
+struct Envelope;
+
+// ---- questions of clients and their answers ---------------------------------------------------
+
+struct JobView {
+  JobId id;
+  JobState state = JobState::running;
+  std::string detail;
+  JobCounts counts;
+  std::string why_waiting;
+  std::int64_t created_at = 0, ended_at = 0;
+  std::string output;
+};
+
+struct SubmitJob { JobSpec spec; };
+struct CancelJob { JobId job; };
+struct ListJobs {};
+struct ShowJob { JobId job; };
+struct ListWorkers {};
+
+struct Ask {
+  std::uint64_t token = 0;
+  std::variant<SubmitJob, CancelJob, ListJobs, ShowJob, ListWorkers> question;
+};
+
+struct Answer {
+  std::uint64_t token = 0;
+  std::optional<Error> error;
+  std::vector<JobView> jobs;                     // of SubmitJob, CancelJob, ListJobs, ShowJob
+  std::vector<coordinator::WorkerView> workers; // of ListWorkers
+};
+
+// ---- to COORDINATOR -----------------------------------------------------------------------------
+
+struct Start {}; // everything is plugged in: open the recovered jobs
+struct FramesIn { std::vector<coordinator::ReceivedFrame> frames; };
+struct PeersGone { std::vector<coordinator::PeerId> peers; };
+struct Offer {
+  JobId job;
+  std::vector<OfferedCall> calls;
+  std::vector<CallId> withdrawn;
+};
+struct SessionDurable { SessionId session; };
+struct JobDurable {
+  JobId job;
+  JobState state;
+  std::uint64_t token = 0; // of the question that waits for it
+};
+struct RecordedNow {
+  SessionId session;
+  std::vector<AttemptId> attempts;
+};
+struct JobReport {
+  JobId job;
+  JobCounts counts;
+  bool all_terminal = false;
+  std::string failure;
+};
+struct MergeReport {
+  JobId job;
+  std::string failure;
+};
+struct RoomCrashed {
+  Address room;
+  std::string what;
+};
+
+// ---- to the others --------------------------------------------------------------------------------
+
+struct OpenJob { // to SUPERVISOR
+  JobSpec spec;
+  supervisor::RecoveredItems recovered;
+};
+struct CancelItems {};                                        // to SUPERVISOR
+struct LinesDurable { std::uint64_t completed = 0, failed = 0; }; // to SUPERVISOR
+struct CloseRoom {};                                          // to SUPERVISOR and MERGER
+struct LimiterNews { // to RATE LIMITER, in this order
+  std::vector<EndpointOffer> endpoints_added;
+  std::vector<EndpointId> endpoints_gone;
+  std::vector<JobBudget> jobs_opened;
+  std::vector<JobId> jobs_closed;
+  std::vector<ClaimedCall> claimed;
+  std::vector<Ended> ended;
+  std::vector<Acquire> acquires;
+};
+struct BlocksDurable { std::vector<std::uint64_t> blocks; }; // to RATE LIMITER
+struct AppendNow { // to JOURNAL
+  journal::Group part;
+  std::vector<Envelope> release;
+};
+struct StoreDurable { journal::Position upto = 0; };
+struct StoreFailed { Error error; };
+struct SendFrames { // to GATEWAY
+  std::vector<coordinator::OutgoingFrame> frames;
+  std::size_t consumed_bytes = 0;
+};
+struct Tick {}; // to whoever asked to be woken
+
+using Message =
+    std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable, RecordedNow,
+                 JobReport, MergeReport, RoomCrashed, Ask, Answer, OpenJob, JobNews, CancelItems,
+                 LinesDurable, CloseRoom, LimiterNews, BlocksDurable, AppendNow, StoreDurable,
+                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, Tick>;
+
+struct Envelope {
+  Address to;
+  Message message;
+};
+
+// The two clocks, read once when a message is handled.
+struct Moment {
+  Time now{};
+  std::int64_t unix_seconds = 0;
+};
+
+// What a room leaves behind after a message.
+struct Post {
+  std::vector<Envelope> envelopes;
+  std::vector<Event> events;
+  Time wake_at = never; // a Tick is wanted then; each handled message says it anew
+  bool closed = false;  // the room has nothing left to do
+  std::optional<Error> fatal; // the node cannot go on
+
+  void tell(Address to, Message message) { envelopes.push_back({to, std::move(message)}); }
+};
+
+class Room {
+public:
+  virtual ~Room() = default;
+  virtual void handle(Message message, const Moment& moment, Post& post) = 0;
+};
+
+} // namespace gristmill::wiring

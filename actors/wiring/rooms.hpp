@@ -1,0 +1,101 @@
+// The rooms of a coordinator node as the node builds them: each an adapter that hands a message to
+// its thinking class and addresses what comes out. Private to the wiring.
+#pragma once
+
+#include "actors/journal/group_commit.hpp"
+#include "actors/rate_limiter/rate_limiter.hpp"
+#include "actors/wiring/coordinator_node.hpp"
+
+#include <unordered_map>
+
+namespace gristmill::wiring {
+
+inline constexpr Address to_coordinator{Place::coordinator, {}};
+inline constexpr Address to_limiter{Place::rate_limiter, {}};
+inline constexpr Address to_journal{Place::journal, {}};
+inline constexpr Address to_gateway{Place::gateway, {}};
+inline constexpr Address to_store{Place::store, {}};
+inline constexpr Address to_client{Place::client, {}};
+inline Address to_supervisor(JobId job) { return {Place::supervisor, job}; }
+inline Address to_merger(JobId job) { return {Place::merger, job}; }
+
+class CoordinatorRoom : public Room {
+public:
+  CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered, Time now);
+  void handle(Message message, const Moment& moment, Post& post) override;
+
+private:
+  void on(Start, const Moment&, Post&);
+  void on(FramesIn&, const Moment&, Post&);
+  void on(PeersGone&, const Moment&, Post&);
+  void on(Offer&, const Moment&, Post&);
+  void on(JobDurable&, const Moment&, Post&);
+  void on(JobReport&, const Moment&, Post&);
+  void on(MergeReport&, const Moment&, Post&);
+  void on(RoomCrashed&, const Moment&, Post&);
+  void on(Ask&, const Moment&, Post&);
+
+  void open(coordinator::JobEntry& job, supervisor::RecoveredItems items, const Moment&, Post&);
+  void close(JobId job, const Moment&, Post&);
+  void change(JobId job, JobState state, std::string detail, std::uint64_t token, const Moment&, Post&);
+  void emit(coordinator::Effects effects, Post& post);
+  JobView view(const coordinator::JobEntry& job, Time now) const;
+
+  coordinator::Coordinator coordinator_;
+  coordinator::JobDesk desk_;
+  std::map<JobId, supervisor::RecoveredItems> recovered_; // of jobs not opened yet
+};
+
+class LimiterRoom : public Room {
+public:
+  LimiterRoom(const journal::Recovered& recovered, Time now);
+  void handle(Message message, const Moment& moment, Post& post) override;
+
+private:
+  void on(LimiterNews& news, Time now, Post& post);
+  rate_limiter::RateLimiter limiter_;
+};
+
+class JournalRoom : public Room {
+public:
+  explicit JournalRoom(journal::Position last) : commits_{last} {}
+  void handle(Message message, const Moment& moment, Post& post) override;
+
+private:
+  journal::GroupCommit<Envelope> commits_;
+};
+
+class SupervisorRoom : public Room {
+public:
+  SupervisorRoom(JobId job, Epoch epoch, const NodeOptions& options)
+      : job_{job}, epoch_{epoch}, options_{options}, random_{options.random_seed ^ job.value} {}
+  void handle(Message message, const Moment& moment, Post& post) override;
+
+private:
+  supervisor::Effects open(OpenJob& open, Time now);
+  supervisor::Effects hear(JobNews& news, Time now);
+  void emit(supervisor::Effects effects, Time now, Post& post);
+
+  JobId job_;
+  Epoch epoch_;
+  const NodeOptions& options_;
+  Random random_;
+  std::unique_ptr<intake::ByteSource> source_;
+  std::unique_ptr<supervisor::Supervisor> supervisor_;
+  bool report_due_ = false;
+  Time reported_at_{Time::min()};
+};
+
+class MergerRoom : public Room {
+public:
+  MergerRoom(JobId job, const NodeOptions& options) : job_{job}, options_{options} {}
+  void handle(Message message, const Moment& moment, Post& post) override;
+
+private:
+  JobId job_;
+  const NodeOptions& options_;
+  std::unique_ptr<merger::MergeFiles> files_;
+  std::unique_ptr<merger::Merger> merger_;
+};
+
+} // namespace gristmill::wiring

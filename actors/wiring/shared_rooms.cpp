@@ -1,0 +1,49 @@
+// RATE LIMITER and JOURNAL: one of each in a node.
+#include "actors/wiring/rooms.hpp"
+
+#include <algorithm>
+
+namespace gristmill::wiring {
+
+LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now) : limiter_{recovered.epoch} {
+  limiter_.recovered(recovered.blocks, now, recovered.same_boot);
+}
+
+void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
+  if (auto* news = std::get_if<LimiterNews>(&message)) on(*news, moment.now, post);
+  if (const auto* durable = std::get_if<BlocksDurable>(&message))
+    for (const std::uint64_t block : durable->blocks) limiter_.durable(block);
+}
+
+void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
+  for (const auto& endpoint : news.endpoints_added) limiter_.endpoint_added(endpoint, now);
+  for (const auto& endpoint : news.endpoints_gone) limiter_.endpoint_gone(endpoint);
+  for (const auto& job : news.jobs_opened) limiter_.job_opened(job, now);
+  for (const auto& job : news.jobs_closed) limiter_.job_closed(job);
+  for (const auto& claim : news.claimed) limiter_.claimed(claim);
+  for (const auto& end : news.ended) limiter_.ended(end, now);
+  for (const auto& acquire : news.acquires)
+    post.tell(to_coordinator, limiter_.acquire(acquire, now));
+  auto blocks = limiter_.reserve(now);
+  if (blocks.empty()) return;
+  BlocksDurable durable;
+  for (const auto& block : blocks) durable.blocks.push_back(block.block);
+  AppendNow append;
+  append.part.blocks = std::move(blocks);
+  append.release.push_back({to_limiter, std::move(durable)});
+  post.tell(to_journal, std::move(append));
+}
+
+void JournalRoom::handle(Message message, const Moment&, Post& post) {
+  if (auto* append = std::get_if<AppendNow>(&message))
+    commits_.append(std::move(append->part), std::move(append->release));
+  if (std::holds_alternative<StoreDurable>(message))
+    for (Envelope& envelope : commits_.durable()) post.envelopes.push_back(std::move(envelope));
+  if (auto* failed = std::get_if<StoreFailed>(&message)) {
+    post.fatal = std::move(failed->error);
+    return;
+  }
+  if (auto group = commits_.next()) post.tell(to_store, std::move(*group));
+}
+
+} // namespace gristmill::wiring

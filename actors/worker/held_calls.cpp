@@ -1,0 +1,116 @@
+#include "actors/worker/held_calls.hpp"
+
+#include <algorithm>
+
+namespace gristmill::worker {
+
+std::vector<CallId> HeldCalls::all() const {
+  std::vector<CallId> all;
+  for (const auto& [call, held] : calls_) all.push_back(call);
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+void HeldCalls::add(protocol::PlannedCall call) {
+  const CallId id = call.call;
+  const std::size_t bytes = call.raw.size();
+  if (calls_.emplace(id, Held{std::move(call), State::ready, {}}).second) {
+    bytes_ += bytes;
+    ready_.push_back(id);
+  }
+}
+
+// The call is no longer asked for: its Need has one call less to wait for.
+void HeldCalls::answered(Held& held, CallId call) {
+  if (held.state != State::asked) return;
+  --asked_count_;
+  const auto need = needs_.find(held.nonce);
+  if (need == needs_.end()) return;
+  need->second.calls.erase(call);
+  if (need->second.calls.empty()) needs_.erase(need);
+}
+
+std::optional<protocol::PlannedCall> HeldCalls::take(CallId call) {
+  const auto it = calls_.find(call);
+  if (it == calls_.end()) return std::nullopt;
+  answered(it->second, call);
+  protocol::PlannedCall planned = std::move(it->second.planned);
+  bytes_ -= planned.raw.size();
+  calls_.erase(it);
+  return planned;
+}
+
+std::vector<CallId> HeldCalls::ask(std::size_t most, Nonce nonce, Time now) {
+  std::vector<CallId> asked;
+  while (asked.size() < most && !ready_.empty()) {
+    const CallId call = ready_.front();
+    ready_.pop_front();
+    const auto it = calls_.find(call);
+    if (it == calls_.end() || it->second.state != State::ready) continue;
+    it->second.state = State::asked;
+    it->second.nonce = nonce;
+    ++asked_count_;
+    asked.push_back(call);
+  }
+  if (!asked.empty()) needs_[nonce] = {now, {asked.begin(), asked.end()}};
+  return asked;
+}
+
+std::optional<Time> HeldCalls::sent_at(Nonce nonce) const {
+  const auto it = needs_.find(nonce);
+  return it == needs_.end() ? std::nullopt : std::optional{it->second.at};
+}
+
+void HeldCalls::wait(Nonce nonce, const std::vector<CallId>& calls, Time until) {
+  for (const CallId call : calls) {
+    const auto it = calls_.find(call);
+    if (it == calls_.end() || it->second.state != State::asked || it->second.nonce != nonce) continue;
+    answered(it->second, call);
+    it->second.state = State::waiting;
+    waiting_.push({until, call});
+  }
+}
+
+void HeldCalls::make_ready(CallId call, Held& held) {
+  answered(held, call);
+  held.state = State::ready;
+  ready_.push_front(call);
+}
+
+void HeldCalls::ready_again(CallId call) {
+  const auto it = calls_.find(call);
+  if (it != calls_.end() && it->second.state != State::ready) make_ready(call, it->second);
+}
+
+void HeldCalls::advance(Time now, Duration repeat) {
+  std::vector<CallId> due;
+  while (!waiting_.empty() && waiting_.top().at <= now) {
+    due.push_back(waiting_.top().call);
+    waiting_.pop();
+  }
+  std::vector<Nonce> given_up;
+  for (const auto& [nonce, need] : needs_)
+    if (now - need.at >= repeat) given_up.push_back(nonce);
+  for (const Nonce nonce : given_up) {
+    const auto calls = needs_[nonce].calls;
+    due.insert(due.end(), calls.begin(), calls.end());
+  }
+  // The oldest first again: they are pushed to the front one by one.
+  std::sort(due.begin(), due.end(), std::greater<>{});
+  for (const CallId call : due) ready_again(call);
+}
+
+Time HeldCalls::next_due(Duration repeat) const {
+  Time at = waiting_.empty() ? never : waiting_.top().at;
+  for (const auto& [nonce, need] : needs_) at = std::min(at, need.at + repeat);
+  return at;
+}
+
+void HeldCalls::forget_needs() {
+  std::vector<CallId> asked;
+  for (const auto& [nonce, need] : needs_) asked.insert(asked.end(), need.calls.begin(), need.calls.end());
+  std::sort(asked.begin(), asked.end(), std::greater<>{});
+  for (const CallId call : asked) ready_again(call);
+}
+
+} // namespace gristmill::worker

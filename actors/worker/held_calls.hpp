@@ -1,0 +1,69 @@
+// HELD CALLS: the calls that a worker has without a permit, and what it asked for them. A call is
+// ready to be asked for, asked for in a Need, or waiting until the coordinator's "not before".
+// Invariant: each held call is in exactly one of the three states.
+#pragma once
+
+#include "actors/kit/time.hpp"
+#include "protocol/messages.hpp"
+
+#include <deque>
+#include <optional>
+#include <queue>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace gristmill::worker {
+
+class HeldCalls {
+public:
+  std::size_t size() const { return calls_.size(); }
+  std::size_t bytes() const { return bytes_; }
+  std::size_t asked() const { return asked_count_; }
+  bool contains(CallId call) const { return calls_.contains(call); }
+  std::vector<CallId> all() const; // in the order of their ids
+
+  void add(protocol::PlannedCall call);
+  std::optional<protocol::PlannedCall> take(CallId call);
+
+  // Up to `most` ready calls, now asked for under `nonce`.
+  std::vector<CallId> ask(std::size_t most, Nonce nonce, Time now);
+  // When the Need was sent; nothing if it was given up.
+  std::optional<Time> sent_at(Nonce nonce) const;
+  void wait(Nonce nonce, const std::vector<CallId>& calls, Time until);
+  void ready_again(CallId call); // its permit came back
+  // Moves what is due from waiting to ready, and gives up Needs older than `repeat`.
+  void advance(Time now, Duration repeat);
+  void forget_needs(); // the connection is gone: nothing will be answered
+  Time next_due(Duration repeat) const;
+
+private:
+  enum class State : std::uint8_t { ready, asked, waiting };
+  struct Held {
+    protocol::PlannedCall planned;
+    State state = State::ready;
+    Nonce nonce;
+  };
+  struct NeedSent {
+    Time at{};
+    std::unordered_set<CallId> calls;
+  };
+  struct Due {
+    Time at;
+    CallId call;
+    bool operator>(const Due& other) const {
+      return at != other.at ? at > other.at : call > other.call;
+    }
+  };
+  void answered(Held& held, CallId call);
+  void make_ready(CallId call, Held& held);
+
+  std::unordered_map<CallId, Held> calls_;
+  std::deque<CallId> ready_; // may list calls that have left; they are skipped
+  std::unordered_map<Nonce, NeedSent> needs_;
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> waiting_;
+  std::size_t asked_count_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+} // namespace gristmill::worker

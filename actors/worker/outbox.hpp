@@ -1,0 +1,35 @@
+// OUTBOX: outcomes that the coordinator has not recorded. It alone keeps what was paid for; the link
+// may lose anything. Invariant: an outcome leaves it only by Recorded or by the coordinator's word
+// that nobody wants it.
+#pragma once
+
+#include "protocol/messages.hpp"
+
+#include <map>
+#include <vector>
+
+namespace gristmill::worker {
+
+class Outbox {
+public:
+  void add(protocol::Outcome outcome) {
+    bytes_ += outcome.bytes();
+    outcomes_.emplace(outcome.attempt, std::move(outcome));
+  }
+  void remove(AttemptId attempt) {
+    const auto it = outcomes_.find(attempt);
+    if (it == outcomes_.end()) return;
+    bytes_ -= it->second.bytes();
+    outcomes_.erase(it);
+  }
+  bool empty() const { return outcomes_.empty(); }
+  std::size_t size() const { return outcomes_.size(); }
+  std::size_t bytes() const { return bytes_; }
+  const std::map<AttemptId, protocol::Outcome>& outcomes() const { return outcomes_; }
+
+private:
+  std::map<AttemptId, protocol::Outcome> outcomes_;
+  std::size_t bytes_ = 0;
+};
+
+} // namespace gristmill::worker

@@ -1,0 +1,423 @@
+#include "actors/worker/worker.hpp"
+
+#include "actors/kit/defaults.hpp"
+#include "protocol/codec.hpp"
+#include "protocol/limits.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::worker {
+
+using namespace protocol;
+
+namespace {
+constexpr auto hello_repeat = std::chrono::seconds{2};
+}
+
+// ---- session ---------------------------------------------------------------------------------
+
+Effects Worker::link_up(Time now) {
+  Effects effects;
+  effects.events.push_back({"link.up", {}});
+  down_why_.clear();
+  say_hello(now, effects);
+  return effects;
+}
+
+Effects Worker::link_down(std::string why, Time) {
+  Effects effects;
+  if (state_ != State::down || why != down_why_)
+    effects.events.push_back({"link.down", {{"why", why}}, true});
+  down_why_ = std::move(why);
+  state_ = State::down;
+  heartbeat_at_ = never;
+  held_.forget_needs();
+  return effects;
+}
+
+void Worker::say_hello(Time now, Effects& effects) {
+  state_ = State::greeting;
+  hello_at_ = now;
+  heartbeat_at_ = never;
+  held_.forget_needs();
+  Hello hello;
+  hello.cluster = options_.cluster;
+  hello.name = options_.name;
+  hello.process = options_.process;
+  hello.capacity = capacity();
+  hello.endpoints = options_.endpoints;
+  for (const auto& [attempt, call] : in_flight_) hello.in_flight.push_back(call.claim);
+  for (const auto& [attempt, outcome] : outbox_.outcomes())
+    hello.outbox.push_back({outcome.call, attempt, outcome.parts, outcome.endpoint});
+  hello.held = held_.all();
+  std::sort(hello.in_flight.begin(), hello.in_flight.end(),
+            [](const Claim& a, const Claim& b) { return a.attempt < b.attempt; });
+  Frame frame;
+  frame.epoch = epoch_;
+  frame.message = std::move(hello);
+  effects.frames.push_back(encode(frame));
+}
+
+Effects Worker::received(std::string_view bytes, Time now) {
+  Effects effects;
+  auto frame = decode(bytes, Direction::from_coordinator);
+  if (!frame) {
+    effects.events.push_back({"frame.bad", {{"why", frame.error().message}}, true});
+    return effects;
+  }
+  if (frame->epoch < epoch_) return effects; // an older life of the coordinator
+  if (const auto* refused = std::get_if<Refused>(&frame->message)) {
+    handle(*refused, now, effects);
+    return effects;
+  }
+  if (const auto* welcome = std::get_if<Welcome>(&frame->message)) {
+    if (state_ != State::greeting || frame->session == session_) return effects;
+    epoch_ = frame->epoch;
+    session_ = frame->session;
+    seq_ = 0;
+    received_ = frame->seq;
+    handle(*welcome, now, effects);
+    return effects;
+  }
+  if (state_ != State::active || frame->session != session_ || frame->seq <= received_)
+    return effects;
+  if (frame->seq != received_ + 1) {
+    effects.events.push_back({"frame.gap", {}, true});
+    say_hello(now, effects);
+    return effects;
+  }
+  received_ = frame->seq;
+  std::visit(
+      [&](auto& message) {
+        using M = std::decay_t<decltype(message)>;
+        if constexpr (std::is_same_v<M, JobOpened> || std::is_same_v<M, Cancel>) {
+          handle(message, effects);
+        } else if constexpr (std::is_same_v<M, Batch> || std::is_same_v<M, Recorded>) {
+          handle(message);
+        } else if constexpr (std::is_same_v<M, Permits>) {
+          handle(message, now, effects);
+        } else if constexpr (std::is_same_v<M, Wait>) {
+          handle(message, now);
+        } else if constexpr (std::is_same_v<M, Drain>) {
+          effects = drain(now);
+        }
+      },
+      frame->message);
+  settle_drain(effects);
+  ask(now, effects);
+  return effects;
+}
+
+void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
+  state_ = State::active;
+  effects.welcome = true;
+  permit_life_ = std::chrono::milliseconds{welcome.permit_life_ms};
+  heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
+  heartbeat_at_ = now + heartbeat_;
+  outcome_window_bytes_ = welcome.outcome_window_bytes;
+  announced_.clear();
+  for (std::size_t i = 0; i < welcome.endpoints.size() && i < options_.endpoints.size(); ++i)
+    announced_[welcome.endpoints[i]] = i;
+  for (const AttemptId attempt : welcome.drop_attempts) {
+    if (in_flight_.contains(attempt)) effects.aborts.push_back(attempt);
+    outbox_.remove(attempt);
+  }
+  for (const CallId call : held_.all())
+    if (std::find(welcome.keep_held.begin(), welcome.keep_held.end(), call) == welcome.keep_held.end())
+      held_.take(call);
+  std::vector<const Outcome*> again;
+  for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
+  send_outcomes(std::move(again), effects);
+  effects.events.push_back({"session.begun", {{"session", std::to_string(session_.value)}}});
+  ask(now, effects);
+}
+
+void Worker::handle(const Refused& refused, Time now, Effects& effects) {
+  const bool again = refused.code == RefusedCode::no_session || refused.code == RefusedCode::resync;
+  if (!again) {
+    effects.refused = refused.sentence;
+    state_ = State::down;
+    return;
+  }
+  // While a Hello is on its way, older frames of ours may still be refused.
+  if (state_ == State::active) say_hello(now, effects);
+}
+
+// ---- calls -------------------------------------------------------------------------------------
+
+void Worker::handle(const JobOpened& opened, Effects& effects) {
+  auto spec = job_spec_from_json(opened.spec);
+  if (!spec) {
+    effects.events.push_back({"job.unreadable", {{"why", spec.error().message}}, true});
+    return;
+  }
+  Job job{std::move(*spec), {}};
+  for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry.endpoint;
+  jobs_[opened.job] = std::move(job);
+}
+
+void Worker::handle(Batch& batch) {
+  for (PlannedCall& call : batch.calls) held_.add(std::move(call));
+}
+
+void Worker::handle(const Permits& permits, Time now, Effects& effects) {
+  const auto sent = held_.sent_at(permits.nonce);
+  const Time not_after = !permits.mortal ? never : sent ? *sent + permit_life_ : Time::min();
+  Returned late;
+  late.keeps_calls = true;
+  for (const Permit& permit : permits.permits) {
+    if (now < not_after && !draining_) {
+      start(permit, not_after, effects);
+    } else {
+      late.calls.push_back({permit.call, permit.attempt});
+      held_.ready_again(permit.call);
+    }
+  }
+  if (!late.calls.empty()) send(std::move(late), effects);
+}
+
+void Worker::handle(const Wait& wait, Time now) {
+  held_.wait(wait.nonce, wait.calls, now + std::chrono::milliseconds{wait.wait_ms});
+}
+
+void Worker::handle(const Recorded& recorded) {
+  for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
+}
+
+void Worker::handle(const Cancel& cancel, Effects& effects) {
+  for (const CallId call : cancel.calls) {
+    if (held_.take(call)) continue;
+    for (const auto& [attempt, flying] : in_flight_)
+      if (flying.claim.call == call) effects.aborts.push_back(attempt);
+  }
+}
+
+const EndpointSpec* Worker::endpoint(const Job& job, EndpointId id) const {
+  if (const auto it = job.endpoints.find(id); it != job.endpoints.end()) return &it->second;
+  const auto announced = announced_.find(id);
+  return announced == announced_.end() ? nullptr : &options_.endpoints[announced->second].endpoint;
+}
+
+void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
+  auto planned = held_.take(permit.call);
+  if (!planned) {
+    send(Returned{{{permit.call, permit.attempt}}, false}, effects);
+    return;
+  }
+  InFlight call;
+  call.claim = {permit.call, permit.attempt, planned->parts, permit.endpoint};
+  const auto refuse = [&](std::string code, std::string message) {
+    Outcome outcome;
+    outcome.call = permit.call;
+    outcome.attempt = permit.attempt;
+    outcome.parts = planned->parts;
+    outcome.endpoint = permit.endpoint;
+    outcome.cls = OutcomeClass::bad_line;
+    outcome.code = std::move(code);
+    outcome.message = std::move(message);
+    std::vector<Outcome> one;
+    one.push_back(std::move(outcome));
+    deliver(std::move(one), effects);
+  };
+  const auto job = jobs_.find(planned->parts.front().job);
+  const EndpointSpec* where = job == jobs_.end() ? nullptr : endpoint(job->second, permit.endpoint);
+  if (where == nullptr) {
+    send(Returned{{{permit.call, permit.attempt}}, false}, effects);
+    effects.events.push_back({"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
+    return;
+  }
+  const auto announced = announced_.find(permit.endpoint);
+  const std::string& served =
+      announced == announced_.end() ? std::string{} : options_.endpoints[announced->second].model;
+  const JobSpec& spec = job->second.spec;
+  auto request = openai::render(spec, planned->kind, planned->raw, served);
+  if (!request) return refuse("invalid_line", request.error().message);
+  call.api = openai::api_of(request->path);
+  call.model = std::move(request->model);
+  HttpCall http;
+  http.attempt = permit.attempt;
+  http.url = where->url + request->path;
+  http.body = std::move(request->body);
+  http.api_key_env = where->api_key_env;
+  http.api_key_file = where->api_key_file;
+  http.timeout = std::chrono::milliseconds{spec.timeout_ms};
+  http.connect_timeout = std::chrono::milliseconds{spec.connect_timeout_ms};
+  http.not_after = not_after;
+  in_flight_.emplace(permit.attempt, std::move(call));
+  effects.starts.push_back(std::move(http));
+}
+
+Effects Worker::ended(std::vector<CallEnded> calls, Time now) {
+  Effects effects;
+  std::vector<Outcome> outcomes;
+  Returned unstarted;
+  for (CallEnded& end : calls) {
+    const auto it = in_flight_.find(end.attempt);
+    if (it == in_flight_.end()) continue;
+    const InFlight call = std::move(it->second);
+    in_flight_.erase(it);
+    if (end.end == CallEnd::unstarted) {
+      unstarted.calls.push_back({call.claim.call, call.claim.attempt});
+    } else {
+      outcomes.push_back(outcome_of(call, std::move(end)));
+    }
+  }
+  if (!unstarted.calls.empty()) send(std::move(unstarted), effects);
+  deliver(std::move(outcomes), effects);
+  settle_drain(effects);
+  ask(now, effects);
+  return effects;
+}
+
+Outcome Worker::outcome_of(const InFlight& call, CallEnded end) const {
+  Outcome outcome;
+  outcome.call = call.claim.call;
+  outcome.attempt = call.claim.attempt;
+  outcome.parts = call.claim.parts;
+  outcome.endpoint = call.claim.endpoint;
+  outcome.http_status = end.http_status;
+  outcome.latency_us = end.latency_us;
+  outcome.model = call.model;
+  if (end.end == CallEnd::answered) {
+    openai::Reply reply =
+        openai::read_reply(call.api, end.http_status, end.headers, end.body, end.ended_at_unix);
+    outcome.cls = reply.cls;
+    outcome.usage = reply.usage;
+    outcome.retry_after_ms = reply.retry_after_ms;
+    outcome.request_id = std::move(reply.request_id);
+    if (!reply.model.empty()) outcome.model = std::move(reply.model);
+    outcome.code = std::move(reply.code);
+    outcome.message = std::move(reply.message);
+    outcome.body = std::move(reply.body);
+    return outcome;
+  }
+  outcome.http_status = 0;
+  outcome.cls = end.end == CallEnd::timed_out ? OutcomeClass::timeout
+                : end.end == CallEnd::aborted ? OutcomeClass::cancelled
+                                              : OutcomeClass::transient;
+  outcome.code = std::move(end.code);
+  outcome.message = std::move(end.message);
+  // Waiting does not bring a key: the user has to.
+  if (outcome.code == "no_api_key") outcome.cls = OutcomeClass::config;
+  return outcome;
+}
+
+void Worker::deliver(std::vector<Outcome> outcomes, Effects& effects) {
+  std::vector<const Outcome*> fresh;
+  for (Outcome& outcome : outcomes) {
+    const AttemptId attempt = outcome.attempt;
+    outbox_.add(std::move(outcome));
+    fresh.push_back(&outbox_.outcomes().at(attempt));
+  }
+  if (state_ == State::active) send_outcomes(std::move(fresh), effects);
+}
+
+void Worker::send_outcomes(std::vector<const Outcome*> outcomes, Effects& effects) {
+  Outcomes frame;
+  std::size_t bytes = 0;
+  for (const Outcome* outcome : outcomes) {
+    if (bytes > 0 && bytes + outcome->bytes() > limits::frame_target_bytes) {
+      send(std::move(frame), effects);
+      frame = {};
+      bytes = 0;
+    }
+    bytes += outcome->bytes();
+    frame.outcomes.push_back(*outcome);
+  }
+  if (!frame.outcomes.empty()) send(std::move(frame), effects);
+}
+
+void Worker::ask(Time now, Effects& effects) {
+  if (state_ != State::active || draining_) return;
+  held_.advance(now, defaults::need_repeat);
+  if (outbox_.bytes() >= outcome_window_bytes_) return;
+  const std::size_t busy = in_flight_.size() + held_.asked();
+  const std::size_t most = options_.capacity.calls;
+  if (busy >= most) return;
+  const Nonce nonce{next_nonce_};
+  std::vector<CallId> calls = held_.ask(most - busy, nonce, now);
+  if (calls.empty()) return;
+  ++next_nonce_;
+  send(Need{nonce, std::move(calls)}, effects);
+}
+
+// ---- time, drain ---------------------------------------------------------------------------------
+
+Effects Worker::tick(Time now) {
+  Effects effects;
+  if (state_ == State::greeting && now - hello_at_ >= hello_repeat) say_hello(now, effects);
+  if (state_ == State::active && now >= heartbeat_at_) {
+    heartbeat_at_ = now + heartbeat_;
+    send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
+                   static_cast<std::uint32_t>(held_.size()),
+                   static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes()},
+         effects);
+  }
+  if (now >= drain_ends_) {
+    // What is still in flight is left to itself: its outcome is unknown.
+    drain_ends_ = never;
+    effects.finished = !finished_;
+    finished_ = true;
+    if (state_ == State::active) send(Goodbye{}, effects);
+    return effects;
+  }
+  settle_drain(effects);
+  ask(now, effects);
+  return effects;
+}
+
+Effects Worker::drain(Time now) {
+  Effects effects;
+  if (draining_) return effects;
+  draining_ = true;
+  drain_ends_ = now + options_.drain_timeout;
+  effects.events.push_back({"worker.draining", {{"in_flight", std::to_string(in_flight_.size())}}});
+  if (state_ == State::active) {
+    Returned held;
+    for (const CallId call : held_.all()) {
+      held.calls.push_back({call, AttemptId{}});
+      held_.take(call);
+    }
+    if (!held.calls.empty()) send(std::move(held), effects);
+    send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()), 0,
+                   static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes()},
+         effects);
+  }
+  settle_drain(effects);
+  return effects;
+}
+
+void Worker::settle_drain(Effects& effects) {
+  if (!draining_ || finished_ || !in_flight_.empty() || !outbox_.empty()) return;
+  finished_ = true;
+  drain_ends_ = never;
+  if (state_ == State::active) send(Goodbye{}, effects);
+  effects.finished = true;
+}
+
+Time Worker::wake_at() const {
+  Time at = drain_ends_;
+  if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat);
+  if (state_ == State::active)
+    at = std::min({at, heartbeat_at_, held_.next_due(defaults::need_repeat)});
+  return at;
+}
+
+Capacity Worker::capacity() const {
+  if (draining_) return {0, 0};
+  return options_.capacity;
+}
+
+void Worker::send(Message message, Effects& effects) {
+  if (state_ != State::active) return;
+  Frame frame;
+  frame.epoch = epoch_;
+  frame.session = session_;
+  frame.seq = ++seq_;
+  frame.ack = received_;
+  frame.message = std::move(message);
+  effects.frames.push_back(encode(frame));
+}
+
+} // namespace gristmill::worker

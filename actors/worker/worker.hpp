@@ -1,0 +1,108 @@
+// WORKER: one per worker node. Holds calls ahead, asks for permits, makes the calls, keeps what they
+// brought until it is recorded.
+//   hears  frames from the coordinator through LINK, and whether the link is up
+//          Ended  from MODEL CLIENT: calls that came to their end
+//   tells  the coordinator through LINK; MODEL CLIENT to start and to abort calls
+//   never  retries, knows a rate, or sends a call whose permit is older than its life
+// Invariant: a call is held, in flight, or its outcome is in the outbox; never two of them.
+#pragma once
+
+#include "actors/kit/event.hpp"
+#include "actors/worker/held_calls.hpp"
+#include "actors/worker/model_client.hpp"
+#include "actors/worker/outbox.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace gristmill::worker {
+
+struct Options {
+  std::string cluster;
+  std::string name;
+  Nonce process;
+  protocol::Capacity capacity;
+  std::vector<protocol::AnnouncedEndpoint> endpoints;
+  Duration drain_timeout{};
+};
+
+struct Effects {
+  std::vector<std::string> frames;    // LINK
+  std::vector<HttpCall> starts;       // MODEL CLIENT
+  std::vector<AttemptId> aborts;
+  bool welcome = false;               // a session has begun
+  bool finished = false;              // drained: nothing is left to do
+  std::string refused;                // the coordinator will not have us; a sentence
+  std::vector<Event> events;
+};
+
+class Worker {
+public:
+  explicit Worker(Options options) : options_{std::move(options)} {}
+
+  Effects link_up(Time now);
+  Effects link_down(std::string why, Time now);
+  Effects received(std::string_view bytes, Time now);
+  Effects ended(std::vector<CallEnded> calls, Time now);
+  Effects drain(Time now);
+  Effects tick(Time now);
+  Time wake_at() const;
+
+  std::size_t in_flight() const { return in_flight_.size(); }
+  std::size_t unrecorded() const { return outbox_.size(); }
+
+private:
+  struct Job {
+    JobSpec spec;
+    std::unordered_map<EndpointId, EndpointSpec> endpoints;
+  };
+  struct InFlight {
+    protocol::Claim claim;
+    openai::Api api = openai::Api::other;
+    std::string model;
+  };
+  enum class State : std::uint8_t { down, greeting, active };
+
+  void say_hello(Time now, Effects& effects);
+  void handle(const protocol::Welcome& welcome, Time now, Effects& effects);
+  void handle(const protocol::Refused& refused, Time now, Effects& effects);
+  void handle(const protocol::JobOpened& opened, Effects& effects);
+  void handle(protocol::Batch& batch);
+  void handle(const protocol::Permits& permits, Time now, Effects& effects);
+  void handle(const protocol::Wait& wait, Time now);
+  void handle(const protocol::Recorded& recorded);
+  void handle(const protocol::Cancel& cancel, Effects& effects);
+
+  void start(const protocol::Permit& permit, Time not_after, Effects& effects);
+  protocol::Outcome outcome_of(const InFlight& call, CallEnded ended) const;
+  void deliver(std::vector<protocol::Outcome> outcomes, Effects& effects);
+  void send_outcomes(std::vector<const protocol::Outcome*> outcomes, Effects& effects);
+  void ask(Time now, Effects& effects);
+  void settle_drain(Effects& effects);
+  void send(protocol::Message message, Effects& effects);
+  protocol::Capacity capacity() const;
+  const EndpointSpec* endpoint(const Job& job, EndpointId id) const;
+
+  Options options_;
+  State state_ = State::down;
+  Epoch epoch_;
+  SessionId session_;
+  std::uint64_t seq_ = 0, received_ = 0, next_nonce_ = 1;
+  Duration permit_life_{}, heartbeat_{};
+  std::uint64_t outcome_window_bytes_ = 0;
+  Time hello_at_{}, heartbeat_at_{never}, drain_ends_{never};
+  bool draining_ = false, finished_ = false;
+  std::string down_why_;
+
+  std::map<JobId, Job> jobs_;
+  std::unordered_map<EndpointId, std::size_t> announced_; // index into options_.endpoints
+  HeldCalls held_;
+  std::unordered_map<AttemptId, InFlight> in_flight_;
+  Outbox outbox_;
+};
+
+} // namespace gristmill::worker

@@ -1,0 +1,115 @@
+#include "cli/job_options.hpp"
+
+#include <fmt/format.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace gristmill::cli {
+namespace {
+
+std::uint32_t to_ms(double seconds) { return static_cast<std::uint32_t>(seconds * 1'000); }
+
+// K=V: V as JSON if it is JSON, else as a string.
+Result<> add_param(nlohmann::json& params, const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    return fail(ErrorCode::usage,
+                fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9", text));
+  const std::string value = text.substr(equals + 1);
+  auto parsed = nlohmann::json::parse(value, nullptr, false);
+  params[text.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : std::move(parsed);
+  return {};
+}
+
+std::string without_trailing_slash(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+bool is_loopback(const std::string& url) {
+  for (const char* host : {"http://127.", "http://localhost", "http://[::1]"})
+    if (url.starts_with(host)) return true;
+  return false;
+}
+
+} // namespace
+
+void JobOptions::add_to(CLI::App& app) {
+  app.add_option("INPUT", inputs, "files: OpenAI Batch JSONL, JSONL of objects, or text; - = standard input")
+      ->required();
+  app.add_option("--endpoint", endpoints,
+                 "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable "
+                 "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
+  app.add_option("--api-key-env", api_key_env, "environment variable that holds the key [OPENAI_API_KEY]");
+  app.add_option("--api-key-file", api_key_file, "file that holds the key");
+  app.add_option("-m,--model", model, "model; overrides a line's model");
+  auto* inline_prompt = app.add_option("-p,--prompt", prompt, "prompt template; {{text}} is the document, {{field}} a field");
+  app.add_option("--prompt-file", prompt_file, "file with the prompt template")->excludes(inline_prompt);
+  app.add_option("--system", system, "system message");
+  app.add_option("--id-field", id_field, "field with an object's id")->capture_default_str();
+  app.add_option("--text-field", text_field, "field that {{text}} stands for")->capture_default_str();
+  app.add_option("--order", order, "order of the result lines")
+      ->check(CLI::IsMember({"input", "completion"}))
+      ->capture_default_str();
+  app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");
+  app.add_option("--max-tokens", max_tokens, "most tokens of an answer");
+  app.add_option("--temperature", temperature, "sampling temperature")->check(CLI::Range(0.0, 2.0));
+  app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]");
+  app.add_option("--tpm", tokens_per_minute, "most tokens per minute [unlimited]");
+  app.add_option("--max-in-flight", max_in_flight, "most calls in flight over all workers [unlimited]");
+  app.add_option("--timeout", timeout_s, "seconds that one call may take")
+      ->check(CLI::Range(0.001, 86'400.0))
+      ->capture_default_str();
+  app.add_option("--connect-timeout", connect_timeout_s, "seconds that connecting may take")
+      ->check(CLI::Range(0.001, 3'600.0))
+      ->capture_default_str();
+  app.add_option("--retries", retries, "attempts after the first")->check(CLI::Range(0u, 1'000u))->capture_default_str();
+  app.add_option("--max-line-bytes", line_bytes_max, "longest input line")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
+      ->capture_default_str();
+  app.add_option("--limit", limit, "first N items only");
+}
+
+Result<JobSpec> JobOptions::spec() const {
+  JobSpec spec;
+  spec.model = model;
+  spec.system = system;
+  spec.prompt = prompt;
+  if (!prompt_file.empty()) {
+    std::ifstream file{prompt_file};
+    if (!file) return fail(ErrorCode::usage, fmt::format("--prompt-file: cannot read {}", prompt_file));
+    std::stringstream text;
+    text << file.rdbuf();
+    spec.prompt = text.str();
+  }
+  nlohmann::json request = nlohmann::json::object();
+  for (const auto& param : params)
+    if (auto added = add_param(request, param); !added) return tl::unexpected{added.error()};
+  if (max_tokens > 0) request["max_tokens"] = max_tokens;
+  if (temperature >= 0) request["temperature"] = temperature;
+  spec.params = request.dump();
+  spec.id_field = id_field;
+  spec.text_field = text_field;
+  spec.order = order;
+  for (const auto& url : endpoints) {
+    EndpointSpec endpoint;
+    endpoint.url = without_trailing_slash(url);
+    endpoint.api_key_file = api_key_file;
+    endpoint.api_key_env = api_key_env;
+    if (api_key_env.empty() && api_key_file.empty() && !is_loopback(endpoint.url))
+      endpoint.api_key_env = "OPENAI_API_KEY";
+    spec.endpoints.push_back(std::move(endpoint));
+  }
+  spec.requests_per_minute = requests_per_minute;
+  spec.tokens_per_minute = tokens_per_minute;
+  spec.max_in_flight = max_in_flight;
+  spec.timeout_ms = to_ms(timeout_s);
+  spec.connect_timeout_ms = to_ms(connect_timeout_s);
+  spec.retries = retries;
+  spec.line_bytes_max = line_bytes_max;
+  spec.limit = limit;
+  return spec;
+}
+
+} // namespace gristmill::cli

@@ -1,0 +1,33 @@
+// The options of `run` and `submit` that make a job: one table of flags for both, and the JobSpec
+// that they amount to.
+#pragma once
+
+#include "protocol/job_spec.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gristmill::cli {
+
+struct JobOptions {
+  std::vector<std::string> inputs;
+  std::vector<std::string> endpoints;
+  std::string api_key_env, api_key_file;
+  std::string model, prompt, prompt_file, system;
+  std::string id_field = "id", text_field = "text", order = "input";
+  std::vector<std::string> params; // K=V
+  std::uint64_t max_tokens = 0;
+  double temperature = -1;
+  std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;
+  std::uint32_t max_in_flight = 0, retries = 5, batch_size = 256;
+  double timeout_s = 600, connect_timeout_s = 10;
+  std::uint64_t line_bytes_max = 16u << 20, limit = 0;
+
+  void add_to(CLI::App& app);
+  // The specification without its inputs' places; errors name the option.
+  Result<JobSpec> spec() const;
+};
+
+} // namespace gristmill::cli

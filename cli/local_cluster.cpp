@@ -1,0 +1,67 @@
+#include "cli/local_cluster.hpp"
+
+#include "actors/kit/clock.hpp"
+#include "protocol/limits.hpp"
+#include "worker/descriptor_limit.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <thread>
+
+namespace gristmill::cli {
+
+LocalCluster::LocalCluster(LocalOptions options)
+    : options_{std::move(options)},
+      stage_{std::make_unique<Stage>(std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
+
+Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
+  const std::uint64_t calls = std::uint64_t{options.workers} * options.concurrency;
+  if (auto enough = worker::check_descriptor_limit(calls); !enough)
+    return tl::unexpected{enough.error()};
+  std::unique_ptr<LocalCluster> cluster{new LocalCluster{std::move(options)}};
+  coordinator::HostOptions host;
+  host.state_directory = cluster->options_.state_directory;
+  host.listen = "inproc://gristmill";
+  host.flat = true;
+  host.fatal = [c = cluster.get()](Error error) {
+    c->failure_ = std::move(error);
+    c->has_failed_ = true;
+  };
+  auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));
+  if (!opened) return tl::unexpected{opened.error()};
+  cluster->coordinator_ = std::move(*opened);
+  return cluster;
+}
+
+Result<> LocalCluster::start() {
+  if (auto started = coordinator_->start(); !started) return started;
+  for (std::uint32_t n = 0; n < options_.workers; ++n) {
+    worker::HostOptions host;
+    host.coordinator = "inproc://gristmill";
+    host.zmq_context = coordinator_->zmq_context();
+    host.worker.name = fmt::format("local-{}", n + 1);
+    host.worker.process = Nonce{random_seed()};
+    host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
+    host.worker.drain_timeout = options_.drain_timeout;
+    host.finished = [this] { ++drained_; };
+    host.refused = [this](std::string why) {
+      failure_ = {ErrorCode::internal, std::move(why)};
+      has_failed_ = true;
+    };
+    auto worker = worker::WorkerHost::start(*stage_, std::move(host));
+    if (!worker) return tl::unexpected{worker.error()};
+    workers_.push_back(std::move(*worker));
+  }
+  return {};
+}
+
+void LocalCluster::drain() {
+  for (const auto& worker : workers_) worker->drain();
+}
+
+LocalCluster::~LocalCluster() {
+  for (const auto& worker : workers_) worker->stop();
+  if (coordinator_) coordinator_->stop();
+}
+
+} // namespace gristmill::cli

@@ -1,0 +1,271 @@
+#include "cli/run.hpp"
+
+#include "actors/kit/log.hpp"
+#include "cli/exit_codes.hpp"
+#include "cli/job_options.hpp"
+#include "cli/local_cluster.hpp"
+#include "cli/progress.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <iostream>
+
+namespace gristmill::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct RunOptions {
+  JobOptions job;
+  std::string output, state;
+  std::uint32_t workers = 1, concurrency = 256;
+  double drain_timeout_s = 25;
+  bool restart = false, json = false, quiet = false, verbose = false, no_progress = false;
+};
+
+int complain(const std::string& sentence, int code = exit_usage) {
+  std::fputs(("gristmill run: " + sentence + "\n").c_str(), stderr);
+  return code;
+}
+
+// A pipe can be read once; a job reads its input again for every retry and after a crash.
+Result<InputSpec> spool_standard_input(const fs::path& state) {
+  const fs::path spool = state.string() + ".stdin";
+  std::error_code ignored;
+  if (fs::exists(spool, ignored)) return InputSpec{fs::absolute(spool), "stdin"};
+  const fs::path part = spool.string() + ".part";
+  {
+    std::ofstream file{part, std::ios::binary};
+    file << std::cin.rdbuf();
+    // An empty input sets the fail bit of the stream that copied nothing.
+    if (std::cin.bad() || !fs::exists(part))
+      return fail(ErrorCode::io, fmt::format("cannot spool standard input to {}", part.string()));
+  }
+  fs::rename(part, spool);
+  return InputSpec{fs::absolute(spool), "stdin"};
+}
+
+Result<std::vector<InputSpec>> inputs_of(const RunOptions& options, const fs::path& state) {
+  std::vector<InputSpec> inputs;
+  for (const std::string& name : options.job.inputs) {
+    if (name == "-") {
+      auto spooled = spool_standard_input(state);
+      if (!spooled) return tl::unexpected{spooled.error()};
+      inputs.push_back(std::move(*spooled));
+    } else if (!fs::is_regular_file(name)) {
+      return fail(ErrorCode::usage,
+                  fmt::format("INPUT {}: expected a readable file, {}", name,
+                              fs::exists(name) ? "it is not a regular file" : "there is none"));
+    } else {
+      inputs.push_back({fs::absolute(name), name});
+    }
+  }
+  return inputs;
+}
+
+std::string default_output(const RunOptions& options) {
+  const std::string& first = options.job.inputs.front();
+  return (first == "-" ? std::string{"stdin"} : first) + ".results.jsonl";
+}
+
+// Removes what an earlier job left under this output.
+void remove_job(const std::string& output, const std::string& state) {
+  for (const auto& path : {output, output + ".part", output + ".summary.json", state + ".stdin"})
+    fs::remove(path);
+  fs::remove_all(state);
+}
+
+// What is left of an earlier run of the command: nothing, a job to go on with, or one that is over.
+struct Earlier {
+  bool resumes = false;
+  std::optional<int> over; // its exit code
+};
+
+int exit_code_of(JobState state, const JobCounts& counts) {
+  if (state == JobState::failed) return exit_stopped;
+  return counts.failed > 0 || state == JobState::cancelled ? exit_some_failed : exit_ok;
+}
+
+Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, const std::string& output) {
+  if (recovered.jobs.empty()) return Earlier{};
+  journal::RecoveredJob& job = recovered.jobs.front();
+  auto before = job_spec_from_json(job.spec);
+  if (!before) return tl::unexpected{before.error()};
+  const std::string differs = identity_difference(*before, spec);
+  if (!differs.empty())
+    return fail(ErrorCode::usage,
+                fmt::format("{} differs from that of the job whose state is beside {}; give the same "
+                            "to resume it, or --restart to begin anew",
+                            differs, output));
+  if (job.state == JobState::finished || job.state == JobState::cancelled) {
+    std::fputs(fmt::format("this job is finished: {} items, {} failed; the result is {} "
+                           "(--restart runs it anew)\n",
+                           job.counts.terminal(), job.counts.failed, output)
+                   .c_str(),
+               stderr);
+    return Earlier{true, exit_code_of(job.state, job.counts)};
+  }
+  // Today's budgets, timeouts and endpoints hold; a job that failed is tried again.
+  job.spec = to_json(spec);
+  if (job.state == JobState::failed) job.state = JobState::running;
+  return Earlier{true, {}};
+}
+
+class Interruption {
+public:
+  Interruption() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr); // before any thread: all inherit it
+  }
+  // Waits for a signal; 0 when none came.
+  int wait(std::chrono::milliseconds at_most) {
+    const timespec time{at_most.count() / 1'000, (at_most.count() % 1'000) * 1'000'000};
+    const int signal = sigtimedwait(&signals_, nullptr, &time);
+    return signal > 0 ? signal : 0;
+  }
+
+private:
+  sigset_t signals_{};
+};
+
+int leave_at_once(int signal) {
+  std::fputs("\ngristmill run: leaving at once; the same command resumes\n", stderr);
+  std::_Exit(128 + signal);
+}
+
+void print_end(const RunOptions& options, const wiring::JobView& job, const std::string& output) {
+  if (options.json) {
+    std::ifstream summary{output + ".summary.json"};
+    std::cout << summary.rdbuf() << std::endl;
+  } else if (!options.quiet) {
+    std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out\n"
+                           "result  {}\nsummary {}.summary.json\n",
+                           name_of(job.state), job.counts.terminal(), job.counts.completed,
+                           job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
+                           job.counts.completion_tokens, output, output)
+                   .c_str(),
+               stderr);
+  }
+}
+
+// Waits for the job's end, or for the user's.
+int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const RunOptions& options,
+           const std::string& output) {
+  const bool shown = !options.quiet && !options.no_progress && !options.json;
+  Progress progress{shown ? progress_mode_of_stderr() : ProgressMode::none};
+  int signal = 0;
+  for (;;) {
+    const int came = interruption.wait(std::chrono::milliseconds{signal != 0 ? 20 : 50});
+    if (came != 0 && signal != 0) leave_at_once(came);
+    const wiring::Answer answer = cluster.coordinator().ask_and_wait(wiring::ShowJob{job});
+    if (const Error* fatal = cluster.fatal()) {
+      progress.clear();
+      const bool disk = fatal->code == ErrorCode::disk_full;
+      return complain(fatal->message + "; the same command resumes", disk ? exit_stopped : exit_internal);
+    }
+    if (answer.error) return complain(answer.error->message, exit_internal);
+    const wiring::JobView& view = answer.jobs.front();
+    progress.show(view);
+    if (is_over(view.state)) {
+      progress.clear();
+      if (view.state == JobState::failed) return complain(view.detail, exit_stopped);
+      print_end(options, view, output);
+      return exit_code_of(view.state, view.counts);
+    }
+    if (came != 0) {
+      signal = came;
+      progress.clear();
+      std::fputs(fmt::format("stopping: waiting for {} calls in flight, at most {} s; once more to "
+                             "leave at once\n",
+                             view.counts.in_flight, options.drain_timeout_s)
+                     .c_str(),
+                 stderr);
+      cluster.drain();
+    }
+    if (signal != 0 && cluster.drained()) {
+      progress.clear();
+      std::fputs(fmt::format("stopped after {} items; the same command resumes\n",
+                             view.counts.terminal())
+                     .c_str(),
+                 stderr);
+      return 128 + signal;
+    }
+  }
+}
+
+int run(RunOptions options) {
+  set_log_level(options.verbose ? LogLevel::normal : LogLevel::quiet);
+  auto spec = options.job.spec();
+  if (!spec) return complain(spec.error().message);
+  if (spec->endpoints.empty()) {
+    const char* base = std::getenv("OPENAI_BASE_URL");
+    options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
+    spec = options.job.spec();
+  }
+  const std::string output =
+      fs::absolute(options.output.empty() ? default_output(options) : options.output);
+  const std::string state = options.state.empty() ? output + ".state" : options.state;
+  if (options.restart) remove_job(output, state);
+  if (fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
+    return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
+                                "or --restart to replace it",
+                                output, state));
+  auto inputs = inputs_of(options, state);
+  if (!inputs) return complain(inputs.error().message);
+  spec->inputs = std::move(*inputs);
+  spec->output = output;
+  for (const std::string& fault : faults_of(*spec)) return complain(fault);
+
+  Interruption interruption;
+  auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
+                                     from_seconds(options.drain_timeout_s)});
+  if (!cluster) return complain(cluster.error().message);
+  auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, output);
+  if (!earlier) return complain(earlier.error().message);
+  if (earlier->over) return *earlier->over;
+  if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
+  JobId job{1};
+  if (!earlier->resumes) {
+    const auto answer = (*cluster)->coordinator().ask_and_wait(wiring::SubmitJob{*spec});
+    if (answer.error) return complain(answer.error->message);
+    job = answer.jobs.front().id;
+  }
+  return follow(**cluster, job, interruption, options, output);
+}
+
+} // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("run", "run a corpus through a model on this machine");
+  auto options = std::make_shared<RunOptions>();
+  options->job.add_to(*command);
+  command->add_option("-o,--output", options->output, "result JSONL [INPUT.results.jsonl]");
+  command->add_option("--state", options->state, "state directory [OUTPUT.state]");
+  command->add_option("--workers", options->workers, "worker nodes in this process")
+      ->check(CLI::Range(1u, 64u))
+      ->capture_default_str();
+  command->add_option("--concurrency", options->concurrency, "most calls in flight per worker")
+      ->check(CLI::Range(1u, 65'536u))
+      ->capture_default_str();
+  command->add_option("--drain-timeout", options->drain_timeout_s,
+                      "seconds to wait for calls in flight after Ctrl-C")
+      ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
+  command->add_flag("--restart", options->restart, "forget what an earlier run left, begin anew");
+  command->add_flag("--json", options->json, "print the summary as JSON on standard output");
+  command->add_flag("-q,--quiet", options->quiet, "print errors only");
+  command->add_flag("-v,--verbose", options->verbose, "log what happens inside");
+  command->add_flag("--no-progress", options->no_progress, "no progress line");
+  command->footer("Example:\n"
+                  "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
+                  "The same command again resumes; a finished job says so and does nothing.");
+  command->callback([options, &exit_code] { exit_code = run(std::move(*options)); });
+}
+
+} // namespace gristmill::cli

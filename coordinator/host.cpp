@@ -1,0 +1,245 @@
+#include "coordinator/host.hpp"
+
+#include "actors/kit/clock.hpp"
+#include "actors/kit/log.hpp"
+#include "coordinator/file_source.hpp"
+#include "coordinator/merge_files.hpp"
+
+#include <fmt/format.h>
+#include <future>
+
+namespace gristmill::coordinator {
+
+using wiring::Address;
+using wiring::Envelope;
+using wiring::Message;
+using wiring::Moment;
+
+namespace {
+Moment this_moment() { return {boot_now(), wall_seconds()}; }
+void log_gateway(const Event& event) { log_event("gateway", event); }
+} // namespace
+
+// One room on the stage.
+class CoordinatorHost::RoomPlayer final : public Player {
+public:
+  RoomPlayer(CoordinatorHost& host, Address address, std::unique_ptr<wiring::Room> room)
+      : host_{host}, address_{address}, name_{name_of(address)}, room_{std::move(room)} {}
+
+  Next handle(std::shared_ptr<void> body) override {
+    wiring::Post post;
+    Message message = body ? std::move(*std::static_pointer_cast<Message>(body)) : wiring::Tick{};
+    body.reset();
+    room_->handle(std::move(message), this_moment(), post);
+    for (const Event& event : post.events) log_event(name_, event);
+    if (post.fatal) host_.fail_once(std::move(*post.fatal));
+    host_.deliver(std::move(post.envelopes));
+    if (post.closed) host_.forget(address_);
+    return {post.wake_at, post.closed};
+  }
+
+  void crashed(const std::string& what) override {
+    log_event(name_, {"room.crashed", {{"what", what}}, true});
+    host_.forget(address_);
+    if (!address_.job) {
+      host_.fail_once({ErrorCode::internal, fmt::format("{} crashed: {}", name_, what)});
+      return;
+    }
+    std::vector<Envelope> news;
+    news.push_back({{wiring::Place::coordinator, {}}, wiring::RoomCrashed{address_, what}});
+    host_.deliver(std::move(news));
+  }
+
+private:
+  CoordinatorHost& host_;
+  Address address_;
+  std::string name_;
+  std::unique_ptr<wiring::Room> room_;
+};
+
+Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, HostOptions options) {
+  std::unique_ptr<CoordinatorHost> host{new CoordinatorHost{stage, std::move(options)}};
+  SqliteStoreOptions store;
+  store.directory = host->options_.state_directory;
+  journal::JournalEvents events;
+  events.durable = [h = host.get()](journal::Position upto) {
+    h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreDurable{upto}});
+  };
+  events.failed = [h = host.get()](Error error) {
+    h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreFailed{std::move(error)}});
+  };
+  auto opened = SqliteStore::open(std::move(store), std::move(events), host->recovered_);
+  if (!opened) return tl::unexpected{opened.error()};
+  host->store_ = std::move(*opened);
+  return host;
+}
+
+wiring::NodeOptions CoordinatorHost::node_options() {
+  wiring::NodeOptions node;
+  if (options_.keys) node.cluster = options_.keys->cluster;
+  node.flat = options_.flat;
+  node.workers_died = options_.flat;
+  node.random_seed = random_seed();
+  node.open_source = [](const JobSpec& spec) { return FileSource::open(spec.inputs); };
+  node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
+  return node;
+}
+
+Result<> CoordinatorHost::start() {
+  node_ = std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered_));
+  const Moment moment = this_moment();
+  for (const Address& address : wiring::CoordinatorNode::shared_rooms())
+    rooms_[address] = stage_.spawn(
+        std::make_unique<RoomPlayer>(*this, address, node_->make_room(address, moment)));
+
+  GatewayOptions gateway;
+  gateway.listen = options_.listen;
+  if (options_.keys) {
+    auto enrolment = AllowList::open(options_.keys->allow_file, log_gateway);
+    if (!enrolment) return tl::unexpected{enrolment.error()};
+    gateway.keys = GatewayKeys{options_.keys->keys, std::move(*enrolment)};
+  }
+  gateway.log = log_gateway;
+  GatewayEvents events;
+  events.received = [this](std::vector<ReceivedFrame> frames) {
+    deliver_to_room({{wiring::Place::coordinator, {}}, wiring::FramesIn{std::move(frames)}});
+  };
+  events.gone = [this](std::vector<PeerId> peers) {
+    deliver_to_room({{wiring::Place::coordinator, {}}, wiring::PeersGone{std::move(peers)}});
+  };
+  auto opened = ZmqGateway::open(std::move(gateway), std::move(events));
+  if (!opened) return tl::unexpected{opened.error()};
+  gateway_ = std::move(*opened);
+  plugged_.count_down();
+  deliver_to_room({{wiring::Place::coordinator, {}}, wiring::Start{}});
+  return {};
+}
+
+CoordinatorHost::~CoordinatorHost() { stop(); }
+
+void CoordinatorHost::stop() {
+  std::map<Address, Stage::ActorRef> rooms;
+  {
+    const std::unique_lock lock{rooms_mutex_};
+    if (stopped_) return;
+    stopped_ = true;
+    rooms.swap(rooms_);
+  }
+  // Rooms first: they use the windows until they are gone.
+  for (const auto& [address, actor] : rooms) stage_.leave(actor);
+  gateway_.reset();
+  if (store_) store_->close();
+}
+
+std::string CoordinatorHost::listening() const { return gateway_->endpoint(); }
+
+std::shared_ptr<zmq::context_t> CoordinatorHost::zmq_context() const { return gateway_->context(); }
+
+void CoordinatorHost::deliver(std::vector<Envelope> envelopes) {
+  for (Envelope& envelope : envelopes) {
+    switch (envelope.to.place) {
+    case wiring::Place::gateway: {
+      auto& send = std::get<wiring::SendFrames>(envelope.message);
+      plugged_.wait(); // the first frames may come before the gateway has its name
+      if (!send.frames.empty()) gateway_->send(std::move(send.frames));
+      if (send.consumed_bytes > 0) gateway_->consumed(send.consumed_bytes);
+      break;
+    }
+    case wiring::Place::store:
+      store_->commit(std::move(std::get<journal::Group>(envelope.message)));
+      break;
+    case wiring::Place::client: answer(std::move(std::get<wiring::Answer>(envelope.message))); break;
+    default: deliver_to_room(std::move(envelope));
+    }
+  }
+}
+
+void CoordinatorHost::deliver_to_room(Envelope envelope) {
+  Stage::ActorRef actor;
+  {
+    const std::shared_lock lock{rooms_mutex_};
+    if (const auto it = rooms_.find(envelope.to); it != rooms_.end()) actor = it->second;
+    if (stopped_) return;
+  }
+  if (!actor) {
+    // A job's room begins with its first message, and only with one that opens it.
+    const bool opens = std::holds_alternative<wiring::OpenJob>(envelope.message) ||
+                       std::holds_alternative<merger::MergeTask>(envelope.message);
+    if (!opens) return;
+    auto player = std::make_unique<RoomPlayer>(*this, envelope.to,
+                                               node_->make_room(envelope.to, this_moment()));
+    actor = stage_.spawn(std::move(player));
+    const std::unique_lock lock{rooms_mutex_};
+    rooms_[envelope.to] = actor;
+  }
+  Stage::post(actor, std::make_shared<Message>(std::move(envelope.message)));
+}
+
+void CoordinatorHost::forget(const Address& address) {
+  const std::unique_lock lock{rooms_mutex_};
+  rooms_.erase(address);
+}
+
+void CoordinatorHost::fail_once(Error error) {
+  if (!failed_.exchange(true) && options_.fatal) options_.fatal(std::move(error));
+}
+
+void CoordinatorHost::ask(Question question, std::function<void(wiring::Answer)> answered) {
+  wiring::Ask ask;
+  ask.question = std::move(question);
+  {
+    const std::lock_guard lock{answers_mutex_};
+    ask.token = next_token_++;
+    answers_.emplace(ask.token, std::move(answered));
+  }
+  deliver_to_room({{wiring::Place::coordinator, {}}, std::move(ask)});
+}
+
+wiring::Answer CoordinatorHost::ask_and_wait(Question question) {
+  auto promise = std::make_shared<std::promise<wiring::Answer>>();
+  auto future = promise->get_future();
+  ask(std::move(question), [promise](wiring::Answer answer) { promise->set_value(std::move(answer)); });
+  if (future.wait_for(std::chrono::seconds{30}) == std::future_status::ready) return future.get();
+  wiring::Answer late;
+  late.error = Error{ErrorCode::unavailable, "the coordinator did not answer within 30 s"};
+  return late;
+}
+
+void CoordinatorHost::answer(wiring::Answer answer) {
+  std::function<void(wiring::Answer)> answered;
+  {
+    const std::lock_guard lock{answers_mutex_};
+    const auto it = answers_.find(answer.token);
+    if (it == answers_.end()) return;
+    answered = std::move(it->second);
+    answers_.erase(it);
+  }
+  answered(std::move(answer));
+}
+
+std::string CoordinatorHost::output_path(JobId job, const JobSpec& spec) const {
+  if (!spec.output.empty()) return spec.output;
+  return fmt::format("{}/jobs/{}/output.jsonl", options_.state_directory, job.value);
+}
+
+Result<std::vector<journal::Segment>> CoordinatorHost::segments(JobId job) const {
+  return store_->durable_segments(job);
+}
+
+Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId job,
+                                                                        const JobSpec& spec) {
+  auto segments = store_->durable_segments(job);
+  if (!segments) return tl::unexpected{segments.error()};
+  MergeFilesOptions merge;
+  merge.segments = std::move(*segments);
+  merge.output = output_path(job, spec);
+  merge.work_directory = options_.flat ? options_.state_directory
+                                       : fmt::format("{}/jobs/{}", options_.state_directory, job.value);
+  // A job without a line has no segment, and so no directory yet.
+  if (auto made = make_directory(merge.work_directory); !made) return tl::unexpected{made.error()};
+  auto opened = DiskMergeFiles::open(std::move(merge));
+  if (!opened) return tl::unexpected{opened.error()};
+  return std::unique_ptr<merger::MergeFiles>{std::move(*opened)};
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,88 @@
+// COORDINATOR HOST: a coordinator node on its feet. It plugs the windows (socket, disk) into the
+// wiring, puts each room on the stage as an actor of its own, and carries envelopes between them.
+// Invariant: it decides nothing; what a room posts is delivered, in order, and nothing else is.
+#pragma once
+
+#include "actors/coordinator/gateway.hpp"
+#include "actors/kit/shell.hpp"
+#include "actors/wiring/coordinator_node.hpp"
+#include "coordinator/sqlite_store.hpp"
+#include "coordinator/zmq_gateway.hpp"
+#include "protocol/access.hpp"
+
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+
+namespace gristmill::coordinator {
+
+struct HostOptions {
+  std::string state_directory;
+  std::string listen = "tcp://127.0.0.1:7411"; // or inproc://… in one process with the workers
+  std::optional<CoordinatorKeys> keys;
+  bool flat = false;                // `gristmill run`: one job, in the state directory itself
+  std::function<void(Error)> fatal; // the node cannot go on; called once, on any thread
+};
+
+class CoordinatorHost {
+public:
+  // Takes the state directory and replays the journal; nothing runs yet.
+  static Result<std::unique_ptr<CoordinatorHost>> open(Stage& stage, HostOptions options);
+  ~CoordinatorHost();
+
+  // To be looked at, and for `run` to lay today's options over, before start().
+  journal::Recovered& recovered() { return recovered_; }
+  Result<> start();
+  std::string listening() const; // with the port that was really taken
+  std::shared_ptr<zmq::context_t> zmq_context() const; // for workers of the same process
+
+  // Any thread. The answer comes on a thread of the stage.
+  using Question = decltype(wiring::Ask::question);
+  void ask(Question question, std::function<void(wiring::Answer)> answered);
+  wiring::Answer ask_and_wait(Question question);
+
+  // Where a job's merged result stands, or will stand.
+  std::string output_path(JobId job, const JobSpec& spec) const;
+  Result<std::vector<journal::Segment>> segments(JobId job) const;
+
+  // What is durable stays; everything else is forgotten, as in a crash.
+  void stop();
+
+private:
+  class RoomPlayer;
+  CoordinatorHost(Stage& stage, HostOptions options) : stage_{stage}, options_{std::move(options)} {}
+
+  void deliver(std::vector<wiring::Envelope> envelopes);
+  void deliver_to_room(wiring::Envelope envelope);
+  void answer(wiring::Answer answer);
+  void forget(const wiring::Address& address);
+  void fail_once(Error error);
+  wiring::NodeOptions node_options();
+  Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
+
+  Stage& stage_;
+  HostOptions options_;
+  journal::Recovered recovered_;
+  std::unique_ptr<SqliteStore> store_;
+  std::unique_ptr<wiring::CoordinatorNode> node_;
+  std::unique_ptr<ZmqGateway> gateway_;
+  std::latch plugged_{1}; // gateway_ may be used
+
+  std::shared_mutex rooms_mutex_;
+  std::map<wiring::Address, Stage::ActorRef> rooms_;
+  bool stopped_ = false;
+
+  std::mutex answers_mutex_;
+  std::unordered_map<std::uint64_t, std::function<void(wiring::Answer)>> answers_;
+  std::uint64_t next_token_ = 1;
+  std::atomic<bool> failed_ = false;
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,27 @@
+// JOURNAL RECOVERY: what a start learns from the tables about the lives before it. Everything about
+// a job comes from its rows alone; no result line is read. Invariant: a journal that contradicts
+// itself is refused, with the row that does.
+#pragma once
+
+#include "actors/journal/journal_store.hpp"
+#include "coordinator/segment_writer.hpp"
+#include "coordinator/sqlite.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+struct JournalContent {
+  journal::Recovered recovered; // with the next epoch's number
+  std::vector<JobSegments> segments;
+  std::map<Epoch, Time> blocks_over; // blocks of the epoch that ended by then may be forgotten
+};
+
+// The longest window is a day; an hour more covers every hold and margin.
+inline constexpr Duration block_memory = std::chrono::hours{25};
+
+Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now);
+
+} // namespace gristmill::coordinator

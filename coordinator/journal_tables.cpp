@@ -1,0 +1,243 @@
+#include "coordinator/journal_tables.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <utility>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
+constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
+constexpr int log_pages_max = 4'000;
+
+// Times named _at are unix seconds, _ns are CLOCK_BOOTTIME of the epoch's boot. Segment 0 means
+// that the group had no lines of the job. The grammar of commits.items is in
+// actors/journal/commit_row.hpp. blocks.marks is {"JOB": highest item + 1 that may be called, …};
+// drawn_* are NULL while a block is open.
+constexpr const char* schema = R"(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES('last_position', 0);
+CREATE TABLE epochs(
+  epoch INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, started_at INTEGER NOT NULL,
+  started_ns INTEGER NOT NULL, pid INTEGER NOT NULL);
+CREATE TABLE jobs(
+  job INTEGER PRIMARY KEY, spec TEXT NOT NULL, directory TEXT NOT NULL, state TEXT NOT NULL,
+  detail TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER NOT NULL);
+CREATE TABLE commits(
+  position INTEGER NOT NULL, epoch INTEGER NOT NULL, job INTEGER NOT NULL,
+  segment INTEGER NOT NULL, from_offset INTEGER NOT NULL, to_offset INTEGER NOT NULL,
+  completed INTEGER NOT NULL, failed INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL, late INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+  low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
+  low_item INTEGER NOT NULL, items BLOB NOT NULL,
+  PRIMARY KEY(position, job));
+CREATE TABLE blocks(
+  epoch INTEGER NOT NULL, block INTEGER NOT NULL, account TEXT NOT NULL, calls INTEGER NOT NULL,
+  tokens INTEGER NOT NULL, until_ns INTEGER NOT NULL, marks TEXT NOT NULL,
+  drawn_calls INTEGER, drawn_tokens INTEGER,
+  PRIMARY KEY(epoch, block)) WITHOUT ROWID;
+CREATE TABLE sessions(
+  session INTEGER PRIMARY KEY, worker TEXT NOT NULL, process INTEGER NOT NULL,
+  open INTEGER NOT NULL);
+)";
+
+Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
+  const auto tables = database.integer("SELECT count(*) FROM sqlite_master");
+  if (!tables) return tl::unexpected{tables.error()};
+  const auto application = database.integer("PRAGMA application_id");
+  if (!application) return tl::unexpected{application.error()};
+  const auto version = database.integer("PRAGMA user_version");
+  if (!version) return tl::unexpected{version.error()};
+
+  fresh = *tables == 0 && *application == 0;
+  if (fresh) return {};
+  if (*application != application_id)
+    return fail(ErrorCode::conflict,
+                fmt::format("expected a journal, {} is a database of another program: choose "
+                            "another state directory",
+                            path));
+  if (*version != schema_version)
+    return fail(ErrorCode::conflict,
+                fmt::format("expected schema version {}, {} has version {}: finish its jobs with "
+                            "the release that wrote it, or choose another state directory",
+                            schema_version, path, *version));
+  return {};
+}
+
+Result<> check_pages(Database& database, const std::string& path) {
+  const auto bytes =
+      database.integer("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+  if (!bytes) return tl::unexpected{bytes.error()};
+  if (*bytes >= check_bytes_max) return {};
+  const auto verdict = database.value("PRAGMA quick_check(1)");
+  if (!verdict) return tl::unexpected{verdict.error()};
+  if (*verdict != "ok")
+    return fail(ErrorCode::io,
+                fmt::format("expected a whole journal, {} is damaged: {}; restore it from a copy",
+                            path, *verdict));
+  return {};
+}
+
+// The modes that durability rests on, read back because a refused one is not an error.
+Result<> set_modes(Database& database, const std::string& path) {
+  const auto locking = database.value("PRAGMA locking_mode=EXCLUSIVE");
+  if (!locking) return tl::unexpected{locking.error()};
+  const auto mode = database.value("PRAGMA journal_mode=WAL");
+  if (!mode) return tl::unexpected{mode.error()};
+  if (auto set = database.execute("PRAGMA synchronous=FULL"); !set) return set;
+  const auto synchronous = database.integer("PRAGMA synchronous");
+  if (!synchronous) return tl::unexpected{synchronous.error()};
+  if (*locking != "exclusive" || *mode != "wal" || *synchronous != 2)
+    return fail(ErrorCode::io,
+                fmt::format("expected locking exclusive, journal wal and synchronous "
+                            "2 (full) at {}, got {}, {} and {}",
+                            path, *locking, *mode, *synchronous));
+  return {};
+}
+
+std::string marks_text(const journal::BlockNote& block) {
+  std::string text;
+  for (const auto& [job, mark] : block.marks)
+    text += fmt::format("{}\"{}\":{}", text.empty() ? "" : ",", job.value, mark);
+  return "{" + text + "}";
+}
+
+} // namespace
+
+Result<JournalTables> JournalTables::open(const std::string& path) {
+  auto database = Database::open(path);
+  if (!database) return tl::unexpected{database.error()};
+  JournalTables tables;
+  tables.database_ = std::move(*database);
+  bool fresh = false;
+  if (auto ours = refuse_other_files(tables.database_, path, fresh); !ours)
+    return tl::unexpected{ours.error()};
+  if (auto set = set_modes(tables.database_, path); !set) return tl::unexpected{set.error()};
+  if (fresh) {
+    const auto created = tables.database_.execute(
+        fmt::format("BEGIN IMMEDIATE; PRAGMA application_id={}; PRAGMA user_version={}; {} COMMIT",
+                    application_id, schema_version, schema));
+    if (!created) return tl::unexpected{created.error()};
+  } else if (auto whole = check_pages(tables.database_, path); !whole) {
+    return tl::unexpected{whole.error()};
+  }
+  if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
+  return tables;
+}
+
+Result<> JournalTables::prepare() {
+  const std::pair<Statement*, std::string_view> statements[] = {
+      {&sql_.begin, "BEGIN IMMEDIATE"},
+      {&sql_.commit, "COMMIT"},
+      {&sql_.position, "UPDATE meta SET value = ? WHERE key = 'last_position'"},
+      {&sql_.new_job,
+       "INSERT INTO jobs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(job) DO UPDATE SET "
+       "spec = ?2, directory = ?3, state = ?4, detail = ?5, ended_at = ?7"},
+      {&sql_.change_job, "UPDATE jobs SET state = ?2, detail = ?3, ended_at = ?4 WHERE job = ?1"},
+      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+      {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
+      {&sql_.close_block,
+       "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
+      {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
+  };
+  for (const auto& [statement, text] : statements) {
+    auto prepared = database_.prepare(text);
+    if (!prepared) return tl::unexpected{prepared.error()};
+    *statement = std::move(*prepared);
+  }
+  return {};
+}
+
+Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over) {
+  auto forget = database_.prepare("DELETE FROM blocks WHERE epoch = ? AND until_ns <= ?");
+  if (!forget) return tl::unexpected{forget.error()};
+  auto begin = database_.prepare("INSERT INTO epochs VALUES(?, ?, ?, ?, ?)");
+  if (!begin) return tl::unexpected{begin.error()};
+
+  if (auto begun = sql_.begin.run(); !begun) return begun;
+  for (const auto& [epoch, over] : blocks_over)
+    if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
+  if (auto done =
+          begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid());
+      !done)
+    return done;
+  epoch_ = row.epoch;
+  return sql_.commit.run();
+}
+
+Result<> JournalTables::write(const journal::Group& group, const std::vector<JobRow>& rows) {
+  auto written = insert(group, rows);
+  if (written || written.error().code != ErrorCode::disk_full) return written;
+  // Of some errors SQLite has taken the transaction back itself.
+  if (database_.in_transaction())
+    if (auto back = database_.execute("ROLLBACK"); !back)
+      return fail(ErrorCode::io, back.error().message);
+  return written;
+}
+
+Result<> JournalTables::insert(const journal::Group& group, const std::vector<JobRow>& rows) {
+  if (auto begun = sql_.begin.run(); !begun) return begun;
+  for (const journal::JobChange& change : group.jobs)
+    if (auto done = insert(change); !done) return done;
+  for (const JobRow& row : rows)
+    if (auto done = insert(group.upto, row); !done) return done;
+  for (const journal::BlockNote& block : group.blocks)
+    if (auto done = insert(block); !done) return done;
+  for (const journal::SessionNote& note : group.sessions)
+    if (auto done =
+            sql_.session.run(note.session.value, note.worker, note.process.value, note.open);
+        !done)
+      return done;
+  if (auto done = sql_.position.run(group.upto); !done) return done;
+  return sql_.commit.run();
+}
+
+Result<> JournalTables::insert(const journal::JobChange& change) {
+  const std::int64_t ended_at = is_over(change.state) ? change.at : 0;
+  if (!change.spec.empty())
+    return sql_.new_job.run(change.job.value, change.spec, change.directory, name_of(change.state),
+                            change.detail, change.at, ended_at);
+  auto changed =
+      sql_.change_job.run(change.job.value, name_of(change.state), change.detail, ended_at);
+  if (changed && database_.changes() != 1)
+    return fail(ErrorCode::internal, fmt::format("expected the specification of {} before its "
+                                                 "first change, got none",
+                                                 to_string(change.job)));
+  return changed;
+}
+
+Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
+  const auto& [row, range] = job;
+  const journal::JobNote& note = row.note;
+  return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
+                             range.to, row.completed, row.failed, note.attempts, note.ambiguous,
+                             note.late, note.prompt_tokens, note.completion_tokens, note.low.input,
+                             note.low.offset, note.low.line, note.low.item, Blob{row.items.blob()});
+}
+
+Result<> JournalTables::insert(const journal::BlockNote& block) {
+  if (block.previous_block != 0)
+    if (auto done = sql_.close_block.run(block.previous_calls, block.previous_tokens, epoch_.value,
+                                         block.previous_block);
+        !done)
+      return done;
+  return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
+                        to_ns(block.until), marks_text(block));
+}
+
+Result<> JournalTables::tidy() {
+  if (database_.log_pages() < log_pages_max) return {};
+  auto written = database_.write_back();
+  if (!written && written.error().code == ErrorCode::disk_full) return {};
+  return written;
+}
+
+void JournalTables::close(bool write_log_back) {
+  sql_ = {};
+  database_.close(write_log_back);
+}
+
+} // namespace gristmill::coordinator

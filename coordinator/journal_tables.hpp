@@ -1,0 +1,61 @@
+// JOURNAL TABLES: everything that the journal remembers beside the result lines, in plain SQL that
+// people and other programs may read once the coordinator is down. The schema stands at the head
+// of journal_tables.cpp. Invariant: a group is one transaction.
+#pragma once
+
+#include "actors/journal/commit_row.hpp"
+#include "actors/journal/journal_store.hpp"
+#include "coordinator/segment_writer.hpp"
+#include "coordinator/sqlite.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+struct EpochRow {
+  Epoch epoch;
+  std::string boot_id;
+  std::int64_t started_at = 0; // unix seconds
+  Time started{};
+};
+
+class JournalTables {
+ public:
+  // Creates the tables in a new file; conflict if the file is another program's or version's.
+  static Result<JournalTables> open(const std::string& path);
+
+  Database& database() { return database_; }
+
+  // Blocks that ended at or before their epoch's time are forgotten, and the epoch is ours.
+  Result<> begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over);
+
+  struct JobRow {
+    journal::CommitRow row;
+    SegmentRange range;
+  };
+  // After disk_full the group is taken back and may come again; any other error is the end.
+  Result<> write(const journal::Group& group, const std::vector<JobRow>& rows);
+
+  // Brings the log back into the file when it has grown long. An error means that the disk cannot
+  // be trusted any more; a full disk is none, the log waits.
+  Result<> tidy();
+  void close(bool write_log_back);
+
+ private:
+  Result<> prepare();
+  Result<> insert(const journal::Group& group, const std::vector<JobRow>& rows);
+  Result<> insert(const journal::JobChange& change);
+  Result<> insert(journal::Position position, const JobRow& row);
+  Result<> insert(const journal::BlockNote& block);
+
+  Epoch epoch_;
+  Database database_;
+  struct {
+    Statement begin, commit, position, new_job, change_job, commit_row, block, close_block, session;
+  } sql_;
+};
+
+} // namespace gristmill::coordinator

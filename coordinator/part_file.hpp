@@ -1,0 +1,55 @@
+// PART FILE: a file that is written as NAME.part beside its place and gets its name when it is
+// complete and durable, replacing what stood there. Without that, the part is removed with its
+// owner; one that a kill left is removed by the next.
+// Invariant: NAME is never seen half written, neither by readers nor after a power cut.
+#pragma once
+
+#include "coordinator/file_descriptor.hpp"
+#include "protocol/result.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <sodium.h>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <unistd.h>
+
+namespace gristmill::coordinator {
+
+// The system calls that may fail with a full or a broken disk; tests put their own here.
+struct PartCalls {
+  std::function<ssize_t(int, const void*, std::size_t)> write = ::write;
+  std::function<int(int)> fsync = ::fsync;
+};
+
+class PartFile {
+public:
+  static Result<std::unique_ptr<PartFile>> create(const std::string& path, PartCalls calls);
+  ~PartFile();
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+
+  Result<> append(std::string_view bytes);
+  Result<> finish();
+
+  std::uint64_t bytes() const { return bytes_; }
+  // Of all bytes, as hex digits; once, after finish().
+  std::string sha256();
+
+private:
+  PartFile(std::string path, FileDescriptor file, PartCalls calls);
+  Result<> flush();
+  Result<> write(std::string_view bytes);
+
+  std::string path_, part_;
+  FileDescriptor file_;
+  PartCalls calls_;
+  std::string gathered_; // appended, not yet written
+  std::uint64_t bytes_ = 0;
+  bool finished_ = false;
+  crypto_hash_sha256_state sha256_{};
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,91 @@
+// SEGMENT WRITER: the files that hold result lines, some of them for each job:
+//
+//   STATE/<directory of the job>/results-000001.jsonl   append-only lines, in completion order
+//   STATE/<directory of the job>/results.durable        {"segments":[{"file":…,"bytes":…},…]}
+//
+// A segment is created by one life of the coordinator and never written by another, so that a tail
+// which nobody promised can be cut without asking. The file results.durable is for readers of a
+// running job; what is true stands in the journal.
+// Invariant: between two groups, a segment ends where the journal says.
+#pragma once
+
+#include "actors/journal/journal_store.hpp"
+#include "coordinator/file_descriptor.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <sys/types.h>
+#include <unistd.h>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+// The system calls that may fail with a full or a broken disk; tests put their own here.
+struct DiskCalls {
+  std::function<ssize_t(int, const void*, std::size_t, off_t)> pwrite = ::pwrite;
+  std::function<int(int)> fdatasync = ::fdatasync;
+};
+
+// Where the lines of one group and job lie.
+struct SegmentRange {
+  std::uint32_t segment = 0; // 0 = no lines
+  std::uint64_t from = 0, to = 0;
+};
+
+// What the journal knows about the segments of a job: number and bytes.
+struct JobSegments {
+  JobId job;
+  std::string directory;
+  std::map<std::uint32_t, std::uint64_t> bytes;
+};
+
+class SegmentWriter {
+ public:
+  SegmentWriter(std::string state_directory, std::uint64_t segment_bytes, DiskCalls calls);
+
+  // Before everything else: cuts what the journal does not know, and fails if the disk has less.
+  Result<> recover(const std::vector<JobSegments>& jobs);
+  void add_job(JobId job, const std::string& directory); // again is harmless
+  void end_job(JobId job);                               // closes its file
+
+  // A group: append for each job, sync, then either keep or take_back.
+  Result<SegmentRange> append(JobId job, const std::vector<const journal::ResultLine*>& lines);
+  Result<> sync();
+  void keep();
+  Result<> take_back();
+
+  bool unpublished() const { return !unpublished_.empty(); }
+  void publish(); // results.durable of every job that has grown since
+
+  // Any thread.
+  Result<std::vector<journal::Segment>> durable(JobId job) const;
+
+ private:
+  struct Job {
+    std::string directory;
+    std::vector<journal::Segment> durable;
+    FileDescriptor file; // the segment that grows; none = the next line begins one
+    std::string path;
+    std::uint32_t number = 0;
+    std::uint64_t kept = 0, written = 0;
+    bool touched = false; // by the group
+  };
+
+  std::string place_of(const std::string& directory) const;
+  Result<> begin_segment(Job& job);
+  Result<> write(Job& job, std::string_view bytes);
+  Result<> remove_unknown(const std::string& directory);
+
+  std::string state_directory_;
+  std::uint64_t segment_bytes_;
+  DiskCalls calls_;
+  std::map<JobId, Job> jobs_;
+  std::map<std::string, std::uint32_t> last_number_; // by directory
+  std::vector<JobId> unpublished_;
+  mutable std::mutex mutex_; // over jobs_ as a map and every Job::durable
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,148 @@
+#include "coordinator/sqlite_store.hpp"
+
+#include "actors/kit/check.hpp"
+#include "coordinator/journal_recovery.hpp"
+
+#include <chrono>
+#include <exception>
+#include <fmt/format.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr Duration publish_interval = std::chrono::milliseconds{100};
+
+} // namespace
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions options,
+                                                       journal::JournalEvents events,
+                                                       journal::Recovered& recovered) {
+  auto directory = take_state_directory(options.directory);
+  if (!directory) return tl::unexpected{directory.error()};
+  auto tables = JournalTables::open(options.directory + "/" + journal_file_name);
+  if (!tables) return tl::unexpected{tables.error()};
+  auto content = read_journal(tables->database(), options.boot_id, options.now);
+  if (!content) return tl::unexpected{content.error()};
+
+  const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
+  std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
+                                                     std::move(options), std::move(events)}};
+  if (auto cut = store->segments_.recover(content->segments); !cut)
+    return tl::unexpected{cut.error()};
+  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over); !begun)
+    return tl::unexpected{begun.error()};
+  if (auto synced = sync_directory(store->directory_.path); !synced)
+    return tl::unexpected{synced.error()};
+  recovered = std::move(content->recovered);
+  store->thread_ = std::thread{[raw = store.get()] { raw->run(); }};
+  return store;
+}
+
+SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
+                         journal::JournalEvents events)
+    : directory_{std::move(directory)}, tables_{std::move(tables)},
+      segments_{directory_.path, options.store_bytes_per_segment, std::move(options.disk_calls)},
+      events_{std::move(events)} {}
+
+SqliteStore::~SqliteStore() {
+  close();
+}
+
+void SqliteStore::commit(journal::Group group) {
+  const std::lock_guard guard{mutex_};
+  GRISTMILL_CHECK(!in_flight_, "a group up to {} while another is in flight", group.upto);
+  GRISTMILL_CHECK(!closing_ || std::this_thread::get_id() == thread_.get_id(),
+                  "a group up to {} after close", group.upto);
+  in_flight_ = true;
+  waiting_ = std::move(group);
+  wake_.notify_one();
+}
+
+Result<std::vector<journal::Segment>> SqliteStore::durable_segments(JobId job) const {
+  return segments_.durable(job);
+}
+
+void SqliteStore::close() {
+  {
+    const std::lock_guard guard{mutex_};
+    closing_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void SqliteStore::run() {
+  while (true) {
+    std::optional<journal::Group> group;
+    {
+      std::unique_lock lock{mutex_};
+      const auto called = [this] { return waiting_ || closing_; };
+      if (segments_.unpublished())
+        wake_.wait_for(lock, publish_interval, called);
+      else
+        wake_.wait(lock, called);
+      if (closing_ && !waiting_) break;
+      group = std::exchange(waiting_, {});
+    }
+    if (group) carry_out(*group);
+    publish_if_due();
+  }
+  segments_.publish();
+  tables_.close(!broken_);
+}
+
+void SqliteStore::publish_if_due() {
+  const Time now = boot_now();
+  if (broken_ || !segments_.unpublished() || now - published_ < publish_interval) return;
+  segments_.publish();
+  published_ = now;
+}
+
+void SqliteStore::carry_out(const journal::Group& group) {
+  Result<> done;
+  try {
+    if (broken_)
+      done = tl::unexpected{*broken_};
+    else if (!group.empty())
+      done = write(group);
+  } catch (const std::exception& error) {
+    done = fail(ErrorCode::internal, error.what());
+  }
+  if (!done && done.error().code != ErrorCode::disk_full) broken_ = done.error();
+  {
+    // Before the event, whose hearer may commit the next group at once.
+    const std::lock_guard guard{mutex_};
+    in_flight_ = false;
+  }
+  if (!done) return events_.failed(done.error());
+  events_.durable(group.upto);
+  // A long write-back holds up the next group, but not the news of this one.
+  if (auto tidied = tables_.tidy(); !tidied) broken_ = tidied.error();
+}
+
+Result<> SqliteStore::write(const journal::Group& group) {
+  auto done = append_and_insert(group);
+  if (done) {
+    segments_.keep();
+    for (const journal::JobChange& change : group.jobs)
+      if (is_over(change.state)) segments_.end_job(change.job);
+  } else if (done.error().code == ErrorCode::disk_full) {
+    if (auto back = segments_.take_back(); !back) return back;
+  }
+  return done;
+}
+
+Result<> SqliteStore::append_and_insert(const journal::Group& group) {
+  for (const journal::JobChange& change : group.jobs)
+    if (!change.spec.empty()) segments_.add_job(change.job, change.directory);
+  std::vector<JournalTables::JobRow> rows;
+  for (journal::CommitRow& row : journal::commit_rows(group)) {
+    auto range = segments_.append(row.job, row.lines);
+    if (!range) return tl::unexpected{range.error()};
+    rows.push_back({std::move(row), *range});
+  }
+  if (auto synced = segments_.sync(); !synced) return synced;
+  return tables_.write(group, rows);
+}
+
+} // namespace gristmill::coordinator

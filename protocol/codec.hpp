@@ -1,0 +1,26 @@
+// Frames as bytes: msgpack, one array of seven
+//
+//   frame   = [version, tag, epoch, session, seq, ack, body]
+//   body    = map of short string keys; unknown keys are skipped, missing ones keep their default
+//
+// A decoder for bytes from anybody: every bound of protocol/limits.hpp is enforced per tag before
+// anything is allocated, enums and integers are range checked, trailing bytes are an error.
+// Invariant: decode(encode(frame)) == frame, and decode never throws.
+#pragma once
+
+#include "protocol/messages.hpp"
+#include "protocol/result.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace gristmill::protocol {
+
+std::string encode(const Frame& frame);
+
+enum class Direction { from_worker, from_coordinator };
+
+// Error code bad_frame: the message says which rule the bytes broke.
+Result<Frame> decode(std::string_view bytes, Direction direction);
+
+} // namespace gristmill::protocol

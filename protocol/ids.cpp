@@ -1,0 +1,22 @@
+#include "protocol/ids.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <string_view>
+
+namespace gristmill {
+
+std::string to_string(AttemptId id) {
+  return fmt::format("{}-{}-{}", id.epoch(), id.block(), id.n());
+}
+
+std::string to_string(JobId id) { return fmt::format("job-{}", id.value); }
+
+bool parse(const std::string& text, JobId& id) {
+  std::string_view digits{text};
+  if (digits.starts_with("job-")) digits.remove_prefix(4);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id.value);
+  return error == std::errc{} && end == digits.data() + digits.size() && id.value != 0;
+}
+
+} // namespace gristmill

@@ -1,0 +1,178 @@
+#include "protocol/job_spec.hpp"
+
+#include "protocol/limits.hpp"
+#include "protocol/openai/json_text.hpp"
+
+#include <fmt/format.h>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+namespace gristmill {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class Spec, class Plain>
+concept MaybeConst = std::is_same_v<std::remove_const_t<Spec>, Plain>;
+
+// Each struct's members once: writer and reader go through the same list.
+template <MaybeConst<InputSpec> Spec, class Visit> void visit_members(Spec& spec, Visit&& visit) {
+  visit("path", spec.path);
+  visit("name", spec.name);
+}
+
+template <MaybeConst<EndpointSpec> Spec, class Visit>
+void visit_members(Spec& spec, Visit&& visit) {
+  visit("url", spec.url);
+  visit("api_key_env", spec.api_key_env);
+  visit("api_key_file", spec.api_key_file);
+  visit("requests_per_minute", spec.requests_per_minute);
+  visit("tokens_per_minute", spec.tokens_per_minute);
+  visit("max_in_flight", spec.max_in_flight);
+}
+
+template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, Visit&& visit) {
+  visit("inputs", spec.inputs);
+  visit("task", spec.task);
+  visit("prompt", spec.prompt);
+  visit("system", spec.system);
+  visit("model", spec.model);
+  visit("params", spec.params);
+  visit("id_field", spec.id_field);
+  visit("text_field", spec.text_field);
+  visit("order", spec.order);
+  visit("endpoints", spec.endpoints);
+  visit("requests_per_minute", spec.requests_per_minute);
+  visit("tokens_per_minute", spec.tokens_per_minute);
+  visit("max_in_flight", spec.max_in_flight);
+  visit("timeout_ms", spec.timeout_ms);
+  visit("connect_timeout_ms", spec.connect_timeout_ms);
+  visit("retries", spec.retries);
+  visit("batch_size", spec.batch_size);
+  visit("line_bytes_max", spec.line_bytes_max);
+  visit("limit", spec.limit);
+  visit("output", spec.output);
+}
+
+template <class T> Json written(const std::vector<T>& values);
+
+template <class T> Json written(const T& value) {
+  if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>) {
+    return value;
+  } else {
+    Json object = Json::object();
+    visit_members(
+        value, [&object](const char* key, const auto& member) { object[key] = written(member); });
+    return object;
+  }
+}
+
+template <class T> Json written(const std::vector<T>& values) {
+  Json array = Json::array();
+  for (const T& value : values) array.push_back(written(value));
+  return array;
+}
+
+// Reads one document; the first fault stops it and says where in the document it stands.
+class Reader {
+ public:
+  explicit Reader(std::string_view document) : document_{document} {}
+
+  std::string fault;
+
+  void read(const Json& json, const std::string& where, std::string& into) {
+    // Parameters may be given as the object that they are; they are kept as the user spelled them.
+    if (where == "params" && json.is_object()) {
+      into = openai::json::find(openai::json::root(document_), "params").text;
+    } else if (json.is_string()) {
+      into = json.get<std::string>();
+    } else {
+      expected(where, "a string", json);
+    }
+  }
+
+  template <class Integer>
+  void read(const Json& json, const std::string& where,
+            Integer& into) requires std::is_unsigned_v<Integer> {
+    const bool natural = json.is_number_unsigned();
+    const auto number = natural ? json.get<std::uint64_t>() : 0;
+    if (!natural || number > std::numeric_limits<Integer>::max()) {
+      expected(where, fmt::format("an integer from 0 to {}", std::numeric_limits<Integer>::max()),
+               json);
+    } else {
+      into = static_cast<Integer>(number);
+    }
+  }
+
+  template <class T> void read(const Json& json, const std::string& where, std::vector<T>& into) {
+    if (!json.is_array()) return expected(where, "an array", json);
+    into.clear();
+    for (const Json& element : json) {
+      const std::string at = fmt::format("{}[{}]", where, into.size());
+      if (fault.empty()) read_object(element, at, into.emplace_back());
+    }
+  }
+
+  template <class Spec> void read_object(const Json& json, const std::string& where, Spec& into) {
+    if (!json.is_object()) return expected(where.empty() ? "job" : where, "an object", json);
+    const std::string prefix = where.empty() ? "" : where + ".";
+    for (const auto& [key, value] : json.items()) {
+      bool known = false;
+      visit_members(into, [&](const char* name, auto& member) {
+        if (key != name) return;
+        known = true;
+        if (fault.empty()) read(value, prefix + name, member);
+      });
+      if (!known && fault.empty())
+        fault = fmt::format("expected only members of a job, got \"{}{}\"; remove or correct it",
+                            prefix, openai::json::printable(key, limits::name_bytes_max));
+    }
+  }
+
+ private:
+  void expected(const std::string& where, const std::string& what, const Json& got) {
+    const std::string shown = got.dump(-1, ' ', true, Json::error_handler_t::replace);
+    fault = fmt::format("expected {} to be {}, got {}", where, what,
+                        openai::json::printable(shown, 60));
+  }
+
+  std::string_view document_;
+};
+
+} // namespace
+
+std::string to_json(const JobSpec& spec) {
+  return written(spec).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<JobSpec> job_spec_from_json(std::string_view text) {
+  if (text.size() > limits::spec_bytes_max)
+    return fail(ErrorCode::usage, fmt::format("expected a job of at most {} bytes, got {}",
+                                              limits::spec_bytes_max, text.size()));
+  if (const auto checked = openai::json::check(text); !checked)
+    return fail(ErrorCode::usage, "expected a job in JSON: " + checked.error().message);
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded())
+    return fail(ErrorCode::usage, "expected a job in JSON, got a number that is out of range");
+  JobSpec spec;
+  Reader reader{text};
+  reader.read_object(json, "", spec);
+  if (!reader.fault.empty()) return fail(ErrorCode::usage, std::move(reader.fault));
+  return spec;
+}
+
+std::string identity_difference(const JobSpec& before, const JobSpec& now) {
+  if (before.inputs != now.inputs) return "INPUT";
+  if (before.task != now.task) return "--task";
+  if (before.prompt != now.prompt) return "--prompt";
+  if (before.system != now.system) return "--system";
+  if (before.model != now.model) return "--model";
+  if (before.params != now.params) return "--param";
+  if (before.id_field != now.id_field) return "--id-field";
+  if (before.text_field != now.text_field) return "--text-field";
+  if (before.order != now.order) return "--order";
+  return {};
+}
+
+} // namespace gristmill

@@ -1,0 +1,74 @@
+// A job as its user stated it: inputs, what shapes a request, and what bounds it. One text form
+// (JSON) serves the HTTP API, the journal and the wire. Invariant: equal `identity()` means equal
+// requests and equal result lines, so a resumed run may continue.
+#pragma once
+
+#include "protocol/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gristmill {
+
+// How the bytes of one item are to be read.
+enum class ItemKind : std::uint8_t {
+  batch_line = 0,  // a line of an OpenAI Batch file
+  json_object = 1, // a JSON object whose fields fill the template
+  text = 2,        // a whole document
+};
+
+struct EndpointSpec {
+  std::string url;          // base URL as SDKs take it, without a trailing slash: http://host:8000/v1
+  std::string api_key_env;  // names where the worker finds the key; the key itself never travels
+  std::string api_key_file;
+  std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
+  std::uint64_t tokens_per_minute = 0;
+  std::uint32_t max_in_flight = 0;
+  bool operator==(const EndpointSpec&) const = default;
+};
+
+struct InputSpec {
+  std::string path;  // where the coordinator reads it
+  std::string name;  // what result lines call it
+  bool operator==(const InputSpec&) const = default;
+};
+
+struct JobSpec {
+  // What identifies the job.
+  std::vector<InputSpec> inputs;
+  std::string task = "chat";
+  std::string prompt;      // template; {{text}} and {{field}}
+  std::string system;
+  std::string model;       // overrides a line's model
+  std::string params = "{}"; // JSON object merged over the request body
+  std::string id_field = "id";
+  std::string text_field = "text";
+  std::string order = "input"; // or "completion"
+
+  // What may change when the job is resumed.
+  std::vector<EndpointSpec> endpoints; // the job's own pool; empty = the pool that serves `model`
+  std::uint64_t requests_per_minute = 0;
+  std::uint64_t tokens_per_minute = 0;
+  std::uint32_t max_in_flight = 0;
+  std::uint32_t timeout_ms = 600'000;
+  std::uint32_t connect_timeout_ms = 10'000;
+  std::uint32_t retries = 5;
+  std::uint32_t batch_size = 256;
+  std::uint64_t line_bytes_max = 16u << 20;
+  std::uint64_t limit = 0; // first N items only; 0 = all
+  std::string output;      // where the merged result is written; empty = in the job's directory
+
+  bool operator==(const JobSpec&) const = default;
+};
+
+std::string to_json(const JobSpec& spec);
+Result<JobSpec> job_spec_from_json(std::string_view text);
+
+// Every fault of the specification at once, one sentence each; empty = valid.
+std::vector<std::string> faults_of(const JobSpec& spec);
+
+// The first identifying field in which the two differ, as its option's name; empty = same job.
+std::string identity_difference(const JobSpec& before, const JobSpec& now);
+
+} // namespace gristmill

@@ -1,0 +1,29 @@
+#include "protocol/job_state.hpp"
+
+#include <array>
+#include <utility>
+
+namespace gristmill {
+namespace {
+
+constexpr std::array<std::pair<JobState, std::string_view>, 7> names{{
+    {JobState::running, "running"},
+    {JobState::paused, "paused"},
+    {JobState::cancelling, "cancelling"},
+    {JobState::merging, "merging"},
+    {JobState::finished, "finished"},
+    {JobState::cancelled, "cancelled"},
+    {JobState::failed, "failed"},
+}};
+
+} // namespace
+
+std::string_view name_of(JobState state) { return names[static_cast<std::size_t>(state)].second; }
+
+std::optional<JobState> job_state_named(std::string_view name) {
+  for (const auto& [state, text] : names)
+    if (text == name) return state;
+  return std::nullopt;
+}
+
+} // namespace gristmill

@@ -1,0 +1,41 @@
+// Where a job stands, and its counts, in the words that status, summary and HTTP API share.
+// Invariant: counts never go backwards while a generation runs, except `retrying`.
+#pragma once
+
+#include "protocol/ids.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace gristmill {
+
+enum class JobState : std::uint8_t {
+  running = 0,
+  paused = 1,     // resumable; the reason says what would make it go on
+  cancelling = 2, // nothing new starts
+  merging = 3,    // every item is terminal; the result is being written
+  finished = 4,
+  cancelled = 5,
+  failed = 6,     // cannot go on: bad input under --strict, or an internal error
+};
+std::string_view name_of(JobState state);
+std::optional<JobState> job_state_named(std::string_view name);
+constexpr bool is_over(JobState s) {
+  return s == JobState::finished || s == JobState::cancelled || s == JobState::failed;
+}
+
+struct JobCounts {
+  std::uint64_t total = 0;     // items read so far; all of them once `total_known`
+  bool total_known = false;
+  std::uint64_t completed = 0, failed = 0;
+  std::uint64_t retrying = 0;  // waiting for another attempt
+  std::uint64_t in_flight = 0; // with a worker
+  std::uint64_t attempts = 0;  // calls that ended, as reported by workers
+  std::uint64_t ambiguous = 0; // calls whose outcome is not known
+  std::uint64_t late = 0;      // outcomes that came after the item was terminal
+  std::uint64_t prompt_tokens = 0, completion_tokens = 0;
+  std::uint64_t terminal() const { return completed + failed; }
+};
+
+} // namespace gristmill

@@ -1,0 +1,225 @@
+// The words between a coordinator and a worker. Each struct is one message; protocol/codec.hpp says
+// how they look on the wire and protocol/grammar.hpp in which order they may come. Invariant: plain
+// data with defaults, no msgpack here, and nothing that only one side could understand.
+#pragma once
+
+#include "protocol/ids.hpp"
+#include "protocol/job_spec.hpp"
+#include "protocol/outcome_class.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace gristmill::protocol {
+
+inline constexpr std::uint16_t version_min = 1, version_max = 1;
+
+struct Capacity {
+  std::uint32_t calls = 0; // most calls in flight
+  std::uint64_t bytes = 0; // most bytes of calls held
+  bool operator==(const Capacity&) const = default;
+};
+
+// One call that the worker is making, or whose outcome it keeps.
+struct Claim {
+  CallId call;
+  AttemptId attempt;
+  std::vector<PartId> parts;
+  EndpointId endpoint;
+  bool operator==(const Claim&) const = default;
+};
+
+struct AnnouncedEndpoint {
+  std::string model;
+  EndpointSpec endpoint;
+  bool operator==(const AnnouncedEndpoint&) const = default;
+};
+
+// Tokens as the endpoint reported them.
+struct Usage {
+  bool known = false;
+  std::uint64_t prompt = 0, completion = 0, cached = 0, reasoning = 0;
+  std::uint64_t total() const { return prompt + completion; }
+  bool operator==(const Usage&) const = default;
+};
+
+struct Outcome {
+  CallId call;
+  AttemptId attempt;
+  std::vector<PartId> parts;
+  EndpointId endpoint;
+  OutcomeClass cls = OutcomeClass::transient;
+  std::uint16_t http_status = 0;    // 0 = no HTTP answer
+  std::int64_t retry_after_ms = -1; // -1 = the server said nothing
+  std::uint64_t latency_us = 0;
+  Usage usage;
+  std::string request_id;
+  std::string model;   // as the answer names it, else as asked
+  std::string code;    // the endpoint's error code, or ours (timeout, connect, …)
+  std::string message; // one sentence; empty when ok
+  std::string body;    // one line of JSON, or empty
+  std::size_t bytes() const { return body.size() + message.size() + 256; }
+  bool operator==(const Outcome&) const = default;
+};
+
+// ---- worker -> coordinator -----------------------------------------------------------------
+
+struct Hello {
+  std::uint16_t version_low = version_min, version_high = version_max;
+  std::string cluster;
+  std::string name;
+  Nonce process; // new with every process
+  Capacity capacity;
+  std::vector<AnnouncedEndpoint> endpoints;
+  std::vector<Claim> in_flight;
+  std::vector<Claim> outbox; // outcomes not yet Recorded
+  std::vector<CallId> held;  // without a permit
+  bool operator==(const Hello&) const = default;
+};
+
+// "These calls could start now." The permits that answer it live from the moment it was sent.
+struct Need {
+  Nonce nonce;
+  std::vector<CallId> calls;
+  bool operator==(const Need&) const = default;
+};
+
+struct Heartbeat {
+  Capacity capacity;
+  std::uint32_t in_flight = 0, held = 0, outbox = 0;
+  std::uint64_t outbox_bytes = 0;
+  bool operator==(const Heartbeat&) const = default;
+};
+
+struct Outcomes {
+  std::vector<Outcome> outcomes;
+  bool operator==(const Outcomes&) const = default;
+};
+
+// Never started. Calls with an attempt had a permit, the others were only held.
+struct Returned {
+  struct Entry {
+    CallId call;
+    AttemptId attempt;
+    bool operator==(const Entry&) const = default;
+  };
+  std::vector<Entry> calls;
+  bool keeps_calls = false; // true: only the permits come back, the calls are still held
+  bool operator==(const Returned&) const = default;
+};
+
+struct Goodbye {
+  bool operator==(const Goodbye&) const = default;
+};
+
+// ---- coordinator -> worker -----------------------------------------------------------------
+
+struct Welcome {
+  std::uint16_t version = version_max;
+  std::uint32_t heartbeat_ms = 2'000;
+  std::uint32_t permit_life_ms = 250;
+  std::uint64_t outcome_window_bytes = 0;
+  std::vector<EndpointId> endpoints; // ids of the announced ones, in the order of Hello
+  std::vector<AttemptId> drop_attempts; // in flight or kept: nobody wants them; the rest go on
+  std::vector<CallId> keep_held;        // held calls that are still the worker's; the rest are dropped
+  bool operator==(const Welcome&) const = default;
+};
+
+enum class RefusedCode : std::uint8_t {
+  no_session = 1, // say Hello first
+  resync = 2,     // the books differ: say Hello again
+  version = 3,
+  cluster = 4,
+  full = 5,
+};
+
+struct Refused {
+  RefusedCode code = RefusedCode::no_session;
+  std::string sentence;
+  bool operator==(const Refused&) const = default;
+};
+
+struct EndpointEntry {
+  EndpointId id;
+  EndpointSpec endpoint;
+  bool operator==(const EndpointEntry&) const = default;
+};
+
+// Once per session and job, before the job's first batch.
+struct JobOpened {
+  JobId job;
+  std::string spec; // JSON of JobSpec
+  std::vector<EndpointEntry> endpoints;
+  bool operator==(const JobOpened&) const = default;
+};
+
+struct PlannedCall {
+  CallId call;
+  std::vector<PartId> parts;
+  ItemKind kind = ItemKind::batch_line;
+  std::string raw; // the item as it stands in the input
+  bool operator==(const PlannedCall&) const = default;
+};
+
+struct Batch {
+  std::vector<PlannedCall> calls;
+  bool operator==(const Batch&) const = default;
+};
+
+struct Permit {
+  CallId call;
+  AttemptId attempt;
+  EndpointId endpoint;
+  bool operator==(const Permit&) const = default;
+};
+
+struct Permits {
+  Nonce nonce; // of the Need that it answers
+  bool mortal = true; // false: an endpoint without windows; the permit does not age
+  std::vector<Permit> permits;
+  bool operator==(const Permits&) const = default;
+};
+
+struct Wait {
+  Nonce nonce;
+  std::vector<CallId> calls;
+  std::uint32_t wait_ms = 0; // ask again then
+  std::string why;
+  bool operator==(const Wait&) const = default;
+};
+
+struct Recorded {
+  std::vector<AttemptId> attempts;
+  bool operator==(const Recorded&) const = default;
+};
+
+struct Cancel {
+  std::vector<CallId> calls;
+  bool operator==(const Cancel&) const = default;
+};
+
+struct Drain {
+  bool operator==(const Drain&) const = default;
+};
+
+// ---- the envelope ---------------------------------------------------------------------------
+
+using Message = std::variant<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused,
+                             JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>;
+
+struct Frame {
+  std::uint16_t version = version_max;
+  Epoch epoch;       // 0 = the worker knows none yet
+  SessionId session; // 0 = none yet
+  std::uint64_t seq = 0; // of this direction in this session, from 1
+  std::uint64_t ack = 0; // highest seq of the other direction handled so far
+  Message message;
+  bool operator==(const Frame&) const = default;
+};
+
+bool from_worker(const Message& message);
+std::string_view name_of(const Message& message); // "Hello", "Need", …
+
+} // namespace gristmill::protocol

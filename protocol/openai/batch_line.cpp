@@ -1,0 +1,103 @@
+#include "protocol/limits.hpp"
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/request_body.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::openai {
+namespace {
+
+using json::Kind;
+using json::Value;
+
+// The four members of a batch line that we know; others are ignored.
+struct Line {
+  Value custom_id, method, url, body;
+};
+
+Line line_of(Value object) {
+  Line line;
+  json::Members members{object};
+  while (const auto member = members.next()) {
+    if (member->named("custom_id")) line.custom_id = member->value;
+    if (member->named("method")) line.method = member->value;
+    if (member->named("url")) line.url = member->value;
+    if (member->named("body")) line.body = member->value;
+  }
+  return line;
+}
+
+tl::unexpected<Error> bad(std::string message) {
+  return fail(ErrorCode::bad_input, std::move(message));
+}
+
+// An object, or why the text is none.
+Result<Value> object_of(std::string_view text) {
+  if (const auto checked = json::check(text); !checked)
+    return bad("expected a JSON object: " + checked.error().message);
+  const Value value = json::root(text);
+  if (!value.is(Kind::object))
+    return bad(fmt::format("expected a JSON object, got {}", json::name_of(value.kind())));
+  return value;
+}
+
+Result<std::string> id_of(std::string_view field, Value value) {
+  std::string id = value.is(Kind::number) ? std::string{value.text} : json::text_of(value);
+  if (id.size() > limits::custom_id_bytes_max)
+    return bad(fmt::format("expected {} of at most {} bytes, got {}", field,
+                           limits::custom_id_bytes_max, id.size()));
+  return id;
+}
+
+} // namespace
+
+Result<BatchLine> read_batch_line(std::string_view text) {
+  const auto object = object_of(text);
+  if (!object) return tl::unexpected{object.error()};
+  const Line line = line_of(*object);
+  BatchLine read;
+
+  if (!line.custom_id.is(Kind::string))
+    return bad(fmt::format("expected custom_id to be a string, got {}",
+                           json::name_of(line.custom_id.kind())));
+  auto id = id_of("custom_id", line.custom_id);
+  if (!id) return tl::unexpected{id.error()};
+  if (id->empty()) return bad("expected custom_id to have a text, got an empty string");
+  read.custom_id = std::move(*id);
+
+  if (json::text_of(line.method) != "POST")
+    return bad(
+        fmt::format("expected method \"POST\", got {}",
+                    line.method.text.empty() ? "nothing" : json::printable(line.method.text, 40)));
+  if (!line.url.is(Kind::string))
+    return bad(fmt::format("expected url to be a string, got {}", json::name_of(line.url.kind())));
+  auto path = path_of(json::text_of(line.url));
+  if (!path) return tl::unexpected{path.error()};
+  read.path = std::move(*path);
+
+  if (!line.body.is(Kind::object))
+    return bad(
+        fmt::format("expected body to be an object, got {}", json::name_of(line.body.kind())));
+  if (asks_for_stream(line.body))
+    return bad(
+        "expected a body without \"stream\": true, because a batch has no stream; remove it");
+  return read;
+}
+
+Result<std::string> field_text(std::string_view text, std::string_view field) {
+  const auto object = object_of(text);
+  if (!object) return tl::unexpected{object.error()};
+  const Value value = json::find(*object, field);
+  switch (value.kind()) {
+  case Kind::none:
+  case Kind::null: return std::string{};
+  case Kind::string:
+  case Kind::number: return id_of(field, value);
+  default:
+    return bad(fmt::format("expected {} to be a string or a number, got {}", field,
+                           json::name_of(value.kind())));
+  }
+}
+
+} // namespace gristmill::openai

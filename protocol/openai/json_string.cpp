@@ -1,0 +1,172 @@
+#include "protocol/openai/json_text.hpp"
+
+#include <charconv>
+#include <simdjson.h>
+
+namespace gristmill::openai::json {
+
+bool is_utf8(std::string_view text) {
+  return simdjson::validate_utf8(text.data(), text.size());
+}
+
+namespace {
+
+constexpr std::string_view replacement = "\xef\xbf\xbd"; // U+FFFD
+
+void append_utf8(std::string& out, unsigned code) {
+  const auto byte = [&out](unsigned value) { out += static_cast<char>(value); };
+  if (code < 0x80) {
+    byte(code);
+  } else if (code < 0x800) {
+    byte(0xc0 | code >> 6);
+    byte(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    byte(0xe0 | code >> 12);
+    byte(0x80 | (code >> 6 & 0x3f));
+    byte(0x80 | (code & 0x3f));
+  } else {
+    byte(0xf0 | code >> 18);
+    byte(0x80 | (code >> 12 & 0x3f));
+    byte(0x80 | (code >> 6 & 0x3f));
+    byte(0x80 | (code & 0x3f));
+  }
+}
+
+// The \uXXXX whose first digit stands at `at`; 0 if it is none.
+unsigned code_unit(std::string_view text, std::size_t at) {
+  unsigned unit = 0;
+  if (at + 4 <= text.size()) std::from_chars(text.data() + at, text.data() + at + 4, unit, 16);
+  return unit;
+}
+
+char unescaped(char c) {
+  switch (c) {
+  case 'b': return '\b';
+  case 'f': return '\f';
+  case 'n': return '\n';
+  case 'r': return '\r';
+  case 't': return '\t';
+  default: return c;
+  }
+}
+
+// Bytes of the UTF-8 character that starts here; 0 if none does.
+std::size_t character_bytes(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text.front());
+  if (first < 0x80) return 1;
+  const std::size_t bytes = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  return bytes <= text.size() && is_utf8(text.substr(0, bytes)) ? bytes : 0;
+}
+
+std::string repaired(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    out += bytes > 0 ? text.substr(0, bytes) : replacement;
+    text.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return out;
+}
+
+void append_escape(std::string& out, char c) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  switch (c) {
+  case '"': out += "\\\""; return;
+  case '\\': out += "\\\\"; return;
+  case '\n': out += "\\n"; return;
+  case '\r': out += "\\r"; return;
+  case '\t': out += "\\t"; return;
+  default: break;
+  }
+  const auto byte = static_cast<unsigned char>(c);
+  out += "\\u00";
+  out += hex[byte >> 4];
+  out += hex[byte & 0xf];
+}
+
+} // namespace
+
+std::string decoded(std::string_view spelled) {
+  std::string out;
+  out.reserve(spelled.size());
+  for (std::size_t at = 0; at < spelled.size();) {
+    const std::size_t escape = spelled.find('\\', at);
+    if (escape == std::string_view::npos || escape + 1 >= spelled.size()) {
+      out += spelled.substr(at);
+      break;
+    }
+    out += spelled.substr(at, escape - at);
+    at = escape + 2;
+    if (spelled[escape + 1] != 'u') {
+      out += unescaped(spelled[escape + 1]);
+      continue;
+    }
+    unsigned code = code_unit(spelled, at);
+    at += 4;
+    if (code >= 0xd800 && code <= 0xdbff) {
+      const unsigned low = code_unit(spelled, at + 2) - 0xdc00;
+      code = 0x10000 + ((code - 0xd800) << 10) + (low & 0x3ff);
+      at += 6;
+    }
+    append_utf8(out, code);
+  }
+  return out;
+}
+
+std::string text_of(Value value) {
+  if (!value.is(Kind::string) || value.text.size() < 2) return {};
+  return decoded(value.text.substr(1, value.text.size() - 2));
+}
+
+std::optional<std::uint64_t> integer_of(Value value) {
+  std::uint64_t number = 0;
+  const char* end = value.text.data() + value.text.size();
+  const auto [stop, error] = std::from_chars(value.text.data(), end, number);
+  if (value.text.empty() || error != std::errc{} || stop != end) return std::nullopt;
+  return number;
+}
+
+void append_string(std::string& out, std::string_view text) {
+  if (!is_utf8(text)) {
+    append_string(out, repaired(text));
+    return;
+  }
+  out += '"';
+  const char* at = text.data();
+  const char* end = at + text.size();
+  for (;;) {
+    const char* stop = end_of_plain(at, end);
+    out.append(at, stop);
+    if (stop == end) break;
+    append_escape(out, *stop);
+    at = stop + 1;
+  }
+  out += '"';
+}
+
+std::string minified(std::string_view text) {
+  std::string out;
+  out.resize(text.size() + simdjson::SIMDJSON_PADDING); // it stores whole vectors
+  std::size_t bytes = 0;
+  if (simdjson::minify(text.data(), text.size(), out.data(), bytes) != simdjson::SUCCESS) bytes = 0;
+  out.resize(bytes);
+  return out;
+}
+
+std::string printable(std::string_view text, std::size_t bytes_max) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    std::string_view shown = bytes > 0 ? text.substr(0, bytes) : replacement;
+    const auto first = static_cast<unsigned char>(shown[0]);
+    const bool control = first < 0x20 || first == 0x7f;
+    const bool c1 = first == 0xc2 && static_cast<unsigned char>(shown[1]) < 0xa0;
+    if (control || c1) shown = " ";
+    if (out.size() + shown.size() > bytes_max) break;
+    out += shown;
+    text.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return out;
+}
+
+} // namespace gristmill::openai::json

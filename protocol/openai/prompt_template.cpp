@@ -1,0 +1,57 @@
+#include "protocol/openai/prompt_template.hpp"
+
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::openai {
+namespace {
+
+constexpr std::string_view opening = "{{", closing = "}}", space = " \t\r\n";
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t from = text.find_first_not_of(space);
+  if (from == std::string_view::npos) return {};
+  return text.substr(from, text.find_last_not_of(space) - from + 1);
+}
+
+} // namespace
+
+Result<std::optional<PromptTemplate::Piece>> PromptTemplate::next() {
+  if (rest_.empty()) return std::nullopt;
+  const std::size_t open = rest_.find(opening);
+  if (open == std::string_view::npos) {
+    Piece last{rest_, {}};
+    rest_ = {};
+    return last;
+  }
+  const std::string_view inside = rest_.substr(open + opening.size());
+  const std::size_t close = inside.find(closing);
+  if (close == std::string_view::npos)
+    return fail(ErrorCode::usage,
+                fmt::format("expected \"}}}}\" after \"{{{{\" in the template, got its end: {}",
+                            json::printable(rest_.substr(open), 40)));
+  Piece piece{rest_.substr(0, open), trimmed(inside.substr(0, close))};
+  if (piece.field.empty())
+    return fail(ErrorCode::usage,
+                "expected a field's name between \"{{\" and \"}}\" in the template, got nothing");
+  rest_ = inside.substr(close + closing.size());
+  return piece;
+}
+
+Result<std::vector<std::string>> template_fields(std::string_view text) {
+  std::vector<std::string> fields;
+  PromptTemplate prompt{text};
+  for (;;) {
+    const auto piece = prompt.next();
+    if (!piece) return tl::unexpected{piece.error()};
+    if (!*piece) return fields;
+    const std::string_view field = (*piece)->field;
+    if (!field.empty() && std::find(fields.begin(), fields.end(), field) == fields.end())
+      fields.emplace_back(field);
+  }
+}
+
+} // namespace gristmill::openai

@@ -1,0 +1,28 @@
+// A prompt template as alternating literals and fields: "Translate {{text}} now" is the literal
+// "Translate " with the field "text", then the literal " now" without one. Space inside the braces
+// does not count. Invariant: the pieces point into the template, in its order.
+#pragma once
+
+#include "protocol/result.hpp"
+
+#include <optional>
+#include <string_view>
+
+namespace gristmill::openai {
+
+class PromptTemplate {
+ public:
+  explicit PromptTemplate(std::string_view text) : rest_{text} {}
+
+  struct Piece {
+    std::string_view literal;
+    std::string_view field; // empty in the last piece
+  };
+  // Nothing after the last piece; an error for an unclosed or empty field.
+  Result<std::optional<Piece>> next();
+
+ private:
+  std::string_view rest_;
+};
+
+} // namespace gristmill::openai

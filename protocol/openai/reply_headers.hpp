@@ -1,0 +1,20 @@
+// The headers of an answer that decide something. Invariant: whatever a header holds, the wait is
+// within [0, 600 s] or unknown.
+#pragma once
+
+#include "protocol/openai/wire.hpp"
+
+#include <optional>
+#include <string>
+
+namespace gristmill::openai {
+
+struct ReplyHeaders {
+  std::int64_t retry_after_ms = -1; // -1 = not said
+  std::optional<bool> should_retry;
+  std::string request_id;
+};
+
+ReplyHeaders read_headers(const Headers& headers, std::int64_t unix_now);
+
+} // namespace gristmill::openai

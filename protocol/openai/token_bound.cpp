@@ -1,0 +1,166 @@
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/prompt_template.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace gristmill::openai {
+namespace {
+
+using json::Kind;
+using json::Value;
+using Count = std::uint64_t;
+
+// What a chat template may put around each message, and before the first one of its own accord. The
+// JSON around a batch line's messages is longer than the former, so only documents add it.
+constexpr Count message_overhead = 16, request_overhead = 128;
+
+Count plus(Count a, Count b) {
+  Count sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<Count>::max() : sum;
+}
+Count times(Count a, Count b) {
+  Count product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<Count>::max() : product;
+}
+
+// Servers take 1e3, 100.0 and "100" for a number too.
+std::optional<Count> count_of(Value value) {
+  if (const auto exact = json::integer_of(value)) return exact;
+  std::string_view text = value.text;
+  if (value.is(Kind::string)) text.remove_prefix(1);
+  double number = -1;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  if (!(number >= 0)) return std::nullopt;
+  return number < 1e18 ? static_cast<Count>(std::ceil(number)) : std::numeric_limits<Count>::max();
+}
+
+// The members of a request that say how long its answers may be.
+constexpr std::array<std::string_view, 5> limit_names{"max_completion_tokens", "max_tokens",
+                                                      "max_output_tokens", "n", "best_of"};
+struct Limit {
+  bool named = false;
+  std::optional<Count> most; // of equal members the greatest, whichever the server reads
+};
+using Limits = std::array<Limit, limit_names.size()>;
+
+void read(Limits& limits, const json::Member& member) {
+  for (std::size_t i = 0; i < limit_names.size(); ++i) {
+    if (!member.named(limit_names[i])) continue;
+    limits[i].named = true;
+    limits[i].most = std::max(limits[i].most, count_of(member.value));
+  }
+}
+
+Count answer_tokens(const Limits& line, const Limits& params, Count tokens_default) {
+  const auto most_of = [&](std::size_t first, std::size_t last, Count otherwise) {
+    std::optional<Count> most;
+    for (std::size_t i = first; i < last; ++i)
+      most = std::max(most, params[i].named ? params[i].most : line[i].most);
+    return most.value_or(otherwise);
+  };
+  return times(most_of(0, 3, tokens_default), std::max<Count>(1, most_of(3, 5, 1)));
+}
+
+Count elements_in(Value array) {
+  Count count = 0;
+  json::Elements elements{array};
+  while (elements.next()) ++count;
+  return count;
+}
+
+// A prompt of `completions` may be many: strings or arrays of tokens, but not one array of tokens.
+Count prompts_in(Value prompt) {
+  const auto first = json::Elements{prompt}.next();
+  return first && !first->is(Kind::number) ? elements_in(prompt) : 1;
+}
+
+// A score or rerank reads its one query again with every document.
+struct Pairs {
+  Value query, documents;
+  Count bytes() const {
+    if (!query.is(Kind::string) || !documents.is(Kind::array)) return 0;
+    return times(query.text.size(), elements_in(documents));
+  }
+};
+
+struct Body {
+  Limits limits;
+  Value prompt;
+  Pairs pairs;
+};
+
+Body read_body(Value object) {
+  Body body;
+  json::Members members{object};
+  while (const auto member = members.next()) {
+    read(body.limits, *member);
+    if (member->named("prompt")) body.prompt = member->value;
+    if (member->named("query") || member->named("text_1")) body.pairs.query = member->value;
+    if (member->named("documents") || member->named("text_2")) body.pairs.documents = member->value;
+  }
+  return body;
+}
+
+Count bound_of_line(std::string_view raw, const Body& params, Count tokens_default) {
+  const Value line = json::root(raw);
+  const Value object = json::find(line, "body");
+  const auto path = path_of(json::text_of(json::find(line, "url")));
+  const Api api = path ? api_of(*path) : Api::chat;
+  const Body body = read_body(object);
+  Count bound = object.text.empty() ? raw.size() : object.text.size();
+  if (api == Api::embeddings) return bound;
+  if (api == Api::other) return plus(bound, body.pairs.bytes());
+  Count answers = answer_tokens(body.limits, params.limits, tokens_default);
+  if (api == Api::completions) answers = times(answers, prompts_in(body.prompt));
+  return plus(bound, answers);
+}
+
+// The most often that one field stands in the templates. Different fields share the item's bytes.
+Count most_uses(const JobSpec& spec) {
+  std::vector<std::pair<std::string_view, Count>> uses;
+  const std::string_view prompt = spec.prompt.empty() ? "{{text}}" : std::string_view{spec.prompt};
+  for (const std::string_view text : {prompt, std::string_view{spec.system}}) {
+    PromptTemplate pieces{text};
+    for (auto piece = pieces.next(); piece && *piece; piece = pieces.next()) {
+      const std::string_view named = (*piece)->field;
+      const std::string_view field = named == "text" ? std::string_view{spec.text_field} : named;
+      if (field.empty()) continue;
+      const auto same = std::find_if(uses.begin(), uses.end(),
+                                     [field](const auto& use) { return use.first == field; });
+      if (same == uses.end()) {
+        uses.emplace_back(field, 1);
+      } else {
+        ++same->second;
+      }
+    }
+  }
+  Count most = 0;
+  for (const auto& [field, count] : uses) most = std::max(most, count);
+  return most;
+}
+
+Count bound_of_document(const JobSpec& spec, std::string_view raw, const Body& params,
+                        Count tokens_default) {
+  const Count text =
+      plus(times(raw.size(), most_uses(spec)), spec.prompt.size() + spec.system.size());
+  return plus(plus(text, 2 * message_overhead), answer_tokens({}, params.limits, tokens_default));
+}
+
+} // namespace
+
+std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,
+                          std::uint64_t max_output_tokens_default) {
+  const Body params = read_body(json::root(spec.params));
+  const Count item = kind == ItemKind::batch_line
+                         ? bound_of_line(raw, params, max_output_tokens_default)
+                         : bound_of_document(spec, raw, params, max_output_tokens_default);
+  return plus(item, request_overhead + spec.params.size());
+}
+
+} // namespace gristmill::openai

@@ -1,0 +1,22 @@
+// Files that hold secrets: written once and for their owner alone, read only while nobody else can.
+#pragma once
+
+#include "protocol/result.hpp"
+
+#include <string>
+#include <vector>
+
+namespace gristmill {
+
+struct PrivateFile {
+  std::string name, text;
+};
+
+// Creates the directory (0700) if need be and all files (0600), or none of them: conflict if one
+// exists already.
+Result<> write_private_files(const std::string& directory, const std::vector<PrivateFile>& files);
+
+// usage: the file may be opened by its group or by others.
+Result<std::string> read_private_file(const std::string& path);
+
+} // namespace gristmill

@@ -1,0 +1,126 @@
+#include "desk.hpp"
+
+#include <functional>
+
+namespace gristmill::simllm {
+namespace {
+
+RateLimits limits_of(const LiveSettings& settings) {
+  return {settings.requests_per_minute, settings.tokens_per_minute, settings.burst_s};
+}
+
+} // namespace
+
+Desk::Desk(const Options& options)
+    : seed_(options.seed), settings_(options.live), latency_(LatencyLaw::parse(settings_.latency)),
+      faults_(settings_.faults), limits_(limits_of(settings_)), slots_(settings_.slots),
+      log_(options.log) {}
+
+Verdict Desk::admit(const Arrival& arrival, Now now) {
+  // Hashed outside the lock: it reads the whole text.
+  const std::uint64_t text_key = std::hash<std::string_view>{}(arrival.call.text);
+  const std::lock_guard lock(mutex_);
+  Verdict verdict;
+  verdict.arrival = ++arrivals_;
+  verdict.created_s = now.unix_s;
+  counters_.arrived(arrival.attempt);
+  judge(verdict, arrival, {arrival.call.crc, texts_.bump(text_key)}, now);
+  verdict.summary = {.status = verdict.status,
+                     .healthy = verdict.status == 200 && !verdict.fault,
+                     .prompt_tokens = arrival.call.prompt_tokens,
+                     .completion_tokens = arrival.completion_tokens};
+  log(verdict, arrival, now);
+  return verdict;
+}
+
+void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now) {
+  const Call& call = arrival.call;
+  if (!arrival.key_accepted || !call.problem.empty()) {
+    verdict.status = arrival.key_accepted ? 400 : 401;
+    return;
+  }
+  verdict.fault = faults_.pick(seed_, call.text, seen, verdict.arrival);
+  if (verdict.fault) {
+    counters_.faulted(verdict.fault->kind);
+    verdict.status = verdict.fault->status();
+    if (!verdict.fault->after_service()) return;
+  } else {
+    verdict.limits = limits_.admit(call.prompt_tokens + arrival.completion_tokens, now.boot_ns);
+    if (verdict.limits.refused()) {
+      verdict.status = 429;
+      counters_.rate_limited();
+      return;
+    }
+  }
+  verdict.served = true;
+  verdict.latency_us = latency_.draw_us(seed_, seen);
+}
+
+void Desk::log(const Verdict& verdict, const Arrival& arrival, Now now) {
+  if (!log_.enabled()) return;
+  log_.add({.n = verdict.arrival,
+            .t_ns = now.boot_ns,
+            .attempt = arrival.attempt,
+            .path = arrival.path,
+            .model = arrival.call.model,
+            .crc = arrival.call.crc,
+            .status = verdict.status,
+            .fault = verdict.fault ? name_of(verdict.fault->kind) : "",
+            .prompt_tokens = arrival.call.prompt_tokens,
+            .completion_tokens = verdict.served ? arrival.completion_tokens : 0,
+            .connection = arrival.connection,
+            .latency_us = verdict.latency_us});
+}
+
+bool Desk::take_slot(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  return slots_.take(ticket);
+}
+
+std::optional<Ticket> Desk::finish(const CallSummary& call, Outcome outcome, bool held_slot) {
+  const std::lock_guard lock(mutex_);
+  if (outcome == Outcome::answered)
+    counters_.answered(call);
+  else
+    counters_.abandoned();
+  return held_slot ? slots_.give_back() : std::nullopt;
+}
+
+std::optional<Ticket> Desk::pass_slot_on() {
+  const std::lock_guard lock(mutex_);
+  return slots_.give_back();
+}
+
+std::uint64_t Desk::connected() {
+  const std::lock_guard lock(mutex_);
+  counters_.connected();
+  return ++connections_made_;
+}
+
+void Desk::disconnected() {
+  const std::lock_guard lock(mutex_);
+  counters_.disconnected();
+}
+
+std::vector<Ticket> Desk::change(const Change& change) {
+  const std::lock_guard lock(mutex_);
+  change.apply_to(settings_);
+  if (change.latency) latency_ = LatencyLaw::parse(settings_.latency);
+  if (change.faults) faults_ = FaultScript(settings_.faults);
+  if (change.changes_limits()) limits_ = limits_of(settings_);
+  if (change.reset_stats) counters_.reset();
+  return change.slots ? slots_.set_limit(settings_.slots) : std::vector<Ticket>{};
+}
+
+void Desk::flush_log() {
+  const std::lock_guard lock(mutex_);
+  log_.flush();
+}
+
+std::string Desk::stats_json() {
+  const std::lock_guard lock(mutex_);
+  log_.flush();
+  return counters_.to_json();
+}
+
+} // namespace gristmill::simllm

@@ -1,0 +1,110 @@
+#include "limits.hpp"
+
+#include "text.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+namespace gristmill::simllm {
+namespace {
+
+// Waits are computed in doubles; a nanosecond's worth of rounding must not refuse a call whose
+// refill is exactly due.
+constexpr double tolerance = 1e-6;
+
+std::uint64_t rounded_up(double value) {
+  return static_cast<std::uint64_t>(std::ceil(value));
+}
+
+void append_bucket(std::string& out, const Bucket& bucket, std::string_view name) {
+  if (!bucket.enabled()) return;
+  out.append("x-ratelimit-limit-").append(name).append(": ");
+  append_number(out, static_cast<std::uint64_t>(std::llround(bucket.per_minute())));
+  out.append("\r\nx-ratelimit-remaining-").append(name).append(": ");
+  append_number(out, static_cast<std::uint64_t>(bucket.remaining() + tolerance));
+  out.append("\r\nx-ratelimit-reset-").append(name).append(": ");
+  append_go_duration(out, bucket.full_in_s());
+  out += "\r\n";
+}
+
+} // namespace
+
+Bucket::Bucket(double per_minute, double burst_s, double least_capacity)
+    : per_second_(per_minute / 60), capacity_(std::max(per_second_ * burst_s, least_capacity)),
+      level_(capacity_) {}
+
+void Bucket::refill(std::uint64_t now_ns) {
+  if (refilled_ns_ != 0) {
+    const double passed_s = static_cast<double>(now_ns - refilled_ns_) * 1e-9;
+    level_ = std::min(capacity_, level_ + passed_s * per_second_);
+  }
+  refilled_ns_ = now_ns;
+}
+
+double Bucket::wait_s(double cost) const {
+  if (!enabled()) return 0;
+  const double missing = std::min(cost, capacity_) - level_;
+  return missing > tolerance ? missing / per_second_ : 0;
+}
+
+double Bucket::full_in_s() const {
+  return enabled() ? (capacity_ - level_) / per_second_ : 0;
+}
+
+RateLimits::RateLimits(double requests_per_minute, double tokens_per_minute, double burst_s)
+    : requests_(requests_per_minute, burst_s, 1), tokens_(tokens_per_minute, burst_s, 1) {}
+
+LimitNotice RateLimits::admit(std::uint64_t tokens, std::uint64_t now_ns) {
+  if (!requests_.enabled() && !tokens_.enabled()) return {};
+  requests_.refill(now_ns);
+  tokens_.refill(now_ns);
+  const double cost = static_cast<double>(tokens);
+  const double requests_wait_s = requests_.wait_s(1);
+  const double tokens_wait_s = tokens_.wait_s(cost);
+  const double wait_s = std::max(requests_wait_s, tokens_wait_s);
+  if (wait_s <= 0) {
+    requests_.charge(1);
+    tokens_.charge(cost);
+  }
+  return {requests_, tokens_, wait_s, tokens_wait_s > requests_wait_s};
+}
+
+void LimitNotice::append_headers(std::string& out) const {
+  if (refused()) {
+    out += "Retry-After: ";
+    append_number(out, rounded_up(wait_s));
+    out += "\r\nretry-after-ms: ";
+    append_number(out, rounded_up(wait_s * 1e3));
+    out += "\r\n";
+  }
+  append_bucket(out, requests, "requests");
+  append_bucket(out, tokens, "tokens");
+}
+
+void append_go_duration(std::string& out, double seconds) {
+  const std::uint64_t total_ms = rounded_up(std::max(0.0, seconds * 1e3 - tolerance));
+  if (total_ms > 0 && total_ms < 1000) {
+    append_number(out, total_ms);
+    out += "ms";
+    return;
+  }
+  const std::uint64_t minutes = total_ms / 60000;
+  if (minutes >= 60) {
+    append_number(out, minutes / 60);
+    out += 'h';
+  }
+  if (minutes > 0) {
+    append_number(out, minutes % 60);
+    out += 'm';
+  }
+  append_number(out, total_ms % 60000 / 1000);
+  if (const auto thousandths = total_ms % 1000; thousandths != 0) {
+    const std::string digits = std::to_string(1000 + thousandths);
+    const auto last = digits.find_last_not_of('0');
+    out.append(".").append(digits, 1, last);
+  }
+  out += 's';
+}
+
+} // namespace gristmill::simllm

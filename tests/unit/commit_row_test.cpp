@@ -1,0 +1,158 @@
+#include "actors/journal/commit_row.hpp"
+#include "actors/kit/check.hpp"
+#include "actors/kit/random.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+using namespace gristmill::journal;
+
+namespace {
+
+Result<std::vector<ItemEntry>> read_all(std::string_view blob) {
+  ItemsReader reader{blob};
+  std::vector<ItemEntry> entries;
+  ItemEntry entry;
+  while (true) {
+    const auto more = reader.next(entry);
+    if (!more) return tl::unexpected{more.error()};
+    if (!*more) return entries;
+    entries.push_back(entry);
+  }
+}
+
+std::string blob_of(const std::vector<ItemEntry>& entries) {
+  ItemsWriter writer;
+  for (const ItemEntry& entry : entries) writer.add(entry);
+  return writer.blob();
+}
+
+ItemEntry completed(std::uint64_t item, std::uint64_t bytes) {
+  return {.kind = EntryKind::completed, .item = item, .bytes = bytes};
+}
+ItemEntry failed(std::uint64_t item, std::uint64_t bytes) {
+  return {.kind = EntryKind::failed, .item = item, .bytes = bytes};
+}
+ItemEntry attempts(std::uint64_t item, std::uint32_t attempts, std::uint32_t deaths) {
+  return {.kind = EntryKind::attempts, .item = item, .attempts = attempts, .deaths = deaths};
+}
+
+std::vector<ItemEntry> random_entries(Random& random) {
+  std::vector<ItemEntry> entries;
+  for (std::uint64_t n = random.below(300); n > 0; --n) {
+    const std::uint64_t item = random.next() % (std::uint64_t{1} << (1 + random.below(32)));
+    if (random.chance(0.3))
+      entries.push_back(attempts(item, static_cast<std::uint32_t>(random.next()),
+                                 static_cast<std::uint32_t>(random.below(4))));
+    else if (random.chance(0.2))
+      entries.push_back(failed(item, 1 + random.next() % (std::uint64_t{1} << random.below(63))));
+    else
+      entries.push_back(completed(item, 1 + random.below(2000)));
+  }
+  return entries;
+}
+
+} // namespace
+
+TEST_CASE("the bytes of a list of items are those of the grammar") {
+  CHECK(blob_of({}) == "");
+  // 5 - 0 = 5, zigzag 10, kind 0; 300 = 0b10'0101100
+  CHECK(blob_of({completed(5, 300)}) == std::string("\x28\xac\x02", 3));
+  // 3 - 5 = -2, zigzag 3, kind 1
+  CHECK(blob_of({completed(5, 1), failed(3, 2)}) == std::string("\x28\x01\x0d\x02", 4));
+  // 3 - 0 = 3, zigzag 6, kind 2
+  CHECK(blob_of({attempts(3, 4, 1)}) == std::string("\x1a\x04\x01", 3));
+}
+
+TEST_CASE("what was written to a list of items is read again") {
+  Random random{7};
+  for (int round = 0; round < 500; ++round) {
+    const auto entries = random_entries(random);
+    const auto read = read_all(blob_of(entries));
+    REQUIRE(read);
+    CHECK(*read == entries);
+  }
+  const std::vector<ItemEntry> extremes{completed(items_max - 1, ~std::uint64_t{0}), failed(0, 1),
+                                        attempts(items_max - 1, ~0u, ~0u), completed(0, 1)};
+  const auto read = read_all(blob_of(extremes));
+  REQUIRE(read);
+  CHECK(*read == extremes);
+}
+
+TEST_CASE("an item beyond the bound is not written") {
+  ItemsWriter writer;
+  CHECK_THROWS_AS(writer.add(completed(items_max, 1)), CheckFailed);
+}
+
+TEST_CASE("a malformed list of items is an error that says what is wrong") {
+  const std::string head_of_items_max = "\x80\x80\x80\x80\x80\x01"; // zigzag(2^32) * 4
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {std::string("\x80", 1), "cut"},
+      {std::string(10, '\xff'), "64 bits"},
+      {std::string(9, '\xff') + "\x02", "64 bits"},
+      {std::string("\x2b", 1), "kind 3"},
+      {std::string("\x28", 1), "line length"},
+      {std::string("\x28\x80", 2), "line length"},
+      {std::string("\x28\x00", 2), "without even a newline"},
+      {std::string("\x04\x01", 2), "out of range"}, // item -1
+      {head_of_items_max + "\x01", "out of range"},
+      {std::string(9, '\xff') + "\x01", "kind 3"},
+      {std::string("\xfc") + std::string(8, '\xff') + "\x01", "out of range"},
+      {std::string("\x1a\x04", 2), "note that is cut"},
+      {std::string("\x1a\x80\x80\x80\x80\x10\x00", 7), "attempts out of range"},
+  };
+  for (const auto& [blob, words] : cases) {
+    const auto read = read_all(blob);
+    CAPTURE(words);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().code == ErrorCode::bad_frame);
+    CHECK_THAT(read.error().message, Catch::Contains(words));
+  }
+}
+
+TEST_CASE("no bytes make reading a list of items fail other than by an error") {
+  Random random{11};
+  for (int round = 0; round < 20'000; ++round) {
+    std::string bytes = round % 2 == 0 ? blob_of(random_entries(random)) : std::string{};
+    if (bytes.empty())
+      for (std::uint64_t n = random.below(60); n > 0; --n)
+        bytes.push_back(static_cast<char>(random.next()));
+    else if (random.chance(0.5))
+      bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+    else
+      bytes.resize(random.below(bytes.size()));
+    const auto read = read_all(bytes);
+    if (!read) continue;
+    for (const ItemEntry& entry : *read) REQUIRE(entry.item < items_max);
+  }
+}
+
+TEST_CASE("a group becomes one row for each job, with its lines in their order and its sums") {
+  Group group;
+  const JobId one{1}, two{2};
+  group.lines = {{two, 9, false, "nine"}, {one, 4, true, "four"}, {two, 8, false, "eight"}};
+  group.attempts = {{two, 7, 3, 1}};
+  group.notes = {{.job = two, .attempts = 2, .late = 1, .prompt_tokens = 10, .low = {0, 50, 5, 5}},
+                 {.job = two, .attempts = 3, .ambiguous = 1, .completion_tokens = 4, .low = {}},
+                 {.job = JobId{3}, .attempts = 1, .low = {}}};
+  const auto rows = commit_rows(group);
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].job == one);
+  CHECK(rows[0].failed == 1);
+  CHECK(rows[0].completed == 0);
+  CHECK(rows[1].job == two);
+  CHECK(rows[1].completed == 2);
+  REQUIRE(rows[1].lines.size() == 2);
+  CHECK(rows[1].lines[0]->line == "nine");
+  CHECK(rows[1].lines[1]->line == "eight");
+  CHECK(rows[1].note.attempts == 5);
+  CHECK(rows[1].note.ambiguous == 1);
+  CHECK(rows[1].note.late == 1);
+  CHECK(rows[1].note.prompt_tokens == 10);
+  CHECK(rows[1].note.completion_tokens == 4);
+  CHECK(rows[1].note.low == InputPosition{0, 50, 5, 5});
+  const auto items = read_all(rows[1].items.blob());
+  REQUIRE(items);
+  CHECK(*items == std::vector<ItemEntry>{completed(9, 5), completed(8, 6), attempts(7, 3, 1)});
+  CHECK(rows[2].lines.empty());
+}

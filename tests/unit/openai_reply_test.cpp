@@ -1,0 +1,235 @@
+// What counts as an answer, and what is read out of it.
+#include "protocol/limits.hpp"
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+using namespace gristmill;
+using namespace gristmill::openai;
+using namespace std::string_literals;
+using enum OutcomeClass;
+
+namespace {
+
+const std::string chat_answer =
+    R"({"id":"c","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},)"
+    R"("finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,)"
+    R"("prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}})";
+
+Reply ok_status(Api api, std::string_view body) {
+  return read_reply(api, 200, {}, body, 0);
+}
+
+std::string embeddings_of(const std::string& data) {
+  return R"({"object":"list","model":"e","data":)" + data +
+         R"(,"usage":{"prompt_tokens":7,"total_tokens":7}})";
+}
+
+} // namespace
+
+TEST_CASE("A whole answer of its kind is ok, as one line", "[reply]") {
+  struct Row {
+    Api api;
+    std::string body;
+  };
+  const auto row = GENERATE(
+      Row{Api::chat, chat_answer},
+      Row{Api::chat, R"({"choices":[{"message":{"content":null}}],"error":null})"},
+      Row{Api::chat,
+          R"({"choices":[{"message":{"content":"x"},"finish_reason":"content_filter"}]})"},
+      Row{Api::chat, R"({"choices":[{"message":{"content":""},"finish_reason":"length"}]})"},
+      Row{Api::chat,
+          R"({"choices":[{"message":{}}],"base_resp":{"status_code":0,"status_msg":""}})"},
+      Row{Api::chat,
+          R"({"created":123456789012345678901234567890,"choices":[{"message":{"x":1e999}}]})"},
+      Row{Api::completions, R"({"choices":[{"text":"x"}]})"},
+      Row{Api::responses, R"({"error":null,"output":[{"type":"message"}]})"},
+      Row{Api::responses, R"({"status":"incomplete","output":[]})"},
+      Row{Api::embeddings, embeddings_of(R"([{"index":0,"embedding":[0.5,-1]}])")},
+      Row{Api::embeddings,
+          embeddings_of(R"([{"index":1,"embedding":[1]},{"index":0,"embedding":"AAAA"}])")},
+      Row{Api::embeddings, embeddings_of(R"([{"embedding":[1]},{"embedding":[2]}])")},
+      Row{Api::other, R"({"results":[]})"}, Row{Api::other, "[]"}, Row{Api::other, "{}"});
+  INFO(row.body);
+  const Reply reply = ok_status(row.api, row.body);
+  CHECK(reply.cls == ok);
+  CHECK(reply.body == row.body);
+  CHECK(reply.code.empty());
+  CHECK(reply.message.empty());
+}
+
+TEST_CASE("Space between the tokens goes, space inside the strings stays", "[reply]") {
+  const Reply reply = ok_status(
+      Api::chat, "\r\n{ \"choices\" : [ {\n\t\"message\": {\"content\": \"a  b\\n\"} } ] }\n");
+  CHECK(reply.cls == ok);
+  CHECK(reply.body == R"({"choices":[{"message":{"content":"a  b\n"}}]})");
+}
+
+TEST_CASE("A 200 that is not JSON is transient", "[reply]") {
+  const auto body = GENERATE(
+      ""s, " "s, "<html>oops</html>"s, "data: {\"choices\":[]}\n\ndata: [DONE]\n"s,
+      chat_answer + "x"s, chat_answer + chat_answer, chat_answer + "\0"s, "\0"s + chat_answer,
+      "{\"choices\":[{\"message\":{\"a\":\"\0\"}}]}"s,
+      "{\"choices\":[{\"message\":{\"a\":\"\xff\"}}]}"s,
+      "{\"choices\":[{\"message\":{\"a\":\"\\ud800\"}}]}"s,
+      "{\"choices\":[{\"message\":{}}],\"x\":tru}"s, "{\"choices\":[{\"message\":{}}],\"x\":[01]}"s,
+      "{\"choices\":[{\"message\":{\"a\":"s + std::string(1'000'000, '['));
+  INFO(body.substr(0, 100));
+  const Reply reply = ok_status(Api::chat, body);
+  CHECK(reply.cls == transient);
+  CHECK(reply.code == "bad_json");
+  CHECK(reply.body.empty());
+  CHECK(reply.message.size() < 600);
+  CHECK(json::printable(reply.message, 1'000) == reply.message);
+}
+
+TEST_CASE("An answer that is cut anywhere is transient", "[reply]") {
+  for (std::size_t bytes = 0; bytes < chat_answer.size(); ++bytes) {
+    const Reply reply = ok_status(Api::chat, std::string_view{chat_answer}.substr(0, bytes));
+    if (reply.cls != transient || reply.code != "bad_json") FAIL("accepted when cut at " << bytes);
+  }
+}
+
+TEST_CASE("JSON of another kind is transient", "[reply]") {
+  struct Row {
+    Api api;
+    std::string body;
+    const char* says;
+  };
+  const auto row = GENERATE(
+      Row{Api::chat, "{}", "choices[0].message"}, Row{Api::chat, "[]", "choices[0].message"},
+      Row{Api::chat, "null", "choices[0].message"},
+      Row{Api::chat, R"({"choices":[]})", "choices[0].message"},
+      Row{Api::chat, R"({"choices":null})", "choices[0].message"},
+      Row{Api::chat, R"({"choices":[{"message":null}]})", "choices[0].message"},
+      Row{Api::chat, R"({"choices":[{"delta":{}}]})", "choices[0].message"},
+      Row{Api::chat, R"({"choices":[{"text":"x"}]})", "choices[0].message"},
+      Row{Api::completions, R"({"choices":[{"message":{}}]})", "choices[0].text"},
+      Row{Api::completions, R"({"choices":[{"text":null}]})", "choices[0].text"},
+      Row{Api::responses, R"({"choices":[]})", "output"},
+      Row{Api::responses, R"({"output":null})", "output"},
+      Row{Api::embeddings, embeddings_of("[]"), "one embedding"},
+      Row{Api::embeddings, embeddings_of("null"), "one"},
+      Row{Api::embeddings, embeddings_of(R"([{"index":0}])"), "one embedding"},
+      Row{Api::embeddings, embeddings_of(R"([{"index":0,"embedding":[]}])"), "one embedding"},
+      Row{Api::embeddings, embeddings_of(R"([{"index":0,"embedding":""}])"), "one embedding"},
+      Row{Api::embeddings, embeddings_of(R"([{"index":1,"embedding":[1]}])"), "one embedding"},
+      Row{Api::embeddings,
+          embeddings_of(R"([{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}])"), "one"},
+      Row{Api::other, "7", "an object or an array"},
+      Row{Api::other, "\"x\"", "an object or an array"});
+  INFO(row.body);
+  const Reply reply = ok_status(row.api, row.body);
+  CHECK(reply.cls == transient);
+  CHECK(reply.code == "bad_reply");
+  CHECK_THAT(reply.message, Catch::Contains(row.says));
+  CHECK(reply.body.empty());
+}
+
+TEST_CASE("Usage is read in both its forms, and believed only if it makes sense", "[reply]") {
+  struct Row {
+    const char* usage;
+    protocol::Usage read;
+  };
+  const auto row = GENERATE(
+      Row{R"({"prompt_tokens":10,"completion_tokens":5,"total_tokens":15})", {true, 10, 5, 0, 0}},
+      Row{R"({"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},)"
+          R"("completion_tokens_details":{"reasoning_tokens":3}})",
+          {true, 10, 5, 4, 3}},
+      Row{R"({"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4},)"
+          R"("output_tokens_details":{"reasoning_tokens":3}})",
+          {true, 10, 5, 4, 3}},
+      Row{R"({"prompt_tokens":7,"total_tokens":7})", {true, 7, 0, 0, 0}},
+      Row{R"({"prompt_tokens":7,"total_tokens":9})", {true, 7, 2, 0, 0}},
+      Row{R"({"total_tokens":9})", {true, 9, 0, 0, 0}},
+      Row{R"({"prompt_tokens":3,"completion_tokens":0,"prompt_tokens_details":null,)"
+          R"("completion_tokens_details":{"reasoning_tokens":null}})",
+          {true, 3, 0, 0, 0}},
+      Row{R"({"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":99}})",
+          {true, 3, 1, 3, 0}},
+      Row{"{}", {}}, Row{"null", {}}, Row{"[]", {}}, Row{R"({"prompt_tokens":-1})", {}},
+      Row{R"({"prompt_tokens":"10"})", {}}, Row{R"({"prompt_tokens":1.5})", {}},
+      Row{R"({"prompt_tokens":18446744073709551615,"completion_tokens":1})", {}});
+  INFO(row.usage);
+  const Reply reply = ok_status(
+      Api::chat, fmt::format(R"({{"choices":[{{"message":{{}}}}],"usage":{}}})", row.usage));
+  CHECK(reply.cls == ok);
+  CHECK(reply.usage == row.read);
+}
+
+TEST_CASE("An answer without usage has none, an empty one may still have cost tokens", "[reply]") {
+  CHECK_FALSE(ok_status(Api::chat, R"({"choices":[{"message":{}}]})").usage.known);
+  CHECK(ok_status(Api::chat, R"({"choices":[],"usage":{"prompt_tokens":5}})").usage.prompt == 5);
+}
+
+TEST_CASE("Model and request id are those that the server names", "[reply]") {
+  const Headers headers{
+      {"content-type", "application/json"}, {"request-id", "b"}, {"x-request-id", "a\r\n"}};
+  const Reply reply = read_reply(Api::chat, 200, headers, chat_answer, 0);
+  CHECK(reply.model == "m-1");
+  CHECK(reply.request_id == "a  ");
+  CHECK(read_reply(Api::chat, 500, {{"request-id", "b"}}, "", 0).request_id == "b");
+  CHECK(read_reply(Api::chat, 500, {}, "", 0).request_id.empty());
+}
+
+TEST_CASE("Names and sentences from outside fit their bounds", "[reply]") {
+  const std::string much(1'000'000, 'x');
+  const Headers headers{{"x-request-id", much}};
+  const Reply error =
+      read_reply(Api::chat, 400, headers,
+                 R"({"error":{"message":")" + much + R"(","code":")" + much + "\"}}", 0);
+  CHECK(error.message.size() <= limits::text_bytes_max);
+  CHECK(error.code.size() <= limits::name_bytes_max);
+  CHECK(error.request_id.size() <= limits::name_bytes_max);
+  CHECK(ok_status(Api::chat, R"({"model":")" + much + R"(","choices":[{"message":{}}]})")
+            .model.size() <= limits::name_bytes_max);
+}
+
+TEST_CASE("An error page leaves its first bytes and no body", "[reply]") {
+  const std::string page = "<html>\n<h1>502 Bad\x1bGateway</h1>" + std::string(10'000, '.');
+  const Reply reply = read_reply(Api::chat, 502, {}, page, 0);
+  CHECK(reply.cls == transient);
+  CHECK(reply.body.empty());
+  CHECK(reply.message.size() == 200);
+  CHECK_THAT(reply.message, Catch::StartsWith("<html> <h1>502 Bad Gateway</h1>"));
+}
+
+TEST_CASE("An answer of the greatest size is read", "[reply]") {
+  const std::string text(limits::reply_bytes_max - 100, 'x');
+  CHECK(ok_status(Api::chat, R"({"choices":[{"message":{"content":")" + text + "\"}}]}").cls == ok);
+  CHECK(ok_status(Api::chat, R"({"choices":[{"message":{"content":")" + text).cls == transient);
+}
+
+TEST_CASE("The wait is what the headers say, within ten minutes", "[reply]") {
+  constexpr std::int64_t now = 784'111'777; // Sun, 06 Nov 1994 08:49:37 GMT
+  struct Row {
+    Headers headers;
+    std::int64_t wait_ms;
+  };
+  const auto row =
+      GENERATE(Row{{}, -1}, Row{{{"retry-after", "2"}}, 2'000}, Row{{{"retry-after", "0.5"}}, 500},
+               Row{{{"retry-after", " 2 "}}, 2'000}, Row{{{"retry-after-ms", "12.5"}}, 13},
+               Row{{{"retry-after", "2"}, {"retry-after-ms", "100"}}, 100},
+               Row{{{"retry-after", "2"}, {"retry-after-ms", "soon"}}, 2'000},
+               Row{{{"retry-after", "0"}}, 0}, Row{{{"retry-after", "-5"}}, 0},
+               Row{{{"retry-after", "600"}}, 600'000}, Row{{{"retry-after", "601"}}, 600'000},
+               Row{{{"retry-after", "1e300"}}, 600'000}, Row{{{"retry-after", "1e999"}}, -1},
+               Row{{{"retry-after", "nan"}}, -1}, Row{{{"retry-after", "inf"}}, -1},
+               Row{{{"retry-after", "2s"}}, -1}, Row{{{"retry-after", ""}}, -1},
+               Row{{{"retry-after", "0x10"}}, -1},
+               Row{{{"retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"}}, 0},
+               Row{{{"retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"}}, 30'000},
+               Row{{{"retry-after", "Sun, 06 Nov 1994 08:40:00 GMT"}}, 0},
+               Row{{{"retry-after", "Fri, 31 Dec 9999 23:59:59 GMT"}}, 600'000},
+               Row{{{"retry-after", "Sun, 31 Feb 1994 08:49:37 GMT"}}, -1},
+               Row{{{"retry-after", "Sun, 06 anF 1994 08:49:37 GMT"}}, -1},
+               Row{{{"retry-after", "Sun, 06 Nov 1994 08:4x:37 GMT"}}, -1});
+  INFO((row.headers.empty() ? "" : row.headers[0].second));
+  CHECK(read_reply(Api::chat, 429, row.headers, "", now).retry_after_ms == row.wait_ms);
+}
+
+TEST_CASE("An answer needs no wait", "[reply]") {
+  CHECK(read_reply(Api::chat, 200, {{"retry-after", "5"}}, chat_answer, 0).retry_after_ms == -1);
+}

@@ -1,0 +1,116 @@
+#include "worker/host.hpp"
+
+#include "actors/kit/clock.hpp"
+#include "actors/kit/log.hpp"
+#include "worker/curl_client.hpp"
+#include "worker/zmq_link.hpp"
+
+#include <variant>
+
+namespace gristmill::worker {
+namespace {
+
+struct FramesIn { std::vector<std::string> frames; };
+struct LinkUp {};
+struct LinkDown { std::string why; };
+struct CallsEnded { std::vector<CallEnded> calls; };
+struct DrainNow {};
+using Message = std::variant<FramesIn, LinkUp, LinkDown, CallsEnded, DrainNow>;
+
+void post(const Stage::ActorRef& to, Message message) {
+  Stage::post(to, std::make_shared<Message>(std::move(message)));
+}
+
+} // namespace
+
+class WorkerHost::WorkerPlayer final : public Player {
+public:
+  explicit WorkerPlayer(WorkerHost& host) : host_{host}, worker_{host.options_.worker} {}
+
+  Next handle(std::shared_ptr<void> body) override {
+    host_.plugged_.wait(); // the first event may come before the link has its name
+    const Time now = boot_now();
+    if (!body) {
+      carry_out(worker_.tick(now));
+      return {worker_.wake_at(), false};
+    }
+    auto& message = *std::static_pointer_cast<Message>(body);
+    if (auto* in = std::get_if<FramesIn>(&message)) {
+      std::size_t bytes = 0;
+      for (const std::string& frame : in->frames) {
+        bytes += frame.size();
+        carry_out(worker_.received(frame, now));
+      }
+      host_.link_->consumed(bytes);
+    } else if (std::holds_alternative<LinkUp>(message)) {
+      carry_out(worker_.link_up(now));
+    } else if (auto* down = std::get_if<LinkDown>(&message)) {
+      carry_out(worker_.link_down(std::move(down->why), now));
+    } else if (auto* ended = std::get_if<CallsEnded>(&message)) {
+      carry_out(worker_.ended(std::move(ended->calls), now));
+    } else {
+      carry_out(worker_.drain(now));
+    }
+    return {worker_.wake_at(), false};
+  }
+
+  void crashed(const std::string& what) override {
+    log_event("worker", {"room.crashed", {{"what", what}}, true});
+    if (host_.options_.refused) host_.options_.refused("internal error: " + what);
+  }
+
+private:
+  void carry_out(Effects effects) {
+    if (!effects.frames.empty()) host_.link_->send(std::move(effects.frames));
+    if (!effects.starts.empty()) host_.client_->start(std::move(effects.starts));
+    if (!effects.aborts.empty()) host_.client_->abort(std::move(effects.aborts));
+    for (const Event& event : effects.events) log_event("worker", event);
+    const HostOptions& told = host_.options_;
+    if (effects.welcome && told.welcome) told.welcome();
+    if (effects.finished && told.finished) told.finished();
+    if (!effects.refused.empty() && told.refused) told.refused(std::move(effects.refused));
+  }
+
+  WorkerHost& host_;
+  Worker worker_;
+};
+
+Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions options) {
+  std::unique_ptr<WorkerHost> host{new WorkerHost{stage, std::move(options)}};
+  host->actor_ = stage.spawn(std::make_unique<WorkerPlayer>(*host));
+  const auto actor = host->actor_;
+  ModelClientEvents client;
+  client.ended = [actor](std::vector<CallEnded> calls) { post(actor, CallsEnded{std::move(calls)}); };
+  host->client_ = std::make_unique<CurlClient>(std::move(client));
+  LinkEvents events;
+  events.received = [actor](std::vector<std::string> frames) { post(actor, FramesIn{std::move(frames)}); };
+  events.up = [actor] { post(actor, LinkUp{}); };
+  events.down = [actor](std::string why) { post(actor, LinkDown{std::move(why)}); };
+  LinkOptions link;
+  link.coordinator = host->options_.coordinator;
+  link.context = host->options_.zmq_context;
+  link.access = host->options_.access;
+  auto opened = ZmqLink::open(std::move(link), std::move(events));
+  if (!opened) {
+    host->plugged_.count_down();
+    return tl::unexpected{opened.error()};
+  }
+  host->link_ = std::move(*opened);
+  host->plugged_.count_down();
+  return host;
+}
+
+WorkerHost::~WorkerHost() { stop(); }
+
+void WorkerHost::drain() { post(actor_, DrainNow{}); }
+
+void WorkerHost::stop() {
+  if (!actor_) return;
+  // The room first: it uses the windows until it is gone. What they post then goes nowhere.
+  stage_.leave(actor_);
+  link_.reset();
+  client_.reset();
+  actor_.reset();
+}
+
+} // namespace gristmill::worker
