@@ -83,7 +83,7 @@ Result<> check_pages(Database& database, const std::string& path) {
 
 // The modes that durability rests on, read back because a refused one is not an error.
 Result<> set_modes(Database& database, const std::string& path) {
-  const auto locking = database.value("PRAGMA locking_mode=EXCLUSIVE");
+  const auto locking = database.value("PRAGMA locking_mode");
   if (!locking) return tl::unexpected{locking.error()};
   const auto mode = database.value("PRAGMA journal_mode=WAL");
   if (!mode) return tl::unexpected{mode.error()};
@@ -121,8 +121,13 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
         fmt::format("BEGIN IMMEDIATE; PRAGMA application_id={}; PRAGMA user_version={}; {} COMMIT",
                     application_id, schema_version, schema));
     if (!created) return tl::unexpected{created.error()};
-  } else if (auto whole = check_pages(tables.database_, path); !whole) {
-    return tl::unexpected{whole.error()};
+  } else {
+    // What a life before could not sync may stand in the kernel's memory only. Written anew, it is
+    // certain before anybody relies on it.
+    const auto certain = tables.database_.write_back(Database::Log::empty);
+    if (!certain) return tl::unexpected{certain.error()};
+    if (auto whole = check_pages(tables.database_, path); !whole)
+      return tl::unexpected{whole.error()};
   }
   if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
   return tables;
@@ -230,7 +235,7 @@ Result<> JournalTables::insert(const journal::BlockNote& block) {
 
 Result<> JournalTables::tidy() {
   if (database_.log_pages() < log_pages_max) return {};
-  auto written = database_.write_back();
+  auto written = database_.write_back(Database::Log::reuse);
   if (!written && written.error().code == ErrorCode::disk_full) return {};
   return written;
 }

@@ -44,10 +44,11 @@ Result<> DiskMergeFiles::read(std::size_t segment, std::uint64_t offset, std::sp
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return tl::unexpected{disk_error("read", from.path)};
     if (size == 0)
-      return fail(ErrorCode::io,
-                  fmt::format("expected {} bytes in {}, got {}: the disk lost acknowledged data, or "
-                              "somebody changed the file; restore it",
-                              from.bytes, from.path, offset));
+      return fail(
+          ErrorCode::io,
+          fmt::format("expected {} bytes in {}, got {}: the disk lost acknowledged data, or "
+                      "somebody changed the file; restore it",
+                      from.bytes, from.path, offset));
     offset += static_cast<std::uint64_t>(size);
     into = into.subspan(static_cast<std::size_t>(size));
   }

@@ -27,7 +27,7 @@ struct MergeFilesOptions {
 };
 
 class DiskMergeFiles : public merger::MergeFiles {
-public:
+ public:
   // Fails at once when the output could not be written in its place.
   static Result<std::unique_ptr<DiskMergeFiles>> open(MergeFilesOptions options);
 
@@ -44,7 +44,7 @@ public:
   Result<merger::FinalFile> finish() override;
   Result<> write_summary(std::string_view json) override;
 
-private:
+ private:
   DiskMergeFiles(MergeFilesOptions options, PlaceIndex index, std::unique_ptr<PartFile> output);
   Result<int> descriptor_of(std::size_t segment);
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sodium.h>
 #include <sys/stat.h>
 
 namespace gristmill::coordinator {
@@ -31,6 +32,10 @@ Result<> refuse_special(const std::string& path) {
 
 } // namespace
 
+struct PartFile::Digest {
+  crypto_hash_sha256_state state;
+};
+
 Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, PartCalls calls) {
   if (auto regular = refuse_special(path); !regular) return tl::unexpected{regular.error()};
   const std::string part = path + ".part";
@@ -48,13 +53,14 @@ Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, Part
 
 PartFile::PartFile(std::string path, FileDescriptor file, PartCalls calls)
     : path_{std::move(path)}, part_{path_ + ".part"}, file_{std::move(file)},
-      calls_{std::move(calls)} {
-  crypto_hash_sha256_init(&sha256_);
+      calls_{std::move(calls)}, digest_{std::make_unique<Digest>()} {
+  crypto_hash_sha256_init(&digest_->state);
 }
 
 PartFile::~PartFile() {
   // The name may be a successor's already.
-  struct stat ours {}, named {};
+  struct stat ours {
+  }, named{};
   if (!finished_ && ::fstat(file_.get(), &ours) == 0 && ::stat(part_.c_str(), &named) == 0 &&
       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
     ::unlink(part_.c_str());
@@ -75,7 +81,7 @@ Result<> PartFile::flush() {
 }
 
 Result<> PartFile::write(std::string_view bytes) {
-  crypto_hash_sha256_update(&sha256_, reinterpret_cast<const unsigned char*>(bytes.data()),
+  crypto_hash_sha256_update(&digest_->state, reinterpret_cast<const unsigned char*>(bytes.data()),
                             bytes.size());
   while (!bytes.empty()) {
     const ssize_t size = calls_.write(file_.get(), bytes.data(), bytes.size());
@@ -90,7 +96,8 @@ Result<> PartFile::write(std::string_view bytes) {
 Result<> PartFile::finish() {
   if (auto flushed = flush(); !flushed) return flushed;
   // Even for want of space: the kernel may have dropped the pages, only writing anew can help.
-  if (calls_.fsync(file_.get()) != 0) return fail(ErrorCode::io, disk_error("fsync", part_).message);
+  if (calls_.fsync(file_.get()) != 0)
+    return fail(ErrorCode::io, disk_error("fsync", part_).message);
   if (::rename(part_.c_str(), path_.c_str()) != 0)
     return tl::unexpected{disk_error("rename to " + path_ + " of", part_)};
   finished_ = true;
@@ -99,7 +106,7 @@ Result<> PartFile::finish() {
 
 std::string PartFile::sha256() {
   std::array<unsigned char, crypto_hash_sha256_BYTES> digest{};
-  crypto_hash_sha256_final(&sha256_, digest.data());
+  crypto_hash_sha256_final(&digest_->state, digest.data());
   std::string hex(2 * digest.size() + 1, '\0'); // sodium ends it with a zero
   sodium_bin2hex(hex.data(), hex.size(), digest.data(), digest.size());
   hex.pop_back();

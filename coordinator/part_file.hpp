@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <sodium.h>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -25,7 +24,7 @@ struct PartCalls {
 };
 
 class PartFile {
-public:
+ public:
   static Result<std::unique_ptr<PartFile>> create(const std::string& path, PartCalls calls);
   ~PartFile();
   PartFile(const PartFile&) = delete;
@@ -35,10 +34,11 @@ public:
   Result<> finish();
 
   std::uint64_t bytes() const { return bytes_; }
-  // Of all bytes, as hex digits; once, after finish().
+  // Of what was written, as hex digits; once, after finish().
   std::string sha256();
 
-private:
+ private:
+  struct Digest;
   PartFile(std::string path, FileDescriptor file, PartCalls calls);
   Result<> flush();
   Result<> write(std::string_view bytes);
@@ -49,7 +49,7 @@ private:
   std::string gathered_; // appended, not yet written
   std::uint64_t bytes_ = 0;
   bool finished_ = false;
-  crypto_hash_sha256_state sha256_{};
+  std::unique_ptr<Digest> digest_;
 };
 
 } // namespace gristmill::coordinator

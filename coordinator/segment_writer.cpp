@@ -84,8 +84,9 @@ Result<> SegmentWriter::remove_unknown(const std::string& directory) {
     for (const journal::Segment& segment : job.durable) known.insert(segment.path);
   std::error_code error;
   if (!fs::exists(directory, error)) return {};
-  for (const fs::directory_entry& entry : fs::directory_iterator{directory, error}) {
-    const std::string name = entry.path().filename().string(), path = directory + "/" + name;
+  for (fs::directory_iterator entry{directory, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string(), path = directory + "/" + name;
     if (!is_segment_name(name) || known.contains(path)) continue;
     if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
   }

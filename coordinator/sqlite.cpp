@@ -88,6 +88,10 @@ Result<Database> Database::open(const std::string& path) {
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   opened.database_.reset(raw);
   if (code != SQLITE_OK) return tl::unexpected{error_of(raw, "open " + path)};
+  // Before the first read: an exclusive connection keeps the log's index in its memory, another in
+  // a file beside, for which a full disk may have no room.
+  if (auto exclusive = opened.execute("PRAGMA locking_mode=EXCLUSIVE"); !exclusive)
+    return tl::unexpected{exclusive.error()};
   // The hook replaces SQLite's own write-back at commit, which would swallow a failed sync.
   opened.log_pages_ = std::make_unique<int>(0);
   sqlite3_wal_hook(raw, count_log_pages, opened.log_pages_.get());
@@ -134,9 +138,9 @@ bool Database::in_transaction() const {
   return sqlite3_get_autocommit(database_.get()) == 0;
 }
 
-Result<> Database::write_back() {
-  if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
-                                nullptr) != SQLITE_OK)
+Result<> Database::write_back(Log log) {
+  const int mode = log == Log::reuse ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
+  if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, mode, nullptr, nullptr) != SQLITE_OK)
     return tl::unexpected{error_of(database_.get(), "write back the log")};
   *log_pages_ = 0;
   return {};
@@ -144,11 +148,9 @@ Result<> Database::write_back() {
 
 void Database::close(bool write_log_back) {
   if (!database_) return;
+  // SQLite writes back by itself when the last connection closes, unless told not to.
   if (!write_log_back)
     sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  else
-    sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
-                              nullptr);
   database_.reset();
 }
 

@@ -75,7 +75,8 @@ class Database {
 
   // Pages in the write-ahead log since it was last written back.
   int log_pages() const { return *log_pages_; }
-  Result<> write_back();
+  enum class Log { reuse, empty }; // what becomes of its file; a file to reuse syncs faster
+  Result<> write_back(Log log);
   // False leaves the log as a crash would.
   void close(bool write_log_back);
 

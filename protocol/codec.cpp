@@ -23,15 +23,13 @@ concept Number = std::is_integral_v<T>;
 template <class T>
 concept Enumeration = std::is_enum_v<T>;
 template <class T>
-concept Identifier = requires(T id) {
+concept Identifier = std::is_constructible_v<bool, T> && requires(T id) {
   id.value;
-}
-&&std::is_constructible_v<bool, T>;
+};
 template <class T>
-concept List = requires {
+concept List = !std::is_same_v<T, std::string> && requires {
   typename T::value_type;
-}
-&&!std::is_same_v<T, std::string>;
+};
 
 // ---- what text may be ---------------------------------------------------------------------------
 
@@ -81,13 +79,12 @@ template <class T> void write(Packer& out, const T& value, Rule rule = Rule::pla
     out.pack_array(static_cast<std::uint32_t>(value.size()));
     for (const auto& element : value) write(out, element, rule);
   } else {
-    constexpr auto& all = fields<T>;
-    out.pack_map(std::tuple_size_v<std::remove_cvref_t<decltype(all)>>);
     std::apply(
         [&](const auto&... field) {
+          out.pack_map(sizeof...(field));
           ((pack_text(out, field.key), write(out, value.*field.member, field.rule)), ...);
         },
-        all);
+        fields<T>);
   }
 }
 
@@ -175,9 +172,10 @@ bool read_fields(MsgpackReader& in, T& value, std::uint32_t keys, std::uint64_t&
   for (; keys > 0; --keys) {
     std::string_view key;
     if (!in.text(key, limits::name_bytes_max)) return false;
+    const std::uint64_t word = word_of(key);
     bool good = false;
     const bool known = any_field<T>([&](const auto& field, std::uint64_t bit) {
-      if (key != field.key) return false;
+      if (word != field.word) return false;
       in.reading(field.key);
       good = (seen & bit) == 0 ? read(in, value.*field.member, field.rule)
                                : in.fail("expected each key once, got one twice");

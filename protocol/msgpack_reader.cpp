@@ -10,10 +10,25 @@ namespace {
 constexpr std::uint64_t map_keys_max = 64;
 
 constexpr std::string_view kind_names[]{
-    "nil",    "a flag", "a natural number", "a negative number", "a real number", "text", "bytes",
-    "a list", "a map"};
+    "nothing",       "nil",  "a flag", "a natural number", "a negative number",
+    "a real number", "text", "bytes",  "a list",           "a map",
+};
 
 } // namespace
+
+// What the first bytes from c0 to df announce, and how many bytes of a number follow them. Below c0
+// the first byte holds the number itself: 00-7f natural, 80-8f map, 90-9f array, a0-bf text; from
+// e0 on it is a negative number.
+const MsgpackReader::Lead MsgpackReader::leads[]{
+    {Kind::nil, 0},      {Kind::none, 0},     {Kind::boolean, 0},  {Kind::boolean, 0},
+    {Kind::opaque, 1},   {Kind::opaque, 2},   {Kind::opaque, 4},   {Kind::none, 0},
+    {Kind::none, 0},     {Kind::none, 0},     {Kind::real, 4},     {Kind::real, 8},
+    {Kind::natural, 1},  {Kind::natural, 2},  {Kind::natural, 4},  {Kind::natural, 8},
+    {Kind::negative, 1}, {Kind::negative, 2}, {Kind::negative, 4}, {Kind::negative, 8},
+    {Kind::none, 0},     {Kind::none, 0},     {Kind::none, 0},     {Kind::none, 0},
+    {Kind::none, 0},     {Kind::text, 1},     {Kind::text, 2},     {Kind::text, 4},
+    {Kind::array, 2},    {Kind::array, 4},    {Kind::map, 2},      {Kind::map, 4},
+};
 
 bool MsgpackReader::fail(std::string_view what) {
   fault_ = fmt::format("{} at byte {} of {}", what, at_, bytes_.size());
@@ -21,74 +36,48 @@ bool MsgpackReader::fail(std::string_view what) {
   return false;
 }
 
-// msgpack's first bytes:
-//   00-7f natural   80-8f map    90-9f array    a0-bf text    e0-ff negative
-//   c0 nil   c2 c3 flag   c4-c6 bytes   c7-c9 d4-d8 extension   ca cb real
-//   cc-cf natural   d0-d3 integer   d9-db text   dc dd array   de df map
 bool MsgpackReader::next(Token& token) {
   if (left() == 0) return fail("expected a value, got the frame's end");
-  const auto lead = static_cast<std::uint8_t>(bytes_[at_]);
-  if (lead >= 0xc0 && lead <= 0xdf) {
-    if (!next_wide(token, lead)) return false;
+  const auto first = static_cast<std::uint8_t>(bytes_[at_]);
+  if (first < 0x80) {
+    token.kind = Kind::natural;
+    token.number = first;
+  } else if (first < 0xc0) {
+    token.kind = first < 0x90 ? Kind::map : first < 0xa0 ? Kind::array : Kind::text;
+    token.number = first & (first < 0xa0 ? 0x0fu : 0x1fu);
+  } else if (first < 0xe0) {
+    return next_wide(token, first);
   } else {
-    ++at_;
-    if (lead < 0x80)
-      token = {Kind::natural, lead, {}};
-    else if (lead < 0x90)
-      token = {Kind::map, lead & 0x0fu, {}};
-    else if (lead < 0xa0)
-      token = {Kind::array, lead & 0x0fu, {}};
-    else if (lead < 0xc0)
-      token = {Kind::text, lead & 0x1fu, {}};
-    else
-      token = {Kind::negative, ~std::uint64_t{0xff} | lead, {}};
+    token.kind = Kind::negative;
+    token.number = ~std::uint64_t{0xff} | first;
   }
+  ++at_;
+  return next_body(token);
+}
+
+bool MsgpackReader::next_wide(Token& token, std::uint8_t first) {
+  const auto [kind, width] = leads[first - 0xc0];
+  if (kind == Kind::none) return fail(fmt::format("no value may begin with {:#04x}", first));
+  if (left() <= width) return fail("the frame ends within a number");
+  ++at_;
+  token.kind = kind;
+  token.number = kind == Kind::boolean ? first & 1u : 0;
+  for (const std::size_t end = at_ + width; at_ < end; ++at_)
+    token.number = token.number << 8 | static_cast<std::uint8_t>(bytes_[at_]);
+  if (kind == Kind::negative) {
+    const std::uint64_t sign = std::uint64_t{1} << (8 * width - 1);
+    if ((token.number & sign) == 0) token.kind = Kind::natural;
+    token.number = (token.number ^ sign) - sign;
+  }
+  return next_body(token);
+}
+
+bool MsgpackReader::next_body(Token& token) {
   if (token.kind != Kind::text && token.kind != Kind::opaque) return true;
   if (token.number > left())
     return fail(fmt::format("{} bytes are announced, {} are left", token.number, left()));
   token.body = bytes_.substr(at_, token.number);
   at_ += token.number;
-  return true;
-}
-
-// A first byte from c0 to df, and the big-endian number behind it.
-bool MsgpackReader::next_wide(Token& token, std::uint8_t lead) {
-  std::size_t width = 0;
-  if (lead == 0xc0)
-    token.kind = Kind::nil;
-  else if (lead == 0xc2 || lead == 0xc3)
-    token = {Kind::boolean, lead & 1u, {}};
-  else if (lead >= 0xc4 && lead <= 0xc6)
-    token.kind = Kind::opaque, width = 1u << (lead - 0xc4);
-  else if (lead == 0xca || lead == 0xcb)
-    token.kind = Kind::real, width = 4u << (lead - 0xca);
-  else if (lead >= 0xcc && lead <= 0xcf)
-    token.kind = Kind::natural, width = 1u << (lead - 0xcc);
-  else if (lead >= 0xd0 && lead <= 0xd3)
-    token.kind = Kind::negative, width = 1u << (lead - 0xd0);
-  else if (lead >= 0xd9 && lead <= 0xdb)
-    token.kind = Kind::text, width = 1u << (lead - 0xd9);
-  else if (lead == 0xdc || lead == 0xdd)
-    token.kind = Kind::array, width = 2u << (lead - 0xdc);
-  else if (lead == 0xde || lead == 0xdf)
-    token.kind = Kind::map, width = 2u << (lead - 0xde);
-  else
-    return fail(fmt::format("a value may not begin with {:#04x}", lead));
-  if (width > left() - 1) return fail("the frame ends within a number");
-  ++at_;
-  if (width == 0) return true;
-  std::uint64_t number = 0;
-  for (std::size_t i = 0; i < width; ++i)
-    number = number << 8 | static_cast<std::uint8_t>(bytes_[at_ + i]);
-  at_ += width;
-  if (token.kind == Kind::negative) {
-    const bool minus = (number >> (8 * width - 1) & 1) != 0;
-    if (!minus)
-      token.kind = Kind::natural;
-    else if (width < 8)
-      number |= ~std::uint64_t{0} << (8 * width);
-  }
-  token.number = number;
   return true;
 }
 

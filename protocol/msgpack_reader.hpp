@@ -48,6 +48,7 @@ class MsgpackReader {
 
  private:
   enum class Kind : std::uint8_t {
+    none, // an extension, or a byte that msgpack does not use: refused
     nil,
     boolean,
     natural,
@@ -56,17 +57,23 @@ class MsgpackReader {
     text,
     opaque,
     array,
-    map
+    map,
   };
   struct Token {
-    Kind kind = Kind::nil;
+    Kind kind = Kind::none;
     std::uint64_t number = 0; // the value in two's complement, or the count of elements or pairs
     std::string_view body;    // of text and opaque
   };
+  struct Lead {
+    Kind kind;
+    std::uint8_t width;
+  };
+  static const Lead leads[32];
 
   bool next(Token& token);
   bool next(Token& token, Kind wanted);
-  bool next_wide(Token& token, std::uint8_t lead);
+  bool next_wide(Token& token, std::uint8_t first);
+  bool next_body(Token& token);
   bool body(std::string_view& value, Kind wanted, std::size_t bytes_max);
   bool enter(std::uint64_t elements, std::uint64_t most);
   std::size_t left() const { return bytes_.size() - at_; }

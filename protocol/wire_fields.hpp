@@ -39,19 +39,29 @@ constexpr bool is_opaque(Rule rule) {
   return rule == Rule::item || rule == Rule::answer;
 }
 
+// A key of up to seven bytes as one number, so that reading compares numbers; 0 is no key of ours.
+constexpr std::uint64_t word_of(std::string_view key) {
+  if (key.size() > 7) return 0;
+  std::uint64_t word = 1;
+  for (const char c : key) word = word << 8 | static_cast<unsigned char>(c);
+  return word;
+}
+
 template <class Struct, class Member> struct Field {
   std::string_view key;
   Member Struct::*member;
-  Rule rule;
-  bool essential; // must be there, and is neither 0 nor empty
+  Rule rule = Rule::plain;
+  bool essential = false; // must be there, and is neither 0 nor empty
+  std::uint64_t word = word_of(key);
 };
 template <class Struct, class Member>
-constexpr auto field(std::string_view key, Member Struct::*member, Rule rule = Rule::plain) {
-  return Field<Struct, Member>{key, member, rule, false};
+constexpr Field<Struct, Member> field(std::string_view key, Member Struct::*member,
+                                      Rule rule = Rule::plain) {
+  return {key, member, rule};
 }
 template <class Struct, class Member>
-constexpr auto essential(std::string_view key, Member Struct::*member) {
-  return Field<Struct, Member>{key, member, Rule::plain, true};
+constexpr Field<Struct, Member> essential(std::string_view key, Member Struct::*member) {
+  return {key, member, Rule::plain, true};
 }
 
 // ---- enums: the first and the last value --------------------------------------------------------
@@ -101,11 +111,8 @@ inline constexpr std::tuple fields<AnnouncedEndpoint>{
 };
 template <>
 inline constexpr std::tuple fields<Usage>{
-    field("k", &Usage::known),
-    field("p", &Usage::prompt),
-    field("c", &Usage::completion),
-    field("h", &Usage::cached),
-    field("r", &Usage::reasoning),
+    field("k", &Usage::known),  field("p", &Usage::prompt),    field("c", &Usage::completion),
+    field("h", &Usage::cached), field("r", &Usage::reasoning),
 };
 template <>
 inline constexpr std::tuple fields<Outcome>{
@@ -170,10 +177,8 @@ inline constexpr std::tuple fields<Need>{
 };
 template <>
 inline constexpr std::tuple fields<Heartbeat>{
-    field("c", &Heartbeat::capacity),
-    field("f", &Heartbeat::in_flight),
-    field("h", &Heartbeat::held),
-    field("o", &Heartbeat::outbox),
+    field("c", &Heartbeat::capacity),     field("f", &Heartbeat::in_flight),
+    field("h", &Heartbeat::held),         field("o", &Heartbeat::outbox),
     field("b", &Heartbeat::outbox_bytes),
 };
 template <>
@@ -187,12 +192,9 @@ inline constexpr std::tuple fields<Returned>{
 };
 template <>
 inline constexpr std::tuple fields<Welcome>{
-    essential("v", &Welcome::version),
-    field("h", &Welcome::heartbeat_ms),
-    field("l", &Welcome::permit_life_ms),
-    field("w", &Welcome::outcome_window_bytes),
-    field("e", &Welcome::endpoints),
-    field("d", &Welcome::drop_attempts),
+    essential("v", &Welcome::version),    field("h", &Welcome::heartbeat_ms),
+    field("l", &Welcome::permit_life_ms), field("w", &Welcome::outcome_window_bytes),
+    field("e", &Welcome::endpoints),      field("d", &Welcome::drop_attempts),
     field("k", &Welcome::keep_held),
 };
 template <>

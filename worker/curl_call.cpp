@@ -2,7 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/clock.hpp"
-#include "protocol/limits.hpp"
+#include "worker/curl_reply.hpp"
 
 #include <algorithm>
 #include <array>
@@ -35,56 +35,7 @@ template <class Value> void set(CURL* easy, CURLoption option, Value value) {
                   curl_easy_strerror(code));
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool of_interest(std::string_view name) {
-  constexpr std::array<std::string_view, 6> names{"content-type",   "retry-after",
-                                                  "retry-after-ms", "x-should-retry",
-                                                  "x-request-id",   "request-id"};
-  return std::find(names.begin(), names.end(), name) != names.end() ||
-         name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
-}
-
 // Callbacks of libcurl. Nothing may be thrown through its frames, hence noexcept.
-
-std::size_t on_header(char* data, std::size_t size, std::size_t count, void* to) noexcept {
-  CurlCall& call = *static_cast<CurlCall*>(to);
-  std::string_view line{data, size * count};
-  call.header_bytes += line.size();
-  if (call.header_bytes > limits::reply_header_bytes_max) {
-    call.reply_too_big = true;
-    return 0;
-  }
-  // An interim answer (1xx) is followed by the head of the real one.
-  if (line.starts_with("HTTP/")) {
-    call.reply.headers.clear();
-    call.head_complete = false;
-  }
-  if (line == "\r\n" || line == "\n") call.head_complete = true;
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return size * count;
-  std::string name{line.substr(0, colon)};
-  std::transform(name.begin(), name.end(), name.begin(), lower);
-  if (!of_interest(name)) return size * count;
-  line.remove_prefix(colon + 1);
-  const auto first = line.find_first_not_of(" \t");
-  const auto last = line.find_last_not_of(" \t\r\n");
-  line = last == std::string_view::npos ? std::string_view{} : line.substr(first, last - first + 1);
-  call.reply.headers.emplace_back(std::move(name), line);
-  return size * count;
-}
-
-std::size_t on_body(char* data, std::size_t size, std::size_t count, void* to) noexcept {
-  CurlCall& call = *static_cast<CurlCall*>(to);
-  if (call.reply.body.size() + size * count > limits::reply_bytes_max) {
-    call.reply_too_big = true;
-    return 0;
-  }
-  call.reply.body.append(data, size * count);
-  return size * count;
-}
 
 // The gate: what it lets through is sent by libcurl before anything else happens.
 int on_ready_to_send(void* to, char*, char*, int, int) noexcept {
@@ -133,8 +84,9 @@ int on_close_socket(void* to, curl_socket_t fd) noexcept {
 bool is_tls(std::string_view url) {
   constexpr std::string_view scheme = "https:";
   return url.size() > scheme.size() &&
-         std::equal(scheme.begin(), scheme.end(), url.begin(),
-                    [](char want, char have) { return want == lower(have); });
+         std::equal(scheme.begin(), scheme.end(), url.begin(), [](char want, char have) {
+           return want == (have >= 'A' && have <= 'Z' ? have - 'A' + 'a' : have);
+         });
 }
 
 // What a key or a prompt could be lost by, and what one answer may cost.
@@ -171,9 +123,9 @@ void set_transport(CURL* easy, CurlConnections& connections) {
 
 void set_callbacks(CURL* easy, CurlCall& call) {
   set(easy, CURLOPT_PRIVATE, &call);
-  set(easy, CURLOPT_HEADERFUNCTION, on_header);
+  set(easy, CURLOPT_HEADERFUNCTION, on_reply_head);
   set(easy, CURLOPT_HEADERDATA, &call);
-  set(easy, CURLOPT_WRITEFUNCTION, on_body);
+  set(easy, CURLOPT_WRITEFUNCTION, on_reply_body);
   set(easy, CURLOPT_WRITEDATA, &call);
   set(easy, CURLOPT_PREREQFUNCTION, on_ready_to_send);
   set(easy, CURLOPT_PREREQDATA, &call);
@@ -193,46 +145,7 @@ void set_request(CURL* easy, const HttpCall& request) {
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(to_ms(request.connect_timeout)));
 }
 
-std::string_view code_of(CURLcode result) {
-  switch (result) {
-  case CURLE_COULDNT_CONNECT: return "connect_refused";
-  case CURLE_COULDNT_RESOLVE_HOST:
-  case CURLE_COULDNT_RESOLVE_PROXY: return "resolve";
-  case CURLE_SSL_CONNECT_ERROR:
-  case CURLE_SSL_ENGINE_NOTFOUND:
-  case CURLE_SSL_ENGINE_SETFAILED:
-  case CURLE_SSL_ENGINE_INITFAILED:
-  case CURLE_SSL_CERTPROBLEM:
-  case CURLE_SSL_CIPHER:
-  case CURLE_PEER_FAILED_VERIFICATION:
-  case CURLE_USE_SSL_FAILED:
-  case CURLE_SSL_CACERT_BADFILE:
-  case CURLE_SSL_SHUTDOWN_FAILED:
-  case CURLE_SSL_CRL_BADFILE:
-  case CURLE_SSL_ISSUER_ERROR:
-  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-  case CURLE_SSL_INVALIDCERTSTATUS:
-  case CURLE_SSL_CLIENTCERT: return "tls";
-  case CURLE_GOT_NOTHING:
-  case CURLE_SEND_ERROR:
-  case CURLE_RECV_ERROR:
-  case CURLE_PARTIAL_FILE: return "connection_lost";
-  case CURLE_HTTP2:
-  case CURLE_HTTP2_STREAM: return "http2";
-  default: return "other";
-  }
-}
-
 } // namespace
-
-void CurlCall::end_as(CallEnd end, std::string code, std::string message) {
-  reply.attempt = request.attempt;
-  reply.end = end;
-  reply.http_status = 0;
-  reply.body = {};
-  reply.code = std::move(code);
-  reply.message = std::move(message);
-}
 
 CurlEasy::CurlEasy(void* share, const CurlClientOptions& options, CurlConnections& connections)
     : state_{new State{curl_easy_init(), options, connections}} {
@@ -275,49 +188,15 @@ void CurlEasy::prepare(CurlCall& call) {
 
 void CurlEasy::read_result(CurlCall& call, int result) {
   const auto code = static_cast<CURLcode>(result);
-  const std::string where{host_and_port(call.request.url)};
-  call.reply.latency_us = static_cast<std::uint64_t>((boot_now() - call.since).count() / 1'000);
-  // libcurl takes an answer that ends inside its head for a whole one.
-  if (code == CURLE_OK && !call.head_complete)
-    return call.end_as(CallEnd::failed, "connection_lost",
-                       fmt::format("{} closed the connection in the head of its answer.", where));
   if (code == CURLE_OK) {
-    long status = 0;
+    long status = 0, version = 0;
     curl_easy_getinfo(state_->handle, CURLINFO_RESPONSE_CODE, &status);
-    call.reply.attempt = call.request.attempt;
-    call.reply.end = CallEnd::answered;
-    call.reply.http_status = static_cast<std::uint16_t>(status);
-    long version = 0;
     curl_easy_getinfo(state_->handle, CURLINFO_HTTP_VERSION, &version);
+    call.reply.http_status = static_cast<std::uint16_t>(status);
     if (version == CURL_HTTP_VERSION_2_0) state_->connections.book.multiplexes(call.seat.host);
-    return;
   }
-  if (call.reply_too_big)
-    return call.end_as(CallEnd::failed, "reply_too_big",
-                       fmt::format("{} sent an answer of more than {} bytes, or a head of more "
-                                   "than {}; the rest was not read.",
-                                   where, limits::reply_bytes_max, limits::reply_header_bytes_max));
-  if (call.gate == Gate::again)
-    return call.end_as(CallEnd::failed, "connection_lost",
-                       fmt::format("{} closed the connection after the request was sent and "
-                                   "before an answer came; it was not sent again.",
-                                   where));
-  if (call.gate == Gate::late)
-    return call.end_as(
-        CallEnd::unstarted, "permit_ended",
-        fmt::format("The permit ended before {} was connected; nothing was sent.", where));
-  if (call.socket_errno != 0)
-    return call.end_as(CallEnd::failed, "other",
-                       fmt::format("No socket for a connection to {}: {}.", where,
-                                   std::strerror(call.socket_errno)));
-  const std::string_view text =
-      state_->error[0] != '\0' ? state_->error.data() : curl_easy_strerror(code);
-  if (code == CURLE_OPERATION_TIMEDOUT)
-    return call.end_as(CallEnd::timed_out,
-                       call.gate == Gate::passed ? "timeout" : "connect_timeout",
-                       fmt::format("Calling {} took too long: {}.", where, text));
-  call.end_as(CallEnd::failed, std::string{code_of(code)},
-              fmt::format("Calling {} failed: {}.", where, text));
+  const bool explained = state_->error[0] != '\0';
+  end_by_result(call, result, explained ? state_->error.data() : curl_easy_strerror(code));
 }
 
 } // namespace gristmill::worker

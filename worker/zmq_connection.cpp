@@ -90,13 +90,14 @@ ZmqConnection::dial(std::shared_ptr<zmq::context_t> context, const LinkOptions& 
   }
 }
 
-void ZmqConnection::wait(int wake_fd, bool reading, bool writing, long timeout_ms) {
+bool ZmqConnection::wait(int wake_fd, bool reading, bool writing, long timeout_ms) {
   const int events = (reading ? ZMQ_POLLIN : 0) | (writing ? ZMQ_POLLOUT : 0);
   std::array<zmq_pollitem_t, 3> items{
       {{nullptr, wake_fd, ZMQ_POLLIN, 0},
        {sockets_->monitor.handle(), 0, ZMQ_POLLIN, 0},
        {sockets_->dealer.handle(), 0, static_cast<short>(events), 0}}};
-  ::zmq_poll(items.data(), 3, sockets_->news_due ? 0 : timeout_ms);
+  const int ready = ::zmq_poll(items.data(), 3, sockets_->news_due ? 0 : timeout_ms);
+  return ready > 0 && items[0].revents != 0;
 }
 
 std::optional<ZmqConnection::News> ZmqConnection::next_news() {

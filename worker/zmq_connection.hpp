@@ -17,9 +17,9 @@ public:
                                                      const LinkOptions& options);
   ~ZmqConnection(); // what was sent may leave for as long as linger() said
 
-  // Returns when there is news, a frame (if `reading`), room for one (if `writing`), when the
-  // descriptor can be read, or after timeout_ms (-1: never).
-  void wait(int wake_fd, bool reading, bool writing, long timeout_ms);
+  // Returns when there is news, a frame (if `reading`), room for one (if `writing`), after
+  // timeout_ms (-1: never), or when the descriptor can be read, and whether it can.
+  bool wait(int wake_fd, bool reading, bool writing, long timeout_ms);
 
   struct News {
     bool up = false;

@@ -43,7 +43,7 @@ public:
 
 private:
   void run();
-  void wait();
+  bool wait(); // whether the bell was rung
   void dial();
   void hear_news();
   void went_up();
@@ -102,8 +102,7 @@ void ZmqLink::Thread::send(std::vector<std::string> frames) {
 void ZmqLink::Thread::run() {
   block_signals_of_this_thread();
   while (!stopping_) {
-    wait();
-    bell_.answer();
+    if (wait()) bell_.answer();
     if (!connection_ && boot_now() >= redial_at_) dial();
     hear_news();
     receive_batch();
@@ -113,10 +112,10 @@ void ZmqLink::Thread::run() {
   connection_.reset();
 }
 
-void ZmqLink::Thread::wait() {
+bool ZmqLink::Thread::wait() {
   if (connection_) return connection_->wait(bell_.fd(), gauge_.may_read(), !waiting_.empty(), -1);
   pollfd bell{bell_.fd(), POLLIN, 0};
-  ::poll(&bell, 1, ms_until(redial_at_));
+  return ::poll(&bell, 1, ms_until(redial_at_)) > 0;
 }
 
 void ZmqLink::Thread::dial() {
@@ -139,6 +138,10 @@ void ZmqLink::Thread::hear_news() {
 }
 
 void ZmqLink::Thread::went_up() {
+  {
+    const std::lock_guard lock{mutex_};
+    out_.clear(); // meant for the connection before
+  }
   up_ = true;
   told_.reset();
   redial_pause_ = redial_min;

@@ -105,6 +105,8 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     effects.jobs[claim.parts.front().job].claims.push_back(claim);
     effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job});
   }
+  for (const Claim& claim : adopted.kept)
+    effects.jobs[claim.parts.front().job].kept.push_back(claim);
   for (const Released& r : adopted.permit_unused)
     effects.ended.push_back({Ended::How::unstarted, r.assigned.attempt, {}, {}, -1});
   for (const Released& r : adopted.unknown_to_worker) release(r, false, effects);

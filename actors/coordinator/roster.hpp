@@ -22,7 +22,8 @@ struct Released {
 struct Adopted {
   Session* session = nullptr;
   SessionId replaced;                      // the same process's session before; 0 = none
-  std::vector<protocol::Claim> claims;     // calls that we did not know to be with this worker
+  std::vector<protocol::Claim> claims;     // calls in flight that we did not know to be with it
+  std::vector<protocol::Claim> kept;       // outcomes that we did not know it to have
   std::vector<Released> permit_unused;     // the worker still holds the call, its permit got lost
   std::vector<Released> unknown_to_worker; // it has neither the call nor an outcome of it
 };
@@ -67,7 +68,7 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
   }
   Session& session = open(peer, user, hello, now);
   adopted.session = &session;
-  const auto take_over = [&](const protocol::Claim& claim) {
+  const auto take_over = [&](const protocol::Claim& claim, std::vector<protocol::Claim>& unknown) {
     const Assigned* known = last ? last->find(claim.call) : nullptr;
     if (known != nullptr && known->attempt == claim.attempt) {
       session.give(claim.call, last->take(claim.call));
@@ -75,13 +76,13 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
       if (known != nullptr) last->take(claim.call);
       session.give(claim.call, {claim.parts.front().job, claim.parts.front().item, 0, 0,
                                 claim.attempt, claim.endpoint});
-      adopted.claims.push_back(claim);
+      unknown.push_back(claim);
     } else {
       session.welcome.drop_attempts.push_back(claim.attempt);
     }
   };
-  for (const auto& claim : hello.in_flight) take_over(claim);
-  for (const auto& claim : hello.outbox) take_over(claim);
+  for (const auto& claim : hello.in_flight) take_over(claim, adopted.claims);
+  for (const auto& claim : hello.outbox) take_over(claim, adopted.kept);
   for (const CallId call : hello.held) {
     const Assigned* known = last ? last->find(call) : nullptr;
     if (known == nullptr) continue;

@@ -34,7 +34,8 @@ struct JobNews {
   std::vector<LostCall> returned;      // never started
   std::vector<LostCall> lost;          // their session is gone
   bool died = false;                   // … because its process ended
-  std::vector<protocol::Claim> claims; // made, or being made, since before our life
+  std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
+  std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
   bool grace_over = false;             // nobody else will claim anything
   std::uint32_t want_calls = 0;        // room for so many more calls, and bytes of them
   std::uint64_t want_bytes = 0;

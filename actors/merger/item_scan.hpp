@@ -9,7 +9,7 @@
 namespace gristmill::merger {
 
 class ItemScan {
-public:
+ public:
   // Every item below `total` has a place.
   ItemScan(MergeFiles& files, std::uint64_t total, std::size_t slice_bytes)
       : files_{files}, total_{total}, slice_bytes_{slice_bytes} {}
@@ -17,7 +17,7 @@ public:
   Result<bool> read_slice(); // false = every item was read
   std::optional<PlacedLine> next_line();
 
-private:
+ private:
   struct Wanted {
     LinePlace place;
     std::size_t at = 0; // in lines_
@@ -29,7 +29,7 @@ private:
   MergeFiles& files_;
   std::uint64_t total_, item_ = 0;
   std::size_t slice_bytes_;
-  std::vector<Wanted> wanted_;      // of the slice, in input order
+  std::vector<Wanted> wanted_;       // of the slice, in input order
   std::vector<std::uint32_t> order_; // indices of wanted_ as their lines lie
   std::vector<char> lines_, run_;
   std::size_t next_ = 0; // of wanted_

@@ -1,5 +1,6 @@
 // LATENCY HISTOGRAM: percentiles in 30 KB, whatever the number of values. Buckets grow with the
-// value, 64 to each power of two, and answer with their middle: exact below 128, within 0.8 % above.
+// value, 64 to each power of two, and answer with their middle: exact below 128, within 0.8 %
+// above.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 namespace gristmill::merger {
 
 class LatencyHistogram {
-public:
+ public:
   void add(std::uint64_t value) {
     ++buckets_[bucket_of(value)];
     ++count_;
@@ -29,7 +30,7 @@ public:
     return 0;
   }
 
-private:
+ private:
   static constexpr std::size_t per_octave = 64, bucket_count = 58 * per_octave + per_octave;
 
   static std::size_t bucket_of(std::uint64_t value) {

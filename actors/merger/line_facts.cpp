@@ -9,8 +9,7 @@ namespace {
 namespace json = simdjson::ondemand;
 static_assert(line_padding >= simdjson::SIMDJSON_PADDING);
 
-template <class Visit>
-void each_member(json::value value, Visit visit) {
+template <class Visit> void each_member(json::value value, Visit visit) {
   json::object object;
   if (value.get_object().get(object) != simdjson::SUCCESS) return;
   for (auto member : object) {
@@ -20,8 +19,7 @@ void each_member(json::value value, Visit visit) {
   }
 }
 
-template <class Visit>
-void each_element(json::value value, Visit visit) {
+template <class Visit> void each_element(json::value value, Visit visit) {
   json::array array;
   if (value.get_array().get(array) != simdjson::SUCCESS) return;
   for (auto element : array) {
@@ -68,12 +66,14 @@ struct ErrorFacts {
     if (key == "message") return read_text(value, message);
     if (key == "type") return read_text(value, type);
     if (key != "code") return;
-    if (is(value, json::json_type::number)) number = value.raw_json_token();
-    else read_text(value, code);
+    if (is(value, json::json_type::number))
+      number = value.raw_json_token();
+    else
+      read_text(value, code);
   }
   void settle(LineFacts& facts) const {
-    for (const std::string_view name : {code, type, number.substr(0, number.find_last_not_of(
-                                                                         " \t\r\n") + 1)})
+    for (const std::string_view name :
+         {code, type, number.substr(0, number.find_last_not_of(" \t\r\n") + 1)})
       if (facts.error_code.empty()) facts.error_code = name;
     if (facts.error_message.empty()) facts.error_message = message;
   }
@@ -88,10 +88,13 @@ void read_error(json::value value, LineFacts& facts) {
 
 void read_choices(json::value value, LineFacts& facts) {
   each_element(value, [&](json::value choice) {
+    if (facts.answers.size() == answers_max) return;
     Answer answer;
     each_member(choice, [&](auto key, json::value member) {
-      if (key == "finish_reason") read_text(member, answer.finish_reason);
-      else if (key == "text") answer.characters = characters_of(member);
+      if (key == "finish_reason")
+        read_text(member, answer.finish_reason);
+      else if (key == "text")
+        answer.characters = characters_of(member);
       else if (key == "message")
         each_member(member, [&](auto name, json::value part) {
           if (name == "content") answer.characters = characters_of(part);
@@ -140,10 +143,14 @@ void read_body(json::value body, LineFacts& facts) {
   std::string_view status, incomplete;
   bool responses = false;
   each_member(body, [&](auto key, json::value member) {
-    if (key == "choices") read_choices(member, facts);
-    else if (key == "usage") read_usage(member, facts);
-    else if (key == "error") read_error(member, facts);
-    else if (key == "status") read_text(member, status);
+    if (key == "choices")
+      read_choices(member, facts);
+    else if (key == "usage")
+      read_usage(member, facts);
+    else if (key == "error")
+      read_error(member, facts);
+    else if (key == "status")
+      read_text(member, status);
     else if (key == "incomplete_details")
       each_member(member, [&](auto name, json::value reason) {
         if (name == "reason") read_text(reason, incomplete);
@@ -151,7 +158,8 @@ void read_body(json::value body, LineFacts& facts) {
     else if (key == "output") {
       responses = is(member, json::json_type::array);
       if (responses) read_output(member, facts);
-    } else flat.read(key, member);
+    } else
+      flat.read(key, member);
   });
   flat.settle(facts);
   if (responses) facts.answers.back().finish_reason = finish_reason(status, incomplete);
@@ -159,19 +167,27 @@ void read_body(json::value body, LineFacts& facts) {
 
 void read_response(json::value response, LineFacts& facts) {
   each_member(response, [&](auto key, json::value member) {
-    if (key == "status_code") read_number(member, facts.http_status);
-    else if (key == "body") read_body(member, facts);
+    if (key == "status_code")
+      read_number(member, facts.http_status);
+    else if (key == "body")
+      read_body(member, facts);
   });
 }
 
 void read_provenance(json::value value, LineFacts& facts) {
   each_member(value, [&](auto key, json::value member) {
-    if (key == "source") read_text(member, facts.source);
-    else if (key == "attempts") read_number(member, facts.attempts);
-    else if (key == "model") read_text(member, facts.model);
-    else if (key == "endpoint") read_text(member, facts.endpoint);
-    else if (key == "latency_ms") read_number(member, facts.latency_ms);
-    else if (key == "cached") read_flag(member, facts.cached);
+    if (key == "source")
+      read_text(member, facts.source);
+    else if (key == "attempts")
+      read_number(member, facts.attempts);
+    else if (key == "model")
+      read_text(member, facts.model);
+    else if (key == "endpoint")
+      read_text(member, facts.endpoint);
+    else if (key == "latency_ms")
+      read_number(member, facts.latency_ms);
+    else if (key == "cached")
+      read_flag(member, facts.cached);
   });
 }
 
@@ -193,15 +209,17 @@ const LineFacts& LineFactsReader::read(std::string_view line) {
 
   json::value root;
   bool error = false;
-  if (parser_->parser
-              .iterate(line.data(), line.size(), line.size() + line_padding)
+  if (parser_->parser.iterate(line.data(), line.size(), line.size() + line_padding)
               .get(parser_->document) != simdjson::SUCCESS ||
       parser_->document.get_value().get(root) != simdjson::SUCCESS)
     return facts_;
   each_member(root, [&](auto key, json::value member) {
-    if (key == "custom_id") read_text(member, facts_.custom_id);
-    else if (key == "response") read_response(member, facts_);
-    else if (key == "gristmill") read_provenance(member, facts_);
+    if (key == "custom_id")
+      read_text(member, facts_.custom_id);
+    else if (key == "response")
+      read_response(member, facts_);
+    else if (key == "gristmill")
+      read_provenance(member, facts_);
     else if (key == "error") {
       error = !is(member, json::json_type::null);
       if (error) read_error(member, facts_);

@@ -12,6 +12,7 @@
 namespace gristmill::merger {
 
 inline constexpr std::size_t line_padding = 64; // bytes that must be readable after a line
+inline constexpr std::size_t answers_max = 128; // of a line; more than any server gives
 
 struct Answer {
   std::string_view finish_reason; // stop, length, content_filter, tool_calls, …
@@ -23,21 +24,21 @@ struct LineFacts {
   std::uint64_t attempts = 0, latency_ms = 0;
   bool cached = false;
   bool failed = false;
-  std::uint64_t http_status = 0; // 0 = no HTTP answer
+  std::uint64_t http_status = 0;              // 0 = no HTTP answer
   std::string_view error_code, error_message; // when failed
   std::uint64_t completion_tokens = 0, cached_tokens = 0;
   std::vector<Answer> answers; // of a text model: one for each choice
 };
 
 class LineFactsReader {
-public:
+ public:
   LineFactsReader();
   ~LineFactsReader();
 
   // `line` is followed by line_padding readable bytes. The facts hold until the next call.
   const LineFacts& read(std::string_view line);
 
-private:
+ private:
   struct Parser;
   std::unique_ptr<Parser> parser_;
   LineFacts facts_;

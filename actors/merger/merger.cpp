@@ -15,13 +15,15 @@ constexpr std::uint64_t items_per_slice = 64 * 1024; // of a search that reads t
 
 } // namespace
 
-//   index ──> search ──> write ──> finish ──> over
-//     every line is     the lines that      result, then
-//     checked and its   hold are counted    summary, get
-//     place is noted    and written         their names
+//   index ───────────> write ───> finish ───> over
+//     every line is      those that  result, then
+//     checked, its       hold, with  summary, get
+//     place is noted     statistics  their names
+//     │
+//     └> search ────────────────────────────> over
+//          lines are missing: the first item without one is named
 //
-// The search is entered only when lines are missing, and names the first item without one. Each
-// slice ends in one of these states; a failure ends in `over` too.
+// A step is a slice of one of these; any failure leads to `over`.
 struct Merger::Work {
   enum class Phase { index, search, write, finish, over };
 
@@ -81,12 +83,13 @@ Result<> Merger::Work::note_place(const PlacedLine& line) {
   const auto read = openai::check_result_line(line.text);
   if (!read)
     return fail(ErrorCode::io, fmt::format("{}: {}; the file was changed after it was written: "
-                                           "restore it", where(), read.error().message));
+                                           "restore it",
+                                           where(), read.error().message));
   if (read->item >= task.counts.total)
-    return fail(ErrorCode::io, fmt::format("{}: expected a line of the {} items of {}, got one of "
-                                           "item {}: restore the file of this job",
-                                           where(), task.counts.total, to_string(task.job),
-                                           read->item));
+    return fail(ErrorCode::io,
+                fmt::format("{}: expected a line of the {} items of {}, got one of "
+                            "item {}: restore the file of this job",
+                            where(), task.counts.total, to_string(task.job), read->item));
   const auto before = files.place_of(read->item);
   if (!before) return tl::unexpected{before.error()};
   if (before->bytes == 0) ++items_with_line;
@@ -101,8 +104,8 @@ Result<> Merger::Work::search() {
       return fail(ErrorCode::io,
                   fmt::format("item {} has no line in the {} segments of {}, {} of {} items have "
                               "one: no result was written; restore the segments",
-                              searched, files.segment_count(), to_string(task.job),
-                              items_with_line, task.counts.total));
+                              searched, files.segment_count(), to_string(task.job), items_with_line,
+                              task.counts.total));
   }
   GRISTMILL_CHECK(searched < task.counts.total, "{} of {} items have a line, none is missing",
                   items_with_line, task.counts.total);

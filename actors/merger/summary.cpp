@@ -20,10 +20,14 @@ std::string shortened(std::string_view text) {
 }
 
 Json counts_of(const JobCounts& counts, std::uint64_t cached) {
-  return {{"total", counts.total},         {"completed", counts.completed},
-          {"failed", counts.failed},       {"retrying", counts.retrying},
-          {"cached", cached},              {"ambiguous", counts.ambiguous},
-          {"attempts", counts.attempts},   {"late", counts.late}};
+  return {{"total", counts.total},
+          {"completed", counts.completed},
+          {"failed", counts.failed},
+          {"retrying", counts.retrying},
+          {"cached", cached},
+          {"ambiguous", counts.ambiguous},
+          {"attempts", counts.attempts},
+          {"late", counts.late}};
 }
 
 } // namespace
@@ -32,8 +36,10 @@ void Summary::add(const LineFacts& facts) {
   if (facts.failed) add_error(facts);
   if (!facts.model.empty()) models_.add(facts.model);
   if (!facts.endpoint.empty()) endpoints_.add(facts.endpoint);
-  if (facts.cached) ++cached_;
-  else if (facts.attempts > 0) latency_ms_.add(facts.latency_ms);
+  if (facts.cached)
+    ++cached_;
+  else if (facts.attempts > 0)
+    latency_ms_.add(facts.latency_ms);
   cached_tokens_ += facts.cached_tokens;
 }
 

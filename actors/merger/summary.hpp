@@ -1,6 +1,7 @@
 // SUMMARY: what happened to a job, as the JSON of OUTPUT.summary.json. Counts come from the durable
 // ones, everything else from the lines of the result. Invariant: memory does not follow the corpus
-// (at most summary_errors_max causes are told apart), and the same task and lines give the same text.
+// (at most summary_errors_max causes are told apart), and the same task and lines give the same
+// text.
 #pragma once
 
 #include "actors/merger/latency_histogram.hpp"
@@ -17,11 +18,11 @@ inline constexpr std::size_t summary_errors_max = 64;
 inline constexpr std::size_t sample_characters_max = 300;
 
 class Summary {
-public:
+ public:
   void add(const LineFacts& facts);
   std::string json(const MergeTask& task, const FinalFile& file, const Strategy& strategy) const;
 
-private:
+ private:
   struct Cause {
     std::string code; // of the endpoint, or ours
     std::uint64_t http_status = 0;

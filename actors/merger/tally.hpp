@@ -14,18 +14,18 @@ namespace gristmill::merger {
 inline constexpr std::size_t tally_names_max = 64;
 
 class Tally {
-public:
+ public:
   void add(std::string_view name) {
     name = name.substr(0, limits::name_bytes_max);
     auto found = counts_.find(name);
     if (found == counts_.end())
-      found = counts_.try_emplace(counts_.size() < tally_names_max ? std::string{name} : "other")
-                  .first;
+      found =
+          counts_.try_emplace(counts_.size() < tally_names_max ? std::string{name} : "other").first;
     ++found->second;
   }
   const std::map<std::string, std::uint64_t, std::less<>>& counts() const { return counts_; }
 
-private:
+ private:
   std::map<std::string, std::uint64_t, std::less<>> counts_;
 };
 

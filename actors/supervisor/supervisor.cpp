@@ -157,33 +157,27 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   const protocol::Outcome& outcome = reported.outcome;
   effects.append.acks.push_back({reported.session, outcome.attempt});
   if (outcome.parts.empty()) return;
+  const std::uint64_t item = outcome.parts.front().item;
+  LiveItem* live = ledger_.find(item);
+  const bool current =
+      live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
+  // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
+  // before, and told again because its Recorded got lost.
+  if (live == nullptr || (!current && outcome.cls != OutcomeClass::ok)) {
+    if (outcome.cls != OutcomeClass::cancelled) ++effects.append.note.late;
+    return;
+  }
   ++effects.append.note.attempts;
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
-  const std::uint64_t item = outcome.parts.front().item;
-  LiveItem* live = ledger_.find(item);
-  if (live == nullptr) {
-    ++effects.append.note.late;
-    return;
-  }
   ++live->tries;
   if (info(outcome.cls).consumes_attempt) ++live->consumed;
-  const bool current = live->call == outcome.call;
   const Decision decision =
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
-  switch (decision.what) {
-  case Decision::What::done:
-  case Decision::What::failed:
-    // A failure of an attempt that has a younger twin decides nothing yet.
-    if (decision.what == Decision::What::failed && !current && live->state != LiveState::unknown)
-      return;
-    if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
-    finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
-    return;
-  case Decision::What::again:
-    if (!current && live->state != LiveState::unknown) return;
-    retry(item, *live, reported, decision.not_before, effects);
-  }
+  if (decision.what == Decision::What::again)
+    return retry(item, *live, reported, decision.not_before, effects);
+  if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
+  finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
 }
 
 void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
@@ -194,6 +188,7 @@ void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome
   }
   if (info(reported.outcome.cls).consumes_attempt)
     effects.append.attempts.push_back({job_, item, live.consumed, live.deaths});
+  live.call = CallId{}; // if it is told again, it has been handled
   ledger_.wait(item, live, not_before);
 }
 
@@ -281,6 +276,22 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
         live = ledger_.take_due(Time::min(), taken);
         GRISTMILL_CHECK(taken == part.item, "took item {} for {}", taken, part.item);
       }
+      live->state = LiveState::out;
+      live->call = claim.call;
+    }
+  }
+  fill(now, effects);
+  return sealed(effects);
+}
+
+// The outcome itself follows. It may be one that was handled already and whose Recorded got lost, so
+// it takes the item from nobody; after a restart it keeps the item from being called again.
+Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
+  Effects effects;
+  for (const protocol::Claim& claim : claims) {
+    for (const PartId& part : claim.parts) {
+      LiveItem* live = ledger_.find(part.item);
+      if (live == nullptr || live->state != LiveState::unknown) continue;
       live->state = LiveState::out;
       live->call = claim.call;
     }

@@ -4,7 +4,8 @@
 //          Outcomes    from COORDINATOR: how attempts ended, also late and repeated ones
 //          Returned    from COORDINATOR: calls that were never started
 //          Lost        from COORDINATOR: calls of a session that is gone
-//          Claimed     from COORDINATOR: a worker says that it makes or made this call
+//          Claimed     from COORDINATOR: a worker says that it is making this call
+//          Kept        from COORDINATOR: a worker says that it has this call's outcome
 //          GraceOver   from COORDINATOR: after a restart, nobody else will claim anything
 //          Durable     from JOURNAL: what was appended would survive a power cut
 //   tells  COORDINATOR offers, withdrawals, progress; JOURNAL appends; MERGER that all is terminal
@@ -71,6 +72,7 @@ public:
   Effects returned(const std::vector<LostCall>& calls, Time now);
   Effects lost(const std::vector<LostCall>& calls, bool died, Time now);
   Effects claimed(const std::vector<protocol::Claim>& claims, Time now);
+  Effects kept(const std::vector<protocol::Claim>& claims, Time now);
   Effects grace_over(Time now);
   Effects durable(std::uint64_t completed, std::uint64_t failed, Time now);
   Effects cancel(Time now);

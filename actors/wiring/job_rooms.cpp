@@ -78,6 +78,7 @@ supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
 supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
   supervisor::Effects effects;
   if (!news.claims.empty()) add(effects, supervisor_->claimed(news.claims, now));
+  if (!news.kept.empty()) add(effects, supervisor_->kept(news.kept, now));
   if (!news.outcomes.empty())
     add(effects, supervisor_->outcomes(std::move(news.outcomes), now, random_));
   if (!news.returned.empty()) add(effects, supervisor_->returned(news.returned, now));

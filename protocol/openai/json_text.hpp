@@ -33,10 +33,12 @@ struct Member {
   bool named(std::string_view name) const;
 };
 
-// ---- json_text.cpp -------------------------------------------------------------------------
+// ---- json_check.cpp ------------------------------------------------------------------------
 
 // The message says what was expected at which byte.
 Result<> check(std::string_view text);
+
+// ---- json_text.cpp -------------------------------------------------------------------------
 
 // The value that a text consists of, without the space around it.
 Value root(std::string_view text);

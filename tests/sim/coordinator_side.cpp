@@ -151,7 +151,10 @@ void World::carry_out(const Address& from, wiring::Post post) {
         send_to_worker(frame);
       break;
     case wiring::Place::store: write(std::move(std::get<journal::Group>(envelope.message))); break;
-    case wiring::Place::client: break;
+    case wiring::Place::client:
+      if (const auto& error = std::get<wiring::Answer>(envelope.message).error)
+        violation("the job was refused: " + error->message);
+      break;
     default: deliver(from, std::move(envelope));
     }
   }

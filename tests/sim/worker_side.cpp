@@ -60,6 +60,8 @@ void World::connect(std::size_t index) {
           connection->life = life_;
           connections_[connection->peer] = connection;
           to_worker(index, [this, index, connection](WorkerProcess& worker) {
+            // A stopped process may find its coordinator gone again when it wakes.
+            if (!coordinator_ || connection->life != life_) return connect(index);
             worker.connection = connection;
             carry_out(index, worker.worker->link_up(now_));
           });
@@ -152,7 +154,6 @@ void World::arrive(std::size_t index, const worker::HttpCall& call) {
   std::from_chars(text.data(), text.data() + text.size(), item);
   calls_.push_back({call.attempt, item, now_});
   item_of_attempt_[call.attempt] = item;
-  trace(fmt::format("call {} item {}", to_string(call.attempt), item));
   check_call(calls_.back());
 
   const double luck = healed_ ? 1 : random_.unit();
@@ -184,6 +185,10 @@ void World::arrive(std::size_t index, const worker::HttpCall& call) {
         R"("usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}})",
         item);
   }
+  trace(fmt::format("call {} item {} by w{}: {} after {} ms", to_string(call.attempt), item, index,
+                    ended.end == worker::CallEnd::answered ? std::to_string(ended.http_status)
+                                                           : ended.code,
+                    to_ms(latency)));
   end_call(index, std::move(ended), latency);
 }
 

@@ -4,7 +4,7 @@
 //   t_ns               CLOCK_BOOTTIME when the last byte of the request had been read
 //   attempt            X-Request-Id, or ""
 //   path, model        as asked; model is "" when the body could not be read
-//   crc                crc32 of TEXT, 8 lower-case hex digits
+//   crc                crc32 of TEXT, 8 lower-case hex digits; that of "" when it was unreadable
 //   status             what will be answered, 0 for reset, hang and die_after_read
 //   fault              the fault's kind, or ""
 //   prompt_tokens      of the request

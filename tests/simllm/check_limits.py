@@ -53,6 +53,12 @@ class Limits(unittest.TestCase):
             self.assertLessEqual(passed, 200 + 200 * span_s + 1)
             self.assertGreater(passed, 200 + 200 * span_s - 20)
 
+    def test_a_rest_does_not_save_up_more_than_the_burst(self):
+        with server("--rpm", "600", "--burst-seconds", "0.5") as sim, sim.connect() as client:
+            for _ in range(2):
+                self.assertEqual(client.call("t").headers["x-ratelimit-remaining-requests"], "4")
+                time.sleep(0.3)
+
     def test_a_long_reset_is_a_go_duration(self):
         with server("--rpm", "0.5", "--tpm", "60000000") as sim:
             headers = sim.call("t").headers

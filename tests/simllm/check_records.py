@@ -59,6 +59,17 @@ class Records(unittest.TestCase):
             self.assertEqual((sim.stats()["calls"], sim.stats()["duplicate_attempts"]), (0, 0))
             self.assertEqual(sim.stats()["connections"], 2)
 
+    def test_repeated_attempts_are_still_known_after_many_others(self):
+        def call(i):
+            return request_bytes("POST", "/v1/chat/completions", chat_body("t"),
+                                 {"X-Request-Id": f"id-{i}"})
+        with server() as sim, sim.connect() as client:
+            for begin in range(0, 22_000, 500):
+                client.send(b"".join(call(i % 11_000) for i in range(begin, begin + 500)))
+                for _ in range(500):
+                    self.assertEqual(client.receive().status, 200)
+            self.assertEqual(sim.stats()["duplicate_attempts"], 11_000)
+
     def test_control_changes_a_running_server(self):
         with server("--fault", "status", "--latency", "30s") as sim, sim.connect() as client:
             self.assertEqual(client.call("t").status, 500)

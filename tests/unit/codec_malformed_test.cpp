@@ -2,6 +2,7 @@
 // then at random. Refusing is all that may happen.
 #include "actors/kit/random.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/limits.hpp"
 #include "tests/unit/raw_frame.hpp"
 
 #include <catch2/catch.hpp>
@@ -163,6 +164,8 @@ TEST_CASE("values of the wrong kind or out of range are refused") {
       {"text for a body", outcome({{"b", raw::text("{}")}}), "expected bytes"},
       {"bytes for a sentence", outcome({{"s", raw::opaque("x")}}), "expected text"},
   });
+  // A natural number in one of the formats for signed ones is what it is.
+  CHECK(decode(need("\xd1" + raw::big_endian(5, 2)), Direction::from_worker));
   const auto code = raw::frame(raw::refused, raw::map({{"c", raw::number(0)}}));
   CHECK_FALSE(decode(code, Direction::from_coordinator));
 }

@@ -63,7 +63,8 @@ template <class T> void fill(T& value, Random& random, wire::Rule rule = wire::R
   if constexpr (std::is_same_v<T, bool>) {
     value = random.chance(0.5);
   } else if constexpr (std::is_same_v<T, std::int64_t>) {
-    value = static_cast<std::int64_t>(any_number(random, UINT64_MAX));
+    value = static_cast<std::int64_t>(any_number(random, INT64_MAX));
+    if (random.chance(0.5)) value = -value - 1;
   } else if constexpr (std::is_integral_v<T>) {
     value = static_cast<T>(any_number(random, std::numeric_limits<T>::max()));
   } else if constexpr (std::is_enum_v<T>) {
@@ -231,6 +232,35 @@ TEST_CASE("a frame may have as many bytes as the limit, and not one more") {
   CHECK(from_a_worker(need_of(limits::frame_bytes_max - 1)));
   CHECK(from_a_worker(need_of(limits::frame_bytes_max)));
   CHECK_FALSE(from_a_worker(need_of(limits::frame_bytes_max + 1)));
+}
+
+TEST_CASE("the longest lists of the smallest elements that encode writes may have their memory") {
+  const auto many = [](const auto& element) {
+    return std::vector(limits::frame_elements_max, element);
+  };
+  const auto parts = smallest_outcome().parts;
+  const std::vector<Message> messages{
+      Outcomes{many(smallest_outcome())},
+      Returned{many(Returned::Entry{CallId{1}, {}}), false},
+      Need{Nonce{1}, many(CallId{1})},
+      JobOpened{JobId{1}, {}, many(EndpointEntry{EndpointId{1}, {}})},
+      Batch{many(PlannedCall{CallId{1}, parts, {}, {}})},
+      Permits{Nonce{1}, true, many(Permit{CallId{1}, AttemptId{1}, EndpointId{1}})},
+  };
+  for (const Message& message : messages) {
+    INFO(name_of(message));
+    Frame frame;
+    frame.message = message;
+    CHECK(decode(encode(frame), direction_of(frame)));
+  }
+  Hello hello;
+  hello.process = Nonce{1};
+  hello.endpoints = many(AnnouncedEndpoint{});
+  hello.in_flight = hello.outbox = many(Claim{CallId{1}, AttemptId{1}, parts, {}});
+  hello.held = many(CallId{1});
+  Frame frame;
+  frame.message = std::move(hello);
+  CHECK(from_a_worker(encode(frame)));
 }
 
 TEST_CASE("the largest item and the largest answer fit a frame") {

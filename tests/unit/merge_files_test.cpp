@@ -1,127 +1,9 @@
-#include "coordinator/merge_files.hpp"
-#include "tests/unit/merger_harness.hpp"
+#include "tests/unit/merge_files_harness.hpp"
 
 #include "actors/kit/random.hpp"
-#include "coordinator/state_directory.hpp"
-
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 using namespace gristmill;
-using namespace gristmill::coordinator;
 using namespace gristmill::merger_test;
-
-namespace fs = std::filesystem;
-
-namespace {
-
-std::string text_of(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-// A job's directory with segments, and a directory for its result.
-struct Disk {
-  std::string root;
-  std::vector<journal::Segment> segments;
-  std::uint64_t items;
-
-  // The answers of `count` items, somewhat out of order, in `files` segments with torn tails.
-  explicit Disk(std::uint64_t count, std::size_t files = 3) : items{count} {
-    std::string name = (fs::current_path() / "merge_files_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    root = name;
-    fs::create_directories(root + "/job");
-    fs::create_directories(root + "/out");
-    std::vector<std::string> texts(files);
-    for (std::uint64_t i = 0; i < count; ++i)
-      texts[i * files / count] += line_of(i - i % 50 + std::min(50 - 1 - i % 50, count - 1));
-    for (std::size_t n = 0; n < files; ++n) {
-      segments.push_back({fmt::format("{}/job/results-{:06}.jsonl", root, n + 1), texts[n].size()});
-      std::ofstream{segments.back().path} << texts[n] << "{\"id\":\"batch_req_7_1\",\"cus";
-    }
-  }
-  ~Disk() {
-    std::error_code ignored;
-    fs::remove_all(root, ignored);
-  }
-  Disk(const Disk&) = delete;
-
-  std::string output() const { return root + "/out/result.jsonl"; }
-  std::string summary() const { return output() + ".summary.json"; }
-  MergeFilesOptions options() const { return {segments, output(), root + "/job", {}}; }
-  std::unique_ptr<DiskMergeFiles> open() const { return open(options()); }
-  std::unique_ptr<DiskMergeFiles> open(MergeFilesOptions with) const {
-    auto files = DiskMergeFiles::open(std::move(with));
-    if (!files) FAIL(files.error().message);
-    return std::move(*files);
-  }
-  std::vector<std::string> names(const std::string& directory) const {
-    std::vector<std::string> found;
-    for (const auto& entry : fs::directory_iterator{root + "/" + directory})
-      found.push_back(entry.path().filename().string());
-    std::ranges::sort(found);
-    return found;
-  }
-};
-
-// Passes calls on until it ends the process, as a kill would.
-struct DyingFiles : MergeFiles {
-  MergeFiles& files;
-  std::uint64_t calls_left;
-  DyingFiles(MergeFiles& f, std::uint64_t calls) : files{f}, calls_left{calls} {}
-
-  MergeFiles& call() {
-    if (calls_left-- == 0) ::_exit(9);
-    return files;
-  }
-  std::size_t segment_count() const override { return files.segment_count(); }
-  std::uint64_t segment_bytes(std::size_t segment) const override {
-    return files.segment_bytes(segment);
-  }
-  Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override {
-    return call().read(segment, offset, into);
-  }
-  Result<> put_place(std::uint64_t item, LinePlace place) override {
-    return call().put_place(item, place);
-  }
-  Result<LinePlace> place_of(std::uint64_t item) override { return call().place_of(item); }
-  Result<> write(std::string_view bytes) override { return call().write(bytes); }
-  Result<FinalFile> finish() override { return call().finish(); }
-  Result<> write_summary(std::string_view json) override { return call().write_summary(json); }
-};
-
-// Merges in a process of its own; true when it came to the end.
-template <class Merge>
-bool in_a_process(Merge merge) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(merge() ? 0 : 9);
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  return WEXITSTATUS(status) == 0;
-}
-
-// A merge that is killed before its n-th call; the process had no time to clean up.
-bool merge_until_call(const Disk& disk, std::uint64_t calls, MergeFilesOptions options) {
-  return in_a_process([&] {
-    auto files = DiskMergeFiles::open(std::move(options));
-    if (!files) return false;
-    DyingFiles dying{**files, calls};
-    Merger merger{task_of(disk.items), dying, 2'000};
-    MergeStep step;
-    while (!step.done && step.failure.empty()) step = merger.step();
-    return step.done;
-  });
-}
-
-} // namespace
 
 TEST_CASE("the result and its summary appear under their names, and nothing else is left") {
   const Disk disk{2'000};
@@ -164,65 +46,6 @@ TEST_CASE("writes of every size arrive in their order") {
   REQUIRE(file);
   CHECK(file->bytes == expected.size());
   CHECK((text_of(disk.output()) == expected));
-}
-
-TEST_CASE("a merge killed at any call and begun anew gives the same bytes") {
-  const Disk disk{150};
-  const auto merge_whole = [&] { return merge_until_call(disk, ~std::uint64_t{0}, disk.options()); };
-  REQUIRE(merge_whole());
-  const std::string result = text_of(disk.output()), summary = text_of(disk.summary());
-  int kills = 0;
-  for (std::uint64_t calls = 0;; calls += 7) {
-    fs::remove(disk.output());
-    fs::remove(disk.summary());
-    if (merge_until_call(disk, calls, disk.options())) break;
-    ++kills;
-    const std::string seen = text_of(disk.output());
-    REQUIRE((seen.empty() || seen == result));
-    REQUIRE(merge_whole());
-    REQUIRE((text_of(disk.output()) == result));
-    REQUIRE((text_of(disk.summary()) == summary));
-    REQUIRE(disk.names("out").size() == 2);
-  }
-  CHECK(kills > 50);
-}
-
-TEST_CASE("a merge killed between the steps of finishing never shows half a result") {
-  const Disk disk{150};
-  for (int kill_at = 0; kill_at < 4; ++kill_at) {
-    MergeFilesOptions options = disk.options();
-    int left = kill_at;
-    const auto die = [&left] {
-      if (left-- == 0) ::_exit(9);
-    };
-    options.calls.write = [&](int fd, const void* bytes, std::size_t size) {
-      die();
-      return ::write(fd, bytes, size);
-    };
-    options.calls.fsync = [&](int fd) {
-      die();
-      return ::fsync(fd);
-    };
-    std::ofstream{disk.output()} << "older";
-    CHECK_FALSE(merge_until_call(disk, ~std::uint64_t{0}, options));
-    const std::string seen = text_of(disk.output());
-    CHECK((kill_at < 2 ? seen == "older" : seen.size() == disk.segments[0].bytes +
-                                                              disk.segments[1].bytes +
-                                                              disk.segments[2].bytes));
-  }
-  CHECK(run(*disk.open(), task_of(150)).done);
-}
-
-TEST_CASE("an older result stays until the new one is whole") {
-  const Disk disk{100};
-  std::ofstream{disk.output()} << "older";
-  auto files = disk.open();
-  Merger merger{task_of(100), *files, 10'000};
-  while (!merger.step().done) {
-    const std::string seen = text_of(disk.output());
-    REQUIRE((seen == "older" || seen.size() > 10'000));
-  }
-  CHECK(text_of(disk.output()).starts_with(line_of(0)));
 }
 
 TEST_CASE("a full disk and a broken one are sentences, and leave no part") {
@@ -303,10 +126,18 @@ TEST_CASE("a segment that is gone or shorter than promised is a failure that nam
   CHECK(run(*disk.open(), task_of(100)).failure.starts_with("open " + disk.segments[0].path));
 }
 
-TEST_CASE("more segments than may be open at once are merged") {
+TEST_CASE("many segments are merged with few of them open") {
   const Disk disk{400, 100};
-  CHECK(run(*disk.open(), task_of(400)).failure == "");
-  CHECK(run(*disk.open(), task_of(400, "completion")).failure == "");
+  const auto descriptors = [] {
+    return std::distance(fs::directory_iterator{"/proc/self/fd"}, fs::directory_iterator{});
+  };
+  const auto before = descriptors();
+  for (const std::string order : {"input", "completion"}) {
+    auto files = disk.open();
+    CHECK(run(*files, task_of(400, order)).failure == "");
+    CHECK(descriptors() <= before + 40);
+  }
+  CHECK(descriptors() == before);
 }
 
 TEST_CASE("the place index keeps scattered items through a cache that is smaller") {
@@ -328,7 +159,8 @@ TEST_CASE("the place index keeps scattered items through a cache that is smaller
     REQUIRE((got->segment == place.segment && got->bytes == place.bytes &&
              got->offset == place.offset));
   }
-  for (const std::uint64_t never : {1'500'000u, 3'999'999'999u}) CHECK(files->place_of(never)->bytes == 0);
+  for (const std::uint64_t never : {1'500'000u, 3'999'999'999u})
+    CHECK(files->place_of(never)->bytes == 0);
 }
 
 TEST_CASE("the index of an earlier merge is not seen by the next") {
@@ -341,5 +173,6 @@ TEST_CASE("the index of an earlier merge is not seen by the next") {
       REQUIRE(files->put_place(item, {1, 2, 3}));
   }
   auto files = disk.open();
-  for (std::uint64_t item = 0; item < 1'000'000; item += 100) REQUIRE(files->place_of(item)->bytes == 0);
+  for (std::uint64_t item = 0; item < 1'000'000; item += 100)
+    REQUIRE(files->place_of(item)->bytes == 0);
 }

@@ -21,11 +21,11 @@ inline protocol::Outcome answer(std::string_view text, std::string_view finish_r
   protocol::Outcome outcome;
   outcome.cls = OutcomeClass::ok;
   outcome.http_status = 200;
-  outcome.body = fmt::format(
-      R"({{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},)"
-      R"("finish_reason":"{}"}}],"usage":{{"prompt_tokens":10,"completion_tokens":4,)"
-      R"("prompt_tokens_details":{{"cached_tokens":3}}}}}})",
-      text, finish_reason);
+  outcome.body =
+      fmt::format(R"({{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},)"
+                  R"("finish_reason":"{}"}}],"usage":{{"prompt_tokens":10,"completion_tokens":4,)"
+                  R"("prompt_tokens_details":{{"cached_tokens":3}}}}}})",
+                  text, finish_reason);
   return outcome;
 }
 
@@ -74,7 +74,7 @@ struct MemoryFiles : MergeFiles {
   std::map<std::uint64_t, LinePlace> places;
   std::string part, output, summary;
   bool finished = false;
-  std::size_t longest_read = 0;
+  std::size_t longest_read = 0, bytes_read = 0;
   std::uint64_t calls_left = ~std::uint64_t{0}; // those after it fail
 
   explicit MemoryFiles(std::vector<std::string> texts = {}) : segments{std::move(texts)} {}
@@ -90,6 +90,7 @@ struct MemoryFiles : MergeFiles {
   Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override {
     REQUIRE(offset + into.size() <= segment_bytes(segment));
     longest_read = std::max(longest_read, into.size());
+    bytes_read += into.size();
     std::memcpy(into.data(), segments.at(segment).data() + offset, into.size());
     return call();
   }

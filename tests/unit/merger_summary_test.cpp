@@ -48,8 +48,16 @@ TEST_CASE("the summary says what happened to the job") {
                      line_of(2, own_error("timeout", "no answer in 600 s"),
                              provenance("m2", "http://a/v1", 600'000))}};
   MergeTask task = task_of(3);
-  task.counts = {.total = 3, .total_known = true, .completed = 2, .failed = 1, .retrying = 0,
-                 .in_flight = 0, .attempts = 8, .ambiguous = 1, .late = 2, .prompt_tokens = 20,
+  task.counts = {.total = 3,
+                 .total_known = true,
+                 .completed = 2,
+                 .failed = 1,
+                 .retrying = 0,
+                 .in_flight = 0,
+                 .attempts = 8,
+                 .ambiguous = 1,
+                 .late = 2,
+                 .prompt_tokens = 20,
                  .completion_tokens = 8};
   const json summary = summary_of(files, task);
   CHECK(summary["job"] == "job-7");
@@ -65,9 +73,9 @@ TEST_CASE("the summary says what happened to the job") {
   CHECK(summary["endpoints"] == json::parse(R"({"http://a/v1":2,"http://b/v1":1})"));
   CHECK(summary["elapsed_s"] == 10);
   CHECK(summary["items_per_s"] == 0.3);
-  CHECK(summary["output"] == json::parse(fmt::format(
-                                 R"({{"path":"OUT","bytes":{},"lines":3,"sha256":"5ha"}})",
-                                 files.output.size())));
+  CHECK(summary["output"] ==
+        json::parse(fmt::format(R"({{"path":"OUT","bytes":{},"lines":3,"sha256":"5ha"}})",
+                                files.output.size())));
   CHECK(summary["text"] == json::parse(R"({"answers":2,"finish_reasons":{"length":1,"stop":1},
     "mean_answer_characters":4.5,"mean_answer_tokens":4.0})"));
 }
@@ -96,7 +104,8 @@ TEST_CASE("errors are told apart by code and status, the most frequent first") {
   add(2, http_error(400, error_body("context_length_exceeded", "too long")));
   add(3, http_error(429, error_body("rate_limit_exceeded", "slow down")));
   add(1, http_error(503, error_body("rate_limit_exceeded", "slow down")));
-  add(4, http_error(400, R"({"object":"error","message":"flat","type":"BadRequestError","code":400})"));
+  add(4, http_error(400,
+                    R"({"object":"error","message":"flat","type":"BadRequestError","code":400})"));
   add(5, http_error(404, R"({"error":"no such thing"})"));
   add(1, answer("fine"));
   MemoryFiles files{{text}};
@@ -168,7 +177,8 @@ TEST_CASE("a body of any shape is read without harm") {
         R"({"choices":[{"message":[],"finish_reason":{}}]})", R"({"usage":[1]})",
         R"({"usage":{"completion_tokens":-1,"prompt_tokens_details":null}})",
         R"({"usage":{"completion_tokens":1.5}})", R"({"error":{"code":{},"message":[1]}})",
-        R"({"output":"text"})", R"({"output":[[[]]]})", R"({"choices":[{"message":{"content":[{}]}}]})"}) {
+        R"({"output":"text"})", R"({"output":[[[]]]})",
+        R"({"choices":[{"message":{"content":[{}]}}]})"}) {
     const PaddedLine line{fmt::format(
         R"({{"id":"x","custom_id":"c","response":{{"status_code":200,"request_id":"","body":{}}},)"
         R"("error":null,"gristmill":{{"source":"s","attempts":2,"model":"m","endpoint":"e",)"
@@ -182,6 +192,14 @@ TEST_CASE("a body of any shape is read without harm") {
     CHECK(facts.attempts == 2);
     CHECK(facts.cached);
   }
+}
+
+TEST_CASE("a body of endless choices does not fill the memory") {
+  std::string choices = "{}";
+  for (int i = 0; i < 1'000; ++i) choices += ",{}";
+  LineFactsReader reader;
+  const PaddedLine line{line_of(0, ok_with("{\"choices\":[" + choices + "]}"))};
+  CHECK(reader.read(line.view()).answers.size() == answers_max);
 }
 
 TEST_CASE("a line cut anywhere is read without harm") {

@@ -180,7 +180,7 @@ TEST_CASE("x-should-retry overrules the status and nothing else", "[error_table]
       HeaderRow{429, "x", "false", rate}, HeaderRow{429, "insufficient_quota", "true", quota},
       HeaderRow{429, "slow_down", "false", ramp},
       HeaderRow{400, "context_length_exceeded", "true", too_long},
-      HeaderRow{529, "x", "false", overload}, HeaderRow{402, "x", "true", quota});
+      HeaderRow{529, "x", "false", overload}, HeaderRow{402, "x", "false", quota});
   INFO(row.status << " " << row.code << " " << row.should);
   CHECK(read_reply(Api::chat, row.status, {{"x-should-retry", row.should}},
                    word_error("t", row.code), 0)

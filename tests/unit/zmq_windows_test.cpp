@@ -90,13 +90,14 @@ TEST_CASE("a peer that nobody is behind is gone") {
 }
 
 TEST_CASE("a peer that has left is gone, and its last word arrives") {
-  CoordinatorEnd coordinator{{.listen = any_port}};
+  CoordinatorEnd coordinator{{.listen = any_port, .hwm_frames = 10}};
   coordinator::PeerId peer;
   {
-    WorkerEnd worker{{.coordinator = coordinator.gateway->endpoint()}};
+    WorkerEnd worker{{.coordinator = coordinator.gateway->endpoint(), .hwm_frames = 10}};
     REQUIRE(worker.comes_up());
     worker.link->send({"hello"});
     peer = coordinator.peer_that_said("hello");
+    worker.link->send(large(100, 32 * limits::kib));
     worker.link->send({"goodbye"});
   }
   CHECK(coordinator.peer_that_said("goodbye") == peer);
@@ -159,8 +160,9 @@ TEST_CASE("a peer for whom too much waits counts as gone") {
   slow.link->send({"slow"});
   const auto peer = coordinator.peer_that_said("slow");
   coordinator.send(peer, large(1'000, size));
-  CHECK(coordinator.notes.become([&] { return !coordinator.gone.empty(); }));
+  REQUIRE(coordinator.notes.become([&] { return !coordinator.gone.empty(); }));
   CHECK(coordinator.gone_peers().front() == peer);
+  CHECK(slow.troubles().empty()); // it was our bound, and not the connection's end
 }
 
 TEST_CASE("a message that is no single frame is dropped and counted") {

@@ -1,0 +1,168 @@
+#include "cli/cluster_client.hpp"
+
+#include "coordinator/job_json.hpp"
+#include "coordinator/part_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fmt/format.h>
+#include <thread>
+
+namespace gristmill::cli {
+namespace {
+
+using Json = ClusterClient::Json;
+using SharedFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+constexpr auto ask_again_after = std::chrono::milliseconds{500};
+
+ErrorCode code_of(long status) {
+  switch (status) {
+  case 404: return ErrorCode::not_found;
+  case 409: return ErrorCode::conflict;
+  case 503: return ErrorCode::unavailable;
+  case 507: return ErrorCode::disk_full;
+  default: return status >= 500 ? ErrorCode::internal : ErrorCode::usage;
+  }
+}
+
+// The server's own sentence; of one that is no coordinator, what it was.
+Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
+  if (answer.status >= 200 && answer.status < 300) return answer;
+  const Json json = Json::parse(answer.body, nullptr, false);
+  std::string sentence =
+      fmt::format("expected an answer of a coordinator from {}, got status {}", server, answer.status);
+  if (json.is_object() && json.contains("error") && json["error"].is_object())
+    sentence = json["error"].value("message", sentence);
+  if (answer.status == 401) sentence += "; give --token-file F or set GRISTMILL_TOKEN";
+  return fail(code_of(answer.status), std::move(sentence));
+}
+
+Result<Json> json_of(Result<HttpAnswer> answer) {
+  if (!answer) return tl::unexpected{answer.error()};
+  Json json = Json::parse(answer->body, nullptr, false);
+  if (json.is_discarded())
+    return fail(ErrorCode::bad_input, "expected JSON from the coordinator, got something else");
+  return json;
+}
+
+Result<wiring::JobView> job_of(Result<HttpAnswer> answer) {
+  auto json = json_of(std::move(answer));
+  if (!json) return tl::unexpected{json.error()};
+  return coordinator::job_view_of(*json);
+}
+
+Result<SharedFile> open_input(const std::string& name) {
+  if (name == "-") return SharedFile{stdin, [](std::FILE*) { return 0; }};
+  std::error_code error;
+  if (std::filesystem::exists(name, error) && !std::filesystem::is_regular_file(name, error))
+    return fail(ErrorCode::usage, fmt::format("INPUT {}: expected a regular file", name));
+  SharedFile file{std::fopen(name.c_str(), "rbe"), std::fclose};
+  if (!file)
+    return fail(ErrorCode::usage, fmt::format("INPUT {}: expected a readable file ({})", name,
+                                              std::strerror(errno)));
+  return file;
+}
+
+} // namespace
+
+Result<HttpAnswer> ClusterClient::order(const HttpCall& call) {
+  auto answer = http_.call(call);
+  if (!answer) return answer;
+  return checked(std::move(*answer), http_.server());
+}
+
+Result<HttpAnswer> ClusterClient::patiently(const std::function<Result<HttpAnswer>()>& once) {
+  const auto give_up_at = std::chrono::steady_clock::now() + patience_;
+  for (bool said = false;; said = true) {
+    auto answer = once();
+    const bool gone = !answer && answer.error().code == ErrorCode::unavailable;
+    if (!gone || std::chrono::steady_clock::now() >= give_up_at) return answer;
+    if (!said)
+      std::fputs(fmt::format("{}; asking again for {} s\n", answer.error().message, patience_.count())
+                     .c_str(),
+                 stderr);
+    std::this_thread::sleep_for(ask_again_after);
+  }
+}
+
+Result<HttpAnswer> ClusterClient::question(const HttpCall& call) {
+  return patiently([&] { return order(call); });
+}
+
+Result<InputSpec> ClusterClient::upload(const std::string& name) {
+  auto file = open_input(name);
+  if (!file) return tl::unexpected{file.error()};
+  const std::string shown = name == "-" ? "stdin" : name;
+  HttpCall call;
+  call.method = "POST";
+  call.path =
+      "/api/v1/inputs?name=" + url_encoded(std::filesystem::path{shown}.filename().string());
+  call.upload = file->get();
+  std::error_code error;
+  if (const auto bytes = std::filesystem::file_size(name, error); name != "-" && !error)
+    call.upload_bytes = bytes;
+  auto json = json_of(order(call));
+  if (!json) return tl::unexpected{json.error()};
+  const auto path = json->find("path");
+  if (path == json->end() || !path->is_string())
+    return fail(ErrorCode::bad_input, "expected the place of the uploaded file, got none");
+  return InputSpec{path->get<std::string>(), shown};
+}
+
+Result<wiring::JobView> ClusterClient::submit(const JobSpec& spec) {
+  HttpCall call;
+  call.method = "POST";
+  call.path = "/api/v1/jobs";
+  call.body = "{\"spec\":" + to_json(spec) + "}";
+  return job_of(order(call));
+}
+
+Result<wiring::JobView> ClusterClient::cancel(const std::string& job) {
+  HttpCall call;
+  call.method = "POST";
+  call.path = "/api/v1/jobs/" + url_encoded(job) + "/cancel";
+  return job_of(order(call));
+}
+
+Result<wiring::JobView> ClusterClient::show(const std::string& job) {
+  HttpCall call;
+  call.path = "/api/v1/jobs/" + url_encoded(job);
+  return job_of(question(call));
+}
+
+Result<Json> ClusterClient::ask(const std::string& path) {
+  HttpCall call;
+  call.path = path;
+  return json_of(question(call));
+}
+
+Result<> ClusterClient::download_file(const std::string& path, const std::string& output) {
+  std::unique_ptr<coordinator::PartFile> file;
+  Result<> kept;
+  HttpCall call;
+  call.path = path;
+  call.download = [&](std::string_view piece) {
+    kept = file->append(piece);
+    return kept.has_value();
+  };
+  const auto answer = patiently([&]() -> Result<HttpAnswer> {
+    file.reset(); // what came before a cut
+    auto created = coordinator::PartFile::create(output, {});
+    if (!created) return tl::unexpected{created.error()};
+    file = std::move(*created);
+    return order(call);
+  });
+  if (!kept) return kept;
+  if (!answer) return tl::unexpected{answer.error()};
+  return file->finish();
+}
+
+Result<> ClusterClient::download(const std::string& job, const std::string& output) {
+  const std::string base = "/api/v1/jobs/" + url_encoded(job);
+  if (auto got = download_file(base + "/results", output); !got) return got;
+  return download_file(base + "/summary", output + ".summary.json");
+}
+
+} // namespace gristmill::cli

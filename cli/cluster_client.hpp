@@ -1,0 +1,44 @@
+// CLUSTER CLIENT: the coordinator's HTTP API as plain calls. What the coordinator refuses comes back
+// as the error that it gave, in its words.
+// Invariant: nothing is asked twice that would happen twice; only questions are repeated.
+#pragma once
+
+#include "actors/wiring/message.hpp"
+#include "cli/http_client.hpp"
+#include "protocol/job_spec.hpp"
+
+#include <chrono>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace gristmill::cli {
+
+class ClusterClient {
+public:
+  using Json = nlohmann::ordered_json;
+  ClusterClient(const std::string& server, const std::string& token) : http_{server, token} {}
+
+  // How long a question may go unanswered, for instance while the coordinator restarts; the first
+  // time that it does is said on standard error. 0 = not at all.
+  void be_patient(std::chrono::seconds patience) { patience_ = patience; }
+
+  Result<InputSpec> upload(const std::string& file); // "-" = standard input
+  Result<wiring::JobView> submit(const JobSpec& spec);
+  Result<wiring::JobView> cancel(const std::string& job);
+  Result<wiring::JobView> show(const std::string& job);
+  Result<Json> ask(const std::string& path); // the answer as it came
+  // Result and summary, each complete or not there.
+  Result<> download(const std::string& job, const std::string& output);
+
+private:
+  Result<HttpAnswer> patiently(const std::function<Result<HttpAnswer>()>& once);
+  Result<HttpAnswer> question(const HttpCall& call);
+  Result<HttpAnswer> order(const HttpCall& call);
+  Result<> download_file(const std::string& path, const std::string& output);
+
+  HttpClient http_;
+  std::chrono::seconds patience_{0};
+};
+
+} // namespace gristmill::cli

@@ -1,0 +1,154 @@
+#include "cli/cluster_commands.hpp"
+
+#include "cli/exit_codes.hpp"
+#include "cli/server_options.hpp"
+#include "cli/submit.hpp"
+#include "cli/table.hpp"
+#include "coordinator/job_json.hpp"
+
+#include <cstdio>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <memory>
+
+namespace gristmill::cli {
+namespace {
+
+using Json = ClusterClient::Json;
+
+struct Options {
+  ServerOptions server;
+  std::string job, output;
+};
+// What a command does once it has a client.
+using Action = Result<> (*)(ClusterClient& client, const Options& options);
+
+std::string time_of(std::int64_t unix_seconds) {
+  if (unix_seconds == 0) return "-";
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(static_cast<std::time_t>(unix_seconds)));
+}
+
+std::string total_of(const JobCounts& counts) {
+  return fmt::format("{}{}", counts.total, counts.total_known ? "" : "+");
+}
+
+void print_job(const wiring::JobView& job) {
+  const JobCounts& c = job.counts;
+  std::string text = fmt::format("{}  {}\n", to_string(job.id), name_of(job.state));
+  const auto line = [&text](std::string_view name, const std::string& value) {
+    if (!value.empty()) text += fmt::format("  {:<9}{}\n", name, value);
+  };
+  line("why", job.detail);
+  line("waiting", job.why_waiting);
+  line("items", fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight",
+                            c.terminal(), total_of(c), c.completed, c.failed, c.retrying,
+                            c.in_flight));
+  line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
+  line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
+  line("created", time_of(job.created_at));
+  if (job.ended_at != 0) line("ended", time_of(job.ended_at));
+  if (job.state == JobState::finished || job.state == JobState::cancelled)
+    line("result", fmt::format("gristmill results {} -o FILE", to_string(job.id)));
+  std::fputs(text.c_str(), stdout);
+}
+
+void print(const Options& options, const Json& json,
+           const std::vector<std::vector<std::string>>& rows) {
+  if (options.server.json) return print_json(json);
+  std::fputs(table(rows).c_str(), stdout);
+}
+
+Result<> show_one(Result<wiring::JobView> job, const Options& options) {
+  if (!job) return tl::unexpected{job.error()};
+  options.server.json ? print_json(coordinator::json_of(*job)) : print_job(*job);
+  return {};
+}
+
+Result<> status(ClusterClient& client, const Options& options) {
+  return show_one(client.show(options.job), options);
+}
+
+Result<> cancel(ClusterClient& client, const Options& options) {
+  return show_one(client.cancel(options.job), options);
+}
+
+Result<> results(ClusterClient& client, const Options& options) {
+  if (auto got = client.download(options.job, options.output); !got) return got;
+  if (options.server.json) {
+    print_json({{"result", options.output}, {"summary", options.output + ".summary.json"}});
+  } else {
+    std::fputs(fmt::format("result  {0}\nsummary {0}.summary.json\n", options.output).c_str(), stderr);
+  }
+  return {};
+}
+
+Result<> jobs(ClusterClient& client, const Options& options) {
+  const auto answer = client.ask("/api/v1/jobs");
+  if (!answer) return tl::unexpected{answer.error()};
+  std::vector<std::vector<std::string>> rows{
+      {"JOB", "STATE", "DONE", "OF", "FAILED", "IN FLIGHT", "CREATED", "ENDED"}};
+  for (const Json& json : answer->value("jobs", Json::array())) {
+    const auto job = coordinator::job_view_of(json);
+    if (!job) return tl::unexpected{job.error()};
+    const JobCounts& c = job->counts;
+    rows.push_back({to_string(job->id), std::string{name_of(job->state)},
+                    std::to_string(c.terminal()), total_of(c), std::to_string(c.failed),
+                    std::to_string(c.in_flight), time_of(job->created_at), time_of(job->ended_at)});
+  }
+  print(options, *answer, rows);
+  return {};
+}
+
+Result<> workers(ClusterClient& client, const Options& options) {
+  const auto answer = client.ask("/api/v1/workers");
+  if (!answer) return tl::unexpected{answer.error()};
+  std::vector<std::vector<std::string>> rows{
+      {"WORKER", "STATE", "KEY", "CAPACITY", "IN FLIGHT", "HELD", "DONE", "PER SECOND"}};
+  for (const Json& json : answer->value("workers", Json::array())) {
+    const auto worker = coordinator::worker_view_of(json);
+    if (!worker) return tl::unexpected{worker.error()};
+    rows.push_back({worker->name, worker->state, worker->user.empty() ? "-" : worker->user,
+                    std::to_string(worker->capacity), std::to_string(worker->in_flight),
+                    std::to_string(worker->held), std::to_string(worker->completed),
+                    fmt::format("{:.1f}", worker->rate)});
+  }
+  print(options, *answer, rows);
+  return {};
+}
+
+struct Command {
+  const char *name, *help, *example;
+  Action action;
+  bool of_a_job = false;
+};
+
+} // namespace
+
+void add_cluster_commands(CLI::App& app, int& exit_code) {
+  add_submit(app, exit_code);
+  add_watch(app, exit_code);
+  static constexpr Command commands[]{
+      {"jobs", "list the coordinator's jobs", "jobs", jobs},
+      {"status", "show one job", "status job-7", status, true},
+      {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results, true},
+      {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel, true},
+      {"workers", "list the workers", "workers --server http://coordinator.example:7412", workers},
+  };
+  for (const Command& described : commands) {
+    auto* command = app.add_subcommand(described.name, described.help);
+    auto options = std::make_shared<Options>();
+    if (described.of_a_job) command->add_option("JOB", options->job, "the job's id")->required();
+    if (described.action == results)
+      command->add_option("-o,--output", options->output, "file for the result")->required();
+    options->server.add_to(*command);
+    command->footer(fmt::format("Example:\n  gristmill {}", described.example));
+    command->callback([options, command, &described, &exit_code] {
+      auto client = options->server.connect();
+      const Result<> done = client ? described.action(*client, *options)
+                                   : Result<>{tl::unexpected{client.error()}};
+      exit_code = done ? exit_ok : complain(*command, done.error().message, exit_usage);
+    });
+  }
+}
+
+} // namespace gristmill::cli

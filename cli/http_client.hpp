@@ -1,0 +1,52 @@
+// HTTP CLIENT: the command's window to a coordinator. One connection, one call at a time.
+// Invariant: a call comes to an end; no server can hold the command for ever by saying nothing.
+#pragma once
+
+#include "protocol/result.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gristmill::cli {
+
+struct HttpCall {
+  std::string method = "GET";
+  std::string path; // with its query, encoded
+  std::string body;
+  std::FILE* upload = nullptr; // the body instead, read to its end
+  std::optional<std::uint64_t> upload_bytes;
+  // Takes the body of a successful answer in pieces; false ends the call.
+  std::function<bool(std::string_view)> download;
+};
+
+struct HttpAnswer {
+  long status = 0;
+  std::string body; // empty when it was downloaded
+};
+
+class HttpClient {
+public:
+  // `server`: http://HOST:PORT. An empty token is not sent.
+  HttpClient(std::string server, const std::string& token);
+  HttpClient(HttpClient&&) noexcept;
+  ~HttpClient();
+
+  // unavailable: no answer came, whether or not the request was received.
+  Result<HttpAnswer> call(const HttpCall& call);
+  const std::string& server() const { return server_; }
+
+private:
+  struct Handle;
+  std::string server_;
+  std::unique_ptr<Handle> handle_;
+};
+
+// As one component of a path or one value of a query.
+std::string url_encoded(std::string_view text);
+
+} // namespace gristmill::cli

@@ -1,0 +1,10 @@
+// `gristmill keygen`: the keys of a new cluster.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace gristmill::cli {
+
+void add_keygen(CLI::App& app, int& exit_code);
+
+} // namespace gristmill::cli

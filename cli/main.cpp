@@ -1,0 +1,47 @@
+// gristmill: the user's command. Each subcommand adds itself and leaves its exit code behind.
+#include "cli/cluster_commands.hpp"
+#include "cli/exit_codes.hpp"
+#include "cli/keygen.hpp"
+#include "cli/run.hpp"
+#include "protocol/version.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+
+namespace {
+
+using namespace gristmill;
+
+// One line, and where to read more.
+int explain(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command = app.get_name();
+  for (const CLI::App* named : app.get_subcommands()) command += " " + named->get_name();
+  std::fputs(fmt::format("{0}: {1} (`{0} --help` lists the options)\n", command, error.what()).c_str(),
+             stderr);
+  return cli::exit_usage;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  int exit_code = cli::exit_ok;
+  CLI::App app{"Runs a corpus through language models, on this machine or on many.", "gristmill"};
+  app.set_version_flag("--version", fmt::format("gristmill {}", program_version));
+  app.require_subcommand(1);
+  app.footer("Example:\n"
+             "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
+             "`gristmill COMMAND --help` shows a command's options and an example.");
+  cli::add_run(app, exit_code);
+  cli::add_cluster_commands(app, exit_code);
+  cli::add_keygen(app, exit_code);
+  try {
+    app.parse(argc, argv);
+    return exit_code;
+  } catch (const CLI::ParseError& e) {
+    return e.get_exit_code() == 0 ? app.exit(e) : explain(app, e);
+  } catch (const std::exception& e) {
+    std::fputs(fmt::format("gristmill: internal error: {}\n", e.what()).c_str(), stderr);
+    return cli::exit_internal;
+  }
+}

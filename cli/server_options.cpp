@@ -1,0 +1,44 @@
+#include "cli/server_options.hpp"
+
+#include "protocol/access.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+
+namespace gristmill::cli {
+
+void ServerOptions::add_to(CLI::App& command) {
+  command.add_option("--server", server, "the coordinator's HTTP address")
+      ->envname("GRISTMILL_SERVER")
+      ->capture_default_str();
+  command.add_option("--token-file", token_file,
+                     "file with the token for it, client.token of its keys [$GRISTMILL_TOKEN]");
+  command.add_flag("--json", json, "print JSON on standard output");
+}
+
+Result<ClusterClient> ServerOptions::connect() const {
+  std::string token;
+  if (!token_file.empty()) {
+    auto read = read_client_token(token_file);
+    if (!read) return tl::unexpected{read.error()};
+    token = std::move(*read);
+  } else if (const char* given = std::getenv("GRISTMILL_TOKEN")) {
+    token = given;
+  }
+  for (const char c : token)
+    if (c <= ' ' || c > '~')
+      return fail(ErrorCode::usage, "GRISTMILL_TOKEN: expected a token without blanks, got some");
+  return ClusterClient{server, token};
+}
+
+int complain(const CLI::App& command, const std::string& sentence, int exit_code) {
+  std::fputs(fmt::format("gristmill {}: {}\n", command.get_name(), sentence).c_str(), stderr);
+  return exit_code;
+}
+
+void print_json(const ClusterClient::Json& json) {
+  std::puts(json.dump(2, ' ', false, ClusterClient::Json::error_handler_t::replace).c_str());
+}
+
+} // namespace gristmill::cli

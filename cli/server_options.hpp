@@ -1,0 +1,24 @@
+// The options that every command shares which talks to a coordinator.
+#pragma once
+
+#include "cli/cluster_client.hpp"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace gristmill::cli {
+
+struct ServerOptions {
+  std::string server = "http://127.0.0.1:7412", token_file;
+  bool json = false;
+
+  void add_to(CLI::App& command);
+  Result<ClusterClient> connect() const;
+};
+
+// One line on standard error; returns the exit code.
+int complain(const CLI::App& command, const std::string& sentence, int exit_code);
+
+void print_json(const ClusterClient::Json& json); // on standard output
+
+} // namespace gristmill::cli

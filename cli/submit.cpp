@@ -1,0 +1,193 @@
+#include "cli/submit.hpp"
+
+#include "actors/kit/stop_signals.hpp"
+#include "cli/exit_codes.hpp"
+#include "cli/job_options.hpp"
+#include "cli/progress.hpp"
+#include "cli/server_options.hpp"
+#include "coordinator/job_json.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <memory>
+#include <thread>
+
+namespace gristmill::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto look_every = std::chrono::milliseconds{500};
+constexpr auto restart_patience = std::chrono::minutes{5};
+
+struct SubmitOptions {
+  JobOptions job;
+  ServerOptions server;
+  std::string output;
+  bool in_place = false, wait = false, quiet = false, no_progress = false;
+};
+
+struct WatchOptions {
+  ServerOptions server;
+  std::string job;
+  bool quiet = false, no_progress = false;
+};
+
+std::string default_output(const std::string& input) {
+  return (input == "-" ? std::string{"stdin"} : input) + ".results.jsonl";
+}
+
+int exit_code_of_end(const wiring::JobView& job) {
+  if (job.state == JobState::failed || job.state == JobState::paused) return exit_stopped;
+  return job.counts.failed > 0 || job.state == JobState::cancelled ? exit_some_failed : exit_ok;
+}
+
+// Waits until the job is over, or goes on only if somebody does something.
+Result<wiring::JobView> wait_for_end(ClusterClient& client, const std::string& job,
+                                     ProgressMode mode) {
+  // The job does not end with the command that watches it.
+  StopSignals signals;
+  signals.leave_at_once();
+  client.be_patient(restart_patience);
+  Progress progress{mode};
+  for (;;) {
+    auto view = client.show(job);
+    if (!view || is_over(view->state) || view->state == JobState::paused) return view;
+    progress.show(*view);
+    std::this_thread::sleep_for(look_every);
+  }
+}
+
+ProgressMode mode_of(bool quiet, bool no_progress) {
+  return quiet || no_progress ? ProgressMode::none : progress_mode_of_stderr();
+}
+
+std::string end_of(const wiring::JobView& job) {
+  return fmt::format("{} {}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out\n",
+                     to_string(job.id), name_of(job.state), job.counts.terminal(),
+                     job.counts.completed, job.counts.failed, job.counts.attempts,
+                     job.counts.prompt_tokens, job.counts.completion_tokens);
+}
+
+// What was not waited out goes on without us: it can be resumed.
+int exit_code_of_failure(const Error& error) {
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::disk_full ||
+                 error.code == ErrorCode::io
+             ? exit_stopped
+             : exit_usage;
+}
+
+int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitOptions& options,
+                   const std::string& job) {
+  const auto end =
+      wait_for_end(client, job, mode_of(options.quiet || options.server.json, options.no_progress));
+  const std::string later = fmt::format("; `gristmill watch {}` waits for it again", job);
+  if (!end) return complain(command, end.error().message + later, exit_code_of_failure(end.error()));
+  if (end->state == JobState::failed || end->state == JobState::paused)
+    return complain(command, fmt::format("{} {}: {}", job, name_of(end->state), end->detail),
+                    exit_stopped);
+  if (auto got = client.download(job, options.output); !got)
+    return complain(command, got.error().message + fmt::format("; `gristmill results {}` fetches it", job),
+                    exit_code_of_failure(got.error()));
+  if (options.server.json) print_json(coordinator::json_of(*end));
+  if (!options.server.json && !options.quiet)
+    std::fputs(fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output)
+                   .c_str(),
+               stderr);
+  return exit_code_of_end(*end);
+}
+
+// The specification with its inputs where the coordinator can read them.
+Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options) {
+  auto spec = options.job.spec();
+  if (!spec) return spec;
+  for (const std::string& name : options.job.inputs) spec->inputs.push_back({name, name});
+  // Before anything is uploaded.
+  if (const auto faults = faults_of(*spec); !faults.empty())
+    return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));
+  if (options.in_place) return spec;
+  for (InputSpec& input : spec->inputs) {
+    auto uploaded = client.upload(input.path);
+    if (!uploaded) return tl::unexpected{uploaded.error()};
+    input = std::move(*uploaded);
+  }
+  return spec;
+}
+
+int submit(const CLI::App& command, SubmitOptions options) {
+  if (!options.wait && !options.output.empty())
+    return complain(command, "-o: expected --wait with it; without, fetch the result later with "
+                             "`gristmill results JOB -o OUT`",
+                    exit_usage);
+  if (options.output.empty()) options.output = default_output(options.job.inputs.front());
+  std::error_code error;
+  if (options.wait && fs::exists(options.output, error))
+    return complain(command, fmt::format("{} exists: give another -o, or remove it", options.output),
+                    exit_usage);
+  auto client = options.server.connect();
+  if (!client) return complain(command, client.error().message, exit_usage);
+  const auto spec = placed_spec(*client, options);
+  if (!spec) return complain(command, spec.error().message, exit_usage);
+  const auto job = client->submit(*spec);
+  if (!job) return complain(command, job.error().message, exit_usage);
+  const std::string id = to_string(job->id);
+  if (!options.server.json) {
+    std::puts(id.c_str());
+  } else if (!options.wait) {
+    print_json(coordinator::json_of(*job));
+  }
+  std::fflush(stdout);
+  return options.wait ? wait_and_fetch(command, *client, options, id) : exit_ok;
+}
+
+int watch(const CLI::App& command, const WatchOptions& options) {
+  auto client = options.server.connect();
+  if (!client) return complain(command, client.error().message, exit_usage);
+  const auto end = wait_for_end(*client, options.job,
+                                mode_of(options.quiet || options.server.json, options.no_progress));
+  if (!end) return complain(command, end.error().message, exit_code_of_failure(end.error()));
+  if (options.server.json) print_json(coordinator::json_of(*end));
+  if (end->state == JobState::failed || end->state == JobState::paused)
+    return complain(command, fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
+                    exit_stopped);
+  if (!options.server.json && !options.quiet) std::fputs(end_of(*end).c_str(), stderr);
+  return exit_code_of_end(*end);
+}
+
+void add_display_to(CLI::App& command, bool& quiet, bool& no_progress) {
+  command.add_flag("-q,--quiet", quiet, "print errors only");
+  command.add_flag("--no-progress", no_progress, "no progress line");
+}
+
+} // namespace
+
+void add_submit(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("submit", "hand a job to a coordinator; prints its id");
+  auto options = std::make_shared<SubmitOptions>();
+  options->job.add_to(*command);
+  options->server.add_to(*command);
+  command->add_flag("--in-place", options->in_place,
+                    "the inputs are paths below the coordinator's --data-root: upload nothing");
+  command->add_flag("--wait", options->wait, "wait for the end and fetch the result");
+  command->add_option("-o,--output", options->output, "with --wait: result [INPUT.results.jsonl]");
+  add_display_to(*command, options->quiet, options->no_progress);
+  command->footer("Example:\n"
+                  "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"
+                  "Ends with 0 if all items succeeded, 3 if some failed, 4 if the job stopped.");
+  command->callback([options, command, &exit_code] { exit_code = submit(*command, *options); });
+}
+
+void add_watch(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("watch", "show a job's progress until its end");
+  auto options = std::make_shared<WatchOptions>();
+  command->add_option("JOB", options->job, "the job's id")->required();
+  options->server.add_to(*command);
+  add_display_to(*command, options->quiet, options->no_progress);
+  command->footer("Example:\n  gristmill watch job-7\n"
+                  "Ends with 0 if all items succeeded, 3 if some failed, 4 if the job stopped.");
+  command->callback([options, command, &exit_code] { exit_code = watch(*command, *options); });
+}
+
+} // namespace gristmill::cli

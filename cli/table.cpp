@@ -1,0 +1,36 @@
+#include "cli/table.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::cli {
+namespace {
+
+bool is_number(const std::string& cell) {
+  return !cell.empty() && cell.find_first_not_of("0123456789.,+-%/") == cell.npos;
+}
+
+} // namespace
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  const std::size_t columns = rows.front().size();
+  std::vector<std::size_t> widths(columns, 0);
+  std::vector<bool> numeric(columns, rows.size() > 1);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    for (std::size_t c = 0; c < columns; ++c) {
+      widths[c] = std::max(widths[c], rows[r].at(c).size());
+      if (r > 0 && !is_number(rows[r][c])) numeric[c] = false;
+    }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t c = 0; c < columns; ++c)
+      line += numeric[c] ? fmt::format("{:>{}}  ", row[c], widths[c])
+                         : fmt::format("{:<{}}  ", row[c], widths[c]);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+} // namespace gristmill::cli

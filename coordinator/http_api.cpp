@@ -1,0 +1,298 @@
+#include "coordinator/http_api.hpp"
+
+#include "coordinator/job_json.hpp"
+#include "coordinator/state_directory.hpp"
+#include "protocol/openai/json_text.hpp"
+
+#include <array>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sodium.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t control_bytes_max = 1u << 20;
+
+HttpResponse json_response(int status, const Json& json) {
+  HttpResponse response;
+  response.status = status;
+  response.body = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+int status_of(ErrorCode code) {
+  switch (code) {
+  case ErrorCode::usage:
+  case ErrorCode::bad_input: return 400;
+  case ErrorCode::refused: return 403;
+  case ErrorCode::not_found: return 404;
+  case ErrorCode::conflict: return 409;
+  case ErrorCode::unavailable: return 503;
+  case ErrorCode::disk_full: return 507;
+  default: return 500;
+  }
+}
+
+HttpResponse error_response(const Error& error) {
+  return http_error(status_of(error.code), name_of(error.code), error.message);
+}
+
+// Compared as hashes, so that neither length nor content shows in the time.
+bool same_secret(std::string_view a, std::string_view b) {
+  const auto hash = [](std::string_view text) {
+    std::array<unsigned char, crypto_generichash_BYTES> bytes{};
+    crypto_generichash(bytes.data(), bytes.size(),
+                       reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
+    return bytes;
+  };
+  const auto hash_a = hash(a), hash_b = hash(b);
+  return sodium_memcmp(hash_a.data(), hash_b.data(), hash_a.size()) == 0;
+}
+
+// Whether the path is of this shape; `{job}` stands for one segment.
+bool matches(std::string_view shape, std::string_view path, std::string& job) {
+  constexpr std::string_view hole = "{job}";
+  const auto at = shape.find(hole);
+  if (at == shape.npos) return shape == path;
+  const std::string_view before = shape.substr(0, at), after = shape.substr(at + hole.size());
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) ||
+      !path.ends_with(after))
+    return false;
+  path.remove_prefix(before.size());
+  path.remove_suffix(after.size());
+  if (path.find('/') != path.npos) return false;
+  job = path;
+  return true;
+}
+
+class UploadTask final : public HttpTask {
+public:
+  UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
+      : uploads_{uploads}, upload_{std::move(upload)} {}
+
+  bool take(std::string_view piece) override {
+    auto appended = upload_->append(piece);
+    if (appended) return true;
+    failure_ = appended.error();
+    upload_.reset();
+    return false;
+  }
+
+  void finish(Respond respond) override {
+    if (!upload_) return respond(error_response(failure_));
+    uploads_.finish(std::move(upload_), [respond](Result<UploadedFile> file) {
+      if (!file) return respond(error_response(file.error()));
+      respond(json_response(
+          201, {{"id", file->id}, {"path", file->path}, {"bytes", file->bytes}}));
+    });
+  }
+
+private:
+  Uploads& uploads_;
+  std::unique_ptr<Upload> upload_;
+  Error failure_;
+};
+
+} // namespace
+
+struct HttpApi::Route {
+  std::string_view method, shape;
+  Task (HttpApi::*open)(const HttpRequest&, JobId);
+  bool open_to_all = false;
+};
+
+const std::vector<HttpApi::Route>& HttpApi::routes() {
+  static const std::vector<Route> table{
+      {"GET", "/healthz", &HttpApi::health, true},
+      {"GET", "/readyz", &HttpApi::ready, true},
+      {"POST", "/api/v1/inputs", &HttpApi::upload},
+      {"POST", "/api/v1/jobs", &HttpApi::submit},
+      {"GET", "/api/v1/jobs", &HttpApi::list_jobs},
+      {"GET", "/api/v1/jobs/{job}", &HttpApi::show_job},
+      {"POST", "/api/v1/jobs/{job}/cancel", &HttpApi::cancel_job},
+      {"GET", "/api/v1/jobs/{job}/results", &HttpApi::results},
+      {"GET", "/api/v1/jobs/{job}/summary", &HttpApi::summary},
+      {"GET", "/api/v1/workers", &HttpApi::list_workers},
+  };
+  return table;
+}
+
+Result<std::unique_ptr<HttpApi>> HttpApi::open(HttpApiOptions options) {
+  if (sodium_init() < 0)
+    return fail(ErrorCode::internal, "libsodium finds no source of randomness");
+  auto uploads = Uploads::open(options.state_directory, options.data_root);
+  if (!uploads) return tl::unexpected{uploads.error()};
+  return std::unique_ptr<HttpApi>{new HttpApi{std::move(options), std::move(*uploads)}};
+}
+
+bool HttpApi::is_authorized(const HttpRequest& head) const {
+  constexpr std::string_view scheme = "Bearer ";
+  const std::string_view given = head.authorization;
+  return options_.token.empty() ||
+         (given.starts_with(scheme) && same_secret(given.substr(scheme.size()), options_.token));
+}
+
+std::unique_ptr<HttpTask> HttpApi::open_task(const HttpRequest& head) {
+  const Route* found = nullptr;
+  std::string job_text, allowed;
+  for (const Route& route : routes()) {
+    if (!matches(route.shape, head.path, job_text)) continue;
+    if (route.method == head.method) found = &route;
+    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", route.method);
+  }
+  // Whoever has no token learns nothing, not even which routes there are.
+  if ((found == nullptr || !found->open_to_all) && !is_authorized(head)) {
+    auto refusal = http_error(401, "unauthorized",
+                              "expected the header Authorization: Bearer TOKEN with the token of "
+                              "this coordinator (client.token of its keys)");
+    refusal.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return answered(std::move(refusal));
+  }
+  const std::string shown = openai::json::printable(head.path, 200);
+  if (allowed.empty())
+    return answered(http_error(404, "not_found", fmt::format("there is no {} here", shown)));
+  if (found == nullptr) {
+    auto refusal = http_error(405, "method_not_allowed",
+                              fmt::format("expected {} for {}, got {}", allowed, shown,
+                                          openai::json::printable(head.method, 20)));
+    refusal.headers.emplace_back("Allow", allowed);
+    return answered(std::move(refusal));
+  }
+  JobId job;
+  if (!job_text.empty() && !parse(job_text, job))
+    return answered(http_error(404, "not_found",
+                               fmt::format("expected a job such as job-7, got \"{}\"",
+                                           openai::json::printable(job_text, 100))));
+  return (this->*found->open)(head, job);
+}
+
+HttpApi::Task HttpApi::asking(HttpApiOptions::Question question,
+                              std::function<HttpResponse(wiring::Answer)> show) {
+  return gathered(control_bytes_max, [this, question = std::move(question),
+                                      show = std::move(show)](std::string, Respond respond) {
+    options_.ask(question, [show, respond](wiring::Answer answer) {
+      if (answer.error) return respond(error_response(*answer.error));
+      respond(show(std::move(answer)));
+    });
+  });
+}
+
+HttpResponse HttpApi::show(const wiring::Answer& answer, int status) const {
+  wiring::JobView job = answer.jobs.at(0);
+  job.output = options_.output_path(job);
+  return json_response(status, json_of(job));
+}
+
+HttpApi::Task HttpApi::health(const HttpRequest&, JobId) {
+  return answered(json_response(200, {{"status", "ok"}}));
+}
+
+// Ready is who answers: the question goes through the node.
+HttpApi::Task HttpApi::ready(const HttpRequest&, JobId) {
+  return asking(wiring::ListWorkers{}, [](const wiring::Answer&) {
+    return json_response(200, {{"status", "ready"}});
+  });
+}
+
+HttpApi::Task HttpApi::upload(const HttpRequest& head, JobId) {
+  const auto name = head.query.find("name");
+  auto begun = uploads_->begin(name == head.query.end() ? "" : name->second, head.content_length);
+  if (!begun) return answered(error_response(begun.error()));
+  return std::make_unique<UploadTask>(*uploads_, std::move(*begun));
+}
+
+Result<JobSpec> HttpApi::spec_of(const std::string& body) const {
+  namespace json = openai::json;
+  if (auto checked = json::check(body); !checked)
+    return fail(ErrorCode::usage, "expected {\"spec\": {…}}: " + checked.error().message);
+  // The text itself, because a job keeps its parameters as they were spelled.
+  const json::Value found = json::find(json::root(body), "spec");
+  if (!found.is(json::Kind::object))
+    return fail(ErrorCode::usage, fmt::format("expected {{\"spec\": {{…}}}}, got {} as spec",
+                                              json::name_of(found.kind())));
+  auto spec = job_spec_from_json(found.text);
+  if (!spec) return spec;
+  if (!spec->output.empty())
+    return fail(ErrorCode::usage, "expected no output: the result stays with the coordinator, "
+                                  "fetch it with GET /api/v1/jobs/ID/results");
+  for (InputSpec& input : spec->inputs) {
+    auto path = uploads_->readable(input.path);
+    if (!path) return tl::unexpected{path.error()};
+    input.path = std::move(*path);
+  }
+  return spec;
+}
+
+HttpApi::Task HttpApi::submit(const HttpRequest&, JobId) {
+  return gathered(control_bytes_max, [this](const std::string& body, const Respond& respond) {
+    auto spec = spec_of(body);
+    if (!spec) return respond(error_response(spec.error()));
+    options_.ask(wiring::SubmitJob{std::move(*spec)}, [this, respond](const wiring::Answer& answer) {
+      respond(answer.error ? error_response(*answer.error) : show(answer, 201));
+    });
+  });
+}
+
+HttpApi::Task HttpApi::list_jobs(const HttpRequest&, JobId) {
+  return asking(wiring::ListJobs{}, [this](wiring::Answer answer) {
+    Json jobs = Json::array();
+    for (wiring::JobView& job : answer.jobs) {
+      job.output = options_.output_path(job);
+      jobs.push_back(json_of(job));
+    }
+    return json_response(200, {{"jobs", std::move(jobs)}});
+  });
+}
+
+HttpApi::Task HttpApi::show_job(const HttpRequest&, JobId job) {
+  return asking(wiring::ShowJob{job},
+                [this](const wiring::Answer& answer) { return show(answer, 200); });
+}
+
+HttpApi::Task HttpApi::cancel_job(const HttpRequest&, JobId job) {
+  return asking(wiring::CancelJob{job},
+                [this](const wiring::Answer& answer) { return show(answer, 200); });
+}
+
+HttpApi::Task HttpApi::results(const HttpRequest&, JobId job) {
+  return asking(wiring::ShowJob{job}, [this](const wiring::Answer& answer) {
+    return file_of(answer, "", "application/x-ndjson");
+  });
+}
+
+HttpApi::Task HttpApi::summary(const HttpRequest&, JobId job) {
+  return asking(wiring::ShowJob{job}, [this](const wiring::Answer& answer) {
+    return file_of(answer, ".summary.json", "application/json");
+  });
+}
+
+HttpResponse HttpApi::file_of(const wiring::Answer& answer, const char* suffix,
+                              const char* type) const {
+  const wiring::JobView& job = answer.jobs.at(0);
+  if (!is_over(job.state))
+    return http_error(409, "conflict",
+                      fmt::format("{} is {}; its result is there when it is finished or cancelled",
+                                  to_string(job.id), name_of(job.state)));
+  if (job.state == JobState::failed)
+    return http_error(409, "conflict", fmt::format("{} has failed and has no result: {}",
+                                                   to_string(job.id), job.detail));
+  const std::string path = options_.output_path(job) + suffix;
+  HttpResponse response;
+  response.content_type = type;
+  response.file = FileDescriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  return response.file ? std::move(response) : error_response(disk_error("open", path));
+}
+
+HttpApi::Task HttpApi::list_workers(const HttpRequest&, JobId) {
+  return asking(wiring::ListWorkers{}, [](const wiring::Answer& answer) {
+    Json workers = Json::array();
+    for (const WorkerView& worker : answer.workers) workers.push_back(json_of(worker));
+    return json_response(200, {{"workers", std::move(workers)}});
+  });
+}
+
+} // namespace gristmill::coordinator

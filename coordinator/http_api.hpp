@@ -1,0 +1,74 @@
+// HTTP API: the coordinator's routes, and what they say in JSON.
+//
+//   GET  /healthz /readyz                     the only ones that never ask for the token
+//   POST /api/v1/inputs?name=NAME             body = the file -> {id, path, bytes}
+//   POST /api/v1/jobs                         {"spec": {…}} -> 201 and the job
+//   GET  /api/v1/jobs                         {"jobs": […]}
+//   GET  /api/v1/jobs/ID                      the job
+//   POST /api/v1/jobs/ID/cancel               the job
+//   GET  /api/v1/jobs/ID/results              the result's JSON lines; 409 until it is there
+//   GET  /api/v1/jobs/ID/summary              its summary; the same
+//   GET  /api/v1/workers                      {"workers": […]}
+//
+// An error is {"error": {"code", "message"}}. Invariant: a job reads no file of this machine but
+// those that Uploads allows, and writes none but its own result.
+#pragma once
+
+#include "actors/wiring/message.hpp"
+#include "coordinator/http_task.hpp"
+#include "coordinator/uploads.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace gristmill::coordinator {
+
+struct HttpApiOptions {
+  std::string state_directory;
+  std::string data_root; // empty: jobs read uploads only
+  std::string token;     // empty: nobody is asked for one
+
+  using Question = decltype(wiring::Ask::question);
+  // Of the node: both may be called on any thread.
+  std::function<void(Question, std::function<void(wiring::Answer)>)> ask;
+  std::function<std::string(const wiring::JobView&)> output_path;
+};
+
+class HttpApi {
+public:
+  static Result<std::unique_ptr<HttpApi>> open(HttpApiOptions options);
+
+  // For HttpServerOptions::open_task.
+  std::unique_ptr<HttpTask> open_task(const HttpRequest& head);
+
+private:
+  using Task = std::unique_ptr<HttpTask>;
+  struct Route;
+  static const std::vector<Route>& routes();
+  HttpApi(HttpApiOptions options, std::unique_ptr<Uploads> uploads)
+      : options_{std::move(options)}, uploads_{std::move(uploads)} {}
+
+  Task health(const HttpRequest& head, JobId job);
+  Task ready(const HttpRequest& head, JobId job);
+  Task upload(const HttpRequest& head, JobId job);
+  Task submit(const HttpRequest& head, JobId job);
+  Task list_jobs(const HttpRequest& head, JobId job);
+  Task show_job(const HttpRequest& head, JobId job);
+  Task cancel_job(const HttpRequest& head, JobId job);
+  Task results(const HttpRequest& head, JobId job);
+  Task summary(const HttpRequest& head, JobId job);
+  Task list_workers(const HttpRequest& head, JobId job);
+
+  bool is_authorized(const HttpRequest& head) const;
+  Result<JobSpec> spec_of(const std::string& body) const;
+  // Asks the node when the request is complete, and answers with what `show` makes of it.
+  Task asking(HttpApiOptions::Question question, std::function<HttpResponse(wiring::Answer)> show);
+  HttpResponse show(const wiring::Answer& answer, int status) const;
+  HttpResponse file_of(const wiring::Answer& answer, const char* suffix, const char* type) const;
+
+  HttpApiOptions options_;
+  std::unique_ptr<Uploads> uploads_;
+};
+
+} // namespace gristmill::coordinator

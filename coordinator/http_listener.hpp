@@ -1,0 +1,21 @@
+// The socket that the HTTP server listens on: which addresses it may have, and what to say when it
+// cannot have them.
+#pragma once
+
+#include "coordinator/file_descriptor.hpp"
+#include "protocol/result.hpp"
+
+#include <string>
+
+namespace gristmill::coordinator {
+
+// usage: an address that others can reach while no token is asked for.
+Result<> check_http_access(const std::string& listen, bool has_token);
+
+struct HttpListener {
+  FileDescriptor socket;
+  std::string address; // HOST:PORT, with the port that was really taken
+};
+Result<HttpListener> listen_for_http(const std::string& listen);
+
+} // namespace gristmill::coordinator

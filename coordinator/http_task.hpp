@@ -1,0 +1,57 @@
+// What passes between the HTTP server and whoever answers: the head of a request, the task that
+// serves it, and the response. Invariant: a task never blocks; what takes long answers later.
+#pragma once
+
+#include "coordinator/file_descriptor.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+// What is known when the head has come, before the body.
+struct HttpRequest {
+  std::string method; // "GET" for HEAD too: the body of its answer is not sent
+  std::string path;   // percent-decoded, without the query
+  std::map<std::string, std::string, std::less<>> query;
+  std::string authorization; // of the header; empty when absent
+  std::optional<std::uint64_t> content_length;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  FileDescriptor file; // when open, its content is the body
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+HttpResponse http_error(int status, std::string_view code, std::string_view message);
+
+// Called once, on any thread. Later calls, and those after the server's end, do nothing.
+using Respond = std::function<void(HttpResponse)>;
+
+// One request being served. Destroyed without finish() when the client did not send all of it.
+class HttpTask {
+public:
+  virtual ~HttpTask() = default;
+  virtual bool wants_body() const { return true; }
+  // False: no more of it is wanted, finish() will say why.
+  virtual bool take(std::string_view piece) = 0;
+  virtual void finish(Respond respond) = 0; // the body is complete, or was not wanted
+};
+
+// Tasks for whoever does not stream: one that has its answer already, and one that gathers the
+// body, up to a bound, before it goes on.
+std::unique_ptr<HttpTask> answered(HttpResponse response);
+std::unique_ptr<HttpTask> gathered(std::size_t body_bytes_max,
+                                   std::function<void(std::string body, Respond respond)> proceed);
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,115 @@
+#include "coordinator/job_json.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace gristmill::coordinator {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Each object's members once: writer and reader go through the same list.
+template <class Counts, class Visit> void visit_counts(Counts& counts, Visit&& visit) {
+  visit("total", counts.total);
+  visit("total_known", counts.total_known);
+  visit("completed", counts.completed);
+  visit("failed", counts.failed);
+  visit("retrying", counts.retrying);
+  visit("in_flight", counts.in_flight);
+  visit("attempts", counts.attempts);
+  visit("ambiguous", counts.ambiguous);
+  visit("late", counts.late);
+}
+
+template <class Counts, class Visit> void visit_tokens(Counts& counts, Visit&& visit) {
+  visit("prompt", counts.prompt_tokens);
+  visit("completion", counts.completion_tokens);
+}
+
+template <class View, class Visit> void visit_rest(View& job, Visit&& visit) {
+  visit("detail", job.detail);
+  visit("why_waiting", job.why_waiting);
+  visit("created_at", job.created_at);
+  visit("ended_at", job.ended_at);
+  visit("output", job.output);
+}
+
+template <class View, class Visit> void visit_worker(View& worker, Visit&& visit) {
+  visit("name", worker.name);
+  visit("state", worker.state);
+  visit("user", worker.user);
+  visit("capacity", worker.capacity);
+  visit("in_flight", worker.in_flight);
+  visit("held", worker.held);
+  visit("completed", worker.completed);
+  visit("rate", worker.rate);
+}
+
+auto writer_to(Json& object) {
+  return [&object](const char* name, const auto& value) { object[name] = value; };
+}
+
+auto reader_of(const Json& object) {
+  return [&object](const char* name, auto& value) {
+    if (const auto it = object.find(name); it != object.end()) it->get_to(value);
+  };
+}
+
+// A session is shown as the coordinator's life in which it began, and its number there.
+std::string text_of(SessionId id) {
+  return fmt::format("{}-{}", id.value >> 32, id.value & 0xffff'ffff);
+}
+
+template <class T> Result<T> not_understood(std::string_view what, const std::string& why) {
+  return fail(ErrorCode::bad_input, fmt::format("expected {} from the coordinator, got something "
+                                                "else ({}): are both of the same version?",
+                                                what, why));
+}
+
+} // namespace
+
+Json json_of(const wiring::JobView& job) {
+  Json counts = Json::object(), tokens = Json::object();
+  visit_counts(job.counts, writer_to(counts));
+  visit_tokens(job.counts, writer_to(tokens));
+  Json json{{"id", to_string(job.id)},
+            {"state", name_of(job.state)},
+            {"counts", std::move(counts)},
+            {"tokens", std::move(tokens)}};
+  visit_rest(job, writer_to(json));
+  return json;
+}
+
+Json json_of(const WorkerView& worker) {
+  Json json{{"session", text_of(worker.session)}};
+  visit_worker(worker, writer_to(json));
+  return json;
+}
+
+Result<wiring::JobView> job_view_of(const Json& json) {
+  wiring::JobView job;
+  try {
+    const auto state = job_state_named(json.at("state").get<std::string>());
+    if (!parse(json.at("id").get<std::string>(), job.id) || !state)
+      return not_understood<wiring::JobView>("a job", "its id or state is unknown");
+    job.state = *state;
+    visit_counts(job.counts, reader_of(json.at("counts")));
+    visit_tokens(job.counts, reader_of(json.at("tokens")));
+    visit_rest(job, reader_of(json));
+    return job;
+  } catch (const Json::exception& e) {
+    return not_understood<wiring::JobView>("a job", e.what());
+  }
+}
+
+Result<WorkerView> worker_view_of(const Json& json) {
+  WorkerView worker;
+  try {
+    visit_worker(worker, reader_of(json));
+    return worker;
+  } catch (const Json::exception& e) {
+    return not_understood<WorkerView>("a worker", e.what());
+  }
+}
+
+} // namespace gristmill::coordinator

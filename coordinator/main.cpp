@@ -1,0 +1,172 @@
+// gristmill-coordinator: a coordinator node as a process of its own.
+//
+// It prints one JSON line when it serves, and ends with 0 after SIGTERM or SIGINT, with 2 when it
+// could not start as it was told to, and with 70 when it cannot go on.
+#include "actors/kit/log.hpp"
+#include "actors/kit/stop_signals.hpp"
+#include "coordinator/host.hpp"
+#include "coordinator/http_api.hpp"
+#include "coordinator/http_listener.hpp"
+#include "coordinator/http_server.hpp"
+#include "coordinator/listen_address.hpp"
+#include "protocol/version.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr int exit_usage = 2, exit_internal = 70;
+
+struct ProgramOptions {
+  std::string listen = "tcp://127.0.0.1:7411", http = "127.0.0.1:7412";
+  std::string state = "gristmill-state", keys, data_root, token_file;
+  double drain_timeout_s = 25;
+  bool quiet = false, verbose = false;
+};
+
+void describe(CLI::App& app, ProgramOptions& options) {
+  app.add_option("--listen", options.listen, "where workers connect; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--http", options.http, "HOST:PORT for clients; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--state", options.state, "directory with all that outlives the process")
+      ->capture_default_str();
+  app.add_option("--keys", options.keys, "directory that `gristmill keygen` wrote; needed to listen "
+                                         "beyond this machine");
+  app.add_option("--data-root", options.data_root, "directory below which jobs may read in place");
+  app.add_option("--token-file", options.token_file,
+                 "file with the token that clients must show [KEYS/client.token]");
+  app.add_option("--drain-timeout", options.drain_timeout_s,
+                 "longest wait for uploads and downloads under way when told to stop, in seconds")
+      ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
+  auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
+  app.add_flag("-v,--verbose", options.verbose, "log everything")->excludes(quiet);
+  app.footer("Example:\n"
+             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR");
+}
+
+int complain(const std::string& sentence, int code) {
+  std::fputs(fmt::format("gristmill-coordinator: {}\n", sentence).c_str(), stderr);
+  return code;
+}
+
+// Rooms may be in the middle of anything: what is not durable now never happened.
+[[noreturn]] void die(const Error& error) {
+  std::_Exit(complain(error.message, exit_internal));
+}
+
+int exit_code_of(const Error& error) {
+  return error.code == ErrorCode::internal ? exit_internal : exit_usage;
+}
+
+Result<std::string> token_of(const ProgramOptions& options) {
+  if (!options.token_file.empty()) return read_client_token(options.token_file);
+  if (!options.keys.empty()) return read_client_token(options.keys + "/client.token");
+  return std::string{};
+}
+
+Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOptions& options) {
+  HostOptions host;
+  host.state_directory = options.state;
+  host.listen = options.listen;
+  host.fatal = die;
+  if (!options.keys.empty()) {
+    auto keys = read_coordinator_keys(options.keys);
+    if (!keys) return tl::unexpected{keys.error()};
+    host.keys = std::move(*keys);
+  }
+  return CoordinatorHost::open(stage, std::move(host));
+}
+
+HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
+                           std::string token) {
+  HttpApiOptions api;
+  api.state_directory = options.state;
+  api.data_root = options.data_root;
+  api.token = std::move(token);
+  api.ask = [&host](HttpApiOptions::Question question, std::function<void(wiring::Answer)> then) {
+    host.ask(std::move(question), std::move(then));
+  };
+  api.output_path = [&host](const wiring::JobView& job) {
+    JobSpec spec;
+    spec.output = job.output;
+    return host.output_path(job.id, spec);
+  };
+  return api;
+}
+
+void say_ready(const std::string& listen, const std::string& http, Epoch epoch) {
+  const nlohmann::ordered_json ready{
+      {"event", "ready"}, {"listen", listen}, {"http", http}, {"epoch", epoch.value}};
+  std::puts(ready.dump().c_str());
+  std::fflush(stdout);
+}
+
+int serve(const ProgramOptions& options) {
+  StopSignals signals;
+  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
+  const auto token = token_of(options);
+  if (!token) return complain(token.error().message, exit_usage);
+  if (auto may = check_http_access(options.http, !token->empty()); !may)
+    return complain(may.error().message, exit_usage);
+  if (auto may = check_listen_address(options.listen, !options.keys.empty()); !may)
+    return complain(may.error().message, exit_usage);
+
+  Stage stage{std::clamp(std::thread::hardware_concurrency(), 2u, 8u)};
+  auto host = open_host(stage, options);
+  if (!host) return complain(host.error().message, exit_code_of(host.error()));
+  const Epoch epoch = (*host)->recovered().epoch;
+  auto api = HttpApi::open(api_options(**host, options, *token));
+  if (!api) return complain(api.error().message, exit_code_of(api.error()));
+  if (auto started = (*host)->start(); !started)
+    return complain(started.error().message, exit_code_of(started.error()));
+
+  HttpServerOptions http;
+  http.listen = options.http;
+  http.open_task = [&api](const HttpRequest& head) { return (*api)->open_task(head); };
+  auto server = HttpServer::open(std::move(http));
+  if (!server) return complain(server.error().message, exit_code_of(server.error()));
+  say_ready((*host)->listening(), (*server)->url(), epoch);
+
+  while (signals.wait() == 0) {
+  }
+  signals.leave_at_once();
+  (*server)->drain(std::chrono::milliseconds{static_cast<long>(1'000 * options.drain_timeout_s)});
+  // Clients first: their questions reach into the node.
+  (*server)->stop();
+  (*host)->stop();
+  return 0;
+}
+
+} // namespace
+} // namespace gristmill::coordinator
+
+int main(int argc, char** argv) {
+  using namespace gristmill;
+  coordinator::ProgramOptions options;
+  CLI::App app{"Splits jobs into batches and hands them to workers; keeps what they answer.",
+               "gristmill-coordinator"};
+  coordinator::describe(app, options);
+  app.set_version_flag("--version", fmt::format("gristmill-coordinator {}", program_version));
+  try {
+    app.parse(argc, argv);
+    set_log_level(options.quiet     ? LogLevel::quiet
+                  : options.verbose ? LogLevel::verbose
+                                    : LogLevel::normal);
+    return coordinator::serve(options);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    return coordinator::complain(fmt::format("{} (--help lists the options)", e.what()),
+                                 coordinator::exit_usage);
+  } catch (const std::exception& e) {
+    return coordinator::complain(e.what(), coordinator::exit_internal);
+  }
+}

@@ -1,0 +1,175 @@
+#include "coordinator/uploads.hpp"
+
+#include "coordinator/state_directory.hpp"
+#include "protocol/openai/json_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sodium.h>
+#include <sys/stat.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view part_suffix = ".part";
+constexpr std::size_t name_bytes_max = 128;
+
+std::string new_id() {
+  std::array<unsigned char, 12> random{};
+  randombytes_buf(random.data(), random.size());
+  std::string id = "input-";
+  for (const unsigned char byte : random) id += fmt::format("{:02x}", byte);
+  return id;
+}
+
+bool is_below(const fs::path& path, const fs::path& root) {
+  const auto [in_root, in_path] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  return in_root == root.end() && in_path != path.end();
+}
+
+// An upload whose process died; its client knows of no file.
+void remove_unfinished(const fs::path& inputs) {
+  std::error_code error;
+  for (const auto& input : fs::directory_iterator{inputs, error}) {
+    for (const auto& file : fs::directory_iterator{input.path(), error})
+      if (file.path().extension() == part_suffix) fs::remove(file.path(), error);
+    fs::remove(input.path(), error); // fails, as it should, when a complete file is in it
+  }
+}
+
+Result<std::string> real_path(const std::string& path, std::string_view what) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  if (!error && fs::is_directory(real, error)) return real.string();
+  return fail(ErrorCode::usage, fmt::format("{}: expected a directory that can be read, got {} ({})",
+                                            what, path, error ? error.message() : "it is none"));
+}
+
+} // namespace
+
+std::string file_name_of(std::string_view name) {
+  name.remove_prefix(name.find_last_of("/\\") + 1); // npos + 1 is 0
+  if (name.size() > name_bytes_max) name.remove_prefix(name.size() - name_bytes_max);
+  std::string safe{name};
+  for (char& c : safe) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '-' || c == '_';
+    if (!plain) c = '_';
+  }
+  if (safe.empty()) safe = "input";
+  if (safe.front() == '.') safe.front() = '_';
+  if (safe.ends_with(part_suffix)) safe += '_'; // that suffix says that a file is unfinished
+  return safe;
+}
+
+Upload::~Upload() {
+  file_.reset();
+  std::error_code error;
+  if (!finished_) fs::remove(fs::path{path_}.parent_path(), error);
+}
+
+Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_directory,
+                                               const std::string& data_root) {
+  const std::string inputs = state_directory + "/inputs";
+  if (auto made = make_directory(inputs); !made) return tl::unexpected{made.error()};
+  auto real_inputs = real_path(inputs, "--state");
+  if (!real_inputs) return tl::unexpected{real_inputs.error()};
+  std::string real_root;
+  if (!data_root.empty()) {
+    auto real = real_path(data_root, "--data-root");
+    if (!real) return tl::unexpected{real.error()};
+    real_root = std::move(*real);
+  }
+  remove_unfinished(*real_inputs);
+  return std::unique_ptr<Uploads>{new Uploads{std::move(*real_inputs), std::move(real_root)}};
+}
+
+Uploads::Uploads(std::string inputs, std::string data_root)
+    : inputs_{std::move(inputs)}, data_root_{std::move(data_root)}, thread_{[this] { run(); }} {}
+
+Uploads::~Uploads() {
+  {
+    const std::lock_guard lock{mutex_};
+    ends_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+Result<std::unique_ptr<Upload>> Uploads::begin(std::string_view name,
+                                               std::optional<std::uint64_t> bytes) {
+  std::error_code error;
+  const auto space = fs::space(inputs_, error);
+  if (!error && bytes && *bytes > space.available)
+    return fail(ErrorCode::disk_full,
+                fmt::format("expected room for {} bytes in {}, there are {}: free some space, or "
+                            "use --in-place",
+                            *bytes, inputs_, space.available));
+  const std::string id = new_id();
+  const std::string directory = inputs_ + "/" + id;
+  if (::mkdir(directory.c_str(), 0700) != 0) return tl::unexpected{disk_error("mkdir", directory)};
+  std::string path = directory + "/" + file_name_of(name);
+  auto file = PartFile::create(path, {});
+  if (!file) {
+    fs::remove(directory, error);
+    return tl::unexpected{file.error()};
+  }
+  return std::make_unique<Upload>(id, std::move(path), std::move(*file));
+}
+
+void Uploads::finish(std::unique_ptr<Upload> upload, Finished finished) {
+  {
+    const std::lock_guard lock{mutex_};
+    waiting_.emplace_back(std::move(upload), std::move(finished));
+  }
+  changed_.notify_one();
+}
+
+void Uploads::run() {
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    changed_.wait(lock, [this] { return ends_ || !waiting_.empty(); });
+    if (ends_) return;
+    auto [upload, finished] = std::move(waiting_.front());
+    waiting_.pop_front();
+    lock.unlock();
+    auto durable = upload->file_->finish();
+    if (durable) durable = sync_directory(inputs_); // which names the upload's own directory
+    if (durable) {
+      upload->finished_ = true;
+      finished(UploadedFile{upload->id_, upload->path_, upload->file_->bytes()});
+    } else {
+      finished(tl::unexpected{durable.error()});
+    }
+    upload.reset();
+    finished = nullptr;
+    lock.lock();
+  }
+}
+
+Result<std::string> Uploads::readable(const std::string& path) const {
+  const std::string shown = openai::json::printable(path, 200);
+  std::error_code error;
+  const fs::path asked = data_root_.empty() ? fs::path{path} : fs::path{data_root_} / path;
+  // Without links and "..", as far as it exists; what lies outside is not even looked at.
+  const fs::path real = fs::weakly_canonical(asked, error);
+  const bool uploaded = !error && is_below(real, inputs_) && real.extension() != part_suffix;
+  const bool in_place = !error && !data_root_.empty() && is_below(real, data_root_);
+  if (path.find('\0') != path.npos || !asked.is_absolute() || !(uploaded || in_place))
+    return fail(ErrorCode::refused,
+                fmt::format("expected an input that was uploaded (POST /api/v1/inputs){}, got \"{}\"",
+                            data_root_.empty() ? "; this coordinator has no --data-root"
+                                               : " or lies below the coordinator's --data-root",
+                            shown));
+  if (!fs::is_regular_file(real, error))
+    return fail(ErrorCode::bad_input,
+                fmt::format("expected a regular file as input, got \"{}\", which is {}", shown,
+                            fs::exists(real, error) ? "something else" : "not there"));
+  return real.string();
+}
+
+} // namespace gristmill::coordinator

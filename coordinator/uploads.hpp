@@ -1,0 +1,83 @@
+// UPLOADS: the input files that clients bring, and the say over which files a job may read at all:
+//
+//   STATE/inputs/ID/NAME.part   while it comes
+//   STATE/inputs/ID/NAME        complete and durable
+//   DATA_ROOT/…                 files that are there already, if the coordinator was given one
+//
+// Invariant: a client can make the coordinator read nothing else on its disk.
+#pragma once
+
+#include "coordinator/part_file.hpp"
+#include "protocol/result.hpp"
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace gristmill::coordinator {
+
+// A file on its way in. Without Uploads::finish() nothing of it stays.
+class Upload {
+public:
+  Upload(std::string id, std::string path, std::unique_ptr<PartFile> file)
+      : id_{std::move(id)}, path_{std::move(path)}, file_{std::move(file)} {}
+  ~Upload();
+  Upload(const Upload&) = delete;
+  Upload& operator=(const Upload&) = delete;
+
+  Result<> append(std::string_view bytes) { return file_->append(bytes); }
+
+private:
+  friend class Uploads;
+  std::string id_, path_;
+  std::unique_ptr<PartFile> file_;
+  bool finished_ = false;
+};
+
+struct UploadedFile {
+  std::string id, path;
+  std::uint64_t bytes = 0;
+};
+
+class Uploads {
+public:
+  using Finished = std::function<void(Result<UploadedFile>)>;
+
+  // Removes what unfinished uploads of an earlier life left. `data_root` empty: there is none.
+  static Result<std::unique_ptr<Uploads>> open(const std::string& state_directory,
+                                               const std::string& data_root);
+  ~Uploads();
+
+  // `bytes`: as announced, if they were.
+  Result<std::unique_ptr<Upload>> begin(std::string_view name, std::optional<std::uint64_t> bytes);
+  // Makes it durable on a thread of its own, because that may take long.
+  void finish(std::unique_ptr<Upload> upload, Finished finished);
+
+  // The absolute path of a file that a job may read: an upload, or one below the data root, for
+  // which a path may also be given relative to it.
+  Result<std::string> readable(const std::string& path) const;
+
+private:
+  Uploads(std::string inputs, std::string data_root);
+  void run();
+
+  std::string inputs_, data_root_; // absolute, without links
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::pair<std::unique_ptr<Upload>, Finished>> waiting_;
+  bool ends_ = false;
+  std::thread thread_;
+};
+
+// The last component of a path, with what a file name had better not contain replaced.
+std::string file_name_of(std::string_view name);
+
+} // namespace gristmill::coordinator

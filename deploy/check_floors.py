@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Proves the floors of the house: who may include whom, and which library is seen by which file.
+
+Prints each breach as FILE:LINE: sentence and exits 1 if there is one.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
+ROOMS = ["supervisor", "rate_limiter", "coordinator", "journal", "merger", "worker"]
+
+# A folder may include headers below these; the longest matching folder of a file decides.
+MAY_INCLUDE = {
+    "protocol": ["protocol"],
+    "actors/kit": ["actors/kit", "protocol"],
+    "actors/intake": ["actors/intake", "actors/kit", "protocol"],
+    **{f"actors/{room}": [f"actors/{room}", "actors/kit", "protocol"] for room in ROOMS},
+    "actors/wiring": ["actors", "protocol"],
+    "coordinator": ["coordinator", "actors", "protocol"],
+    "worker": ["worker", "actors", "protocol"],
+    "cli": ["cli", "coordinator", "worker", "actors", "protocol"],
+    "tests": ["tests", "cli", "coordinator", "worker", "actors", "protocol"],
+}
+MAY_INCLUDE["actors/supervisor"].append("actors/intake")
+# The worker's room and the others meet only through protocol/.
+NEVER = {
+    "coordinator": ["actors/worker"],
+    "worker": [f"actors/{room}" for room in ROOMS if room != "worker"] + ["actors/intake", "actors/wiring"],
+}
+
+# Header of a library -> the files (or folders, with a slash) that may see it.
+SEEN_BY = {
+    "zmq.hpp": ["coordinator/zmq_", "coordinator/zap", "worker/zmq_"],
+    "zmq.h": ["coordinator/zmq_", "coordinator/zap", "worker/zmq_"],
+    "msgpack.hpp": ["protocol/codec.cpp", "protocol/msgpack_"],
+    "msgpack.h": [],
+    "sqlite3.h": ["coordinator/sqlite.cpp"],
+    "curl/curl.h": ["worker/curl_", "cli/http_client.cpp"],
+    "microhttpd.h": ["coordinator/http_server.cpp"],
+    "caf/": ["actors/kit/caf_compat.hpp"],
+}
+
+# What the rooms may not touch: they take time, randomness and the outside as arguments.
+PURE = [f"actors/{room}/" for room in ROOMS + ["wiring", "intake"]]
+IMPURE = re.compile(
+    r"std::(thread|mutex|condition_variable|atomic|random_device|ifstream|ofstream|fstream|getenv)\b"
+    r"|(system|steady|high_resolution)_clock|boot_now\(|\bspdlog\b|\bprintf\(")
+
+
+def sources():
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.cpp", "*.hpp"],
+                            cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return sorted(f for f in listed if (ROOT / f).exists())
+
+
+def longest(table, file):
+    return max((folder for folder in table if file.startswith(folder + "/")), key=len, default=None)
+
+
+def breaches_of(file):
+    folder = longest(MAY_INCLUDE, file)
+    forbidden = NEVER.get(longest(NEVER, file), [])
+    for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
+        found = INCLUDE.match(line)
+        if found:
+            header = found.group(1)
+            ours = longest(MAY_INCLUDE, header) is not None
+            if ours and folder and not any(header.startswith(may + "/") for may in MAY_INCLUDE[folder]):
+                yield number, f"{folder} must not include {header}"
+            if any(header.startswith(never + "/") for never in forbidden):
+                yield number, f"{file.split('/')[0]} must not include {header}"
+            for library, seers in SEEN_BY.items():
+                hit = header.startswith(library) if library.endswith("/") else header == library
+                if hit and not file.startswith("tests/") and not any(file.startswith(s) for s in seers):
+                    yield number, f"{header} may be seen only by {', '.join(seers) or 'nobody'}"
+        elif any(file.startswith(pure) for pure in PURE) and IMPURE.search(line.split("//")[0]):
+            yield number, "a room must not read clocks, files, randomness or threads: " + line.strip()
+
+
+def main():
+    count = 0
+    files = sources()
+    for file in files:
+        for number, sentence in breaches_of(file):
+            print(f"{file}:{number}: {sentence}")
+            count += 1
+    print(f"check: {len(files)} files, {count} breaches")
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""A coordinator and workers as processes, with kills."""
+import json
+import os
+import signal
+import sqlite3
+import time
+import unittest
+
+from harness import EndToEnd, write_batch
+
+
+class Cluster(EndToEnd):
+    COUNT = 20_000
+
+    def submit(self, coordinator, server, *arguments):
+        source = self.directory / "in.jsonl"
+        if not source.exists():
+            write_batch(source, self.COUNT)
+        done = self.gristmill("submit", source, "--endpoint", server.url, "--server",
+                              coordinator.http, *arguments)
+        return done.stdout.strip()
+
+    def finish(self, coordinator, job):
+        self.until(f"{job} to finish",
+                   lambda: self.job(coordinator, job)["state"] in ("finished", "failed", "cancelled"))
+        self.assertEqual(self.job(coordinator, job)["state"], "finished")
+        output = self.directory / "out.jsonl"
+        self.gristmill("results", job, "-o", output, "--server", coordinator.http)
+        return output
+
+    def recorded(self):
+        """Terminal items in the raw journal."""
+        with sqlite3.connect(f"file:{self.directory}/state/journal.db?mode=ro", uri=True) as journal:
+            return journal.execute("SELECT coalesce(sum(completed + failed), 0) FROM commits").fetchone()[0]
+
+    def test_a_worker_dies_another_comes_late(self):
+        server = self.server("--latency", "10ms")
+        coordinator = self.coordinator()
+        workers = [self.worker(coordinator, f"w{n}", "--concurrency", "64") for n in range(2)]
+        job = self.submit(coordinator, server)
+        self.until_calls(server, 5_000)
+        workers[0].kill()
+        self.worker(coordinator, "w2", "--concurrency", "64")
+        output = self.finish(coordinator, job)
+        self.check_result(output, self.COUNT)
+        calls = self.calls(server)
+        self.check_one_call_per_attempt(calls)
+        # The dead worker had at most its concurrency in flight, and as many not yet recorded.
+        self.assertLessEqual(len(calls) - self.COUNT, 2 * 64)
+
+    def test_the_coordinator_dies_and_comes_back(self):
+        server = self.server("--latency", "10ms")
+        coordinator = self.coordinator()
+        for n in range(2):
+            self.worker(coordinator, f"w{n}", "--concurrency", "64")
+        job = self.submit(coordinator, server)
+        self.until_calls(server, 5_000)
+        coordinator.kill()
+        coordinator = self.coordinator("--drain-timeout", "5", label="coordinator-2",
+                                       listen=coordinator.listen,
+                                       http=coordinator.http.removeprefix("http://"))
+        output = self.finish(coordinator, job)
+        self.check_result(output, self.COUNT)
+        calls = self.calls(server)
+        self.check_one_call_per_attempt(calls)
+        # The workers lived: they kept what they had, so nothing was called twice.
+        self.assertEqual(len(calls), self.COUNT)
+
+    def test_status_jobs_workers_and_cancel(self):
+        server = self.server("--latency", "200ms")
+        coordinator = self.coordinator()
+        self.worker(coordinator, "w0", "--concurrency", "8")
+        job = self.submit(coordinator, server)
+        at = ["--server", coordinator.http]
+        self.until_calls(server, 20)
+        self.assertIn("w0", self.gristmill("workers", *at).stdout)
+        self.assertIn(job, self.gristmill("jobs", *at).stdout)
+        status = json.loads(self.gristmill("status", job, "--json", *at).stdout)
+        self.assertEqual(status["state"], "running")
+        self.gristmill("cancel", job, *at)
+        self.until("the cancelled job to end", lambda: self.job(coordinator, job)["state"] == "cancelled")
+        output = self.directory / "out.jsonl"
+        self.gristmill("results", job, "-o", output, *at)
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        self.assertEqual(len(lines), self.COUNT, "every item gets its line")
+        cancelled = [line for line in lines if (line["error"] or {}).get("code") == "cancelled"]
+        self.assertGreater(len(cancelled), self.COUNT - 2_000)
+
+    def test_an_announced_endpoint_serves_the_jobs_of_its_model(self):
+        server = self.server("--model", "local-model")
+        coordinator = self.coordinator()
+        self.worker(coordinator, "gpu", "--endpoint", server.url, "--model", "local-model")
+        source = self.directory / "in.jsonl"
+        write_batch(source, 500)
+        output = self.directory / "out.jsonl"
+        self.gristmill("submit", source, "-m", "local-model", "--server", coordinator.http, "--wait",
+                       "-o", output)
+        self.check_result(output, 500)
+
+    def test_a_worker_drains(self):
+        server = self.server("--latency", "50ms")
+        coordinator = self.coordinator()
+        leaving = self.worker(coordinator, "leaving", "--concurrency", "32")
+        self.worker(coordinator, "staying", "--concurrency", "32")
+        job = self.submit(coordinator, server, "--limit", "4000")
+        self.until_calls(server, 500)
+        self.assertEqual(leaving.end(signal.SIGTERM), 0, leaving.stderr())
+        output = self.finish(coordinator, job)
+        self.check_result(output, 4_000)
+        self.assertEqual(len(self.calls(server)), 4_000, "a drained worker's calls are not made twice")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,137 @@
+#include "actors/kit/clock.hpp"
+#include "tests/unit/curl_client_harness.hpp"
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+using namespace gristmill;
+using namespace gristmill::test;
+using namespace gristmill::worker;
+using Connection = SocketServer::Connection;
+using Request = SocketServer::Request;
+using std::chrono::milliseconds;
+
+TEST_CASE("a call whose permit has ended does not reach the server") {
+  SocketServer server{answer_all};
+  Calls calls;
+  HttpCall call = calls.call(server.url());
+  call.not_after = boot_now();
+  CHECK(calls.run(std::move(call)).end == CallEnd::unstarted);
+  CHECK(server.connections() == 0);
+}
+
+TEST_CASE("a call whose permit ends during the handshake is connected but not sent") {
+  SocketServer server{answer_all, 0};
+  std::optional<FullBacklog> full{server.port()};
+  Calls calls;
+  HttpCall call = calls.call(server.url());
+  call.not_after = boot_now() + milliseconds{300};
+  const Time not_after = call.not_after;
+  calls.start(std::move(call));
+  while (boot_now() < not_after) std::this_thread::sleep_for(not_after - boot_now());
+  full.reset();
+  server.accept_from_now();
+  const CallEnded ended = calls.next();
+  CHECK(ended.end == CallEnd::unstarted);
+  CHECK(ended.code == "permit_ended");
+  CHECK_THAT(ended.message, Catch::Contains("127.0.0.1:")); // the gate names it, the queue does not
+  CHECK(server.requests().empty());
+}
+
+TEST_CASE("a call that waits for its turn to connect ends with its permit") {
+  SocketServer server{answer_all, 0};
+  const FullBacklog full{server.port()};
+  Calls calls;
+  std::vector<HttpCall> many;
+  for (int i = 0; i < 32; ++i) many.push_back(calls.call(server.url()));
+  calls.client().start(std::move(many));
+  HttpCall late = calls.call(server.url());
+  late.not_after = boot_now() + milliseconds{50};
+  const AttemptId attempt = late.attempt;
+  calls.start(std::move(late));
+  const CallEnded ended = calls.next();
+  CHECK(ended.attempt == attempt);
+  CHECK(ended.end == CallEnd::unstarted);
+}
+
+TEST_CASE("calls go over a free connection while no other one comes about") {
+  SocketServer server{answer_all, 0};
+  Calls calls;
+  calls.start(calls.call(server.url()));
+  REQUIRE(server.accept_one());
+  REQUIRE(calls.next().end == CallEnd::answered);
+  const FullBacklog full{server.port()};
+  std::vector<HttpCall> many;
+  for (int i = 0; i < 100; ++i) many.push_back(calls.call(server.url()));
+  calls.client().start(std::move(many));
+  // All but those that are connecting, which could be 32 at most.
+  for (int i = 0; i < 68; ++i) REQUIRE(calls.next().end == CallEnd::answered);
+  CHECK(server.connections() == 1);
+}
+
+TEST_CASE("an aborted call ends as unstarted before it was sent and as aborted after") {
+  SocketServer closed{answer_all, 0};
+  const FullBacklog full{closed.port()};
+  SocketServer server{hang};
+  Calls calls;
+  HttpCall connecting = calls.call(closed.url());
+  HttpCall sent = calls.call(server.url());
+  const AttemptId first = connecting.attempt, second = sent.attempt;
+  calls.start(std::move(connecting));
+  calls.start(std::move(sent));
+  REQUIRE(server.wait_for_requests(1));
+  calls.client().abort({first});
+  const CallEnded one = calls.next();
+  CHECK(one.attempt == first);
+  CHECK(one.end == CallEnd::unstarted);
+  calls.client().abort({second, first, AttemptId{12345}});
+  const CallEnded two = calls.next();
+  CHECK(two.attempt == second);
+  CHECK(two.end == CallEnd::aborted);
+  HttpCall withdrawn = calls.call(server.url());
+  const AttemptId third = withdrawn.attempt;
+  calls.start(std::move(withdrawn));
+  calls.client().abort({third});
+  const CallEnded three = calls.next();
+  CHECK(three.attempt == third);
+}
+
+TEST_CASE("destroying the client ends every call exactly once") {
+  SocketServer closed{answer_all, 0};
+  const FullBacklog full{closed.port()};
+  SocketServer server{hang};
+  Calls calls;
+  std::vector<HttpCall> many;
+  std::set<AttemptId> expected;
+  for (int i = 0; i < 20; ++i) many.push_back(calls.call(server.url()));
+  for (int i = 0; i < 40; ++i) many.push_back(calls.call(closed.url()));
+  for (const HttpCall& call : many) expected.insert(call.attempt);
+  calls.client().start(std::move(many));
+  REQUIRE(server.wait_for_requests(20));
+  calls.destroy_client();
+  REQUIRE(calls.untaken() == 60);
+  std::size_t aborted = 0;
+  while (calls.untaken() > 0) {
+    const CallEnded ended = calls.next();
+    CHECK(expected.erase(ended.attempt) == 1);
+    CHECK((ended.end == CallEnd::aborted || ended.end == CallEnd::unstarted));
+    aborted += ended.end == CallEnd::aborted ? 1 : 0;
+  }
+  CHECK(aborted == 20);
+}
+
+TEST_CASE("of 300 calls at once no more than 32 are connecting at a time, and all are answered") {
+  SocketServer server{answer_all, 0};
+  Calls calls;
+  std::vector<HttpCall> many;
+  for (int i = 0; i < 300; ++i) many.push_back(calls.call(server.url()));
+  calls.client().start(std::move(many));
+  std::size_t most = 0;
+  while (most < 16 && calls.untaken() == 0) most = std::max(most, handshakes_to(server.port()));
+  server.accept_from_now();
+  while (calls.untaken() < 300) most = std::max(most, handshakes_to(server.port()));
+  CHECK(most <= 32);
+  for (int i = 0; i < 300; ++i) REQUIRE(calls.next().end == CallEnd::answered);
+  CHECK(server.requests().size() == 300);
+}

@@ -1,0 +1,207 @@
+// gristmill-worker: a worker node as a process of its own.
+//
+// It prints one JSON line when a coordinator first welcomes it, and ends with 0 after a drain, with
+// 2 when it could not start as it was told to or the coordinator will not have it. While there is
+// no coordinator it keeps trying.
+#include "actors/kit/clock.hpp"
+#include "actors/kit/log.hpp"
+#include "actors/kit/stop_signals.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/version.hpp"
+#include "worker/api_keys.hpp"
+#include "worker/descriptor_limit.hpp"
+#include "worker/host.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+#include <semaphore>
+#include <thread>
+#include <unistd.h>
+
+namespace gristmill::worker {
+namespace {
+
+constexpr int exit_usage = 2, exit_internal = 70;
+// Beyond the drain time, for what ends with it to be reported.
+constexpr auto drain_margin = std::chrono::seconds{2};
+
+struct ProgramOptions {
+  std::string coordinator, keys, access, name;
+  std::uint32_t concurrency = 256;
+  std::string endpoint, model, api_key_env, api_key_file;
+  double drain_timeout_s = 25;
+  bool quiet = false, verbose = false;
+};
+
+void describe(CLI::App& app, ProgramOptions& options) {
+  app.add_option("--coordinator", options.coordinator,
+                 "where the coordinator listens [the address in --access, else "
+                 "tcp://127.0.0.1:7411]");
+  auto* keys = app.add_option("--keys", options.keys,
+                              "directory with a worker.key; needed to leave this machine");
+  app.add_option("--access", options.access, "worker.access file: address and keys in one")
+      ->excludes(keys);
+  app.add_option("--name", options.name, "what the coordinator calls this worker [HOST-PID]");
+  app.add_option("--concurrency", options.concurrency, "most calls in flight")
+      ->check(CLI::Range(1u, 65'536u))
+      ->capture_default_str();
+  auto* endpoint = app.add_option("--endpoint", options.endpoint,
+                                  "base URL of a server that only this worker reaches, e.g. "
+                                  "http://localhost:8000/v1");
+  auto* model = app.add_option("--model", options.model, "the model that it serves");
+  endpoint->needs(model);
+  model->needs(endpoint);
+  app.add_option("--api-key-env", options.api_key_env, "environment variable with its key")
+      ->needs(endpoint);
+  app.add_option("--api-key-file", options.api_key_file, "file with its key")->needs(endpoint);
+  app.add_option("--drain-timeout", options.drain_timeout_s,
+                 "longest wait for calls in flight when told to stop, in seconds")
+      ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
+  auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
+  app.add_flag("-v,--verbose", options.verbose, "log everything")->excludes(quiet);
+  app.footer("Example:\n"
+             "  gristmill-worker --access worker.access --endpoint http://localhost:8000/v1 "
+             "--model llama-3");
+}
+
+int complain(const std::string& sentence, int code) {
+  std::fputs(fmt::format("gristmill-worker: {}\n", sentence).c_str(), stderr);
+  return code;
+}
+
+std::string default_name() {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  return fmt::format("{}-{}", host.data(), ::getpid());
+}
+
+Result<std::optional<WorkerAccess>> access_of(const ProgramOptions& options) {
+  const std::string& path = options.access.empty() ? options.keys : options.access;
+  if (path.empty()) return std::nullopt;
+  auto access = read_worker_access(path);
+  if (!access) return tl::unexpected{access.error()};
+  return std::move(*access);
+}
+
+Result<std::string> address_of(const ProgramOptions& options,
+                               const std::optional<WorkerAccess>& access) {
+  std::string address = options.coordinator;
+  if (address.empty() && access) address = access->address;
+  if (address.empty()) address = "tcp://127.0.0.1:7411";
+  if (!access && leaves_this_machine(address))
+    return fail(ErrorCode::usage,
+                fmt::format("connecting to {} without keys: anybody could read the prompts; copy "
+                            "worker.access from the coordinator's keys (`gristmill keygen DIR`) "
+                            "and give --access FILE",
+                            address));
+  return address;
+}
+
+// A job of this endpoint alone has the faults that the endpoint has.
+Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions& options) {
+  if (options.endpoint.empty()) return std::vector<protocol::AnnouncedEndpoint>{};
+  EndpointSpec endpoint;
+  endpoint.url = options.endpoint;
+  while (endpoint.url.ends_with('/')) endpoint.url.pop_back();
+  endpoint.api_key_env = options.api_key_env;
+  endpoint.api_key_file = options.api_key_file;
+  JobSpec job;
+  job.inputs = {{"-", "-"}};
+  job.model = options.model;
+  job.endpoints = {endpoint};
+  if (const auto faults = faults_of(job); !faults.empty())
+    return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));
+  ApiKeys keys;
+  if (auto key = keys.authorization(endpoint.api_key_env, endpoint.api_key_file); !key)
+    return tl::unexpected{key.error()};
+  return std::vector<protocol::AnnouncedEndpoint>{{options.model, std::move(endpoint)}};
+}
+
+Result<HostOptions> host_options(const ProgramOptions& options) {
+  HostOptions host;
+  auto access = access_of(options);
+  if (!access) return tl::unexpected{access.error()};
+  auto address = address_of(options, *access);
+  if (!address) return tl::unexpected{address.error()};
+  auto endpoints = announced(options);
+  if (!endpoints) return tl::unexpected{endpoints.error()};
+  if (auto enough = check_descriptor_limit(options.concurrency); !enough)
+    return tl::unexpected{enough.error()};
+  host.coordinator = std::move(*address);
+  host.access = std::move(*access);
+  if (host.access) host.worker.cluster = host.access->cluster;
+  host.worker.name = options.name.empty() ? default_name() : options.name;
+  host.worker.process = Nonce{random_seed()};
+  host.worker.capacity = {options.concurrency, limits::held_bytes_max};
+  host.worker.endpoints = std::move(*endpoints);
+  host.worker.drain_timeout = from_seconds(options.drain_timeout_s);
+  return host;
+}
+
+void say_ready(const std::string& name) {
+  const nlohmann::ordered_json ready{{"event", "ready"}, {"name", name}};
+  std::puts(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  std::fflush(stdout);
+}
+
+int work(const ProgramOptions& options) {
+  StopSignals signals;
+  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
+  auto host = host_options(options);
+  if (!host) return complain(host.error().message, exit_usage);
+  const std::string name = host->worker.name;
+  std::binary_semaphore finished{0};
+  std::atomic<bool> drained = false;
+  host->welcome = [name, said = false]() mutable {
+    if (!std::exchange(said, true)) say_ready(name);
+  };
+  host->finished = [&] {
+    if (drained.exchange(true)) return;
+    finished.release();
+    signals.wake();
+  };
+  host->refused = [](const std::string& why) { std::_Exit(complain(why, exit_usage)); };
+
+  Stage stage{std::clamp(std::thread::hardware_concurrency(), 2u, 8u)};
+  auto worker = WorkerHost::start(stage, std::move(*host));
+  if (!worker) return complain(worker.error().message, exit_usage);
+  while (!drained && signals.wait() == 0) {
+  }
+  signals.leave_at_once();
+  (*worker)->drain();
+  const auto drain_ms = static_cast<long>(1'000 * options.drain_timeout_s);
+  (void)finished.try_acquire_for(std::chrono::milliseconds{drain_ms} + drain_margin);
+  (*worker)->stop();
+  return 0;
+}
+
+} // namespace
+} // namespace gristmill::worker
+
+int main(int argc, char** argv) {
+  using namespace gristmill;
+  worker::ProgramOptions options;
+  CLI::App app{"Makes the calls that a coordinator hands to it.", "gristmill-worker"};
+  worker::describe(app, options);
+  app.set_version_flag("--version", fmt::format("gristmill-worker {}", program_version));
+  try {
+    app.parse(argc, argv);
+    set_log_level(options.quiet     ? LogLevel::quiet
+                  : options.verbose ? LogLevel::verbose
+                                    : LogLevel::normal);
+    return worker::work(options);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    return worker::complain(fmt::format("{} (--help lists the options)", e.what()),
+                            worker::exit_usage);
+  } catch (const std::exception& e) {
+    return worker::complain(e.what(), worker::exit_internal);
+  }
+}
