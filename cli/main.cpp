@@ -14,11 +14,12 @@ namespace {
 using namespace gristmill;
 
 // One line, and where to read more.
-int explain(const CLI::App& app, const CLI::ParseError& error) {
-  std::string command = app.get_name();
+int explain(const CLI::App& app, const CLI::ParseError& error, const char* first) {
+  std::string command = app.get_name(), what = error.what();
   for (const CLI::App* named : app.get_subcommands()) command += " " + named->get_name();
-  std::fputs(fmt::format("{0}: {1} (`{0} --help` lists the options)\n", command, error.what()).c_str(),
-             stderr);
+  if (app.get_subcommands().empty())
+    what = fmt::format("expected a command such as run, got {}", first == nullptr ? "none" : first);
+  std::fputs(fmt::format("{0}: {1} (see `{0} --help`)\n", command, what).c_str(), stderr);
   return cli::exit_usage;
 }
 
@@ -39,7 +40,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     return exit_code;
   } catch (const CLI::ParseError& e) {
-    return e.get_exit_code() == 0 ? app.exit(e) : explain(app, e);
+    return e.get_exit_code() == 0 ? app.exit(e) : explain(app, e, argv[1]);
   } catch (const std::exception& e) {
     std::fputs(fmt::format("gristmill: internal error: {}\n", e.what()).c_str(), stderr);
     return cli::exit_internal;

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -158,6 +159,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("gristmill-coordinator {}", program_version));
   try {
     app.parse(argc, argv);
+    options.state = std::filesystem::absolute(options.state).string(); // as clients are told
     set_log_level(options.quiet     ? LogLevel::quiet
                   : options.verbose ? LogLevel::verbose
                                     : LogLevel::normal);

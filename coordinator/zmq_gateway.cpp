@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <fmt/format.h>
 #include <thread>
 #include <zmq.hpp>
 
@@ -276,7 +275,7 @@ Result<std::unique_ptr<ZmqGateway>> ZmqGateway::open(GatewayOptions options, Gat
     if (auto opened = thread->open(); !opened) return tl::unexpected{opened.error()};
     return std::unique_ptr<ZmqGateway>{new ZmqGateway{std::move(thread)}};
   } catch (const std::exception& error) {
-    return fail(ErrorCode::io, fmt::format("the gateway could not start: {}", error.what()));
+    return fail(ErrorCode::io, std::string{"the gateway could not start: "} + error.what());
   }
 }
 

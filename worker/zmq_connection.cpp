@@ -72,13 +72,15 @@ struct ZmqConnection::Sockets {
   bool news_due = false;
 };
 
-std::shared_ptr<zmq::context_t> make_zmq_context() { return std::make_shared<zmq::context_t>(); }
+std::shared_ptr<zmq::context_t> make_zmq_context() {
+  return std::make_shared<zmq::context_t>();
+}
 
 ZmqConnection::ZmqConnection(std::unique_ptr<Sockets> sockets) : sockets_{std::move(sockets)} {}
 ZmqConnection::~ZmqConnection() = default;
 
-Result<std::unique_ptr<ZmqConnection>>
-ZmqConnection::dial(std::shared_ptr<zmq::context_t> context, const LinkOptions& options) {
+Result<std::unique_ptr<ZmqConnection>> ZmqConnection::dial(std::shared_ptr<zmq::context_t> context,
+                                                           const LinkOptions& options) {
   try {
     return std::unique_ptr<ZmqConnection>{
         new ZmqConnection{std::make_unique<Sockets>(std::move(context), options)}};
@@ -112,8 +114,7 @@ std::optional<ZmqConnection::News> ZmqConnection::next_news() {
   case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return News{.up = true};
   case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return News{.trouble = LinkTrouble::key_refused};
   case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-  case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-    return News{.trouble = LinkTrouble::handshake_failed};
+  case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return News{.trouble = LinkTrouble::handshake_failed};
   case ZMQ_EVENT_DISCONNECTED: return News{.trouble = LinkTrouble::connection_ended};
   default: return News{.trouble = LinkTrouble::nobody_answers};
   }

@@ -17,7 +17,8 @@ namespace gristmill::worker {
 namespace {
 
 constexpr int batch_frames = 64;
-constexpr Duration redial_min = std::chrono::milliseconds{200}, redial_max = std::chrono::seconds{2};
+constexpr Duration redial_min = std::chrono::milliseconds{200},
+                   redial_max = std::chrono::seconds{2};
 constexpr Duration farewell = std::chrono::milliseconds{500};
 
 int ms_until(Time time) {
@@ -225,8 +226,14 @@ Result<std::unique_ptr<ZmqLink>> ZmqLink::open(LinkOptions options, LinkEvents e
   }
 }
 
-void ZmqLink::send(std::vector<std::string> frames) { thread_->send(std::move(frames)); }
-void ZmqLink::consumed(std::size_t bytes) { thread_->consumed(bytes); }
-void ZmqLink::stop() { thread_->stop(); }
+void ZmqLink::send(std::vector<std::string> frames) {
+  thread_->send(std::move(frames));
+}
+void ZmqLink::consumed(std::size_t bytes) {
+  thread_->consumed(bytes);
+}
+void ZmqLink::stop() {
+  thread_->stop();
+}
 
 } // namespace gristmill::worker

@@ -33,7 +33,7 @@ struct LinkOptions {
 };
 
 class ZmqLink : public Link {
- public:
+public:
   // usage: an address that is none, or that must not be used without keys. A coordinator that is
   // not there yet is no error.
   static Result<std::unique_ptr<ZmqLink>> open(LinkOptions options, LinkEvents events);
@@ -43,7 +43,7 @@ class ZmqLink : public Link {
   void consumed(std::size_t bytes) override;
   void stop(); // lets what was sent leave, but not for long; no event is told after it
 
- private:
+private:
   class Thread;
   explicit ZmqLink(std::unique_ptr<Thread> thread);
   std::unique_ptr<Thread> thread_;

@@ -51,14 +51,17 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
           emit(coordinator_.session_durable(m.session, now), post);
         } else if constexpr (std::is_same_v<M, RecordedNow>) {
           emit(coordinator_.recorded(m.session, m.attempts, now), post);
-        } else if constexpr (std::is_same_v<M, Tick>) {
-          emit(coordinator_.tick(now), post);
         } else if constexpr (requires { on(m, moment, post); }) {
           on(m, moment, post);
         }
       },
       message);
-  post.wake_at = now + tick_every;
+  // Not an interval since the last message: a busy room would never hear its alarm.
+  if (now >= next_tick_) {
+    emit(coordinator_.tick(now), post);
+    next_tick_ = now + tick_every;
+  }
+  post.wake_at = next_tick_;
 }
 
 void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
@@ -67,7 +70,6 @@ void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
     if (items != recovered_.end()) open(job, std::move(items->second), moment, post);
   }
   recovered_.clear();
-  emit(coordinator_.tick(moment.now), post);
 }
 
 void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,

@@ -44,6 +44,7 @@ private:
   coordinator::Coordinator coordinator_;
   coordinator::JobDesk desk_;
   std::map<JobId, supervisor::RecoveredItems> recovered_; // of jobs not opened yet
+  Time next_tick_{Time::min()};
 };
 
 class LimiterRoom : public Room {

@@ -2,15 +2,12 @@
 checks that read only input, output, journal and the simulated server's log.
 """
 import collections
-import contextlib
 import json
 import os
 import pathlib
-import re
 import selectors
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,8 +16,9 @@ import unittest
 import urllib.request
 import zlib
 
-BUILD = pathlib.Path(os.environ.get("GRISTMILL_BUILD", "build/release")).resolve()
-PATIENCE_S = 120  # how long anything may take before the test gives up on it
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("GRISTMILL_BUILD", ROOT / "build/release")).resolve()
+PATIENCE_S = int(os.environ.get("GRISTMILL_PATIENCE_S", "120"))  # how long anything may take before the test gives up on it
 
 
 def binary(name):
@@ -49,9 +47,10 @@ class Process:
     def __init__(self, arguments, directory, name, env=None):
         self.name = name
         self.stderr_path = directory / f"{name}.stderr"
-        self.popen = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=open(self.stderr_path, "ab"), env={**os.environ, **(env or {})})
+        with open(self.stderr_path, "ab") as stderr:
+            self.popen = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
+                                          stdout=subprocess.PIPE, stderr=stderr,
+                                          env={**os.environ, **(env or {})})
 
     def ready(self):
         """The JSON of the process's first line on standard output."""
@@ -90,9 +89,8 @@ class EndToEnd(unittest.TestCase):
             if process.popen.poll() is None:
                 process.kill()
             process.popen.stdout.close()
-        failed = any(error for _, error in getattr(self._outcome, "errors", []) if error) or any(
-            case is self for case, _ in (self._outcome.result.failures + self._outcome.result.errors))
-        if failed:
+        result = self._outcome.result
+        if not self._outcome.success or any(case is self for case, _ in result.failures + result.errors):
             print(f"kept for a look: {self.directory}", file=sys.stderr)
         else:
             shutil.rmtree(self.directory)

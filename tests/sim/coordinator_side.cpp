@@ -81,6 +81,14 @@ void World::start_coordinator() {
     coordinator_->rooms[address] = coordinator_->node->make_room(address, moment());
   handle({wiring::Place::coordinator, {}}, wiring::Start{});
   if (store_.jobs().empty()) submit();
+  if (swarm_.poll != Duration::zero()) poll(life_);
+}
+
+// A client that asks all the time must not keep the coordinator from anything.
+void World::poll(std::uint64_t life) {
+  if (!coordinator_ || life != life_) return;
+  handle({wiring::Place::coordinator, {}}, wiring::Ask{2, wiring::ListJobs{}});
+  after(swarm_.poll, [this, life] { poll(life); });
 }
 
 void World::submit() {

@@ -26,6 +26,7 @@ Swarm Swarm::draw(Random& random) {
   swarm.rate_refusal = fault(0.1);
   swarm.reset = fault(0.1);
   swarm.hang = fault(0.02);
+  if (random.chance(0.1)) swarm.poll = random.between(milliseconds{50}, milliseconds{450});
   swarm.faulty_phase = seconds{30};
   return swarm;
 }

@@ -72,6 +72,7 @@ private:
   void send_to_worker(const coordinator::OutgoingFrame& frame);
   void write(journal::Group group);
   void submit();
+  void poll(std::uint64_t life);
 
   // worker_process.cpp
   void start_worker(std::size_t index);

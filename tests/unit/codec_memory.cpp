@@ -57,20 +57,13 @@ std::string outcomes(const std::string& list) {
 
 int main() {
   const std::string huge = "\xff\xff\xff\xff", full = "\xdc\xff\xff";
-  const std::string unknown = raw::text("new");
-  const std::string small = "\x83\xa1"
-                            "c\x01\xa1"
-                            "a\x01\xa1"
-                            "p\x91\x81\xa1"
-                            "j\x01";
-  const std::string many_parts = "\x83\xa1"
-                                 "c\x01\xa1"
-                                 "a\x01\xa1"
-                                 "p" +
-                                 full +
-                                 raw::repeated("\x81\xa1"
-                                               "j\x01",
-                                               65'535);
+  const auto pair = [](char key, const std::string& value) {
+    return std::string{"\xa1"} + key + value;
+  };
+  const std::string ids = pair('c', "\x01") + pair('a', "\x01");
+  const std::string job = "\x81" + pair('j', "\x01");
+  const std::string small = "\x83" + ids + pair('p', "\x91" + job);
+  const std::string many_parts = "\x83" + ids + pair('p', full + raw::repeated(job, 65'535));
   bool good = true;
   good &= measure("list of 4 G", need("\xdd" + huge));
   good &= measure("text of 4 G", need("\xdb" + huge));

@@ -39,9 +39,9 @@ TEST_CASE("a peer's queue has a bound of its own, and room again once frames hav
   REQUIRE(queues.push({"slow", std::string(10, 's')}));
   REQUIRE(queues.push({"other", std::string(10, 'o')}));
   std::vector<PeerId> gone;
-  queues.retry([](const PeerId& peer, const std::string&) {
-    return peer == "other" ? Sent::yes : Sent::full;
-  }, gone);
+  queues.retry([](const PeerId& peer,
+                  const std::string&) { return peer == "other" ? Sent::yes : Sent::full; },
+               gone);
   CHECK(queues.push({"other", std::string(10, 'o')}));
   CHECK_FALSE(queues.push({"slow", "s"}));
   CHECK_FALSE(queues.waits("slow"));

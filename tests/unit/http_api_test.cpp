@@ -1,0 +1,331 @@
+// The coordinator's routes over real sockets, with a node that answers as the test says.
+#include "coordinator/http_api.hpp"
+#include "coordinator/http_server.hpp"
+#include "tests/unit/raw_http.hpp"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+using namespace gristmill;
+using namespace gristmill::coordinator;
+using nlohmann::json;
+using test::RawHttp;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A coordinator that knows one job, and takes every other that it is given.
+struct FakeNode {
+  fs::path directory;
+  wiring::JobView job;
+  std::vector<JobSpec> submitted;
+
+  wiring::Answer answer(const HttpApiOptions::Question& question) {
+    wiring::Answer answer;
+    if (const auto* submit = std::get_if<wiring::SubmitJob>(&question)) {
+      submitted.push_back(submit->spec);
+      answer.jobs.push_back(job);
+    } else if (const auto* show = std::get_if<wiring::ShowJob>(&question); show && show->job != job.id) {
+      answer.error = Error{ErrorCode::not_found, "there is no such job"};
+    } else if (std::holds_alternative<wiring::ListWorkers>(question)) {
+      WorkerView worker;
+      worker.session = {(std::uint64_t{3} << 32) + 1};
+      worker.name = "w";
+      worker.capacity = 256;
+      answer.workers.push_back(worker);
+    } else {
+      answer.jobs.push_back(job);
+    }
+    return answer;
+  }
+};
+
+struct Stage {
+  explicit Stage(const std::string& token = "") {
+    char name[] = "/tmp/gristmill-api-test-XXXXXX";
+    node.directory = ::mkdtemp(name);
+    node.job.id = JobId{7};
+    fs::create_directories(node.directory / "data");
+    HttpApiOptions options;
+    options.state_directory = node.directory / "state";
+    options.data_root = node.directory / "data";
+    options.token = token;
+    options.ask = [this](const HttpApiOptions::Question& question, auto then) {
+      std::thread{[this, question, then] { then(node.answer(question)); }}.join();
+    };
+    options.output_path = [this](const wiring::JobView&) { return (node.directory / "out").string(); };
+    auto opened = HttpApi::open(std::move(options));
+    REQUIRE(opened.has_value());
+    api = std::move(*opened);
+    HttpServerOptions http;
+    http.listen = "127.0.0.1:0";
+    http.open_task = [this](const HttpRequest& head) { return api->open_task(head); };
+    auto served = HttpServer::open(std::move(http));
+    REQUIRE(served.has_value());
+    server = std::move(*served);
+  }
+  ~Stage() {
+    server.reset();
+    api.reset();
+    fs::remove_all(node.directory);
+  }
+
+  RawHttp client() const { return RawHttp{server->url()}; }
+  RawHttp::Answer call(std::string_view method, std::string_view path, std::string_view body = {},
+                       std::string_view headers = {}) const {
+    return client().call(method, path, body, headers);
+  }
+  RawHttp::Answer submit(const std::string& path, const json& more = json::object()) const {
+    json spec{{"inputs", {{{"path", path}, {"name", "in.jsonl"}}}}};
+    spec.update(more);
+    return call("POST", "/api/v1/jobs", json{{"spec", spec}}.dump());
+  }
+  std::size_t files() const {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry :
+         fs::recursive_directory_iterator{node.directory / "state/inputs"})
+      ++count;
+    return count;
+  }
+
+  FakeNode node;
+  std::unique_ptr<HttpApi> api;
+  std::unique_ptr<HttpServer> server;
+};
+
+void write(const fs::path& path, std::string_view text) { std::ofstream{path} << text; }
+
+std::string read(const fs::path& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+std::uint64_t peak_resident_kib() {
+  std::ifstream status{"/proc/self/status"};
+  std::string word;
+  std::uint64_t kib = 0;
+  while (status >> word)
+    if (word == "VmHWM:") status >> kib;
+  return kib;
+}
+
+std::string code_of(const RawHttp::Answer& answer) {
+  return json::parse(answer.body)["error"]["code"];
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool counts_memory = false; // a sanitizer keeps what was freed
+#else
+constexpr bool counts_memory = true;
+#endif
+
+} // namespace
+
+TEST_CASE("an upload becomes a file that a job may read, under a name made safe") {
+  const Stage stage;
+  const auto answer = stage.call("POST", "/api/v1/inputs?name=..%2F..%2Fetc%2Fmy%20file.jsonl", "abc\n");
+  CHECK(answer.status == 201);
+  const json uploaded = json::parse(answer.body);
+  const fs::path path = uploaded["path"].get<std::string>();
+  CHECK(uploaded["bytes"] == 4);
+  CHECK(path.filename() == "my_file.jsonl");
+  CHECK(path.parent_path().filename() == uploaded["id"].get<std::string>());
+  CHECK(fs::equivalent(path.parent_path().parent_path(), stage.node.directory / "state/inputs"));
+  CHECK(read(path) == "abc\n");
+  CHECK(stage.submit(path).status == 201);
+  REQUIRE(stage.node.submitted.size() == 1);
+  CHECK(stage.node.submitted[0].inputs[0].path == path);
+}
+
+TEST_CASE("an upload of 64 MiB is kept in flat memory") {
+  const Stage stage;
+  RawHttp client = stage.client();
+  REQUIRE(client.call("POST", "/api/v1/inputs", std::string(1u << 20, 'a')).status == 201);
+  const std::uint64_t before = peak_resident_kib();
+  client.send(RawHttp::request("POST", "/api/v1/inputs?name=big", 64u << 20));
+  const std::string piece(1u << 20, 'x');
+  for (int i = 0; i < 64; ++i) REQUIRE(client.send(piece));
+  const auto answer = client.receive();
+  REQUIRE(answer.status == 201);
+  const json uploaded = json::parse(answer.body);
+  CHECK(uploaded["bytes"] == 64u << 20);
+  CHECK(fs::file_size(uploaded["path"].get<std::string>()) == 64u << 20);
+  if (counts_memory) CHECK(peak_resident_kib() - before < 16u * 1024);
+}
+
+TEST_CASE("nothing stays of an upload that was cut off, nor of one that a kill left") {
+  const fs::path directory = [] {
+    const Stage stage;
+    RawHttp client = stage.client();
+    client.send(RawHttp::request("POST", "/api/v1/inputs?name=cut", 1'000) + "some");
+    while (stage.files() < 2) std::this_thread::yield(); // its directory and its part
+    client.close();
+    while (stage.files() > 0) std::this_thread::yield();
+    return stage.node.directory;
+  }();
+  fs::create_directories(directory / "inputs/input-1");
+  fs::create_directories(directory / "inputs/input-2");
+  write(directory / "inputs/input-1/killed.part", "half");
+  write(directory / "inputs/input-2/whole", "whole");
+  const auto uploads = Uploads::open(directory, "");
+  REQUIRE(uploads.has_value());
+  CHECK_FALSE(fs::exists(directory / "inputs/input-1"));
+  CHECK(fs::exists(directory / "inputs/input-2/whole"));
+  fs::remove_all(directory);
+}
+
+TEST_CASE("an upload larger than the disk is refused before it is sent") {
+  const Stage stage;
+  RawHttp client = stage.client();
+  client.send(RawHttp::request("POST", "/api/v1/inputs?name=x", std::size_t{1} << 60,
+                               "Expect: 100-continue\r\n"));
+  const auto answer = client.receive();
+  CHECK(answer.status == 507);
+  CHECK(code_of(answer) == "disk_full");
+  CHECK(stage.files() == 0);
+}
+
+TEST_CASE("a job reads uploads and files below the data root, and nothing else") {
+  const Stage stage;
+  const fs::path data = stage.node.directory / "data";
+  write(data / "in.jsonl", "{}\n");
+  write(stage.node.directory / "secret", "secret");
+  write(stage.node.directory / "data-beside", "secret");
+  fs::create_symlink("../secret", data / "link");
+  fs::create_directory(data / "sub");
+  CHECK(stage.submit(data / "in.jsonl").status == 201);
+  CHECK(stage.submit("in.jsonl").status == 201);
+  CHECK(stage.submit("sub/../in.jsonl").status == 201);
+  CHECK(stage.node.submitted.back().inputs[0].path == fs::canonical(data / "in.jsonl"));
+
+  for (const std::string& path :
+       {std::string{"/etc/passwd"}, (stage.node.directory / "secret").string(),
+        (stage.node.directory / "data-beside").string(), (data / "link").string(),
+        (data / "../secret").string(), std::string{"../secret"}, std::string{"link"},
+        (stage.node.directory / "state/journal.db").string(), std::string{"/proc/self/environ"},
+        data.string(), std::string{"in.jsonl\0/../x", 14}}) {
+    const auto answer = stage.submit(path);
+    INFO(path);
+    CHECK(answer.status == 403);
+  }
+  CHECK(stage.submit("missing.jsonl").status == 400);
+  CHECK(stage.submit("sub").status == 400);
+  CHECK(stage.node.submitted.size() == 3);
+}
+
+TEST_CASE("a submitted job must be one, and may not say where its result goes") {
+  const Stage stage;
+  write(stage.node.directory / "data/in", "{}\n");
+  CHECK(stage.submit("in", {{"output", "/etc/cron.d/x"}}).status == 400);
+  CHECK(stage.submit("in", {{"nonsense", 1}}).status == 400);
+  for (const char* body : {"", "{", "[]", "{}", "{\"spec\": 1}", "\xff"}) {
+    const auto answer = stage.call("POST", "/api/v1/jobs", body);
+    CHECK(answer.status == 400);
+    CHECK(code_of(answer) == "usage");
+  }
+  const auto large = stage.call("POST", "/api/v1/jobs", std::string((1u << 20) + 1, ' '));
+  CHECK(large.status == 413);
+  CHECK(stage.node.submitted.empty());
+}
+
+TEST_CASE("parameters travel as they were spelled") {
+  const Stage stage;
+  write(stage.node.directory / "data/in", "{}\n");
+  const auto answer = stage.call(
+      "POST", "/api/v1/jobs",
+      R"({"spec":{"inputs":[{"path":"in","name":"in"}],"params":{"x":1.50,"y":12345678901234567890123}}})");
+  CHECK(answer.status == 201);
+  REQUIRE(stage.node.submitted.size() == 1);
+  CHECK(stage.node.submitted[0].params == R"({"x":1.50,"y":12345678901234567890123})");
+}
+
+TEST_CASE("a job is shown with its counts") {
+  Stage stage;
+  stage.node.job.counts.total = 10;
+  stage.node.job.counts.completed = 4;
+  stage.node.job.counts.prompt_tokens = 99;
+  stage.node.job.why_waiting = "rate";
+  const json job = json::parse(stage.call("GET", "/api/v1/jobs/job-7").body);
+  CHECK(job["id"] == "job-7");
+  CHECK(job["state"] == "running");
+  CHECK(job["counts"]["completed"] == 4);
+  CHECK(job["counts"]["total_known"] == false);
+  CHECK(job["tokens"]["prompt"] == 99);
+  CHECK(job["why_waiting"] == "rate");
+  CHECK(job["output"] == (stage.node.directory / "out").string());
+  CHECK(json::parse(stage.call("GET", "/api/v1/jobs").body)["jobs"][0] == job);
+  CHECK(json::parse(stage.call("POST", "/api/v1/jobs/job-7/cancel").body) == job);
+  const json workers = json::parse(stage.call("GET", "/api/v1/workers").body);
+  CHECK(workers["workers"][0]["session"] == "3-1");
+  CHECK(workers["workers"][0]["capacity"] == 256);
+}
+
+TEST_CASE("the result is there when the job is over") {
+  Stage stage;
+  write(stage.node.directory / "out", "{\"line\":1}\n");
+  write(stage.node.directory / "out.summary.json", "{}\n");
+  for (const JobState state : {JobState::running, JobState::merging, JobState::failed}) {
+    stage.node.job.state = state;
+    const auto answer = stage.call("GET", "/api/v1/jobs/job-7/results");
+    CHECK(answer.status == 409);
+    CHECK(code_of(answer) == "conflict");
+    CHECK(stage.call("GET", "/api/v1/jobs/job-7/summary").status == 409);
+  }
+  for (const JobState state : {JobState::finished, JobState::cancelled}) {
+    stage.node.job.state = state;
+    const auto answer = stage.call("GET", "/api/v1/jobs/job-7/results");
+    CHECK(answer.status == 200);
+    CHECK(answer.body == "{\"line\":1}\n");
+    CHECK(RawHttp::header(answer, "Content-Type") == "application/x-ndjson");
+    CHECK(stage.call("GET", "/api/v1/jobs/job-7/summary").body == "{}\n");
+  }
+}
+
+TEST_CASE("what is not there, or not so, is an error in JSON") {
+  const Stage stage;
+  const auto status = [&](std::string_view method, std::string_view path, const char* code) {
+    const auto answer = stage.call(method, path);
+    CHECK(code_of(answer) == code);
+    CHECK(RawHttp::header(answer, "Content-Type") == "application/json");
+    return answer.status;
+  };
+  CHECK(status("GET", "/", "not_found") == 404);
+  CHECK(status("GET", "/api/v1/nothing", "not_found") == 404);
+  CHECK(status("GET", "/api/v1/jobs/", "not_found") == 404);
+  CHECK(status("GET", "/api/v1/jobs/job-7/x", "not_found") == 404);
+  CHECK(status("GET", "/api/v1/jobs/seven", "not_found") == 404);
+  CHECK(status("GET", "/api/v1/jobs/job-8", "not_found") == 404);
+  CHECK(status("DELETE", "/api/v1/jobs", "method_not_allowed") == 405);
+  CHECK(RawHttp::header(stage.call("DELETE", "/api/v1/jobs"), "Allow") == "POST, GET");
+}
+
+TEST_CASE("with a token, everything but the health of the coordinator asks for it") {
+  const std::string token(64, 'a');
+  const Stage stage{token};
+  const std::string good = "Authorization: Bearer " + token + "\r\n";
+  CHECK(stage.call("GET", "/healthz").status == 200);
+  CHECK(stage.call("GET", "/readyz").status == 200);
+  const std::pair<const char*, const char*> routes[]{
+      {"POST", "/api/v1/inputs?name=x"},      {"POST", "/api/v1/jobs"},
+      {"GET", "/api/v1/jobs"},                {"GET", "/api/v1/jobs/job-7"},
+      {"POST", "/api/v1/jobs/job-7/cancel"},  {"GET", "/api/v1/jobs/job-7/results"},
+      {"GET", "/api/v1/jobs/job-7/summary"},  {"GET", "/api/v1/workers"},
+      {"GET", "/nothing"},                    {"DELETE", "/healthz"}};
+  for (const auto& [method, path] : routes) {
+    INFO(method << " " << path);
+    for (const std::string& wrong :
+         {std::string{}, std::string{"Authorization: Bearer\r\n"},
+          std::string{"Authorization: Bearer b\r\n"}, "Authorization: Basic " + token + "\r\n",
+          "Authorization: Bearer " + token + "a\r\n",
+          "Authorization: Bearer " + token.substr(1) + "\r\n"})
+      CHECK(stage.call(method, path, "", wrong).status == 401);
+    CHECK(stage.call(method, path, "", good).status != 401);
+  }
+  const auto refused = stage.call("GET", "/api/v1/jobs");
+  CHECK(code_of(refused) == "unauthorized");
+  CHECK(RawHttp::header(refused, "WWW-Authenticate") == "Bearer");
+  CHECK(refused.body.find(token) == std::string::npos);
+}

@@ -1,0 +1,284 @@
+// The HTTP server over real sockets, with tasks that the test holds in its hands.
+#include "coordinator/http_listener.hpp"
+#include "coordinator/http_server.hpp"
+#include "tests/unit/raw_http.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <fcntl.h>
+#include <future>
+#include <thread>
+
+using namespace gristmill;
+using namespace gristmill::coordinator;
+using test::RawHttp;
+
+namespace {
+
+HttpResponse text_response(std::string text) {
+  HttpResponse response;
+  response.body = std::move(text);
+  return response;
+}
+
+// Says what it saw of a request.
+std::unique_ptr<HttpTask> echo(const HttpRequest& head) {
+  std::string seen = head.method + " " + head.path;
+  for (const auto& [name, value] : head.query) seen += " " + name + "=" + value;
+  if (!head.authorization.empty()) seen += " auth:" + head.authorization;
+  return gathered(1'000, [seen](const std::string& body, const Respond& respond) {
+    respond(text_response(seen + (body.empty() ? "" : " body:" + body)));
+  });
+}
+
+std::unique_ptr<HttpServer> serve(decltype(HttpServerOptions::open_task) open_task,
+                                  HttpServerOptions options = {}) {
+  options.listen = "127.0.0.1:0";
+  options.open_task = std::move(open_task);
+  auto server = HttpServer::open(std::move(options));
+  REQUIRE(server.has_value());
+  return std::move(*server);
+}
+
+struct Counted {
+  std::atomic<std::uint64_t> bytes = 0, pieces_max = 0;
+  std::atomic<int> destroyed = 0, finished = 0;
+};
+
+class CountingTask final : public HttpTask {
+public:
+  explicit CountingTask(Counted& counted) : counted_{counted} {}
+  ~CountingTask() override { ++counted_.destroyed; }
+  bool take(std::string_view piece) override {
+    counted_.bytes += piece.size();
+    if (piece.size() > counted_.pieces_max) counted_.pieces_max = piece.size();
+    return true;
+  }
+  void finish(Respond respond) override {
+    ++counted_.finished;
+    respond(text_response(std::to_string(counted_.bytes)));
+  }
+
+private:
+  Counted& counted_;
+};
+
+template <class Condition> void wait_until(Condition condition) {
+  while (!condition()) std::this_thread::yield();
+}
+
+} // namespace
+
+TEST_CASE("a request's head and body reach the task, and its answer the client") {
+  const auto server = serve(echo);
+  RawHttp client{server->url()};
+  CHECK(client.call("GET", "/a/b%20c?x=1&y=%26").body == "GET /a/b c x=1 y=&");
+  CHECK(client.call("POST", "/p", "hello", "Authorization: Bearer t\r\n").body ==
+        "POST /p auth:Bearer t body:hello");
+  const auto last = client.call("GET", "/again");
+  CHECK(last.status == 200);
+  CHECK(RawHttp::header(last, "Content-Type") == "application/json");
+  CHECK(RawHttp::header(last, "X-Content-Type-Options") == "nosniff");
+}
+
+TEST_CASE("an answer may come later and from any thread, while other requests are served") {
+  std::promise<Respond> held;
+  const auto server = serve([&](const HttpRequest& head) {
+    if (head.path != "/held") return echo(head);
+    return gathered(10, [&](const std::string&, Respond respond) { held.set_value(respond); });
+  });
+  RawHttp waiting{server->url()};
+  waiting.send(RawHttp::request("GET", "/held", 0));
+  const Respond respond = held.get_future().get();
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(RawHttp{server->url()}.call("GET", "/other").status == 200);
+  std::thread{[&] {
+    respond(text_response("late"));
+    respond(text_response("twice"));
+  }}.join();
+  CHECK(waiting.receive().body == "late");
+  CHECK(waiting.call("GET", "/next").body == "GET /next");
+}
+
+TEST_CASE("clients that are slow to ask or to read do not make others wait") {
+  char path[] = "/tmp/gristmill-http-test-XXXXXX";
+  const FileDescriptor file{::mkstemp(path)};
+  REQUIRE(::ftruncate(file.get(), 64 << 20) == 0);
+  const auto server = serve([&](const HttpRequest& head) {
+    if (head.path != "/file") return echo(head);
+    HttpResponse response;
+    response.file = FileDescriptor{::open(path, O_RDONLY)};
+    return answered(std::move(response));
+  });
+  std::vector<RawHttp> slow;
+  for (int i = 0; i < 100; ++i) {
+    slow.emplace_back(server->url());
+    slow.back().send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Le"); // and nothing more
+    slow.emplace_back(server->url());
+    slow.back().send(RawHttp::request("POST", "/slow", 500) + "half of the body");
+    slow.emplace_back(server->url());
+    slow.back().send(RawHttp::request("GET", "/file", 0)); // and reads nothing
+  }
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(RawHttp{server->url()}.call("GET", "/quick").status == 200);
+  const auto whole = slow.back().receive();
+  CHECK(whole.body.size() == std::size_t{64} << 20);
+  ::unlink(path);
+}
+
+TEST_CASE("an upload comes in small pieces, however large it is") {
+  Counted counted;
+  const auto server = serve([&](const HttpRequest& head) {
+    CHECK(head.content_length == 64u << 20);
+    return std::make_unique<CountingTask>(counted);
+  });
+  RawHttp client{server->url()};
+  client.send(RawHttp::request("POST", "/in", 64u << 20));
+  const std::string piece(1u << 20, 'x');
+  for (int i = 0; i < 64; ++i) REQUIRE(client.send(piece));
+  CHECK(client.receive().body == std::to_string(64u << 20));
+  CHECK(counted.pieces_max <= 64u * 1024);
+}
+
+TEST_CASE("a chunked body is a body too") {
+  const auto server = serve(echo);
+  RawHttp client{server->url()};
+  client.send("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+              "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  CHECK(client.receive().body == "POST /c body:abcde");
+}
+
+TEST_CASE("a task whose client leaves in the middle is ended without finish") {
+  Counted counted;
+  const auto server =
+      serve([&](const HttpRequest&) { return std::make_unique<CountingTask>(counted); });
+  RawHttp client{server->url()};
+  client.send(RawHttp::request("POST", "/in", 1'000) + "some");
+  wait_until([&] { return counted.bytes == 4; });
+  client.close();
+  wait_until([&] { return counted.destroyed == 1; });
+  CHECK(counted.finished == 0);
+}
+
+TEST_CASE("a body beyond the bound is refused in JSON, and the connection goes on") {
+  const auto server = serve(echo);
+  RawHttp client{server->url()};
+  CHECK(client.call("POST", "/p", std::string(1'000, 'x')).status == 200);
+  const auto refused = client.call("POST", "/p", std::string(1'001, 'x'));
+  CHECK(refused.status == 413);
+  CHECK(refused.body == R"({"error":{"code":"too_large","message":"expected a body of at most 1000 )"
+                        R"(bytes, got more"}})");
+  CHECK(client.call("GET", "/next").status == 200);
+}
+
+TEST_CASE("a refusal reaches a client that is still sending, and one that asks before it sends") {
+  const auto server = serve([](const HttpRequest&) {
+    return answered(http_error(401, "unauthorized", "no"));
+  });
+  RawHttp sending{server->url()};
+  CHECK(sending.call("POST", "/p", std::string(4u << 20, 'x')).status == 401);
+  RawHttp asking{server->url()};
+  asking.send(RawHttp::request("POST", "/p", 1u << 30, "Expect: 100-continue\r\n"));
+  CHECK(asking.receive().status == 401);
+}
+
+TEST_CASE("a body that nobody wants is cut off at its bound") {
+  HttpServerOptions options;
+  options.discarded_bytes_max = 1u << 20;
+  const auto server = serve(
+      [](const HttpRequest&) { return answered(http_error(401, "unauthorized", "no")); }, options);
+  RawHttp client{server->url()};
+  client.send("POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  std::string chunk = "100000\r\n" + std::string(1u << 20, 'x') + "\r\n";
+  int sent = 0;
+  while (sent < 1'000 && client.send(chunk)) ++sent;
+  CHECK(sent < 1'000);
+}
+
+TEST_CASE("a head beyond the bound is refused") {
+  const auto server = serve(echo);
+  const auto with_header = [&](std::size_t bytes) {
+    RawHttp client{server->url()};
+    return client.call("GET", "/h", "", "X-Long: " + std::string(bytes, 'x') + "\r\n").status;
+  };
+  CHECK(with_header(7'000) == 200);
+  CHECK(with_header(9'000) == 431);
+  CHECK(with_header(1'000'000) != 200);
+}
+
+TEST_CASE("what is no HTTP ends its own connection only") {
+  const auto server = serve(echo);
+  for (const char* nonsense :
+       {"\r\n\r\n\r\n", "GET\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00", "GET / HTTP/9.9\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET / HTTP/1.1\r\n\r\n"}) {
+    RawHttp client{server->url()};
+    client.send(nonsense);
+    RawHttp other{server->url()};
+    CHECK(other.call("GET", "/fine").status == 200);
+  }
+}
+
+TEST_CASE("a task that throws is an internal error for its client") {
+  const auto server = serve([](const HttpRequest&) {
+    return gathered(10, [](const std::string&, const Respond&) { throw std::runtime_error{"oh"}; });
+  });
+  RawHttp client{server->url()};
+  CHECK(client.call("GET", "/").status == 500);
+  CHECK(client.call("GET", "/").status == 500);
+}
+
+TEST_CASE("stopping answers those who wait, and late answers go nowhere") {
+  std::promise<Respond> held;
+  auto server = serve([&](const HttpRequest&) {
+    return gathered(10, [&](const std::string&, Respond respond) { held.set_value(respond); });
+  });
+  RawHttp client{server->url()};
+  client.send(RawHttp::request("GET", "/held", 0));
+  const Respond respond = held.get_future().get();
+  server->stop();
+  const auto answer = client.receive();
+  CHECK((answer.status == 503 || answer.status == 0));
+  server.reset();
+  respond(text_response("too late"));
+}
+
+TEST_CASE("draining lets what is under way end, and refuses the rest") {
+  std::promise<Respond> held;
+  auto server = serve([&](const HttpRequest& head) {
+    if (head.path != "/held") return echo(head);
+    return gathered(10, [&](const std::string&, Respond respond) { held.set_value(respond); });
+  });
+  RawHttp client{server->url()}, other{server->url()};
+  CHECK(other.call("GET", "/before").status == 200);
+  client.send(RawHttp::request("GET", "/held", 0));
+  const Respond respond = held.get_future().get();
+  auto drained = std::async(std::launch::async, [&] { server->drain(std::chrono::hours{1}); });
+  wait_until([&] { return other.call("GET", "/during").status == 503; });
+  respond(text_response("done"));
+  CHECK(client.receive().body == "done");
+  drained.get();
+}
+
+TEST_CASE("an address that cannot be had is refused in words") {
+  const auto first = serve(echo);
+  const auto refused = [](const std::string& listen) {
+    const auto listener = listen_for_http(listen);
+    return listener ? std::string{} : listener.error().message;
+  };
+  CHECK_THAT(refused(first->url().substr(7)), Catch::Contains("in use by another process"));
+  CHECK_THAT(refused("nonsense"), Catch::Contains("expected HOST:PORT"));
+  CHECK_THAT(refused("127.0.0.1:99999"), Catch::Contains("expected HOST:PORT"));
+  CHECK_THAT(refused("192.0.2.1:0"), Catch::Contains("address of this machine"));
+}
+
+TEST_CASE("HTTP leaves the machine only with a token") {
+  CHECK(check_http_access("127.0.0.1:7412", false).has_value());
+  CHECK(check_http_access("localhost:7412", false).has_value());
+  CHECK(check_http_access("0.0.0.0:7412", true).has_value());
+  const auto refused = check_http_access("0.0.0.0:7412", false);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK_THAT(refused.error().message, Catch::Contains("gristmill keygen DIR"));
+}
