@@ -31,8 +31,8 @@ ErrorCode code_of(long status) {
 Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
   if (answer.status >= 200 && answer.status < 300) return answer;
   const Json json = Json::parse(answer.body, nullptr, false);
-  std::string sentence =
-      fmt::format("expected an answer of a coordinator from {}, got status {}", server, answer.status);
+  std::string sentence = fmt::format("expected an answer of a coordinator from {}, got status {}",
+                                     server, answer.status);
   if (json.is_object() && json.contains("error") && json["error"].is_object())
     sentence = json["error"].value("message", sentence);
   if (answer.status == 401) sentence += "; give --token-file F or set GRISTMILL_TOKEN";
@@ -60,8 +60,8 @@ Result<SharedFile> open_input(const std::string& name) {
     return fail(ErrorCode::usage, fmt::format("INPUT {}: expected a regular file", name));
   SharedFile file{std::fopen(name.c_str(), "rbe"), std::fclose};
   if (!file)
-    return fail(ErrorCode::usage, fmt::format("INPUT {}: expected a readable file ({})", name,
-                                              std::strerror(errno)));
+    return fail(ErrorCode::usage,
+                fmt::format("INPUT {}: expected a readable file ({})", name, std::strerror(errno)));
   return file;
 }
 
@@ -80,9 +80,10 @@ Result<HttpAnswer> ClusterClient::patiently(const std::function<Result<HttpAnswe
     const bool gone = !answer && answer.error().code == ErrorCode::unavailable;
     if (!gone || std::chrono::steady_clock::now() >= give_up_at) return answer;
     if (!said)
-      std::fputs(fmt::format("{}; asking again for {} s\n", answer.error().message, patience_.count())
-                     .c_str(),
-                 stderr);
+      std::fputs(
+          fmt::format("{}; asking again for {} s\n", answer.error().message, patience_.count())
+              .c_str(),
+          stderr);
     std::this_thread::sleep_for(ask_again_after);
   }
 }

@@ -1,6 +1,6 @@
-// CLUSTER CLIENT: the coordinator's HTTP API as plain calls. What the coordinator refuses comes back
-// as the error that it gave, in its words.
-// Invariant: nothing is asked twice that would happen twice; only questions are repeated.
+// CLUSTER CLIENT: the coordinator's HTTP API as plain calls. What the coordinator refuses comes
+// back as the error that it gave, in its words. Invariant: nothing is asked twice that would happen
+// twice; only questions are repeated.
 #pragma once
 
 #include "actors/wiring/message.hpp"
@@ -15,7 +15,7 @@
 namespace gristmill::cli {
 
 class ClusterClient {
-public:
+ public:
   using Json = nlohmann::ordered_json;
   ClusterClient(const std::string& server, const std::string& token) : http_{server, token} {}
 
@@ -31,7 +31,7 @@ public:
   // Result and summary, each complete or not there.
   Result<> download(const std::string& job, const std::string& output);
 
-private:
+ private:
   Result<HttpAnswer> patiently(const std::function<Result<HttpAnswer>()>& once);
   Result<HttpAnswer> question(const HttpCall& call);
   Result<HttpAnswer> order(const HttpCall& call);

@@ -25,7 +25,8 @@ using Action = Result<> (*)(ClusterClient& client, const Options& options);
 
 std::string time_of(std::int64_t unix_seconds) {
   if (unix_seconds == 0) return "-";
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(static_cast<std::time_t>(unix_seconds)));
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}",
+                     fmt::localtime(static_cast<std::time_t>(unix_seconds)));
 }
 
 std::string total_of(const JobCounts& counts) {
@@ -40,9 +41,9 @@ void print_job(const wiring::JobView& job) {
   };
   line("why", job.detail);
   line("waiting", job.why_waiting);
-  line("items", fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight",
-                            c.terminal(), total_of(c), c.completed, c.failed, c.retrying,
-                            c.in_flight));
+  line("items",
+       fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight", c.terminal(),
+                   total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
   line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
   line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
   line("created", time_of(job.created_at));
@@ -77,7 +78,8 @@ Result<> results(ClusterClient& client, const Options& options) {
   if (options.server.json) {
     print_json({{"result", options.output}, {"summary", options.output + ".summary.json"}});
   } else {
-    std::fputs(fmt::format("result  {0}\nsummary {0}.summary.json\n", options.output).c_str(), stderr);
+    std::fputs(fmt::format("result  {0}\nsummary {0}.summary.json\n", options.output).c_str(),
+               stderr);
   }
   return {};
 }
@@ -130,8 +132,10 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
   static constexpr Command commands[]{
       {"jobs", "list the coordinator's jobs", "jobs", jobs},
       {"status", "show one job", "status job-7", status, true},
-      {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results, true},
-      {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel, true},
+      {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results,
+       true},
+      {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel,
+       true},
       {"workers", "list the workers", "workers --server http://coordinator.example:7412", workers},
   };
   for (const Command& described : commands) {
@@ -144,8 +148,8 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
     command->footer(fmt::format("Example:\n  gristmill {}", described.example));
     command->callback([options, command, &described, &exit_code] {
       auto client = options->server.connect();
-      const Result<> done = client ? described.action(*client, *options)
-                                   : Result<>{tl::unexpected{client.error()}};
+      const Result<> done =
+          client ? described.action(*client, *options) : Result<>{tl::unexpected{client.error()}};
       exit_code = done ? exit_ok : complain(*command, done.error().message, exit_usage);
     });
   }

@@ -7,8 +7,8 @@ namespace gristmill::cli {
 namespace {
 
 constexpr long connect_timeout_s = 10;
-constexpr long silence_timeout_s = 60;                // without a byte in either direction
-constexpr std::size_t answer_bytes_max = 64u << 20;   // of one that is not downloaded
+constexpr long silence_timeout_s = 60;              // without a byte in either direction
+constexpr std::size_t answer_bytes_max = 64u << 20; // of one that is not downloaded
 
 struct Transfer {
   const HttpCall& call;
@@ -98,7 +98,7 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
                 fmt::format("--server: expected http://HOST:PORT, got {}", server_));
   if (code != CURLE_OK)
     return fail(ErrorCode::unavailable,
-                fmt::format("no coordinator answers at {} ({}): is it running, and is --server right?",
+                fmt::format("no coordinator answers at {} ({}): start it, or correct --server",
                             server_, curl_easy_strerror(code)));
   curl_easy_getinfo(h.easy, CURLINFO_RESPONSE_CODE, &transfer.answer.status);
   return std::move(transfer.answer);

@@ -30,7 +30,7 @@ struct HttpAnswer {
 };
 
 class HttpClient {
-public:
+ public:
   // `server`: http://HOST:PORT. An empty token is not sent.
   HttpClient(std::string server, const std::string& token);
   HttpClient(HttpClient&&) noexcept;
@@ -40,7 +40,7 @@ public:
   Result<HttpAnswer> call(const HttpCall& call);
   const std::string& server() const { return server_; }
 
-private:
+ private:
   struct Handle;
   std::string server_;
   std::unique_ptr<Handle> handle_;

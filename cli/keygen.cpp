@@ -16,8 +16,7 @@ void add_keygen(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("keygen", "make the keys of a new cluster");
   auto options = std::make_shared<Options>();
   command->add_option("DIR", options->directory, "directory for the files, all 0600")->required();
-  command
-      ->add_option("--address", options->address, "where workers will reach the coordinator")
+  command->add_option("--address", options->address, "where workers will reach the coordinator")
       ->capture_default_str();
   command->footer("Example:\n"
                   "  gristmill keygen keys --address tcp://coordinator.example:7411");

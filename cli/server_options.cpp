@@ -31,7 +31,8 @@ Result<ClusterClient> ServerOptions::connect() const {
       return fail(ErrorCode::usage, "GRISTMILL_TOKEN: expected a token without blanks, got some");
   const bool http = server.starts_with("http://") || server.starts_with("https://");
   if (!http || server.find_first_not_of('/', server.find("://") + 3) == server.npos)
-    return fail(ErrorCode::usage, fmt::format("--server: expected http://HOST:PORT, got {}", server));
+    return fail(ErrorCode::usage,
+                fmt::format("--server: expected http://HOST:PORT, got {}", server));
   return ClusterClient{server, token};
 }
 

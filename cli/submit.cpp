@@ -84,18 +84,21 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
   const auto end =
       wait_for_end(client, job, mode_of(options.quiet || options.server.json, options.no_progress));
   const std::string later = fmt::format("; `gristmill watch {}` waits for it again", job);
-  if (!end) return complain(command, end.error().message + later, exit_code_of_failure(end.error()));
+  if (!end)
+    return complain(command, end.error().message + later, exit_code_of_failure(end.error()));
   if (end->state == JobState::failed || end->state == JobState::paused)
     return complain(command, fmt::format("{} {}: {}", job, name_of(end->state), end->detail),
                     exit_stopped);
   if (auto got = client.download(job, options.output); !got)
-    return complain(command, got.error().message + fmt::format("; `gristmill results {}` fetches it", job),
+    return complain(command,
+                    got.error().message + fmt::format("; `gristmill results {}` fetches it", job),
                     exit_code_of_failure(got.error()));
   if (options.server.json) print_json(coordinator::json_of(*end));
   if (!options.server.json && !options.quiet)
-    std::fputs(fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output)
-                   .c_str(),
-               stderr);
+    std::fputs(
+        fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output)
+            .c_str(),
+        stderr);
   return exit_code_of_end(*end);
 }
 
@@ -118,13 +121,15 @@ Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options)
 
 int submit(const CLI::App& command, SubmitOptions options) {
   if (!options.wait && !options.output.empty())
-    return complain(command, "-o: expected --wait with it; without, fetch the result later with "
-                             "`gristmill results JOB -o OUT`",
+    return complain(command,
+                    "-o: expected --wait with it; without, fetch the result later with "
+                    "`gristmill results JOB -o OUT`",
                     exit_usage);
   if (options.output.empty()) options.output = default_output(options.job.inputs.front());
   std::error_code error;
   if (options.wait && fs::exists(options.output, error))
-    return complain(command, fmt::format("{} exists: give another -o, or remove it", options.output),
+    return complain(command,
+                    fmt::format("{} exists: give another -o, or remove it", options.output),
                     exit_usage);
   auto client = options.server.connect();
   if (!client) return complain(command, client.error().message, exit_usage);
@@ -150,7 +155,8 @@ int watch(const CLI::App& command, const WatchOptions& options) {
   if (!end) return complain(command, end.error().message, exit_code_of_failure(end.error()));
   if (options.server.json) print_json(coordinator::json_of(*end));
   if (end->state == JobState::failed || end->state == JobState::paused)
-    return complain(command, fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
+    return complain(command,
+                    fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
                     exit_stopped);
   if (!options.server.json && !options.quiet) std::fputs(end_of(*end).c_str(), stderr);
   return exit_code_of_end(*end);

@@ -46,7 +46,8 @@ bool same_secret(std::string_view a, std::string_view b) {
   const auto hash = [](std::string_view text) {
     std::array<unsigned char, crypto_generichash_BYTES> bytes{};
     crypto_generichash(bytes.data(), bytes.size(),
-                       reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
+                       reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr,
+                       0);
     return bytes;
   };
   const auto hash_a = hash(a), hash_b = hash(b);
@@ -70,7 +71,7 @@ bool matches(std::string_view shape, std::string_view path, std::string& job) {
 }
 
 class UploadTask final : public HttpTask {
-public:
+ public:
   UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
       : uploads_{uploads}, upload_{std::move(upload)} {}
 
@@ -86,12 +87,11 @@ public:
     if (!upload_) return respond(error_response(failure_));
     uploads_.finish(std::move(upload_), [respond](Result<UploadedFile> file) {
       if (!file) return respond(error_response(file.error()));
-      respond(json_response(
-          201, {{"id", file->id}, {"path", file->path}, {"bytes", file->bytes}}));
+      respond(json_response(201, {{"id", file->id}, {"path", file->path}, {"bytes", file->bytes}}));
     });
   }
 
-private:
+ private:
   Uploads& uploads_;
   std::unique_ptr<Upload> upload_;
   Error failure_;
@@ -231,9 +231,10 @@ HttpApi::Task HttpApi::submit(const HttpRequest&, JobId) {
   return gathered(control_bytes_max, [this](const std::string& body, const Respond& respond) {
     auto spec = spec_of(body);
     if (!spec) return respond(error_response(spec.error()));
-    options_.ask(wiring::SubmitJob{std::move(*spec)}, [this, respond](const wiring::Answer& answer) {
-      respond(answer.error ? error_response(*answer.error) : show(answer, 201));
-    });
+    options_.ask(wiring::SubmitJob{std::move(*spec)},
+                 [this, respond](const wiring::Answer& answer) {
+                   respond(answer.error ? error_response(*answer.error) : show(answer, 201));
+                 });
   });
 }
 
@@ -278,8 +279,9 @@ HttpResponse HttpApi::file_of(const wiring::Answer& answer, const char* suffix,
                       fmt::format("{} is {}; its result is there when it is finished or cancelled",
                                   to_string(job.id), name_of(job.state)));
   if (job.state == JobState::failed)
-    return http_error(409, "conflict", fmt::format("{} has failed and has no result: {}",
-                                                   to_string(job.id), job.detail));
+    return http_error(
+        409, "conflict",
+        fmt::format("{} has failed and has no result: {}", to_string(job.id), job.detail));
   const std::string path = options_.output_path(job) + suffix;
   HttpResponse response;
   response.content_type = type;

@@ -56,6 +56,7 @@ std::uint16_t port_of(int socket) {
 } // namespace
 
 Result<> check_http_access(const std::string& listen, bool has_token) {
+  if (auto where = split(listen); !where) return tl::unexpected{where.error()};
   if (has_token || !leaves_this_machine("tcp://" + listen)) return {};
   return fail(ErrorCode::usage,
               fmt::format("serving HTTP on {} without a token: anybody could read the prompts and "
@@ -72,12 +73,12 @@ Result<HttpListener> listen_for_http(const std::string& listen) {
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
   if (const int error = ::getaddrinfo(where->host.c_str(), where->port.c_str(), &hints, &found))
-    return fail(ErrorCode::usage, fmt::format("cannot serve HTTP on {} ({}): expected an address of "
-                                              "this machine, such as 127.0.0.1:7412",
-                                              listen, ::gai_strerror(error)));
+    return fail(ErrorCode::usage,
+                fmt::format("cannot serve HTTP on {} ({}): expected an address of "
+                            "this machine, such as 127.0.0.1:7412",
+                            listen, ::gai_strerror(error)));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned{found, ::freeaddrinfo};
-  FileDescriptor socket{
-      ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  FileDescriptor socket{::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   const int yes = 1;
   if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
       ::bind(socket.get(), found->ai_addr, found->ai_addrlen) != 0 ||

@@ -9,7 +9,7 @@
 
 namespace gristmill::coordinator {
 
-// usage: an address that others can reach while no token is asked for.
+// usage: no address, or one that others can reach while no token is asked for.
 Result<> check_http_access(const std::string& listen, bool has_token);
 
 struct HttpListener {

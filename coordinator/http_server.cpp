@@ -67,9 +67,8 @@ std::size_t head_bytes(MHD_Connection* connection) {
 
 MHD_Response* response_of(const HttpResponse& answer) {
   if (!answer.file)
-    return MHD_create_response_from_buffer(answer.body.size(),
-                                           const_cast<char*>(answer.body.data()),
-                                           MHD_RESPMEM_MUST_COPY);
+    return MHD_create_response_from_buffer(
+        answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
   struct stat info {};
   // The library closes what it is given, so it gets a descriptor of its own.
   const int file = ::fcntl(answer.file.get(), F_DUPFD_CLOEXEC, 0);
@@ -127,7 +126,8 @@ std::unique_ptr<HttpTask> HttpServer::Core::task_for(MHD_Connection* connection,
   {
     const std::lock_guard lock{mutex};
     if (draining)
-      return answered(http_error(503, "unavailable", "the coordinator is stopping: try again soon"));
+      return answered(
+          http_error(503, "unavailable", "the coordinator is stopping: try again soon"));
   }
   if (head_bytes(connection) > options.head_bytes_max)
     return answered(http_error(431, "too_large",
@@ -136,8 +136,8 @@ std::unique_ptr<HttpTask> HttpServer::Core::task_for(MHD_Connection* connection,
   return options.open_task(head);
 }
 
-MHD_Result HttpServer::Core::begin(MHD_Connection* connection, const char* path,
-                                   const char* method, void** state) {
+MHD_Result HttpServer::Core::begin(MHD_Connection* connection, const char* path, const char* method,
+                                   void** state) {
   auto exchange = std::make_shared<Exchange>(connection);
   *state = new SharedExchange{exchange};
   {
@@ -253,9 +253,13 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpServerOptions options) 
   return std::unique_ptr<HttpServer>{new HttpServer{std::move(core)}};
 }
 
-HttpServer::~HttpServer() { stop(); }
+HttpServer::~HttpServer() {
+  stop();
+}
 
-std::string HttpServer::url() const { return "http://" + core_->address; }
+std::string HttpServer::url() const {
+  return "http://" + core_->address;
+}
 
 void HttpServer::drain(std::chrono::milliseconds at_most) {
   std::unique_lock lock{core_->mutex};

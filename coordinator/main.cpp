@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 #include <thread>
 
 namespace gristmill::coordinator {
@@ -39,8 +40,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
       ->capture_default_str();
   app.add_option("--state", options.state, "directory with all that outlives the process")
       ->capture_default_str();
-  app.add_option("--keys", options.keys, "directory that `gristmill keygen` wrote; needed to listen "
-                                         "beyond this machine");
+  app.add_option("--keys", options.keys,
+                 "directory that `gristmill keygen` wrote; needed to listen "
+                 "beyond this machine");
   app.add_option("--data-root", options.data_root, "directory below which jobs may read in place");
   app.add_option("--token-file", options.token_file,
                  "file with the token that clients must show [KEYS/client.token]");
@@ -111,8 +113,17 @@ void say_ready(const std::string& listen, const std::string& http, Epoch epoch) 
   std::fflush(stdout);
 }
 
+// Each worker, client and open file is a descriptor; the soft limit is for programs that select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int serve(const ProgramOptions& options) {
   StopSignals signals;
+  raise_descriptor_limit();
   ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   const auto token = token_of(options);
   if (!token) return complain(token.error().message, exit_usage);

@@ -45,8 +45,9 @@ Result<std::string> real_path(const std::string& path, std::string_view what) {
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
   if (!error && fs::is_directory(real, error)) return real.string();
-  return fail(ErrorCode::usage, fmt::format("{}: expected a directory that can be read, got {} ({})",
-                                            what, path, error ? error.message() : "it is none"));
+  return fail(ErrorCode::usage,
+              fmt::format("{}: expected a directory that can be read, got {} ({})", what, path,
+                          error ? error.message() : "it is none"));
 }
 
 } // namespace
@@ -160,11 +161,12 @@ Result<std::string> Uploads::readable(const std::string& path) const {
   const bool uploaded = !error && is_below(real, inputs_) && real.extension() != part_suffix;
   const bool in_place = !error && !data_root_.empty() && is_below(real, data_root_);
   if (path.find('\0') != path.npos || !asked.is_absolute() || !(uploaded || in_place))
-    return fail(ErrorCode::refused,
-                fmt::format("expected an input that was uploaded (POST /api/v1/inputs){}, got \"{}\"",
-                            data_root_.empty() ? "; this coordinator has no --data-root"
-                                               : " or lies below the coordinator's --data-root",
-                            shown));
+    return fail(
+        ErrorCode::refused,
+        fmt::format("expected an input that was uploaded (POST /api/v1/inputs){}, got \"{}\"",
+                    data_root_.empty() ? "; this coordinator has no --data-root"
+                                       : " or lies below the coordinator's --data-root",
+                    shown));
   if (!fs::is_regular_file(real, error))
     return fail(ErrorCode::bad_input,
                 fmt::format("expected a regular file as input, got \"{}\", which is {}", shown,

@@ -119,7 +119,6 @@ struct Goodbye {
 struct Welcome {
   std::uint16_t version = version_max;
   std::uint32_t heartbeat_ms = 2'000;
-  std::uint32_t permit_life_ms = 250;
   std::uint64_t outcome_window_bytes = 0;
   std::vector<EndpointId> endpoints; // ids of the announced ones, in the order of Hello
   std::vector<AttemptId> drop_attempts; // in flight or kept: nobody wants them; the rest go on
@@ -172,12 +171,12 @@ struct Permit {
   CallId call;
   AttemptId attempt;
   EndpointId endpoint;
+  std::uint32_t life_ms = 0; // from the departure of the Need; 0 = it does not age
   bool operator==(const Permit&) const = default;
 };
 
 struct Permits {
   Nonce nonce; // of the Need that it answers
-  bool mortal = true; // false: an endpoint without windows; the permit does not age
   std::vector<Permit> permits;
   bool operator==(const Permits&) const = default;
 };

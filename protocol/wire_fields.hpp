@@ -153,6 +153,7 @@ inline constexpr std::tuple fields<Permit>{
     essential("c", &Permit::call),
     essential("a", &Permit::attempt),
     essential("e", &Permit::endpoint),
+    field("l", &Permit::life_ms),
 };
 
 // ---- messages -----------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ inline constexpr std::tuple fields<Returned>{
 template <>
 inline constexpr std::tuple fields<Welcome>{
     essential("v", &Welcome::version),    field("h", &Welcome::heartbeat_ms),
-    field("l", &Welcome::permit_life_ms), field("w", &Welcome::outcome_window_bytes),
+    field("w", &Welcome::outcome_window_bytes),
     field("e", &Welcome::endpoints),      field("d", &Welcome::drop_attempts),
     field("k", &Welcome::keep_held),
 };
@@ -215,7 +216,6 @@ inline constexpr std::tuple fields<Batch>{
 template <>
 inline constexpr std::tuple fields<Permits>{
     essential("n", &Permits::nonce),
-    field("m", &Permits::mortal),
     field("p", &Permits::permits),
 };
 template <>

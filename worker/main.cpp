@@ -95,6 +95,9 @@ Result<std::string> address_of(const ProgramOptions& options,
   std::string address = options.coordinator;
   if (address.empty() && access) address = access->address;
   if (address.empty()) address = "tcp://127.0.0.1:7411";
+  if (!address.starts_with("tcp://") && !address.starts_with("ipc://"))
+    return fail(ErrorCode::usage,
+                fmt::format("--coordinator: expected tcp://HOST:PORT, got {}", address));
   if (!access && leaves_this_machine(address))
     return fail(ErrorCode::usage,
                 fmt::format("connecting to {} without keys: anybody could read the prompts; copy "

@@ -12,6 +12,11 @@ namespace gristmill::coordinator {
 
 using namespace protocol;
 
+namespace {
+// A frame's lists are bounded; what may be longer goes in pieces.
+constexpr std::size_t list_piece = 8'192;
+} // namespace
+
 Coordinator::Coordinator(Options options, Time now)
     : options_{std::move(options)}, roster_{options_.epoch},
       grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {}
@@ -31,22 +36,23 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
     effects.events.push_back({"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
     return;
   }
-  if (const auto* h = std::get_if<Hello>(&frame->message)) {
-    hello(received, *h, now, effects);
-    return;
-  }
   Session* session = roster_.of_peer(received.peer);
-  if (session == nullptr || frame->session != session->id) {
-    refuse(received.peer, RefusedCode::no_session, "say Hello first", effects);
+  Grammar stranger{Direction::from_worker, options_.epoch};
+  const Heard heard = (session ? session->grammar : stranger).hear(*frame);
+  switch (heard.verdict) {
+  case Verdict::ok: break;
+  case Verdict::needs_hello:
+  case Verdict::other_session:
+    return refuse(received.peer, RefusedCode::no_session, "say Hello first", effects);
+  case Verdict::gap: return refuse(received.peer, RefusedCode::resync, heard.sentence, effects);
+  case Verdict::violation:
+    effects.events.push_back(
+        {"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true});
     return;
+  default: return;
   }
-  if (frame->seq <= session->received) return;
-  if (frame->seq != session->received + 1) {
-    refuse(received.peer, RefusedCode::resync,
-           fmt::format("expected frame {}, got {}", session->received + 1, frame->seq), effects);
-    return;
-  }
-  session->received = frame->seq;
+  if (const auto* h = std::get_if<Hello>(&frame->message))
+    return hello(received, *h, now, effects);
   session->last_heard = now;
   if (session->state == SessionState::suspect) session->state = SessionState::active;
   std::visit(
@@ -116,7 +122,6 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   announce(session, hello, effects);
   std::erase(options_.expected, hello.process);
   session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
-  session.welcome.permit_life_ms = static_cast<std::uint32_t>(to_ms(defaults::permit_life));
   session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
   effects.sessions.push_back({session.id, session.name, session.process, true});
   effects.events.push_back({"worker.hello",
@@ -177,7 +182,7 @@ void Coordinator::handle(Session& session, const Need& need, Effects& effects) {
 Effects Coordinator::granted(const Granted& granted, Time now) {
   Effects effects;
   Session* session = roster_.find(granted.session);
-  Permits permits{granted.nonce, granted.mortal, {}};
+  Permits permits{granted.nonce, {}};
   for (const Permit& permit : granted.permits) {
     const Assigned* assigned = session ? session->find(permit.call) : nullptr;
     if (assigned == nullptr || assigned->attempt || session->state == SessionState::closed) {
@@ -283,14 +288,20 @@ Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time
     }
     queue_.remove(job, call);
   }
-  for (auto& [id, cancel] : cancels) send(*roster_.find(id), std::move(cancel), now, effects);
+  for (auto& [id, cancel] : cancels) send_cancel(*roster_.find(id), cancel, now, effects);
   dispatch(now, effects);
   return effects;
 }
 
 Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attempts, Time now) {
   Effects effects;
-  if (Session* session = roster_.find(id)) send(*session, Recorded{attempts}, now, effects);
+  Session* session = roster_.find(id);
+  if (session == nullptr) return effects;
+  for (std::size_t from = 0; from < attempts.size(); from += list_piece) {
+    const auto begin = attempts.begin() + static_cast<std::ptrdiff_t>(from);
+    const auto count = std::min(list_piece, attempts.size() - from);
+    send(*session, Recorded{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
+  }
   return effects;
 }
 
@@ -336,7 +347,7 @@ Effects Coordinator::job_closed(JobId id, Time now) {
         effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
     }
     session->jobs_opened.erase(id);
-    if (!cancel.calls.empty()) send(*session, std::move(cancel), now, effects);
+    send_cancel(*session, cancel, now, effects);
   }
   dispatch(now, effects);
   return effects;
@@ -358,7 +369,7 @@ Effects Coordinator::job_held(JobId id, Time now) {
     std::sort(cancel.calls.begin(), cancel.calls.end());
     for (const CallId call : cancel.calls)
       effects.jobs[id].returned.push_back({session->take(call).item, call, false});
-    if (!cancel.calls.empty()) send(*session, std::move(cancel), now, effects);
+    send_cancel(*session, cancel, now, effects);
   }
   return effects;
 }
@@ -443,10 +454,18 @@ void Coordinator::send(Session& session, Message message, Time now, Effects& eff
   frame.epoch = options_.epoch;
   frame.session = session.id;
   frame.seq = ++session.seq;
-  frame.ack = session.received;
+  frame.ack = session.grammar.heard();
   frame.message = std::move(message);
   session.last_sent = now;
   effects.frames.push_back({session.peer, encode(frame)});
+}
+
+void Coordinator::send_cancel(Session& session, const Cancel& cancel, Time now, Effects& effects) {
+  for (std::size_t from = 0; from < cancel.calls.size(); from += list_piece) {
+    const auto begin = cancel.calls.begin() + static_cast<std::ptrdiff_t>(from);
+    const auto count = std::min(list_piece, cancel.calls.size() - from);
+    send(session, Cancel{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
+  }
 }
 
 void Coordinator::refuse(const PeerId& peer, RefusedCode code, std::string sentence,

@@ -105,6 +105,7 @@ private:
   bool may_be_fed(const Session& session) const;
 
   void send(Session& session, protocol::Message message, Time now, Effects& effects);
+  void send_cancel(Session& session, const protocol::Cancel& cancel, Time now, Effects& effects);
   void refuse(const PeerId& peer, protocol::RefusedCode code, std::string sentence, Effects& effects);
   EndpointId endpoint_id(const EndpointSpec& spec, Nonce process);
   std::string url_of(EndpointId id) const;

@@ -20,8 +20,9 @@ Session* Roster::of_process(const std::string& user, Nonce process) {
 
 Session& Roster::open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
                       Time now) {
-  auto session = std::make_unique<Session>();
+  auto session = std::make_unique<Session>(epoch_);
   session->id = SessionId{(std::uint64_t{epoch_.value} << 32) | next_session_++};
+  session->grammar.begin(session->id);
   session->peer = peer;
   session->user = user;
   session->name = hello.name;

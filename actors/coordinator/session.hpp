@@ -5,6 +5,7 @@
 
 #include "actors/coordinator/gateway.hpp"
 #include "actors/kit/time.hpp"
+#include "protocol/grammar.hpp"
 #include "protocol/messages.hpp"
 
 #include <algorithm>
@@ -33,6 +34,8 @@ enum class SessionState : std::uint8_t {
 
 class Session {
 public:
+  explicit Session(Epoch epoch) : grammar{protocol::Direction::from_worker, epoch} {}
+
   SessionId id;
   PeerId peer;
   std::string user, name;
@@ -41,8 +44,8 @@ public:
   SessionState state = SessionState::greeted;
   protocol::Welcome welcome; // sent when the session is durable
   std::vector<EndpointId> endpoints; // announced
-  std::uint64_t seq = 0;      // of the last frame sent
-  std::uint64_t received = 0; // of the last frame handled
+  protocol::Grammar grammar;
+  std::uint64_t seq = 0; // of the last frame sent
   Time last_heard{}, last_sent{}, closed_at{};
   std::set<JobId> jobs_opened;
   bool draining = false;

@@ -9,22 +9,29 @@ namespace gristmill::defaults {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-inline constexpr Duration permit_life = milliseconds{250};  // L: from the Need's departure to the send
+// L: from the departure of the Need to the send. It doubles for an endpoint that is too far away
+// for it: a handshake that outlasts it would never send a call.
+inline constexpr Duration permit_life = milliseconds{250};
+inline constexpr Duration permit_life_max = seconds{4};
+inline constexpr int unused_permits_max = 3; // in a row, before the life doubles
 inline constexpr Duration delay_margin = milliseconds{250}; // D: spread between send and arrival
 inline constexpr Duration minute_window = seconds{60};      // W
 inline constexpr double clock_error = 1e-3;                 // rho: relative rate error of two clocks
 
 // How long a permit counts in a window, from its issue: it may be used for L on a clock that is
 // slow by rho, arrive D later, and count W at the provider.
-constexpr Duration hold_of(Duration window) {
-  const double s = (to_seconds(permit_life) / (1 - clock_error) + to_seconds(window) +
+constexpr Duration hold_of(Duration window, Duration life = permit_life) {
+  const double s = (to_seconds(life) / (1 - clock_error) + to_seconds(window) +
                     to_seconds(delay_margin)) *
                    (1 + clock_error);
   return from_seconds(s);
 }
 // Seconds of its rate that a smoother may let through at once: a second's burst at the server, less
 // what L and D may add.
-inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_seconds(delay_margin);
+constexpr double burst_seconds(Duration life = permit_life) {
+  const double s = 1.0 - to_seconds(life) - to_seconds(delay_margin);
+  return s > 0 ? s : 0;
+}
 
 inline constexpr Duration block_life = seconds{1};
 inline constexpr Duration block_renewal = milliseconds{300}; // before its end, while there is demand

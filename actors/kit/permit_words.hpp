@@ -40,7 +40,6 @@ struct Waiting {
 struct Granted {
   SessionId session;
   Nonce nonce;
-  bool mortal = false; // some permit stands under a window, so it must age
   std::vector<protocol::Permit> permits;
   std::vector<Waiting> waits;
 };

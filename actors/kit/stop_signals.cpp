@@ -8,7 +8,9 @@ namespace {
 
 constexpr int wake_signal = SIGUSR1;
 
-extern "C" void exit_at_once(int signal) { ::_exit(128 + signal); }
+extern "C" void exit_at_once(int signal) {
+  ::_exit(128 + signal);
+}
 
 } // namespace
 
@@ -26,7 +28,9 @@ int StopSignals::wait() {
   return signal == SIGINT || signal == SIGTERM ? signal : 0;
 }
 
-void StopSignals::wake() { ::kill(::getpid(), wake_signal); }
+void StopSignals::wake() {
+  ::kill(::getpid(), wake_signal);
+}
 
 void StopSignals::leave_at_once() {
   struct sigaction action {};

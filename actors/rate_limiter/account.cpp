@@ -11,13 +11,17 @@ namespace gristmill::rate_limiter {
 namespace {
 
 const Duration minute_hold = defaults::hold_of(defaults::minute_window);
+
+double rate_of(std::uint64_t per_minute, Duration life) {
+  return static_cast<double>(per_minute) / to_seconds(defaults::hold_of(defaults::minute_window, life));
+}
 constexpr auto slot_retry = std::chrono::milliseconds{100};
 constexpr auto block_retry = std::chrono::milliseconds{2};
 constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
 
 Smoother smoother(std::uint64_t per_minute, Time now) {
-  const double rate = static_cast<double>(per_minute) / to_seconds(minute_hold);
-  return {rate, rate * defaults::burst_seconds, now};
+  const double rate = rate_of(per_minute, defaults::permit_life);
+  return {rate, rate * defaults::burst_seconds(), now};
 }
 
 } // namespace
@@ -27,7 +31,29 @@ Account::Account(std::string name, AccountLimits limits, Time now)
       calls_window_{limits.requests_per_minute, minute_hold},
       tokens_window_{limits.tokens_per_minute, minute_hold},
       calls_smoother_{smoother(limits.requests_per_minute, now)},
-      tokens_smoother_{smoother(limits.tokens_per_minute, now)} {}
+      tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
+
+void Account::live_for(Duration life) {
+  if (life <= life_) return;
+  life_ = life;
+  const Duration hold = defaults::hold_of(defaults::minute_window, life);
+  calls_window_.set_hold(hold);
+  tokens_window_.set_hold(hold);
+  const auto slow = [&](Smoother& smoother, std::uint64_t per_minute) {
+    const double rate = rate_of(per_minute, life);
+    smoother.set(rate, rate * defaults::burst_seconds(life));
+  };
+  slow(calls_smoother_, limits_.requests_per_minute);
+  slow(tokens_smoother_, limits_.tokens_per_minute);
+}
+
+void Account::permit_came_back(Time now) {
+  // At most once within a life: permits that were issued together come back together.
+  if (++unused_in_a_row_ < defaults::unused_permits_max || now < life_changed_at_ + life_) return;
+  unused_in_a_row_ = 0;
+  life_changed_at_ = now;
+  live_for(std::min(2 * life_, defaults::permit_life_max));
+}
 
 void Account::advance(Time now) {
   calls_window_.advance(now);
@@ -146,10 +172,12 @@ void Account::durable(std::uint64_t block) {
 }
 
 void Account::assume_spent(const journal::BlockNote& block, Time now) {
-  const Time from = std::min(block.until, now);
-  if (from + minute_hold <= now) return;
-  if (calls_window_.limited()) calls_window_.charge_until(block.calls, from + minute_hold);
-  if (tokens_window_.limited()) tokens_window_.charge_until(block.tokens, from + minute_hold);
+  // How long its permits lived is not known any more: the longest life is assumed.
+  static const Duration hold = defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
+  const Time until = std::min(block.until, now) + hold;
+  if (until <= now) return;
+  if (calls_window_.limited()) calls_window_.charge_until(block.calls, until);
+  if (tokens_window_.limited()) tokens_window_.charge_until(block.tokens, until);
 }
 
 } // namespace gristmill::rate_limiter

@@ -45,6 +45,11 @@ public:
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
   void refund(const Charge& charge, Time now); // the call was never sent
   void occupy() { ++in_flight_; }              // a call that another life of ours permitted
+  // How long a permit of this account lives; at least as long as that of the one it is drawn with.
+  Duration life() const { return life_; }
+  void live_for(Duration life);
+  void permit_used() { unused_in_a_row_ = 0; }
+  void permit_came_back(Time now); // before its call was sent
   void park(Time until) { parked_until_ = std::max(parked_until_, until); }
 
   // A block to be journalled, when the next one is due. `number` becomes its name.
@@ -67,6 +72,9 @@ private:
   AccountLimits limits_;
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;
+  Duration life_;
+  int unused_in_a_row_ = 0;
+  Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
   Time parked_until_{Time::min()};
 

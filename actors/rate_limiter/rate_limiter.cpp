@@ -90,7 +90,7 @@ RateLimiter::Endpoint* RateLimiter::choose(const Job& job, SessionId session,
 }
 
 Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
-  Granted granted{acquire.session, acquire.nonce, false, {}, {}};
+  Granted granted{acquire.session, acquire.nonce, {}, {}};
   for (const AcquireCall& call : acquire.calls) {
     // Once a job must wait, its other calls of this question wait with it: a large call that has to
     // save up is not overtaken for ever by small ones.
@@ -119,12 +119,16 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
       continue;
     }
     Out out{endpoint->account, job->second.account, {}, {}};
+    out.job->live_for(out.endpoint->life());
+    out.endpoint->live_for(out.job->life());
     std::uint64_t n = 0, unused = 0;
     out.job_charge = out.job->draw(call.token_bound, now, unused);
     out.endpoint_charge = out.endpoint->draw(call.token_bound, now, n);
     const AttemptId attempt = AttemptId::of(epoch_, out.endpoint->block(), n);
-    granted.mortal |= out.endpoint->limits().windows() || out.job->limits().windows();
-    granted.permits.push_back({call.call, attempt, endpoint->offer.id});
+    // Only where there is a window does a permit have to age.
+    const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
+    const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(out.endpoint->life()) : 0);
+    granted.permits.push_back({call.call, attempt, endpoint->offer.id, life_ms});
     out_.emplace(attempt, out);
   }
   return granted;
@@ -136,10 +140,12 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   const Out out = it->second;
   out_.erase(it);
   if (ended.how == Ended::How::unstarted) {
+    out.endpoint->permit_came_back(now);
     out.endpoint->refund(out.endpoint_charge, now);
     if (out.job) out.job->refund(out.job_charge, now);
     return;
   }
+  out.endpoint->permit_used();
   std::optional<std::uint64_t> used;
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
   out.endpoint->settle(out.endpoint_charge, used, now);

@@ -137,6 +137,7 @@ void MergerRoom::handle(Message message, const Moment&, Post& post) {
   merger::MergeStep step = merger_->step();
   if (step.done || !step.failure.empty()) {
     merger_.reset();
+    files_.reset(); // what it holds on disk is not kept while the job waits
     post.tell(to_coordinator, MergeReport{job_, std::move(step.failure)});
   } else {
     post.wake_at = Time::min();

@@ -54,8 +54,9 @@ void Worker::say_hello(Time now, Effects& effects) {
   std::sort(hello.in_flight.begin(), hello.in_flight.end(),
             [](const Claim& a, const Claim& b) { return a.attempt < b.attempt; });
   Frame frame;
-  frame.epoch = epoch_;
+  frame.epoch = grammar_.epoch();
   frame.message = std::move(hello);
+  grammar_.expect_welcome();
   effects.frames.push_back(encode(frame));
 }
 
@@ -66,28 +67,22 @@ Effects Worker::received(std::string_view bytes, Time now) {
     effects.events.push_back({"frame.bad", {{"why", frame.error().message}}, true});
     return effects;
   }
-  if (frame->epoch < epoch_) return effects; // an older life of the coordinator
-  if (const auto* refused = std::get_if<Refused>(&frame->message)) {
-    handle(*refused, now, effects);
-    return effects;
-  }
-  if (const auto* welcome = std::get_if<Welcome>(&frame->message)) {
-    if (state_ != State::greeting || frame->session == session_) return effects;
-    epoch_ = frame->epoch;
-    session_ = frame->session;
-    seq_ = 0;
-    received_ = frame->seq;
-    handle(*welcome, now, effects);
-    return effects;
-  }
-  if (state_ != State::active || frame->session != session_ || frame->seq <= received_)
-    return effects;
-  if (frame->seq != received_ + 1) {
-    effects.events.push_back({"frame.gap", {}, true});
+  const Heard heard = grammar_.hear(*frame);
+  switch (heard.verdict) {
+  case Verdict::ok: act_on(*frame, now, effects); break;
+  case Verdict::gap:
+    effects.events.push_back({"frame.gap", {{"why", heard.sentence}}, true});
     say_hello(now, effects);
-    return effects;
+    break;
+  case Verdict::violation:
+    effects.events.push_back({"frame.violation", {{"why", heard.sentence}}, true});
+    break;
+  default: break; // of an older life, another session, or told again
   }
-  received_ = frame->seq;
+  return effects;
+}
+
+void Worker::act_on(Frame& frame, Time now, Effects& effects) {
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
@@ -95,7 +90,8 @@ Effects Worker::received(std::string_view bytes, Time now) {
           handle(message, effects);
         } else if constexpr (std::is_same_v<M, Batch> || std::is_same_v<M, Recorded>) {
           handle(message);
-        } else if constexpr (std::is_same_v<M, Permits>) {
+        } else if constexpr (std::is_same_v<M, Permits> || std::is_same_v<M, Welcome> ||
+                             std::is_same_v<M, Refused>) {
           handle(message, now, effects);
         } else if constexpr (std::is_same_v<M, Wait>) {
           handle(message, now);
@@ -103,16 +99,15 @@ Effects Worker::received(std::string_view bytes, Time now) {
           effects = drain(now);
         }
       },
-      frame->message);
+      frame.message);
   settle_drain(effects);
   ask(now, effects);
-  return effects;
 }
 
 void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   state_ = State::active;
+  seq_ = 0;
   effects.welcome = true;
-  permit_life_ = std::chrono::milliseconds{welcome.permit_life_ms};
   heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
   heartbeat_at_ = now + heartbeat_;
   outcome_window_bytes_ = welcome.outcome_window_bytes;
@@ -129,8 +124,7 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   std::vector<const Outcome*> again;
   for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
   send_outcomes(std::move(again), effects);
-  effects.events.push_back({"session.begun", {{"session", std::to_string(session_.value)}}});
-  ask(now, effects);
+  effects.events.push_back({"session.begun", {{"session", std::to_string(grammar_.session().value)}}});
 }
 
 void Worker::handle(const Refused& refused, Time now, Effects& effects) {
@@ -163,10 +157,13 @@ void Worker::handle(Batch& batch) {
 
 void Worker::handle(const Permits& permits, Time now, Effects& effects) {
   const auto sent = held_.sent_at(permits.nonce);
-  const Time not_after = !permits.mortal ? never : sent ? *sent + permit_life_ : Time::min();
   Returned late;
   late.keeps_calls = true;
   for (const Permit& permit : permits.permits) {
+    // Without its Need nobody can say how old a permit is.
+    const Time not_after = permit.life_ms == 0 ? never
+                           : sent              ? *sent + std::chrono::milliseconds{permit.life_ms}
+                                               : Time::min();
     if (now < not_after && !draining_) {
       start(permit, not_after, effects);
     } else {
@@ -331,7 +328,10 @@ void Worker::send_outcomes(std::vector<const Outcome*> outcomes, Effects& effect
 void Worker::ask(Time now, Effects& effects) {
   if (state_ != State::active || draining_) return;
   held_.advance(now, defaults::need_repeat);
-  if (outbox_.bytes() >= outcome_window_bytes_) return;
+  // A Hello lists the whole outbox, and a list has its bound too.
+  if (outbox_.bytes() >= outcome_window_bytes_ ||
+      outbox_.size() + in_flight_.size() >= limits::frame_elements_max)
+    return;
   const std::size_t busy = in_flight_.size() + held_.asked();
   const std::size_t most = options_.capacity.calls;
   if (busy >= most) return;
@@ -412,10 +412,10 @@ Capacity Worker::capacity() const {
 void Worker::send(Message message, Effects& effects) {
   if (state_ != State::active) return;
   Frame frame;
-  frame.epoch = epoch_;
-  frame.session = session_;
+  frame.epoch = grammar_.epoch();
+  frame.session = grammar_.session();
   frame.seq = ++seq_;
-  frame.ack = received_;
+  frame.ack = grammar_.heard();
   frame.message = std::move(message);
   effects.frames.push_back(encode(frame));
 }

@@ -11,6 +11,7 @@
 #include "actors/worker/held_calls.hpp"
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
+#include "protocol/grammar.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <map>
@@ -68,6 +69,7 @@ private:
   enum class State : std::uint8_t { down, greeting, active };
 
   void say_hello(Time now, Effects& effects);
+  void act_on(protocol::Frame& frame, Time now, Effects& effects);
   void handle(const protocol::Welcome& welcome, Time now, Effects& effects);
   void handle(const protocol::Refused& refused, Time now, Effects& effects);
   void handle(const protocol::JobOpened& opened, Effects& effects);
@@ -89,10 +91,9 @@ private:
 
   Options options_;
   State state_ = State::down;
-  Epoch epoch_;
-  SessionId session_;
-  std::uint64_t seq_ = 0, received_ = 0, next_nonce_ = 1;
-  Duration permit_life_{}, heartbeat_{};
+  protocol::Grammar grammar_{protocol::Direction::from_coordinator, Epoch{}};
+  std::uint64_t seq_ = 0, next_nonce_ = 1;
+  Duration heartbeat_{};
   std::uint64_t outcome_window_bytes_ = 0;
   Time hello_at_{}, heartbeat_at_{never}, drain_ends_{never};
   bool draining_ = false, finished_ = false;

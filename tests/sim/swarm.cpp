@@ -27,6 +27,7 @@ Swarm Swarm::draw(Random& random) {
   swarm.reset = fault(0.1);
   swarm.hang = fault(0.02);
   if (random.chance(0.1)) swarm.poll = random.between(milliseconds{50}, milliseconds{450});
+  if (random.chance(0.1)) swarm.send_delay = random.between(milliseconds{150}, milliseconds{1'500});
   swarm.faulty_phase = seconds{30};
   return swarm;
 }

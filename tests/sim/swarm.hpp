@@ -18,6 +18,7 @@ struct Swarm {
   double coordinator_crash = 0;  // per 100 ms
   double pause = 0;              // a worker's process stops for a while, per 100 ms
   double server_error = 0, rate_refusal = 0, reset = 0, hang = 0;
+  Duration send_delay{};         // until a call leaves its worker: a far endpoint's handshake
   Duration poll{};               // between two questions of a client; 0 = nobody asks
   Duration faulty_phase{};
 

@@ -132,9 +132,11 @@ void World::watch_recorded(std::size_t, const std::string& bytes) {
 void World::start_call(std::size_t index, worker::HttpCall call) {
   workers_[index]->running.insert(call.attempt);
   // Most calls leave at once, some only when their permit is about to die.
-  const Duration delay = random_.chance(0.1)
+  const Duration delay =
+      swarm_.send_delay +
+      (random_.chance(0.1)
                              ? random_.between(Duration::zero(), std::chrono::milliseconds{400})
-                             : around(std::chrono::milliseconds{2});
+                             : around(std::chrono::milliseconds{2}));
   after(delay, [this, index, process = workers_[index]->process, call = std::move(call)] {
     if (workers_[index]->process != process) return;
     to_worker(index, [this, index, call](WorkerProcess&) { arrive(index, call); });

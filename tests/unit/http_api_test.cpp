@@ -28,7 +28,8 @@ struct FakeNode {
     if (const auto* submit = std::get_if<wiring::SubmitJob>(&question)) {
       submitted.push_back(submit->spec);
       answer.jobs.push_back(job);
-    } else if (const auto* show = std::get_if<wiring::ShowJob>(&question); show && show->job != job.id) {
+    } else if (const auto* show = std::get_if<wiring::ShowJob>(&question);
+               show && show->job != job.id) {
       answer.error = Error{ErrorCode::not_found, "there is no such job"};
     } else if (std::holds_alternative<wiring::ListWorkers>(question)) {
       WorkerView worker;
@@ -43,8 +44,8 @@ struct FakeNode {
   }
 };
 
-struct Stage {
-  explicit Stage(const std::string& token = "") {
+struct ApiStage {
+  explicit ApiStage(const std::string& token = "") {
     char name[] = "/tmp/gristmill-api-test-XXXXXX";
     node.directory = ::mkdtemp(name);
     node.job.id = JobId{7};
@@ -56,7 +57,9 @@ struct Stage {
     options.ask = [this](const HttpApiOptions::Question& question, auto then) {
       std::thread{[this, question, then] { then(node.answer(question)); }}.join();
     };
-    options.output_path = [this](const wiring::JobView&) { return (node.directory / "out").string(); };
+    options.output_path = [this](const wiring::JobView&) {
+      return (node.directory / "out").string();
+    };
     auto opened = HttpApi::open(std::move(options));
     REQUIRE(opened.has_value());
     api = std::move(*opened);
@@ -67,7 +70,7 @@ struct Stage {
     REQUIRE(served.has_value());
     server = std::move(*served);
   }
-  ~Stage() {
+  ~ApiStage() {
     server.reset();
     api.reset();
     fs::remove_all(node.directory);
@@ -96,7 +99,9 @@ struct Stage {
   std::unique_ptr<HttpServer> server;
 };
 
-void write(const fs::path& path, std::string_view text) { std::ofstream{path} << text; }
+void write(const fs::path& path, std::string_view text) {
+  std::ofstream{path} << text;
+}
 
 std::string read(const fs::path& path) {
   std::ifstream file{path};
@@ -125,8 +130,9 @@ constexpr bool counts_memory = true;
 } // namespace
 
 TEST_CASE("an upload becomes a file that a job may read, under a name made safe") {
-  const Stage stage;
-  const auto answer = stage.call("POST", "/api/v1/inputs?name=..%2F..%2Fetc%2Fmy%20file.jsonl", "abc\n");
+  const ApiStage stage;
+  const auto answer =
+      stage.call("POST", "/api/v1/inputs?name=..%2F..%2Fetc%2Fmy%20file.jsonl", "abc\n");
   CHECK(answer.status == 201);
   const json uploaded = json::parse(answer.body);
   const fs::path path = uploaded["path"].get<std::string>();
@@ -141,7 +147,7 @@ TEST_CASE("an upload becomes a file that a job may read, under a name made safe"
 }
 
 TEST_CASE("an upload of 64 MiB is kept in flat memory") {
-  const Stage stage;
+  const ApiStage stage;
   RawHttp client = stage.client();
   REQUIRE(client.call("POST", "/api/v1/inputs", std::string(1u << 20, 'a')).status == 201);
   const std::uint64_t before = peak_resident_kib();
@@ -158,7 +164,7 @@ TEST_CASE("an upload of 64 MiB is kept in flat memory") {
 
 TEST_CASE("nothing stays of an upload that was cut off, nor of one that a kill left") {
   const fs::path directory = [] {
-    const Stage stage;
+    const ApiStage stage;
     RawHttp client = stage.client();
     client.send(RawHttp::request("POST", "/api/v1/inputs?name=cut", 1'000) + "some");
     while (stage.files() < 2) std::this_thread::yield(); // its directory and its part
@@ -178,7 +184,7 @@ TEST_CASE("nothing stays of an upload that was cut off, nor of one that a kill l
 }
 
 TEST_CASE("an upload larger than the disk is refused before it is sent") {
-  const Stage stage;
+  const ApiStage stage;
   RawHttp client = stage.client();
   client.send(RawHttp::request("POST", "/api/v1/inputs?name=x", std::size_t{1} << 60,
                                "Expect: 100-continue\r\n"));
@@ -189,7 +195,7 @@ TEST_CASE("an upload larger than the disk is refused before it is sent") {
 }
 
 TEST_CASE("a job reads uploads and files below the data root, and nothing else") {
-  const Stage stage;
+  const ApiStage stage;
   const fs::path data = stage.node.directory / "data";
   write(data / "in.jsonl", "{}\n");
   write(stage.node.directory / "secret", "secret");
@@ -217,7 +223,7 @@ TEST_CASE("a job reads uploads and files below the data root, and nothing else")
 }
 
 TEST_CASE("a submitted job must be one, and may not say where its result goes") {
-  const Stage stage;
+  const ApiStage stage;
   write(stage.node.directory / "data/in", "{}\n");
   CHECK(stage.submit("in", {{"output", "/etc/cron.d/x"}}).status == 400);
   CHECK(stage.submit("in", {{"nonsense", 1}}).status == 400);
@@ -232,18 +238,19 @@ TEST_CASE("a submitted job must be one, and may not say where its result goes") 
 }
 
 TEST_CASE("parameters travel as they were spelled") {
-  const Stage stage;
+  const ApiStage stage;
   write(stage.node.directory / "data/in", "{}\n");
-  const auto answer = stage.call(
-      "POST", "/api/v1/jobs",
-      R"({"spec":{"inputs":[{"path":"in","name":"in"}],"params":{"x":1.50,"y":12345678901234567890123}}})");
+  const std::string params = R"({"x":1.50,"y":12345678901234567890123})";
+  const auto answer =
+      stage.call("POST", "/api/v1/jobs",
+                 R"({"spec":{"inputs":[{"path":"in","name":"in"}],"params":)" + params + "}}");
   CHECK(answer.status == 201);
   REQUIRE(stage.node.submitted.size() == 1);
-  CHECK(stage.node.submitted[0].params == R"({"x":1.50,"y":12345678901234567890123})");
+  CHECK(stage.node.submitted[0].params == params);
 }
 
 TEST_CASE("a job is shown with its counts") {
-  Stage stage;
+  ApiStage stage;
   stage.node.job.counts.total = 10;
   stage.node.job.counts.completed = 4;
   stage.node.job.counts.prompt_tokens = 99;
@@ -264,7 +271,7 @@ TEST_CASE("a job is shown with its counts") {
 }
 
 TEST_CASE("the result is there when the job is over") {
-  Stage stage;
+  ApiStage stage;
   write(stage.node.directory / "out", "{\"line\":1}\n");
   write(stage.node.directory / "out.summary.json", "{}\n");
   for (const JobState state : {JobState::running, JobState::merging, JobState::failed}) {
@@ -285,7 +292,7 @@ TEST_CASE("the result is there when the job is over") {
 }
 
 TEST_CASE("what is not there, or not so, is an error in JSON") {
-  const Stage stage;
+  const ApiStage stage;
   const auto status = [&](std::string_view method, std::string_view path, const char* code) {
     const auto answer = stage.call(method, path);
     CHECK(code_of(answer) == code);
@@ -304,16 +311,20 @@ TEST_CASE("what is not there, or not so, is an error in JSON") {
 
 TEST_CASE("with a token, everything but the health of the coordinator asks for it") {
   const std::string token(64, 'a');
-  const Stage stage{token};
+  const ApiStage stage{token};
   const std::string good = "Authorization: Bearer " + token + "\r\n";
   CHECK(stage.call("GET", "/healthz").status == 200);
   CHECK(stage.call("GET", "/readyz").status == 200);
-  const std::pair<const char*, const char*> routes[]{
-      {"POST", "/api/v1/inputs?name=x"},      {"POST", "/api/v1/jobs"},
-      {"GET", "/api/v1/jobs"},                {"GET", "/api/v1/jobs/job-7"},
-      {"POST", "/api/v1/jobs/job-7/cancel"},  {"GET", "/api/v1/jobs/job-7/results"},
-      {"GET", "/api/v1/jobs/job-7/summary"},  {"GET", "/api/v1/workers"},
-      {"GET", "/nothing"},                    {"DELETE", "/healthz"}};
+  const std::pair<const char*, const char*> routes[]{{"POST", "/api/v1/inputs?name=x"},
+                                                     {"POST", "/api/v1/jobs"},
+                                                     {"GET", "/api/v1/jobs"},
+                                                     {"GET", "/api/v1/jobs/job-7"},
+                                                     {"POST", "/api/v1/jobs/job-7/cancel"},
+                                                     {"GET", "/api/v1/jobs/job-7/results"},
+                                                     {"GET", "/api/v1/jobs/job-7/summary"},
+                                                     {"GET", "/api/v1/workers"},
+                                                     {"GET", "/nothing"},
+                                                     {"DELETE", "/healthz"}};
   for (const auto& [method, path] : routes) {
     INFO(method << " " << path);
     for (const std::string& wrong :

@@ -47,7 +47,7 @@ struct Counted {
 };
 
 class CountingTask final : public HttpTask {
-public:
+ public:
   explicit CountingTask(Counted& counted) : counted_{counted} {}
   ~CountingTask() override { ++counted_.destroyed; }
   bool take(std::string_view piece) override {
@@ -60,7 +60,7 @@ public:
     respond(text_response(std::to_string(counted_.bytes)));
   }
 
-private:
+ private:
   Counted& counted_;
 };
 
@@ -91,8 +91,7 @@ TEST_CASE("an answer may come later and from any thread, while other requests ar
   RawHttp waiting{server->url()};
   waiting.send(RawHttp::request("GET", "/held", 0));
   const Respond respond = held.get_future().get();
-  for (int i = 0; i < 100; ++i)
-    REQUIRE(RawHttp{server->url()}.call("GET", "/other").status == 200);
+  for (int i = 0; i < 100; ++i) REQUIRE(RawHttp{server->url()}.call("GET", "/other").status == 200);
   std::thread{[&] {
     respond(text_response("late"));
     respond(text_response("twice"));
@@ -120,8 +119,7 @@ TEST_CASE("clients that are slow to ask or to read do not make others wait") {
     slow.emplace_back(server->url());
     slow.back().send(RawHttp::request("GET", "/file", 0)); // and reads nothing
   }
-  for (int i = 0; i < 100; ++i)
-    REQUIRE(RawHttp{server->url()}.call("GET", "/quick").status == 200);
+  for (int i = 0; i < 100; ++i) REQUIRE(RawHttp{server->url()}.call("GET", "/quick").status == 200);
   const auto whole = slow.back().receive();
   CHECK(whole.body.size() == std::size_t{64} << 20);
   ::unlink(path);
@@ -167,15 +165,15 @@ TEST_CASE("a body beyond the bound is refused in JSON, and the connection goes o
   CHECK(client.call("POST", "/p", std::string(1'000, 'x')).status == 200);
   const auto refused = client.call("POST", "/p", std::string(1'001, 'x'));
   CHECK(refused.status == 413);
-  CHECK(refused.body == R"({"error":{"code":"too_large","message":"expected a body of at most 1000 )"
-                        R"(bytes, got more"}})");
+  CHECK(refused.body ==
+        R"({"error":{"code":"too_large","message":"expected a body of at most 1000 )"
+        R"(bytes, got more"}})");
   CHECK(client.call("GET", "/next").status == 200);
 }
 
 TEST_CASE("a refusal reaches a client that is still sending, and one that asks before it sends") {
-  const auto server = serve([](const HttpRequest&) {
-    return answered(http_error(401, "unauthorized", "no"));
-  });
+  const auto server =
+      serve([](const HttpRequest&) { return answered(http_error(401, "unauthorized", "no")); });
   RawHttp sending{server->url()};
   CHECK(sending.call("POST", "/p", std::string(4u << 20, 'x')).status == 401);
   RawHttp asking{server->url()};
@@ -257,6 +255,7 @@ TEST_CASE("draining lets what is under way end, and refuses the rest") {
   const Respond respond = held.get_future().get();
   auto drained = std::async(std::launch::async, [&] { server->drain(std::chrono::hours{1}); });
   wait_until([&] { return other.call("GET", "/during").status == 503; });
+  CHECK(drained.wait_for(std::chrono::seconds{0}) == std::future_status::timeout);
   respond(text_response("done"));
   CHECK(client.receive().body == "done");
   drained.get();

@@ -14,14 +14,13 @@
 namespace gristmill::test {
 
 class RawHttp {
-public:
+ public:
   struct Answer {
     int status = 0; // 0: the connection was closed without an answer
     std::string head, body;
   };
 
-  explicit RawHttp(const std::string& url)
-      : fd_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+  explicit RawHttp(const std::string& url) : fd_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -93,7 +92,7 @@ public:
     return answer.head.substr(from, answer.head.find("\r\n", from) - from);
   }
 
-private:
+ private:
   bool fill() {
     char buffer[64 * 1024];
     const auto got = ::recv(fd_, buffer, sizeof buffer, 0);

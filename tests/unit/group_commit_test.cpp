@@ -1,0 +1,123 @@
+// How appends gather to groups, and when what waits for them is released.
+#include "actors/journal/group_commit.hpp"
+
+#include "actors/kit/random.hpp"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+using namespace gristmill;
+using namespace gristmill::journal;
+
+namespace {
+
+using Commits = GroupCommit<int>;
+constexpr std::size_t mib = 1u << 20;
+
+Group lines(std::size_t bytes, std::uint64_t item = 0) {
+  Group group;
+  group.lines.push_back({JobId{1}, item, false, std::string(bytes, 'x')});
+  return group;
+}
+
+} // namespace
+
+TEST_CASE("without an append there is nothing to write and nothing to release") {
+  Commits commits{7};
+  CHECK(commits.idle());
+  CHECK_FALSE(commits.next());
+  CHECK(commits.durable().empty());
+}
+
+TEST_CASE("the first append is written alone, what comes meanwhile becomes one group") {
+  Commits commits{41};
+  commits.append(lines(1, 0), {0});
+  const auto first = commits.next();
+  REQUIRE(first);
+  CHECK(first->upto == 42);
+  commits.append(lines(1, 1), {1, 2});
+  commits.append(lines(1, 2), {});
+  commits.append(lines(1, 3), {3});
+  CHECK_FALSE(commits.next());
+  CHECK(commits.durable() == std::vector<int>{0});
+  const auto second = commits.next();
+  REQUIRE(second);
+  CHECK(second->upto == 45);
+  REQUIRE(second->lines.size() == 3);
+  CHECK(second->lines[2].item == 3);
+  CHECK_FALSE(commits.idle());
+  CHECK(commits.durable() == std::vector<int>{1, 2, 3});
+  CHECK(commits.idle());
+}
+
+TEST_CASE("every kind of record stays with its append and in its order") {
+  Commits commits{0};
+  for (std::uint32_t i = 1; i <= 2; ++i) {
+    Group part;
+    part.lines.push_back({JobId{i}, i, false, "line"});
+    part.attempts.push_back({JobId{i}, i, 1, 0});
+    part.notes.push_back({JobId{i}, 1, 0, 0, 0, 0, {}});
+    part.blocks.push_back({i, "endpoint", 1, 1, Time{}, 0, 0, 0, {}});
+    part.sessions.push_back({SessionId{i}, "w", Nonce{i}, true});
+    part.jobs.push_back({JobId{i}, "{}", "", JobState::running, "", 0});
+    commits.append(std::move(part), {});
+  }
+  const auto group = commits.next();
+  REQUIRE(group);
+  const auto in_order = [](const auto& records, auto number) {
+    return records.size() == 2 && number(records[0]) == 1 && number(records[1]) == 2;
+  };
+  CHECK(in_order(group->lines, [](const auto& r) { return r.item; }));
+  CHECK(in_order(group->attempts, [](const auto& r) { return r.item; }));
+  CHECK(in_order(group->notes, [](const auto& r) { return r.job.value; }));
+  CHECK(in_order(group->blocks, [](const auto& r) { return r.block; }));
+  CHECK(in_order(group->sessions, [](const auto& r) { return r.session.value; }));
+  CHECK(in_order(group->jobs, [](const auto& r) { return r.job.value; }));
+}
+
+TEST_CASE("a group ends before the append that would make it too large") {
+  const auto [first, second, groups] = GENERATE(table<std::size_t, std::size_t, int>({
+      {4 * mib, 4 * mib - 1, 1},
+      {4 * mib, 4 * mib, 1},
+      {4 * mib, 4 * mib + 1, 2},
+      {16 * mib, 1, 2},
+      {0, 16 * mib, 1},
+  }));
+  CAPTURE(first, second);
+  Commits commits{0};
+  commits.append(lines(first), {1});
+  commits.append(lines(second), {2});
+  int written = 0;
+  while (commits.next()) {
+    ++written;
+    commits.durable();
+  }
+  CHECK(written == groups);
+}
+
+TEST_CASE("nothing is released before its position is durable, and everything in its order") {
+  const auto seed = GENERATE(range(1u, 6u));
+  CAPTURE(seed);
+  Random random{seed};
+  Commits commits{0};
+  Position appended = 0, durable = 0, writing = 0;
+  int released = 0;
+  while (released < 500) {
+    if (appended < 500 && random.chance(0.6))
+      commits.append(lines(random.chance(0.05) ? 3 * mib : random.below(100)), {static_cast<int>(++appended)});
+    if (random.chance(0.4)) {
+      if (const auto group = commits.next()) {
+        REQUIRE(writing == durable);
+        REQUIRE(group->upto > durable);
+        REQUIRE(group->lines.size() == group->upto - durable);
+        writing = group->upto;
+      }
+    }
+    if (writing > durable && random.chance(0.4)) {
+      durable = writing;
+      for (const int release : commits.durable()) REQUIRE(release == ++released);
+      REQUIRE(static_cast<Position>(released) == durable);
+    }
+  }
+  CHECK(commits.idle());
+}

@@ -1,0 +1,85 @@
+// What the tests of the rate limiter share: a limiter whose blocks are durable at once, and words to
+// ask it with.
+#pragma once
+
+#include "actors/rate_limiter/rate_limiter.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+namespace gristmill::rate_limiter_test {
+
+using namespace std::chrono_literals;
+
+inline std::vector<CallId> ids(std::initializer_list<std::uint64_t> values) {
+  std::vector<CallId> calls;
+  for (const std::uint64_t value : values) calls.push_back(CallId{value});
+  return calls;
+}
+
+struct Bench {
+  rate_limiter::RateLimiter limiter{Epoch{3}};
+  Time now = time_from_ns(0) + 1h;
+  SessionId session{5};
+  Nonce nonce{11};
+  std::uint64_t token_bound = 1;
+
+  void offer(EndpointOffer offer) { limiter.endpoint_added(offer, now); }
+  // A shared endpoint with a URL of its own.
+  void endpoint(std::uint32_t id, AccountLimits limits) {
+    EndpointSpec spec{.url = fmt::format("http://host-{}/v1", id)};
+    spec.requests_per_minute = limits.requests_per_minute;
+    spec.tokens_per_minute = limits.tokens_per_minute;
+    spec.max_in_flight = limits.max_in_flight;
+    offer({EndpointId{id}, "", spec, SessionId{}});
+  }
+  void job(std::uint32_t id, AccountLimits limits) {
+    limiter.job_opened({JobId{id}, "", limits, {}}, now);
+  }
+
+  Acquire question(const std::vector<CallId>& calls) const {
+    Acquire acquire{session, nonce, {}};
+    for (const CallId call : calls) acquire.calls.push_back({call, JobId{7}, call.value, token_bound});
+    return acquire;
+  }
+  void write_blocks() {
+    for (const auto& note : limiter.reserve(now)) limiter.durable(note.block);
+  }
+  // Asks, and once more if only a block was missing.
+  Granted ask(const std::vector<CallId>& calls) {
+    Granted granted = limiter.acquire(question(calls), now);
+    for (int i = 0; i < 2 && granted.permits.empty(); ++i) {
+      write_blocks();
+      granted = limiter.acquire(question(calls), now);
+    }
+    return granted;
+  }
+  void warm_up() {
+    for (int i = 0; i < 2; ++i) {
+      Acquire acquire = question({CallId{1}});
+      for (std::uint32_t id = 7; id <= 8; ++id) {
+        acquire.calls[0].job = JobId{id};
+        for (const auto& permit : limiter.acquire(acquire, now).permits) unstarted(permit);
+      }
+      write_blocks();
+    }
+  }
+  bool goes(std::uint64_t call) { return !ask({CallId{call}}).permits.empty(); }
+  std::string wait_reason(std::uint64_t call) {
+    const Granted granted = ask({CallId{call}});
+    return granted.waits.empty() ? "goes" : granted.waits.front().why;
+  }
+
+  void answered(const protocol::Permit& permit, OutcomeClass cls = OutcomeClass::ok,
+                std::int64_t retry_after_ms = -1, protocol::Usage usage = {}) {
+    limiter.ended({Ended::How::answered, permit.attempt, cls, usage, retry_after_ms}, now);
+  }
+  void unstarted(const protocol::Permit& permit) {
+    limiter.ended({Ended::How::unstarted, permit.attempt, {}, {}, -1}, now);
+  }
+  void lost(const protocol::Permit& permit) {
+    limiter.ended({Ended::How::lost, permit.attempt, {}, {}, -1}, now);
+  }
+};
+
+} // namespace gristmill::rate_limiter_test

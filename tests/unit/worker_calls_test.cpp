@@ -1,0 +1,324 @@
+// WORKER and its calls: Needs, permits and their life, waits, cancels, ends and the outbox.
+#include "tests/unit/worker_harness.hpp"
+
+#include "actors/kit/defaults.hpp"
+
+using namespace gristmill;
+using namespace gristmill::worker_test;
+
+TEST_CASE("A permitted call is started at its endpoint, within its permit's life", "[worker]") {
+  Scene scene;
+  scene.spec.timeout_ms = 5'000;
+  scene.spec.connect_timeout_ms = 700;
+  scene.connect();
+  const Time asked = scene.now;
+  const Need need = scene.give({1}).only<Need>();
+  scene.now += milliseconds{100};
+  const auto turn = scene.permit(need.nonce, {1});
+  REQUIRE(turn.effects.starts.size() == 1);
+  const worker::HttpCall& call = turn.effects.starts.front();
+  CHECK(call.attempt == attempt(1));
+  CHECK(call.url == "http://h/v1/chat/completions");
+  CHECK(call.body == R"({"model":"m","messages":[{"role":"user","content":"text 1"}]})");
+  CHECK(call.api_key_env == "KEY");
+  CHECK(call.timeout == seconds{5});
+  CHECK(call.connect_timeout == milliseconds{700});
+  // The life counts from when the Need was sent, not from when the permit came.
+  CHECK(call.not_after == asked + milliseconds{250});
+  CHECK(scene.room.in_flight() == 1);
+}
+
+TEST_CASE("A permit of an announced endpoint uses what the worker knows of it", "[worker]") {
+  auto options = plain_options();
+  options.endpoints.push_back({"gpu-model", {"http://gpu/v1", "", "/key", 0, 0, 0}});
+  Scene scene{options};
+  scene.spec.model.clear();
+  scene.welcome.endpoints = {EndpointId{70}};
+  scene.connect();
+  const Nonce nonce = scene.give({1}).only<Need>().nonce;
+  const auto turn = scene.tell(Permits{nonce, {{CallId{1}, attempt(1), EndpointId{70}, 0}}});
+  REQUIRE(turn.effects.starts.size() == 1);
+  CHECK(turn.effects.starts.front().url == "http://gpu/v1/chat/completions");
+  CHECK(turn.effects.starts.front().api_key_file == "/key");
+  CHECK(turn.effects.starts.front().body.find("gpu-model") != std::string::npos);
+}
+
+TEST_CASE("One Need asks for all that could start, never for more than the capacity", "[worker]") {
+  Scene scene{plain_options(4)};
+  scene.connect();
+  const Need first = scene.give({1, 2, 3, 4, 5, 6, 7, 8}).only<Need>();
+  CHECK(first.calls == ids({1, 2, 3, 4}));
+  CHECK_FALSE(scene.give({9}).has<Need>()); // all four places are asked for
+  CHECK(scene.permit(first.nonce, {1, 2}).effects.starts.size() == 2);
+  CHECK_FALSE(scene.tick_after(milliseconds{1}).has<Need>());
+  // Two ends at one event leave room for two calls: one Need.
+  const auto turn = scene.end({Scene::answered(1), Scene::answered(2)});
+  const Need second = turn.only<Need>();
+  CHECK(second.calls == ids({5, 6}));
+  CHECK(second.nonce != first.nonce);
+}
+
+TEST_CASE("Whatever happens, no more than the capacity is in flight and asked for", "[worker]") {
+  Scene scene{plain_options(5)};
+  scene.welcome.outcome_window_bytes = 1u << 30;
+  scene.connect();
+  std::vector<CallId> all;
+  for (std::uint64_t call = 1; call <= 60; ++call) all.push_back(CallId{call});
+  std::uint64_t seed = GENERATE(1, 2, 3), answered = 0;
+  const auto below = [&seed](std::uint64_t n) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (seed >> 33) % n;
+  };
+  std::vector<Need> open;
+  std::vector<std::uint64_t> flying;
+  const auto note = [&](const Turn& turn) {
+    for (const Need& need : turn.all<Need>()) open.push_back(need);
+    for (const auto& call : turn.effects.starts) flying.push_back(call.attempt.n());
+    REQUIRE(scene.room.in_flight() == flying.size());
+    std::size_t asked = 0;
+    for (const Need& need : open) asked += need.calls.size();
+    REQUIRE(flying.size() + asked <= 5);
+  };
+  note(scene.give(all));
+  while (answered < 60) {
+    if (!open.empty() && below(2) == 0) {
+      // Some of a Need are permitted, the rest are told to wait.
+      const Need need = open.front();
+      open.erase(open.begin());
+      Permits permits{need.nonce, {}};
+      Wait wait{need.nonce, {}, 10, "because"};
+      for (const CallId call : need.calls) {
+        if (below(3) == 0)
+          wait.calls.push_back(call);
+        else
+          permits.permits.push_back({call, attempt(call.value), endpoint, 250});
+      }
+      // Between the two answers the Need is half open.
+      const auto half = scene.tell(permits);
+      for (const Need& more : half.all<Need>()) open.push_back(more);
+      for (const auto& call : half.effects.starts) flying.push_back(call.attempt.n());
+      note(scene.tell(wait));
+    } else if (!flying.empty()) {
+      const std::uint64_t call = flying.back();
+      flying.pop_back();
+      ++answered;
+      note(scene.answer(call));
+    } else {
+      note(scene.tick_after(milliseconds{10}));
+    }
+  }
+  CHECK(scene.room.unrecorded() == 60);
+}
+
+TEST_CASE("A permit older than its life comes back and its call is still held", "[worker]") {
+  Scene scene;
+  scene.connect();
+  const Nonce nonce = scene.give({1, 2}).only<Need>().nonce;
+  scene.now += milliseconds{250};
+  const auto turn = scene.permit(nonce, {1});
+  CHECK(turn.effects.starts.empty());
+  const auto returned = turn.only<Returned>();
+  CHECK(returned.keeps_calls);
+  CHECK(returned.calls == std::vector<Returned::Entry>{{CallId{1}, attempt(1)}});
+  CHECK(turn.only<Need>().calls == ids({1})); // asked for again at once
+  CHECK(scene.permit(nonce, {2}).only<Returned>().keeps_calls);
+}
+
+TEST_CASE("A permit whose Need nobody remembers is as old as can be, unless it never ages",
+          "[worker]") {
+  Scene scene;
+  scene.connect();
+  const Nonce nonce = scene.give({1, 2}).only<Need>().nonce;
+  const Nonce unknown{nonce.value + 100};
+  CHECK(scene.permit(unknown, {1}, 250).has<Returned>());
+  const auto turn = scene.permit(unknown, {2}, 0);
+  REQUIRE(turn.effects.starts.size() == 1);
+  CHECK(turn.effects.starts.front().not_after == never);
+}
+
+TEST_CASE("A permit without a life starts its call however late it comes", "[worker]") {
+  Scene scene;
+  scene.connect();
+  const Nonce nonce = scene.give({1}).only<Need>().nonce;
+  scene.now += seconds{60};
+  const auto turn = scene.permit(nonce, {1}, 0);
+  REQUIRE(turn.effects.starts.size() == 1);
+  CHECK(turn.effects.starts.front().not_after == never);
+}
+
+TEST_CASE("A permit for a call that is gone comes back without it, in time or late", "[worker]") {
+  const Duration later = GENERATE(Duration{}, Duration{seconds{1}});
+  Scene scene;
+  scene.connect();
+  const Nonce nonce = scene.give({1}).only<Need>().nonce;
+  scene.tell(Cancel{ids({1})});
+  scene.now += later;
+  const auto turn = scene.permit(nonce, {1});
+  CHECK(turn.effects.starts.empty());
+  const auto returned = turn.only<Returned>();
+  CHECK_FALSE(returned.keeps_calls);
+  CHECK(returned.calls == std::vector<Returned::Entry>{{CallId{1}, attempt(1)}});
+}
+
+TEST_CASE("A permit for an unknown endpoint comes back with its call", "[worker]") {
+  Scene scene;
+  scene.connect();
+  const Nonce nonce = scene.give({1}).only<Need>().nonce;
+  const auto turn = scene.tell(Permits{nonce, {{CallId{1}, attempt(1), EndpointId{999}, 0}}});
+  CHECK(turn.effects.starts.empty());
+  CHECK_FALSE(turn.only<Returned>().keeps_calls);
+  CHECK_FALSE(turn.has<Need>());
+}
+
+TEST_CASE("A call that was never sent is returned, not reported", "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1, 2});
+  const auto turn = scene.end(1, CallEnd::unstarted);
+  const auto returned = turn.only<Returned>();
+  CHECK_FALSE(returned.keeps_calls);
+  CHECK(returned.calls == std::vector<Returned::Entry>{{CallId{1}, attempt(1)}});
+  CHECK_FALSE(turn.has<Outcomes>());
+  CHECK(scene.room.in_flight() == 1);
+  CHECK(scene.room.unrecorded() == 0);
+  CHECK(scene.end(1, CallEnd::unstarted).frames.empty()); // it has ended once
+}
+
+TEST_CASE("A Wait delays the next Need for its calls, not for others", "[worker]") {
+  Scene scene;
+  scene.connect();
+  const Nonce nonce = scene.give({1, 2}).only<Need>().nonce;
+  const auto turn = scene.tell(Wait{nonce, ids({1, 2}), 300, "rpm"});
+  CHECK(turn.frames.empty());
+  CHECK(scene.room.wake_at() == scene.now + milliseconds{300});
+  CHECK(scene.give({3}).only<Need>().calls == ids({3}));
+  CHECK_FALSE(scene.tick_after(milliseconds{299}).has<Need>());
+  CHECK(scene.tick_after(milliseconds{1}).only<Need>().calls == ids({1, 2}));
+}
+
+TEST_CASE("A Need that nobody answers is said again under a new nonce", "[worker]") {
+  Scene scene;
+  scene.connect();
+  const Need first = scene.give({1, 2}).only<Need>();
+  CHECK(scene.room.wake_at() == scene.now + defaults::need_repeat);
+  CHECK_FALSE(scene.tick_after(defaults::need_repeat - milliseconds{1}).has<Need>());
+  const Need second = scene.tick_after(milliseconds{1}).only<Need>();
+  CHECK(second.calls == first.calls);
+  CHECK(second.nonce != first.nonce);
+  // The late answer to the first is an answer to nothing that is remembered.
+  CHECK(scene.permit(first.nonce, {1}).has<Returned>());
+  CHECK(scene.permit(second.nonce, {2}).effects.starts.size() == 1);
+}
+
+TEST_CASE("A cancelled call is dropped when held and aborted when in flight", "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1, 2});
+  scene.give({3, 4, 5});
+  const auto turn = scene.tell(Cancel{ids({2, 3, 5, 99})});
+  CHECK(turn.effects.aborts == std::vector<AttemptId>{attempt(2)});
+  const Outcome outcome = outcome_of(scene.end(2, CallEnd::aborted));
+  CHECK(outcome.cls == OutcomeClass::cancelled);
+  CHECK(outcome.call == CallId{2});
+  scene.link_down();
+  CHECK(scene.link_up().only<Hello>().held == ids({4}));
+}
+
+TEST_CASE("An outcome says what the call was and what came of it", "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1});
+  auto ended = Scene::answered(1);
+  ended.latency_us = 1'234;
+  ended.headers = {{"x-request-id", "r"}};
+  const Outcome outcome = outcome_of(scene.end({ended}));
+  CHECK(outcome.call == CallId{1});
+  CHECK(outcome.attempt == attempt(1));
+  CHECK(outcome.parts == std::vector<PartId>{{JobId{1}, 1, 0}});
+  CHECK(outcome.endpoint == endpoint);
+  CHECK(outcome.cls == OutcomeClass::ok);
+  CHECK(outcome.http_status == 200);
+  CHECK(outcome.latency_us == 1'234);
+  CHECK(outcome.request_id == "r");
+  CHECK(outcome.model == "m"); // as asked: the answer names none
+  CHECK(outcome.body == ended.body);
+}
+
+TEST_CASE("A call without an answer gets the class of its end", "[worker]") {
+  struct Row {
+    CallEnd end;
+    std::string code;
+    OutcomeClass cls;
+  };
+  const auto row = GENERATE(Row{CallEnd::failed, "connect_refused", OutcomeClass::transient},
+                            Row{CallEnd::timed_out, "timeout", OutcomeClass::timeout},
+                            Row{CallEnd::aborted, "aborted", OutcomeClass::cancelled},
+                            // Waiting brings no key: the user has to.
+                            Row{CallEnd::failed, "no_api_key", OutcomeClass::config});
+  Scene scene;
+  scene.connect();
+  scene.fly({1});
+  const Outcome outcome = outcome_of(scene.end(1, row.end, row.code));
+  CHECK(outcome.cls == row.cls);
+  CHECK(outcome.code == row.code);
+  CHECK(outcome.http_status == 0);
+  CHECK(outcome.body.empty());
+}
+
+TEST_CASE("A line that cannot be rendered is an outcome, without a call", "[worker]") {
+  Scene scene;
+  scene.spec.prompt = "{{missing}}";
+  scene.connect();
+  const Nonce nonce = scene.give({1}).only<Need>().nonce;
+  const auto turn = scene.permit(nonce, {1});
+  CHECK(turn.effects.starts.empty());
+  const Outcome outcome = outcome_of(turn);
+  CHECK(outcome.call == CallId{1});
+  CHECK(outcome.attempt == attempt(1));
+  CHECK(outcome.parts.size() == 1);
+  CHECK(outcome.cls == OutcomeClass::bad_line);
+  CHECK(outcome.code == "invalid_line");
+  CHECK(outcome.message.find("missing") != std::string::npos);
+  CHECK(scene.room.in_flight() == 0);
+  CHECK(scene.room.unrecorded() == 1);
+}
+
+TEST_CASE("An outcome leaves the outbox only when it is recorded", "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1, 2});
+  scene.end({Scene::answered(1), Scene::answered(2)});
+  CHECK(scene.room.unrecorded() == 2);
+  CHECK_FALSE(scene.tick_after(seconds{30}).has<Outcomes>()); // said once on a connection
+  scene.tell(Recorded{{attempt(1), attempt(50)}});
+  CHECK(scene.room.unrecorded() == 1);
+  scene.link_down();
+  scene.link_up();
+  CHECK(outcome_of(scene.greet()).attempt == attempt(2));
+  scene.tell(Recorded{{attempt(2)}});
+  CHECK(scene.room.unrecorded() == 0);
+}
+
+TEST_CASE("Outcomes of one event travel together, in frames of a bounded size", "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1, 2, 3});
+  CHECK(scene.end({Scene::answered(1)}).only<Outcomes>().outcomes.size() == 1);
+  const std::string long_text(700'000, 'x');
+  const auto turn = scene.end({Scene::answered(2, long_text), Scene::answered(3, long_text)});
+  CHECK(turn.all<Outcomes>().size() == 2);
+}
+
+TEST_CASE("A full window of unrecorded outcomes stops new Needs until some are recorded",
+          "[worker]") {
+  Scene scene;
+  scene.welcome.outcome_window_bytes = 500;
+  scene.connect();
+  scene.fly({1, 2});
+  CHECK(scene.answer(1).frames.size() == 1);
+  CHECK(scene.give({3}).only<Need>().calls == ids({3})); // below the window
+  scene.answer(2);
+  CHECK_FALSE(scene.give({4}).has<Need>());
+  CHECK_FALSE(scene.tick_after(milliseconds{100}).has<Need>());
+  CHECK(scene.tell(Recorded{{attempt(1)}}).only<Need>().calls == ids({4}));
+}
