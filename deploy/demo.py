@@ -28,6 +28,7 @@ FEW_FILES = 20
 DOCUMENT_BYTES_MAX = 256 * 1024
 INSTRUCTION = "Summarise in one sentence: "
 PATIENCE_S = 60  # for one process to become ready
+ENDING_S = 3  # for processes to end when asked, before they are forced
 
 
 class Failed(Exception):
@@ -164,7 +165,7 @@ class Cluster:
             self.daemons.remove((name, daemon))
             end(daemon)
             words = f"{name} ended with code {daemon.returncode}"
-            if "worker" not in name or not any("worker" in other for other, _ in self.daemons):
+            if not is_worker(name) or not any(is_worker(other) for other, _ in self.daemons):
                 raise Failed(f"{words} in mid-work; {self.words_of(name)}")
             say(f"{words}; the work goes on with the other one, once its calls are known to be lost.")
 
@@ -176,20 +177,28 @@ class Cluster:
         return f"its last words: {lines[-1] if lines else '(none)'} (all of them: {shown(self.log_of(name))})"
 
     def end(self):
-        for _, daemon in reversed(self.daemons):
-            end(daemon)
+        """The workers first: they hand what they have to a coordinator that still listens."""
+        for those in (True, False):
+            end(*[daemon for name, daemon in self.daemons if is_worker(name) == those])
         self.daemons.clear()
 
 
-def end(process):
-    if process.poll() is None:
-        process.terminate()
+def is_worker(name):
+    return name.startswith("worker")
+
+
+def end(*processes):
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + ENDING_S
+    for process in processes:
         try:
-            process.wait(10)
+            process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    process.stdout.close()
+        process.stdout.close()
 
 
 # ---- the demo --------------------------------------------------------------------------------------

@@ -117,7 +117,9 @@ class Reader {
   template <class Spec> void read_object(const Json& json, const std::string& where, Spec& into) {
     if (!json.is_object()) return expected(where.empty() ? "job" : where, "an object", json);
     const std::string prefix = where.empty() ? "" : where + ".";
-    for (const auto& [key, value] : json.items()) {
+    for (const auto& entry : json.items()) {
+      const std::string& key = entry.key();
+      const Json& value = entry.value();
       bool known = false;
       visit_members(into, [&](const char* name, auto& member) {
         if (key != name) return;

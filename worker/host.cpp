@@ -88,7 +88,7 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   events.down = [actor](std::string why) { post(actor, LinkDown{std::move(why)}); };
   LinkOptions link;
   link.coordinator = host->options_.coordinator;
-  link.context = host->options_.zmq_context;
+  link.context = std::move(host->options_.zmq_context); // a context lives as long as its sockets
   link.access = host->options_.access;
   auto opened = ZmqLink::open(std::move(link), std::move(events));
   if (!opened) {

@@ -400,6 +400,9 @@ void Coordinator::watch_silence(Time now, Effects& effects) {
   std::vector<Gone> gone;
   for (const auto& [id, session] : roster_.sessions()) {
     const Duration silent = now - session->last_heard;
+    // Only a frame that cannot be sent shows that a connection is closed.
+    if (silent > defaults::heartbeat + defaults::heartbeat / 2 && now - session->last_sent >= defaults::heartbeat / 2)
+      send(*session, Recorded{}, now, effects);
     if (session->state == SessionState::closed) {
       if (now - session->closed_at >= defaults::closed_lost)
         gone.push_back({id, true, "its connection closed and no Hello came"});

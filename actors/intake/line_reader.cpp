@@ -23,6 +23,11 @@ Result<bool> LineReader::fill() {
   return *got > 0;
 }
 
+bool LineReader::fits(std::size_t length) const {
+  return length <= line_bytes_max_ ||
+         (length == line_bytes_max_ + 1 && buffer_[begin_ + length - 1] == '\r');
+}
+
 Line LineReader::take(std::size_t length, std::size_t with_end) {
   Line line{{buffer_.data() + begin_, length}, offset_, length, false};
   if (line.text.ends_with('\r')) line.text.remove_suffix(1);
@@ -38,11 +43,11 @@ Result<std::optional<Line>> LineReader::next() {
     if (const void* found = end_ > searched_ ? std::memchr(from, '\n', end_ - searched_) : nullptr) {
       const auto length =
           static_cast<std::size_t>(static_cast<const char*>(found) - buffer_.data()) - begin_;
-      if (length > line_bytes_max_) return skip_long_line();
+      if (!fits(length)) return skip_long_line();
       return take(length, length + 1);
     }
     searched_ = end_;
-    if (end_ - begin_ > line_bytes_max_) return skip_long_line();
+    if (!fits(end_ - begin_)) return skip_long_line();
     const auto more = fill();
     if (!more) return tl::unexpected{more.error()};
     if (*more) continue;

@@ -31,6 +31,7 @@ public:
 private:
   Result<bool> fill(); // false at the end of the input
   Result<std::optional<Line>> skip_long_line();
+  bool fits(std::size_t length) const; // so many bytes from begin_, less a carriage return
   Line take(std::size_t length, std::size_t with_end);
 
   ByteSource& source_;

@@ -155,10 +155,12 @@ Effects Supervisor::outcomes(std::vector<ReportedOutcome> outcomes, Time now, Ra
 
 void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
   const protocol::Outcome& outcome = reported.outcome;
-  effects.append.acks.push_back({reported.session, outcome.attempt});
   if (outcome.parts.empty()) return;
   const std::uint64_t item = outcome.parts.front().item;
   LiveItem* live = ledger_.find(item);
+  // An item that was never offered cannot have been called: nothing is promised to who says so.
+  if (live == nullptr && !ledger_.is_terminal(item)) return;
+  effects.append.acks.push_back({reported.session, outcome.attempt});
   const bool current =
       live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
   // A failure of an attempt that has a younger twin decides nothing: it may even have been handled

@@ -13,8 +13,8 @@ namespace gristmill::worker {
 class Outbox {
 public:
   void add(protocol::Outcome outcome) {
-    bytes_ += outcome.bytes();
-    outcomes_.emplace(outcome.attempt, std::move(outcome));
+    const std::size_t bytes = outcome.bytes();
+    if (outcomes_.try_emplace(outcome.attempt, std::move(outcome)).second) bytes_ += bytes;
   }
   void remove(AttemptId attempt) {
     const auto it = outcomes_.find(attempt);

@@ -21,7 +21,7 @@ Effects Worker::link_up(Time now) {
   Effects effects;
   effects.events.push_back({"link.up", {}});
   down_why_.clear();
-  say_hello(now, effects);
+  if (!finished_) say_hello(now, effects);
   return effects;
 }
 
@@ -100,6 +100,7 @@ void Worker::act_on(Frame& frame, Time now, Effects& effects) {
         }
       },
       frame.message);
+  return_held(effects);
   settle_drain(effects);
   ask(now, effects);
 }
@@ -157,14 +158,16 @@ void Worker::handle(Batch& batch) {
 
 void Worker::handle(const Permits& permits, Time now, Effects& effects) {
   const auto sent = held_.sent_at(permits.nonce);
-  Returned late;
+  Returned late, gone;
   late.keeps_calls = true;
   for (const Permit& permit : permits.permits) {
     // Without its Need nobody can say how old a permit is.
     const Time not_after = permit.life_ms == 0 ? never
                            : sent              ? *sent + std::chrono::milliseconds{permit.life_ms}
                                                : Time::min();
-    if (now < not_after && !draining_) {
+    if (!held_.contains(permit.call)) {
+      gone.calls.push_back({permit.call, permit.attempt});
+    } else if (now < not_after && !draining_) {
       start(permit, not_after, effects);
     } else {
       late.calls.push_back({permit.call, permit.attempt});
@@ -172,6 +175,7 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
     }
   }
   if (!late.calls.empty()) send(std::move(late), effects);
+  if (!gone.calls.empty()) send(std::move(gone), effects);
 }
 
 void Worker::handle(const Wait& wait, Time now) {
@@ -197,11 +201,7 @@ const EndpointSpec* Worker::endpoint(const Job& job, EndpointId id) const {
 }
 
 void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
-  auto planned = held_.take(permit.call);
-  if (!planned) {
-    send(Returned{{{permit.call, permit.attempt}}, false}, effects);
-    return;
-  }
+  const auto planned = held_.take(permit.call);
   InFlight call;
   call.claim = {permit.call, permit.attempt, planned->parts, permit.endpoint};
   const auto refuse = [&](std::string code, std::string message) {
@@ -356,10 +356,7 @@ Effects Worker::tick(Time now) {
   }
   if (now >= drain_ends_) {
     // What is still in flight is left to itself: its outcome is unknown.
-    drain_ends_ = never;
-    effects.finished = !finished_;
-    finished_ = true;
-    if (state_ == State::active) send(Goodbye{}, effects);
+    finish(effects);
     return effects;
   }
   settle_drain(effects);
@@ -373,34 +370,45 @@ Effects Worker::drain(Time now) {
   draining_ = true;
   drain_ends_ = now + options_.drain_timeout;
   effects.events.push_back({"worker.draining", {{"in_flight", std::to_string(in_flight_.size())}}});
-  if (state_ == State::active) {
-    Returned held;
-    for (const CallId call : held_.all()) {
-      held.calls.push_back({call, AttemptId{}});
-      held_.take(call);
-    }
-    if (!held.calls.empty()) send(std::move(held), effects);
-    send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()), 0,
-                   static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes()},
-         effects);
-  }
+  return_held(effects);
+  send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()), 0,
+                 static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes()},
+       effects);
   settle_drain(effects);
   return effects;
 }
 
+// While draining nothing stays held, neither what the coordinator gave before it knew, nor what a
+// Welcome left here.
+void Worker::return_held(Effects& effects) {
+  if (!draining_ || state_ != State::active) return;
+  Returned held;
+  for (const CallId call : held_.all()) {
+    held.calls.push_back({call, AttemptId{}});
+    held_.take(call);
+  }
+  if (!held.calls.empty()) send(std::move(held), effects);
+}
+
 void Worker::settle_drain(Effects& effects) {
-  if (!draining_ || finished_ || !in_flight_.empty() || !outbox_.empty()) return;
+  if (draining_ && !finished_ && in_flight_.empty() && outbox_.empty()) finish(effects);
+}
+
+// Nothing is said after Goodbye: the session is over for the coordinator.
+void Worker::finish(Effects& effects) {
   finished_ = true;
-  drain_ends_ = never;
-  if (state_ == State::active) send(Goodbye{}, effects);
   effects.finished = true;
+  drain_ends_ = never;
+  send(Goodbye{}, effects);
+  state_ = State::down;
 }
 
 Time Worker::wake_at() const {
   Time at = drain_ends_;
   if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat);
-  if (state_ == State::active)
-    at = std::min({at, heartbeat_at_, held_.next_due(defaults::need_repeat)});
+  if (state_ == State::active) at = std::min(at, heartbeat_at_);
+  if (state_ == State::active && !draining_)
+    at = std::min(at, held_.next_due(defaults::need_repeat));
   return at;
 }
 

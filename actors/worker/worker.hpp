@@ -84,7 +84,9 @@ private:
   void deliver(std::vector<protocol::Outcome> outcomes, Effects& effects);
   void send_outcomes(std::vector<const protocol::Outcome*> outcomes, Effects& effects);
   void ask(Time now, Effects& effects);
+  void return_held(Effects& effects);
   void settle_drain(Effects& effects);
+  void finish(Effects& effects);
   void send(protocol::Message message, Effects& effects);
   protocol::Capacity capacity() const;
   const EndpointSpec* endpoint(const Job& job, EndpointId id) const;

@@ -109,6 +109,35 @@ class Cluster(EndToEnd):
         self.check_result(output, 4_000)
         self.assertEqual(len(self.calls(server)), 4_000, "a drained worker's calls are not made twice")
 
+    def test_only_who_has_a_key_joins_and_asks(self):
+        server = self.server()
+        keys = self.directory / "keys"
+        self.gristmill("keygen", keys, "--address", "tcp://127.0.0.1:7411")
+        for file in keys.iterdir():
+            self.assertEqual(file.stat().st_mode & 0o777, 0o600, file)
+        coordinator = self.coordinator("--keys", keys)
+        self.worker(coordinator, "w0", "--keys", keys)
+        stranger = self.start("gristmill-worker", "--coordinator", coordinator.listen, "--name",
+                              "stranger", label="stranger")
+        source, output = self.directory / "in.jsonl", self.directory / "out.jsonl"
+        write_batch(source, 300)
+        arguments = ["submit", source, "--endpoint", server.url, "--server", coordinator.http, "--wait",
+                     "-o", output]
+        refused = self.gristmill(*arguments, check=None)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("token", refused.stderr)
+        token = (keys / "client.token").read_text().strip()
+        self.gristmill(*arguments, env={"GRISTMILL_TOKEN": token})
+        self.check_result(output, 300)
+        workers = self.gristmill("workers", "--json", "--server", coordinator.http,
+                                 env={"GRISTMILL_TOKEN": token}).stdout
+        self.assertNotIn("stranger", workers)
+        self.assertIsNone(stranger.popen.poll(), "a worker without a coordinator keeps trying")
+        open_to_all = self.start("gristmill-coordinator", "--listen", "tcp://0.0.0.0:0", "--http",
+                                 "127.0.0.1:0", "--state", self.directory / "other", label="open")
+        self.assertEqual(open_to_all.wait(), 2)
+        self.assertIn("keygen", open_to_all.stderr())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

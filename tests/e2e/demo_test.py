@@ -85,14 +85,6 @@ class Demo(EndToEnd):
         self.assertIn("coordinator ended with code -9", self.complaint)
         self.check_all_gone(*self.ALL)
 
-    def test_a_lost_worker_is_no_harm(self):
-        demo = self.start_demo()
-        self.until_calls_are_made()
-        os.kill(self.pids()["worker-1"], signal.SIGKILL)
-        self.assertEqual(self.end_of(demo), 0, self.complaint)
-        self.assertIn("worker-1 ended with code -9", self.words.read_text())
-        self.check_all_gone(*self.ALL)
-
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -56,17 +56,16 @@ journal::Position MemoryStore::make_durable() {
 
 journal::Recovered MemoryStore::recover() {
   journal::Recovered recovered;
-  const std::uint32_t last_epoch = epoch_++;
-  recovered.epoch = Epoch{epoch_};
+  recovered.epoch = Epoch{++epoch_};
   recovered.same_boot = true;
   recovered.last_position = last_;
   for (auto& [id, job] : jobs_) {
     journal::RecoveredJob copy = job;
     for (const auto& [item, note] : attempts_[id]) copy.attempts.push_back(note);
+    // Of every epoch: one that crashed before its first block must not hide the one before it.
     for (const auto& [key, block] : blocks_)
-      if (key.first == last_epoch)
-        for (const auto& [marked, mark] : block.marks)
-          if (marked == id) copy.mark = std::max(copy.mark, mark);
+      for (const auto& [marked, mark] : block.marks)
+        if (marked == id) copy.mark = std::max(copy.mark, mark);
     recovered.jobs.push_back(std::move(copy));
   }
   for (const auto& [key, block] : blocks_) recovered.blocks.push_back(block);

@@ -13,7 +13,8 @@ Swarm Swarm::draw(Random& random) {
   swarm.items = 1 + static_cast<std::uint32_t>(random.below(120));
   swarm.workers = 1 + static_cast<std::uint32_t>(random.below(5));
   swarm.concurrency = 1 + static_cast<std::uint32_t>(random.below(16));
-  if (random.chance(0.5)) swarm.requests_per_minute = 30 + random.below(600);
+  // Tight enough that the job takes some minutes: only then can a window be exceeded.
+  if (random.chance(0.5)) swarm.requests_per_minute = 2 + swarm.items / 4 + random.below(swarm.items);
   swarm.network_mean = random.between(milliseconds{1}, milliseconds{120});
   swarm.commit_mean = random.between(milliseconds{1}, milliseconds{30});
   swarm.call_mean = random.between(milliseconds{5}, milliseconds{2'000});
@@ -28,7 +29,7 @@ Swarm Swarm::draw(Random& random) {
   swarm.hang = fault(0.02);
   if (random.chance(0.1)) swarm.poll = random.between(milliseconds{50}, milliseconds{450});
   if (random.chance(0.1)) swarm.send_delay = random.between(milliseconds{150}, milliseconds{1'500});
-  swarm.faulty_phase = seconds{30};
+  swarm.faulty_phase = swarm.requests_per_minute != 0 ? seconds{120} : seconds{30};
   return swarm;
 }
 
