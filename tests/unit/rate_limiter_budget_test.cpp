@@ -16,23 +16,53 @@ namespace {
 const Duration hold = defaults::hold_of(defaults::minute_window);
 
 protocol::Usage used(std::uint64_t prompt, std::uint64_t completion) {
-  return {.known = true, .prompt = prompt, .completion = completion};
+  protocol::Usage usage;
+  usage.known = true;
+  usage.prompt = prompt;
+  usage.completion = completion;
+  return usage;
 }
 
 // The blocks as a journal would give them back: whole, or what was drawn when a later block said so.
-struct Blocks {
-  std::map<std::uint64_t, journal::BlockNote> notes;
+class Journal {
+public:
+  void reserved(std::vector<journal::BlockNote> notes) {
+    for (auto& note : notes) writing_.push_back(std::move(note));
+  }
+  // Some of what waits for the disk is durable now.
+  std::vector<std::uint64_t> write(Random& random) {
+    std::vector<std::uint64_t> durable;
+    std::vector<journal::BlockNote> waiting;
+    for (auto& note : writing_) {
+      if (random.chance(0.5)) {
+        waiting.push_back(std::move(note));
+        continue;
+      }
+      durable.push_back(note.block);
+      wrote(note);
+    }
+    writing_ = std::move(waiting);
+    return durable;
+  }
+  // What was not yet said to be durable is on the disk or not.
+  std::vector<journal::BlockNote> crash(Random& random) {
+    write(random);
+    writing_.clear();
+    std::move(life_.begin(), life_.end(), std::back_inserter(earlier_));
+    life_.clear();
+    return earlier_;
+  }
+
+private:
   void wrote(const journal::BlockNote& note) {
-    notes[note.block] = note;
-    if (note.previous_block == 0) return;
-    notes[note.previous_block].calls = note.previous_calls;
-    notes[note.previous_block].tokens = note.previous_tokens;
+    for (auto& before : life_) {
+      if (before.block != note.previous_block) continue;
+      before.calls = note.previous_calls;
+      before.tokens = note.previous_tokens;
+    }
+    life_.push_back(note);
   }
-  std::vector<journal::BlockNote> all() const {
-    std::vector<journal::BlockNote> list;
-    for (const auto& [number, note] : notes) list.push_back(note);
-    return list;
-  }
+  std::vector<journal::BlockNote> writing_, life_, earlier_;
 };
 
 // Every call that was permitted, by itself.
@@ -157,7 +187,7 @@ TEST_CASE("no window is ever exceeded under random load, crashes and answers of 
   const AccountLimits limits{300 + random.below(600), 30'000 + random.below(60'000),
                              static_cast<std::uint32_t>(20 + random.below(100))};
   Bench bench;
-  Blocks blocks;
+  Journal blocks;
   Reference reference;
   std::uint32_t epoch = 3;
   const auto open = [&] {
@@ -170,12 +200,8 @@ TEST_CASE("no window is ever exceeded under random load, crashes and answers of 
   while (bench.now < end) {
     bench.now += random.between(0ms, random.chance(0.02) ? 3s : 40ms);
     if (random.chance(0.0005)) {
-      // Numbers of blocks begin anew with each life, hence a journal for each of them.
       bench.limiter = RateLimiter{Epoch{++epoch}};
-      bench.limiter.recovered(blocks.all(), bench.now, true);
-      auto earlier = blocks.all();
-      blocks.notes.clear();
-      for (auto& note : earlier) blocks.notes[note.block + 1'000'000] = note;
+      bench.limiter.recovered(blocks.crash(random), bench.now, true);
       open();
     }
     Acquire question = bench.question(ids({1, 2, 3, 4}));
@@ -207,10 +233,8 @@ TEST_CASE("no window is ever exceeded under random load, crashes and answers of 
     }
     while (!reference.calls.empty() && reference.calls.front().issued + hold <= bench.now)
       reference.calls.pop_front();
-    for (const auto& note : bench.limiter.reserve(bench.now)) {
-      blocks.wrote(note);
-      if (random.chance(0.9)) bench.limiter.durable(note.block);
-    }
+    blocks.reserved(bench.limiter.reserve(bench.now));
+    for (const std::uint64_t block : blocks.write(random)) bench.limiter.durable(block);
   }
   CHECK(permitted > 200);
 }

@@ -17,6 +17,15 @@ inline std::vector<CallId> ids(std::initializer_list<std::uint64_t> values) {
   return calls;
 }
 
+inline EndpointSpec endpoint_at(std::string url, AccountLimits limits = {}) {
+  EndpointSpec spec;
+  spec.url = std::move(url);
+  spec.requests_per_minute = limits.requests_per_minute;
+  spec.tokens_per_minute = limits.tokens_per_minute;
+  spec.max_in_flight = limits.max_in_flight;
+  return spec;
+}
+
 struct Bench {
   rate_limiter::RateLimiter limiter{Epoch{3}};
   Time now = time_from_ns(0) + 1h;
@@ -27,11 +36,8 @@ struct Bench {
   void offer(EndpointOffer offer) { limiter.endpoint_added(offer, now); }
   // A shared endpoint with a URL of its own.
   void endpoint(std::uint32_t id, AccountLimits limits) {
-    EndpointSpec spec{.url = fmt::format("http://host-{}/v1", id)};
-    spec.requests_per_minute = limits.requests_per_minute;
-    spec.tokens_per_minute = limits.tokens_per_minute;
-    spec.max_in_flight = limits.max_in_flight;
-    offer({EndpointId{id}, "", spec, SessionId{}});
+    const std::string url = fmt::format("http://host-{}/v1", id);
+    offer({EndpointId{id}, "", endpoint_at(url, limits), SessionId{}});
   }
   void job(std::uint32_t id, AccountLimits limits) {
     limiter.job_opened({JobId{id}, "", limits, {}}, now);

@@ -64,7 +64,7 @@ TEST_CASE("an endpoint serves the jobs of its model") {
   }));
   CAPTURE(served, wanted);
   Bench bench;
-  bench.offer({EndpointId{1}, served, {.url = "http://a"}, {}});
+  bench.offer({EndpointId{1}, served, endpoint_at("http://a"), {}});
   bench.limiter.job_opened({JobId{7}, wanted, {}, {}}, bench.now);
   CHECK(bench.goes(1) == goes);
 }
@@ -81,7 +81,7 @@ TEST_CASE("a job with endpoints of its own uses no other") {
 
 TEST_CASE("an announced endpoint is for its session alone") {
   Bench bench;
-  bench.offer({EndpointId{1}, "", {.url = "http://localhost"}, SessionId{5}});
+  bench.offer({EndpointId{1}, "", endpoint_at("http://localhost"), SessionId{5}});
   bench.job(7, {});
   bench.session = SessionId{4};
   CHECK_FALSE(bench.goes(1));
@@ -94,7 +94,7 @@ TEST_CASE("endpoints of one URL and key share their limits, announced ones never
   CAPTURE(announced);
   Bench bench;
   for (std::uint32_t id = 1; id <= 2; ++id)
-    bench.offer({EndpointId{id}, "", {.url = "http://a", .api_key_env = "K", .max_in_flight = 1},
+    bench.offer({EndpointId{id}, "", endpoint_at("http://a", {0, 0, 1}),
                  announced ? bench.session : SessionId{}});
   bench.job(7, {});
   CHECK(bench.ask(ids({1, 2})).permits.size() == (announced ? 2 : 1));

@@ -1,0 +1,172 @@
+// Inputs as items: what kind they are, what they are called, and how they are read again.
+#include "actors/intake/intake.hpp"
+
+#include "tests/unit/supervisor_harness.hpp"
+
+using namespace gristmill;
+using namespace gristmill::intake;
+using namespace gristmill::supervisor_test;
+
+namespace {
+
+struct Input {
+  std::string name, text;
+};
+
+struct Desk {
+  MemorySource source;
+  JobSpec spec = spec_of(0);
+
+  explicit Desk(std::vector<Input> inputs) {
+    for (Input& input : inputs) {
+      spec.inputs.push_back({"/data/" + input.name, input.name});
+      source.inputs.push_back(std::move(input.text));
+    }
+  }
+  std::vector<Item> items(InputPosition from = {}) {
+    Intake intake{spec, source, from};
+    std::vector<Item> all;
+    for (;;) {
+      auto item = intake.next();
+      REQUIRE(item);
+      if (!*item) return all;
+      all.push_back(std::move(**item));
+    }
+  }
+};
+
+bool same(const Item& a, const Item& b) {
+  return a.ordinal == b.ordinal && a.id == b.id && a.raw == b.raw && a.bad == b.bad &&
+         a.place.offset == b.place.offset && a.place.line == b.place.line &&
+         a.place.input == b.place.input && a.place.bytes == b.place.bytes;
+}
+
+} // namespace
+
+TEST_CASE("an input's kind follows from its name and its first line") {
+  const auto [name, head, kind] = GENERATE(table<std::string, std::string, ItemKind>({
+      {"a.txt", "{\"custom_id\":\"1\"}", ItemKind::text},
+      {"a.md", "# Title", ItemKind::text},
+      {"a.jsonl", "{\"custom_id\":\"1\",\"body\":{}}", ItemKind::batch_line},
+      {"a.jsonl", "{\"method\":\"POST\",\"url\":\"/v1\"}", ItemKind::batch_line},
+      {"a.jsonl", "{\"method\":\"POST\"}", ItemKind::json_object},
+      {"a.ndjson", "{\"id\":1}\n{\"custom_id\":1}", ItemKind::json_object},
+      {"a.json", "", ItemKind::json_object},
+      {"a", "{\"id\":1}", ItemKind::json_object},
+      {"a", "\n  {\"id\":1}", ItemKind::json_object},
+      {"a", "\xEF\xBB\xBF{\"id\":1}", ItemKind::json_object},
+      {"a", "Once upon a time", ItemKind::text},
+      {"a", "", ItemKind::text},
+  }));
+  CAPTURE(name, head);
+  CHECK(detect_kind(name, head) == kind);
+}
+
+TEST_CASE("items are numbered over all inputs, blank lines are none") {
+  Desk desk{{{"a.jsonl", "{\"id\":\"x\"}\n\n \t\r\n{\"id\":\"y\"}"},
+             {"b.txt", "a document"},
+             {"empty.jsonl", ""},
+             {"c.jsonl", "{\"id\":\"z\"}\n"}}};
+  const auto items = desk.items();
+  REQUIRE(items.size() == 4);
+  const std::vector<std::string> ids{"x", "y", "b.txt", "z"};
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    CHECK(items[i].ordinal == i);
+    CHECK(items[i].id == ids[i]);
+    CHECK(items[i].bad.empty());
+  }
+  CHECK(items[1].place.line == 4);
+  CHECK(items[2].raw == "a document");
+}
+
+TEST_CASE("a bad line is an item that says why, and keeps an id") {
+  Desk desk{{{"a.jsonl", "{\"id\":\"x\"}\nnot json\n[1]\n"},
+             {"b.jsonl", "{\"custom_id\":\"y\",\"url\":\"/v1/none\"}\n{\"custom_id\":7}\n"}}};
+  const auto items = desk.items();
+  REQUIRE(items.size() == 5);
+  CHECK(items[0].bad.empty());
+  for (std::size_t i = 1; i < items.size(); ++i) {
+    CAPTURE(i);
+    CHECK_FALSE(items[i].bad.empty());
+    CHECK(items[i].raw.empty());
+  }
+  CHECK(items[2].id == "a.jsonl:3");
+  CHECK(items[3].id == "y");
+}
+
+TEST_CASE("a line or a document may be as long as the limit and no longer") {
+  const auto [limit, good] = GENERATE(table<std::uint64_t, bool>({{15, true}, {16, true}, {14, false}}));
+  CAPTURE(limit);
+  Desk lines{{{"a.jsonl", "{\"id\":\"abcdef\"}\n{\"id\":1}\n"}}}; // 15 bytes
+  lines.spec.line_bytes_max = limit;
+  const auto items = lines.items();
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].bad.empty() == good);
+  CHECK(items[1].bad.empty());
+  Desk document{{{"a.txt", std::string(15, 'x')}}};
+  document.spec.line_bytes_max = limit;
+  REQUIRE(document.items().size() == 1);
+  CHECK(document.items()[0].bad.empty() == good);
+}
+
+TEST_CASE("a document with NUL bytes is none") {
+  Desk desk{{{"a.txt", std::string("a\0b", 3)}}};
+  REQUIRE(desk.items().size() == 1);
+  CHECK_FALSE(desk.items()[0].bad.empty());
+}
+
+TEST_CASE("a job's limit ends reading") {
+  Desk desk{{{"a.jsonl", good_lines(5)}}};
+  desk.spec.limit = GENERATE(1, 4, 5, 6);
+  CHECK(desk.items().size() == std::min<std::size_t>(desk.spec.limit, 5));
+}
+
+TEST_CASE("the byte order mark of an input is no part of its first line") {
+  Desk desk{{{"a.jsonl", "\xEF\xBB\xBF" + good_lines(2)}}};
+  const auto items = desk.items();
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].bad.empty());
+  CHECK(items[0].id == "doc-0");
+  CHECK(items[0].place.offset == 3);
+}
+
+TEST_CASE("every item can be read again at its place") {
+  Desk desk{{{"a.jsonl", "\xEF\xBB\xBF{\"id\":\"x\"}\r\n\n{\"id\":\"y\"}"},
+             {"b.txt", "a document\r\n"},
+             {"c.txt", ""}}};
+  desk.source.read_max = GENERATE(2, 1'000'000);
+  Intake intake{desk.spec, desk.source, {}};
+  for (const Item& item : desk.items()) {
+    const auto raw = intake.read_again(item.place);
+    REQUIRE(raw);
+    CHECK(*raw == item.raw);
+  }
+}
+
+TEST_CASE("an input that became shorter is an error when it is read again") {
+  Desk desk{{{"a.jsonl", good_lines(2)}}};
+  const auto items = desk.items();
+  desk.source.inputs[0].resize(items[1].place.offset + 3);
+  Intake intake{desk.spec, desk.source, {}};
+  CHECK(intake.read_again(items[0].place));
+  const auto cut = intake.read_again(items[1].place);
+  REQUIRE_FALSE(cut);
+  CHECK(cut.error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("reading that begins at any position gives the items that follow it") {
+  Desk desk{{{"a.jsonl", "\xEF\xBB\xBF" + good_lines(2) + "\n\nbad\n" + good_line(3)},
+             {"b.txt", "a document"},
+             {"empty.txt", ""},
+             {"none.jsonl", "\n\n"},
+             {"c.jsonl", "{\"id\":\"z\"}"}}};
+  const auto whole = desk.items();
+  REQUIRE(whole.size() == 7);
+  Intake intake{desk.spec, desk.source, {}};
+  for (std::size_t read = 0; read <= whole.size(); ++read) {
+    const auto rest = desk.items(intake.position());
+    REQUIRE(rest.size() == whole.size() - read);
+    for (std::size_t i = 0; i < rest.size(); ++i) REQUIRE(same(rest[i], whole[read + i]));
+    REQUIRE(intake.next());
+  }
+}
