@@ -23,10 +23,7 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   host.state_directory = cluster->options_.state_directory;
   host.listen = "inproc://gristmill";
   host.flat = true;
-  host.fatal = [c = cluster.get()](Error error) {
-    c->failure_ = std::move(error);
-    c->has_failed_ = true;
-  };
+  host.fatal = [c = cluster.get()](Error error) { c->fail_once(std::move(error)); };
   auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));
   if (!opened) return tl::unexpected{opened.error()};
   cluster->coordinator_ = std::move(*opened);
@@ -44,15 +41,18 @@ Result<> LocalCluster::start() {
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
     host.worker.drain_timeout = options_.drain_timeout;
     host.finished = [this] { ++drained_; };
-    host.refused = [this](std::string why) {
-      failure_ = {ErrorCode::internal, std::move(why)};
-      has_failed_ = true;
-    };
+    host.refused = [this](std::string why) { fail_once({ErrorCode::internal, std::move(why)}); };
     auto worker = worker::WorkerHost::start(*stage_, std::move(host));
     if (!worker) return tl::unexpected{worker.error()};
     workers_.push_back(std::move(*worker));
   }
   return {};
+}
+
+void LocalCluster::fail_once(Error error) {
+  if (failing_.exchange(true)) return;
+  failure_ = std::move(error);
+  has_failed_ = true;
 }
 
 void LocalCluster::drain() {

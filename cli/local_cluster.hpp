@@ -30,6 +30,7 @@ public:
 
 private:
   explicit LocalCluster(LocalOptions options);
+  void fail_once(Error error); // the first one is told
 
   LocalOptions options_;
   std::unique_ptr<Stage> stage_;
@@ -37,7 +38,7 @@ private:
   std::vector<std::unique_ptr<worker::WorkerHost>> workers_;
   std::atomic<std::size_t> drained_ = 0;
   Error failure_; // written before has_failed_
-  std::atomic<bool> has_failed_ = false;
+  std::atomic<bool> failing_ = false, has_failed_ = false;
 };
 
 } // namespace gristmill::cli

@@ -6,6 +6,7 @@
 #include "cli/local_cluster.hpp"
 #include "cli/progress.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <iostream>
+#include <sys/stat.h>
 
 namespace gristmill::cli {
 namespace {
@@ -32,11 +34,22 @@ int complain(const std::string& sentence, int code = exit_usage) {
   return code;
 }
 
+InputSpec as_found(std::string path, std::string name) {
+  InputSpec input{std::move(path), std::move(name)};
+  struct stat about {};
+  if (::stat(input.path.c_str(), &about) == 0) {
+    input.bytes = static_cast<std::uint64_t>(about.st_size);
+    input.modified_ns = static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
+                        static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
+  }
+  return input;
+}
+
 // A pipe can be read once; a job reads its input again for every retry and after a crash.
 Result<InputSpec> spool_standard_input(const fs::path& state) {
   const fs::path spool = state.string() + ".stdin";
   std::error_code ignored;
-  if (fs::exists(spool, ignored)) return InputSpec{fs::absolute(spool), "stdin"};
+  if (fs::exists(spool, ignored)) return as_found(fs::absolute(spool), "stdin");
   const fs::path part = spool.string() + ".part";
   {
     std::ofstream file{part, std::ios::binary};
@@ -46,7 +59,7 @@ Result<InputSpec> spool_standard_input(const fs::path& state) {
       return fail(ErrorCode::io, fmt::format("cannot spool standard input to {}", part.string()));
   }
   fs::rename(part, spool);
-  return InputSpec{fs::absolute(spool), "stdin"};
+  return as_found(fs::absolute(spool), "stdin");
 }
 
 Result<std::vector<InputSpec>> inputs_of(const RunOptions& options, const fs::path& state) {
@@ -61,7 +74,7 @@ Result<std::vector<InputSpec>> inputs_of(const RunOptions& options, const fs::pa
                   fmt::format("INPUT {}: expected a readable file, {}", name,
                               fs::exists(name) ? "it is not a regular file" : "there is none"));
     } else {
-      inputs.push_back({fs::absolute(name), name});
+      inputs.push_back(as_found(fs::absolute(name), name));
     }
   }
   return inputs;
@@ -72,11 +85,15 @@ std::string default_output(const RunOptions& options) {
   return (first == "-" ? std::string{"stdin"} : first) + ".results.jsonl";
 }
 
-// Removes what an earlier job left under this output.
-void remove_job(const std::string& output, const std::string& state) {
-  for (const auto& path : {output, output + ".part", output + ".summary.json", state + ".stdin"})
-    fs::remove(path);
-  fs::remove_all(state);
+// Removes what an earlier job left under this output, unless somebody is at work there.
+Result<> remove_job(const std::string& output, const std::string& state) {
+  if (fs::exists(state)) {
+    const auto ours = coordinator::take_state_directory(state);
+    if (!ours) return tl::unexpected{ours.error()};
+    fs::remove_all(state);
+  }
+  for (const auto& path : {output, output + ".part", output + ".summary.json"}) fs::remove(path);
+  return {};
 }
 
 // What is left of an earlier run of the command: nothing, a job to go on with, or one that is over.
@@ -101,6 +118,11 @@ Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, co
                 fmt::format("{} differs from that of the job whose state is beside {}; give the same "
                             "to resume it, or --restart to begin anew",
                             differs, output));
+  if (spec.limit != 0 && (before->limit == 0 || spec.limit < before->limit))
+    return fail(ErrorCode::usage,
+                fmt::format("--limit may only grow: the job began with {}, got {}; give --restart to "
+                            "begin anew",
+                            before->limit == 0 ? "all items" : std::to_string(before->limit), spec.limit));
   if (job.state == JobState::finished || job.state == JobState::cancelled) {
     std::fputs(fmt::format("this job is finished: {} items, {} failed; the result is {} "
                            "(--restart runs it anew)\n",
@@ -154,6 +176,11 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
   }
 }
 
+// Their farewells are in the journal then, or on the way: a resumed run need not wonder what they did.
+bool workers_left(LocalCluster& cluster) {
+  return cluster.coordinator().ask_and_wait(wiring::ListWorkers{}).workers.empty();
+}
+
 // Waits for the job's end, or for the user's.
 int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const RunOptions& options,
            const std::string& output) {
@@ -163,12 +190,12 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
   for (;;) {
     const int came = interruption.wait(std::chrono::milliseconds{signal != 0 ? 20 : 50});
     if (came != 0 && signal != 0) leave_at_once(came);
-    const wiring::Answer answer = cluster.coordinator().ask_and_wait(wiring::ShowJob{job});
     if (const Error* fatal = cluster.fatal()) {
       progress.clear();
       const bool disk = fatal->code == ErrorCode::disk_full;
       return complain(fatal->message + "; the same command resumes", disk ? exit_stopped : exit_internal);
     }
+    const wiring::Answer answer = cluster.coordinator().ask_and_wait(wiring::ShowJob{job});
     if (answer.error) return complain(answer.error->message, exit_internal);
     const wiring::JobView& view = answer.jobs.front();
     progress.show(view);
@@ -188,7 +215,7 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
                  stderr);
       cluster.drain();
     }
-    if (signal != 0 && cluster.drained()) {
+    if (signal != 0 && cluster.drained() && workers_left(cluster)) {
       progress.clear();
       std::fputs(fmt::format("stopped after {} items; the same command resumes\n",
                              view.counts.terminal())
@@ -211,16 +238,21 @@ int run(RunOptions options) {
   const std::string output =
       fs::absolute(options.output.empty() ? default_output(options) : options.output);
   const std::string state = options.state.empty() ? output + ".state" : options.state;
-  if (options.restart) remove_job(output, state);
-  if (fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
+  if (!options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
                                 "or --restart to replace it",
                                 output, state));
+  const bool reads_stdin =
+      std::find(options.job.inputs.begin(), options.job.inputs.end(), "-") != options.job.inputs.end();
+  if (options.restart && reads_stdin) fs::remove(state + ".stdin");
   auto inputs = inputs_of(options, state);
   if (!inputs) return complain(inputs.error().message);
   spec->inputs = std::move(*inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
+  // Only now that nothing is wrong with the new job is the old one let go.
+  if (options.restart)
+    if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
 
   Interruption interruption;
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
@@ -251,7 +283,7 @@ void add_run(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();
   command->add_option("--concurrency", options->concurrency, "most calls in flight per worker")
-      ->check(CLI::Range(1u, 65'536u))
+      ->check(CLI::Range(1u, 32'768u))
       ->capture_default_str();
   command->add_option("--drain-timeout", options->drain_timeout_s,
                       "seconds to wait for calls in flight after Ctrl-C")

@@ -26,6 +26,16 @@ Result<std::unique_ptr<intake::ByteSource>> FileSource::open(const std::vector<I
     if (::stat(input.path.c_str(), &about) != 0)
       return tl::unexpected{input_error(input, std::strerror(errno))};
     if (!S_ISREG(about.st_mode)) return tl::unexpected{input_error(input, "it is not a file")};
+    const auto modified_ns = static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
+                             static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
+    const bool looked_at = input.modified_ns != 0;
+    if (looked_at && (static_cast<std::uint64_t>(about.st_size) != input.bytes ||
+                      modified_ns != input.modified_ns))
+      return tl::unexpected{Error{
+          ErrorCode::bad_input,
+          fmt::format("{}: expected the {} bytes that the job began with, got {} bytes modified "
+                      "since; put the old file back to go on, or begin anew",
+                      input.path, input.bytes, about.st_size)}};
     if (::access(input.path.c_str(), R_OK) != 0)
       return tl::unexpected{input_error(input, std::strerror(errno))};
   }

@@ -92,6 +92,9 @@ Result<> CoordinatorHost::start() {
     rooms_[address] = stage_.spawn(
         std::make_unique<RoomPlayer>(*this, address, node_->make_room(address, moment)));
 
+  // Before any worker is heard: what it claims must find its job open.
+  deliver_to_room({{wiring::Place::coordinator, {}}, wiring::Start{}});
+
   GatewayOptions gateway;
   gateway.listen = options_.listen;
   if (options_.keys) {
@@ -111,7 +114,6 @@ Result<> CoordinatorHost::start() {
   if (!opened) return tl::unexpected{opened.error()};
   gateway_ = std::move(*opened);
   plugged_.count_down();
-  deliver_to_room({{wiring::Place::coordinator, {}}, wiring::Start{}});
   return {};
 }
 
@@ -168,8 +170,9 @@ void CoordinatorHost::deliver_to_room(Envelope envelope) {
     if (!opens) return;
     auto player = std::make_unique<RoomPlayer>(*this, envelope.to,
                                                node_->make_room(envelope.to, this_moment()));
-    actor = stage_.spawn(std::move(player));
     const std::unique_lock lock{rooms_mutex_};
+    if (stopped_) return; // nobody would tell a room that begins now to leave
+    actor = stage_.spawn(std::move(player));
     rooms_[envelope.to] = actor;
   }
   Stage::post(actor, std::make_shared<Message>(std::move(envelope.message)));

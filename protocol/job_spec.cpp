@@ -20,6 +20,8 @@ concept MaybeConst = std::is_same_v<std::remove_const_t<Spec>, Plain>;
 template <MaybeConst<InputSpec> Spec, class Visit> void visit_members(Spec& spec, Visit&& visit) {
   visit("path", spec.path);
   visit("name", spec.name);
+  visit("bytes", spec.bytes);
+  visit("modified_ns", spec.modified_ns);
 }
 
 template <MaybeConst<EndpointSpec> Spec, class Visit>

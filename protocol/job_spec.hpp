@@ -31,6 +31,9 @@ struct EndpointSpec {
 struct InputSpec {
   std::string path;  // where the coordinator reads it
   std::string name;  // what result lines call it
+  // As it was when the job was made; 0 = not looked at. An input that changed is another job.
+  std::uint64_t bytes = 0;
+  std::uint64_t modified_ns = 0;
   bool operator==(const InputSpec&) const = default;
 };
 

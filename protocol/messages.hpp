@@ -107,6 +107,7 @@ struct Returned {
   };
   std::vector<Entry> calls;
   bool keeps_calls = false; // true: only the permits come back, the calls are still held
+  bool too_late = false;    // true: the permits were too old when the calls could have been sent
   bool operator==(const Returned&) const = default;
 };
 

@@ -190,6 +190,7 @@ template <>
 inline constexpr std::tuple fields<Returned>{
     field("c", &Returned::calls),
     field("k", &Returned::keeps_calls),
+    field("l", &Returned::too_late),
 };
 template <>
 inline constexpr std::tuple fields<Welcome>{

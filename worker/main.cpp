@@ -49,7 +49,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
       ->excludes(keys);
   app.add_option("--name", options.name, "what the coordinator calls this worker [HOST-PID]");
   app.add_option("--concurrency", options.concurrency, "most calls in flight")
-      ->check(CLI::Range(1u, 65'536u))
+      ->check(CLI::Range(1u, 32'768u))
       ->capture_default_str();
   auto* endpoint = app.add_option("--endpoint", options.endpoint,
                                   "base URL of a server that only this worker reaches, e.g. "

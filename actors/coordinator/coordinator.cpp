@@ -92,9 +92,11 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     refuse(peer, RefusedCode::full, fmt::format("{} workers are the most", limits::sessions_max), effects);
     return;
   }
-  // A process that starts anew under the name of one whose connection is closed has replaced it.
+  // A process that starts anew, with nothing in hand, under the name of one whose connection is
+  // closed has replaced it.
+  const bool fresh = hello.in_flight.empty() && hello.outbox.empty() && hello.held.empty();
   for (const auto& [id, session] : roster_.sessions()) {
-    if (session->state == SessionState::closed && session->name == hello.name &&
+    if (fresh && session->state == SessionState::closed && session->name == hello.name &&
         session->user == received.user && session->process != hello.process) {
       lose(id, true, "replaced by a new process of its name", effects);
       break;
@@ -115,7 +117,8 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     effects.jobs[claim.parts.front().job].kept.push_back(claim);
   for (const Released& r : adopted.permit_unused)
     effects.ended.push_back({Ended::How::unstarted, r.assigned.attempt, {}, {}, -1});
-  for (const Released& r : adopted.unknown_to_worker) release(r, false, effects);
+  for (const Released& r : adopted.unknown_to_worker)
+    give_up(r, {r.assigned.item, r.call, false, false, false}, effects);
   if (adopted.replaced) {
     effects.sessions.push_back({adopted.replaced, hello.name, hello.process, false});
   }
@@ -227,13 +230,15 @@ void Coordinator::handle(Session& session, const Returned& returned, Effects& ef
   for (const auto& entry : returned.calls) {
     const Assigned* known = session.find(entry.call);
     if (known == nullptr || known->attempt != entry.attempt) continue;
-    if (entry.attempt)
-      effects.ended.push_back({Ended::How::unstarted, entry.attempt, {}, {}, -1});
+    if (entry.attempt) {
+      const auto how = returned.too_late ? Ended::How::too_late : Ended::How::unstarted;
+      effects.ended.push_back({how, entry.attempt, {}, {}, -1});
+    }
     if (returned.keeps_calls) {
       session.unpermit(entry.call);
     } else {
       const Assigned assigned = session.take(entry.call);
-      effects.jobs[assigned.job].returned.push_back({assigned.item, entry.call, false});
+      effects.jobs[assigned.job].returned.push_back({assigned.item, entry.call, false, false, false});
     }
   }
 }
@@ -267,8 +272,13 @@ Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now)
   for (OfferedCall& call : calls) {
     Job& asked = job->second;
     asked.asked_calls -= std::min(asked.asked_calls, 1u);
-    asked.asked_bytes -= std::min<std::uint64_t>(asked.asked_bytes, call.bytes());
-    queue_.push(id, std::move(call));
+    asked.asked_bytes -= static_cast<std::int64_t>(call.bytes());
+    if (asked.held) {
+      effects.jobs[id].returned.push_back(
+          {call.planned.parts.front().item, call.planned.call, false, false, false});
+    } else {
+      queue_.push(id, std::move(call));
+    }
   }
   dispatch(now, effects);
   return effects;
@@ -360,7 +370,7 @@ Effects Coordinator::job_held(JobId id, Time now) {
   job->second.held = true;
   for (const OfferedCall& call : queue_.close(id))
     effects.jobs[id].returned.push_back(
-        {call.planned.parts.front().item, call.planned.call, false});
+        {call.planned.parts.front().item, call.planned.call, false, false, false});
   queue_.open(id);
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
@@ -368,7 +378,7 @@ Effects Coordinator::job_held(JobId id, Time now) {
       if (assigned.job == id && !assigned.attempt) cancel.calls.push_back(call);
     std::sort(cancel.calls.begin(), cancel.calls.end());
     for (const CallId call : cancel.calls)
-      effects.jobs[id].returned.push_back({session->take(call).item, call, false});
+      effects.jobs[id].returned.push_back({session->take(call).item, call, false, false, false});
     send_cancel(*session, cancel, now, effects);
   }
   return effects;
@@ -424,8 +434,8 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
   std::sort(released.begin(), released.end(),
             [](const Released& a, const Released& b) { return a.call < b.call; });
   for (const Released& r : released) {
-    release(r, true, effects);
-    effects.jobs[r.assigned.job].died = died;
+    const bool permitted = bool{r.assigned.attempt};
+    give_up(r, {r.assigned.item, r.call, permitted, died, session->in_flight() == 1}, effects);
   }
   for (const EndpointId endpoint : session->endpoints) {
     endpoints_.erase(endpoint);
@@ -440,13 +450,12 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
                             why != "goodbye"});
 }
 
-void Coordinator::release(const Released& r, bool lost, Effects& effects) {
+void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effects) {
   if (r.assigned.attempt)
     effects.ended.push_back({Ended::How::lost, r.assigned.attempt, {}, {}, -1});
   if (!jobs_.contains(r.assigned.job)) return;
   JobNews& news = effects.jobs[r.assigned.job];
-  const bool permitted = bool{r.assigned.attempt};
-  (lost && permitted ? news.lost : news.returned).push_back({r.assigned.item, r.call, permitted});
+  (lost.permitted ? news.lost : news.returned).push_back(lost);
 }
 
 // ---- small things --------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ private:
     std::string spec;
     std::vector<protocol::EndpointEntry> endpoints;
     std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
-    std::uint64_t asked_bytes = 0;
+    std::int64_t asked_bytes = 0; // the supervisor's credit, debt included
     std::string why;
     Time why_until{};
     bool held = false;
@@ -93,7 +93,7 @@ private:
   void handle(Session& session, const protocol::Returned& returned, Effects& effects);
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
   void lose(SessionId id, bool died, std::string_view why, Effects& effects);
-  void release(const Released& released, bool lost, Effects& effects);
+  void give_up(const Released& released, const LostCall& lost, Effects& effects);
   void end_grace(Time now, Effects& effects);
   void watch_silence(Time now, Effects& effects);
 

@@ -15,8 +15,8 @@ bool Coordinator::may_be_fed(const Session& session) const {
 
 std::uint32_t Coordinator::ahead_of(const Session& session) const {
   const double a_second = session.rate() * 1.0;
-  const auto least = std::max<std::uint32_t>(session.capacity.calls / 4, 1);
   const auto most = limits::held_calls_max;
+  const auto least = std::clamp<std::uint32_t>(session.capacity.calls / 4, 1, most);
   const auto busy = static_cast<std::uint32_t>(std::min<double>(a_second, most));
   // The rest of the work is shared: nobody holds more than its part of what is left.
   const auto share = queue_.size() / (2 * std::max<std::size_t>(roster_.size(), 1)) + 1;
@@ -80,15 +80,17 @@ void Coordinator::ask_supervisors(Effects& effects) {
   const std::size_t target = std::clamp<std::size_t>(2 * hands, 64, limits::offer_calls_max);
   for (auto& [id, job] : jobs_) {
     if (job.held) continue;
+    // Either credit may run out first: calls where items are small, bytes where they are large.
+    constexpr auto most_bytes = static_cast<std::int64_t>(limits::offer_bytes_max);
     const std::size_t has = queue_.size(id) + job.asked_calls;
-    if (has + target / 4 > target) continue;
-    const std::size_t has_bytes = queue_.bytes(id) + job.asked_bytes;
-    if (has_bytes >= limits::offer_bytes_max) continue;
-    const auto calls = static_cast<std::uint32_t>(target - has);
-    const std::uint64_t bytes = limits::offer_bytes_max - has_bytes;
+    const std::int64_t has_bytes = static_cast<std::int64_t>(queue_.bytes(id)) + job.asked_bytes;
+    if (has + target / 4 > target && has_bytes + most_bytes / 4 > most_bytes) continue;
+    const auto calls = static_cast<std::uint32_t>(target > has ? target - has : 0);
+    const std::int64_t bytes = std::max<std::int64_t>(most_bytes - has_bytes, 0);
+    if (calls == 0 && bytes == 0) continue;
     JobNews& news = effects.jobs[id];
     news.want_calls += calls;
-    news.want_bytes += bytes;
+    news.want_bytes += static_cast<std::uint64_t>(bytes);
     job.asked_calls += calls;
     job.asked_bytes += bytes;
   }

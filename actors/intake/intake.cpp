@@ -41,10 +41,16 @@ Intake::Intake(const JobSpec& spec, ByteSource& source, InputPosition from)
 Result<bool> Intake::open_input() {
   if (open_) return true;
   if (at_.input >= spec_.inputs.size()) return false;
+  // Read to its end: the kind must not depend on how much a source gives at a time.
   std::string head(64 * 1024, '\0');
-  const auto got = source_.read(at_.input, 0, head);
-  if (!got) return tl::unexpected{got.error()};
-  head.resize(*got);
+  std::size_t had = 0;
+  while (had < head.size()) {
+    const auto got = source_.read(at_.input, had, {head.data() + had, head.size() - had});
+    if (!got) return tl::unexpected{got.error()};
+    if (*got == 0) break;
+    had += *got;
+  }
+  head.resize(had);
   kind_ = detect_kind(spec_.inputs[at_.input].name, head);
   if (kind_ != ItemKind::text)
     lines_.emplace(source_, at_.input, at_.offset, spec_.line_bytes_max);
@@ -134,6 +140,7 @@ Result<std::optional<Item>> Intake::next_document() {
     text.resize(had + *got);
     if (*got == 0) break;
     if (text.size() > spec_.line_bytes_max) {
+      text.resize(spec_.line_bytes_max + 1);
       item.bad = fmt::format("expected a document of at most {} bytes, got more; raise "
                              "--max-line-bytes or split it",
                              spec_.line_bytes_max);

@@ -26,6 +26,8 @@ struct LostCall {
   std::uint64_t item = 0;
   CallId call;
   bool permitted = false; // may have been made
+  bool died = false;      // … when its worker's process ended
+  bool alone = false;     // … and the worker was making no other call
 };
 
 // Everything that one event means for one job.
@@ -33,7 +35,6 @@ struct JobNews {
   std::vector<ReportedOutcome> outcomes;
   std::vector<LostCall> returned;      // never started
   std::vector<LostCall> lost;          // their session is gone
-  bool died = false;                   // … because its process ended
   std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
   std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
   bool grace_over = false;             // nobody else will claim anything

@@ -13,7 +13,8 @@ using std::chrono::seconds;
 // for it: a handshake that outlasts it would never send a call.
 inline constexpr Duration permit_life = milliseconds{250};
 inline constexpr Duration permit_life_max = seconds{4};
-inline constexpr int unused_permits_max = 3; // in a row, before the life doubles
+inline constexpr int unused_permits_max = 3;  // in a row: the life doubles
+inline constexpr int used_permits_min = 1'000; // in a row: it halves again
 inline constexpr Duration delay_margin = milliseconds{250}; // D: spread between send and arrival
 inline constexpr Duration minute_window = seconds{60};      // W
 inline constexpr double clock_error = 1e-3;                 // rho: relative rate error of two clocks
@@ -28,10 +29,7 @@ constexpr Duration hold_of(Duration window, Duration life = permit_life) {
 }
 // Seconds of its rate that a smoother may let through at once: a second's burst at the server, less
 // what L and D may add.
-constexpr double burst_seconds(Duration life = permit_life) {
-  const double s = 1.0 - to_seconds(life) - to_seconds(delay_margin);
-  return s > 0 ? s : 0;
-}
+inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_seconds(delay_margin);
 
 inline constexpr Duration block_life = seconds{1};
 inline constexpr Duration block_renewal = milliseconds{300}; // before its end, while there is demand

@@ -46,7 +46,8 @@ struct Granted {
 
 // What became of a permit.
 struct Ended {
-  enum class How : std::uint8_t { answered, unstarted, lost } how = How::answered;
+  // unstarted: the call was never sent; too_late: because its permit was too old by then.
+  enum class How : std::uint8_t { answered, unstarted, too_late, lost } how = How::answered;
   AttemptId attempt;
   OutcomeClass cls = OutcomeClass::ok;
   protocol::Usage usage;
@@ -62,7 +63,7 @@ struct ClaimedCall {
 
 struct EndpointOffer {
   EndpointId id;
-  std::string model;     // empty = any
+  std::string model;     // empty = of those jobs only that name the endpoint
   EndpointSpec endpoint;
   SessionId only;        // set: reachable for this session alone
 };

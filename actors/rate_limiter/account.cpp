@@ -12,16 +12,13 @@ namespace {
 
 const Duration minute_hold = defaults::hold_of(defaults::minute_window);
 
-double rate_of(std::uint64_t per_minute, Duration life) {
-  return static_cast<double>(per_minute) / to_seconds(defaults::hold_of(defaults::minute_window, life));
-}
-constexpr auto slot_retry = std::chrono::milliseconds{100};
+constexpr auto slot_retry = std::chrono::milliseconds{10};
 constexpr auto block_retry = std::chrono::milliseconds{2};
 constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
 
 Smoother smoother(std::uint64_t per_minute, Time now) {
-  const double rate = rate_of(per_minute, defaults::permit_life);
-  return {rate, rate * defaults::burst_seconds(), now};
+  const double rate = static_cast<double>(per_minute) / to_seconds(minute_hold);
+  return {rate, rate * defaults::burst_seconds, now};
 }
 
 } // namespace
@@ -33,26 +30,20 @@ Account::Account(std::string name, AccountLimits limits, Time now)
       calls_smoother_{smoother(limits.requests_per_minute, now)},
       tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
 
-void Account::live_for(Duration life) {
-  if (life <= life_) return;
-  life_ = life;
-  const Duration hold = defaults::hold_of(defaults::minute_window, life);
-  calls_window_.set_hold(hold);
-  tokens_window_.set_hold(hold);
-  const auto slow = [&](Smoother& smoother, std::uint64_t per_minute) {
-    const double rate = rate_of(per_minute, life);
-    smoother.set(rate, rate * defaults::burst_seconds(life));
-  };
-  slow(calls_smoother_, limits_.requests_per_minute);
-  slow(tokens_smoother_, limits_.tokens_per_minute);
-}
-
-void Account::permit_came_back(Time now) {
+void Account::permit_came_too_late(Time now) {
+  used_in_a_row_ = 0;
   // At most once within a life: permits that were issued together come back together.
   if (++unused_in_a_row_ < defaults::unused_permits_max || now < life_changed_at_ + life_) return;
   unused_in_a_row_ = 0;
   life_changed_at_ = now;
-  live_for(std::min(2 * life_, defaults::permit_life_max));
+  life_ = std::min(2 * life_, defaults::permit_life_max);
+}
+
+void Account::permit_used() {
+  unused_in_a_row_ = 0;
+  if (++used_in_a_row_ < defaults::used_permits_min) return;
+  used_in_a_row_ = 0;
+  life_ = std::max(life_ / 2, defaults::permit_life);
 }
 
 void Account::advance(Time now) {
@@ -101,11 +92,12 @@ std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uin
   return std::nullopt;
 }
 
-Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n) {
+Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n, Duration life) {
   GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
   const std::uint64_t tokens = charged(bound);
-  Charge charge{tokens, calls_window_.charge(1, now), {}};
-  if (tokens_window_.limited()) charge.tokens_until = tokens_window_.charge(tokens, now);
+  const Time until = now + defaults::hold_of(defaults::minute_window, life);
+  Charge charge{tokens, calls_window_.charge_until(1, until), {}};
+  if (tokens_window_.limited()) charge.tokens_until = tokens_window_.charge_until(tokens, until);
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens));
   block_->drawn_tokens += tokens;
@@ -116,8 +108,13 @@ Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n) {
 
 void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Time now) {
   if (in_flight_ > 0) --in_flight_;
-  if (!used || *used >= charge.tokens) return;
+  if (!used) return;
   advance(now);
+  if (*used > charge.tokens) { // the bound was wrong: the excess is a debt
+    if (tokens_window_.limited()) tokens_window_.charge(*used - charge.tokens, now);
+    tokens_smoother_.take(static_cast<double>(*used - charge.tokens));
+    return;
+  }
   tokens_window_.refund(charge.tokens - *used, charge.tokens_until);
   tokens_smoother_.give_back(static_cast<double>(charge.tokens - *used));
 }

@@ -4,6 +4,7 @@
 // crash can forget only what it then assumes to be spent.
 #pragma once
 
+#include "actors/kit/defaults.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
@@ -38,18 +39,18 @@ public:
   // Nothing if a call of `tokens` for item `item` of `job` may go now.
   std::optional<Refusal> refuses(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
   // After refuses() said nothing; the number within the block is returned in `n`.
-  Charge draw(std::uint64_t tokens, Time now, std::uint64_t& n);
+  Charge draw(std::uint64_t tokens, Time now, std::uint64_t& n,
+              Duration life = defaults::permit_life);
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
   // The slot is free; `used` known: what the call did not use is free as well.
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
   void refund(const Charge& charge, Time now); // the call was never sent
   void occupy() { ++in_flight_; }              // a call that another life of ours permitted
-  // How long a permit of this account lives; at least as long as that of the one it is drawn with.
+  // How long a permit of this endpoint lives: it grows while calls cannot be sent in time.
   Duration life() const { return life_; }
-  void live_for(Duration life);
-  void permit_used() { unused_in_a_row_ = 0; }
-  void permit_came_back(Time now); // before its call was sent
+  void permit_used();
+  void permit_came_too_late(Time now);
   void park(Time until) { parked_until_ = std::max(parked_until_, until); }
 
   // A block to be journalled, when the next one is due. `number` becomes its name.
@@ -73,7 +74,7 @@ private:
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;
   Duration life_;
-  int unused_in_a_row_ = 0;
+  int unused_in_a_row_ = 0, used_in_a_row_ = 0;
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
   Time parked_until_{Time::min()};

@@ -10,6 +10,7 @@ namespace {
 
 constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 constexpr auto park_untold = std::chrono::seconds{1};
+constexpr auto park_quota = std::chrono::seconds{60};
 constexpr auto park_max = std::chrono::seconds{600};
 
 std::uint32_t ms_until(Time until, Time now) {
@@ -67,8 +68,9 @@ bool RateLimiter::may_use(const Endpoint& endpoint, const Job& job, SessionId se
   if (endpoint.offer.only && endpoint.offer.only != session) return false;
   const auto& own = job.budget.endpoints;
   if (!own.empty()) return std::find(own.begin(), own.end(), endpoint.offer.id) != own.end();
-  return endpoint.offer.model.empty() || job.budget.model.empty() ||
-         endpoint.offer.model == job.budget.model;
+  // An endpoint without a model is some job's own.
+  if (endpoint.offer.model.empty()) return false;
+  return job.budget.model.empty() || endpoint.offer.model == job.budget.model;
 }
 
 RateLimiter::Endpoint* RateLimiter::choose(const Job& job, SessionId session,
@@ -119,15 +121,14 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
       continue;
     }
     Out out{endpoint->account, job->second.account, {}, {}};
-    out.job->live_for(out.endpoint->life());
-    out.endpoint->live_for(out.job->life());
     std::uint64_t n = 0, unused = 0;
-    out.job_charge = out.job->draw(call.token_bound, now, unused);
-    out.endpoint_charge = out.endpoint->draw(call.token_bound, now, n);
+    const Duration life = out.endpoint->life();
+    out.job_charge = out.job->draw(call.token_bound, now, unused, life);
+    out.endpoint_charge = out.endpoint->draw(call.token_bound, now, n, life);
     const AttemptId attempt = AttemptId::of(epoch_, out.endpoint->block(), n);
     // Only where there is a window does a permit have to age.
     const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
-    const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(out.endpoint->life()) : 0);
+    const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);
     granted.permits.push_back({call.call, attempt, endpoint->offer.id, life_ms});
     out_.emplace(attempt, out);
   }
@@ -139,8 +140,8 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   if (it == out_.end()) return;
   const Out out = it->second;
   out_.erase(it);
-  if (ended.how == Ended::How::unstarted) {
-    out.endpoint->permit_came_back(now);
+  if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
+    if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
     out.endpoint->refund(out.endpoint_charge, now);
     if (out.job) out.job->refund(out.job_charge, now);
     return;
@@ -150,6 +151,8 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
   out.endpoint->settle(out.endpoint_charge, used, now);
   if (out.job) out.job->settle(out.job_charge, used, now);
+  // An account without credit is asked again now and then, not all the time.
+  if (ended.cls == OutcomeClass::quota) out.endpoint->park(now + park_quota);
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   if (told_to_wait) {
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};

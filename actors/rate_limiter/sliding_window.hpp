@@ -17,7 +17,6 @@ public:
   SlidingWindow(std::uint64_t amount_max, Duration hold)
       : amount_max_{amount_max}, hold_{hold}, bucket_{hold / 1'000} {}
 
-  void set_hold(Duration hold) { hold_ = hold; } // of charges to come
   bool limited() const { return amount_max_ != 0; }
   std::uint64_t amount_max() const { return amount_max_; }
   std::uint64_t held() const { return held_; }

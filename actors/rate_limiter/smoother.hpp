@@ -34,11 +34,6 @@ public:
   void give_back(double amount) {
     if (rate_ != 0) level_ = std::min(burst_, level_ + amount);
   }
-  void set(double rate, double burst) {
-    rate_ = rate;
-    burst_ = std::max(burst, 1.0);
-    level_ = std::min(level_, burst_);
-  }
   double rate() const { return rate_; }
   double burst() const { return burst_; }
 

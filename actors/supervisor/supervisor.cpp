@@ -30,7 +30,7 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
                        RecoveredItems recovered)
     : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries},
       intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
-      counts_{recovered.counts}, mark_{recovered.mark},
+      counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
       next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) | 1} {
   counts_.total = recovered.low.item;
@@ -49,7 +49,7 @@ Effects Supervisor::started(Time now) {
 
 Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
   credit_.calls += calls;
-  credit_.bytes += bytes;
+  credit_.bytes += static_cast<std::int64_t>(bytes);
   return tick(now);
 }
 
@@ -161,6 +161,12 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   // An item that was never offered cannot have been called: nothing is promised to who says so.
   if (live == nullptr && !ledger_.is_terminal(item)) return;
   effects.append.acks.push_back({reported.session, outcome.attempt});
+  // Withdrawn in favour of a twin, whose outcome decides; unless the twin is gone and this was it.
+  if (outcome.cls == OutcomeClass::cancelled && !cancelling_) {
+    if (live != nullptr && live->state == LiveState::out && live->call == outcome.call)
+      again(item, *live, now, effects);
+    return;
+  }
   const bool current =
       live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
   // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
@@ -239,17 +245,18 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
   return sealed(effects);
 }
 
-Effects Supervisor::lost(const std::vector<LostCall>& calls, bool died, Time now) {
+Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
   Effects effects;
   for (const LostCall& call : calls) {
-    if (call.permitted) ++effects.append.note.ambiguous;
     LiveItem* live = ledger_.find(call.item);
     if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
-    if (call.permitted && died) {
+    if (call.permitted) ++effects.append.note.ambiguous;
+    if (call.permitted && call.died) {
       ++live->deaths;
       effects.append.attempts.push_back({job_, call.item, live->consumed, live->deaths});
     }
-    if (live->deaths >= deaths_max) {
+    // Only a call that was alone at a death is known to be its cause.
+    if (live->deaths >= deaths_max && call.alone) {
       give_up(call.item, *live, OutcomeClass::bad_line, "quarantined",
               fmt::format("{} workers died while they made this call", live->deaths), effects);
     } else {
@@ -280,6 +287,7 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
       }
       live->state = LiveState::out;
       live->call = claim.call;
+      if (live->deaths > 0) --live->deaths; // its worker lives after all
     }
   }
   fill(now, effects);
@@ -310,7 +318,7 @@ Effects Supervisor::grace_over(Time now) {
     for (const auto& [item, live] : ledger_.live())
       if (live.state == LiveState::unknown) unclaimed.push_back(item);
     std::sort(unclaimed.begin(), unclaimed.end());
-    effects.append.note.ambiguous += unclaimed.size();
+    if (may_have_called_) effects.append.note.ambiguous += unclaimed.size();
     for (const std::uint64_t item : unclaimed) again(item, *ledger_.find(item), now, effects);
   }
   fill(now, effects);

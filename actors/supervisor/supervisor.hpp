@@ -59,6 +59,7 @@ struct RecoveredItems {
   JobCounts counts;
   InputPosition low;
   std::uint64_t mark = 0; // items from here on have not been called
+  bool may_have_called = false; // a worker's session was open at the end
 };
 
 class Supervisor {
@@ -70,7 +71,7 @@ public:
   Effects wanted(std::uint32_t calls, std::uint64_t bytes, Time now);
   Effects outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random);
   Effects returned(const std::vector<LostCall>& calls, Time now);
-  Effects lost(const std::vector<LostCall>& calls, bool died, Time now);
+  Effects lost(const std::vector<LostCall>& calls, Time now);
   Effects claimed(const std::vector<protocol::Claim>& claims, Time now);
   Effects kept(const std::vector<protocol::Claim>& claims, Time now);
   Effects grace_over(Time now);
@@ -85,11 +86,11 @@ public:
 private:
   struct Credit {
     std::uint32_t calls = 0;
-    std::uint64_t bytes = 0;
+    std::int64_t bytes = 0; // below 0: the last call was larger than what was left
     bool left() const { return calls > 0 && bytes > 0; }
-    void spend(std::uint64_t b) {
+    void spend(std::size_t b) {
       --calls;
-      bytes -= bytes < b ? bytes : b;
+      bytes -= static_cast<std::int64_t>(b);
     }
   };
 
@@ -120,6 +121,7 @@ private:
   std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
   JobCounts counts_;          // completed and failed: durable ones
   std::uint64_t mark_;
+  bool may_have_called_;
   std::uint64_t next_call_;
   Credit credit_;
   std::uint64_t undurable_lines_ = 0;

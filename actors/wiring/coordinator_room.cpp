@@ -34,8 +34,13 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
       entry.state = JobState::failed;
       entry.detail = spec.error().message;
     }
+    if (is_over(entry.state)) {
+      entry.counts.total = entry.counts.terminal();
+      entry.counts.total_known = true;
+    }
     if (!is_over(entry.state))
-      recovered_[job.job] = {job.terminal, job.attempts, job.counts, job.low, job.mark};
+      recovered_[job.job] = {job.terminal, job.attempts, job.counts,
+                             job.low,      job.mark,     !recovered.sessions.empty()};
     desk_.recovered(std::move(entry));
   }
 }
@@ -76,9 +81,9 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
                            const Moment& moment, Post& post) {
   job.open = true;
   post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
-  if (job.state == JobState::cancelling) post.tell(to_supervisor(job.id), CancelItems{});
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
-  if (job.state == JobState::merging) job.state = JobState::running;
+  if (job.state == JobState::merging)
+    job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
   JobBudget budget{job.id,
                    job.spec.model,
                    {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
@@ -90,6 +95,10 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   effects.endpoints_added.clear();
   post.tell(to_limiter, std::move(news));
   emit(std::move(effects), post);
+  if (job.state == JobState::cancelling) {
+    post.tell(to_supervisor(job.id), CancelItems{});
+    emit(coordinator_.job_held(job.id, moment.now), post);
+  }
 }
 
 void CoordinatorRoom::close(JobId id, const Moment& moment, Post& post) {

@@ -82,6 +82,13 @@ void HeldCalls::ready_again(CallId call) {
   if (it != calls_.end() && it->second.state != State::ready) make_ready(call, it->second);
 }
 
+void HeldCalls::wake(std::size_t most) {
+  for (; most > 0 && !waiting_.empty(); --most) {
+    ready_again(waiting_.top().call);
+    waiting_.pop();
+  }
+}
+
 void HeldCalls::advance(Time now, Duration repeat) {
   std::vector<CallId> due;
   while (!waiting_.empty() && waiting_.top().at <= now) {

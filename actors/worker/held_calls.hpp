@@ -32,6 +32,7 @@ public:
   std::optional<Time> sent_at(Nonce nonce) const;
   void wait(Nonce nonce, const std::vector<CallId>& calls, Time until);
   void ready_again(CallId call); // its permit came back
+  void wake(std::size_t most);   // waiting calls, the next ones due
   // Moves what is due from waiting to ready, and gives up Needs older than `repeat`.
   void advance(Time now, Duration repeat);
   void forget_needs(); // the connection is gone: nothing will be answered

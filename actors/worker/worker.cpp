@@ -160,6 +160,7 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
   const auto sent = held_.sent_at(permits.nonce);
   Returned late, gone;
   late.keeps_calls = true;
+  late.too_late = !draining_;
   for (const Permit& permit : permits.permits) {
     // Without its Need nobody can say how old a permit is.
     const Time not_after = permit.life_ms == 0 ? never
@@ -248,19 +249,23 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
 Effects Worker::ended(std::vector<CallEnded> calls, Time now) {
   Effects effects;
   std::vector<Outcome> outcomes;
-  Returned unstarted;
+  Returned unstarted, too_late;
+  too_late.too_late = true;
   for (CallEnded& end : calls) {
     const auto it = in_flight_.find(end.attempt);
     if (it == in_flight_.end()) continue;
     const InFlight call = std::move(it->second);
     in_flight_.erase(it);
     if (end.end == CallEnd::unstarted) {
-      unstarted.calls.push_back({call.claim.call, call.claim.attempt});
+      auto& back = end.code == "permit_ended" ? too_late : unstarted;
+      back.calls.push_back({call.claim.call, call.claim.attempt});
     } else {
       outcomes.push_back(outcome_of(call, std::move(end)));
     }
   }
   if (!unstarted.calls.empty()) send(std::move(unstarted), effects);
+  if (!too_late.calls.empty()) send(std::move(too_late), effects);
+  held_.wake(calls.size()); // what they leave free may be what others wait for
   deliver(std::move(outcomes), effects);
   settle_drain(effects);
   ask(now, effects);

@@ -149,6 +149,7 @@ void World::arrive(std::size_t index, const worker::HttpCall& call) {
   WorkerProcess& worker = *workers_[index];
   if (now_ >= call.not_after || worker.aborted.contains(call.attempt)) {
     ended.end = worker::CallEnd::unstarted;
+    ended.code = now_ >= call.not_after ? "permit_ended" : "aborted";
     return end_call(index, std::move(ended), Duration::zero());
   }
   const std::string_view text = std::string_view{call.body}.substr(call.body.find("text ") + 5);

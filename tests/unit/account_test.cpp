@@ -211,7 +211,7 @@ TEST_CASE("a settled call keeps what it used, and all of its bound when nobody k
       {100, 900},
       {599, 401},
       {600, 400},
-      {700, 400},
+      {700, 300}, // the bound was wrong: the excess counts as well
   }));
   CAPTURE(used.has_value(), used.value_or(0));
   Account account = opened(tokens_per_minute(1'000), 600);
@@ -252,23 +252,41 @@ TEST_CASE("an endpoint that asked us to wait is left alone until the latest time
   CHECK(why(account, start + 800ms) == "goes");
 }
 
-TEST_CASE("permits that come back unused make the next ones live longer, up to a bound") {
+TEST_CASE("permits that come too late make the next ones live longer, up to a bound") {
   Account account = opened(calls_per_minute(60));
-  const auto comes_back = [&](int times, Time now) {
-    for (int i = 0; i < times; ++i) account.permit_came_back(now);
+  const auto come_too_late = [&](int times, Time now) {
+    for (int i = 0; i < times; ++i) account.permit_came_too_late(now);
   };
-  comes_back(2, start);
+  come_too_late(2, start);
   account.permit_used();
-  comes_back(2, start);
+  come_too_late(2, start);
   CHECK(account.life() == defaults::permit_life);
-  comes_back(1, start);
+  come_too_late(1, start);
   CHECK(account.life() == 2 * defaults::permit_life);
-  comes_back(20, start + account.life() - 1ns); // issued together with the last ones
+  come_too_late(20, start + account.life() - 1ns); // issued together with the last ones
   CHECK(account.life() == 2 * defaults::permit_life);
-  for (int round = 1; round < 10; ++round) comes_back(3, start + round * 10s);
+  for (int round = 1; round < 10; ++round) come_too_late(3, start + round * 10s);
   CHECK(account.life() == defaults::permit_life_max);
-  account.live_for(1ms);
-  CHECK(account.life() == defaults::permit_life_max);
+}
+
+TEST_CASE("permits that are used make the next ones live shorter again, down to a bound") {
+  Account account = opened({});
+  for (int i = 0; i < 3; ++i) account.permit_came_too_late(start);
+  const auto longer = account.life();
+  for (int i = 1; i < defaults::used_permits_min; ++i) account.permit_used();
+  CHECK(account.life() == longer);
+  account.permit_used();
+  CHECK(account.life() == defaults::permit_life);
+  for (int i = 0; i < defaults::used_permits_min; ++i) account.permit_used();
+  CHECK(account.life() == defaults::permit_life);
+}
+
+TEST_CASE("a permit that lives longer counts longer") {
+  Account account = opened(calls_per_minute(1));
+  std::uint64_t n = 0;
+  account.draw(1, start, n, 4s);
+  CHECK(why(account, start + 64s) == "requests per minute");
+  CHECK(why(account, start + 65s) == block_reason);
 }
 
 TEST_CASE("a block of an earlier life counts as spent from its end, and then for a whole hold") {

@@ -91,9 +91,11 @@ TEST_CASE("what a call did not use is free again, unless nobody knows") {
   const auto [how, usage, fits] = GENERATE(table<Ended::How, protocol::Usage, std::uint64_t>({
       {Ended::How::answered, used(50, 50), 900},
       {Ended::How::answered, used(500, 100), 400},
+      {Ended::How::answered, used(500, 300), 200}, // the bound was wrong
       {Ended::How::answered, {}, 400},
       {Ended::How::lost, {}, 400},
       {Ended::How::unstarted, {}, 1'000},
+      {Ended::How::too_late, {}, 1'000},
   }));
   CAPTURE(how, fits);
   Bench bench;
@@ -222,7 +224,7 @@ TEST_CASE("no window is ever exceeded under random load, crashes and answers of 
       if (call.over || !random.chance(0.05)) continue;
       call.over = true;
       if (random.chance(0.1)) {
-        bench.unstarted(call.permit);
+        random.chance(0.5) ? bench.unstarted(call.permit) : bench.too_late(call.permit);
         call.calls = call.tokens = 0;
       } else if (random.chance(0.1)) {
         bench.lost(call.permit);

@@ -37,7 +37,7 @@ struct Bench {
   // A shared endpoint with a URL of its own.
   void endpoint(std::uint32_t id, AccountLimits limits) {
     const std::string url = fmt::format("http://host-{}/v1", id);
-    offer({EndpointId{id}, "", endpoint_at(url, limits), SessionId{}});
+    offer({EndpointId{id}, "m", endpoint_at(url, limits), SessionId{}});
   }
   void job(std::uint32_t id, AccountLimits limits) {
     limiter.job_opened({JobId{id}, "", limits, {}}, now);
@@ -82,6 +82,9 @@ struct Bench {
   }
   void unstarted(const protocol::Permit& permit) {
     limiter.ended({Ended::How::unstarted, permit.attempt, {}, {}, -1}, now);
+  }
+  void too_late(const protocol::Permit& permit) {
+    limiter.ended({Ended::How::too_late, permit.attempt, {}, {}, -1}, now);
   }
   void lost(const protocol::Permit& permit) {
     limiter.ended({Ended::How::lost, permit.attempt, {}, {}, -1}, now);

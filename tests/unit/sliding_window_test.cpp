@@ -97,11 +97,10 @@ TEST_CASE("a refund frees what was charged, once, and nothing when the charge is
   CHECK(window.held() == 3);
 }
 
-TEST_CASE("a longer hold is of charges to come") {
+TEST_CASE("charges of different holds are each over in their time") {
   SlidingWindow window{10, hold};
+  window.charge_until(6, start + hold + 4s);
   window.charge(4, start);
-  window.set_hold(hold + 4s);
-  window.charge(6, start);
   window.advance(start + hold + bucket);
   CHECK(window.held() == 6);
   window.advance(start + hold + 4s + bucket);

@@ -100,13 +100,6 @@ TEST_CASE("what is given back fills no more than the burst") {
   CHECK_FALSE(smoother.fits(1));
 }
 
-TEST_CASE("a smaller burst takes away what was saved up") {
-  Smoother smoother{10, 5, start};
-  smoother.set(10, 2);
-  smoother.take(2);
-  CHECK_FALSE(smoother.fits(1));
-}
-
 TEST_CASE("time that does not go on fills nothing") {
   Smoother smoother{10, 5, start};
   smoother.take(5);

@@ -47,7 +47,7 @@ TEST_CASE("a job that is being cancelled tries nothing again") {
   timeout.outcome.code = "timeout";
   bench.report(timeout);
   bench.hear(bench.supervisor->returned({lost(calls[1], false)}, bench.now));
-  bench.hear(bench.supervisor->lost({lost(calls[2], true)}, false, bench.now));
+  bench.hear(bench.supervisor->lost({lost(calls[2], true)}, bench.now));
   CHECK(bench.line_of(0)["error"]["code"] == "timeout");
   CHECK(was_cancelled(bench, 1));
   CHECK(was_cancelled(bench, 2));

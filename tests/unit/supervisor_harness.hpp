@@ -148,8 +148,8 @@ private:
   std::uint64_t attempts_ = 0;
 };
 
-inline LostCall lost(const OfferedCall& call, bool permitted) {
-  return {call.planned.parts.front().item, call.planned.call, permitted};
+inline LostCall lost(const OfferedCall& call, bool permitted, bool died = false, bool alone = false) {
+  return {call.planned.parts.front().item, call.planned.call, permitted, died, alone};
 }
 inline protocol::Claim claim(std::uint64_t item, std::uint64_t call) {
   return {CallId{call}, AttemptId::of(Epoch{2}, 1, item + 1), {PartId{JobId{7}, item, 0}}, EndpointId{1}};

@@ -15,6 +15,7 @@ namespace {
 RecoveredItems all_marked(std::uint64_t items) {
   RecoveredItems recovered;
   recovered.mark = items;
+  recovered.may_have_called = true;
   return recovered;
 }
 
@@ -65,7 +66,7 @@ TEST_CASE("calls of a lost session are called again; permitted ones are ambiguou
   Bench bench{good_lines(2)};
   bench.start_fresh();
   const auto calls = bench.take_offers();
-  bench.hear(bench.supervisor->lost({lost(calls[0], true), lost(calls[1], false)}, false, bench.now));
+  bench.hear(bench.supervisor->lost({lost(calls[0], true), lost(calls[1], false)}, bench.now));
   CHECK(bench.take_offers().size() == 2);
   CHECK(bench.supervisor->counts().ambiguous == 1);
   CHECK(bench.last().note.ambiguous == 1);
@@ -77,7 +78,7 @@ TEST_CASE("an item under which three workers died is given up") {
   bench.start_fresh();
   for (std::uint32_t death = 1; death <= 3; ++death) {
     CHECK(bench.lines().empty());
-    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), true)}, true, bench.now));
+    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), true, true, true)}, bench.now));
     REQUIRE(bench.last().attempts.size() == 1);
     CHECK(bench.last().attempts[0].deaths == death);
   }
@@ -85,13 +86,17 @@ TEST_CASE("an item under which three workers died is given up") {
   CHECK(bench.line_of(0)["error"]["code"] == "quarantined");
 }
 
-TEST_CASE("only a death during a call counts against its item") {
-  const auto [permitted, died] = GENERATE(table<bool, bool>({{true, false}, {false, true}}));
-  CAPTURE(permitted, died);
+TEST_CASE("only a death during a call that was alone gives its item up") {
+  const auto [permitted, died, alone] = GENERATE(table<bool, bool, bool>({
+      {true, false, true},
+      {false, true, true},
+      {true, true, false}, // it may have been another call's fault
+  }));
+  CAPTURE(permitted, died, alone);
   Bench bench{good_lines(1)};
   bench.start_fresh();
   for (int i = 0; i < 10; ++i)
-    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), permitted)}, died, bench.now));
+    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), permitted, died, alone)}, bench.now));
   CHECK(bench.lines().empty());
   CHECK(bench.offered.size() == 1);
 }
@@ -106,7 +111,7 @@ TEST_CASE("attempts and deaths of an earlier life count on") {
   const auto calls = bench.take_offers();
   REQUIRE(calls.size() == 2);
   bench.report(calls[0], OutcomeClass::timeout);
-  bench.hear(bench.supervisor->lost({lost(calls[1], true)}, true, bench.now));
+  bench.hear(bench.supervisor->lost({lost(calls[1], true, true, true)}, bench.now));
   CHECK(bench.line_of(0)["gristmill"]["attempts"] == 4);
   CHECK(bench.line_of(1)["error"]["code"] == "quarantined");
 }
@@ -123,6 +128,27 @@ TEST_CASE("after a restart items below the mark wait for the grace, those above 
   CHECK(bench.supervisor->counts().ambiguous == 3);
   bench.hear(bench.supervisor->grace_over(bench.now));
   CHECK(bench.supervisor->counts().ambiguous == 3);
+}
+
+TEST_CASE("nothing is ambiguous after a restart when no worker was there") {
+  Bench bench{good_lines(2)};
+  auto recovered = all_marked(2);
+  recovered.may_have_called = false;
+  bench.start(std::move(recovered));
+  bench.want(100);
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  CHECK(bench.take_offers().size() == 2);
+  CHECK(bench.supervisor->counts().ambiguous == 0);
+}
+
+TEST_CASE("a worker that claims its call has not died of it") {
+  Bench bench{good_lines(1)};
+  bench.start_fresh();
+  for (int death = 1; death <= 2; ++death)
+    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), true, true, true)}, bench.now));
+  bench.hear(bench.supervisor->claimed({claim(0, 900)}, bench.now));
+  bench.hear(bench.supervisor->lost({LostCall{0, CallId{900}, true, true, true}}, bench.now));
+  CHECK(bench.lines().empty());
 }
 
 TEST_CASE("what a worker claims or keeps is not called again when the grace is over") {
@@ -170,7 +196,7 @@ TEST_CASE("a late claim takes the item from its twin, wherever that is") {
   CHECK(bench.supervisor->counts().retrying == 0);
   bench.tick_at(bench.now + 1h);
   CHECK(bench.offered.empty());
-  bench.hear(bench.supervisor->lost({LostCall{0, CallId{900}, true}}, false, bench.now));
+  bench.hear(bench.supervisor->lost({LostCall{0, CallId{900}, true, false, false}}, bench.now));
   CHECK(bench.take_offer().planned.parts[0].item == 0);
 }
 
@@ -233,7 +259,7 @@ TEST_CASE("from whatever the journal held a job goes on and ends with every item
       const OfferedCall call = calls.back();
       calls.pop_back();
       if (random.chance(0.1)) {
-        first.hear(first.supervisor->lost({lost(call, true)}, random.chance(0.5), first.now));
+        first.hear(first.supervisor->lost({lost(call, true, random.chance(0.5), true)}, first.now));
       } else {
         first.report(call, random.chance(0.5)   ? OutcomeClass::ok
                            : random.chance(0.5) ? OutcomeClass::timeout

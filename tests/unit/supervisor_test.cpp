@@ -30,7 +30,7 @@ TEST_CASE("items are offered while there is room, in their order") {
 
 TEST_CASE("bytes bound the offers as calls do, but one call goes with any room") {
   Bench bench{good_lines(5)};
-  bench.start_fresh(0);
+  bench.start();
   bench.want(5, 1);
   const std::size_t bytes = bench.take_offer().bytes();
   bench.want(0, 2 * bytes);
@@ -199,7 +199,7 @@ TEST_CASE("an answer to an older attempt wins while its twin waits or is out") {
   Bench bench{good_lines(1)};
   bench.start_fresh();
   const auto first = bench.take_offer();
-  bench.hear(bench.supervisor->lost({lost(first, true)}, false, bench.now));
+  bench.hear(bench.supervisor->lost({lost(first, true)}, bench.now));
   const auto second = bench.take_offer();
   if (!twin_is_out) bench.report(second, OutcomeClass::transient);
   bench.report(first, OutcomeClass::ok);
@@ -209,6 +209,29 @@ TEST_CASE("an answer to an older attempt wins while its twin waits or is out") {
   bench.tick_at(bench.now + 1h);
   CHECK(bench.offered.empty());
   CHECK(bench.supervisor->counts().retrying == 0);
+}
+
+TEST_CASE("an item that was never offered is promised to nobody") {
+  Bench bench{good_lines(1)};
+  bench.start_fresh(1);
+  auto reported = bench.outcome(bench.take_offer());
+  reported.outcome.parts.front().item = 5;
+  bench.report(reported);
+  CHECK(bench.appends.empty());
+}
+
+TEST_CASE("a call that was withdrawn decides nothing; if it has no twin its item goes again") {
+  Bench bench{good_lines(1)};
+  bench.start_fresh();
+  const auto first = bench.take_offer();
+  bench.hear(bench.supervisor->lost({lost(first, true)}, bench.now));
+  const auto second = bench.take_offer();
+  bench.report(first, OutcomeClass::cancelled);
+  CHECK(bench.offered.empty());
+  bench.report(second, OutcomeClass::cancelled);
+  CHECK(bench.offered.size() == 1);
+  CHECK(bench.lines().empty());
+  CHECK(bench.supervisor->counts().late == 0);
 }
 
 TEST_CASE("a bad line becomes an error line without any call") {

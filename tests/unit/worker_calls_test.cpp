@@ -119,6 +119,7 @@ TEST_CASE("A permit older than its life comes back and its call is still held", 
   CHECK(turn.effects.starts.empty());
   const auto returned = turn.only<Returned>();
   CHECK(returned.keeps_calls);
+  CHECK(returned.too_late);
   CHECK(returned.calls == std::vector<Returned::Entry>{{CallId{1}, attempt(1)}});
   CHECK(turn.only<Need>().calls == ids({1})); // asked for again at once
   CHECK(scene.permit(nonce, {2}).only<Returned>().keeps_calls);
@@ -181,7 +182,21 @@ TEST_CASE("A call that was never sent is returned, not reported", "[worker]") {
   CHECK_FALSE(turn.has<Outcomes>());
   CHECK(scene.room.in_flight() == 1);
   CHECK(scene.room.unrecorded() == 0);
+  CHECK_FALSE(returned.too_late);
   CHECK(scene.end(1, CallEnd::unstarted).frames.empty()); // it has ended once
+  // The coordinator learns when it was the permit's age that kept a call here.
+  CHECK(scene.end(2, CallEnd::unstarted, "permit_ended").only<Returned>().too_late);
+}
+
+TEST_CASE("A call that ends lets one that waits be asked for before its time", "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1});
+  const Nonce nonce = scene.give({2, 3, 4}).only<Need>().nonce;
+  scene.tell(Wait{nonce, ids({3}), 200, "max_in_flight"});
+  scene.tell(Wait{nonce, ids({2, 4}), 300, "max_in_flight"});
+  CHECK(scene.answer(1).only<Need>().calls == ids({3}));
+  CHECK(scene.tick_after(milliseconds{300}).only<Need>().calls == ids({2, 4}));
 }
 
 TEST_CASE("A Wait delays the next Need for its calls, not for others", "[worker]") {

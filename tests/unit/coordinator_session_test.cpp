@@ -1,0 +1,231 @@
+// How a worker comes, is heard, falls silent and goes.
+#include "tests/unit/coordinator_harness.hpp"
+
+using namespace gristmill;
+using namespace gristmill::coordinator;
+using namespace gristmill::coordinator_test;
+using namespace gristmill::protocol;
+
+TEST_CASE("a Hello is welcomed when its session is durable, and gets nothing before") {
+  Bench bench;
+  bench.open_job();
+  bench.offer(1, 4);
+  Speaker worker;
+  bench.say_hello(worker);
+  REQUIRE(bench.seen.sessions.size() == 1);
+  const auto note = bench.seen.sessions[0];
+  CHECK(note.open);
+  CHECK(note.worker == "worker-1");
+  CHECK(note.process == Nonce{1});
+  CHECK(note.session.value >> 32 == epoch.value);
+  CHECK(bench.frames.empty());
+  bench.tick_at(bench.now + 1s);
+  CHECK(bench.frames.empty());
+  bench.hear(bench.coordinator.session_durable(note.session, bench.now));
+  REQUIRE(bench.frames.size() >= 2);
+  const Frame& first = bench.frames[0].second;
+  CHECK(std::holds_alternative<Welcome>(first.message));
+  CHECK(first.session == note.session);
+  CHECK(first.seq == 1);
+  CHECK(first.epoch == epoch);
+  // Numbers rise without a gap.
+  for (std::size_t i = 0; i < bench.frames.size(); ++i)
+    CHECK(bench.frames[i].second.seq == i + 1);
+  CHECK(bench.take_batch(worker).size() > 0);
+}
+
+TEST_CASE("a session that became durable after its connection closed is not welcomed") {
+  Bench bench;
+  Speaker worker;
+  bench.say_hello(worker);
+  bench.hear(bench.coordinator.peer_gone(worker.peer, bench.now));
+  bench.hear(bench.coordinator.session_durable(bench.seen.sessions[0].session, bench.now));
+  CHECK(bench.frames.empty());
+}
+
+TEST_CASE("who has no session is told to say Hello") {
+  Bench bench;
+  Speaker worker;
+  worker.session = SessionId{1};
+  bench.beat(worker, 0, 0);
+  auto refused = bench.take_messages<Refused>(worker);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].code == RefusedCode::no_session);
+  bench.join(worker);
+  worker.session = SessionId{1};
+  bench.beat(worker, 0, 0);
+  refused = bench.take_messages<Refused>(worker);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].code == RefusedCode::no_session);
+}
+
+TEST_CASE("a gap in the numbers asks for a resync, a repeated number is passed over") {
+  Bench bench;
+  Speaker worker;
+  bench.join(worker);
+  bench.beat(worker, 0, 0);
+  worker.seq += 1;
+  bench.beat(worker, 0, 0);
+  const auto refused = bench.take_messages<Refused>(worker);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].code == RefusedCode::resync);
+  bench.frames.clear();
+  worker.seq = 0;
+  bench.beat(worker, 0, 0);
+  CHECK(bench.frames.empty());
+}
+
+TEST_CASE("workers of another version or cluster are refused with a sentence") {
+  const auto [low, high, cluster, code] =
+      GENERATE(table<std::uint16_t, std::uint16_t, std::string, RefusedCode>({
+          {version_max + 1, version_max + 2, "ours", RefusedCode::version},
+          {0, version_min - 1, "ours", RefusedCode::version},
+          {1, 1, "theirs", RefusedCode::cluster},
+          {1, 1, "", RefusedCode::cluster},
+      }));
+  Bench bench{Options{epoch, "ours", {}}};
+  Speaker worker;
+  worker.hello.version_low = low;
+  worker.hello.version_high = high;
+  worker.hello.cluster = cluster;
+  bench.say_hello(worker);
+  const auto refused = bench.take_messages<Refused>(worker);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].code == code);
+  CHECK_FALSE(refused[0].sentence.empty());
+  CHECK(bench.seen.sessions.empty());
+}
+
+TEST_CASE("one worker too many is refused") {
+  Bench bench;
+  for (std::uint64_t i = 1; i <= limits::sessions_max; ++i) {
+    Speaker worker{i};
+    bench.say_hello(worker);
+  }
+  CHECK(bench.frames.empty());
+  Speaker worker{limits::sessions_max + 1};
+  bench.say_hello(worker);
+  const auto refused = bench.take_messages<Refused>(worker);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].code == RefusedCode::full);
+}
+
+TEST_CASE("bytes that are no frame and frames that no worker says are events, not answers") {
+  Bench bench;
+  Speaker worker;
+  bench.join(worker);
+  bench.take();
+  bench.hear(bench.coordinator.received({{worker.peer, "user", "garbage"}}, bench.now));
+  bench.say(worker, Recorded{});
+  REQUIRE(bench.seen.events.size() == 2);
+  for (const auto& event : bench.seen.events) CHECK(event.warning);
+  CHECK(bench.frames.empty());
+}
+
+TEST_CASE("a heartbeat is answered, and a worker without capacity gets nothing") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  bench.join(worker);
+  bench.beat(worker, 0, 0);
+  CHECK(bench.take_messages<Recorded>(worker).size() == 1);
+  worker.hello.capacity.calls = 0;
+  bench.beat(worker, 0, 0);
+  bench.offer(1, 4);
+  CHECK(bench.take_batch(worker).empty());
+  CHECK(bench.coordinator.workers().at(0).state == "draining");
+}
+
+TEST_CASE("a silent worker is suspected, gets nothing more, and is lost after the longer time") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  bench.join(worker);
+  bench.offer(1, 2);
+  bench.take_batch(worker);
+  const Time heard = bench.now;
+  bench.tick_at(heard + defaults::silent_suspect - 1ns);
+  CHECK(bench.coordinator.workers().at(0).state == "active");
+  bench.tick_at(heard + defaults::silent_suspect);
+  CHECK(bench.coordinator.workers().at(0).state == "suspect");
+  bench.offer(3, 4);
+  CHECK(bench.take_batch(worker).empty());
+  bench.tick_at(heard + defaults::silent_lost - 1ns);
+  CHECK(bench.coordinator.workers().size() == 1);
+  bench.take();
+  bench.tick_at(heard + defaults::silent_lost);
+  CHECK(bench.coordinator.workers().empty());
+  CHECK(bench.take_news().returned.size() == 2);
+}
+
+TEST_CASE("a word from a suspected worker makes it active again") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  bench.join(worker);
+  bench.tick_at(bench.now + defaults::silent_suspect);
+  bench.offer(1, 2);
+  CHECK(bench.take_batch(worker).empty());
+  bench.beat(worker, 0, 0);
+  CHECK(bench.take_batch(worker).size() == 2);
+}
+
+TEST_CASE("a closed connection without a Hello loses its session after its time") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  bench.join(worker);
+  bench.offer(1, 2);
+  REQUIRE(bench.take_batch(worker).size() == 2);
+  bench.grant(worker, ids({1}));
+  bench.take();
+  bench.hear(bench.coordinator.peer_gone(worker.peer, bench.now));
+  const Time closed = bench.now;
+  bench.tick_at(closed + defaults::closed_lost - 1ns);
+  CHECK(bench.take_news().lost.empty());
+  bench.tick_at(closed + defaults::closed_lost);
+  const auto news = bench.take_news();
+  REQUIRE(news.lost.size() == 1);
+  CHECK(news.lost[0].call == CallId{1});
+  CHECK(news.lost[0].permitted);
+  REQUIRE(news.returned.size() == 1);
+  CHECK(news.returned[0].call == CallId{2});
+  CHECK(news.lost[0].died);
+  CHECK(news.lost[0].alone);
+  REQUIRE(bench.seen.ended.size() == 1);
+  CHECK(bench.seen.ended[0].how == Ended::How::lost);
+  CHECK(bench.seen.ended[0].attempt == Bench::attempt_of(1));
+  REQUIRE(bench.seen.sessions.size() == 1);
+  CHECK_FALSE(bench.seen.sessions[0].open);
+}
+
+TEST_CASE("a Goodbye ends the session at once, and nobody died of it") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  bench.join(worker);
+  bench.offer(1, 1);
+  bench.grant(worker, bench.take_batch(worker));
+  bench.take();
+  bench.say(worker, Goodbye{});
+  CHECK(bench.coordinator.workers().empty());
+  const auto news = bench.take_news();
+  REQUIRE(news.lost.size() == 1);
+  CHECK_FALSE(news.lost[0].died);
+}
+
+TEST_CASE("a job waits when no worker is there, or for what the limiter said") {
+  Bench bench;
+  bench.open_job();
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) == "no worker is connected");
+  Speaker worker;
+  bench.join(worker);
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).empty());
+  bench.hear(bench.coordinator.granted(
+      {worker.session, Nonce{9}, {}, {{ids({1}), JobId{7}, 300, "tokens per minute"}}}, bench.now));
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) == "tokens per minute");
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now + 2s).empty());
+  const auto waits = bench.take_messages<Wait>(worker);
+  REQUIRE(waits.size() == 1);
+  CHECK(waits[0] == Wait{Nonce{9}, ids({1}), 300, "tokens per minute"});
+}
