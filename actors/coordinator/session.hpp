@@ -58,8 +58,7 @@ public:
   std::size_t held_bytes() const { return held_bytes_; }
 
   void give(CallId call, Assigned assigned) {
-    count(assigned, 1);
-    calls_.emplace(call, assigned);
+    if (calls_.emplace(call, assigned).second) count(assigned, 1);
   }
   const Assigned* find(CallId call) const {
     const auto it = calls_.find(call);

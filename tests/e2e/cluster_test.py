@@ -97,6 +97,32 @@ class Cluster(EndToEnd):
                        "-o", output)
         self.check_result(output, 500)
 
+    def test_a_job_uses_its_own_endpoints_or_its_models_and_no_others(self):
+        own, announced = self.server(label="own"), self.server("--model", "local", label="announced")
+        coordinator = self.coordinator()
+        self.worker(coordinator, "w0", "--endpoint", announced.url, "--model", "local")
+        source = self.directory / "in.jsonl"
+        write_batch(source, 300)
+        at = ["--server", coordinator.http, "--wait"]
+        self.gristmill("submit", source, "--endpoint", own.url, *at, "-o", self.directory / "1.jsonl")
+        self.gristmill("submit", source, "-m", "local", *at, "-o", self.directory / "2.jsonl")
+        for n in (1, 2):
+            self.check_result(self.directory / f"{n}.jsonl", 300)
+        self.assertEqual([len(self.calls(server)) for server in (own, announced)], [300, 300])
+
+    def test_a_worker_that_dies_with_a_full_hand_is_soon_missed(self):
+        server = self.server("--latency", "150ms")
+        coordinator = self.coordinator()
+        workers = [self.worker(coordinator, f"w{n}", "--concurrency", "8") for n in range(2)]
+        job = self.submit(coordinator, server, "--limit", "200")
+        self.until_calls(server, 100)
+        workers[0].kill()
+        output = self.finish(coordinator, job)
+        self.check_result(output, 200)
+        # Found by a frame that cannot be sent, not by forty seconds of silence.
+        self.assertIn("worker.disconnected", coordinator.stderr())
+        self.assertNotIn("silent", coordinator.stderr())
+
     def test_a_worker_drains(self):
         server = self.server("--latency", "50ms")
         coordinator = self.coordinator()

@@ -123,6 +123,33 @@ class Run(EndToEnd):
         self.assertIn("--restart", refused.stderr)
         self.assertEqual(self.output.read_text(), "precious\n")
 
+    def test_large_items_do_not_use_up_the_credit(self):
+        server = self.server()
+        text = lambda n: f"question {n} " + "x" * 1_000_000
+        self.run_command(server, 60, text=text)
+        self.check_result(self.output, 60, text=text)
+
+    def test_an_input_that_changed_is_refused_on_resume(self):
+        server = self.server("--latency", "50ms")
+        source, output = self.directory / "in.jsonl", self.directory / "out.jsonl"
+        write_batch(source, 2_000)
+        arguments = ["run", source, "--endpoint", server.url, "-o", output, "--concurrency", "32"]
+        process = self.start("gristmill", *arguments, label="run")
+        self.until_calls(server, 100)
+        process.end(signal.SIGINT)
+        write_batch(source, 1_500)
+        refused = self.gristmill(*arguments, check=2)
+        self.assertIn("INPUT", refused.stderr)
+
+    def test_restart_with_a_mistake_keeps_the_earlier_result(self):
+        server = self.server()
+        self.run_command(server, 50)
+        source = self.directory / "in.jsonl"
+        for mistake in (["--param", "nonsense"], [self.directory / "missing.jsonl"]):
+            self.gristmill("run", source, *mistake, "--endpoint", server.url, "-o", self.output,
+                           "--restart", check=2)
+            self.check_result(self.output, 50)
+
     def test_objects_documents_and_standard_input(self):
         server = self.server()
         objects = self.directory / "objects.jsonl"
