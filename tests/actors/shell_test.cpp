@@ -264,18 +264,26 @@ TEST_CASE("leave() comes after what was posted before, and returns when the play
   }
 }
 
-TEST_CASE("A message is freed when it was handled, not when its sender forgets it", "[shell]") {
+TEST_CASE("A message is its player's alone: released in the middle of its handling, it is gone",
+          "[shell]") {
+  struct Releasing final : Player {
+    std::weak_ptr<int> watched;
+    bool* freed = nullptr;
+    Next handle(std::shared_ptr<void> message) override {
+      message.reset();
+      *freed = watched.expired();
+      return {};
+    }
+    void crashed(const std::string&) override {}
+  };
   Stage stage{1};
-  std::weak_ptr<int> watched;
   bool freed = false;
-  const auto player = play(stage, [&](const int* message) {
-    if (*message == 2) freed = watched.expired();
-    return Player::Next{};
-  });
   auto message = std::make_shared<int>(1);
-  watched = message;
+  auto releasing = std::make_unique<Releasing>();
+  releasing->watched = message;
+  releasing->freed = &freed;
+  const auto player = stage.spawn(std::move(releasing));
   Stage::post(player, std::move(message));
-  tell(player, 2);
   stage.leave(player);
   CHECK(freed);
 }

@@ -241,11 +241,11 @@ TEST_CASE("the longest lists of the smallest elements that encode writes may hav
   const auto parts = smallest_outcome().parts;
   const std::vector<Message> messages{
       Outcomes{many(smallest_outcome())},
-      Returned{many(Returned::Entry{CallId{1}, {}}), false},
+      Returned{many(Returned::Entry{CallId{1}, {}}), false, false},
       Need{Nonce{1}, many(CallId{1})},
       JobOpened{JobId{1}, {}, many(EndpointEntry{EndpointId{1}, {}})},
       Batch{many(PlannedCall{CallId{1}, parts, {}, {}})},
-      Permits{Nonce{1}, true, many(Permit{CallId{1}, AttemptId{1}, EndpointId{1}})},
+      Permits{Nonce{1}, many(Permit{CallId{1}, AttemptId{1}, EndpointId{1}, 1})},
   };
   for (const Message& message : messages) {
     INFO(name_of(message));

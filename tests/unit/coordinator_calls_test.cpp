@@ -217,8 +217,9 @@ TEST_CASE("what a worker returns is unpermitted or goes back to its job") {
   CAPTURE(keeps);
   Busy bench{2};
   bench.grant(bench.worker, ids({1}));
-  bench.say(bench.worker,
-            Returned{{{CallId{1}, Bench::attempt_of(1)}, {CallId{2}, {}}, {CallId{99}, {}}}, keeps});
+  bench.say(
+      bench.worker,
+      Returned{{{CallId{1}, Bench::attempt_of(1)}, {CallId{2}, {}}, {CallId{99}, {}}}, keeps});
   REQUIRE(bench.seen.ended.size() == 1);
   CHECK(bench.seen.ended[0].how == Ended::How::unstarted);
   const auto returned = bench.take_news().returned;

@@ -32,7 +32,7 @@ struct Speaker {
 };
 
 class Bench {
-public:
+ public:
   explicit Bench(coordinator::Options options = {epoch, "", {}})
       : coordinator{std::move(options), time_from_ns(0) + 1h} {}
 
@@ -115,8 +115,7 @@ public:
   }
 
   // What the worker was told of this kind, once; its ack follows.
-  template <class M>
-  std::vector<M> take_messages(Speaker& worker) {
+  template <class M> std::vector<M> take_messages(Speaker& worker) {
     std::vector<M> taken;
     std::erase_if(frames, [&](auto& out) {
       if (out.first != worker.peer) return false;
@@ -140,7 +139,8 @@ public:
     hear(coordinator.job_opened(JobId{job}, spec, endpoints, now));
     return endpoints;
   }
-  void offer(std::uint64_t first, std::uint64_t last, std::uint32_t job = 7, std::size_t bytes = 100) {
+  void offer(std::uint64_t first, std::uint64_t last, std::uint32_t job = 7,
+             std::size_t bytes = 100) {
     std::vector<OfferedCall> calls;
     for (std::uint64_t call = first; call <= last; ++call) {
       OfferedCall offered;

@@ -29,8 +29,7 @@ TEST_CASE("a Hello is welcomed when its session is durable, and gets nothing bef
   CHECK(first.seq == 1);
   CHECK(first.epoch == epoch);
   // Numbers rise without a gap.
-  for (std::size_t i = 0; i < bench.frames.size(); ++i)
-    CHECK(bench.frames[i].second.seq == i + 1);
+  for (std::size_t i = 0; i < bench.frames.size(); ++i) CHECK(bench.frames[i].second.seq == i + 1);
   CHECK(bench.take_batch(worker).size() > 0);
 }
 

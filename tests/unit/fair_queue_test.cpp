@@ -15,7 +15,7 @@ void push(FairQueue& queue, std::uint32_t job, std::uint64_t first, std::uint64_
     OfferedCall offered;
     offered.planned.call = CallId{call};
     offered.planned.parts = {{JobId{job}, call, 0}};
-    offered.planned.raw = "x";
+    offered.planned.raw.assign(1, 'x');
     queue.push(JobId{job}, std::move(offered));
   }
 }

@@ -104,7 +104,8 @@ TEST_CASE("nothing is released before its position is durable, and everything in
   int released = 0;
   while (released < 500) {
     if (appended < 500 && random.chance(0.6))
-      commits.append(lines(random.chance(0.05) ? 3 * mib : random.below(100)), {static_cast<int>(++appended)});
+      commits.append(lines(random.chance(0.05) ? 3 * mib : random.below(100)),
+                     {static_cast<int>(++appended)});
     if (random.chance(0.4)) {
       if (const auto group = commits.next()) {
         REQUIRE(writing == durable);

@@ -95,7 +95,8 @@ TEST_CASE("a bad line is an item that says why, and keeps an id") {
 }
 
 TEST_CASE("a line or a document may be as long as the limit and no longer") {
-  const auto [limit, good] = GENERATE(table<std::uint64_t, bool>({{15, true}, {16, true}, {14, false}}));
+  const auto [limit, good] =
+      GENERATE(table<std::uint64_t, bool>({{15, true}, {16, true}, {14, false}}));
   CAPTURE(limit);
   Desk lines{{{"a.jsonl", "{\"id\":\"abcdef\"}\n{\"id\":1}\n"}}}; // 15 bytes
   lines.spec.line_bytes_max = limit;

@@ -23,7 +23,8 @@ std::vector<Seen> lines_of(MemorySource& source, std::uint64_t bytes_max, std::u
     const auto line = reader.next();
     REQUIRE(line);
     if (!*line) break;
-    seen.push_back({std::string{(*line)->text}, (*line)->offset, (*line)->bytes, (*line)->too_long});
+    seen.push_back(
+        {std::string{(*line)->text}, (*line)->offset, (*line)->bytes, (*line)->too_long});
     // Whatever follows can be read from here.
     REQUIRE(reader.position() > (*line)->offset);
   }
@@ -91,7 +92,8 @@ TEST_CASE("reading goes on from any position that a reader had") {
   const auto whole = lines_of(source, 20);
   for (std::size_t first = 0; first < whole.size(); ++first) {
     const auto rest = lines_of(source, 20, whole[first].offset);
-    REQUIRE(rest == std::vector<Seen>(whole.begin() + static_cast<std::ptrdiff_t>(first), whole.end()));
+    REQUIRE(rest ==
+            std::vector<Seen>(whole.begin() + static_cast<std::ptrdiff_t>(first), whole.end()));
   }
 }
 

@@ -23,9 +23,10 @@ protocol::Usage used(std::uint64_t prompt, std::uint64_t completion) {
   return usage;
 }
 
-// The blocks as a journal would give them back: whole, or what was drawn when a later block said so.
+// The blocks as a journal would give them back: whole, or what was drawn when a later block said
+// so.
 class Journal {
-public:
+ public:
   void reserved(std::vector<journal::BlockNote> notes) {
     for (auto& note : notes) writing_.push_back(std::move(note));
   }
@@ -53,7 +54,7 @@ public:
     return earlier_;
   }
 
-private:
+ private:
   void wrote(const journal::BlockNote& note) {
     for (auto& before : life_) {
       if (before.block != note.previous_block) continue;
@@ -271,7 +272,7 @@ TEST_CASE("an asker who is always hungry gets 98 percent of the rate") {
     for (const auto& note : bench.limiter.reserve(bench.now))
       writing.emplace_back(bench.now + disk, note.block);
   }
-  const std::uint64_t limit =
-      limits.requests_per_minute != 0 ? limits.requests_per_minute : limits.tokens_per_minute / tokens;
+  const std::uint64_t limit = limits.requests_per_minute != 0 ? limits.requests_per_minute
+                                                              : limits.tokens_per_minute / tokens;
   CHECK(static_cast<double>(permitted) >= 0.98 * static_cast<double>(limit * minutes));
 }

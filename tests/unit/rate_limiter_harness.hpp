@@ -1,5 +1,5 @@
-// What the tests of the rate limiter share: a limiter whose blocks are durable at once, and words to
-// ask it with.
+// What the tests of the rate limiter share: a limiter whose blocks are durable at once, and words
+// to ask it with.
 #pragma once
 
 #include "actors/rate_limiter/rate_limiter.hpp"
@@ -45,7 +45,8 @@ struct Bench {
 
   Acquire question(const std::vector<CallId>& calls) const {
     Acquire acquire{session, nonce, {}};
-    for (const CallId call : calls) acquire.calls.push_back({call, JobId{7}, call.value, token_bound});
+    for (const CallId call : calls)
+      acquire.calls.push_back({call, JobId{7}, call.value, token_bound});
     return acquire;
   }
   void write_blocks() {

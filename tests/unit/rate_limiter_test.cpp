@@ -74,7 +74,8 @@ TEST_CASE("a job with endpoints of its own uses no other") {
   bench.endpoint(1, {});
   bench.endpoint(2, {});
   bench.limiter.job_opened({JobId{7}, "m", {}, {EndpointId{2}}}, bench.now);
-  for (const auto& permit : bench.ask(ids({1, 2, 3})).permits) CHECK(permit.endpoint == EndpointId{2});
+  for (const auto& permit : bench.ask(ids({1, 2, 3})).permits)
+    CHECK(permit.endpoint == EndpointId{2});
   bench.limiter.endpoint_gone(EndpointId{2});
   CHECK_FALSE(bench.goes(4));
 }
@@ -141,7 +142,8 @@ TEST_CASE("once a call of a job must wait its others wait with it, those of othe
   CHECK(granted.waits[0].calls.size() == 2);
 }
 
-TEST_CASE("an endpoint that refuses is asked again when it said, and after a second if it said nothing") {
+TEST_CASE(
+    "an endpoint that refuses is asked again when it said, and after a second if it said nothing") {
   const auto [cls, told_ms, parked_ms] = GENERATE(table<OutcomeClass, std::int64_t, std::int64_t>({
       {OutcomeClass::rate, 400, 400},
       {OutcomeClass::ramp, 400, 400},
@@ -170,12 +172,13 @@ TEST_CASE("an endpoint that refuses is asked again when it said, and after a sec
 }
 
 TEST_CASE("a permit ages only where there is a window") {
-  const auto [endpoint, job, life_ms] = GENERATE(table<AccountLimits, AccountLimits, std::uint32_t>({
-      {{0, 0, 4}, {0, 0, 4}, 0},
-      {{600, 0, 0}, {}, 250},
-      {{0, 600, 0}, {}, 250},
-      {{}, {600, 0, 0}, 250},
-  }));
+  const auto [endpoint, job, life_ms] =
+      GENERATE(table<AccountLimits, AccountLimits, std::uint32_t>({
+          {{0, 0, 4}, {0, 0, 4}, 0},
+          {{600, 0, 0}, {}, 250},
+          {{0, 600, 0}, {}, 250},
+          {{}, {600, 0, 0}, 250},
+      }));
   Bench bench;
   bench.endpoint(1, endpoint);
   bench.job(7, job);
@@ -184,7 +187,8 @@ TEST_CASE("a permit ages only where there is a window") {
   CHECK(permits[0].life_ms == life_ms);
 }
 
-TEST_CASE("permits that come too late make the next ones live longer, others that come back do not") {
+TEST_CASE(
+    "permits that come too late make the next ones live longer, others that come back do not") {
   const bool too_late = GENERATE(true, false);
   CAPTURE(too_late);
   Bench bench;

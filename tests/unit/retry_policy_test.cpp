@@ -60,8 +60,7 @@ TEST_CASE("a job without retries fails with its first attempt that counts") {
   Random random{1};
   RetryPolicy policy;
   policy.retries = 0;
-  CHECK(decide(policy, OutcomeClass::timeout, 1, -1, now, random).what ==
-        Decision::What::failed);
+  CHECK(decide(policy, OutcomeClass::timeout, 1, -1, now, random).what == Decision::What::failed);
 }
 
 TEST_CASE("the delay doubles up to its bound, half of it fixed and half of it random") {

@@ -17,8 +17,7 @@ Post tell(Room& room, Message message, Time now = start) {
   return post;
 }
 
-template <class M>
-std::vector<M> of_kind(const Post& post) {
+template <class M> std::vector<M> of_kind(const Post& post) {
   std::vector<M> messages;
   for (const Envelope& envelope : post.envelopes)
     if (const auto* message = std::get_if<M>(&envelope.message)) messages.push_back(*message);
@@ -34,7 +33,8 @@ AppendNow append_with(std::uint64_t session) {
 
 std::vector<std::uint64_t> released(const Post& post) {
   std::vector<std::uint64_t> sessions;
-  for (const auto& durable : of_kind<SessionDurable>(post)) sessions.push_back(durable.session.value);
+  for (const auto& durable : of_kind<SessionDurable>(post))
+    sessions.push_back(durable.session.value);
   return sessions;
 }
 
@@ -45,7 +45,8 @@ Message question(std::uint64_t token, std::uint32_t job = 0) {
 
 } // namespace
 
-TEST_CASE("the journal releases what waited when its group is durable, in the order of the appends") {
+TEST_CASE(
+    "the journal releases what waited when its group is durable, in the order of the appends") {
   JournalRoom room{0};
   Post post = tell(room, append_with(1));
   CHECK(of_kind<journal::Group>(post).size() == 1);
@@ -153,7 +154,8 @@ TEST_CASE("a question about a job that is not there is answered with what to do"
   CHECK(answers[0].error->code == ErrorCode::not_found);
 }
 
-TEST_CASE("a job whose merging was cut short by a crash ends as what it was: cancelled or finished") {
+TEST_CASE(
+    "a job whose merging was cut short by a crash ends as what it was: cancelled or finished") {
   const std::string detail = GENERATE("", "cancelled");
   CAPTURE(detail);
   journal::Recovered recovered;
@@ -169,8 +171,7 @@ TEST_CASE("a job whose merging was cut short by a crash ends as what it was: can
   NodeOptions options;
   CoordinatorRoom room{options, recovered, start};
   tell(room, Start{});
-  const auto tasks =
-      of_kind<merger::MergeTask>(tell(room, JobReport{JobId{7}, {}, true, ""}));
+  const auto tasks = of_kind<merger::MergeTask>(tell(room, JobReport{JobId{7}, {}, true, ""}));
   REQUIRE(tasks.size() == 1);
   CHECK(tasks[0].cancelled == !detail.empty());
   const auto appends = of_kind<AppendNow>(tell(room, MergeReport{JobId{7}, ""}));

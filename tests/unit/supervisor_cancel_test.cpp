@@ -9,7 +9,9 @@ using namespace gristmill::supervisor_test;
 
 namespace {
 
-void cancel(Bench& bench) { bench.hear(bench.supervisor->cancel(bench.now)); }
+void cancel(Bench& bench) {
+  bench.hear(bench.supervisor->cancel(bench.now));
+}
 
 bool was_cancelled(const Bench& bench, std::uint64_t item) {
   const auto line = bench.line_of(item);

@@ -19,7 +19,8 @@ struct MemorySource : intake::ByteSource {
   std::size_t read_max = ~std::size_t{0}; // of one read
   bool broken = false;
 
-  Result<std::size_t> read(std::uint32_t input, std::uint64_t offset, std::span<char> into) override {
+  Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
+                           std::span<char> into) override {
     if (broken) return fail(ErrorCode::io, "read in.jsonl: the disk is gone");
     const std::string& text = inputs.at(input);
     if (offset >= text.size()) return std::size_t{0};
@@ -129,7 +130,8 @@ struct Bench {
 
   std::vector<journal::ResultLine> lines() const {
     std::vector<journal::ResultLine> all;
-    for (const auto& append : appends) all.insert(all.end(), append.lines.begin(), append.lines.end());
+    for (const auto& append : appends)
+      all.insert(all.end(), append.lines.begin(), append.lines.end());
     return all;
   }
   // The one line of an item, as JSON.
@@ -144,15 +146,19 @@ struct Bench {
   }
   const supervisor::Append& last() const { return appends.back(); }
 
-private:
+ private:
   std::uint64_t attempts_ = 0;
 };
 
-inline LostCall lost(const OfferedCall& call, bool permitted, bool died = false, bool alone = false) {
+inline LostCall lost(const OfferedCall& call, bool permitted, bool died = false,
+                     bool alone = false) {
   return {call.planned.parts.front().item, call.planned.call, permitted, died, alone};
 }
 inline protocol::Claim claim(std::uint64_t item, std::uint64_t call) {
-  return {CallId{call}, AttemptId::of(Epoch{2}, 1, item + 1), {PartId{JobId{7}, item, 0}}, EndpointId{1}};
+  return {CallId{call},
+          AttemptId::of(Epoch{2}, 1, item + 1),
+          {PartId{JobId{7}, item, 0}},
+          EndpointId{1}};
 }
 
 } // namespace gristmill::supervisor_test

@@ -96,7 +96,8 @@ TEST_CASE("only a death during a call that was alone gives its item up") {
   Bench bench{good_lines(1)};
   bench.start_fresh();
   for (int i = 0; i < 10; ++i)
-    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), permitted, died, alone)}, bench.now));
+    bench.hear(
+        bench.supervisor->lost({lost(bench.take_offer(), permitted, died, alone)}, bench.now));
   CHECK(bench.lines().empty());
   CHECK(bench.offered.size() == 1);
 }

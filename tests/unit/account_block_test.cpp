@@ -1,0 +1,221 @@
+// The blocks of an account, without which nothing is drawn from it.
+#include "actors/rate_limiter/account.hpp"
+
+#include "actors/kit/check.hpp"
+#include "actors/kit/defaults.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+using namespace gristmill::rate_limiter;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Time start = time_from_ns(0) + 1h;
+constexpr JobId job{7};
+constexpr std::string_view block_reason = "the budget block is being written";
+
+AccountLimits calls_per_minute(std::uint64_t n) {
+  return {n, 0, 0};
+}
+AccountLimits tokens_per_minute(std::uint64_t n) {
+  return {0, n, 0};
+}
+
+std::string_view why(Account& account, Time now, std::uint64_t tokens = 1, std::uint64_t item = 0) {
+  const auto refusal = account.refuses(tokens, job, item, now);
+  if (refusal) CHECK(refusal->until > now);
+  return refusal ? refusal->why : std::string_view{"goes"};
+}
+
+Charge draw(Account& account, Time now, std::uint64_t tokens = 1, std::uint64_t item = 0) {
+  REQUIRE(why(account, now, tokens, item) == "goes");
+  std::uint64_t n = 0;
+  return account.draw(tokens, now, n);
+}
+
+// Asks for a call, and has the block that it needs written at once.
+void renew(Account& account, std::uint64_t number, Time now, std::uint64_t tokens = 1,
+           std::uint64_t item = 0) {
+  REQUIRE(why(account, now, tokens, item) == block_reason);
+  REQUIRE(account.reserve(number, now));
+  account.durable(number);
+}
+
+Account opened(AccountLimits limits, std::uint64_t tokens = 1) {
+  Account account{"endpoint", limits, start};
+  renew(account, 1, start, tokens);
+  return account;
+}
+
+} // namespace
+
+TEST_CASE("nothing is drawn before a block is durable") {
+  Account account{"endpoint", {}, start};
+  CHECK_FALSE(account.reserve(1, start));
+  CHECK(why(account, start) == block_reason);
+  const auto note = account.reserve(1, start);
+  REQUIRE(note);
+  CHECK(note->account == "endpoint");
+  CHECK(account.block() == 0);
+  CHECK(why(account, start) == block_reason);
+  account.durable(2);
+  CHECK(why(account, start) == block_reason);
+  std::uint64_t n = 0;
+  CHECK_THROWS_AS(account.draw(1, start, n), CheckFailed);
+  account.durable(1);
+  CHECK(account.block() == 1);
+  CHECK(why(account, start) == "goes");
+}
+
+TEST_CASE("one block is written at a time") {
+  Account account{"endpoint", {}, start};
+  CHECK(why(account, start) == block_reason);
+  REQUIRE(account.reserve(1, start));
+  CHECK(why(account, start) == block_reason);
+  CHECK_FALSE(account.reserve(2, start));
+}
+
+TEST_CASE("a block covers its calls, numbers them from 1, and no more") {
+  Account account = opened({});
+  std::uint64_t n = 0;
+  for (std::uint64_t i = 1; i <= defaults::block_calls_unlimited; ++i) {
+    if (account.refuses(1, job, 0, start)) FAIL("call " << i << " is refused");
+    account.draw(1, start, n);
+    if (n != i) FAIL("call " << i << " is numbered " << n);
+  }
+  CHECK(why(account, start) == block_reason);
+}
+
+TEST_CASE("a block may be drawn from until its end and not then") {
+  Account account{"endpoint", {}, start};
+  CHECK(why(account, start) == block_reason);
+  const auto note = account.reserve(1, start);
+  REQUIRE(note);
+  account.durable(1);
+  CHECK(why(account, note->until - 1ns) == "goes");
+  CHECK(why(account, note->until) == block_reason);
+}
+
+TEST_CASE("a block covers the items below its mark, job by job") {
+  Account account{"endpoint", {}, start};
+  CHECK(why(account, start, 1, 10) == block_reason);
+  const auto note = account.reserve(1, start);
+  REQUIRE(note);
+  account.durable(1);
+  REQUIRE(note->marks.size() == 1);
+  const auto [marked, mark] = note->marks.front();
+  CHECK(marked == job);
+  CHECK(mark == 11 + defaults::mark_ahead);
+  CHECK(why(account, start, 1, mark - 1) == "goes");
+  CHECK(account.refuses(1, JobId{8}, 0, start));
+  renew(account, 2, start, 1, mark);
+  CHECK(why(account, start, 1, mark) == "goes");
+  CHECK_FALSE(account.refuses(1, JobId{8}, 0, start));
+}
+
+TEST_CASE("a job that is forgotten has no mark in later blocks") {
+  Account account = opened({});
+  CHECK(account.refuses(1, JobId{8}, 0, start));
+  account.forget(job);
+  const auto note = account.reserve(2, start);
+  REQUIRE(note);
+  REQUIRE(note->marks.size() == 1);
+  CHECK(note->marks.front().first == JobId{8});
+}
+
+TEST_CASE("a block is as large as the largest call that waits for it") {
+  Account account{"endpoint", tokens_per_minute(60'000), start};
+  CHECK(why(account, start, 10) == block_reason);
+  CHECK(why(account, start, 50'000) == block_reason);
+  const auto note = account.reserve(1, start);
+  REQUIRE(note);
+  CHECK(note->tokens == 50'000);
+  account.durable(1);
+  draw(account, start, 50'000);
+}
+
+TEST_CASE("nobody who asks means no more blocks") {
+  Account account = opened({});
+  for (Duration passed = 0s; passed < 5s; passed += 50ms)
+    CHECK_FALSE(account.reserve(2, start + passed));
+}
+
+TEST_CASE("under demand the next block is there before the last one ends") {
+  const AccountLimits limits = GENERATE(AccountLimits{}, calls_per_minute(60),
+                                        calls_per_minute(60'000), tokens_per_minute(600'000));
+  CAPTURE(limits.requests_per_minute, limits.tokens_per_minute);
+  constexpr auto disk = 30ms;
+  const Time learned = start + 2s; // how far its marks must reach
+  Account account{"endpoint", limits, start};
+  std::uint64_t blocks = 0, waited = 0, item = 0;
+  Time durable_at = never;
+  for (Time now = start; now < start + 10s; now += 1ms) {
+    if (now >= durable_at) {
+      account.durable(blocks);
+      durable_at = never;
+    }
+    for (int i = 0; i < 3; ++i) {
+      const auto refusal = account.refuses(100, job, item, now);
+      if (refusal && refusal->why == block_reason && now > learned) ++waited;
+      if (refusal) break;
+      std::uint64_t n = 0;
+      account.draw(100, now, n);
+      ++item;
+    }
+    if (account.reserve(blocks + 1, now)) {
+      ++blocks;
+      durable_at = now + disk;
+    }
+  }
+  CHECK(waited == 0);
+  CHECK(blocks >= 7);
+}
+
+TEST_CASE("the note of the block after the next one says what was drawn in truth") {
+  Account account = opened(tokens_per_minute(600'000));
+  draw(account, start, 100);
+  draw(account, start, 50);
+  const Time second = start + 2s;
+  REQUIRE(why(account, second) == block_reason);
+  const auto note = account.reserve(2, second);
+  REQUIRE(note);
+  CHECK(note->previous_block == 0); // the first may be drawn from until the second is durable
+  account.durable(2);
+  draw(account, second, 30);
+  REQUIRE(why(account, second + 2s) == block_reason);
+  const auto third = account.reserve(3, second + 2s);
+  REQUIRE(third);
+  CHECK(third->previous_block == 1);
+  CHECK(third->previous_calls == 2);
+  CHECK(third->previous_tokens == 150);
+}
+
+TEST_CASE("a block of an earlier life counts as spent from its end, and then for a whole hold") {
+  const auto hold = defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
+  const auto [ended_ago, free_at] = GENERATE_COPY(table<Duration, Duration>({
+      {-1s, hold}, // it could still be drawn from: it ends now
+      {0s, hold},
+      {10s, hold - 10s},
+      {hold - 1s, 1s},
+  }));
+  CAPTURE(ended_ago.count());
+  journal::BlockNote block;
+  block.calls = 10;
+  block.until = start - ended_ago;
+  Account account{"endpoint", calls_per_minute(10), start};
+  account.assume_spent(block, start);
+  CHECK(why(account, start) == "requests per minute");
+  CHECK(why(account, start + free_at - 1ms) == "requests per minute");
+  CHECK(why(account, start + free_at + 70ms) == block_reason);
+}
+
+TEST_CASE("a block whose hold is over is history") {
+  journal::BlockNote block;
+  block.calls = block.tokens = 10;
+  block.until = start - defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
+  Account account{"endpoint", {10, 10, 0}, start};
+  account.assume_spent(block, start);
+  CHECK(why(account, start, 10) == block_reason);
+}
