@@ -20,7 +20,7 @@ using JobId = Id<struct JobTag, std::uint32_t>;           // 1, 2, … in the or
 using EndpointId = Id<struct EndpointTag, std::uint32_t>; // unique in one coordinator epoch
 using Epoch = Id<struct EpochTag, std::uint32_t>;         // a coordinator's life; rises with each start
 using SessionId = Id<struct SessionTag>;                  // one Hello accepted: epoch << 32 | n
-using CallId = Id<struct CallTag>;                        // one planned HTTP request: epoch << 40 | n
+using CallId = Id<struct CallTag>; // one planned HTTP request: epoch (12 bits) | job (20) | n (32)
 using Nonce = Id<struct NonceTag>;                        // a worker's process, or one of its Needs
 
 // One try of a part, and the permit for it: which coordinator life issued it, from which budget

@@ -63,7 +63,7 @@ private:
   Duration around(Duration mean); // exponential with the given mean
   wiring::Moment moment() const { return {now_, now_.time_since_epoch().count() / 1'000'000'000}; }
 
-  // coordinator.cpp
+  // coordinator_side.cpp
   void start_coordinator();
   void crash_coordinator();
   void deliver(const wiring::Address& from, wiring::Envelope envelope);
@@ -74,7 +74,7 @@ private:
   void submit();
   void poll(std::uint64_t life);
 
-  // worker_process.cpp
+  // worker_side.cpp
   void start_worker(std::size_t index);
   void crash_worker(std::size_t index);
   void connect(std::size_t index);
