@@ -80,6 +80,24 @@ TEST_CASE("a job is asked on and on, however large its items are") {
   }
 }
 
+TEST_CASE("a worker whose capacity shrank gets nothing until it has room again") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker{1, 8};
+  bench.join(worker);
+  bench.offer(1, 100);
+  const auto calls = bench.take_batch(worker);
+  REQUIRE(calls.size() == 10);
+  worker.hello.capacity.calls = 2;
+  bench.beat(worker, 0, 10);
+  CHECK(bench.take_batch(worker).empty());
+  bench.grant(worker, calls);
+  for (std::uint64_t call = 1; call <= 7; ++call) bench.say(worker, Outcomes{{outcome_of(call)}});
+  CHECK(bench.take_batch(worker).empty());
+  bench.say(worker, Outcomes{{outcome_of(8)}});
+  CHECK(bench.take_batch(worker).size() == 1);
+}
+
 TEST_CASE("a job that is held gets back what its supervisor had on the way") {
   Bench bench;
   bench.open_job();

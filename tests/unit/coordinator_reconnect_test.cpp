@@ -233,6 +233,17 @@ TEST_CASE("an announced endpoint is for its session and keeps its id over reconn
   CHECK(next.join(again).endpoints == welcome.endpoints);
 }
 
+TEST_CASE("a worker hears of nothing before its Welcome, not even that a job of its is closed") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  worker.hello.in_flight = {claim_of(1)};
+  bench.say_hello(worker);
+  bench.hear(bench.coordinator.job_closed(JobId{7}, bench.now));
+  CHECK(bench.frames.empty());
+  CHECK(bench.seen.ended.size() == 1);
+}
+
 TEST_CASE("a closed job cancels its calls everywhere and frees their slots") {
   Busy bench;
   bench.open_job(8);

@@ -24,6 +24,20 @@ TEST_CASE("a permit is drawn from the endpoint's account and from the job's, or 
   CHECK(bench.goes(2));
 }
 
+TEST_CASE("however a call ends, the slots of both its accounts are free again") {
+  const auto how =
+      GENERATE(Ended::How::answered, Ended::How::unstarted, Ended::How::too_late, Ended::How::lost);
+  CAPTURE(how);
+  Bench bench;
+  bench.endpoint(1, {0, 0, 1});
+  bench.job(7, {0, 0, 1});
+  for (std::uint64_t call = 1; call <= 3; ++call) {
+    const auto permits = bench.ask({CallId{call}}).permits;
+    REQUIRE(permits.size() == 1);
+    bench.limiter.ended({how, permits[0].attempt, {}, {}, -1}, bench.now);
+  }
+}
+
 TEST_CASE("a question is answered with its session and its nonce, call by call") {
   Bench bench;
   bench.endpoint(1, {});

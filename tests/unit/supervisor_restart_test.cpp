@@ -285,7 +285,8 @@ TEST_CASE("from whatever the journal held a job goes on and ends with every item
       ++lines[line.item];
       // An ordinal means the same line in every life.
       const auto json = nlohmann::json::parse(line.line);
-      if (!line.failed) REQUIRE(json["custom_id"] == fmt::format("doc-{}", line.item));
+      REQUIRE(json["gristmill"]["source"] == first.line_of(line.item)["gristmill"]["source"]);
+      REQUIRE(json["custom_id"] == first.line_of(line.item)["custom_id"]);
     }
     REQUIRE(lines.size() == items);
     for (const auto& [item, times] : lines) REQUIRE(times == 1);
