@@ -1,6 +1,8 @@
 // What a command's exit code means; fixed for scripts.
 #pragma once
 
+#include "protocol/job_state.hpp"
+
 namespace gristmill::cli {
 
 inline constexpr int exit_ok = 0;
@@ -11,5 +13,11 @@ inline constexpr int exit_bad_input = 5;   // under --strict
 inline constexpr int exit_internal = 70;
 inline constexpr int exit_interrupted = 130;
 inline constexpr int exit_terminated = 143;
+
+// Of a command that waited for the job's end.
+inline int exit_code_of(JobState state, const JobCounts& counts) {
+  if (state == JobState::failed || state == JobState::paused) return exit_stopped;
+  return counts.failed > 0 || state == JobState::cancelled ? exit_some_failed : exit_ok;
+}
 
 } // namespace gristmill::cli

@@ -65,6 +65,9 @@ void JobOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(0.001, 3'600.0))
       ->capture_default_str();
   app.add_option("--retries", retries, "attempts after the first")->check(CLI::Range(0u, 1'000u))->capture_default_str();
+  app.add_option("--batch-size", batch_size, "most items sent to a worker together; fewer as needed")
+      ->check(CLI::Range(1u, 256u))
+      ->capture_default_str();
   app.add_option("--max-line-bytes", line_bytes_max, "longest input line")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
       ->capture_default_str();
@@ -107,6 +110,7 @@ Result<JobSpec> JobOptions::spec() const {
   spec.timeout_ms = to_ms(timeout_s);
   spec.connect_timeout_ms = to_ms(connect_timeout_s);
   spec.retries = retries;
+  spec.batch_size = batch_size;
   spec.line_bytes_max = line_bytes_max;
   spec.limit = limit;
   return spec;

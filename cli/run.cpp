@@ -2,11 +2,11 @@
 
 #include "actors/kit/log.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/local_cluster.hpp"
 #include "cli/progress.hpp"
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,7 +14,6 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <iostream>
-#include <sys/stat.h>
 
 namespace gristmill::cli {
 namespace {
@@ -34,57 +33,6 @@ int complain(const std::string& sentence, int code = exit_usage) {
   return code;
 }
 
-InputSpec as_found(std::string path, std::string name) {
-  InputSpec input{std::move(path), std::move(name)};
-  struct stat about {};
-  if (::stat(input.path.c_str(), &about) == 0) {
-    input.bytes = static_cast<std::uint64_t>(about.st_size);
-    input.modified_ns = static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
-                        static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
-  }
-  return input;
-}
-
-// A pipe can be read once; a job reads its input again for every retry and after a crash.
-Result<InputSpec> spool_standard_input(const fs::path& state) {
-  const fs::path spool = state.string() + ".stdin";
-  std::error_code ignored;
-  if (fs::exists(spool, ignored)) return as_found(fs::absolute(spool), "stdin");
-  const fs::path part = spool.string() + ".part";
-  {
-    std::ofstream file{part, std::ios::binary};
-    file << std::cin.rdbuf();
-    // An empty input sets the fail bit of the stream that copied nothing.
-    if (std::cin.bad() || !fs::exists(part))
-      return fail(ErrorCode::io, fmt::format("cannot spool standard input to {}", part.string()));
-  }
-  fs::rename(part, spool);
-  return as_found(fs::absolute(spool), "stdin");
-}
-
-Result<std::vector<InputSpec>> inputs_of(const RunOptions& options, const fs::path& state) {
-  std::vector<InputSpec> inputs;
-  for (const std::string& name : options.job.inputs) {
-    if (name == "-") {
-      auto spooled = spool_standard_input(state);
-      if (!spooled) return tl::unexpected{spooled.error()};
-      inputs.push_back(std::move(*spooled));
-    } else if (!fs::is_regular_file(name)) {
-      return fail(ErrorCode::usage,
-                  fmt::format("INPUT {}: expected a readable file, {}", name,
-                              fs::exists(name) ? "it is not a regular file" : "there is none"));
-    } else {
-      inputs.push_back(as_found(fs::absolute(name), name));
-    }
-  }
-  return inputs;
-}
-
-std::string default_output(const RunOptions& options) {
-  const std::string& first = options.job.inputs.front();
-  return (first == "-" ? std::string{"stdin"} : first) + ".results.jsonl";
-}
-
 // Removes what an earlier job left under this output, unless somebody is at work there.
 Result<> remove_job(const std::string& output, const std::string& state) {
   if (fs::exists(state)) {
@@ -101,11 +49,6 @@ struct Earlier {
   bool resumes = false;
   std::optional<int> over; // its exit code
 };
-
-int exit_code_of(JobState state, const JobCounts& counts) {
-  if (state == JobState::failed) return exit_stopped;
-  return counts.failed > 0 || state == JobState::cancelled ? exit_some_failed : exit_ok;
-}
 
 Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, const std::string& output) {
   if (recovered.jobs.empty()) return Earlier{};
@@ -236,16 +179,14 @@ int run(RunOptions options) {
     spec = options.job.spec();
   }
   const std::string output =
-      fs::absolute(options.output.empty() ? default_output(options) : options.output);
+      fs::absolute(options.output.empty() ? default_output(options.job.inputs) : options.output);
   const std::string state = options.state.empty() ? output + ".state" : options.state;
   if (!options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
                                 "or --restart to replace it",
                                 output, state));
-  const bool reads_stdin =
-      std::find(options.job.inputs.begin(), options.job.inputs.end(), "-") != options.job.inputs.end();
-  if (options.restart && reads_stdin) fs::remove(state + ".stdin");
-  auto inputs = inputs_of(options, state);
+  if (options.restart && reads_standard_input(options.job.inputs)) fs::remove(state + ".stdin");
+  auto inputs = local_inputs(options.job.inputs, state);
   if (!inputs) return complain(inputs.error().message);
   spec->inputs = std::move(*inputs);
   spec->output = output;

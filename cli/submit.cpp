@@ -2,6 +2,7 @@
 
 #include "actors/kit/stop_signals.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/progress.hpp"
 #include "cli/server_options.hpp"
@@ -34,15 +35,6 @@ struct WatchOptions {
   std::string job;
   bool quiet = false, no_progress = false;
 };
-
-std::string default_output(const std::string& input) {
-  return (input == "-" ? std::string{"stdin"} : input) + ".results.jsonl";
-}
-
-int exit_code_of_end(const wiring::JobView& job) {
-  if (job.state == JobState::failed || job.state == JobState::paused) return exit_stopped;
-  return job.counts.failed > 0 || job.state == JobState::cancelled ? exit_some_failed : exit_ok;
-}
 
 // Waits until the job is over, or goes on only if somebody does something.
 Result<wiring::JobView> wait_for_end(ClusterClient& client, const std::string& job,
@@ -99,7 +91,7 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
         fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output)
             .c_str(),
         stderr);
-  return exit_code_of_end(*end);
+  return exit_code_of(end->state, end->counts);
 }
 
 // The specification with its inputs where the coordinator can read them.
@@ -125,7 +117,7 @@ int submit(const CLI::App& command, SubmitOptions options) {
                     "-o: expected --wait with it; without, fetch the result later with "
                     "`gristmill results JOB -o OUT`",
                     exit_usage);
-  if (options.output.empty()) options.output = default_output(options.job.inputs.front());
+  if (options.output.empty()) options.output = default_output(options.job.inputs);
   std::error_code error;
   if (options.wait && fs::exists(options.output, error))
     return complain(command,
@@ -159,7 +151,7 @@ int watch(const CLI::App& command, const WatchOptions& options) {
                     fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
                     exit_stopped);
   if (!options.server.json && !options.quiet) std::fputs(end_of(*end).c_str(), stderr);
-  return exit_code_of_end(*end);
+  return exit_code_of(end->state, end->counts);
 }
 
 void add_display_to(CLI::App& command, bool& quiet, bool& no_progress) {

@@ -44,6 +44,8 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("id_field", spec.id_field);
   visit("text_field", spec.text_field);
   visit("order", spec.order);
+  visit("labels", spec.labels);
+  visit("keep", spec.keep);
   visit("endpoints", spec.endpoints);
   visit("requests_per_minute", spec.requests_per_minute);
   visit("tokens_per_minute", spec.tokens_per_minute);
@@ -54,6 +56,10 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("batch_size", spec.batch_size);
   visit("line_bytes_max", spec.line_bytes_max);
   visit("limit", spec.limit);
+  visit("max_failures", spec.max_failures);
+  visit("max_failure_percent", spec.max_failure_percent);
+  visit("strict", spec.strict);
+  visit("fallback_model", spec.fallback_model);
   visit("output", spec.output);
 }
 
@@ -94,9 +100,14 @@ class Reader {
     }
   }
 
+  void read(const Json& json, const std::string& where, bool& into) {
+    if (!json.is_boolean()) return expected(where, "true or false", json);
+    into = json.get<bool>();
+  }
+
   template <class Integer>
   void read(const Json& json, const std::string& where,
-            Integer& into) requires std::is_unsigned_v<Integer> {
+            Integer& into) requires(std::is_unsigned_v<Integer> && !std::is_same_v<Integer, bool>) {
     const bool natural = json.is_number_unsigned();
     const auto number = natural ? json.get<std::uint64_t>() : 0;
     if (!natural || number > std::numeric_limits<Integer>::max()) {
@@ -112,11 +123,12 @@ class Reader {
     into.clear();
     for (const Json& element : json) {
       const std::string at = fmt::format("{}[{}]", where, into.size());
-      if (fault.empty()) read_object(element, at, into.emplace_back());
+      if (fault.empty()) read(element, at, into.emplace_back());
     }
   }
 
-  template <class Spec> void read_object(const Json& json, const std::string& where, Spec& into) {
+  template <class Spec>
+  void read(const Json& json, const std::string& where, Spec& into) requires std::is_class_v<Spec> {
     if (!json.is_object()) return expected(where.empty() ? "job" : where, "an object", json);
     const std::string prefix = where.empty() ? "" : where + ".";
     for (const auto& entry : json.items()) {
@@ -161,7 +173,7 @@ Result<JobSpec> job_spec_from_json(std::string_view text) {
     return fail(ErrorCode::usage, "expected a job in JSON, got a number that is out of range");
   JobSpec spec;
   Reader reader{text};
-  reader.read_object(json, "", spec);
+  reader.read(json, "", spec);
   if (!reader.fault.empty()) return fail(ErrorCode::usage, std::move(reader.fault));
   return spec;
 }
@@ -176,6 +188,8 @@ std::string identity_difference(const JobSpec& before, const JobSpec& now) {
   if (before.id_field != now.id_field) return "--id-field";
   if (before.text_field != now.text_field) return "--text-field";
   if (before.order != now.order) return "--order";
+  if (before.labels != now.labels) return "--labels";
+  if (before.keep != now.keep) return "--keep";
   return {};
 }
 

@@ -48,6 +48,8 @@ struct JobSpec {
   std::string id_field = "id";
   std::string text_field = "text";
   std::string order = "input"; // or "completion"
+  std::vector<std::string> labels; // the classes of task "classify"
+  std::vector<std::string> keep;   // input fields that are copied into the result line
 
   // What may change when the job is resumed.
   std::vector<EndpointSpec> endpoints; // the job's own pool; empty = the pool that serves `model`
@@ -57,9 +59,13 @@ struct JobSpec {
   std::uint32_t timeout_ms = 600'000;
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t retries = 5;
-  std::uint32_t batch_size = 256;
+  std::uint32_t batch_size = 256; // most calls sent to a worker together
   std::uint64_t line_bytes_max = 16u << 20;
   std::uint64_t limit = 0; // first N items only; 0 = all
+  std::uint64_t max_failures = 0;         // failed items that pause the job; 0 = off
+  std::uint32_t max_failure_percent = 50; // of the terminal items, once there are 100; 0 = off
+  bool strict = false;        // a bad input line fails the job at once
+  std::string fallback_model; // for an item that cannot succeed at its first model; empty = none
   std::string output;      // where the merged result is written; empty = in the job's directory
 
   bool operator==(const JobSpec&) const = default;

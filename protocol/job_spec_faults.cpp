@@ -162,12 +162,16 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   faults.name("--text-field", spec.text_field);
   if (spec.order != "input" && spec.order != "completion")
     faults.add_quoted("--order", "input or completion", spec.order);
+  for (const std::string& label : spec.labels) faults.name("--labels", label);
+  for (const std::string& field : spec.keep) faults.name("--keep", field);
 
   for (const EndpointSpec& endpoint : spec.endpoints) check_endpoint(endpoint, faults);
   faults.range("--timeout (ms)", 1, timeout_ms_max, spec.timeout_ms);
   faults.range("--connect-timeout (ms)", 1, timeout_ms_max, spec.connect_timeout_ms);
   faults.range("--retries", 0, retries_max, spec.retries);
   faults.range("--batch-size", 1, limits::batch_calls_max, spec.batch_size);
+  faults.range("--max-failures (%)", 0, 100, spec.max_failure_percent);
+  faults.text("--fallback-model", spec.fallback_model, limits::name_bytes_max);
   faults.range("--max-line-bytes", 1, limits::line_bytes_max, spec.line_bytes_max);
   faults.text("--output", spec.output, limits::text_bytes_max);
   if (const std::size_t bytes = to_json(spec).size(); bytes > limits::spec_bytes_max)

@@ -329,6 +329,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Effects effects;
   Job job;
   job.spec = to_json(spec);
+  job.batch_size = spec.batch_size;
   for (const EndpointSpec& endpoint : spec.endpoints) {
     const EndpointId known = endpoint_id(endpoint, Nonce{});
     effects.endpoints_added.push_back({known, "", endpoint, SessionId{}});

@@ -76,6 +76,7 @@ public:
 private:
   struct Job {
     std::string spec;
+    std::uint32_t batch_size = 0;
     std::vector<protocol::EndpointEntry> endpoints;
     std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
     std::int64_t asked_bytes = 0; // the supervisor's credit, debt included

@@ -55,9 +55,10 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
         deficit = 0;
         break;
       }
+      const auto job = jobs_.find(next->planned.parts.front().job);
+      if (job != jobs_.end() && batch.calls.size() >= job->second.batch_size) break;
       OfferedCall call = *queue_.pop();
       const PartId part = call.planned.parts.front();
-      const auto job = jobs_.find(part.job);
       if (job == jobs_.end()) continue;
       if (session.jobs_opened.insert(part.job).second)
         send(session, protocol::JobOpened{part.job, job->second.spec, job->second.endpoints}, now,
