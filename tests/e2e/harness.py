@@ -2,6 +2,7 @@
 checks that read only input, output, journal and the simulated server's log.
 """
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -69,6 +70,16 @@ class Process:
     def kill(self):
         self.popen.send_signal(signal.SIGKILL)
         self.popen.wait()
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Inside, the process stands still: what it has written is all that it has written."""
+        self.popen.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.popen.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            yield
+        finally:
+            self.popen.send_signal(signal.SIGCONT)
 
     def end(self, sig=signal.SIGTERM):
         if self.popen.poll() is None:
