@@ -120,10 +120,17 @@ Result<wiring::JobView> ClusterClient::submit(const JobSpec& spec) {
   return job_of(order(call));
 }
 
-Result<wiring::JobView> ClusterClient::cancel(const std::string& job) {
+Result<wiring::JobView> ClusterClient::change(const std::string& job, const std::string& what) {
   HttpCall call;
   call.method = "POST";
-  call.path = "/api/v1/jobs/" + url_encoded(job) + "/cancel";
+  call.path = "/api/v1/jobs/" + url_encoded(job) + "/" + what;
+  return job_of(order(call));
+}
+
+Result<wiring::JobView> ClusterClient::forget(const std::string& job) {
+  HttpCall call;
+  call.method = "DELETE";
+  call.path = "/api/v1/jobs/" + url_encoded(job);
   return job_of(order(call));
 }
 

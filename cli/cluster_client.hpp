@@ -25,7 +25,9 @@ class ClusterClient {
 
   Result<InputSpec> upload(const std::string& file); // "-" = standard input
   Result<wiring::JobView> submit(const JobSpec& spec);
-  Result<wiring::JobView> cancel(const std::string& job);
+  // `what`: cancel, pause, resume, retry?class=…
+  Result<wiring::JobView> change(const std::string& job, const std::string& what);
+  Result<wiring::JobView> forget(const std::string& job); // with its result, at the coordinator
   Result<wiring::JobView> show(const std::string& job);
   Result<Json> ask(const std::string& path); // the answer as it came
   // Result and summary, each complete or not there.

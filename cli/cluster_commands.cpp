@@ -18,7 +18,7 @@ using Json = ClusterClient::Json;
 
 struct Options {
   ServerOptions server;
-  std::string job, output;
+  std::string job, output, classes;
 };
 // What a command does once it has a client.
 using Action = Result<> (*)(ClusterClient& client, const Options& options);
@@ -70,7 +70,36 @@ Result<> status(ClusterClient& client, const Options& options) {
 }
 
 Result<> cancel(ClusterClient& client, const Options& options) {
-  return show_one(client.cancel(options.job), options);
+  return show_one(client.change(options.job, "cancel"), options);
+}
+
+Result<> pause(ClusterClient& client, const Options& options) {
+  return show_one(client.change(options.job, "pause"), options);
+}
+
+Result<> resume(ClusterClient& client, const Options& options) {
+  return show_one(client.change(options.job, "resume"), options);
+}
+
+Result<> retry(ClusterClient& client, const Options& options) {
+  if (const auto classes = outcome_classes_named(options.classes); !classes)
+    return fail(ErrorCode::usage, "--class: " + classes.error().message);
+  return show_one(client.change(options.job, "retry?class=" + options.classes), options);
+}
+
+Result<> forget(ClusterClient& client, const Options& options) {
+  const auto job = client.forget(options.job);
+  if (!job) return tl::unexpected{job.error()};
+  if (options.server.json) {
+    print_json(coordinator::json_of(*job));
+  } else {
+    std::fputs(fmt::format("{} is forgotten: its result, its journal and what was uploaded for it "
+                           "alone are gone\n",
+                           options.job)
+                   .c_str(),
+               stderr);
+  }
+  return {};
 }
 
 Result<> results(ClusterClient& client, const Options& options) {
@@ -136,6 +165,12 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
        true},
       {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel,
        true},
+      {"pause", "start no more calls of a job until it is resumed", "pause job-7", pause, true},
+      {"resume", "go on with a job that is paused or has failed", "resume job-7", resume, true},
+      {"retry", "run the failed items of a job again that is over",
+       "retry job-7 --class transient,timeout", retry, true},
+      {"forget", "remove a job that is over, its result and its uploads from the coordinator",
+       "forget job-7", forget, true},
       {"workers", "list the workers", "workers --server http://coordinator.example:7412", workers},
   };
   for (const Command& described : commands) {
@@ -144,6 +179,9 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
     if (described.of_a_job) command->add_option("JOB", options->job, "the job's id")->required();
     if (described.action == results)
       command->add_option("-o,--output", options->output, "file for the result")->required();
+    if (described.action == retry)
+      command->add_option("--class", options->classes,
+                          "classes of errors, separated by commas [all]");
     options->server.add_to(*command);
     command->footer(fmt::format("Example:\n  gristmill {}", described.example));
     command->callback([options, command, &described, &exit_code] {

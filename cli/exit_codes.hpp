@@ -15,7 +15,8 @@ inline constexpr int exit_interrupted = 130;
 inline constexpr int exit_terminated = 143;
 
 // Of a command that waited for the job's end.
-inline int exit_code_of(JobState state, const JobCounts& counts) {
+inline int exit_code_of(JobState state, JobReason reason, const JobCounts& counts) {
+  if (reason == JobReason::bad_input) return exit_bad_input;
   if (state == JobState::failed || state == JobState::paused) return exit_stopped;
   return counts.failed > 0 || state == JobState::cancelled ? exit_some_failed : exit_ok;
 }

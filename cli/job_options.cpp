@@ -1,5 +1,6 @@
 #include "cli/job_options.hpp"
 
+#include <charconv>
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -19,6 +20,27 @@ Result<> add_param(nlohmann::json& params, const std::string& text) {
   const std::string value = text.substr(equals + 1);
   auto parsed = nlohmann::json::parse(value, nullptr, false);
   params[text.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : std::move(parsed);
+  return {};
+}
+
+// N, P% or off.
+Result<> set_max_failures(JobSpec& spec, std::string_view text) {
+  spec.max_failures = spec.max_failure_percent = 0;
+  if (text == "off") return {};
+  std::uint64_t number = 0;
+  const bool percent = text.ends_with('%');
+  const char* end = text.data() + text.size() - percent;
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || stop != end || number == 0 || (percent && number > 100))
+    return fail(ErrorCode::usage,
+                fmt::format("--max-failures: expected a number from 1, a percentage from 1% to "
+                            "100%, or off, got \"{}\"",
+                            text));
+  if (percent) {
+    spec.max_failure_percent = static_cast<std::uint32_t>(number);
+  } else {
+    spec.max_failures = number;
+  }
   return {};
 }
 
@@ -72,6 +94,11 @@ void JobOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
       ->capture_default_str();
   app.add_option("--limit", limit, "first N items only");
+  app.add_option("--max-failures", max_failures,
+                 "N: pause the job when N items have failed; P%: when P% of the items that are "
+                 "done have, once there are 100; off: never")
+      ->capture_default_str();
+  app.add_flag("--strict", strict, "a bad input line fails the job at once, instead of one item");
 }
 
 Result<JobSpec> JobOptions::spec() const {
@@ -113,6 +140,8 @@ Result<JobSpec> JobOptions::spec() const {
   spec.batch_size = batch_size;
   spec.line_bytes_max = line_bytes_max;
   spec.limit = limit;
+  spec.strict = strict;
+  if (auto set = set_max_failures(spec, max_failures); !set) return tl::unexpected{set.error()};
   return spec;
 }
 

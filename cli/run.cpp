@@ -25,6 +25,7 @@ struct RunOptions {
   std::string output, state;
   std::uint32_t workers = 1, concurrency = 256;
   double drain_timeout_s = 25;
+  std::optional<std::string> retry_failed; // classes, separated by commas; empty = all
   bool restart = false, json = false, quiet = false, verbose = false, no_progress = false;
 };
 
@@ -44,15 +45,27 @@ Result<> remove_job(const std::string& output, const std::string& state) {
   return {};
 }
 
-// What is left of an earlier run of the command: nothing, a job to go on with, or one that is over.
+// How the command goes on with what an earlier run of it left: not at all, with a job, or by saying
+// that the job is over.
 struct Earlier {
-  bool resumes = false;
+  std::optional<wiring::ReopenJob> reopen;
   std::optional<int> over; // its exit code
 };
 
-Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, const std::string& output) {
-  if (recovered.jobs.empty()) return Earlier{};
-  journal::RecoveredJob& job = recovered.jobs.front();
+std::string limit_of(std::uint64_t limit) {
+  return limit == 0 ? "all items" : std::to_string(limit);
+}
+
+Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
+                          const RunOptions& options, const std::string& output) {
+  if (recovered.jobs.empty()) {
+    if (options.retry_failed)
+      return fail(ErrorCode::usage, fmt::format("--retry-failed: expected a finished job whose "
+                                                "state is beside {}, there is none",
+                                                output));
+    return Earlier{};
+  }
+  const journal::RecoveredJob& job = recovered.jobs.front();
   auto before = job_spec_from_json(job.spec);
   if (!before) return tl::unexpected{before.error()};
   const std::string differs = identity_difference(*before, spec);
@@ -61,23 +74,29 @@ Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, co
                 fmt::format("{} differs from that of the job whose state is beside {}; give the same "
                             "to resume it, or --restart to begin anew",
                             differs, output));
-  if (spec.limit != 0 && (before->limit == 0 || spec.limit < before->limit))
+  const bool grows = before->limit != 0 && (spec.limit == 0 || spec.limit > before->limit);
+  if (spec.limit != before->limit && !grows)
     return fail(ErrorCode::usage,
                 fmt::format("--limit may only grow: the job began with {}, got {}; give --restart to "
                             "begin anew",
-                            before->limit == 0 ? "all items" : std::to_string(before->limit), spec.limit));
-  if (job.state == JobState::finished || job.state == JobState::cancelled) {
-    std::fputs(fmt::format("this job is finished: {} items, {} failed; the result is {} "
-                           "(--restart runs it anew)\n",
-                           job.counts.terminal(), job.counts.failed, output)
+                            limit_of(before->limit), limit_of(spec.limit)));
+  Earlier earlier;
+  const bool retries = options.retry_failed && job.counts.failed > 0;
+  if ((job.state == JobState::finished || job.state == JobState::cancelled) && !grows && !retries) {
+    std::fputs(fmt::format("this job is {}: {} items, {} failed; the result is {} ({})\n",
+                           name_of(job.state), job.counts.terminal(), job.counts.failed, output,
+                           job.counts.failed > 0 ? "--retry-failed runs the failed ones again, "
+                                                   "--restart all"
+                                                 : "--restart runs it anew")
                    .c_str(),
                stderr);
-    return Earlier{true, exit_code_of(job.state, job.counts)};
+    earlier.over = exit_code_of(job.state, job.reason, job.counts);
+    return earlier;
   }
-  // Today's budgets, timeouts and endpoints hold; a job that failed is tried again.
-  job.spec = to_json(spec);
-  if (job.state == JobState::failed) job.state = JobState::running;
-  return Earlier{true, {}};
+  // Today's budgets, timeouts and endpoints hold; a job that was stopped is tried again.
+  earlier.reopen = wiring::ReopenJob{job.job, spec, {}};
+  if (options.retry_failed) earlier.reopen->retry = *outcome_classes_named(*options.retry_failed);
+  return earlier;
 }
 
 class Interruption {
@@ -130,6 +149,7 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
   const bool shown = !options.quiet && !options.no_progress && !options.json;
   Progress progress{shown ? progress_mode_of_stderr() : ProgressMode::none};
   int signal = 0;
+  std::optional<wiring::JobView> stopped; // as it was when the job was paused
   for (;;) {
     const int came = interruption.wait(std::chrono::milliseconds{signal != 0 ? 20 : 50});
     if (came != 0 && signal != 0) leave_at_once(came);
@@ -144,11 +164,22 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
     progress.show(view);
     if (is_over(view.state)) {
       progress.clear();
-      if (view.state == JobState::failed) return complain(view.detail, exit_stopped);
+      const int code = exit_code_of(view.state, view.reason, view.counts);
+      if (view.state == JobState::failed) return complain(view.detail, code);
       print_end(options, view, output);
-      return exit_code_of(view.state, view.counts);
+      return code;
     }
-    if (came != 0) {
+    if (view.state == JobState::paused && !stopped) {
+      // Calls in flight end and are recorded, as they are after Ctrl-C.
+      stopped = view;
+      cluster.drain();
+    }
+    if (stopped && cluster.drained() && workers_left(cluster)) {
+      progress.clear();
+      return complain(stopped->detail + "; the same command resumes, --restart begins anew",
+                      exit_stopped);
+    }
+    if (came != 0 && !stopped) {
       signal = came;
       progress.clear();
       std::fputs(fmt::format("stopping: waiting for {} calls in flight, at most {} s; once more to "
@@ -173,6 +204,8 @@ int run(RunOptions options) {
   set_log_level(options.verbose ? LogLevel::normal : LogLevel::quiet);
   auto spec = options.job.spec();
   if (!spec) return complain(spec.error().message);
+  if (const auto known = outcome_classes_named(options.retry_failed.value_or("")); !known)
+    return complain("--retry-failed: " + known.error().message);
   if (spec->endpoints.empty()) {
     const char* base = std::getenv("OPENAI_BASE_URL");
     options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
@@ -199,16 +232,16 @@ int run(RunOptions options) {
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
                                      from_seconds(options.drain_timeout_s)});
   if (!cluster) return complain(cluster.error().message);
-  auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, output);
+  auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, options, output);
   if (!earlier) return complain(earlier.error().message);
   if (earlier->over) return *earlier->over;
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
-  JobId job{1};
-  if (!earlier->resumes) {
-    const auto answer = (*cluster)->coordinator().ask_and_wait(wiring::SubmitJob{*spec});
-    if (answer.error) return complain(answer.error->message);
-    job = answer.jobs.front().id;
-  }
+  auto& coordinator = (*cluster)->coordinator();
+  const auto answer = earlier->reopen
+                          ? coordinator.ask_and_wait(std::move(*earlier->reopen))
+                          : coordinator.ask_and_wait(wiring::SubmitJob{*spec});
+  if (answer.error) return complain(answer.error->message);
+  const JobId job = answer.jobs.front().id;
   return follow(**cluster, job, interruption, options, output);
 }
 
@@ -230,7 +263,13 @@ void add_run(CLI::App& app, int& exit_code) {
                       "seconds to wait for calls in flight after Ctrl-C")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
-  command->add_flag("--restart", options->restart, "forget what an earlier run left, begin anew");
+  auto* restart = command->add_flag("--restart", options->restart, "forget what an earlier run left, begin anew");
+  command
+      ->add_option("--retry-failed", options->retry_failed,
+                   "run the failed items of a finished job again [CLASS,...: of these classes]")
+      ->expected(0, 1)
+      ->default_str("")
+      ->excludes(restart);
   command->add_flag("--json", options->json, "print the summary as JSON on standard output");
   command->add_flag("-q,--quiet", options->quiet, "print errors only");
   command->add_flag("-v,--verbose", options->verbose, "log what happens inside");

@@ -80,7 +80,7 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
     return complain(command, end.error().message + later, exit_code_of_failure(end.error()));
   if (end->state == JobState::failed || end->state == JobState::paused)
     return complain(command, fmt::format("{} {}: {}", job, name_of(end->state), end->detail),
-                    exit_stopped);
+                    exit_code_of(end->state, end->reason, end->counts));
   if (auto got = client.download(job, options.output); !got)
     return complain(command,
                     got.error().message + fmt::format("; `gristmill results {}` fetches it", job),
@@ -91,7 +91,7 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
         fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output)
             .c_str(),
         stderr);
-  return exit_code_of(end->state, end->counts);
+  return exit_code_of(end->state, end->reason, end->counts);
 }
 
 // The specification with its inputs where the coordinator can read them.
@@ -149,9 +149,9 @@ int watch(const CLI::App& command, const WatchOptions& options) {
   if (end->state == JobState::failed || end->state == JobState::paused)
     return complain(command,
                     fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
-                    exit_stopped);
+                    exit_code_of(end->state, end->reason, end->counts));
   if (!options.server.json && !options.quiet) std::fputs(end_of(*end).c_str(), stderr);
-  return exit_code_of(end->state, end->counts);
+  return exit_code_of(end->state, end->reason, end->counts);
 }
 
 void add_display_to(CLI::App& command, bool& quiet, bool& no_progress) {

@@ -68,6 +68,10 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
   events.failed = [h = host.get()](Error error) {
     h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreFailed{std::move(error)}});
   };
+  events.read = [h = host.get()](JobId job, Result<journal::RecoveredJob> content) {
+    h->deliver_to_room(
+        {{wiring::Place::coordinator, {}}, wiring::JobRead{job, std::move(content)}});
+  };
   auto opened = SqliteStore::open(std::move(store), std::move(events), host->recovered_);
   if (!opened) return tl::unexpected{opened.error()};
   host->store_ = std::move(*opened);
@@ -148,7 +152,10 @@ void CoordinatorHost::deliver(std::vector<Envelope> envelopes) {
       break;
     }
     case wiring::Place::store:
-      store_->commit(std::move(std::get<journal::Group>(envelope.message)));
+      if (auto* group = std::get_if<journal::Group>(&envelope.message))
+        store_->commit(std::move(*group));
+      if (const auto* read = std::get_if<wiring::ReadJob>(&envelope.message))
+        store_->read_job(read->job);
       break;
     case wiring::Place::client: answer(std::move(std::get<wiring::Answer>(envelope.message))); break;
     default: deliver_to_room(std::move(envelope));

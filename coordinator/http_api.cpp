@@ -114,6 +114,10 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/api/v1/jobs", &HttpApi::list_jobs},
       {"GET", "/api/v1/jobs/{job}", &HttpApi::show_job},
       {"POST", "/api/v1/jobs/{job}/cancel", &HttpApi::cancel_job},
+      {"POST", "/api/v1/jobs/{job}/pause", &HttpApi::pause_job},
+      {"POST", "/api/v1/jobs/{job}/resume", &HttpApi::resume_job},
+      {"POST", "/api/v1/jobs/{job}/retry", &HttpApi::retry_job},
+      {"DELETE", "/api/v1/jobs/{job}", &HttpApi::forget_job},
       {"GET", "/api/v1/jobs/{job}/results", &HttpApi::results},
       {"GET", "/api/v1/jobs/{job}/summary", &HttpApi::summary},
       {"GET", "/api/v1/workers", &HttpApi::list_workers},
@@ -257,6 +261,31 @@ HttpApi::Task HttpApi::show_job(const HttpRequest&, JobId job) {
 HttpApi::Task HttpApi::cancel_job(const HttpRequest&, JobId job) {
   return asking(wiring::CancelJob{job},
                 [this](const wiring::Answer& answer) { return show(answer, 200); });
+}
+
+HttpApi::Task HttpApi::pause_job(const HttpRequest&, JobId job) {
+  return asking(wiring::PauseJob{job},
+                [this](const wiring::Answer& answer) { return show(answer, 200); });
+}
+
+HttpApi::Task HttpApi::resume_job(const HttpRequest&, JobId job) {
+  return asking(wiring::ReopenJob{job, {}, {}},
+                [this](const wiring::Answer& answer) { return show(answer, 200); });
+}
+
+HttpApi::Task HttpApi::retry_job(const HttpRequest& head, JobId job) {
+  const auto given = head.query.find("class");
+  auto classes = outcome_classes_named(given == head.query.end() ? "" : given->second);
+  if (!classes) return answered(error_response(classes.error()));
+  return asking(wiring::ReopenJob{job, {}, std::move(*classes)},
+                [this](const wiring::Answer& answer) { return show(answer, 200); });
+}
+
+HttpApi::Task HttpApi::forget_job(const HttpRequest&, JobId job) {
+  return asking(wiring::ForgetJob{job}, [this](const wiring::Answer& answer) {
+    for (const std::string& input : answer.unused_inputs) uploads_->remove(input);
+    return show(answer, 200);
+  });
 }
 
 HttpApi::Task HttpApi::results(const HttpRequest&, JobId job) {

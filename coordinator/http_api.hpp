@@ -56,6 +56,10 @@ class HttpApi {
   Task list_jobs(const HttpRequest& head, JobId job);
   Task show_job(const HttpRequest& head, JobId job);
   Task cancel_job(const HttpRequest& head, JobId job);
+  Task pause_job(const HttpRequest& head, JobId job);
+  Task resume_job(const HttpRequest& head, JobId job);
+  Task retry_job(const HttpRequest& head, JobId job);
+  Task forget_job(const HttpRequest& head, JobId job);
   Task results(const HttpRequest& head, JobId job);
   Task summary(const HttpRequest& head, JobId job);
   Task list_workers(const HttpRequest& head, JobId job);

@@ -27,6 +27,7 @@ template <class Counts, class Visit> void visit_tokens(Counts& counts, Visit&& v
 }
 
 template <class View, class Visit> void visit_rest(View& job, Visit&& visit) {
+  visit("reason", job.reason);
   visit("detail", job.detail);
   visit("why_waiting", job.why_waiting);
   visit("created_at", job.created_at);
@@ -46,12 +47,24 @@ template <class View, class Visit> void visit_worker(View& worker, Visit&& visit
 }
 
 auto writer_to(Json& object) {
-  return [&object](const char* name, const auto& value) { object[name] = value; };
+  return [&object](const char* name, const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, JobReason>) {
+      object[name] = name_of(value);
+    } else {
+      object[name] = value;
+    }
+  };
 }
 
 auto reader_of(const Json& object) {
   return [&object](const char* name, auto& value) {
-    if (const auto it = object.find(name); it != object.end()) it->get_to(value);
+    const auto it = object.find(name);
+    if (it == object.end()) return;
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, JobReason>) {
+      value = job_reason_named(it->template get<std::string>()).value_or(JobReason::none);
+    } else {
+      it->get_to(value);
+    }
   };
 }
 

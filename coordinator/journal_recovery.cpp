@@ -3,7 +3,6 @@
 #include "actors/journal/commit_row.hpp"
 
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <optional>
 
@@ -19,12 +18,25 @@ struct Life {
   Time started{};
 };
 
+// What the items of a row add up to.
+struct Sums {
+  std::uint64_t reopened = 0, completed = 0, failed = 0, bytes = 0;
+  bool operator==(const Sums&) const = default;
+};
+
+bool reopen(journal::RecoveredJob& job, std::uint64_t item) {
+  for (auto& [cls, items] : job.failed)
+    if (items.erase(item)) return job.terminal.erase(item);
+  return false;
+}
+
 class Reading {
  public:
   explicit Reading(Database& database) : database_{database} {}
 
-  Result<> jobs();
-  Result<> commits();
+  // Of one job, or of all (0).
+  Result<> jobs(JobId only = {});
+  Result<> commits(JobId only = {});
   Result<> sessions();
   Result<> lives();
   Result<> marks();
@@ -42,7 +54,7 @@ class Reading {
   template <class Use, class... Args>
   Result<> each(std::string_view sql, Use use, const Args&... args);
   std::string commit(const Statement& row);
-  std::string items(Job& job, std::string_view blob, std::array<std::uint64_t, 3>& sums);
+  std::string items(Job& job, std::string_view blob, Sums& sums);
 
   Database& database_;
   JournalContent content_;
@@ -66,8 +78,9 @@ Result<> Reading::each(std::string_view sql, Use use, const Args&... args) {
   }
 }
 
-Result<> Reading::jobs() {
-  return each("SELECT job, spec, directory, state, detail, created_at, ended_at FROM jobs",
+Result<> Reading::jobs(JobId only) {
+  return each("SELECT job, spec, directory, state, reason, detail, created_at, ended_at FROM jobs "
+              "WHERE job = ?1 OR ?1 = 0",
               [this](const Statement& row) -> std::string {
                 const JobId id{static_cast<std::uint32_t>(row.integer(0))};
                 const auto state = job_state_named(row.text(3));
@@ -77,26 +90,33 @@ Result<> Reading::jobs() {
                 job.recovered.spec = row.text(1);
                 job.recovered.directory = job.segments.directory = row.text(2);
                 job.recovered.state = *state;
-                job.recovered.detail = row.text(4);
-                job.recovered.created_at = row.integer(5);
-                job.recovered.ended_at = row.integer(6);
+                job.recovered.reason = job_reason_named(row.text(4)).value_or(JobReason::none);
+                job.recovered.detail = row.text(5);
+                job.recovered.created_at = row.integer(6);
+                job.recovered.ended_at = row.integer(7);
                 return {};
-              });
+              },
+              only.value);
 }
 
-Result<> Reading::commits() {
+Result<> Reading::commits(JobId only) {
   const auto last = database_.integer("SELECT value FROM meta WHERE key = 'last_position'");
   if (!last) return tl::unexpected{last.error()};
   content_.recovered.last_position = static_cast<journal::Position>(*last);
-  return each("SELECT position, job, segment, from_offset, to_offset, completed, failed, attempts, "
-              "ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, low_line, "
-              "low_item, items FROM commits ORDER BY position, job",
+  const auto forgotten =
+      database_.integer("SELECT value FROM meta WHERE key = 'last_forgotten'");
+  if (!forgotten) return tl::unexpected{forgotten.error()};
+  content_.recovered.last_forgotten = JobId{static_cast<std::uint32_t>(*forgotten)};
+  return each("SELECT position, job, segment, from_offset, to_offset, reopened, completed, failed, "
+              "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, low_line, "
+              "low_item, items FROM commits WHERE job = ?1 OR ?1 = 0 ORDER BY position, job",
               [this](const Statement& row) -> std::string {
                 const std::string fault = commit(row);
                 return fault.empty() ? fault
                                      : fmt::format("commit {} of job {}: {}", row.integer(0),
                                                    row.integer(1), fault);
-              });
+              },
+              only.value);
 }
 
 std::string Reading::commit(const Statement& row) {
@@ -106,12 +126,13 @@ std::string Reading::commit(const Statement& row) {
   const std::uint64_t from = row.number(3), to = row.number(4);
   if (row.number(0) > content_.recovered.last_position) return "it is after the last position";
 
-  std::array<std::uint64_t, 3> sums{}; // completed, failed, bytes
-  if (std::string fault = items(job, row.text(16), sums); !fault.empty()) return fault;
-  if (sums != std::array{row.number(5), row.number(6), to - from})
-    return fmt::format("expected {} completed and {} failed lines in {} bytes, its items say {}, "
-                       "{} and {}",
-                       row.integer(5), row.integer(6), to - from, sums[0], sums[1], sums[2]);
+  Sums sums;
+  if (std::string fault = items(job, row.text(17), sums); !fault.empty()) return fault;
+  if (sums != Sums{row.number(5), row.number(6), row.number(7), to - from})
+    return fmt::format("expected {} reopened items, {} completed and {} failed lines in {} bytes, "
+                       "its items say {}, {}, {} and {}",
+                       row.integer(5), row.integer(6), row.integer(7), to - from, sums.reopened,
+                       sums.completed, sums.failed, sums.bytes);
   if (const std::int64_t segment = row.integer(2); segment != 0) {
     std::uint64_t& end = job.segments.bytes[static_cast<std::uint32_t>(segment)];
     if (end != from)
@@ -121,15 +142,18 @@ std::string Reading::commit(const Statement& row) {
   }
 
   JobCounts& counts = job.recovered.counts;
-  counts.completed += row.number(5);
-  counts.failed += row.number(6);
-  counts.attempts += row.number(7);
-  counts.ambiguous += row.number(8);
-  counts.late += row.number(9);
-  counts.prompt_tokens += row.number(10);
-  counts.completion_tokens += row.number(11);
-  const InputPosition low{static_cast<std::uint32_t>(row.integer(12)), row.number(13),
-                          row.number(14), row.number(15)};
+  counts.completed += sums.completed;
+  counts.failed += sums.failed;
+  counts.failed -= sums.reopened;
+  counts.attempts += row.number(8);
+  counts.ambiguous += row.number(9);
+  counts.late += row.number(10);
+  counts.prompt_tokens += row.number(11);
+  counts.completion_tokens += row.number(12);
+  const InputPosition low{static_cast<std::uint32_t>(row.integer(13)), row.number(14),
+                          row.number(15), row.number(16)};
+  // A new generation reads from the beginning: nothing says where a reopened item stands.
+  if (sums.reopened > 0) job.recovered.low = {};
   job.recovered.low = std::max(job.recovered.low, low);
   if (job.recovered.low.item > job.recovered.terminal.low())
     return fmt::format("reading would go on at item {}, but item {} has no result",
@@ -137,7 +161,7 @@ std::string Reading::commit(const Statement& row) {
   return {};
 }
 
-std::string Reading::items(Job& job, std::string_view blob, std::array<std::uint64_t, 3>& sums) {
+std::string Reading::items(Job& job, std::string_view blob, Sums& sums) {
   journal::ItemsReader reader{blob};
   ItemEntry entry;
   while (true) {
@@ -149,10 +173,18 @@ std::string Reading::items(Job& job, std::string_view blob, std::array<std::uint
         job.attempts[entry.item] = {job.recovered.job, entry.item, entry.attempts, entry.deaths};
       continue;
     }
-    ++sums[entry.kind == EntryKind::failed];
-    sums[2] += entry.bytes;
+    if (entry.kind == EntryKind::reopened) {
+      ++sums.reopened;
+      if (!reopen(job.recovered, entry.item))
+        return fmt::format("item {} was reopened, and had not failed", entry.item);
+      continue;
+    }
+    const bool failed = entry.kind == EntryKind::failed;
+    ++(failed ? sums.failed : sums.completed);
+    sums.bytes += entry.bytes;
     if (!job.recovered.terminal.insert(entry.item))
       return fmt::format("item {} has two results", entry.item);
+    if (failed) job.recovered.failed[entry.cls].insert(entry.item);
     if (!job.attempts.empty()) job.attempts.erase(entry.item);
   }
 }
@@ -264,6 +296,16 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   if (auto read = reading.marks(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.blocks(boot_id, now); !read) return tl::unexpected{read.error()};
   return reading.take();
+}
+
+Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job) {
+  Reading reading{database};
+  if (auto read = reading.jobs(job); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.commits(job); !read) return tl::unexpected{read.error()};
+  JournalContent content = reading.take();
+  if (content.recovered.jobs.empty())
+    return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));
+  return std::move(content.recovered.jobs.front());
 }
 
 } // namespace gristmill::coordinator

@@ -22,6 +22,9 @@ struct JournalContent {
 // The longest window is a day; an hour more covers every hold and margin.
 inline constexpr Duration block_memory = std::chrono::hours{25};
 
+// What the journal holds of one job, now.
+Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job);
+
 Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now);
 
 } // namespace gristmill::coordinator

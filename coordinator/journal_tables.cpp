@@ -8,7 +8,7 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 2;
 constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
 constexpr int log_pages_max = 4'000;
 
@@ -18,17 +18,18 @@ constexpr int log_pages_max = 4'000;
 // drawn_* are NULL while a block is open.
 constexpr const char* schema = R"(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO meta VALUES('last_position', 0);
+INSERT INTO meta VALUES('last_position', 0), ('last_forgotten', 0);
 CREATE TABLE epochs(
   epoch INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, started_at INTEGER NOT NULL,
   started_ns INTEGER NOT NULL, pid INTEGER NOT NULL);
 CREATE TABLE jobs(
   job INTEGER PRIMARY KEY, spec TEXT NOT NULL, directory TEXT NOT NULL, state TEXT NOT NULL,
-  detail TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER NOT NULL);
+  reason TEXT NOT NULL, detail TEXT NOT NULL, created_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL);
 CREATE TABLE commits(
   position INTEGER NOT NULL, epoch INTEGER NOT NULL, job INTEGER NOT NULL,
   segment INTEGER NOT NULL, from_offset INTEGER NOT NULL, to_offset INTEGER NOT NULL,
-  completed INTEGER NOT NULL, failed INTEGER NOT NULL,
+  reopened INTEGER NOT NULL, completed INTEGER NOT NULL, failed INTEGER NOT NULL,
   attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL, late INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
@@ -139,10 +140,15 @@ Result<> JournalTables::prepare() {
       {&sql_.commit, "COMMIT"},
       {&sql_.position, "UPDATE meta SET value = ? WHERE key = 'last_position'"},
       {&sql_.new_job,
-       "INSERT INTO jobs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(job) DO UPDATE SET "
-       "spec = ?2, directory = ?3, state = ?4, detail = ?5, ended_at = ?7"},
-      {&sql_.change_job, "UPDATE jobs SET state = ?2, detail = ?3, ended_at = ?4 WHERE job = ?1"},
-      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+       "INSERT INTO jobs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(job) DO UPDATE SET "
+       "spec = ?2, directory = ?3, state = ?4, reason = ?5, detail = ?6, ended_at = ?8"},
+      {&sql_.change_job,
+       "UPDATE jobs SET state = ?2, reason = ?3, detail = ?4, ended_at = ?5 WHERE job = ?1"},
+      {&sql_.forget_job, "DELETE FROM jobs WHERE job = ?"},
+      {&sql_.forget_commits, "DELETE FROM commits WHERE job = ?"},
+      {&sql_.last_forgotten,
+       "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
+      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
       {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_.close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
@@ -187,6 +193,8 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
   if (auto begun = sql_.begin.run(); !begun) return begun;
   for (const journal::JobChange& change : group.jobs)
     if (auto done = insert(change); !done) return done;
+  for (const JobId job : group.forgotten)
+    if (auto done = forget(job); !done) return done;
   for (const JobRow& row : rows)
     if (auto done = insert(group.upto, row); !done) return done;
   for (const journal::BlockNote& block : group.blocks)
@@ -204,9 +212,9 @@ Result<> JournalTables::insert(const journal::JobChange& change) {
   const std::int64_t ended_at = is_over(change.state) ? change.at : 0;
   if (!change.spec.empty())
     return sql_.new_job.run(change.job.value, change.spec, change.directory, name_of(change.state),
-                            change.detail, change.at, ended_at);
-  auto changed =
-      sql_.change_job.run(change.job.value, name_of(change.state), change.detail, ended_at);
+                            name_of(change.reason), change.detail, change.at, ended_at);
+  auto changed = sql_.change_job.run(change.job.value, name_of(change.state),
+                                     name_of(change.reason), change.detail, ended_at);
   if (changed && database_.changes() != 1)
     return fail(ErrorCode::internal, fmt::format("expected the specification of {} before its "
                                                  "first change, got none",
@@ -214,11 +222,17 @@ Result<> JournalTables::insert(const journal::JobChange& change) {
   return changed;
 }
 
+Result<> JournalTables::forget(JobId job) {
+  if (auto done = sql_.forget_job.run(job.value); !done) return done;
+  if (auto done = sql_.forget_commits.run(job.value); !done) return done;
+  return sql_.last_forgotten.run(job.value);
+}
+
 Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   const auto& [row, range] = job;
   const journal::JobNote& note = row.note;
   return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
-                             range.to, row.completed, row.failed, note.attempts, note.ambiguous,
+                             range.to, row.reopened, row.completed, row.failed, note.attempts, note.ambiguous,
                              note.late, note.prompt_tokens, note.completion_tokens, note.low.input,
                              note.low.offset, note.low.line, note.low.item, Blob{row.items.blob()});
 }

@@ -50,11 +50,12 @@ class JournalTables {
   Result<> insert(const journal::JobChange& change);
   Result<> insert(journal::Position position, const JobRow& row);
   Result<> insert(const journal::BlockNote& block);
+  Result<> forget(JobId job);
 
   Epoch epoch_;
   Database database_;
   struct {
-    Statement begin, commit, position, new_job, change_job, commit_row, block, close_block, session;
+    Statement begin, commit, position, new_job, change_job, forget_job, forget_commits, last_forgotten, commit_row, block, close_block, session;
   } sql_;
 };
 

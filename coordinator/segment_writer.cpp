@@ -74,6 +74,21 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
   }
   for (const std::string& directory : directories)
     if (auto removed = remove_unknown(directory); !removed) return removed;
+  return remove_forgotten(directories);
+}
+
+// A job may have been forgotten just before a crash: then its directory is nobody's.
+Result<> SegmentWriter::remove_forgotten(const std::set<std::string>& known) {
+  const std::string jobs = state_directory_ + "/jobs";
+  std::error_code error;
+  if (!fs::exists(jobs, error)) return {};
+  for (fs::directory_iterator entry{jobs, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool is_job = name.find_first_not_of("0123456789") == std::string::npos;
+    if (is_job && !known.contains(jobs + "/" + name)) fs::remove_all(entry->path(), error);
+  }
+  if (error) return fail(ErrorCode::io, fmt::format("tidying {}: {}", jobs, error.message()));
   return {};
 }
 
@@ -101,6 +116,24 @@ void SegmentWriter::add_job(JobId job, const std::string& directory) {
 
 void SegmentWriter::end_job(JobId job) {
   if (const auto found = jobs_.find(job); found != jobs_.end()) found->second.file = {};
+}
+
+Result<> SegmentWriter::forget_job(JobId id) {
+  const std::lock_guard guard{mutex_};
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return {};
+  std::erase(unpublished_, id);
+  std::error_code error;
+  if (found->second.directory != state_directory_) {
+    fs::remove_all(found->second.directory, error);
+  } else {
+    for (const journal::Segment& segment : found->second.durable) fs::remove(segment.path, error);
+  }
+  if (error)
+    return fail(ErrorCode::io,
+                fmt::format("removing {}: {}", found->second.directory, error.message()));
+  jobs_.erase(found);
+  return {};
 }
 
 Result<> SegmentWriter::begin_segment(Job& job) {

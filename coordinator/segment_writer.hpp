@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <sys/types.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ class SegmentWriter {
   Result<> recover(const std::vector<JobSegments>& jobs);
   void add_job(JobId job, const std::string& directory); // again is harmless
   void end_job(JobId job);                               // closes its file
+  Result<> forget_job(JobId job); // removes its files; with its directory, if it has one
 
   // A group: append for each job, sync, then either keep or take_back.
   Result<SegmentRange> append(JobId job, const std::vector<const journal::ResultLine*>& lines);
@@ -78,6 +80,7 @@ class SegmentWriter {
   Result<> begin_segment(Job& job);
   Result<> write(Job& job, std::string_view bytes);
   Result<> remove_unknown(const std::string& directory);
+  Result<> remove_forgotten(const std::set<std::string>& known);
 
   std::string state_directory_;
   std::uint64_t segment_bytes_;

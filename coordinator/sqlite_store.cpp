@@ -58,6 +58,12 @@ void SqliteStore::commit(journal::Group group) {
   wake_.notify_one();
 }
 
+void SqliteStore::read_job(JobId job) {
+  const std::lock_guard guard{mutex_};
+  to_read_.push_back(job);
+  wake_.notify_one();
+}
+
 Result<std::vector<journal::Segment>> SqliteStore::durable_segments(JobId job) const {
   return segments_.durable(job);
 }
@@ -74,17 +80,20 @@ void SqliteStore::close() {
 void SqliteStore::run() {
   while (true) {
     std::optional<journal::Group> group;
+    std::vector<JobId> to_read;
     {
       std::unique_lock lock{mutex_};
-      const auto called = [this] { return waiting_ || closing_; };
+      const auto called = [this] { return waiting_ || closing_ || !to_read_.empty(); };
       if (segments_.unpublished())
         wake_.wait_for(lock, publish_interval, called);
       else
         wake_.wait(lock, called);
       if (closing_ && !waiting_) break;
       group = std::exchange(waiting_, {});
+      to_read = std::exchange(to_read_, {});
     }
     if (group) carry_out(*group);
+    for (const JobId job : to_read) events_.read(job, read_journal_job(tables_.database(), job));
     publish_if_due();
   }
   segments_.publish();
@@ -126,6 +135,9 @@ Result<> SqliteStore::write(const journal::Group& group) {
     segments_.keep();
     for (const journal::JobChange& change : group.jobs)
       if (is_over(change.state)) segments_.end_job(change.job);
+    // The journal knows them no more; what stays behind now is removed at the next start.
+    for (const JobId job : group.forgotten)
+      if (auto gone = segments_.forget_job(job); !gone) return gone;
   } else if (done.error().code == ErrorCode::disk_full) {
     if (auto back = segments_.take_back(); !back) return back;
   }

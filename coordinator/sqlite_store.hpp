@@ -43,6 +43,7 @@ class SqliteStore final : public journal::JournalStore {
   ~SqliteStore() override; // closes
 
   void commit(journal::Group group) override;
+  void read_job(JobId job) override;
 
   // What may be read of a job's results, oldest first. Any thread; holds what `durable` announced.
   Result<std::vector<journal::Segment>> durable_segments(JobId job) const;
@@ -70,6 +71,7 @@ class SqliteStore final : public journal::JournalStore {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::optional<journal::Group> waiting_;
+  std::vector<JobId> to_read_;
   bool in_flight_ = false, closing_ = false;
   std::thread thread_;
 };

@@ -174,4 +174,12 @@ Result<std::string> Uploads::readable(const std::string& path) const {
   return real.string();
 }
 
+void Uploads::remove(const std::string& path) {
+  std::error_code ignored;
+  const fs::path real = fs::weakly_canonical(path, ignored);
+  // An upload has a directory of its own.
+  if (!ignored && is_below(real, inputs_) && real.parent_path() != fs::path{inputs_})
+    fs::remove_all(real.parent_path(), ignored);
+}
+
 } // namespace gristmill::coordinator

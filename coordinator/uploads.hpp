@@ -63,6 +63,8 @@ class Uploads {
   // The absolute path of a file that a job may read: an upload, or one below the data root, for
   // which a path may also be given relative to it.
   Result<std::string> readable(const std::string& path) const;
+  // Removes an upload that no job has any more; what was not uploaded stays.
+  void remove(const std::string& path);
 
  private:
   Uploads(std::string inputs, std::string data_root);

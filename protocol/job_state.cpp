@@ -16,7 +16,18 @@ constexpr std::array<std::pair<JobState, std::string_view>, 7> names{{
     {JobState::failed, "failed"},
 }};
 
+constexpr std::array<std::string_view, 7> reasons{
+    "", "user", "failures", "endpoint", "bad_input", "input", "internal"};
+
 } // namespace
+
+std::string_view name_of(JobReason reason) { return reasons[static_cast<std::size_t>(reason)]; }
+
+std::optional<JobReason> job_reason_named(std::string_view name) {
+  for (std::size_t n = 0; n < reasons.size(); ++n)
+    if (reasons[n] == name) return static_cast<JobReason>(n);
+  return std::nullopt;
+}
 
 std::string_view name_of(JobState state) { return names[static_cast<std::size_t>(state)].second; }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace gristmill {
@@ -24,6 +25,26 @@ std::optional<JobState> job_state_named(std::string_view name);
 constexpr bool is_over(JobState s) {
   return s == JobState::finished || s == JobState::cancelled || s == JobState::failed;
 }
+
+// What brought a job into its state, for programs; the sentence beside it is for people.
+enum class JobReason : std::uint8_t {
+  none = 0,
+  user = 1,      // somebody asked for it
+  failures = 2,  // too many items have failed
+  endpoint = 3,  // every endpoint refuses the job's calls: wrong key, model or URL
+  bad_input = 4, // a bad line, under --strict
+  input = 5,     // the input cannot be read
+  internal = 6,
+};
+std::string_view name_of(JobReason reason);
+std::optional<JobReason> job_reason_named(std::string_view name);
+
+// To which state a job goes, and why.
+struct StateChange {
+  JobState state = JobState::failed;
+  JobReason reason = JobReason::none;
+  std::string sentence;
+};
 
 struct JobCounts {
   std::uint64_t total = 0;     // items read so far; all of them once `total_known`

@@ -1,6 +1,7 @@
 #include "protocol/outcome_class.hpp"
 
-#include "protocol/result.hpp"
+#include <algorithm>
+#include <fmt/format.h>
 
 namespace gristmill {
 namespace {
@@ -33,6 +34,25 @@ std::optional<OutcomeClass> outcome_class_named(std::string_view name) {
   for (const auto& row : table)
     if (row.name == name) return row.cls;
   return std::nullopt;
+}
+
+Result<std::vector<OutcomeClass>> outcome_classes_named(std::string_view names) {
+  std::vector<OutcomeClass> classes;
+  while (!names.empty()) {
+    const std::string_view name = names.substr(0, names.find(','));
+    names.remove_prefix(std::min(names.size(), name.size() + 1));
+    const auto cls = outcome_class_named(name);
+    if (!cls || *cls == ok || *cls == unstarted) {
+      std::string known;
+      for (const auto& row : table)
+        if (row.cls != ok && row.cls != unstarted)
+          known += fmt::format("{}{}", known.empty() ? "" : ", ", row.name);
+      return fail(ErrorCode::usage,
+                  fmt::format("expected a class of errors ({}), got \"{}\"", known, name));
+    }
+    classes.push_back(*cls);
+  }
+  return classes;
 }
 
 std::string_view name_of(ErrorCode code) {

@@ -2,10 +2,13 @@
 // summary and documents share. The table in outcome_class.cpp is the only source of their words.
 #pragma once
 
+#include "protocol/result.hpp"
+
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace gristmill {
 
@@ -38,5 +41,7 @@ struct OutcomeClassInfo {
 
 const OutcomeClassInfo& info(OutcomeClass cls);
 std::optional<OutcomeClass> outcome_class_named(std::string_view name);
+// Names of classes in which an item can fail, separated by commas; an error lists them.
+Result<std::vector<OutcomeClass>> outcome_classes_named(std::string_view names);
 
 } // namespace gristmill

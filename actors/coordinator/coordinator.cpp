@@ -385,6 +385,13 @@ Effects Coordinator::job_held(JobId id, Time now) {
   return effects;
 }
 
+Effects Coordinator::job_released(JobId id, Time now) {
+  Effects effects;
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.held = false;
+  dispatch(now, effects);
+  return effects;
+}
+
 // ---- time -------------------------------------------------------------------------------------
 
 Effects Coordinator::tick(Time now) {

@@ -68,6 +68,7 @@ public:
   Effects job_closed(JobId job, Time now); // nothing of it is wanted any more
   // The job starts no more calls until it is released: what no worker holds goes back.
   Effects job_held(JobId job, Time now);
+  Effects job_released(JobId job, Time now);
 
   std::vector<WorkerView> workers() const;
   std::uint32_t in_flight(JobId job) const;

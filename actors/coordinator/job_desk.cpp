@@ -11,6 +11,11 @@ void JobDesk::recovered(JobEntry entry) {
   jobs_[entry.id] = std::move(entry);
 }
 
+void JobDesk::forget(JobId job) {
+  last_ = std::max(last_, job.value); // its number stays taken
+  jobs_.erase(job);
+}
+
 Result<journal::JobChange> JobDesk::submit(JobSpec spec, std::int64_t unix_now) {
   const std::vector<std::string> faults = faults_of(spec);
   if (!faults.empty()) return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));
@@ -18,20 +23,36 @@ Result<journal::JobChange> JobDesk::submit(JobSpec spec, std::int64_t unix_now) 
   entry.id = JobId{++last_};
   entry.directory = flat_ ? "" : fmt::format("jobs/{}", entry.id.value);
   entry.created_at = unix_now;
-  journal::JobChange change{entry.id, to_json(spec), entry.directory, entry.state, "", unix_now};
+  journal::JobChange change{entry.id, to_json(spec), entry.directory, entry.state, JobReason::none, "", unix_now};
   entry.spec = std::move(spec);
   jobs_[entry.id] = std::move(entry);
   return change;
 }
 
-std::optional<journal::JobChange> JobDesk::change(JobId id, JobState state, std::string detail,
+std::optional<journal::JobChange> JobDesk::change(JobId id, StateChange to,
                                                   std::int64_t unix_now) {
   JobEntry* job = find(id);
-  if (job == nullptr || is_over(job->state) || job->state == state) return std::nullopt;
-  job->state = state;
-  job->detail = std::move(detail);
-  if (is_over(state)) job->ended_at = unix_now;
-  return journal::JobChange{id, "", "", state, job->detail, unix_now};
+  if (job == nullptr || is_over(job->state) || job->state == to.state) return std::nullopt;
+  job->state = to.state;
+  job->reason = to.reason;
+  job->detail = std::move(to.sentence);
+  if (is_over(to.state)) job->ended_at = unix_now;
+  return journal::JobChange{id, "", "", job->state, job->reason, job->detail, unix_now};
+}
+
+journal::JobChange JobDesk::reopen(JobEntry& job, std::optional<JobSpec> spec,
+                                   std::int64_t unix_now) {
+  job.state = JobState::running;
+  job.reason = JobReason::none;
+  job.detail.clear();
+  job.ended_at = 0;
+  journal::JobChange change{job.id, "", "", job.state, job.reason, "", unix_now};
+  if (spec) {
+    job.spec = std::move(*spec);
+    change.spec = to_json(job.spec);
+    change.directory = job.directory;
+  }
+  return change;
 }
 
 JobEntry* JobDesk::find(JobId id) {

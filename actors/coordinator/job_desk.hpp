@@ -1,6 +1,6 @@
 // JOB DESK: the jobs of a coordinator, what state each is in, and which changes of state must be
 // journalled. A job's change is told to nobody before it is durable.
-// Invariant: a job that is over never changes again.
+// Invariant: a job that is over changes only when somebody reopens it.
 #pragma once
 
 #include "actors/kit/records.hpp"
@@ -19,10 +19,12 @@ struct JobEntry {
   JobSpec spec;
   std::string directory; // of its segments, below the state directory
   JobState state = JobState::running;
+  JobReason reason = JobReason::none;
   std::string detail;    // why it is in this state; a sentence or empty
   JobCounts counts;
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
   bool open = false;     // its rooms exist
+  std::uint64_t next_call = 0; // of its last supervisor in this life of ours
 };
 
 class JobDesk {
@@ -31,11 +33,13 @@ public:
   explicit JobDesk(bool flat) : flat_{flat} {}
 
   void recovered(JobEntry entry);
+  void forget(JobId job);
   // A new job; an error lists every fault of the specification.
   Result<journal::JobChange> submit(JobSpec spec, std::int64_t unix_now);
   // Moves the job to another state; nothing if it is over or in that state already.
-  std::optional<journal::JobChange> change(JobId id, JobState state, std::string detail,
-                                           std::int64_t unix_now);
+  std::optional<journal::JobChange> change(JobId id, StateChange to, std::int64_t unix_now);
+  // Makes a job run again that is paused or over; `spec`: in place of the one that it has.
+  journal::JobChange reopen(JobEntry& job, std::optional<JobSpec> spec, std::int64_t unix_now);
 
   JobEntry* find(JobId id);
   std::map<JobId, JobEntry>& jobs() { return jobs_; }

@@ -36,8 +36,9 @@ void ItemsWriter::add(const ItemEntry& entry) {
   if (entry.kind == EntryKind::attempts) {
     put_varint(blob_, entry.attempts);
     put_varint(blob_, entry.deaths);
-  } else {
+  } else if (entry.kind != EntryKind::reopened) {
     put_varint(blob_, entry.bytes);
+    if (entry.kind == EntryKind::failed) put_varint(blob_, static_cast<std::uint64_t>(entry.cls));
   }
 }
 
@@ -55,10 +56,9 @@ bool ItemsReader::varint(std::uint64_t& value) {
 
 Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (rest_.empty()) return false;
-  std::uint64_t head = 0, attempts = 0, deaths = 0;
+  std::uint64_t head = 0, attempts = 0, deaths = 0, cls = 0;
   entry = {};
   if (!varint(head)) return malformed("a number that is cut or longer than 64 bits");
-  if (head % 4 > 2) return malformed("an entry of the unknown kind 3");
   entry.kind = static_cast<EntryKind>(head % 4);
 
   // A head has 62 bits of zigzag, so that this sum cannot overflow; below zero it wraps to far
@@ -68,9 +68,14 @@ Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (entry.item >= items_max) return malformed("an item number out of range");
   previous_ = entry.item;
 
+  if (entry.kind == EntryKind::reopened) return true;
   if (entry.kind != EntryKind::attempts) {
     if (!varint(entry.bytes)) return malformed("a line length that is cut or too long");
     if (entry.bytes == 0) return malformed("a line without even a newline");
+    if (entry.kind == EntryKind::completed) return true;
+    if (!varint(cls) || cls == 0 || cls >= outcome_class_count)
+      return malformed("a failed line without its class");
+    entry.cls = static_cast<OutcomeClass>(cls);
     return true;
   }
   if (!varint(attempts) || !varint(deaths)) return malformed("a note that is cut or too long");
@@ -83,13 +88,19 @@ Result<bool> ItemsReader::next(ItemEntry& entry) {
 
 std::vector<CommitRow> commit_rows(const Group& group) {
   std::map<JobId, CommitRow> by_job;
+  for (const Reopened& again : group.reopened) {
+    CommitRow& row = by_job[again.job];
+    ++row.reopened;
+    row.items.add({.kind = EntryKind::reopened, .item = again.item});
+  }
   for (const ResultLine& line : group.lines) {
     CommitRow& row = by_job[line.job];
-    ++(line.failed ? row.failed : row.completed);
+    ++(line.failed() ? row.failed : row.completed);
     row.lines.push_back(&line);
-    row.items.add({.kind = line.failed ? EntryKind::failed : EntryKind::completed,
+    row.items.add({.kind = line.failed() ? EntryKind::failed : EntryKind::completed,
                    .item = line.item,
-                   .bytes = line.line.size() + 1});
+                   .bytes = line.line.size() + 1,
+                   .cls = line.cls});
   }
   for (const AttemptNote& note : group.attempts)
     by_job[note.job].items.add({.kind = EntryKind::attempts,

@@ -2,12 +2,15 @@
 // items go into one blob, so that a row costs a few bytes per item and a restart rebuilds a job
 // from its rows alone, without reading a result line.
 //
-//   items    = { entry }                 all lines in the order of the segment, then the notes
-//   entry    = head bytes                kind 0 completed, kind 1 failed
+//   items    = { entry }                 what is reopened, then all lines in the order of the
+//                                        segment, then the notes
+//   entry    = head bytes                kind 0 completed
+//            | head bytes class          kind 1 failed
 //            | head attempts deaths      kind 2 note about an item that is not terminal
+//            | head                      kind 3 reopened: the item's line holds no more
 //   head     = varint(zigzag(item - item of the entry before) * 4 + kind); before the first: 0
 //   bytes    = varint, of the line in its segment, newline included
-//   attempts, deaths = varint
+//   attempts, deaths, class = varint
 //   varint   = 7 bits a byte, lowest first, the high bit set on all but the last byte
 //   zigzag   = 0, -1, 1, -2, … as 0, 1, 2, 3, …
 //
@@ -27,12 +30,13 @@ namespace gristmill::journal {
 // One bit per item must fit the memory of a small machine even when a row is damaged.
 inline constexpr std::uint64_t items_max = std::uint64_t{1} << 32;
 
-enum class EntryKind : std::uint8_t { completed = 0, failed = 1, attempts = 2 };
+enum class EntryKind : std::uint8_t { completed = 0, failed = 1, attempts = 2, reopened = 3 };
 
 struct ItemEntry {
   EntryKind kind = EntryKind::completed;
   std::uint64_t item = 0;
   std::uint64_t bytes = 0;                // of a line
+  OutcomeClass cls = OutcomeClass::ok;    // of a failed one
   std::uint32_t attempts = 0, deaths = 0; // of a note
   bool operator==(const ItemEntry&) const = default;
 };
@@ -62,7 +66,7 @@ class ItemsReader {
 
 struct CommitRow {
   JobId job;
-  std::uint64_t completed = 0, failed = 0;
+  std::uint64_t reopened = 0, completed = 0, failed = 0;
   JobNote note;                         // the sum of the group's, with the greatest low
   std::vector<const ResultLine*> lines; // in the group, which must outlive the row
   ItemsWriter items;

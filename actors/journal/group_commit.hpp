@@ -28,12 +28,14 @@ public:
     Gathering& g = gathering_.back();
     g.bytes += bytes;
     g.group.upto = ++last_;
+    move_to(g.group.reopened, part.reopened);
     move_to(g.group.lines, part.lines);
     move_to(g.group.attempts, part.attempts);
     move_to(g.group.notes, part.notes);
     move_to(g.group.blocks, part.blocks);
     move_to(g.group.sessions, part.sessions);
     move_to(g.group.jobs, part.jobs);
+    move_to(g.group.forgotten, part.forgotten);
     move_to(g.release, release);
   }
 

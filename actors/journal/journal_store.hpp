@@ -9,6 +9,7 @@
 #include "protocol/result.hpp"
 
 #include <functional>
+#include <map>
 
 namespace gristmill::journal {
 
@@ -21,8 +22,10 @@ struct RecoveredJob {
   JobId job;
   std::string spec, directory, detail;
   JobState state = JobState::running;
+  JobReason reason = JobReason::none;
   std::int64_t created_at = 0, ended_at = 0;
   ItemSet terminal;
+  std::map<OutcomeClass, ItemSet> failed; // of the terminal ones
   std::vector<AttemptNote> attempts; // newest per item that is not terminal
   JobCounts counts;                  // completed, failed, attempts, ambiguous, late, tokens
   InputPosition low;
@@ -34,6 +37,7 @@ struct Recovered {
   bool same_boot = false; // BootClock values below are comparable with now
   Position last_position = 0;
   std::vector<RecoveredJob> jobs;
+  JobId last_forgotten;              // the highest one: no number is given to two jobs
   std::vector<BlockNote> blocks;     // those whose hold may not be over; newest last; of any epoch
   std::vector<SessionNote> sessions; // open at the crash
 };
@@ -43,11 +47,14 @@ public:
   virtual ~JournalStore() = default;
   // Any thread. One group at a time: the next only after `durable` or `failed`.
   virtual void commit(Group group) = 0;
+  // Any thread. What it holds of a job comes as `read`.
+  virtual void read_job(JobId job) = 0;
 };
 
 struct JournalEvents {
   std::function<void(Position)> durable; // called on the store's thread
   std::function<void(Error)> failed;     // nothing of the group is promised; disk_full may pass
+  std::function<void(JobId, Result<RecoveredJob>)> read{};
 };
 
 } // namespace gristmill::journal

@@ -3,6 +3,7 @@
 // one, so a job's memory follows its window and not its corpus.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 
@@ -33,6 +34,27 @@ public:
     return true;
   }
 
+  // Returns false when it was no member. Lowering `low` costs the bits in between.
+  bool erase(std::uint64_t item) {
+    if (!contains(item)) return false;
+    if (words_.empty()) words_.resize(1);
+    for (std::uint64_t below = base_; below < low_; ++below) set_bit(below); // raise_low leaves them
+    while (base_ > item) {
+      base_ -= 64;
+      words_.push_front(~std::uint64_t{0});
+    }
+    words_[(item - base_) / 64] &= ~(std::uint64_t{1} << ((item - base_) % 64));
+    low_ = std::min(low_, item);
+    return true;
+  }
+
+  // Calls `use` with each member, lowest first.
+  template <class Use> void for_each(Use use) const {
+    for (std::uint64_t item = 0; item < low_; ++item) use(item);
+    for (std::uint64_t item = low_; item < base_ + 64 * words_.size(); ++item)
+      if (contains_bit(item)) use(item);
+  }
+
   // Makes every item below a member.
   void raise_low(std::uint64_t low) {
     if (low <= low_) return;
@@ -52,6 +74,9 @@ public:
 
 private:
   std::uint64_t base() const { return base_; }
+  void set_bit(std::uint64_t item) {
+    words_[(item - base_) / 64] |= std::uint64_t{1} << ((item - base_) % 64);
+  }
   bool contains_bit(std::uint64_t item) const {
     const std::uint64_t word = (item - base_) / 64;
     return word < words_.size() && (words_[word] >> ((item - base_) % 64) & 1);

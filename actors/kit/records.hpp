@@ -6,6 +6,7 @@
 #include "actors/kit/time.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job_state.hpp"
+#include "protocol/outcome_class.hpp"
 
 #include <cstdint>
 #include <string>
@@ -20,8 +21,15 @@ using Position = std::uint64_t; // of an append; rises by one with each, across 
 struct ResultLine {
   JobId job;
   std::uint64_t item = 0;
-  bool failed = false;
+  OutcomeClass cls = OutcomeClass::ok;
   std::string line; // one JSON line without its newline
+  bool failed() const { return cls != OutcomeClass::ok; }
+};
+
+// A terminal item is to be run again: its next line is the one that holds.
+struct Reopened {
+  JobId job;
+  std::uint64_t item = 0;
 };
 
 // What an item that is not terminal has been through; the newest note of an item holds.
@@ -42,7 +50,7 @@ struct JobNote {
 // A share of an account's windows that may be drawn until its end, then it is history.
 struct BlockNote {
   std::uint64_t block = 0;  // number in this epoch
-  std::string account;      // "endpoint:URL|key" or "job:7"
+  std::string account;      // "endpoint:URL|key" or "job-7"
   std::uint64_t calls = 0, tokens = 0; // reserved
   Time until{};             // end of drawing, BootClock of the epoch's boot
   std::uint64_t previous_block = 0;    // the account's block before, closed by this one (0 = none)
@@ -62,21 +70,24 @@ struct JobChange {
   std::string spec;      // JSON; empty = unchanged
   std::string directory; // of its segments, below the state directory; only with spec
   JobState state = JobState::running;
+  JobReason reason = JobReason::none;
   std::string detail;    // the reason, a sentence
   std::int64_t at = 0;   // unix seconds
 };
 
 struct Group {
   Position upto = 0; // the position of the last append in it
+  std::vector<Reopened> reopened; // before the lines
   std::vector<ResultLine> lines;
   std::vector<AttemptNote> attempts;
   std::vector<JobNote> notes;
   std::vector<BlockNote> blocks;
   std::vector<SessionNote> sessions;
   std::vector<JobChange> jobs;
+  std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
   bool empty() const {
-    return lines.empty() && attempts.empty() && notes.empty() && blocks.empty() &&
-           sessions.empty() && jobs.empty();
+    return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() && blocks.empty() &&
+           sessions.empty() && jobs.empty() && forgotten.empty();
   }
 };
 

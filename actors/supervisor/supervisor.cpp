@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <algorithm>
@@ -13,6 +14,7 @@ namespace {
 constexpr std::uint64_t undurable_lines_max = 8'192; // of lines that the supervisor writes by itself
 constexpr int items_per_slice = 1'024;
 constexpr std::uint32_t deaths_max = 3;
+constexpr auto refused_again_after = std::chrono::seconds{1};
 constexpr auto cancel_grace = std::chrono::seconds{10};
 constexpr std::uint64_t output_tokens_default = 4'096;
 
@@ -30,10 +32,12 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
                        RecoveredItems recovered)
     : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries},
       intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
+      failures_{spec_},
       counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
       next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) | 1} {
-  counts_.total = recovered.low.item;
+  next_call_ = std::max(next_call_, recovered.next_call);
+  counts_.total = std::max(recovered.counts.total, recovered.low.item);
   for (const auto& note : recovered.attempts) recovered_attempts_.emplace(note.item, note);
 }
 
@@ -66,7 +70,7 @@ Effects Supervisor::tick(Time now) {
 void Supervisor::fill(Time now, Effects& effects) {
   more_to_read_ = false;
   for (int n = 0; n < items_per_slice; ++n) {
-    if (failed_) return;
+    if (failed_ || (paused_ && !cancelling_)) return;
     if (credit_.left() && offer_due(now, effects)) continue;
     if (!may_read()) return;
     if (!read_next(now, effects)) return;
@@ -95,8 +99,7 @@ bool Supervisor::offer_due(Time now, Effects& effects) {
 bool Supervisor::read_next(Time, Effects& effects) {
   auto read = intake_.next();
   if (!read) {
-    effects.failure = read.error().message;
-    failed_ = true;
+    stop(StateChange{JobState::failed, JobReason::input, read.error().message}, effects);
     return false;
   }
   if (!*read) {
@@ -105,7 +108,7 @@ bool Supervisor::read_next(Time, Effects& effects) {
     return false;
   }
   intake::Item& item = **read;
-  counts_.total = item.ordinal + 1;
+  counts_.total = std::max(counts_.total, item.ordinal + 1);
   if (ledger_.is_terminal(item.ordinal)) return true;
   LiveItem live;
   live.place = item.place;
@@ -113,6 +116,11 @@ bool Supervisor::read_next(Time, Effects& effects) {
   restore_attempts(item.ordinal, live);
   if (cancelling_) {
     give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
+  } else if (!item.bad.empty() && spec_.strict) {
+    stop(StateChange{JobState::failed, JobReason::bad_input,
+              fmt::format("{}: {} (--strict)", intake_.source_of(item.place), item.bad)},
+         effects);
+    return false;
   } else if (!item.bad.empty()) {
     give_up(item.ordinal, live, OutcomeClass::bad_line, "invalid_line",
             fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
@@ -179,6 +187,7 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
   ++live->tries;
+  if (refused(item, *live, reported, now, effects)) return;
   if (info(outcome.cls).consumes_attempt) ++live->consumed;
   const Decision decision =
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
@@ -186,6 +195,42 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
     return retry(item, *live, reported, decision.not_before, effects);
   if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
   finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
+}
+
+// Whether an endpoint refuses the job rather than this item: then the item waits for a better one.
+bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
+                         Time now, Effects& effects) {
+  const protocol::Outcome& outcome = reported.outcome;
+  if (outcome.cls != OutcomeClass::config) {
+    failures_.took(reported.endpoint);
+    return false;
+  }
+  if (cancelling_) return false;
+  // A model that an endpoint does not know may be the item's own fault; a key never is.
+  const bool may_be_own = outcome.http_status != 0 && outcome.http_status != 401;
+  if (may_be_own && failures_.takes(reported.endpoint)) return false;
+  live.call = CallId{};
+  ledger_.wait(item, live, now + refused_again_after);
+  stop(failures_.refuses(reported.endpoint, described(live.id, live.place, outcome)), effects);
+  return true;
+}
+
+void Supervisor::stop(std::optional<StateChange> stop, Effects& effects) {
+  if (!stop || paused_ || failed_ || cancelling_) return;
+  // The job is at its end: there is nothing left to be saved by a pause.
+  if (stop->state == JobState::paused && read_all_ && ledger_.live_count() == 0) return;
+  (stop->state == JobState::paused ? paused_ : failed_) = true;
+  effects.stop = std::move(stop);
+}
+
+std::string Supervisor::described(const std::string& id, const intake::Place& place,
+                                  const protocol::Outcome& outcome) const {
+  const std::string status =
+      outcome.http_status == 0 ? std::string{} : fmt::format("HTTP {} ", outcome.http_status);
+  return fmt::format("{} ({}): {}{}: {}", openai::json::printable(id, 100),
+                     intake_.source_of(place), status,
+                     outcome.code.empty() ? info(outcome.cls).name : std::string_view{outcome.code},
+                     openai::json::printable(outcome.message, 300));
 }
 
 void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
@@ -212,11 +257,14 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
   about.item = item;
   const bool failed = outcome.cls != OutcomeClass::ok;
   effects.append.lines.push_back(
-      {job_, item, failed, openai::result_line(job_, id, outcome, about)});
+      {job_, item, outcome.cls, openai::result_line(job_, id, outcome, about)});
   ++(failed ? effects.append.failed : effects.append.completed);
   ++undurable_lines_;
-  const bool first = ledger_.make_terminal(item);
+  auto stopped =
+      failures_.ended(outcome.cls, outcome.code, failed ? described(id, place, outcome) : "");
+  const bool first = ledger_.make_terminal(item); // place and id may be of the item that ends here
   GRISTMILL_CHECK(first, "item {} became terminal twice", item);
+  stop(std::move(stopped), effects);
 }
 
 void Supervisor::give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls,
@@ -348,6 +396,18 @@ void Supervisor::cancel_live(bool out_too, Effects& effects) {
   }
 }
 
+// What is out comes back by itself: COORDINATOR returns what no worker has begun.
+Effects Supervisor::pause(Time now) {
+  paused_ = true;
+  return tick(now);
+}
+
+Effects Supervisor::resume(Time now) {
+  paused_ = false;
+  failures_.resumed();
+  return tick(now);
+}
+
 Effects Supervisor::durable(std::uint64_t completed, std::uint64_t failed, Time now) {
   Effects effects;
   counts_.completed += completed;
@@ -387,7 +447,7 @@ InputPosition Supervisor::low() const {
 }
 
 Time Supervisor::wake_at() const {
-  if (failed_) return never;
+  if (failed_ || (paused_ && !cancelling_)) return never;
   if (more_to_read_ && may_read()) return Time::min();
   Time at = cancel_deadline_;
   if (credit_.left()) at = std::min(at, ledger_.next_due());

@@ -8,6 +8,7 @@
 //          Kept        from COORDINATOR: a worker says that it has this call's outcome
 //          GraceOver   from COORDINATOR: after a restart, nobody else will claim anything
 //          Durable     from JOURNAL: what was appended would survive a power cut
+//          Pause, Resume from COORDINATOR: the job starts no more calls, or goes on
 //   tells  COORDINATOR offers, withdrawals, progress; JOURNAL appends; MERGER that all is terminal
 //   never  touches a clock, a socket or a disk other than the job's input
 // Invariant: the first terminal outcome of an item wins and is appended once; every outcome is
@@ -18,6 +19,7 @@
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/random.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/supervisor/failure_budget.hpp"
 #include "actors/supervisor/item_ledger.hpp"
 #include "actors/supervisor/retry_policy.hpp"
 
@@ -49,7 +51,7 @@ struct Effects {
   Append append;
   bool progress = false;         // counts have changed
   bool all_terminal = false;     // said once, from durable state only
-  std::string failure;           // the job cannot go on; a sentence
+  std::optional<StateChange> stop;      // the job cannot or should not go on
 };
 
 // What the journal knew when this life of the job began.
@@ -60,6 +62,7 @@ struct RecoveredItems {
   InputPosition low;
   std::uint64_t mark = 0; // items from here on have not been called
   bool may_have_called = false; // a worker's session was open at the end
+  std::uint64_t next_call = 0;  // of an earlier life of the job in this epoch; 0 = it had none
 };
 
 class Supervisor {
@@ -77,11 +80,14 @@ public:
   Effects grace_over(Time now);
   Effects durable(std::uint64_t completed, std::uint64_t failed, Time now);
   Effects cancel(Time now);
+  Effects pause(Time now);
+  Effects resume(Time now);
   Effects tick(Time now);
 
   Time wake_at() const; // when tick() has something to do
   JobCounts counts() const;
   bool reading() const { return !read_all_; }
+  std::uint64_t next_call() const { return next_call_; }
 
 private:
   struct Credit {
@@ -100,6 +106,11 @@ private:
   bool may_read() const;
   void offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects);
   void accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects);
+  bool refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
+               Effects& effects);
+  void stop(std::optional<StateChange> stop, Effects& effects);
+  std::string described(const std::string& id, const intake::Place& place,
+                        const protocol::Outcome& outcome) const;
   void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
              Effects& effects);
   void again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);
@@ -118,6 +129,7 @@ private:
   RetryPolicy policy_;
   intake::Intake intake_;
   ItemLedger ledger_;
+  FailureBudget failures_;
   std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
   JobCounts counts_;          // completed and failed: durable ones
   std::uint64_t mark_;
@@ -126,6 +138,7 @@ private:
   Credit credit_;
   std::uint64_t undurable_lines_ = 0;
   bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
+  bool paused_ = false;
   bool more_to_read_ = false; // a slice ended before its work did
   Time cancel_deadline_ = never;
 };

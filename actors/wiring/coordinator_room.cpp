@@ -16,14 +16,28 @@ coordinator::Options options_of(const NodeOptions& options, const journal::Recov
 
 } // namespace
 
+ClosedJob content_of(const journal::RecoveredJob& job) {
+  ClosedJob content;
+  content.items.terminal = job.terminal;
+  content.items.attempts = job.attempts;
+  content.items.counts = job.counts;
+  content.items.low = job.low;
+  content.items.mark = job.mark;
+  content.failed = job.failed;
+  return content;
+}
+
 CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered,
                                  Time now)
-    : coordinator_{options_of(options, recovered), now}, desk_{options.flat} {
+    : coordinator_{options_of(options, recovered), now}, desk_{options.flat},
+      flat_{options.flat} {
+  desk_.forget(recovered.last_forgotten);
   for (const journal::RecoveredJob& job : recovered.jobs) {
     coordinator::JobEntry entry;
     entry.id = job.job;
     entry.directory = job.directory;
     entry.state = job.state;
+    entry.reason = job.reason;
     entry.detail = job.detail;
     entry.counts = job.counts;
     entry.created_at = job.created_at;
@@ -38,9 +52,10 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
       entry.counts.total = entry.counts.terminal();
       entry.counts.total_known = true;
     }
-    if (!is_over(entry.state))
-      recovered_[job.job] = {job.terminal, job.attempts, job.counts,
-                             job.low,      job.mark,     !recovered.sessions.empty()};
+    if (!is_over(entry.state) || options.flat) {
+      closed_[job.job] = content_of(job);
+      closed_[job.job].items.may_have_called = !recovered.sessions.empty();
+    }
     desk_.recovered(std::move(entry));
   }
 }
@@ -70,11 +85,12 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
 }
 
 void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
+  if (flat_) return; // the command says how its job goes on
   for (auto& [id, job] : desk_.jobs()) {
-    const auto items = recovered_.find(id);
-    if (items != recovered_.end()) open(job, std::move(items->second), moment, post);
+    const auto content = closed_.find(id);
+    if (content != closed_.end()) open(job, std::move(content->second.items), moment, post);
   }
-  recovered_.clear();
+  closed_.clear();
 }
 
 void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
@@ -95,9 +111,9 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   effects.endpoints_added.clear();
   post.tell(to_limiter, std::move(news));
   emit(std::move(effects), post);
-  if (job.state == JobState::cancelling) {
-    post.tell(to_supervisor(job.id), CancelItems{});
-    emit(coordinator_.job_held(job.id, moment.now), post);
+  if (job.state == JobState::cancelling || job.state == JobState::paused) {
+    if (job.state == JobState::cancelling) post.tell(to_supervisor(job.id), CancelItems{});
+    hold(job.id, moment, post);
   }
 }
 
@@ -112,9 +128,16 @@ void CoordinatorRoom::close(JobId id, const Moment& moment, Post& post) {
   post.tell(to_supervisor(id), CloseRoom{});
 }
 
-void CoordinatorRoom::change(JobId id, JobState state, std::string detail, std::uint64_t token,
-                             const Moment& moment, Post& post) {
-  auto change = desk_.change(id, state, std::move(detail), moment.unix_seconds);
+// At once: what takes permission away waits for no disk.
+void CoordinatorRoom::hold(JobId job, const Moment& moment, Post& post) {
+  post.tell(to_supervisor(job), PauseItems{});
+  emit(coordinator_.job_held(job, moment.now), post);
+}
+
+void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  const JobState state = to.state;
+  auto change = desk_.change(id, std::move(to), moment.unix_seconds);
   if (!change) return;
   AppendNow append;
   append.part.jobs.push_back(std::move(*change));
@@ -146,7 +169,13 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
   if (job == nullptr) return;
   switch (durable.state) {
   case JobState::running:
-    if (!job->open) open(*job, {}, moment, post);
+    if (!job->open) {
+      const auto items = reopening_.extract(job->id);
+      open(*job, items ? std::move(items.mapped()) : supervisor::RecoveredItems{}, moment, post);
+    } else {
+      post.tell(to_supervisor(job->id), ResumeItems{});
+      emit(coordinator_.job_released(job->id, moment.now), post);
+    }
     break;
   case JobState::cancelling:
     post.tell(to_supervisor(job->id), CancelItems{});
@@ -157,19 +186,22 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
   case JobState::failed: close(job->id, moment, post); break;
   default: break;
   }
-  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}});
+  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}});
 }
 
 void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(report.job);
   if (job == nullptr || is_over(job->state)) return;
   job->counts = report.counts;
-  if (!report.failure.empty()) {
-    change(job->id, JobState::failed, report.failure, 0, moment, post);
+  job->next_call = report.next_call;
+  if (report.stop) {
+    if (report.stop->state == JobState::paused) hold(job->id, moment, post);
+    change(job->id, std::move(*report.stop), 0, moment, post);
   } else if (report.all_terminal) {
     merger::MergeTask task{job->id,         job->spec,          report.counts,
                            job->created_at, moment.unix_seconds, job->state == JobState::cancelling};
-    change(job->id, JobState::merging, task.cancelled ? "cancelled" : "", 0, moment, post);
+    change(job->id, {JobState::merging, JobReason::none, task.cancelled ? "cancelled" : ""}, 0,
+           moment, post);
     post.tell(to_merger(job->id), std::move(task));
   }
 }
@@ -179,56 +211,25 @@ void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) 
   if (job == nullptr) return;
   post.tell(to_merger(job->id), CloseRoom{});
   if (!report.failure.empty()) {
-    change(job->id, JobState::failed, report.failure, 0, moment, post);
+    change(job->id, {JobState::failed, JobReason::internal, report.failure}, 0, moment, post);
   } else {
     const bool cancelled = job->detail == "cancelled";
-    change(job->id, cancelled ? JobState::cancelled : JobState::finished, "", 0, moment, post);
+    change(job->id, {cancelled ? JobState::cancelled : JobState::finished, JobReason::none, ""}, 0,
+           moment, post);
   }
 }
 
 // A job's room that crashed parks its job; the others go on.
 void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post) {
-  change(crashed.room.job, JobState::failed,
-         fmt::format("internal error in {}: {}", name_of(crashed.room), crashed.what), 0, moment, post);
-}
-
-void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
-  Answer answer{ask.token, {}, {}, {}};
-  const auto unknown = [&](JobId job) {
-    answer.error = Error{ErrorCode::not_found,
-                         fmt::format("there is no {}; `gristmill jobs` lists them", to_string(job))};
-  };
-  if (auto* submit = std::get_if<SubmitJob>(&ask.question)) {
-    auto stored = desk_.submit(std::move(submit->spec), moment.unix_seconds);
-    if (stored) {
-      const JobDurable durable{stored->job, JobState::running, ask.token};
-      AppendNow append;
-      append.part.jobs.push_back(std::move(*stored));
-      append.release.push_back({to_coordinator, durable});
-      post.tell(to_journal, std::move(append));
-      return;
-    }
-    answer.error = stored.error();
-  } else if (const auto* cancel = std::get_if<CancelJob>(&ask.question)) {
-    const coordinator::JobEntry* job = desk_.find(cancel->job);
-    if (job != nullptr && (job->state == JobState::running || job->state == JobState::paused)) {
-      change(cancel->job, JobState::cancelling, "", ask.token, moment, post);
-      return;
-    }
-    job == nullptr ? unknown(cancel->job) : answer.jobs.push_back(view(*job, moment.now));
-  } else if (const auto* show = std::get_if<ShowJob>(&ask.question)) {
-    const coordinator::JobEntry* job = desk_.find(show->job);
-    job == nullptr ? unknown(show->job) : answer.jobs.push_back(view(*job, moment.now));
-  } else if (std::holds_alternative<ListJobs>(ask.question)) {
-    for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
-  } else {
-    answer.workers = coordinator_.workers();
-  }
-  post.tell(to_client, std::move(answer));
+  change(crashed.room.job,
+         {JobState::failed, JobReason::internal,
+          fmt::format("internal error in {}: {}", name_of(crashed.room), crashed.what)},
+         0, moment, post);
 }
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
-  JobView view{job.id, job.state, job.detail, job.counts, "", job.created_at, job.ended_at, job.spec.output};
+  JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
+               "",     job.created_at, job.ended_at, job.spec.output};
   view.counts.in_flight = coordinator_.in_flight(job.id);
   if (!is_over(job.state)) view.why_waiting = coordinator_.why_waiting(job.id, now);
   return view;

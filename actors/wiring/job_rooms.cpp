@@ -37,7 +37,7 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
   }
   into.progress |= from.progress;
   into.all_terminal |= from.all_terminal;
-  if (!from.failure.empty()) into.failure = std::move(from.failure);
+  if (from.stop) into.stop = std::move(from.stop);
 }
 
 } // namespace
@@ -58,6 +58,8 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   if (const auto* lines = std::get_if<LinesDurable>(&message))
     effects = supervisor_->durable(lines->completed, lines->failed, now);
   if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
+  if (std::holds_alternative<PauseItems>(message)) effects = supervisor_->pause(now);
+  if (std::holds_alternative<ResumeItems>(message)) effects = supervisor_->resume(now);
   if (std::holds_alternative<Tick>(message)) effects = supervisor_->tick(now);
   emit(std::move(effects), now, post);
 }
@@ -66,7 +68,7 @@ supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
   auto source = options_.open_source(open.spec);
   if (!source) {
     supervisor::Effects effects;
-    effects.failure = source.error().message;
+    effects.stop = StateChange{JobState::failed, JobReason::input, source.error().message};
     return effects;
   }
   source_ = std::move(*source);
@@ -108,10 +110,11 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
     post.tell(to_journal, std::move(now_durable));
   }
   report_due_ |= effects.progress;
-  const bool final = effects.all_terminal || !effects.failure.empty();
+  const bool final = effects.all_terminal || effects.stop;
   if (final || (report_due_ && now >= reported_at_ + report_every)) {
     post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : JobCounts{},
-                                        effects.all_terminal, std::move(effects.failure)});
+                                        effects.all_terminal, std::move(effects.stop),
+                                        supervisor_ ? supervisor_->next_call() : 0});
     report_due_ = false;
     reported_at_ = now;
   }

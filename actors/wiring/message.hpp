@@ -5,6 +5,7 @@
 
 #include "actors/coordinator/coordinator.hpp"
 #include "actors/coordinator/job_desk.hpp"
+#include "actors/journal/journal_store.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
@@ -41,6 +42,7 @@ struct Envelope;
 struct JobView {
   JobId id;
   JobState state = JobState::running;
+  JobReason reason = JobReason::none;
   std::string detail;
   JobCounts counts;
   std::string why_waiting;
@@ -50,20 +52,30 @@ struct JobView {
 
 struct SubmitJob { JobSpec spec; };
 struct CancelJob { JobId job; };
+struct PauseJob { JobId job; };
+struct ForgetJob { JobId job; };
+// Goes on with a job that is paused, failed or over.
+struct ReopenJob {
+  JobId job;
+  std::optional<JobSpec> spec; // in place of the one that it had; its identity is the same
+  // Also runs again what has failed, of these classes; an empty list = of any.
+  std::optional<std::vector<OutcomeClass>> retry;
+};
 struct ListJobs {};
 struct ShowJob { JobId job; };
 struct ListWorkers {};
 
 struct Ask {
   std::uint64_t token = 0;
-  std::variant<SubmitJob, CancelJob, ListJobs, ShowJob, ListWorkers> question;
+  std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ListWorkers> question;
 };
 
 struct Answer {
   std::uint64_t token = 0;
   std::optional<Error> error;
-  std::vector<JobView> jobs;                     // of SubmitJob, CancelJob, ListJobs, ShowJob
+  std::vector<JobView> jobs;                     // of all questions about jobs
   std::vector<coordinator::WorkerView> workers; // of ListWorkers
+  std::vector<std::string> unused_inputs;       // of ForgetJob: paths that no job has any more
 };
 
 // ---- to COORDINATOR -----------------------------------------------------------------------------
@@ -82,6 +94,10 @@ struct JobDurable {
   JobState state;
   std::uint64_t token = 0; // of the question that waits for it
 };
+struct JobForgotten {
+  JobId job;
+  std::uint64_t token = 0;
+};
 struct RecordedNow {
   SessionId session;
   std::vector<AttemptId> attempts;
@@ -90,7 +106,12 @@ struct JobReport {
   JobId job;
   JobCounts counts;
   bool all_terminal = false;
-  std::string failure;
+  std::optional<StateChange> stop;
+  std::uint64_t next_call = 0;
+};
+struct JobRead { // what the journal holds of a job that is not open
+  JobId job;
+  Result<journal::RecoveredJob> content;
 };
 struct MergeReport {
   JobId job;
@@ -107,6 +128,8 @@ struct OpenJob { // to SUPERVISOR
   JobSpec spec;
   supervisor::RecoveredItems recovered;
 };
+struct PauseItems {};                                         // to SUPERVISOR
+struct ResumeItems {};                                        // to SUPERVISOR
 struct CancelItems {};                                        // to SUPERVISOR
 struct LinesDurable { std::uint64_t completed = 0, failed = 0; }; // to SUPERVISOR
 struct CloseRoom {};                                          // to SUPERVISOR and MERGER
@@ -130,13 +153,16 @@ struct SendFrames { // to GATEWAY
   std::vector<coordinator::OutgoingFrame> frames;
   std::size_t consumed_bytes = 0;
 };
+struct ReadJob { JobId job; }; // to the store; JobRead is the answer
 struct Tick {}; // to whoever asked to be woken
 
 using Message =
-    std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable, RecordedNow,
-                 JobReport, MergeReport, RoomCrashed, Ask, Answer, OpenJob, JobNews, CancelItems,
+    std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable, JobForgotten,
+                 RecordedNow,
+                 JobReport, JobRead, MergeReport, RoomCrashed, Ask, Answer, OpenJob, JobNews, PauseItems,
+                 ResumeItems, CancelItems,
                  LinesDurable, CloseRoom, LimiterNews, BlocksDurable, AppendNow, StoreDurable,
-                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, Tick>;
+                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;

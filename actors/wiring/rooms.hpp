@@ -19,6 +19,13 @@ inline constexpr Address to_client{Place::client, {}};
 inline Address to_supervisor(JobId job) { return {Place::supervisor, job}; }
 inline Address to_merger(JobId job) { return {Place::merger, job}; }
 
+// What the journal holds of a job whose rooms do not exist.
+struct ClosedJob {
+  supervisor::RecoveredItems items;
+  std::map<OutcomeClass, ItemSet> failed;
+};
+ClosedJob content_of(const journal::RecoveredJob& job);
+
 class CoordinatorRoom : public Room {
 public:
   CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered, Time now);
@@ -33,17 +40,45 @@ private:
   void on(JobReport&, const Moment&, Post&);
   void on(MergeReport&, const Moment&, Post&);
   void on(RoomCrashed&, const Moment&, Post&);
+
+  // client_questions.cpp
   void on(Ask&, const Moment&, Post&);
+  void on(JobRead&, const Moment&, Post&);
+  void on(JobForgotten&, const Moment&, Post&);
+  void answer(SubmitJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(const CancelJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(const PauseJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(const ForgetJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(ReopenJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(const ListJobs&, std::uint64_t token, const Moment&, Post&);
+  void answer(const ShowJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
+  void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
+  void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);
+  coordinator::JobEntry* asked(JobId job, std::uint64_t token, Post&);
+  void reopen(coordinator::JobEntry& job, ClosedJob content, ReopenJob& wanted,
+              std::uint64_t token, const Moment&, Post&);
+  void run_again(coordinator::JobEntry& job, std::optional<JobSpec> spec,
+                 std::vector<journal::Reopened> reopened, std::uint64_t token, const Moment&,
+                 Post&);
 
   void open(coordinator::JobEntry& job, supervisor::RecoveredItems items, const Moment&, Post&);
   void close(JobId job, const Moment&, Post&);
-  void change(JobId job, JobState state, std::string detail, std::uint64_t token, const Moment&, Post&);
+  void hold(JobId job, const Moment&, Post&);
+  void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
   void emit(coordinator::Effects effects, Post& post);
   JobView view(const coordinator::JobEntry& job, Time now) const;
 
   coordinator::Coordinator coordinator_;
   coordinator::JobDesk desk_;
-  std::map<JobId, supervisor::RecoveredItems> recovered_; // of jobs not opened yet
+  bool flat_;
+  std::map<JobId, ClosedJob> closed_; // as they were recovered, until they are opened
+  std::map<JobId, supervisor::RecoveredItems> reopening_; // until the journal has it
+  struct Reading {
+    ReopenJob wanted;
+    std::uint64_t token = 0;
+  };
+  std::map<JobId, Reading> reading_; // until the store has read them
   Time next_tick_{Time::min()};
 };
 

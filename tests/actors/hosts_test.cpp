@@ -142,6 +142,11 @@ class Cluster {
     if (answer.error) throw std::runtime_error{answer.error->message};
     return answer.jobs.front().id;
   }
+  // As `run` does it, whose job waits for the command.
+  void go_on_with(JobId job) {
+    const auto answer = coordinator_->ask_and_wait(wiring::ReopenJob{job, {}, {}});
+    if (answer.error) throw std::runtime_error{answer.error->message};
+  }
   wiring::JobView show(JobId job) {
     const auto answer = coordinator_->ask_and_wait(wiring::ShowJob{job});
     if (answer.error) throw std::runtime_error{answer.error->message};
@@ -264,6 +269,7 @@ TEST_CASE("A restart on the same state goes on with what was not recorded", "[ho
   REQUIRE(cluster.coordinator().recovered().jobs.size() == 1);
   CHECK(cluster.coordinator().recovered().jobs.front().counts.completed == 20);
   cluster.start();
+  cluster.go_on_with(job);
   REQUIRE(cluster.ends(job));
   CHECK(cluster.show(job).state == JobState::finished);
   CHECK_FALSE(cluster.complained());
@@ -288,6 +294,7 @@ TEST_CASE("A drained worker finishes what it began, and the job goes on with the
   Stage stage{2};
   Cluster cluster{stage, directory.path / "state"};
   cluster.start();
+  cluster.go_on_with(job);
   REQUIRE(cluster.ends(job));
   CHECK(endpoint.asked().size() == items); // nothing was asked for twice
   check_result(directory.path / "out.jsonl");

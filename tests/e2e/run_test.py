@@ -56,7 +56,8 @@ class Run(EndToEnd):
         summary = self.summary(self.output)
         self.assertEqual(summary["counts"]["failed"], len(bad))
         self.assertEqual(summary["counts"]["attempts"], len(calls))
-        self.assertIn("BAD", json.dumps(summary["errors"]) + "BAD")
+        self.assertEqual(sum(cause["count"] for cause in summary["errors"]), len(bad))
+        self.assertIn(summary["errors"][0]["sample"]["custom_id"], {f"item-{n}" for n in bad})
 
     def test_rpm_is_used_and_never_exceeded(self):
         server = self.server("--rpm", "3000", "--burst-seconds", "1")

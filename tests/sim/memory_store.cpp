@@ -16,15 +16,16 @@ journal::Position MemoryStore::make_durable() {
       job.created_at = change.at;
     }
     job.state = change.state;
+    job.reason = change.reason;
     job.detail = change.detail;
   }
   for (auto& line : group.lines) {
     journal::RecoveredJob& job = jobs_[line.job];
-    ++(line.failed ? job.counts.failed : job.counts.completed);
+    ++(line.failed() ? job.counts.failed : job.counts.completed);
     job.terminal.insert(line.item);
     terminal_[line.job].insert(line.item);
     attempts_[line.job].erase(line.item);
-    lines_[line.job].push_back({line.item, line.failed, std::move(line.line)});
+    lines_[line.job].push_back({line.item, line.failed(), std::move(line.line)});
   }
   for (const auto& note : group.attempts)
     if (!terminal_[note.job].contains(note.item)) attempts_[note.job][note.item] = note;

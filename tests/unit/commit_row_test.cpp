@@ -31,7 +31,10 @@ ItemEntry completed(std::uint64_t item, std::uint64_t bytes) {
   return {.kind = EntryKind::completed, .item = item, .bytes = bytes};
 }
 ItemEntry failed(std::uint64_t item, std::uint64_t bytes) {
-  return {.kind = EntryKind::failed, .item = item, .bytes = bytes};
+  return {.kind = EntryKind::failed, .item = item, .bytes = bytes, .cls = OutcomeClass::timeout};
+}
+ItemEntry reopened(std::uint64_t item) {
+  return {.kind = EntryKind::reopened, .item = item};
 }
 ItemEntry attempts(std::uint64_t item, std::uint32_t attempts, std::uint32_t deaths) {
   return {.kind = EntryKind::attempts, .item = item, .attempts = attempts, .deaths = deaths};
@@ -46,6 +49,8 @@ std::vector<ItemEntry> random_entries(Random& random) {
                                  static_cast<std::uint32_t>(random.below(4))));
     else if (random.chance(0.2))
       entries.push_back(failed(item, 1 + random.next() % (std::uint64_t{1} << random.below(63))));
+    else if (random.chance(0.2))
+      entries.push_back(reopened(item));
     else
       entries.push_back(completed(item, 1 + random.below(2000)));
   }
@@ -58,10 +63,12 @@ TEST_CASE("the bytes of a list of items are those of the grammar") {
   CHECK(blob_of({}) == "");
   // 5 - 0 = 5, zigzag 10, kind 0; 300 = 0b10'0101100
   CHECK(blob_of({completed(5, 300)}) == std::string("\x28\xac\x02", 3));
-  // 3 - 5 = -2, zigzag 3, kind 1
-  CHECK(blob_of({completed(5, 1), failed(3, 2)}) == std::string("\x28\x01\x0d\x02", 4));
+  // 3 - 5 = -2, zigzag 3, kind 1, class timeout
+  CHECK(blob_of({completed(5, 1), failed(3, 2)}) == std::string("\x28\x01\x0d\x02\x02", 5));
   // 3 - 0 = 3, zigzag 6, kind 2
   CHECK(blob_of({attempts(3, 4, 1)}) == std::string("\x1a\x04\x01", 3));
+  // 3 - 0 = 3, zigzag 6, kind 3
+  CHECK(blob_of({reopened(3)}) == std::string("\x1b", 1));
 }
 
 TEST_CASE("what was written to a list of items is read again") {
@@ -90,13 +97,15 @@ TEST_CASE("a malformed list of items is an error that says what is wrong") {
       {std::string("\x80", 1), "cut"},
       {std::string(10, '\xff'), "64 bits"},
       {std::string(9, '\xff') + "\x02", "64 bits"},
-      {std::string("\x2b", 1), "kind 3"},
+      {std::string("\x29\x01", 2), "without its class"},
+      {std::string("\x29\x01\x00", 3), "without its class"},
+      {std::string("\x29\x01\x0f", 3), "without its class"},
       {std::string("\x28", 1), "line length"},
       {std::string("\x28\x80", 2), "line length"},
       {std::string("\x28\x00", 2), "without even a newline"},
       {std::string("\x04\x01", 2), "out of range"}, // item -1
       {head_of_items_max + "\x01", "out of range"},
-      {std::string(9, '\xff') + "\x01", "kind 3"},
+      {std::string(9, '\xff') + "\x01", "out of range"},
       {std::string("\xfc") + std::string(8, '\xff') + "\x01", "out of range"},
       {std::string("\x1a\x04", 2), "note that is cut"},
       {std::string("\x1a\x80\x80\x80\x80\x10\x00", 7), "attempts out of range"},
@@ -130,7 +139,8 @@ TEST_CASE("no bytes make reading a list of items fail other than by an error") {
 TEST_CASE("a group becomes one row for each job, with its lines in their order and its sums") {
   Group group;
   const JobId one{1}, two{2};
-  group.lines = {{two, 9, false, "nine"}, {one, 4, true, "four"}, {two, 8, false, "eight"}};
+  using enum OutcomeClass;
+  group.lines = {{two, 9, ok, "nine"}, {one, 4, timeout, "four"}, {two, 8, ok, "eight"}};
   group.attempts = {{two, 7, 3, 1}};
   group.notes = {{.job = two, .attempts = 2, .late = 1, .prompt_tokens = 10, .low = {0, 50, 5, 5}},
                  {.job = two, .attempts = 3, .ambiguous = 1, .completion_tokens = 4, .low = {}},

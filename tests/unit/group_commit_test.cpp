@@ -16,7 +16,7 @@ constexpr std::size_t mib = 1u << 20;
 
 Group lines(std::size_t bytes, std::uint64_t item = 0) {
   Group group;
-  group.lines.push_back({JobId{1}, item, false, std::string(bytes, 'x')});
+  group.lines.push_back({JobId{1}, item, OutcomeClass::ok, std::string(bytes, 'x')});
   return group;
 }
 
@@ -54,12 +54,12 @@ TEST_CASE("every kind of record stays with its append and in its order") {
   Commits commits{0};
   for (std::uint32_t i = 1; i <= 2; ++i) {
     Group part;
-    part.lines.push_back({JobId{i}, i, false, "line"});
+    part.lines.push_back({JobId{i}, i, OutcomeClass::ok, "line"});
     part.attempts.push_back({JobId{i}, i, 1, 0});
     part.notes.push_back({JobId{i}, 1, 0, 0, 0, 0, {}});
     part.blocks.push_back({i, "endpoint", 1, 1, Time{}, 0, 0, 0, {}});
     part.sessions.push_back({SessionId{i}, "w", Nonce{i}, true});
-    part.jobs.push_back({JobId{i}, "{}", "", JobState::running, "", 0});
+    part.jobs.push_back({JobId{i}, "{}", "", JobState::running, JobReason::none, "", 0});
     commits.append(std::move(part), {});
   }
   const auto group = commits.next();

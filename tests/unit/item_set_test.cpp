@@ -27,6 +27,13 @@ struct Reference {
     low = std::max(low, to);
     settle();
   }
+  bool erase(std::uint64_t item) {
+    if (!contains(item)) return false;
+    for (std::uint64_t below = 0; below < low; ++below) items.insert(below);
+    items.erase(item);
+    low = std::min(low, item);
+    return true;
+  }
   void settle() {
     while (items.contains(low)) ++low;
   }
@@ -87,6 +94,9 @@ TEST_CASE("an item set is what a set of single numbers is") {
     if (random.chance(0.02)) {
       set.raise_low(item);
       reference.raise_low(item);
+    } else if (random.chance(0.1)) {
+      const std::uint64_t gone = random.below(reference.low + 100);
+      REQUIRE(set.erase(gone) == reference.erase(gone));
     } else {
       REQUIRE(set.insert(item) == reference.insert(item));
     }
@@ -94,6 +104,13 @@ TEST_CASE("an item set is what a set of single numbers is") {
     const std::uint64_t any = random.below(reference.low + 800);
     REQUIRE(set.contains(any) == reference.contains(any));
   }
-  for (std::uint64_t item = 0; item < reference.low + 1'000; ++item)
+  std::vector<std::uint64_t> members;
+  const auto last = std::max(reference.low, reference.items.empty() ? 0 : *reference.items.rbegin());
+  for (std::uint64_t item = 0; item < last + 1'000; ++item) {
     REQUIRE(set.contains(item) == reference.contains(item));
+    if (reference.contains(item)) members.push_back(item);
+  }
+  std::vector<std::uint64_t> visited;
+  set.for_each([&](std::uint64_t item) { visited.push_back(item); });
+  CHECK(visited == members);
 }

@@ -73,7 +73,7 @@ TEST_CASE("a job changes to another state until it is over, and then never") {
   CAPTURE(name_of(before), name_of(next));
   JobDesk desk{false};
   desk.recovered(entry_of(1, before));
-  const auto change = desk.change(JobId{1}, next, "why", 2'000);
+  const auto change = desk.change(JobId{1}, {next, JobReason::user, "why"}, 2'000);
   CHECK(change.has_value() == changes);
   const JobEntry& job = *desk.find(JobId{1});
   CHECK(job.state == (changes ? next : before));
@@ -81,12 +81,13 @@ TEST_CASE("a job changes to another state until it is over, and then never") {
   CHECK(job.ended_at == (changes && is_over(next) ? 2'000 : 0));
   if (!change) return;
   CHECK(change->state == next);
+  CHECK(change->reason == JobReason::user);
   CHECK(change->detail == "why");
   CHECK(change->spec.empty());
 }
 
 TEST_CASE("a job that nobody submitted cannot change") {
   JobDesk desk{false};
-  CHECK_FALSE(desk.change(JobId{1}, JobState::failed, "", 0));
+  CHECK_FALSE(desk.change(JobId{1}, {JobState::failed, {}, ""}, 0));
   CHECK(desk.find(JobId{1}) == nullptr);
 }

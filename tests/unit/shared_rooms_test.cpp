@@ -171,7 +171,7 @@ TEST_CASE(
   NodeOptions options;
   CoordinatorRoom room{options, recovered, start};
   tell(room, Start{});
-  const auto tasks = of_kind<merger::MergeTask>(tell(room, JobReport{JobId{7}, {}, true, ""}));
+  const auto tasks = of_kind<merger::MergeTask>(tell(room, JobReport{JobId{7}, {}, true, {}}));
   REQUIRE(tasks.size() == 1);
   CHECK(tasks[0].cancelled == !detail.empty());
   const auto appends = of_kind<AppendNow>(tell(room, MergeReport{JobId{7}, ""}));

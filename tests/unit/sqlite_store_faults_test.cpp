@@ -87,7 +87,7 @@ TEST_CASE("a journal whose rows contradict each other is refused, with the row")
       {"UPDATE commits SET items = x'28' WHERE position = 2", "line length"},
       {"UPDATE commits SET items = x'0014' WHERE position = 2",
        "commit 2 of job 1: item 0 has two"},
-      {"UPDATE commits SET completed = 2 WHERE position = 1", "commit 1 of job 1: expected 2"},
+      {"UPDATE commits SET completed = 2 WHERE position = 1", "commit 1 of job 1: expected 0 reopened items, 2"},
       {"UPDATE commits SET from_offset = 18, to_offset = 37 WHERE position = 2",
        "begin at byte 19"},
       {"UPDATE commits SET low_item = 9 WHERE position = 2", "item 2 has no result"},

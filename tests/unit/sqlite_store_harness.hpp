@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <future>
 #include <mutex>
 #include <sstream>
 #include <stdlib.h>
@@ -43,7 +44,8 @@ class Heard {
  public:
   JournalEvents events() {
     return {.durable = [this](Position upto) { add(upto); },
-            .failed = [this](Error error) { add(tl::unexpected{std::move(error)}); }};
+            .failed = [this](Error error) { add(tl::unexpected{std::move(error)}); },
+            .read = [this](JobId, Result<RecoveredJob> job) { content.set_value(std::move(job)); }};
   }
   Result<Position> next() {
     std::unique_lock lock{mutex_};
@@ -57,6 +59,8 @@ class Heard {
     const std::lock_guard guard{mutex_};
     return heard_.size();
   }
+
+  std::promise<Result<RecoveredJob>> content; // of a job that was read
 
  private:
   void add(Result<Position> event) {
@@ -104,11 +108,12 @@ struct Opened {
 
 inline JobChange new_job(std::uint32_t id, std::string directory) {
   return {
-      .job = JobId{id}, .spec = "{}", .directory = std::move(directory), .detail = "", .at = 100};
+      .job = JobId{id}, .spec = "{}", .directory = std::move(directory), .reason = {}, .detail = "", .at = 100};
 }
 
 inline ResultLine line(std::uint32_t job, std::uint64_t item, bool failed = false) {
-  return {JobId{job}, item, failed, fmt::format(R"({{"job":{},"item":{}}})", job, item)};
+  return {JobId{job}, item, failed ? OutcomeClass::bad_line : OutcomeClass::ok,
+          fmt::format(R"({{"job":{},"item":{}}})", job, item)};
 }
 
 inline Group group_of(Position upto, std::vector<ResultLine> lines) {

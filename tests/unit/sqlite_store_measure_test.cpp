@@ -21,7 +21,7 @@ void commit_lines(Opened& journal, std::uint64_t items, std::uint64_t per_group,
     if (item == 0) group.jobs = {new_job(1, "")};
     // Completion order is not input order: a stride that visits every item of the group once.
     for (std::uint64_t n = 0; n < per_group; ++n)
-      group.lines.push_back({JobId{1}, item + n * 37 % per_group, false, text});
+      group.lines.push_back({JobId{1}, item + n * 37 % per_group, OutcomeClass::ok, text});
     REQUIRE(journal.commit(std::move(group)));
   }
 }

@@ -164,7 +164,8 @@ TEST_CASE("groups are announced in the order of their commits, also of those fro
                              raw->commit(upto % 2 == 0 ? group_of(upto + 1, {line(1, upto)})
                                                        : group_of(upto + 1, {}));
                            },
-                       .failed = [&](Error) { done.set_value(); }};
+                       .failed = [&](Error) { done.set_value(); },
+                       .read = {}};
   auto store = SqliteStore::open(Opened::options_for(temp / "state"), events, recovered);
   REQUIRE(store);
   raw = store->get();
@@ -237,10 +238,10 @@ TEST_CASE("a journal of another version, program or format is refused") {
     CHECK(journal.error.code == ErrorCode::conflict);
     return journal.error.message;
   };
-  change("PRAGMA user_version=2");
+  change("PRAGMA user_version=9");
   CHECK_THAT(refusal(),
-             Catch::Contains("expected schema version 1") && Catch::Contains("version 2"));
-  change("PRAGMA user_version=1; PRAGMA application_id=12");
+             Catch::Contains("expected schema version 2") && Catch::Contains("version 9"));
+  change("PRAGMA user_version=2; PRAGMA application_id=12");
   CHECK_THAT(refusal(), Catch::Contains("another program"));
   std::filesystem::resize_file(temp / "state/journal.db", 0);
   append_to(temp / "state/journal.db", std::string(8192, 'x'));
@@ -280,4 +281,69 @@ TEST_CASE("closing leaves one tidy file and may be done twice") {
   CHECK_FALSE(std::filesystem::exists(temp / "state/journal.db-shm"));
   journal.store->close();
   CHECK_THROWS_AS(journal.store->commit(group_of(2, {})), CheckFailed);
+}
+
+TEST_CASE("a reopened item is not terminal until it has another line") {
+  const TempDirectory temp;
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    Group first = group_of(1, {line(7, 0), line(7, 1, true), line(7, 2, true)});
+    first.jobs = {new_job(7, "")};
+    first.notes = {{.job = JobId{7}, .attempts = 3, .low = {0, 90, 3, 3}}};
+    REQUIRE(journal.commit(std::move(first)));
+    Group second = group_of(2, {});
+    second.reopened = {{JobId{7}, 1}, {JobId{7}, 2}};
+    REQUIRE(journal.commit(std::move(second)));
+    REQUIRE(journal.commit(group_of(3, {line(7, 2)})));
+    journal.store->read_job(JobId{7});
+    const auto read = journal.heard.content.get_future().get();
+    REQUIRE(read);
+    CHECK(read->counts.failed == 0);
+    CHECK(read->counts.completed == 2);
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  const RecoveredJob& job = journal.job(7);
+  CHECK(job.terminal.contains(0));
+  CHECK_FALSE(job.terminal.contains(1));
+  CHECK(job.terminal.contains(2));
+  CHECK(job.counts.completed == 2);
+  CHECK(job.counts.failed == 0);
+  CHECK(job.counts.attempts == 3);
+  CHECK(job.low == InputPosition{});
+  // What never failed cannot be run again.
+  Group wrong = group_of(4, {});
+  wrong.reopened = {{JobId{7}, 0}};
+  REQUIRE(journal.commit(std::move(wrong)));
+  journal.store->read_job(JobId{7});
+  const auto read = journal.heard.content.get_future().get();
+  REQUIRE_FALSE(read);
+  CHECK_THAT(read.error().message, Catch::Contains("had not failed"));
+}
+
+TEST_CASE("what failed is remembered by its class") {
+  const TempDirectory temp;
+  Group group = group_of(1, {line(7, 0), line(7, 1, true), line(7, 2), line(7, 3, true)});
+  group.lines[3].cls = OutcomeClass::timeout;
+  group.jobs = {new_job(7, "")};
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.commit(std::move(group)));
+  }
+  Opened journal{temp / "state"};
+  const auto& failed = journal.job(7).failed;
+  REQUIRE(failed.size() == 2);
+  CHECK(failed.at(OutcomeClass::bad_line).contains(1));
+  CHECK(failed.at(OutcomeClass::timeout).contains(3));
+  CHECK_FALSE(failed.at(OutcomeClass::timeout).contains(1));
+}
+
+TEST_CASE("a job that the journal does not know cannot be read") {
+  const TempDirectory temp;
+  Opened journal{temp / "state"};
+  journal.store->read_job(JobId{9});
+  const auto read = journal.heard.content.get_future().get();
+  REQUIRE_FALSE(read);
+  CHECK(read.error().code == ErrorCode::not_found);
 }

@@ -81,7 +81,7 @@ struct Bench {
     if (!effects.append.empty()) appends.push_back(std::move(effects.append));
     CHECK_FALSE((all_terminal && effects.all_terminal)); // said once
     all_terminal |= effects.all_terminal;
-    if (!effects.failure.empty()) failure = effects.failure;
+    if (effects.stop) failure = effects.stop->sentence;
   }
   void want(std::uint32_t calls, std::uint64_t bytes = 1u << 30) {
     hear(supervisor->wanted(calls, bytes, now));

@@ -29,7 +29,7 @@ RecoveredItems recovered_from(const std::vector<Append>& appends, std::size_t co
     const Append& append = appends[i];
     for (const auto& line : append.lines) {
       REQUIRE(recovered.terminal.insert(line.item));
-      ++(line.failed ? recovered.counts.failed : recovered.counts.completed);
+      ++(line.failed() ? recovered.counts.failed : recovered.counts.completed);
     }
     for (const auto& note : append.attempts) notes[note.item] = note;
     recovered.low = std::max(recovered.low, append.note.low);

@@ -93,7 +93,7 @@ TEST_CASE("the first terminal outcome of an item wins, later ones are counted an
   bench.report(call, first);
   bench.report(call, second);
   CHECK(bench.lines().size() == 1);
-  CHECK(bench.lines()[0].failed == (first != OutcomeClass::ok));
+  CHECK(bench.lines()[0].failed() == (first != OutcomeClass::ok));
   CHECK(bench.last().acks.size() == 1);
   CHECK(bench.supervisor->counts().late == 1);
   CHECK(bench.supervisor->counts().attempts == 1);
@@ -104,7 +104,7 @@ TEST_CASE("an error of the request makes an error line at once") {
   bench.start_fresh();
   bench.report(bench.take_offer(), OutcomeClass::bad_line);
   REQUIRE(bench.lines().size() == 1);
-  CHECK(bench.lines()[0].failed);
+  CHECK(bench.lines()[0].failed());
   bench.write();
   CHECK(bench.all_terminal);
   CHECK(bench.supervisor->counts().failed == 1);
@@ -171,7 +171,7 @@ TEST_CASE("refusals by rate and calls that were never sent use up no retry") {
     bench.tick_at(bench.now + 1min);
   }
   bench.report(bench.take_offer(), OutcomeClass::ok);
-  CHECK_FALSE(bench.lines().at(0).failed);
+  CHECK_FALSE(bench.lines().at(0).failed());
 }
 
 TEST_CASE("an outcome that was handled and is told again does nothing") {
@@ -190,7 +190,7 @@ TEST_CASE("an outcome that was handled and is told again does nothing") {
   CHECK(bench.lines().empty());
   CHECK(bench.supervisor->counts().attempts == 1);
   bench.report(second, OutcomeClass::ok);
-  CHECK_FALSE(bench.lines().at(0).failed);
+  CHECK_FALSE(bench.lines().at(0).failed());
 }
 
 TEST_CASE("an answer to an older attempt wins while its twin waits or is out") {
@@ -242,7 +242,7 @@ TEST_CASE("a bad line becomes an error line without any call") {
   CHECK(line["custom_id"] == "in-0.jsonl:2");
   CHECK(line["error"]["code"] == "invalid_line");
   CHECK(line["gristmill"]["attempts"] == 0);
-  CHECK(bench.lines().at(0).failed);
+  CHECK(bench.lines().at(0).failed());
 }
 
 TEST_CASE("an item whose input has changed when it is read again gets an error line") {
@@ -266,7 +266,9 @@ TEST_CASE("an input that cannot be read fails the job with a sentence") {
 TEST_CASE("reading goes on in slices, so that a long input keeps nobody waiting") {
   std::string bad;
   for (int i = 0; i < 3'000; ++i) bad += "bad\n";
-  Bench bench{bad};
+  JobSpec spec = spec_of();
+  spec.max_failure_percent = 0;
+  Bench bench{bad, spec};
   bench.start_fresh();
   CHECK(bench.lines().size() == 1'024);
   for (int ticks = 0; bench.supervisor->wake_at() == Time::min(); ++ticks) {
@@ -281,7 +283,9 @@ TEST_CASE("reading goes on in slices, so that a long input keeps nobody waiting"
 TEST_CASE("reading waits for the disk when it writes lines by itself") {
   std::string bad;
   for (int i = 0; i < 10'000; ++i) bad += "bad\n";
-  Bench bench{bad};
+  JobSpec spec = spec_of();
+  spec.max_failure_percent = 0;
+  Bench bench{bad, spec};
   bench.start_fresh();
   while (bench.supervisor->wake_at() == Time::min()) bench.tick_at(bench.now);
   CHECK(bench.lines().size() == 8'192);

@@ -1,0 +1,211 @@
+// What clients ask of a coordinator node, and how it answers: at once, or when the change that they
+// want is durable.
+#include "actors/wiring/rooms.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <set>
+
+namespace gristmill::wiring {
+namespace {
+
+bool is_wanted(const std::vector<OutcomeClass>& classes, OutcomeClass cls) {
+  return classes.empty() || std::find(classes.begin(), classes.end(), cls) != classes.end();
+}
+
+// Takes the failed items of these classes out of the terminal ones.
+std::vector<journal::Reopened> reopened_of(JobId job, ClosedJob& content,
+                                           const std::vector<OutcomeClass>& classes) {
+  std::vector<journal::Reopened> reopened;
+  for (const auto& [cls, items] : content.failed)
+    if (is_wanted(classes, cls))
+      items.for_each([&](std::uint64_t item) { reopened.push_back({job, item}); });
+  std::sort(reopened.begin(), reopened.end(),
+            [](const auto& a, const auto& b) { return a.item < b.item; });
+  for (const auto& again : reopened) content.items.terminal.erase(again.item);
+  content.items.counts.failed -= reopened.size();
+  return reopened;
+}
+
+} // namespace
+
+void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
+  std::visit([&](auto& question) { answer(question, ask.token, moment, post); }, ask.question);
+}
+
+void CoordinatorRoom::refuse(std::uint64_t token, ErrorCode code, std::string sentence,
+                             Post& post) {
+  post.tell(to_client, Answer{token, Error{code, std::move(sentence)}, {}, {}, {}});
+}
+
+// The job that a question names; nullptr = there is none, and who asked has been told.
+coordinator::JobEntry* CoordinatorRoom::asked(JobId id, std::uint64_t token, Post& post) {
+  coordinator::JobEntry* job = desk_.find(id);
+  if (job == nullptr)
+    refuse(token, ErrorCode::not_found,
+           fmt::format("there is no {}; `gristmill jobs` lists them", to_string(id)), post);
+  return job;
+}
+
+void CoordinatorRoom::show(const coordinator::JobEntry& job, std::uint64_t token,
+                           const Moment& moment, Post& post) {
+  post.tell(to_client, Answer{token, {}, {view(job, moment.now)}, {}, {}});
+}
+
+void CoordinatorRoom::answer(SubmitJob& submit, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  auto stored = desk_.submit(std::move(submit.spec), moment.unix_seconds);
+  if (!stored) return refuse(token, stored.error().code, stored.error().message, post);
+  AppendNow append;
+  append.release.push_back({to_coordinator, JobDurable{stored->job, JobState::running, token}});
+  append.part.jobs.push_back(std::move(*stored));
+  post.tell(to_journal, std::move(append));
+}
+
+void CoordinatorRoom::answer(const CancelJob& cancel, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  const coordinator::JobEntry* job = asked(cancel.job, token, post);
+  if (job == nullptr) return;
+  if (job->state != JobState::running && job->state != JobState::paused)
+    return show(*job, token, moment, post);
+  change(job->id, {JobState::cancelling, JobReason::user, ""}, token, moment, post);
+}
+
+void CoordinatorRoom::answer(const PauseJob& pause, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  const coordinator::JobEntry* job = asked(pause.job, token, post);
+  if (job == nullptr) return;
+  if (job->state == JobState::paused) return show(*job, token, moment, post);
+  if (job->state != JobState::running)
+    return refuse(token, ErrorCode::conflict,
+                  fmt::format("expected a job that is running, {} is {}", to_string(job->id),
+                              name_of(job->state)),
+                  post);
+  hold(job->id, moment, post);
+  change(job->id,
+         {JobState::paused, JobReason::user,
+          fmt::format("paused on request; `gristmill resume {}` goes on", to_string(job->id))},
+         token, moment, post);
+}
+
+void CoordinatorRoom::answer(const ForgetJob& forget, std::uint64_t token, const Moment&,
+                             Post& post) {
+  const coordinator::JobEntry* job = asked(forget.job, token, post);
+  if (job == nullptr) return;
+  if (!is_over(job->state) || job->open || reopening_.contains(job->id) ||
+      reading_.contains(job->id))
+    return refuse(token, ErrorCode::conflict,
+                  fmt::format("expected a job that is over, {} is {}; cancel it first",
+                              to_string(job->id), name_of(job->state)),
+                  post);
+  AppendNow append;
+  append.part.forgotten.push_back(job->id);
+  append.release.push_back({to_coordinator, JobForgotten{job->id, token}});
+  post.tell(to_journal, std::move(append));
+}
+
+void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& post) {
+  const coordinator::JobEntry* job = desk_.find(forgotten.job);
+  if (job == nullptr) return refuse(forgotten.token, ErrorCode::not_found, "it is forgotten", post);
+  Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}};
+  std::set<std::string> inputs;
+  for (const InputSpec& input : job->spec.inputs) inputs.insert(input.path);
+  desk_.forget(forgotten.job);
+  for (const auto& [id, other] : desk_.jobs())
+    for (const InputSpec& input : other.spec.inputs) inputs.erase(input.path);
+  answer.unused_inputs.assign(inputs.begin(), inputs.end());
+  post.tell(to_client, std::move(answer));
+}
+
+void CoordinatorRoom::answer(ReopenJob& wanted, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  coordinator::JobEntry* job = asked(wanted.job, token, post);
+  if (job == nullptr) return;
+  const bool busy = job->open && job->state != JobState::paused;
+  if (busy || reopening_.contains(job->id) || reading_.contains(job->id))
+    return refuse(token, ErrorCode::conflict,
+                  fmt::format("expected a job that is paused or over, {} is {}", to_string(job->id),
+                              name_of(job->state)),
+                  post);
+  if (job->open && wanted.retry)
+    return refuse(token, ErrorCode::conflict,
+                  fmt::format("{} is paused: resume it, and retry what failed when it is over",
+                              to_string(job->id)),
+                  post);
+  if (job->open) return run_again(*job, {}, {}, token, moment, post);
+  if (auto content = closed_.extract(job->id))
+    return reopen(*job, std::move(content.mapped()), wanted, token, moment, post);
+  // What the job's last words were must be in the journal before it is read.
+  const JobId id = job->id;
+  reading_[id] = {std::move(wanted), token};
+  AppendNow after_all;
+  after_all.release.push_back({to_store, ReadJob{id}});
+  post.tell(to_journal, std::move(after_all));
+}
+
+void CoordinatorRoom::on(JobRead& read, const Moment& moment, Post& post) {
+  auto waiting = reading_.extract(read.job);
+  coordinator::JobEntry* job = desk_.find(read.job);
+  if (!waiting || job == nullptr) return;
+  auto& [wanted, token] = waiting.mapped();
+  if (!read.content)
+    return refuse(token, read.content.error().code, read.content.error().message, post);
+  reopen(*job, content_of(*read.content), wanted, token, moment, post);
+}
+
+void CoordinatorRoom::reopen(coordinator::JobEntry& job, ClosedJob content, ReopenJob& wanted,
+                             std::uint64_t token, const Moment& moment, Post& post) {
+  std::vector<journal::Reopened> reopened;
+  if (wanted.retry) reopened = reopened_of(job.id, content, *wanted.retry);
+  const bool grows = wanted.spec && wanted.spec->limit != job.spec.limit;
+  const bool complete = job.state == JobState::finished || job.state == JobState::cancelled;
+  if (complete && reopened.empty() && !grows)
+    return refuse(token, ErrorCode::conflict,
+                  wanted.retry
+                      ? fmt::format("{} has no failed item of {}: there is nothing to run again",
+                                    to_string(job.id),
+                                    wanted.retry->empty() ? "any class" : "these classes")
+                      : fmt::format("{} is {}: there is nothing to go on with; `gristmill retry` "
+                                    "runs failed items again",
+                                    to_string(job.id), name_of(job.state)),
+                  post);
+  // Nothing was in flight when the job ended, and where its items stand is not known any more.
+  if (!reopened.empty()) {
+    content.items.low = {};
+    content.items.mark = 0;
+  }
+  content.items.counts.total = content.items.counts.terminal() + reopened.size();
+  content.items.next_call = job.next_call;
+  job.counts = content.items.counts;
+  reopening_[job.id] = std::move(content.items);
+  run_again(job, std::move(wanted.spec), std::move(reopened), token, moment, post);
+}
+
+void CoordinatorRoom::run_again(coordinator::JobEntry& job, std::optional<JobSpec> spec,
+                                std::vector<journal::Reopened> reopened, std::uint64_t token,
+                                const Moment& moment, Post& post) {
+  AppendNow append;
+  append.part.reopened = std::move(reopened);
+  append.part.jobs.push_back(desk_.reopen(job, std::move(spec), moment.unix_seconds));
+  append.release.push_back({to_coordinator, JobDurable{job.id, JobState::running, token}});
+  post.tell(to_journal, std::move(append));
+}
+
+void CoordinatorRoom::answer(const ListJobs&, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  Answer answer{token, {}, {}, {}, {}};
+  for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
+  post.tell(to_client, std::move(answer));
+}
+
+void CoordinatorRoom::answer(const ShowJob& show_job, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  if (const coordinator::JobEntry* job = asked(show_job.job, token, post))
+    show(*job, token, moment, post);
+}
+
+void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Moment&, Post& post) {
+  post.tell(to_client, Answer{token, {}, {}, coordinator_.workers(), {}});
+}
+
+} // namespace gristmill::wiring

@@ -1,0 +1,117 @@
+// When a job should not go on: at one failure less it does, and whoever resumes it starts afresh.
+#include "actors/supervisor/failure_budget.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+using namespace gristmill::supervisor;
+using Catch::Contains;
+
+namespace {
+
+JobSpec spec_of(std::uint64_t failures, std::uint32_t percent, std::size_t endpoints = 1) {
+  JobSpec spec;
+  spec.max_failures = failures;
+  spec.max_failure_percent = percent;
+  spec.endpoints.resize(endpoints);
+  return spec;
+}
+
+std::optional<StateChange> fail_one(FailureBudget& budget, OutcomeClass cls = OutcomeClass::bad_line) {
+  return budget.ended(cls, "wrong", "doc-1 (in.jsonl:1): HTTP 400 wrong: no");
+}
+std::optional<StateChange> succeed(FailureBudget& budget) {
+  return budget.ended(OutcomeClass::ok, "", "");
+}
+
+} // namespace
+
+TEST_CASE("a job pauses at its number of failures, and not before") {
+  FailureBudget budget{spec_of(3, 0)};
+  for (int n = 0; n < 1'000; ++n) CHECK_FALSE(succeed(budget));
+  CHECK_FALSE(fail_one(budget));
+  CHECK_FALSE(fail_one(budget));
+  const auto stop = fail_one(budget);
+  REQUIRE(stop);
+  CHECK(stop->state == JobState::paused);
+  CHECK(stop->reason == JobReason::failures);
+  CHECK_THAT(stop->sentence, Contains("3 of 1003 items failed") && Contains("--max-failures 3") &&
+                                 Contains("bad_line, wrong") && Contains("in.jsonl:1"));
+}
+
+TEST_CASE("a share of failures counts from a hundred terminal items on") {
+  FailureBudget budget{spec_of(0, 50)};
+  for (int n = 0; n < 99; ++n) CHECK_FALSE(fail_one(budget));
+  CHECK(fail_one(budget));
+}
+
+TEST_CASE("a share of failures just below the limit goes on") {
+  FailureBudget budget{spec_of(0, 50)};
+  for (int n = 0; n < 101; ++n) CHECK_FALSE(succeed(budget));
+  for (int n = 0; n < 100; ++n) CHECK_FALSE(fail_one(budget));
+  CHECK(fail_one(budget)); // 101 of 202
+}
+
+TEST_CASE("without limits nothing pauses, and cancelled items are no failures") {
+  FailureBudget without{spec_of(0, 0)};
+  for (int n = 0; n < 1'000; ++n) CHECK_FALSE(fail_one(without));
+  FailureBudget budget{spec_of(1, 50)};
+  for (int n = 0; n < 1'000; ++n) CHECK_FALSE(fail_one(budget, OutcomeClass::cancelled));
+}
+
+TEST_CASE("the leading cause is named, whichever came first") {
+  FailureBudget budget{spec_of(3, 0)};
+  fail_one(budget, OutcomeClass::timeout);
+  fail_one(budget, OutcomeClass::bad_line);
+  CHECK_THAT(fail_one(budget, OutcomeClass::bad_line)->sentence, Contains("2 of them by bad_line"));
+}
+
+TEST_CASE("more causes than are told apart are counted together") {
+  FailureBudget budget{spec_of(200, 0)};
+  for (int n = 0; n < 199; ++n)
+    CHECK_FALSE(budget.ended(OutcomeClass::bad_line, std::to_string(n), "sample"));
+  CHECK_THAT(budget.ended(OutcomeClass::bad_line, "199", "sample")->sentence,
+             Contains("136 of them by other"));
+}
+
+TEST_CASE("who resumes a job is not stopped by its past") {
+  FailureBudget budget{spec_of(2, 0)};
+  fail_one(budget);
+  CHECK(fail_one(budget));
+  budget.resumed();
+  CHECK_FALSE(fail_one(budget));
+  CHECK(fail_one(budget));
+}
+
+TEST_CASE("the first refusal of the only endpoint pauses the job") {
+  FailureBudget budget{spec_of(0, 50)};
+  const auto stop = budget.refuses("http://a", "doc-1: HTTP 401");
+  REQUIRE(stop);
+  CHECK(stop->state == JobState::paused);
+  CHECK(stop->reason == JobReason::endpoint);
+  CHECK_THAT(stop->sentence, Contains("http://a refuses") && Contains("HTTP 401"));
+}
+
+TEST_CASE("a job goes on while one of its endpoints has not refused it") {
+  FailureBudget budget{spec_of(0, 50, 2)};
+  for (int n = 0; n < 100; ++n) CHECK_FALSE(budget.refuses("http://a", "HTTP 401"));
+  CHECK_THAT(budget.refuses("http://b", "HTTP 401")->sentence, Contains("every endpoint refuses"));
+}
+
+TEST_CASE("an endpoint that takes other calls refuses only after many refusals in a row") {
+  FailureBudget budget{spec_of(0, 50)};
+  budget.took("http://a");
+  for (std::uint32_t n = 1; n < refusals_of_proved; ++n)
+    CHECK_FALSE(budget.refuses("http://a", "HTTP 404"));
+  CHECK(budget.takes("http://a"));
+  budget.took("http://a");
+  for (std::uint32_t n = 1; n < refusals_of_proved; ++n)
+    CHECK_FALSE(budget.refuses("http://a", "HTTP 404"));
+  CHECK(budget.refuses("http://a", "HTTP 404"));
+}
+
+TEST_CASE("of endpoints that nobody listed, one that works keeps the job going") {
+  FailureBudget budget{spec_of(0, 50, 0)};
+  budget.took("http://a");
+  for (int n = 0; n < 100; ++n) CHECK_FALSE(budget.refuses("http://b", "HTTP 401"));
+}

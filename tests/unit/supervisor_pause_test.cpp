@@ -1,0 +1,139 @@
+// A supervisor whose job is paused, by its user or by what its items meet, and goes on later.
+#include "tests/unit/supervisor_harness.hpp"
+
+using namespace gristmill;
+using namespace gristmill::supervisor_test;
+using Catch::Contains;
+
+namespace {
+
+ReportedOutcome refusal(Bench& bench, const OfferedCall& call, std::uint16_t status) {
+  auto reported = bench.outcome(call, OutcomeClass::config);
+  reported.outcome.http_status = status;
+  reported.outcome.code = "invalid_api_key";
+  reported.outcome.message = "Incorrect API key provided";
+  return reported;
+}
+
+JobSpec with_endpoint() {
+  JobSpec spec = spec_of();
+  spec.endpoints.resize(1);
+  return spec;
+}
+
+} // namespace
+
+TEST_CASE("a paused job offers nothing, and all of it once it is resumed") {
+  Bench bench{good_lines(5)};
+  bench.start();
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.hear(bench.supervisor->pause(bench.now));
+  bench.want(100);
+  CHECK(bench.take_offers().empty());
+  CHECK(bench.supervisor->wake_at() == never);
+  bench.hear(bench.supervisor->resume(bench.now));
+  CHECK(bench.take_offers().size() == 5);
+}
+
+TEST_CASE("outcomes that come while a job is paused count, and what is to be tried again waits") {
+  Bench bench{good_lines(2)};
+  bench.start_fresh();
+  const auto offers = bench.take_offers();
+  bench.hear(bench.supervisor->pause(bench.now));
+  bench.report(offers[0], OutcomeClass::ok);
+  bench.report(offers[1], OutcomeClass::transient);
+  bench.write();
+  CHECK(bench.supervisor->counts().completed == 1);
+  bench.tick_at(bench.now + 1h);
+  CHECK(bench.take_offers().empty());
+  bench.hear(bench.supervisor->resume(bench.now));
+  CHECK(bench.take_offer().planned.parts.front().item == 1);
+}
+
+TEST_CASE("a paused job can be cancelled") {
+  Bench bench{good_lines(3)};
+  bench.start();
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.hear(bench.supervisor->pause(bench.now));
+  bench.hear(bench.supervisor->cancel(bench.now));
+  bench.write();
+  CHECK(bench.all_terminal);
+  CHECK(bench.supervisor->counts().failed == 3);
+}
+
+TEST_CASE("too many failures pause the job and name the cause") {
+  JobSpec spec = spec_of();
+  spec.max_failures = 2;
+  Bench bench{good_lines(10), spec};
+  bench.start_fresh(3);
+  const auto offers = bench.take_offers();
+  bench.report(offers[0], OutcomeClass::bad_line);
+  CHECK(bench.failure.empty());
+  bench.report(offers[1], OutcomeClass::bad_line);
+  CHECK_THAT(bench.failure, Contains("2 of 2 items failed") && Contains("in-0.jsonl:1"));
+  bench.want(100);
+  CHECK(bench.take_offers().empty());
+}
+
+TEST_CASE("failures of a job's last items do not pause it") {
+  JobSpec spec = spec_of();
+  spec.max_failures = 2;
+  Bench bench{good_lines(2), spec};
+  bench.start_fresh();
+  for (const auto& call : bench.take_offers()) bench.report(call, OutcomeClass::bad_line);
+  bench.write();
+  CHECK(bench.failure.empty());
+  CHECK(bench.all_terminal);
+}
+
+TEST_CASE("a wrong key costs no item: the job pauses and the item is tried again") {
+  Bench bench{good_lines(3), with_endpoint()};
+  bench.start_fresh();
+  const auto offers = bench.take_offers();
+  for (const auto& call : offers) bench.report(refusal(bench, call, 401));
+  CHECK_THAT(bench.failure, Contains("http://a refuses the job's calls") &&
+                                Contains("HTTP 401 invalid_api_key: Incorrect API key provided"));
+  CHECK(bench.lines().empty());
+  bench.tick_at(bench.now + 1h);
+  CHECK(bench.take_offers().empty());
+  bench.hear(bench.supervisor->resume(bench.now));
+  CHECK(bench.take_offers().size() == 3);
+}
+
+TEST_CASE("an endpoint that takes other items refuses one with 404 for the item's own fault") {
+  Bench bench{good_lines(3), with_endpoint()};
+  bench.start_fresh();
+  const auto offers = bench.take_offers();
+  bench.report(offers[0], OutcomeClass::ok);
+  bench.report(refusal(bench, offers[1], 404));
+  bench.report(refusal(bench, offers[2], 401)); // never the item's fault
+  CHECK(bench.failure.empty());
+  REQUIRE(bench.lines().size() == 2);
+  CHECK(bench.lines()[1].item == 1);
+  CHECK(bench.lines()[1].cls == OutcomeClass::config);
+}
+
+TEST_CASE("a bad line fails the whole job if it is strict") {
+  JobSpec spec = spec_of();
+  spec.strict = true;
+  Bench bench{good_line(0) + "nonsense\n" + good_line(2), spec};
+  bench.start_fresh();
+  CHECK(bench.take_offers().size() == 1);
+  CHECK_THAT(bench.failure, Contains("in-0.jsonl:2: ") && Contains("--strict"));
+  bench.want(100);
+  CHECK(bench.take_offers().empty());
+  CHECK(bench.lines().empty());
+}
+
+TEST_CASE("calls of a reopened job have names that none of its earlier calls had") {
+  Bench bench{good_lines(2)};
+  bench.start_fresh();
+  const auto first = bench.take_offers();
+  supervisor::RecoveredItems items;
+  items.next_call = bench.supervisor->next_call();
+  bench.start(std::move(items));
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.want(10);
+  for (const auto& again : bench.take_offers())
+    for (const auto& call : first) CHECK(again.planned.call != call.planned.call);
+}
