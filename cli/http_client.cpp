@@ -87,6 +87,8 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   } else if (call.method == "POST") {
     h.set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
     h.set(CURLOPT_POSTFIELDS, call.body.data());
+  } else if (call.method != "GET") {
+    h.set(CURLOPT_CUSTOMREQUEST, call.method.c_str());
   }
   const CURLcode code = curl_easy_perform(h.easy);
   if (code == CURLE_WRITE_ERROR)

@@ -197,6 +197,28 @@ class Night(EndToEnd):
         self.check_result(self.output, 2_000, text)
         self.assertEqual(self.stats(server)["calls"], 2_000 + len(bad))
 
+    def test_a_forgotten_job_leaves_nothing_behind_and_its_number_is_not_used_again(self):
+        write_batch(self.input, 20)
+        server = self.server("--latency", "100ms")
+        coordinator = self.coordinator()
+        self.worker(coordinator, "w", "--concurrency", "2")
+        at = ("--server", coordinator.http)
+        job = self.gristmill("submit", self.input, "--endpoint", server.url, *at).stdout.strip()
+        self.assertIn("cancel it first", self.gristmill("forget", job, *at, check=2).stderr)
+        self.control(server, latency="0")
+        self.gristmill("watch", job, *at)
+        state = self.directory / "state"
+        self.assertTrue(list(state.glob("inputs/*")) and list(state.glob("jobs/*")))
+        self.gristmill("forget", job, *at)
+        self.assertEqual(list(state.glob("inputs/*")) + list(state.glob("jobs/*")), [])
+        self.assertIn(f"there is no {job}", self.gristmill("status", job, *at, check=2).stderr)
+        coordinator.end()
+        coordinator = self.coordinator(label="coordinator-2", listen=coordinator.listen,
+                                       http=coordinator.http.removeprefix("http://"))
+        again = self.gristmill("submit", self.input, "--endpoint", server.url, *at).stdout.strip()
+        self.assertNotEqual(again, job)
+        self.gristmill("watch", again, *at)
+
 
 if __name__ == "__main__":
     unittest.main()
