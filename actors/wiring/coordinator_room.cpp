@@ -1,5 +1,7 @@
 #include "actors/wiring/rooms.hpp"
 
+#include "protocol/openai/json_text.hpp"
+
 #include <fmt/format.h>
 
 namespace gristmill::wiring {
@@ -221,6 +223,12 @@ void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
     job == nullptr ? unknown(show->job) : answer.jobs.push_back(view(*job, moment.now));
   } else if (std::holds_alternative<ListJobs>(ask.question)) {
     for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
+  } else if (const auto* drain = std::get_if<DrainWorker>(&ask.question)) {
+    emit(coordinator_.drain(drain->worker, answer.workers, moment.now), post);
+    if (answer.workers.empty())
+      answer.error = Error{ErrorCode::not_found,
+                           fmt::format("there is no worker {}; `gristmill workers` lists them",
+                                       openai::json::printable(drain->worker, 100))};
   } else {
     answer.workers = coordinator_.workers();
   }

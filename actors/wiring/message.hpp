@@ -53,17 +53,18 @@ struct CancelJob { JobId job; };
 struct ListJobs {};
 struct ShowJob { JobId job; };
 struct ListWorkers {};
+struct DrainWorker { std::string worker; }; // its name, or a session as people see it
 
 struct Ask {
   std::uint64_t token = 0;
-  std::variant<SubmitJob, CancelJob, ListJobs, ShowJob, ListWorkers> question;
+  std::variant<SubmitJob, CancelJob, ListJobs, ShowJob, ListWorkers, DrainWorker> question;
 };
 
 struct Answer {
   std::uint64_t token = 0;
   std::optional<Error> error;
   std::vector<JobView> jobs;                     // of SubmitJob, CancelJob, ListJobs, ShowJob
-  std::vector<coordinator::WorkerView> workers; // of ListWorkers
+  std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
 };
 
 // ---- to COORDINATOR -----------------------------------------------------------------------------
