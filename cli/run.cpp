@@ -1,10 +1,12 @@
 #include "cli/run.hpp"
 
 #include "actors/kit/log.hpp"
+#include "cli/dry_run.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/local_cluster.hpp"
+#include "cli/models.hpp"
 #include "cli/progress.hpp"
 
 #include <csignal>
@@ -26,6 +28,7 @@ struct RunOptions {
   std::uint32_t workers = 1, concurrency = 256;
   double drain_timeout_s = 25;
   bool restart = false, json = false, quiet = false, verbose = false, no_progress = false;
+  bool dry_run = false;
 };
 
 int complain(const std::string& sentence, int code = exit_usage) {
@@ -50,7 +53,7 @@ struct Earlier {
   std::optional<int> over; // its exit code
 };
 
-Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, const std::string& output) {
+Result<Earlier> look_back(journal::Recovered& recovered, JobSpec& spec, const std::string& output) {
   if (recovered.jobs.empty()) return Earlier{};
   journal::RecoveredJob& job = recovered.jobs.front();
   auto before = job_spec_from_json(job.spec);
@@ -74,7 +77,9 @@ Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, co
                stderr);
     return Earlier{true, exit_code_of(job.state, job.counts)};
   }
-  // Today's budgets, timeouts and endpoints hold; a job that failed is tried again.
+  // Today's budgets, timeouts and endpoints hold, but the model that was found at the beginning; a
+  // job that failed is tried again.
+  spec.default_model = before->default_model;
   job.spec = to_json(spec);
   if (job.state == JobState::failed) job.state = JobState::running;
   return Earlier{true, {}};
@@ -98,6 +103,17 @@ public:
 private:
   sigset_t signals_{};
 };
+
+// Items that name no model get the only one that the endpoints serve.
+Result<> find_model(JobSpec& spec) {
+  const auto needed = may_need_model(spec);
+  if (!needed) return tl::unexpected{needed.error()};
+  if (!*needed) return {};
+  auto model = discovered_model(spec);
+  if (!model) return tl::unexpected{model.error()};
+  spec.default_model = std::move(*model);
+  return {};
+}
 
 int leave_at_once(int signal) {
   std::fputs("\ngristmill run: leaving at once; the same command resumes\n", stderr);
@@ -185,12 +201,18 @@ int run(RunOptions options) {
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
                                 "or --restart to replace it",
                                 output, state));
+  const bool known = fs::exists(fs::path{state} / "journal.db");
+  if (options.dry_run)
+    return dry_run(*spec, options.job.inputs, {output, state, known && !options.restart}, {},
+                   options.json);
   if (options.restart && reads_standard_input(options.job.inputs)) fs::remove(state + ".stdin");
   auto inputs = local_inputs(options.job.inputs, state);
   if (!inputs) return complain(inputs.error().message);
   spec->inputs = std::move(*inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
+  if (options.restart || !known)
+    if (auto found = find_model(*spec); !found) return complain(found.error().message);
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
     if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
@@ -202,6 +224,8 @@ int run(RunOptions options) {
   auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, output);
   if (!earlier) return complain(earlier.error().message);
   if (earlier->over) return *earlier->over;
+  if (!earlier->resumes && spec->default_model.empty())
+    if (auto found = find_model(*spec); !found) return complain(found.error().message);
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   JobId job{1};
   if (!earlier->resumes) {
@@ -217,7 +241,7 @@ int run(RunOptions options) {
 void add_run(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("run", "run a corpus through a model on this machine");
   auto options = std::make_shared<RunOptions>();
-  options->job.add_to(*command);
+  options->job.add_to(*command, "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
   command->add_option("-o,--output", options->output, "result JSONL [INPUT.results.jsonl]");
   command->add_option("--state", options->state, "state directory [OUTPUT.state]");
   command->add_option("--workers", options->workers, "worker nodes in this process")
@@ -230,6 +254,8 @@ void add_run(CLI::App& app, int& exit_code) {
                       "seconds to wait for calls in flight after Ctrl-C")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
+  command->add_flag("--dry-run", options->dry_run,
+                    "read the whole input, count and estimate; call nothing, write nothing");
   command->add_flag("--restart", options->restart, "forget what an earlier run left, begin anew");
   command->add_flag("--json", options->json, "print the summary as JSON on standard output");
   command->add_flag("-q,--quiet", options->quiet, "print errors only");
@@ -237,6 +263,7 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_flag("--no-progress", options->no_progress, "no progress line");
   command->footer("Example:\n"
                   "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
+                  "  gristmill run requests.jsonl --dry-run        (counts and estimates, calls nothing)\n"
                   "The same command again resumes; a finished job says so and does nothing.");
   command->callback([options, &exit_code] { exit_code = run(std::move(*options)); });
 }
