@@ -176,7 +176,8 @@ Result<> ClusterClient::print_file(const std::string& path) {
   };
   if (auto answer = order(call); !answer) return tl::unexpected{answer.error()};
   if (std::fflush(stdout) != 0)
-    return fail(ErrorCode::io, fmt::format("cannot write to standard output ({})", std::strerror(errno)));
+    return fail(ErrorCode::io,
+                fmt::format("cannot write to standard output ({})", std::strerror(errno)));
   return {};
 }
 

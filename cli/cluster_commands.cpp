@@ -109,10 +109,10 @@ Result<> show_workers(const Result<Json>& answer, const Options& options) {
   for (const Json& json : answer->value("workers", Json::array())) {
     const auto worker = coordinator::worker_view_of(json);
     if (!worker) return tl::unexpected{worker.error()};
-    rows.push_back({worker->name, json.value("session", "-"), worker->state, worker->user.empty() ? "-" : worker->user,
-                    std::to_string(worker->capacity), std::to_string(worker->in_flight),
-                    std::to_string(worker->held), std::to_string(worker->completed),
-                    fmt::format("{:.1f}", worker->rate)});
+    rows.push_back({worker->name, json.value("session", "-"), worker->state,
+                    worker->user.empty() ? "-" : worker->user, std::to_string(worker->capacity),
+                    std::to_string(worker->in_flight), std::to_string(worker->held),
+                    std::to_string(worker->completed), fmt::format("{:.1f}", worker->rate)});
   }
   print(options, *answer, rows);
   return {};

@@ -62,6 +62,21 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const std::strin
   return inputs;
 }
 
+// To the end of the input; under --strict to the first bad line, which is returned.
+Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forecaster) {
+  auto source = coordinator::FileSource::open(spec.inputs);
+  if (!source) return tl::unexpected{source.error()};
+  intake::Intake intake{spec, **source, {}};
+  for (;;) {
+    const auto item = intake.next();
+    if (!item) return tl::unexpected{item.error()};
+    if (!*item) return std::nullopt;
+    std::string where = intake.source_of((*item)->place);
+    std::string bad = forecaster.item(**item, where);
+    if (!bad.empty() && spec.strict) return BadLine{std::move(where), std::move(bad)};
+  }
+}
+
 int complain(const std::string& sentence, int code) {
   std::fputs(fmt::format("gristmill run --dry-run: {}\n", sentence).c_str(), stderr);
   return code;
@@ -71,9 +86,8 @@ int complain(const std::string& sentence, int code) {
 
 std::string Forecaster::item(const intake::Item& item, const std::string& source) {
   ++forecast_.items;
-  auto request = item.bad.empty()
-                     ? openai::render(spec_, item.place.kind, item.raw, unnamed)
-                     : Result<openai::Request>{fail(ErrorCode::bad_input, item.bad)};
+  auto request = item.bad.empty() ? openai::render(spec_, item.place.kind, item.raw, unnamed)
+                                  : Result<openai::Request>{fail(ErrorCode::bad_input, item.bad)};
   if (!request) {
     ++forecast_.bad;
     if (forecast_.samples.size() < Forecast::samples_max)
@@ -110,29 +124,27 @@ std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices
   return usd;
 }
 
+Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
+  JobSpec strict = spec;
+  strict.strict = true;
+  Forecaster forecaster{strict};
+  return read_items(strict, forecaster);
+}
+
 int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPlaces& places,
             const Prices& prices, bool json) {
   auto inputs = inputs_of(names, places.state);
   if (!inputs) return complain(inputs.error().message, exit_usage);
   spec.inputs = std::move(inputs->specs);
   for (const std::string& fault : faults_of(spec)) return complain(fault, exit_usage);
-  auto source = coordinator::FileSource::open(spec.inputs);
-  if (!source) return complain(source.error().message, exit_usage);
-
-  intake::Intake intake{spec, **source, {}};
   Forecaster forecaster{spec};
-  for (;;) {
-    const auto item = intake.next();
-    if (!item) return complain(item.error().message, exit_usage);
-    if (!*item) break;
-    const std::string where = intake.source_of((*item)->place);
-    const std::string bad = forecaster.item(**item, where);
-    if (!bad.empty() && spec.strict)
-      return complain(fmt::format("{}: {}", where, bad), exit_bad_input);
-  }
+  const auto bad = read_items(spec, forecaster);
+  if (!bad) return complain(bad.error().message, exit_usage);
+  if (*bad)
+    return complain(fmt::format("{}: {}", (*bad)->source, (*bad)->sentence), exit_bad_input);
   const Forecast& forecast = forecaster.forecast();
-  const std::string text = json ? to_json(forecast, spec, places, prices)
-                                : to_text(forecast, spec, places, prices);
+  const std::string text =
+      json ? to_json(forecast, spec, places, prices) : to_text(forecast, spec, places, prices);
   std::fputs(text.c_str(), stdout);
   return exit_ok;
 }

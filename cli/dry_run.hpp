@@ -1,7 +1,7 @@
 // DRY RUN: reads the whole input as the job would, item by item, and says what it would come to.
-// Nothing is called and nothing is written. Invariant: an item counts as good here exactly if the job
-// would call for it, because the same intake and the same rendering decide; memory does not grow
-// with the input.
+// Nothing is called and nothing is written. Invariant: an item counts as good here exactly if the
+// job would call for it, because the same intake and the same rendering decide; memory does not
+// grow with the input.
 #pragma once
 
 #include "actors/intake/intake.hpp"
@@ -68,6 +68,9 @@ std::string to_text(const Forecast& forecast, const JobSpec& spec, const DryRunP
                     const Prices& prices);
 std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunPlaces& places,
                     const Prices& prices);
+
+// Reads the job's input up to its first bad line, if it has one.
+Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec);
 
 // Returns the exit code. `spec` has everything but its inputs.
 int dry_run(JobSpec spec, const std::vector<std::string>& inputs, const DryRunPlaces& places,

@@ -70,9 +70,9 @@ void add_money(Lines& lines, const Forecast& forecast, const Prices& prices) {
   }
   std::string unknown;
   for (const auto& [model, share] : forecast.models)
-    if (!prices.contains(model) && !model.empty())
-      unknown += (unknown.empty() ? "" : ", ") + model;
-  lines.add("money", "not known: there is no price of " + (unknown.empty() ? "the model" : unknown));
+    if (!prices.contains(model) && !model.empty()) unknown += (unknown.empty() ? "" : ", ") + model;
+  lines.add("money",
+            "not known: there is no price of " + (unknown.empty() ? "the model" : unknown));
 }
 
 // What the job's own budgets make of it, at best.
@@ -87,7 +87,8 @@ double least_seconds(const Forecast& forecast, const JobSpec& spec) {
 }
 
 Json json_of(const TokenRange& tokens) {
-  return {{"low", whole(tokens.low)}, {"likely", whole(tokens.likely)}, {"high", whole(tokens.high)}};
+  return {
+      {"low", whole(tokens.low)}, {"likely", whole(tokens.likely)}, {"high", whole(tokens.high)}};
 }
 
 Json json_of(const openai::TokenEstimate& tokens) {
@@ -109,9 +110,9 @@ std::string to_text(const Forecast& forecast, const JobSpec& spec, const DryRunP
   if (const double seconds = least_seconds(forecast, spec); seconds >= 1)
     lines.add("time", fmt::format("at least {} within the job's budgets", time_span(seconds)));
   lines.add("result", places.output);
-  lines.add("state", places.state + (places.state_exists
-                                         ? " (it exists: the job resumes if it is the same)"
-                                         : " (would be made)"));
+  lines.add("state",
+            places.state + (places.state_exists ? " (it exists: the job resumes if it is the same)"
+                                                : " (would be made)"));
   return std::move(lines).take();
 }
 

@@ -1,5 +1,6 @@
-// HTTP CLIENT: the command's window to a coordinator or an endpoint. One connection, one call at a time.
-// Invariant: a call comes to an end; no server can hold the command for ever by saying nothing.
+// HTTP CLIENT: the command's window to a coordinator or an endpoint. One connection, one call at a
+// time. Invariant: a call comes to an end; no server can hold the command for ever by saying
+// nothing.
 #pragma once
 
 #include "protocol/result.hpp"

@@ -43,7 +43,8 @@ std::string schema_name(const std::string& path) {
 Result<> add_schema(Params& params, const std::string& path) {
   std::ifstream file{path};
   if (!file)
-    return fail(ErrorCode::usage, fmt::format("--json-schema: expected a readable file, got {}", path));
+    return fail(ErrorCode::usage,
+                fmt::format("--json-schema: expected a readable file, got {}", path));
   const std::string text{std::istreambuf_iterator<char>{file}, {}};
   auto schema = Json::parse(text, nullptr, false);
   if (!schema.is_object())
@@ -52,15 +53,17 @@ Result<> add_schema(Params& params, const std::string& path) {
                             schema.is_discarded() ? "something that is not JSON"
                                                   : std::string{"a "} + schema.type_name()));
   if (params.contains("response_format"))
-    return fail(ErrorCode::usage, "--json-schema: expected no --param response_format beside it, got one");
+    return fail(ErrorCode::usage,
+                "--json-schema: expected no --param response_format beside it, got one");
   Json format{{"name", schema_name(path)}, {"schema", std::move(schema)}, {"strict", true}};
   params["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(format)}};
   return {};
 }
 
 const CLI::Validator natural{[](const std::string& text) {
-                               return is_natural(text) ? std::string{}
-                                                       : fmt::format("expected a natural number, got {}", text);
+                               return is_natural(text)
+                                          ? std::string{}
+                                          : fmt::format("expected a natural number, got {}", text);
                              },
                              "N"};
 
@@ -81,7 +84,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("INPUT", inputs, "files: OpenAI Batch JSONL, JSONL of objects, or text; - = standard input")
       ->required();
   app.add_option("--endpoint", endpoints,
-                 "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " + endpoint_help);
+                 "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
+                     endpoint_help);
   app.add_option("--api-key-env", api_key_env, "environment variable that holds the key [OPENAI_API_KEY]");
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
   app.add_option("-m,--model", model, "model; overrides a line's model");
@@ -96,9 +100,12 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");
   app.add_option("--max-tokens", max_tokens, "most tokens of an answer")->check(natural);
   app.add_option("--temperature", temperature, "sampling temperature")->check(CLI::Range(0.0, 2.0));
-  app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]")->check(natural);
+  app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]")
+      ->check(natural);
   app.add_option("--tpm", tokens_per_minute, "most tokens per minute [unlimited]")->check(natural);
-  app.add_option("--max-in-flight", max_in_flight, "most calls in flight over all workers [unlimited]")->check(natural);
+  app.add_option("--max-in-flight", max_in_flight,
+                 "most calls in flight over all workers [unlimited]")
+      ->check(natural);
   app.add_option("--timeout", timeout_s, "seconds that one call may take")
       ->check(CLI::Range(0.001, 86'400.0))
       ->capture_default_str();
@@ -113,9 +120,10 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
       ->capture_default_str();
   app.add_option("--limit", limit, "first N items only")->check(natural);
-  app.add_option("--json-schema", json_schema,
-                 "file with the JSON schema that answers must have (response_format of chat calls)");
-  app.add_flag("--strict", strict, "a bad input line fails the job at once");
+  app.add_option(
+      "--json-schema", json_schema,
+      "file with the JSON schema that answers must have (response_format of chat calls)");
+  app.add_flag("--strict", strict, "a bad input line ends `run` before its first call, with 5");
 }
 
 Result<JobSpec> JobOptions::spec() const {

@@ -31,8 +31,9 @@ Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint) {
   if (!key) return tl::unexpected{key.error()};
   const std::string where = endpoint.url + "/models";
   const auto failed = [&](std::string_view got) {
-    return fail(ErrorCode::usage, fmt::format("expected the models that are served from {}, got {}; {}",
-                                              where, got, name_one));
+    return fail(ErrorCode::usage,
+                fmt::format("expected the models that are served from {}, got {}; {}", where, got,
+                            name_one));
   };
   HttpClient client{endpoint.url, *key, {"endpoint", "--endpoint"}};
   HttpCall call;

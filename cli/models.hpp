@@ -1,7 +1,7 @@
 // MODELS: which model answers when neither the command nor an item names one: the only one that the
 // job's endpoints serve. Asked before the job begins, and only if an item may need it; a job keeps
-// what it began with, so that a resumed one asks nothing. Invariant: no key and no part of one is in
-// a sentence made here.
+// what it began with, so that a resumed one asks nothing. Invariant: no key and no part of one is
+// in a sentence made here.
 #pragma once
 
 #include "protocol/job_spec.hpp"

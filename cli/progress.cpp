@@ -43,27 +43,30 @@ std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_
   const JobCounts& c = job.counts;
   std::vector<Field> fields;
   // Until the input has been read to its end its size is a lower bound.
-  fields.push_back({fmt::format("{}/{}{}", grouped(c.terminal()), grouped(c.total),
-                                c.total_known ? "" : "+"),
-                    0});
-  const auto share = static_cast<double>(c.terminal()) / static_cast<double>(std::max<std::uint64_t>(c.total, 1));
+  fields.push_back(
+      {fmt::format("{}/{}{}", grouped(c.terminal()), grouped(c.total), c.total_known ? "" : "+"),
+       0});
+  const auto share =
+      static_cast<double>(c.terminal()) / static_cast<double>(std::max<std::uint64_t>(c.total, 1));
   if (c.total_known && c.total > 0)
     // Nothing but the end is the whole.
     fields.push_back({fmt::format("{}%", static_cast<int>(100 * share)), 5});
   if (job.state != JobState::running)
-    fields.push_back({reason(fmt::format("{}{}{}", name_of(job.state), job.detail.empty() ? "" : ": ",
-                                         job.detail), width),
+    fields.push_back({reason(fmt::format("{}{}{}", name_of(job.state),
+                                         job.detail.empty() ? "" : ": ", job.detail),
+                             width),
                       1, yellow});
-  fields.push_back({fmt::format("{:.{}f}/s", rate, rate < 9.95 && rate > 0 ? 1 : 0), 6});
+  if (!is_over(job.state))
+    fields.push_back({fmt::format("{:.{}f}/s", rate, rate < 9.95 && rate > 0 ? 1 : 0), 6});
   if (c.total_known && rate > 0 && c.total > c.terminal())
     fields.push_back({"ETA " + time_span(static_cast<double>(c.total - c.terminal()) / rate), 2});
   fields.push_back({"failed " + grouped(c.failed), c.failed > 0 ? 3 : 10,
                     c.failed > 0 ? red : std::string_view{}});
   fields.push_back({"retrying " + grouped(c.retrying), c.retrying > 0 ? 8 : 11});
   fields.push_back({"in flight " + grouped(c.in_flight), 7});
-  fields.push_back({fmt::format("tokens {} in {} out", grouped(c.prompt_tokens),
-                                grouped(c.completion_tokens)),
-                    9});
+  fields.push_back(
+      {fmt::format("tokens {} in {} out", grouped(c.prompt_tokens), grouped(c.completion_tokens)),
+       9});
   if (!job.why_waiting.empty() && job.state == JobState::running)
     fields.push_back({reason("waiting: " + job.why_waiting, width), 4, yellow});
   return fields;
@@ -96,9 +99,8 @@ ProgressMode progress_mode_of_stderr() {
 std::string line_of(const wiring::JobView& job, double rate, std::size_t width, bool colour) {
   std::vector<Field> fields = fields_of(job, rate, width);
   while (fields.size() > 1 && width_of(fields) > width)
-    fields.erase(std::max_element(fields.begin(), fields.end(), [](const Field& a, const Field& b) {
-      return a.rank < b.rank;
-    }));
+    fields.erase(std::max_element(fields.begin(), fields.end(),
+                                  [](const Field& a, const Field& b) { return a.rank < b.rank; }));
   fields.front().text = cut_to(fields.front().text, width);
   std::string line;
   for (const Field& field : fields)

@@ -13,8 +13,8 @@ namespace gristmill::cli {
 enum class ProgressMode : std::uint8_t { none, lines, terminal };
 ProgressMode progress_mode_of_stderr();
 
-// `rate`: items per second. Where not all fits, whole fields are left out, the least important first;
-// only a reason and, at last, the count itself are cut.
+// `rate`: items per second. Where not all fits, whole fields are left out, the least important
+// first; only a reason and, at last, the count itself are cut.
 std::string line_of(const wiring::JobView& job, double rate, std::size_t width, bool colour);
 
 // How long until the next plain line: a log of a long job should not be made of them.

@@ -104,6 +104,12 @@ private:
   sigset_t signals_{};
 };
 
+// What can be wrong with a job before it begins, found without a call; a sentence and an exit code.
+struct Refusal {
+  std::string sentence;
+  int exit_code = exit_usage;
+};
+
 // Items that name no model get the only one that the endpoints serve.
 Result<> find_model(JobSpec& spec) {
   const auto needed = may_need_model(spec);
@@ -113,6 +119,19 @@ Result<> find_model(JobSpec& spec) {
   if (!model) return tl::unexpected{model.error()};
   spec.default_model = std::move(*model);
   return {};
+}
+
+// Before a new job begins: under --strict its whole input is read, so that nothing is paid for one
+// that would fail in the middle.
+std::optional<Refusal> prepare(JobSpec& spec) {
+  if (spec.strict) {
+    const auto bad = first_bad_line(spec);
+    if (!bad) return Refusal{bad.error().message};
+    if (*bad)
+      return Refusal{fmt::format("{}: {}", (*bad)->source, (*bad)->sentence), exit_bad_input};
+  }
+  if (auto found = find_model(spec); !found) return Refusal{found.error().message};
+  return std::nullopt;
 }
 
 int leave_at_once(int signal) {
@@ -212,7 +231,10 @@ int run(RunOptions options) {
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
   if (options.restart || !known)
-    if (auto found = find_model(*spec); !found) return complain(found.error().message);
+    if (const auto refusal = prepare(*spec)) {
+      if (!known) fs::remove(state + ".stdin"); // no job will read it again
+      return complain(refusal->sentence, refusal->exit_code);
+    }
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
     if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
@@ -224,8 +246,8 @@ int run(RunOptions options) {
   auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, output);
   if (!earlier) return complain(earlier.error().message);
   if (earlier->over) return *earlier->over;
-  if (!earlier->resumes && spec->default_model.empty())
-    if (auto found = find_model(*spec); !found) return complain(found.error().message);
+  if (!earlier->resumes && known && !options.restart)
+    if (const auto refusal = prepare(*spec)) return complain(refusal->sentence, refusal->exit_code);
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   JobId job{1};
   if (!earlier->resumes) {
@@ -261,10 +283,11 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_flag("-q,--quiet", options->quiet, "print errors only");
   command->add_flag("-v,--verbose", options->verbose, "log what happens inside");
   command->add_flag("--no-progress", options->no_progress, "no progress line");
-  command->footer("Example:\n"
-                  "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
-                  "  gristmill run requests.jsonl --dry-run        (counts and estimates, calls nothing)\n"
-                  "The same command again resumes; a finished job says so and does nothing.");
+  command->footer(
+      "Example:\n"
+      "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
+      "  gristmill run requests.jsonl --dry-run        (counts and estimates, calls nothing)\n"
+      "The same command again resumes; a finished job says so and does nothing.");
   command->callback([options, &exit_code] { exit_code = run(std::move(*options)); });
 }
 

@@ -55,7 +55,8 @@ bool same_secret(std::string_view a, std::string_view b) {
   return sodium_memcmp(hash_a.data(), hash_b.data(), hash_a.size()) == 0;
 }
 
-// What stands in a path of this shape in place of its `hole`, one segment; nothing if it is not one.
+// What stands in a path of this shape in place of its `hole`, one segment; nothing if it is not
+// one.
 std::string_view in_hole(std::string_view shape, std::string_view hole, std::string_view path) {
   const auto at = shape.find(hole);
   if (at == shape.npos) return {};

@@ -178,9 +178,9 @@ int main(int argc, char** argv) {
     return coordinator::serve(options);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    return coordinator::complain(fmt::format("{} (--help lists the options)",
-                                             usage_sentence(e.get_name(), e.what())),
-                                 coordinator::exit_usage);
+    return coordinator::complain(
+        fmt::format("{} (--help lists the options)", usage_sentence(e.get_name(), e.what())),
+        coordinator::exit_usage);
   } catch (const std::exception& e) {
     return coordinator::complain(e.what(), coordinator::exit_internal);
   }

@@ -22,9 +22,9 @@ WorkerView view_of(const Session& session) {
                                       : names[static_cast<std::size_t>(session.state)];
   // A smoothed rate never comes to rest by itself.
   const double rate = session.rate() < 0.005 ? 0 : session.rate();
-  return {session.id,        session.name, std::string{state},
-          session.user,      session.capacity.calls, session.in_flight(),
-          session.held(),    session.completed, rate};
+  return {session.id,     session.name,           std::string{state},
+          session.user,   session.capacity.calls, session.in_flight(),
+          session.held(), session.completed,      rate};
 }
 } // namespace
 

@@ -69,8 +69,8 @@ public:
   // The job starts no more calls until it is released: what no worker holds goes back.
   Effects job_held(JobId job, Time now);
 
-  // Tells the sessions of that name, or the one with that number, to end: they return what they hold
-  // and finish what flies. `drained`: which they are.
+  // Tells the sessions of that name, or the one with that number, to end: they return what they
+  // hold and finish what flies. `drained`: which they are.
   Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
 
   std::vector<WorkerView> workers() const;

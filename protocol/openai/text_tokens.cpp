@@ -6,10 +6,10 @@ namespace gristmill::openai {
 namespace {
 
 enum class Script : std::uint8_t {
-  letter,    // ASCII
-  digit,     // ASCII
-  mark,      // ASCII punctuation and symbols
-  blank,     // space and tab
+  letter, // ASCII
+  digit,  // ASCII
+  mark,   // ASCII punctuation and symbols
+  blank,  // space and tab
   line_end,
   accented,  // Latin beyond ASCII
   alphabet,  // Greek, Cyrillic, Armenian
@@ -65,15 +65,15 @@ struct Price {
   TokenRange first, next;
 };
 
-// Nearly all words of up to three letters are one token in every vocabulary; beyond that each letter
-// makes two or three a little more likely, and long words, or those of languages that build them, are
-// put together from pieces.
+// Nearly all words of up to three letters are one token in every vocabulary; beyond that each
+// letter makes two or three a little more likely, and long words, or those of languages that build
+// them, are put together from pieces.
 constexpr double letters_free = 3, letters_known = 8;
 constexpr TokenRange per_letter{0.04, 0.09, 0.2}, per_late_letter{0.08, 0.17, 0.25};
 
 constexpr Price price_of(Script script) {
   switch (script) {
-  case Script::letter: return {{1, 1, 1}, {}}; // see per_letter
+  case Script::letter: return {{1, 1, 1}, {}};              // see per_letter
   case Script::digit: return {{0.9, 1, 1}, {0.34, 0.6, 1}}; // three at a time, or one by one
   case Script::mark: return {{0.7, 0.9, 1}, {0.12, 0.3, 1}};
   case Script::blank: return {{0.6, 1, 1}, {0, 0.05, 0.3}}; // but for the one before a word
@@ -114,7 +114,8 @@ TokenRange price_of(const Run& run) {
   if (run.script == Script::letter) {
     TokenRange word{1, 1, 1};
     const double letters = beyond_first + 1;
-    word += times(per_letter, std::clamp(letters - letters_free, 0.0, letters_known - letters_free));
+    word +=
+        times(per_letter, std::clamp(letters - letters_free, 0.0, letters_known - letters_free));
     word += times(per_late_letter, std::max(0.0, letters - letters_known));
     return word;
   }

@@ -106,8 +106,7 @@ double prompts_in(Value prompt) {
 }
 
 TokenRange output_of(const Answers& answers, std::uint64_t limit_default) {
-  const double limit =
-      answers.limit >= 0 ? answers.limit : static_cast<double>(limit_default);
+  const double limit = answers.limit >= 0 ? answers.limit : static_cast<double>(limit_default);
   return times({std::min(limit, 1.0), std::min(limit, answer_tokens_likely), limit}, answers.each);
 }
 
@@ -142,11 +141,10 @@ TokenEstimate estimate_tokens(const Request& request, std::uint64_t max_output_t
   while (const auto member = members.next()) {
     read(*member, answers);
     const Value value = member->value;
-    if (member->named("messages") || (member->named("input") && api == Api::responses &&
-                                      value.is(Kind::array))) {
+    if (member->named("messages") ||
+        (member->named("input") && api == Api::responses && value.is(Kind::array))) {
       estimate.input += tokens_of_messages(value);
-    } else if (member->named("input") || member->named("prompt") ||
-               member->named("instructions")) {
+    } else if (member->named("input") || member->named("prompt") || member->named("instructions")) {
       estimate.input += tokens_of_texts(value);
     } else if (member->named("tools") || member->named("functions") ||
                member->named("response_format")) {
@@ -154,8 +152,7 @@ TokenEstimate estimate_tokens(const Request& request, std::uint64_t max_output_t
     }
     if (api == Api::completions && member->named("prompt")) answers.each *= prompts_in(value);
   }
-  if (api != Api::embeddings)
-    estimate.output = output_of(answers, max_output_tokens_default);
+  if (api != Api::embeddings) estimate.output = output_of(answers, max_output_tokens_default);
   return estimate;
 }
 

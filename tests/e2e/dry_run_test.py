@@ -89,6 +89,22 @@ class DryRun(EndToEnd):
         self.assertEqual(len(refused.splitlines()), 1, refused)
         self.assertTrue(output.exists(), "a dry run with --restart removes nothing")
 
+    def test_a_strict_run_calls_nothing_if_a_line_is_bad(self):
+        server = self.server()
+        good = "".join(chat_line(f"i{n}", "hello", model="m") + "\n" for n in range(300))
+        arguments = [binary("gristmill"), "run", "-", "--strict", "--endpoint", server.url, "-o",
+                     self.directory / "out.jsonl"]
+        refused = subprocess.run(arguments, input=good + "x\n", capture_output=True, text=True,
+                                 timeout=PATIENCE_S)
+        self.assertEqual(refused.returncode, 5)
+        self.assertIn("stdin:301: expected a JSON object", refused.stderr)
+        self.assertEqual(len(refused.stderr.splitlines()), 1)
+        self.assertEqual(self.names(), ["simllm.log", "simllm.stderr"])
+        # What comes through the pipe the next time is another input.
+        subprocess.run(arguments, input=good, text=True, check=True, stderr=subprocess.DEVNULL)
+        self.assertEqual(len((self.directory / "out.jsonl").read_text().splitlines()), 300)
+        self.assertEqual(len(self.calls(server)), 300)
+
     def test_samples_are_few_and_limit_counts(self):
         source = self.directory / "in.jsonl"
         source.write_text(chat_line("a", "hello", model="m") + "\n" + "x\n" * 50)

@@ -228,7 +228,8 @@ TEST_CASE("a job waits when no worker is there, or for what the limiter said") {
   CHECK(waits[0] == Wait{Nonce{9}, ids({1}), 300, "tokens per minute"});
 }
 
-TEST_CASE("a worker that is told to drain gets no more, also when its heartbeat crossed the order") {
+TEST_CASE(
+    "a worker that is told to drain gets no more, also when its heartbeat crossed the order") {
   Bench bench;
   bench.open_job();
   Speaker one{1}, two{2};

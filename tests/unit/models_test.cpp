@@ -8,7 +8,8 @@ using namespace gristmill;
 using namespace gristmill::cli;
 
 TEST_CASE("The models are the ids of a list", "[models]") {
-  const auto models = models_in(R"({"object":"list","data":[{"id":"a","object":"model"},{"id":"b"}]})");
+  const auto models =
+      models_in(R"({"object":"list","data":[{"id":"a","object":"model"},{"id":"b"}]})");
   REQUIRE(models);
   CHECK(*models == std::vector<std::string>{"a", "b"});
   CHECK(models_in(R"({"data":[]})")->empty());
@@ -22,7 +23,8 @@ TEST_CASE("One model is taken, also when several endpoints list it", "[models]")
   CHECK(*only_model({"a", "a"}, "http://x/v1 and http://y/v1") == "a");
   const auto none = only_model({}, "http://x/v1");
   REQUIRE_FALSE(none);
-  CHECK(none.error().message == "expected a model served at http://x/v1, got none; name the model with -m");
+  CHECK(none.error().message ==
+        "expected a model served at http://x/v1, got none; name the model with -m");
 }
 
 TEST_CASE("Of several models ten are named", "[models]") {

@@ -34,11 +34,13 @@ TEST_CASE("Of each script a token has about as many bytes as real tokenizers giv
     double least, most; // bytes of a likely token
   };
   const auto row = GENERATE(
-      Row{"English", "The miller poured the corn between two heavy stones and waited until the flour "
-                     "was as fine as she wanted it. Nobody in the village remembered a better year. ",
+      Row{"English",
+          "The miller poured the corn between two heavy stones and waited until the flour "
+          "was as fine as she wanted it. Nobody in the village remembered a better year. ",
           3.9, 4.7},
-      Row{"German", "Die Müllerin schüttete das Getreide zwischen zwei schwere Steine und wartete, bis "
-                    "das Mehl so fein war, wie sie es haben wollte. ",
+      Row{"German",
+          "Die Müllerin schüttete das Getreide zwischen zwei schwere Steine und wartete, bis "
+          "das Mehl so fein war, wie sie es haben wollte. ",
           2.8, 4.4},
       Row{"Russian", "Мельник насыпал зерно между двумя тяжёлыми камнями и ждал муку. ", 3.4, 5.5},
       Row{"Chinese", "磨坊主把玉米倒在两块沉重的石头之间，等待面粉变细。", 2.5, 4.0},
@@ -56,9 +58,10 @@ TEST_CASE("The ends of an estimate are in order and never beyond its bytes", "[t
   std::string any;
   for (int c = 0; c < 256; ++c) any += static_cast<char>(c);
   for (const std::string& text :
-       {std::string{}, std::string{"a"}, std::string{" "}, std::string{"\n"}, std::string{"\xf0\x9f"},
-        std::string{"\xff\xff"}, any, repeated(any, 9), std::string(100'000, 'x'),
-        std::string(1'000, ' '), repeated("é", 50), repeated("ab1 ", 50), repeated("…", 9)}) {
+       {std::string{}, std::string{"a"}, std::string{" "}, std::string{"\n"},
+        std::string{"\xf0\x9f"}, std::string{"\xff\xff"}, any, repeated(any, 9),
+        std::string(100'000, 'x'), std::string(1'000, ' '), repeated("é", 50), repeated("ab1 ", 50),
+        repeated("…", 9)}) {
     INFO(text.size());
     const TokenRange tokens = text_tokens(text);
     CHECK(ordered(tokens));
@@ -71,7 +74,8 @@ TEST_CASE("What a chat asks is its texts and a little around each message", "[to
   const std::string text = repeated("Some plain words of a text. ", 40);
   const double alone = text_tokens(text).likely;
   const auto of = [&](const std::string& messages) {
-    return estimate("/chat/completions", R"({"model":"m","messages":[)" + messages + "]}").input.likely;
+    return estimate("/chat/completions", R"({"model":"m","messages":[)" + messages + "]}")
+        .input.likely;
   };
   const std::string one = R"({"role":"user","content":")" + text + "\"}";
   const double around = of(one) - alone;

@@ -35,7 +35,8 @@ std::string without_colours(std::string line) {
 
 } // namespace
 
-TEST_CASE("The line says how far, how fast, until when, what failed and what it cost", "[progress]") {
+TEST_CASE("The line says how far, how fast, until when, what failed and what it cost",
+          "[progress]") {
   CHECK(line_of(job_view(), 823.4, wide, false) ==
         "12,345/100,000  12%  823/s  ETA 1m46s  failed 5  retrying 2  in flight 256  "
         "tokens 1,234,567 in 9,876 out");
@@ -51,6 +52,10 @@ TEST_CASE("The line says how far, how fast, until when, what failed and what it 
   job.detail = "budget";
   CHECK(line_of(job, 1, wide, false).find("  paused: budget  ") != std::string::npos);
   CHECK(line_of(job, 1, wide, false).find("waiting") == std::string::npos);
+  job = job_view();
+  job.state = JobState::finished;
+  job.counts.completed = 99'995;
+  CHECK(line_of(job, 7, wide, false).starts_with("100,000/100,000  100%  finished  failed 5"));
 }
 
 TEST_CASE("A line that fits is whole; one column less leaves out the least important field",
@@ -95,7 +100,8 @@ TEST_CASE("Colour marks what failed and what waits, and nothing else", "[progres
   CHECK(line_of(job, 1, wide, false).find('\x1b') == std::string::npos);
 }
 
-TEST_CASE("In a log the lines come every five seconds for a minute, then every thirty", "[progress]") {
+TEST_CASE("In a log the lines come every five seconds for a minute, then every thirty",
+          "[progress]") {
   CHECK(line_gap(0s) == 5s);
   CHECK(line_gap(59s) == 5s);
   CHECK(line_gap(60s) == 30s);
@@ -150,9 +156,8 @@ TEST_CASE("Numbers, times and money as people read them", "[progress]") {
 }
 
 TEST_CASE("A table's columns are as wide as what they show, numbers to the right", "[progress]") {
-  CHECK(table({{"NAME", "N"}, {"müller", "7"}, {"磨坊", "1,024"}}) ==
-        "NAME        N\n"
-        "müller      7\n"
-        "磨坊    1,024\n");
+  CHECK(table({{"NAME", "N"}, {"müller", "7"}, {"磨坊", "1,024"}}) == "NAME        N\n"
+                                                                      "müller      7\n"
+                                                                      "磨坊    1,024\n");
   CHECK(table({{"NAME", "N"}}) == "NAME  N\n");
 }
