@@ -8,7 +8,8 @@ namespace gristmill::cli {
 namespace {
 
 bool is_number(const std::string& cell) {
-  return !cell.empty() && cell.find_first_not_of("0123456789.,+-%/") == cell.npos;
+  // A minus further on joins numbers to a name, as in a session's.
+  return !cell.empty() && cell.find_first_not_of("0123456789.,+%/", cell[0] == '-') == cell.npos;
 }
 
 } // namespace
