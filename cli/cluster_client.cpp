@@ -140,6 +140,13 @@ Result<wiring::JobView> ClusterClient::show(const std::string& job) {
   return job_of(question(call));
 }
 
+Result<Json> ClusterClient::drain(const std::string& worker) {
+  HttpCall call;
+  call.method = "POST";
+  call.path = "/api/v1/workers/" + url_encoded(worker) + "/drain";
+  return json_of(order(call));
+}
+
 Result<Json> ClusterClient::ask(const std::string& path) {
   HttpCall call;
   call.path = path;
@@ -167,8 +174,23 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
   return file->finish();
 }
 
+// What was printed cannot be taken back, so a cut is not asked for again.
+Result<> ClusterClient::print_file(const std::string& path) {
+  HttpCall call;
+  call.path = path;
+  call.download = [](std::string_view piece) {
+    return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size();
+  };
+  if (auto answer = order(call); !answer) return tl::unexpected{answer.error()};
+  if (std::fflush(stdout) != 0)
+    return fail(ErrorCode::io,
+                fmt::format("cannot write to standard output ({})", std::strerror(errno)));
+  return {};
+}
+
 Result<> ClusterClient::download(const std::string& job, const std::string& output) {
   const std::string base = "/api/v1/jobs/" + url_encoded(job);
+  if (output == "-") return print_file(base + "/results");
   if (auto got = download_file(base + "/results", output); !got) return got;
   return download_file(base + "/summary", output + ".summary.json");
 }

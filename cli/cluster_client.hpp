@@ -29,14 +29,16 @@ class ClusterClient {
   Result<wiring::JobView> change(const std::string& job, const std::string& what);
   Result<wiring::JobView> forget(const std::string& job); // with its result, at the coordinator
   Result<wiring::JobView> show(const std::string& job);
+  Result<Json> drain(const std::string& worker); // its name or session; those that were told
   Result<Json> ask(const std::string& path); // the answer as it came
-  // Result and summary, each complete or not there.
+  // Result and summary, each complete or not there; "-" = the result alone, to standard output.
   Result<> download(const std::string& job, const std::string& output);
 
  private:
   Result<HttpAnswer> patiently(const std::function<Result<HttpAnswer>()>& once);
   Result<HttpAnswer> question(const HttpCall& call);
   Result<HttpAnswer> order(const HttpCall& call);
+  Result<> print_file(const std::string& path);
   Result<> download_file(const std::string& path, const std::string& output);
 
   HttpClient http_;

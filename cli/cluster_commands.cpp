@@ -18,7 +18,7 @@ using Json = ClusterClient::Json;
 
 struct Options {
   ServerOptions server;
-  std::string job, output, classes;
+  std::string job, worker, output, classes;
 };
 // What a command does once it has a client.
 using Action = Result<> (*)(ClusterClient& client, const Options& options);
@@ -103,7 +103,8 @@ Result<> forget(ClusterClient& client, const Options& options) {
 }
 
 Result<> results(ClusterClient& client, const Options& options) {
-  if (auto got = client.download(options.job, options.output); !got) return got;
+  if (auto got = client.download(options.job, options.output); !got || options.output == "-")
+    return got;
   if (options.server.json) {
     print_json({{"result", options.output}, {"summary", options.output + ".summary.json"}});
   } else {
@@ -130,21 +131,28 @@ Result<> jobs(ClusterClient& client, const Options& options) {
   return {};
 }
 
-Result<> workers(ClusterClient& client, const Options& options) {
-  const auto answer = client.ask("/api/v1/workers");
+Result<> show_workers(const Result<Json>& answer, const Options& options) {
   if (!answer) return tl::unexpected{answer.error()};
   std::vector<std::vector<std::string>> rows{
-      {"WORKER", "STATE", "KEY", "CAPACITY", "IN FLIGHT", "HELD", "DONE", "PER SECOND"}};
+      {"WORKER", "SESSION", "STATE", "KEY", "CAPACITY", "IN FLIGHT", "HELD", "DONE", "PER SECOND"}};
   for (const Json& json : answer->value("workers", Json::array())) {
     const auto worker = coordinator::worker_view_of(json);
     if (!worker) return tl::unexpected{worker.error()};
-    rows.push_back({worker->name, worker->state, worker->user.empty() ? "-" : worker->user,
-                    std::to_string(worker->capacity), std::to_string(worker->in_flight),
-                    std::to_string(worker->held), std::to_string(worker->completed),
-                    fmt::format("{:.1f}", worker->rate)});
+    rows.push_back({worker->name, json.value("session", "-"), worker->state,
+                    worker->user.empty() ? "-" : worker->user, std::to_string(worker->capacity),
+                    std::to_string(worker->in_flight), std::to_string(worker->held),
+                    std::to_string(worker->completed), fmt::format("{:.1f}", worker->rate)});
   }
   print(options, *answer, rows);
   return {};
+}
+
+Result<> workers(ClusterClient& client, const Options& options) {
+  return show_workers(client.ask("/api/v1/workers"), options);
+}
+
+Result<> drain(ClusterClient& client, const Options& options) {
+  return show_workers(client.drain(options.worker), options);
 }
 
 struct Command {
@@ -172,13 +180,22 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
       {"forget", "remove a job that is over, its result and its uploads from the coordinator",
        "forget job-7", forget, true},
       {"workers", "list the workers", "workers --server http://coordinator.example:7412", workers},
+      {"drain", "let a worker finish its calls in flight and end", "drain gpu-3", drain},
   };
   for (const Command& described : commands) {
     auto* command = app.add_subcommand(described.name, described.help);
     auto options = std::make_shared<Options>();
     if (described.of_a_job) command->add_option("JOB", options->job, "the job's id")->required();
+    if (described.action == drain)
+      command
+          ->add_option("WORKER", options->worker,
+                       "its name, for all that bear it, or its session, for one")
+          ->required();
     if (described.action == results)
-      command->add_option("-o,--output", options->output, "file for the result")->required();
+      command
+          ->add_option("-o,--output", options->output,
+                       "file for the result; - = standard output, without the summary")
+          ->required();
     if (described.action == retry)
       command->add_option("--class", options->classes,
                           "classes of errors, separated by commas [all]");

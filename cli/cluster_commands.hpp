@@ -1,5 +1,5 @@
-// The commands that talk to a running coordinator: submit, watch, status, results, cancel, jobs and
-// workers.
+// The commands that talk to a running coordinator: submit, watch, status, results, cancel, jobs,
+// workers and drain.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -46,8 +46,8 @@ struct HttpClient::Handle {
   }
 };
 
-HttpClient::HttpClient(std::string server, const std::string& token)
-    : server_{std::move(server)}, handle_{std::make_unique<Handle>()} {
+HttpClient::HttpClient(std::string server, const std::string& token, ServerWords words)
+    : server_{std::move(server)}, words_{std::move(words)}, handle_{std::make_unique<Handle>()} {
   while (server_.ends_with('/')) server_.pop_back();
   handle_->headers = curl_slist_append(nullptr, "Content-Type: application/json");
   if (!token.empty())
@@ -97,11 +97,11 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
     return fail(ErrorCode::io, "the input could not be read to its end");
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
     return fail(ErrorCode::usage,
-                fmt::format("--server: expected http://HOST:PORT, got {}", server_));
+                fmt::format("{}: expected http://HOST:PORT, got {}", words_.option, server_));
   if (code != CURLE_OK)
     return fail(ErrorCode::unavailable,
-                fmt::format("no coordinator answers at {} ({}): start it, or correct --server",
-                            server_, curl_easy_strerror(code)));
+                fmt::format("no {} answers at {} ({}): start it, or correct {}", words_.noun,
+                            server_, curl_easy_strerror(code), words_.option));
   curl_easy_getinfo(h.easy, CURLINFO_RESPONSE_CODE, &transfer.answer.status);
   return std::move(transfer.answer);
 }

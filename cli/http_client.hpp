@@ -1,5 +1,6 @@
-// HTTP CLIENT: the command's window to a coordinator. One connection, one call at a time.
-// Invariant: a call comes to an end; no server can hold the command for ever by saying nothing.
+// HTTP CLIENT: the command's window to a coordinator or an endpoint. One connection, one call at a
+// time. Invariant: a call comes to an end; no server can hold the command for ever by saying
+// nothing.
 #pragma once
 
 #include "protocol/result.hpp"
@@ -29,10 +30,15 @@ struct HttpAnswer {
   std::string body; // empty when it was downloaded
 };
 
+// What sentences call the server, and the option that names it.
+struct ServerWords {
+  std::string noun = "coordinator", option = "--server";
+};
+
 class HttpClient {
  public:
-  // `server`: http://HOST:PORT. An empty token is not sent.
-  HttpClient(std::string server, const std::string& token);
+  // `server`: http://HOST:PORT and perhaps a path. An empty token is not sent.
+  HttpClient(std::string server, const std::string& token, ServerWords words = {});
   HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
@@ -43,6 +49,7 @@ class HttpClient {
  private:
   struct Handle;
   std::string server_;
+  ServerWords words_;
   std::unique_ptr<Handle> handle_;
 };
 

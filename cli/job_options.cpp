@@ -1,25 +1,34 @@
 #include "cli/job_options.hpp"
 
+#include "actors/kit/usage_sentence.hpp"
+
+#include <cctype>
 #include <charconv>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 namespace gristmill::cli {
 namespace {
 
+using Json = nlohmann::ordered_json;
+// Sorted, because two commands that give the same parameters are the same job.
+using Params = std::map<std::string, Json>;
+
 std::uint32_t to_ms(double seconds) { return static_cast<std::uint32_t>(seconds * 1'000); }
 
 // K=V: V as JSON if it is JSON, else as a string.
-Result<> add_param(nlohmann::json& params, const std::string& text) {
+Result<> add_param(Params& params, const std::string& text) {
   const auto equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
     return fail(ErrorCode::usage,
                 fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9", text));
   const std::string value = text.substr(equals + 1);
-  auto parsed = nlohmann::json::parse(value, nullptr, false);
-  params[text.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : std::move(parsed);
+  auto parsed = Json::parse(value, nullptr, false);
+  params[text.substr(0, equals)] = parsed.is_discarded() ? Json(value) : std::move(parsed);
   return {};
 }
 
@@ -44,6 +53,42 @@ Result<> set_max_failures(JobSpec& spec, std::string_view text) {
   return {};
 }
 
+// What OpenAI allows as a schema's name.
+std::string schema_name(const std::string& path) {
+  std::string name = std::filesystem::path{path}.stem().string().substr(0, 64);
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-') c = '_';
+  return name.empty() ? "answer" : name;
+}
+
+// The file's members keep their order, because a model writes them in that order.
+Result<> add_schema(Params& params, const std::string& path) {
+  std::ifstream file{path};
+  if (!file)
+    return fail(ErrorCode::usage,
+                fmt::format("--json-schema: expected a readable file, got {}", path));
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  auto schema = Json::parse(text, nullptr, false);
+  if (!schema.is_object())
+    return fail(ErrorCode::usage,
+                fmt::format("--json-schema {}: expected a JSON object, got {}", path,
+                            schema.is_discarded() ? "something that is not JSON"
+                                                  : std::string{"a "} + schema.type_name()));
+  if (params.contains("response_format"))
+    return fail(ErrorCode::usage,
+                "--json-schema: expected no --param response_format beside it, got one");
+  Json format{{"name", schema_name(path)}, {"schema", std::move(schema)}, {"strict", true}};
+  params["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(format)}};
+  return {};
+}
+
+const CLI::Validator natural{[](const std::string& text) {
+                               return is_natural(text)
+                                          ? std::string{}
+                                          : fmt::format("expected a natural number, got {}", text);
+                             },
+                             "N"};
+
 std::string without_trailing_slash(std::string url) {
   while (url.ends_with('/')) url.pop_back();
   return url;
@@ -57,12 +102,12 @@ bool is_loopback(const std::string& url) {
 
 } // namespace
 
-void JobOptions::add_to(CLI::App& app) {
+void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("INPUT", inputs, "files: OpenAI Batch JSONL, JSONL of objects, or text; - = standard input")
       ->required();
   app.add_option("--endpoint", endpoints,
-                 "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable "
-                 "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
+                 "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
+                     endpoint_help);
   app.add_option("--api-key-env", api_key_env, "environment variable that holds the key [OPENAI_API_KEY]");
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
   app.add_option("-m,--model", model, "model; overrides a line's model");
@@ -75,11 +120,14 @@ void JobOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"input", "completion"}))
       ->capture_default_str();
   app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");
-  app.add_option("--max-tokens", max_tokens, "most tokens of an answer");
+  app.add_option("--max-tokens", max_tokens, "most tokens of an answer")->check(natural);
   app.add_option("--temperature", temperature, "sampling temperature")->check(CLI::Range(0.0, 2.0));
-  app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]");
-  app.add_option("--tpm", tokens_per_minute, "most tokens per minute [unlimited]");
-  app.add_option("--max-in-flight", max_in_flight, "most calls in flight over all workers [unlimited]");
+  app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]")
+      ->check(natural);
+  app.add_option("--tpm", tokens_per_minute, "most tokens per minute [unlimited]")->check(natural);
+  app.add_option("--max-in-flight", max_in_flight,
+                 "most calls in flight over all workers [unlimited]")
+      ->check(natural);
   app.add_option("--timeout", timeout_s, "seconds that one call may take")
       ->check(CLI::Range(0.001, 86'400.0))
       ->capture_default_str();
@@ -93,12 +141,16 @@ void JobOptions::add_to(CLI::App& app) {
   app.add_option("--max-line-bytes", line_bytes_max, "longest input line")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
       ->capture_default_str();
-  app.add_option("--limit", limit, "first N items only");
+  app.add_option("--limit", limit, "first N items only")->check(natural);
   app.add_option("--max-failures", max_failures,
                  "N: pause the job when N items have failed; P%: when P% of the items that are "
                  "done have, once there are 100; off: never")
       ->capture_default_str();
-  app.add_flag("--strict", strict, "a bad input line fails the job at once, instead of one item");
+  app.add_option(
+      "--json-schema", json_schema,
+      "file with the JSON schema that answers must have (response_format of chat calls)");
+  app.add_flag("--strict", strict,
+               "a bad input line fails the job, and `run` before its first call, with 5");
 }
 
 Result<JobSpec> JobOptions::spec() const {
@@ -113,12 +165,14 @@ Result<JobSpec> JobOptions::spec() const {
     text << file.rdbuf();
     spec.prompt = text.str();
   }
-  nlohmann::json request = nlohmann::json::object();
+  Params request;
   for (const auto& param : params)
     if (auto added = add_param(request, param); !added) return tl::unexpected{added.error()};
   if (max_tokens > 0) request["max_tokens"] = max_tokens;
   if (temperature >= 0) request["temperature"] = temperature;
-  spec.params = request.dump();
+  if (!json_schema.empty())
+    if (auto added = add_schema(request, json_schema); !added) return tl::unexpected{added.error()};
+  spec.params = Json(request).dump();
   spec.id_field = id_field;
   spec.text_field = text_field;
   spec.order = order;

@@ -18,16 +18,18 @@ struct JobOptions {
   std::string model, prompt, prompt_file, system;
   std::string id_field = "id", text_field = "text", order = "input";
   std::vector<std::string> params; // K=V
+  std::string json_schema;         // a file
   std::uint64_t max_tokens = 0;
   double temperature = -1;
   std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0, retries = 5, batch_size = 256;
+  bool strict = false;
   double timeout_s = 600, connect_timeout_s = 10;
   std::uint64_t line_bytes_max = 16u << 20, limit = 0;
   std::string max_failures = "50%";
-  bool strict = false;
 
-  void add_to(CLI::App& app);
+  // `endpoint_help`: what happens without --endpoint, which is not the same for all commands.
+  void add_to(CLI::App& app, const std::string& endpoint_help);
   // The specification without its inputs' places; errors name the option.
   Result<JobSpec> spec() const;
 };

@@ -1,4 +1,5 @@
 // gristmill: the user's command. Each subcommand adds itself and leaves its exit code behind.
+#include "actors/kit/usage_sentence.hpp"
 #include "cli/cluster_commands.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/keygen.hpp"
@@ -15,10 +16,10 @@ using namespace gristmill;
 
 // One line, and where to read more.
 int explain(const CLI::App& app, const CLI::ParseError& error, const char* first) {
-  std::string command = app.get_name(), what = error.what();
+  std::string command = app.get_name(), what = usage_sentence(error.get_name(), error.what());
   for (const CLI::App* named : app.get_subcommands()) command += " " + named->get_name();
   if (app.get_subcommands().empty())
-    what = fmt::format("expected a command such as run, got {}", first == nullptr ? "none" : first);
+    what = fmt::format("expected a command such as run, got {}", first);
   std::fputs(fmt::format("{0}: {1} (see `{0} --help`)\n", command, what).c_str(), stderr);
   return cli::exit_usage;
 }
@@ -36,6 +37,10 @@ int main(int argc, char** argv) {
   cli::add_run(app, exit_code);
   cli::add_cluster_commands(app, exit_code);
   cli::add_keygen(app, exit_code);
+  if (argc < 2) { // nothing was asked for, so nothing can have been done
+    std::fputs(app.help().c_str(), stderr);
+    return cli::exit_usage;
+  }
   try {
     app.parse(argc, argv);
     return exit_code;

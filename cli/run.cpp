@@ -1,10 +1,12 @@
 #include "cli/run.hpp"
 
 #include "actors/kit/log.hpp"
+#include "cli/dry_run.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/local_cluster.hpp"
+#include "cli/models.hpp"
 #include "cli/progress.hpp"
 
 #include <csignal>
@@ -27,6 +29,7 @@ struct RunOptions {
   double drain_timeout_s = 25;
   std::optional<std::string> retry_failed; // classes, separated by commas; empty = all
   bool restart = false, json = false, quiet = false, verbose = false, no_progress = false;
+  bool dry_run = false;
 };
 
 int complain(const std::string& sentence, int code = exit_usage) {
@@ -93,8 +96,10 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
     earlier.over = exit_code_of(job.state, job.reason, job.counts);
     return earlier;
   }
-  // Today's budgets, timeouts and endpoints hold; a job that was stopped is tried again.
+  // Today's budgets, timeouts and endpoints hold, but the model that was found at the beginning; a
+  // job that was stopped is tried again.
   earlier.reopen = wiring::ReopenJob{job.job, spec, {}};
+  earlier.reopen->spec->default_model = before->default_model;
   if (options.retry_failed) earlier.reopen->retry = *outcome_classes_named(*options.retry_failed);
   return earlier;
 }
@@ -117,6 +122,36 @@ public:
 private:
   sigset_t signals_{};
 };
+
+// What can be wrong with a job before it begins, found without a call; a sentence and an exit code.
+struct Refusal {
+  std::string sentence;
+  int exit_code = exit_usage;
+};
+
+// Items that name no model get the only one that the endpoints serve.
+Result<> find_model(JobSpec& spec) {
+  const auto needed = may_need_model(spec);
+  if (!needed) return tl::unexpected{needed.error()};
+  if (!*needed) return {};
+  auto model = discovered_model(spec);
+  if (!model) return tl::unexpected{model.error()};
+  spec.default_model = std::move(*model);
+  return {};
+}
+
+// Before a new job begins: under --strict its whole input is read, so that nothing is paid for one
+// that would fail in the middle.
+std::optional<Refusal> prepare(JobSpec& spec) {
+  if (spec.strict) {
+    const auto bad = first_bad_line(spec);
+    if (!bad) return Refusal{bad.error().message};
+    if (*bad)
+      return Refusal{fmt::format("{}: {}", (*bad)->source, (*bad)->sentence), exit_bad_input};
+  }
+  if (auto found = find_model(spec); !found) return Refusal{found.error().message};
+  return std::nullopt;
+}
 
 int leave_at_once(int signal) {
   std::fputs("\ngristmill run: leaving at once; the same command resumes\n", stderr);
@@ -218,12 +253,21 @@ int run(RunOptions options) {
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
                                 "or --restart to replace it",
                                 output, state));
+  const bool known = fs::exists(fs::path{state} / "journal.db");
+  if (options.dry_run)
+    return dry_run(*spec, options.job.inputs, {output, state, known && !options.restart}, {},
+                   options.json);
   if (options.restart && reads_standard_input(options.job.inputs)) fs::remove(state + ".stdin");
   auto inputs = local_inputs(options.job.inputs, state);
   if (!inputs) return complain(inputs.error().message);
   spec->inputs = std::move(*inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
+  if (options.restart || !known)
+    if (const auto refusal = prepare(*spec)) {
+      if (!known) fs::remove(state + ".stdin"); // no job will read it again
+      return complain(refusal->sentence, refusal->exit_code);
+    }
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
     if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
@@ -235,6 +279,8 @@ int run(RunOptions options) {
   auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, options, output);
   if (!earlier) return complain(earlier.error().message);
   if (earlier->over) return *earlier->over;
+  if (!earlier->reopen && known && !options.restart)
+    if (const auto refusal = prepare(*spec)) return complain(refusal->sentence, refusal->exit_code);
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   auto& coordinator = (*cluster)->coordinator();
   const auto answer = earlier->reopen
@@ -250,7 +296,7 @@ int run(RunOptions options) {
 void add_run(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("run", "run a corpus through a model on this machine");
   auto options = std::make_shared<RunOptions>();
-  options->job.add_to(*command);
+  options->job.add_to(*command, "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
   command->add_option("-o,--output", options->output, "result JSONL [INPUT.results.jsonl]");
   command->add_option("--state", options->state, "state directory [OUTPUT.state]");
   command->add_option("--workers", options->workers, "worker nodes in this process")
@@ -263,7 +309,10 @@ void add_run(CLI::App& app, int& exit_code) {
                       "seconds to wait for calls in flight after Ctrl-C")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
-  auto* restart = command->add_flag("--restart", options->restart, "forget what an earlier run left, begin anew");
+  command->add_flag("--dry-run", options->dry_run,
+                    "read the whole input, count and estimate; call nothing, write nothing");
+  auto* restart = command->add_flag("--restart", options->restart,
+                                    "forget what an earlier run left, begin anew");
   command
       ->add_option("--retry-failed", options->retry_failed,
                    "run the failed items of a finished job again [CLASS,...: of these classes]")
@@ -274,9 +323,11 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_flag("-q,--quiet", options->quiet, "print errors only");
   command->add_flag("-v,--verbose", options->verbose, "log what happens inside");
   command->add_flag("--no-progress", options->no_progress, "no progress line");
-  command->footer("Example:\n"
-                  "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
-                  "The same command again resumes; a finished job says so and does nothing.");
+  command->footer(
+      "Example:\n"
+      "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
+      "  gristmill run requests.jsonl --dry-run        (counts and estimates, calls nothing)\n"
+      "The same command again resumes; a finished job says so and does nothing.");
   command->callback([options, &exit_code] { exit_code = run(std::move(*options)); });
 }
 

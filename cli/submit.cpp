@@ -164,7 +164,7 @@ void add_display_to(CLI::App& command, bool& quiet, bool& no_progress) {
 void add_submit(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("submit", "hand a job to a coordinator; prints its id");
   auto options = std::make_shared<SubmitOptions>();
-  options->job.add_to(*command);
+  options->job.add_to(*command, "[none: the endpoints that workers announce for the job's model]");
   options->server.add_to(*command);
   command->add_flag("--in-place", options->in_place,
                     "the inputs are paths below the coordinator's --data-root: upload nothing");

@@ -1,13 +1,15 @@
 #include "cli/table.hpp"
 
+#include "cli/text.hpp"
+
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace gristmill::cli {
 namespace {
 
 bool is_number(const std::string& cell) {
-  return !cell.empty() && cell.find_first_not_of("0123456789.,+-%/") == cell.npos;
+  // A minus further on joins numbers to a name, as in a session's.
+  return !cell.empty() && cell.find_first_not_of("0123456789.,+%/", cell[0] == '-') == cell.npos;
 }
 
 } // namespace
@@ -18,15 +20,16 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<bool> numeric(columns, rows.size() > 1);
   for (std::size_t r = 0; r < rows.size(); ++r)
     for (std::size_t c = 0; c < columns; ++c) {
-      widths[c] = std::max(widths[c], rows[r].at(c).size());
+      widths[c] = std::max(widths[c], columns_of(rows[r].at(c)));
       if (r > 0 && !is_number(rows[r][c])) numeric[c] = false;
     }
   std::string text;
   for (const auto& row : rows) {
     std::string line;
-    for (std::size_t c = 0; c < columns; ++c)
-      line += numeric[c] ? fmt::format("{:>{}}  ", row[c], widths[c])
-                         : fmt::format("{:<{}}  ", row[c], widths[c]);
+    for (std::size_t c = 0; c < columns; ++c) {
+      const std::string space(widths[c] - columns_of(row[c]), ' ');
+      line += (numeric[c] ? space + row[c] : row[c] + space) + "  ";
+    }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }

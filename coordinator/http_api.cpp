@@ -16,6 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t control_bytes_max = 1u << 20;
+constexpr std::string_view worker_hole = "{worker}", drain_shape = "/api/v1/workers/{worker}/drain";
 
 HttpResponse json_response(int status, const Json& json) {
   HttpResponse response;
@@ -54,20 +55,32 @@ bool same_secret(std::string_view a, std::string_view b) {
   return sodium_memcmp(hash_a.data(), hash_b.data(), hash_a.size()) == 0;
 }
 
-// Whether the path is of this shape; `{job}` stands for one segment.
-bool matches(std::string_view shape, std::string_view path, std::string& job) {
-  constexpr std::string_view hole = "{job}";
+// What stands in a path of this shape in place of its `hole`, one segment; nothing if it is not
+// one.
+std::string_view in_hole(std::string_view shape, std::string_view hole, std::string_view path) {
   const auto at = shape.find(hole);
-  if (at == shape.npos) return shape == path;
+  if (at == shape.npos) return {};
   const std::string_view before = shape.substr(0, at), after = shape.substr(at + hole.size());
   if (path.size() <= before.size() + after.size() || !path.starts_with(before) ||
       !path.ends_with(after))
-    return false;
+    return {};
   path.remove_prefix(before.size());
   path.remove_suffix(after.size());
-  if (path.find('/') != path.npos) return false;
-  job = path;
-  return true;
+  return path.find('/') == path.npos ? path : std::string_view{};
+}
+
+// Whether the path is of this shape; `{job}` and `{worker}` stand for one segment.
+bool matches(std::string_view shape, std::string_view path, std::string& job) {
+  if (shape == path || !in_hole(shape, worker_hole, path).empty()) return true;
+  const std::string_view found = in_hole(shape, "{job}", path);
+  if (!found.empty()) job = found;
+  return !found.empty();
+}
+
+HttpResponse show_workers(const wiring::Answer& answer) {
+  Json workers = Json::array();
+  for (const WorkerView& worker : answer.workers) workers.push_back(json_of(worker));
+  return json_response(200, {{"workers", std::move(workers)}});
 }
 
 class UploadTask final : public HttpTask {
@@ -121,6 +134,7 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/api/v1/jobs/{job}/results", &HttpApi::results},
       {"GET", "/api/v1/jobs/{job}/summary", &HttpApi::summary},
       {"GET", "/api/v1/workers", &HttpApi::list_workers},
+      {"POST", drain_shape, &HttpApi::drain_worker},
   };
   return table;
 }
@@ -319,11 +333,12 @@ HttpResponse HttpApi::file_of(const wiring::Answer& answer, const char* suffix,
 }
 
 HttpApi::Task HttpApi::list_workers(const HttpRequest&, JobId) {
-  return asking(wiring::ListWorkers{}, [](const wiring::Answer& answer) {
-    Json workers = Json::array();
-    for (const WorkerView& worker : answer.workers) workers.push_back(json_of(worker));
-    return json_response(200, {{"workers", std::move(workers)}});
-  });
+  return asking(wiring::ListWorkers{}, show_workers);
+}
+
+HttpApi::Task HttpApi::drain_worker(const HttpRequest& head, JobId) {
+  const std::string_view worker = in_hole(drain_shape, worker_hole, head.path);
+  return asking(wiring::DrainWorker{std::string{worker}}, show_workers);
 }
 
 } // namespace gristmill::coordinator

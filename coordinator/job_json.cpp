@@ -68,11 +68,6 @@ auto reader_of(const Json& object) {
   };
 }
 
-// A session is shown as the coordinator's life in which it began, and its number there.
-std::string text_of(SessionId id) {
-  return fmt::format("{}-{}", id.value >> 32, id.value & 0xffff'ffff);
-}
-
 template <class T> Result<T> not_understood(std::string_view what, const std::string& why) {
   return fail(ErrorCode::bad_input, fmt::format("expected {} from the coordinator, got something "
                                                 "else ({}): are both of the same version?",
@@ -94,7 +89,7 @@ Json json_of(const wiring::JobView& job) {
 }
 
 Json json_of(const WorkerView& worker) {
-  Json json{{"session", text_of(worker.session)}};
+  Json json{{"session", to_string(worker.session)}};
   visit_worker(worker, writer_to(json));
   return json;
 }

@@ -4,6 +4,7 @@
 // could not start as it was told to, and with 70 when it cannot go on.
 #include "actors/kit/log.hpp"
 #include "actors/kit/stop_signals.hpp"
+#include "actors/kit/usage_sentence.hpp"
 #include "coordinator/host.hpp"
 #include "coordinator/http_api.hpp"
 #include "coordinator/http_listener.hpp"
@@ -177,8 +178,9 @@ int main(int argc, char** argv) {
     return coordinator::serve(options);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    return coordinator::complain(fmt::format("{} (--help lists the options)", e.what()),
-                                 coordinator::exit_usage);
+    return coordinator::complain(
+        fmt::format("{} (--help lists the options)", usage_sentence(e.get_name(), e.what())),
+        coordinator::exit_usage);
   } catch (const std::exception& e) {
     return coordinator::complain(e.what(), coordinator::exit_internal);
   }

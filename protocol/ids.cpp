@@ -12,6 +12,10 @@ std::string to_string(AttemptId id) {
 
 std::string to_string(JobId id) { return fmt::format("job-{}", id.value); }
 
+std::string to_string(SessionId id) {
+  return fmt::format("{}-{}", id.value >> 32, id.value & 0xffff'ffff);
+}
+
 bool parse(const std::string& text, JobId& id) {
   std::string_view digits{text};
   if (digits.starts_with("job-")) digits.remove_prefix(4);

@@ -49,6 +49,7 @@ struct PartId {
 
 std::string to_string(AttemptId id); // "EPOCH-BLOCK-N"
 std::string to_string(JobId id);     // "job-7"
+std::string to_string(SessionId id); // "EPOCH-N"
 bool parse(const std::string& text, JobId& id);
 
 } // namespace gristmill

@@ -46,6 +46,7 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("order", spec.order);
   visit("labels", spec.labels);
   visit("keep", spec.keep);
+  visit("default_model", spec.default_model);
   visit("endpoints", spec.endpoints);
   visit("requests_per_minute", spec.requests_per_minute);
   visit("tokens_per_minute", spec.tokens_per_minute);

@@ -52,6 +52,7 @@ struct JobSpec {
   std::vector<std::string> keep;   // input fields that are copied into the result line
 
   // What may change when the job is resumed.
+  std::string default_model; // of an item whose request names none: found at the job's endpoints
   std::vector<EndpointSpec> endpoints; // the job's own pool; empty = the pool that serves `model`
   std::uint64_t requests_per_minute = 0;
   std::uint64_t tokens_per_minute = 0;

@@ -157,6 +157,7 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   check_template("--prompt", spec.prompt, faults);
   check_template("--system", spec.system, faults);
   faults.text("--model", spec.model, limits::name_bytes_max);
+  faults.text("default_model", spec.default_model, limits::name_bytes_max);
   check_params(spec, faults);
   faults.name("--id-field", spec.id_field);
   faults.name("--text-field", spec.text_field);

@@ -6,6 +6,7 @@
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/stop_signals.hpp"
+#include "actors/kit/usage_sentence.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/version.hpp"
 #include "worker/api_keys.hpp"
@@ -202,8 +203,9 @@ int main(int argc, char** argv) {
     return worker::work(options);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    return worker::complain(fmt::format("{} (--help lists the options)", e.what()),
-                            worker::exit_usage);
+    return worker::complain(
+        fmt::format("{} (--help lists the options)", usage_sentence(e.get_name(), e.what())),
+        worker::exit_usage);
   } catch (const std::exception& e) {
     return worker::complain(e.what(), worker::exit_internal);
   }

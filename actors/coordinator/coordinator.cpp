@@ -15,6 +15,17 @@ using namespace protocol;
 namespace {
 // A frame's lists are bounded; what may be longer goes in pieces.
 constexpr std::size_t list_piece = 8'192;
+
+WorkerView view_of(const Session& session) {
+  static constexpr std::string_view names[]{"greeted", "active", "suspect", "closed"};
+  const auto state = session.draining ? std::string_view{"draining"}
+                                      : names[static_cast<std::size_t>(session.state)];
+  // A smoothed rate never comes to rest by itself.
+  const double rate = session.rate() < 0.005 ? 0 : session.rate();
+  return {session.id,     session.name,           std::string{state},
+          session.user,   session.capacity.calls, session.in_flight(),
+          session.held(), session.completed,      rate};
+}
 } // namespace
 
 Coordinator::Coordinator(Options options, Time now)
@@ -167,6 +178,7 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
   if (session == nullptr || session->state != SessionState::greeted) return effects;
   session->state = SessionState::active;
   send(*session, session->welcome, now, effects);
+  if (session->told_to_drain) send(*session, Drain{}, now, effects);
   dispatch(now, effects);
   return effects;
 }
@@ -246,7 +258,8 @@ void Coordinator::handle(Session& session, const Returned& returned, Effects& ef
 void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t ack, Time now,
                          Effects& effects) {
   session.capacity = beat.capacity;
-  session.draining = beat.capacity.calls == 0;
+  // A heartbeat may have crossed our Drain.
+  session.draining = session.told_to_drain || beat.capacity.calls == 0;
   // Only a worker that has seen everything we sent can be compared with our books.
   const bool comparable = ack == session.seq;
   const bool differs = beat.in_flight != session.in_flight() || beat.held != session.held();
@@ -501,15 +514,20 @@ std::string Coordinator::url_of(EndpointId id) const {
   return it == endpoints_.end() ? std::string{} : it->second.url;
 }
 
+Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {
+  Effects effects;
+  for (const auto& [id, session] : roster_.sessions()) {
+    if (session->name != worker && to_string(id) != worker) continue;
+    if (!session->told_to_drain) send(*session, Drain{}, now, effects);
+    session->told_to_drain = session->draining = true;
+    drained.push_back(view_of(*session));
+  }
+  return effects;
+}
+
 std::vector<WorkerView> Coordinator::workers() const {
   std::vector<WorkerView> views;
-  for (const auto& [id, session] : roster_.sessions()) {
-    static constexpr std::string_view names[]{"greeted", "active", "suspect", "closed"};
-    const auto state = session->draining ? std::string_view{"draining"}
-                                         : names[static_cast<std::size_t>(session->state)];
-    views.push_back({id, session->name, std::string{state}, session->user, session->capacity.calls,
-                     session->in_flight(), session->held(), session->completed, session->rate()});
-  }
+  for (const auto& [id, session] : roster_.sessions()) views.push_back(view_of(*session));
   return views;
 }
 

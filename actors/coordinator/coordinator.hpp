@@ -70,6 +70,10 @@ public:
   Effects job_held(JobId job, Time now);
   Effects job_released(JobId job, Time now);
 
+  // Tells the sessions of that name, or the one with that number, to end: they return what they
+  // hold and finish what flies. `drained`: which they are.
+  Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
+
   std::vector<WorkerView> workers() const;
   std::uint32_t in_flight(JobId job) const;
   std::string why_waiting(JobId job, Time now) const; // empty = it does not wait

@@ -94,6 +94,7 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
   }
   if (last) {
     session.completed = last->completed;
+    session.told_to_drain = session.draining = last->told_to_drain;
     for (const auto& [call, assigned] : last->calls())
       adopted.unknown_to_worker.push_back({call, assigned});
   }

@@ -48,7 +48,8 @@ public:
   std::uint64_t seq = 0; // of the last frame sent
   Time last_heard{}, last_sent{}, closed_at{};
   std::set<JobId> jobs_opened;
-  bool draining = false;
+  bool draining = false;      // gets nothing more
+  bool told_to_drain = false; // by us, not by a signal of its own; outlives its connection
   std::uint64_t completed = 0;
   int differing_beats = 0;
 

@@ -1,6 +1,7 @@
 // What clients ask of a coordinator node, and how it answers: at once, or when the change that they
 // want is durable.
 #include "actors/wiring/rooms.hpp"
+#include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -206,6 +207,18 @@ void CoordinatorRoom::answer(const ShowJob& show_job, std::uint64_t token, const
 
 void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Moment&, Post& post) {
   post.tell(to_client, Answer{token, {}, {}, coordinator_.workers(), {}});
+}
+
+void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  Answer answer{token, {}, {}, {}, {}};
+  emit(coordinator_.drain(drain.worker, answer.workers, moment.now), post);
+  if (answer.workers.empty())
+    return refuse(token, ErrorCode::not_found,
+                  fmt::format("there is no worker {}; `gristmill workers` lists them",
+                              openai::json::printable(drain.worker, 100)),
+                  post);
+  post.tell(to_client, std::move(answer));
 }
 
 } // namespace gristmill::wiring

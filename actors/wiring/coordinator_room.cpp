@@ -1,5 +1,6 @@
 #include "actors/wiring/rooms.hpp"
 
+
 #include <fmt/format.h>
 
 namespace gristmill::wiring {

@@ -64,17 +64,20 @@ struct ReopenJob {
 struct ListJobs {};
 struct ShowJob { JobId job; };
 struct ListWorkers {};
+struct DrainWorker { std::string worker; }; // its name, or a session as people see it
 
 struct Ask {
   std::uint64_t token = 0;
-  std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ListWorkers> question;
+  std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ListWorkers,
+               DrainWorker>
+      question;
 };
 
 struct Answer {
   std::uint64_t token = 0;
   std::optional<Error> error;
   std::vector<JobView> jobs;                     // of all questions about jobs
-  std::vector<coordinator::WorkerView> workers; // of ListWorkers
+  std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
   std::vector<std::string> unused_inputs;       // of ForgetJob: paths that no job has any more
 };
 

@@ -229,7 +229,8 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   const std::string& served =
       announced == announced_.end() ? std::string{} : options_.endpoints[announced->second].model;
   const JobSpec& spec = job->second.spec;
-  auto request = openai::render(spec, planned->kind, planned->raw, served);
+  auto request = openai::render(spec, planned->kind, planned->raw,
+                                served.empty() ? spec.default_model : served);
   if (!request) return refuse("invalid_line", request.error().message);
   call.api = openai::api_of(request->path);
   call.model = std::move(request->model);

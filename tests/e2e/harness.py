@@ -107,7 +107,10 @@ class EndToEnd(unittest.TestCase):
             shutil.rmtree(self.directory)
 
     def start(self, name, *arguments, env=None, label=None):
-        process = Process([binary(name), *map(str, arguments)], self.directory, label or name, env)
+        return self.start_command([binary(name), *map(str, arguments)], label or name, env)
+
+    def start_command(self, command, label, env=None):
+        process = Process(command, self.directory, label, env)
         self.processes.append(process)
         return process
 

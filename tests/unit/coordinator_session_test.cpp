@@ -227,3 +227,82 @@ TEST_CASE("a job waits when no worker is there, or for what the limiter said") {
   REQUIRE(waits.size() == 1);
   CHECK(waits[0] == Wait{Nonce{9}, ids({1}), 300, "tokens per minute"});
 }
+
+TEST_CASE(
+    "a worker that is told to drain gets no more, also when its heartbeat crossed the order") {
+  Bench bench;
+  bench.open_job();
+  Speaker one{1}, two{2};
+  bench.join(one);
+  bench.join(two);
+  std::vector<coordinator::WorkerView> drained;
+  bench.hear(bench.coordinator.drain("worker-1", drained, bench.now));
+  REQUIRE(drained.size() == 1);
+  CHECK(drained[0].name == "worker-1");
+  CHECK(drained[0].state == "draining");
+  CHECK(bench.take_messages<Drain>(one).size() == 1);
+  CHECK(bench.take_messages<Drain>(two).empty());
+  bench.beat(one, 0, 0);
+  bench.offer(1, 2);
+  CHECK(bench.take_batch(one).empty());
+  CHECK_FALSE(bench.take_batch(two).empty());
+  // Told once.
+  bench.hear(bench.coordinator.drain("worker-1", drained, bench.now));
+  CHECK(bench.take_messages<Drain>(one).empty());
+}
+
+TEST_CASE("a drain goes to all sessions of a name, to one of a number, to none that is not there") {
+  Bench bench;
+  Speaker one{1}, two{2};
+  one.hello.name = two.hello.name = "gpu";
+  bench.join(one);
+  bench.join(two);
+  std::vector<coordinator::WorkerView> drained;
+  bench.hear(bench.coordinator.drain("gp", drained, bench.now));
+  CHECK(drained.empty());
+  bench.hear(bench.coordinator.drain(to_string(two.session), drained, bench.now));
+  REQUIRE(drained.size() == 1);
+  CHECK(drained[0].session == two.session);
+  drained.clear();
+  bench.hear(bench.coordinator.drain("gpu", drained, bench.now));
+  CHECK(drained.size() == 2);
+  CHECK(bench.take_messages<Drain>(one).size() == 1);
+}
+
+TEST_CASE("a worker that was told to drain and lost its connection is told again") {
+  Bench bench;
+  Speaker worker;
+  bench.say_hello(worker);
+  std::vector<coordinator::WorkerView> drained;
+  // Its Hello is not durable yet, so that nothing may be sent.
+  bench.hear(bench.coordinator.drain(worker.hello.name, drained, bench.now));
+  CHECK(drained.size() == 1);
+  CHECK(bench.take_messages<Drain>(worker).empty());
+  for (const auto& session : bench.take().sessions) worker.session = session.session;
+  bench.hear(bench.coordinator.session_durable(worker.session, bench.now));
+  CHECK(bench.take_messages<Welcome>(worker).size() == 1);
+  CHECK(bench.take_messages<Drain>(worker).size() == 1);
+  bench.hear(bench.coordinator.peer_gone(worker.peer, bench.now));
+  bench.join(worker);
+  CHECK(bench.take_messages<Drain>(worker).size() == 1);
+}
+
+TEST_CASE("a worker without work shows a rate of nothing, not of nearly nothing") {
+  Bench bench;
+  bench.open_job();
+  Speaker worker;
+  bench.join(worker);
+  bench.offer(1, 1);
+  bench.grant(worker, bench.take_batch(worker));
+  bench.tick_at(bench.now + 1s);
+  Outcomes outcomes;
+  outcomes.outcomes.push_back(outcome_of(1));
+  bench.say(worker, std::move(outcomes));
+  bench.tick_at(bench.now + 1s);
+  CHECK(bench.coordinator.workers().at(0).rate > 0);
+  for (int i = 0; i < 60; ++i) {
+    bench.beat(worker, 0, 0);
+    bench.tick_at(bench.now + 1s);
+  }
+  CHECK(bench.coordinator.workers().at(0).rate == 0);
+}

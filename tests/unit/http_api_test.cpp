@@ -22,6 +22,7 @@ struct FakeNode {
   fs::path directory;
   wiring::JobView job;
   std::vector<JobSpec> submitted;
+  std::vector<std::string> drained;
 
   wiring::Answer answer(const HttpApiOptions::Question& question) {
     wiring::Answer answer;
@@ -31,6 +32,9 @@ struct FakeNode {
     } else if (const auto* show = std::get_if<wiring::ShowJob>(&question);
                show && show->job != job.id) {
       answer.error = Error{ErrorCode::not_found, "there is no such job"};
+    } else if (const auto* drain = std::get_if<wiring::DrainWorker>(&question)) {
+      drained.push_back(drain->worker);
+      answer.workers.emplace_back().name = drain->worker;
     } else if (std::holds_alternative<wiring::ListWorkers>(question)) {
       WorkerView worker;
       worker.session = {(std::uint64_t{3} << 32) + 1};
@@ -270,6 +274,17 @@ TEST_CASE("a job is shown with its counts") {
   CHECK(workers["workers"][0]["capacity"] == 256);
 }
 
+TEST_CASE("a worker is drained by name, whatever is in the name") {
+  const ApiStage stage;
+  const auto answer = stage.call("POST", "/api/v1/workers/gpu-3%20%C3%A4/drain");
+  CHECK(answer.status == 200);
+  CHECK(json::parse(answer.body)["workers"][0]["name"] == "gpu-3 ä");
+  CHECK(stage.node.drained == std::vector<std::string>{"gpu-3 ä"});
+  CHECK(stage.call("GET", "/api/v1/workers/gpu-3/drain").status == 405);
+  CHECK(stage.call("POST", "/api/v1/workers//drain").status == 404);
+  CHECK(stage.call("POST", "/api/v1/workers/a/b/drain").status == 404);
+}
+
 TEST_CASE("the result is there when the job is over") {
   ApiStage stage;
   write(stage.node.directory / "out", "{\"line\":1}\n");
@@ -323,6 +338,7 @@ TEST_CASE("with a token, everything but the health of the coordinator asks for i
                                                      {"GET", "/api/v1/jobs/job-7/results"},
                                                      {"GET", "/api/v1/jobs/job-7/summary"},
                                                      {"GET", "/api/v1/workers"},
+                                                     {"POST", "/api/v1/workers/w/drain"},
                                                      {"GET", "/nothing"},
                                                      {"DELETE", "/healthz"}};
   for (const auto& [method, path] : routes) {

@@ -1,0 +1,17 @@
+// What is wrong with a command line, in our words: what was expected and what came. All programs
+// read theirs with CLI11, whose sentences say one or the other.
+// Invariant: one line; a sentence that is not known here is passed on as it is.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gristmill {
+
+// `kind` and `what`: the name and the message of CLI11's error.
+std::string usage_sentence(std::string_view kind, std::string_view what);
+
+// Whether the text is a natural number that fits 64 bits; CLI11 takes -3 and 1e30 for one.
+bool is_natural(std::string_view text);
+
+} // namespace gristmill

@@ -1,0 +1,119 @@
+#include "cli/models.hpp"
+
+#include "actors/intake/intake.hpp"
+#include "cli/http_client.hpp"
+#include "coordinator/file_source.hpp"
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/wire.hpp"
+#include "worker/api_keys.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::cli {
+namespace {
+
+namespace json = openai::json;
+
+constexpr std::string_view name_one = "name the model with -m";
+constexpr std::size_t shown_max = 10;
+
+Result<std::string> key_of(const EndpointSpec& endpoint) {
+  worker::ApiKeys keys;
+  const auto line = keys.authorization(endpoint.api_key_env, endpoint.api_key_file);
+  if (!line) return tl::unexpected{line.error()};
+  constexpr std::string_view scheme = "Authorization: Bearer ";
+  return *line == nullptr ? std::string{} : (*line)->substr(scheme.size());
+}
+
+Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint) {
+  const auto key = key_of(endpoint);
+  if (!key) return tl::unexpected{key.error()};
+  const std::string where = endpoint.url + "/models";
+  const auto failed = [&](std::string_view got) {
+    return fail(ErrorCode::usage,
+                fmt::format("expected the models that are served from {}, got {}; {}", where, got,
+                            name_one));
+  };
+  HttpClient client{endpoint.url, *key, {"endpoint", "--endpoint"}};
+  HttpCall call;
+  call.path = "/models";
+  const auto answer = client.call(call);
+  if (!answer)
+    return fail(ErrorCode::usage, fmt::format("{}; or {}", answer.error().message, name_one));
+  if (answer->status == 401 || answer->status == 403)
+    return failed(fmt::format("status {}: it does not take the key (--api-key-env, --api-key-file)",
+                              answer->status));
+  if (answer->status != 200) return failed(fmt::format("status {}", answer->status));
+  auto models = models_in(answer->body);
+  if (!models) return failed(models.error().message);
+  return models;
+}
+
+} // namespace
+
+Result<std::vector<std::string>> models_in(std::string_view answer) {
+  if (!json::check(answer)) return fail(ErrorCode::bad_input, "something that is not JSON");
+  const json::Value data = json::find(json::root(answer), "data");
+  if (!data.is(json::Kind::array))
+    return fail(ErrorCode::bad_input, "JSON without a list of models in \"data\"");
+  std::vector<std::string> models;
+  json::Elements entries{data};
+  while (const auto entry = entries.next())
+    if (std::string id = json::text_of(json::find(*entry, "id")); !id.empty())
+      models.push_back(std::move(id));
+  return models;
+}
+
+Result<std::string> only_model(const std::vector<std::string>& models, std::string_view where) {
+  std::vector<std::string> each = models;
+  std::sort(each.begin(), each.end());
+  each.erase(std::unique(each.begin(), each.end()), each.end());
+  if (each.size() == 1) return each.front();
+  if (each.empty())
+    return fail(ErrorCode::usage,
+                fmt::format("expected a model served at {}, got none; {}", where, name_one));
+  std::string shown;
+  for (std::size_t i = 0; i < std::min(each.size(), shown_max); ++i)
+    shown += (i == 0 ? "" : ", ") + json::printable(each[i], 100);
+  if (each.size() > shown_max) shown += fmt::format(" and {} more", each.size() - shown_max);
+  return fail(ErrorCode::usage, fmt::format("expected one model at {}, got {}: {}; {}", where,
+                                            each.size(), shown, name_one));
+}
+
+Result<bool> may_need_model(const JobSpec& spec) {
+  if (!spec.model.empty()) return false;
+  if (!json::text_of(json::find(json::root(spec.params), "model")).empty()) return false;
+  JobSpec one = spec;
+  one.limit = 1;
+  for (const InputSpec& input : spec.inputs) {
+    one.inputs = {input};
+    auto source = coordinator::FileSource::open(one.inputs);
+    if (!source) return tl::unexpected{source.error()};
+    intake::Intake intake{one, **source, {}};
+    const auto item = intake.next();
+    if (!item) return tl::unexpected{item.error()};
+    if (!*item) continue; // an empty file
+    const intake::Item& first = **item;
+    if (first.place.kind != ItemKind::batch_line) return true;
+    const auto renders = [&](std::string_view default_model) {
+      return openai::render(one, first.place.kind, first.raw, default_model).has_value();
+    };
+    if (first.bad.empty() && !renders("") && renders("any")) return true;
+  }
+  return false;
+}
+
+Result<std::string> discovered_model(const JobSpec& spec) {
+  std::vector<std::string> models;
+  std::string where;
+  for (const EndpointSpec& endpoint : spec.endpoints) {
+    auto served = models_of(endpoint);
+    if (!served) return tl::unexpected{served.error()};
+    models.insert(models.end(), served->begin(), served->end());
+    where += (where.empty() ? "" : " and ") + endpoint.url;
+  }
+  return only_model(models, where);
+}
+
+} // namespace gristmill::cli
