@@ -1,5 +1,7 @@
 #include "cli/progress.hpp"
 
+#include "cli/money.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -71,6 +73,7 @@ std::string Progress::line_of(const wiring::JobView& job) const {
   line += fmt::format("  failed {}  retrying {}  in flight {}", grouped(c.failed), grouped(c.retrying),
                       grouped(c.in_flight));
   line += fmt::format("  tokens {} in {} out", grouped(c.prompt_tokens), grouped(c.completion_tokens));
+  line += and_cost(c.cost_nano_usd, "  ");
   if (job.state != JobState::running) line += fmt::format("  {}", name_of(job.state));
   if (!job.why_waiting.empty() && job.state == JobState::running)
     line += "  waiting: " + job.why_waiting;

@@ -1,6 +1,7 @@
 #include "coordinator/http_api.hpp"
 
 #include "coordinator/job_json.hpp"
+#include "coordinator/pool_json.hpp"
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
 
@@ -117,6 +118,7 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/api/v1/jobs/{job}/results", &HttpApi::results},
       {"GET", "/api/v1/jobs/{job}/summary", &HttpApi::summary},
       {"GET", "/api/v1/workers", &HttpApi::list_workers},
+      {"GET", "/api/v1/pools", &HttpApi::list_pools},
   };
   return table;
 }
@@ -294,6 +296,14 @@ HttpApi::Task HttpApi::list_workers(const HttpRequest&, JobId) {
     Json workers = Json::array();
     for (const WorkerView& worker : answer.workers) workers.push_back(json_of(worker));
     return json_response(200, {{"workers", std::move(workers)}});
+  });
+}
+
+HttpApi::Task HttpApi::list_pools(const HttpRequest&, JobId) {
+  return asking(wiring::ListPools{}, [](const wiring::Answer& answer) {
+    Json pools = Json::array();
+    for (const PoolView& pool : answer.pools) pools.push_back(json_of(pool));
+    return json_response(200, {{"pools", std::move(pools)}});
   });
 }
 

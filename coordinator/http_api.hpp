@@ -9,6 +9,7 @@
 //   GET  /api/v1/jobs/ID/results              the result's JSON lines; 409 until it is there
 //   GET  /api/v1/jobs/ID/summary              its summary; the same
 //   GET  /api/v1/workers                      {"workers": […]}
+//   GET  /api/v1/pools                        {"pools": […]}
 //
 // An error is {"error": {"code", "message"}}. Invariant: a job reads no file of this machine but
 // those that Uploads allows, and writes none but its own result.
@@ -59,6 +60,7 @@ class HttpApi {
   Task results(const HttpRequest& head, JobId job);
   Task summary(const HttpRequest& head, JobId job);
   Task list_workers(const HttpRequest& head, JobId job);
+  Task list_pools(const HttpRequest& head, JobId job);
 
   bool is_authorized(const HttpRequest& head) const;
   Result<JobSpec> spec_of(const std::string& body) const;

@@ -90,7 +90,7 @@ Result<> Reading::commits() {
   content_.recovered.last_position = static_cast<journal::Position>(*last);
   return each("SELECT position, job, segment, from_offset, to_offset, completed, failed, attempts, "
               "ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, low_line, "
-              "low_item, items FROM commits ORDER BY position, job",
+              "low_item, items, cost_nano_usd FROM commits ORDER BY position, job",
               [this](const Statement& row) -> std::string {
                 const std::string fault = commit(row);
                 return fault.empty() ? fault
@@ -128,6 +128,7 @@ std::string Reading::commit(const Statement& row) {
   counts.late += row.number(9);
   counts.prompt_tokens += row.number(10);
   counts.completion_tokens += row.number(11);
+  counts.cost_nano_usd += row.number(17);
   const InputPosition low{static_cast<std::uint32_t>(row.integer(12)), row.number(13),
                           row.number(14), row.number(15)};
   job.recovered.low = std::max(job.recovered.low, low);
@@ -144,9 +145,10 @@ std::string Reading::items(Job& job, std::string_view blob, std::array<std::uint
     const auto more = reader.next(entry);
     if (!more) return more.error().message;
     if (!*more) return {};
-    if (entry.kind == EntryKind::attempts) {
+    if (is_note(entry.kind)) {
       if (!job.recovered.terminal.contains(entry.item))
-        job.attempts[entry.item] = {job.recovered.job, entry.item, entry.attempts, entry.deaths};
+        job.attempts[entry.item] = {job.recovered.job, entry.item, entry.attempts, entry.deaths,
+                                    entry.tries};
       continue;
     }
     ++sums[entry.kind == EntryKind::failed];

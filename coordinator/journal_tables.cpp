@@ -8,7 +8,7 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 2;
 constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
 constexpr int log_pages_max = 4'000;
 
@@ -31,6 +31,7 @@ CREATE TABLE commits(
   completed INTEGER NOT NULL, failed INTEGER NOT NULL,
   attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL, late INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+  cost_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
   low_item INTEGER NOT NULL, items BLOB NOT NULL,
   PRIMARY KEY(position, job));
@@ -142,7 +143,7 @@ Result<> JournalTables::prepare() {
        "INSERT INTO jobs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(job) DO UPDATE SET "
        "spec = ?2, directory = ?3, state = ?4, detail = ?5, ended_at = ?7"},
       {&sql_.change_job, "UPDATE jobs SET state = ?2, detail = ?3, ended_at = ?4 WHERE job = ?1"},
-      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
       {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_.close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
@@ -219,8 +220,9 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   const journal::JobNote& note = row.note;
   return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
                              range.to, row.completed, row.failed, note.attempts, note.ambiguous,
-                             note.late, note.prompt_tokens, note.completion_tokens, note.low.input,
-                             note.low.offset, note.low.line, note.low.item, Blob{row.items.blob()});
+                             note.late, note.prompt_tokens, note.completion_tokens,
+                             note.cost_nano_usd, note.low.input, note.low.offset, note.low.line,
+                             note.low.item, Blob{row.items.blob()});
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {

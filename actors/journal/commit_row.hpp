@@ -5,9 +5,10 @@
 //   items    = { entry }                 all lines in the order of the segment, then the notes
 //   entry    = head bytes                kind 0 completed, kind 1 failed
 //            | head attempts deaths      kind 2 note about an item that is not terminal
+//            | head attempts deaths tries   kind 3 the same, of an item on its fallback model
 //   head     = varint(zigzag(item - item of the entry before) * 4 + kind); before the first: 0
 //   bytes    = varint, of the line in its segment, newline included
-//   attempts, deaths = varint
+//   attempts, deaths, tries = varint; attempts are of the present model, tries of both
 //   varint   = 7 bits a byte, lowest first, the high bit set on all but the last byte
 //   zigzag   = 0, -1, 1, -2, … as 0, 1, 2, 3, …
 //
@@ -27,13 +28,17 @@ namespace gristmill::journal {
 // One bit per item must fit the memory of a small machine even when a row is damaged.
 inline constexpr std::uint64_t items_max = std::uint64_t{1} << 32;
 
-enum class EntryKind : std::uint8_t { completed = 0, failed = 1, attempts = 2 };
+enum class EntryKind : std::uint8_t { completed = 0, failed = 1, attempts = 2, fallback = 3 };
+constexpr bool is_note(EntryKind kind) {
+  return kind == EntryKind::attempts || kind == EntryKind::fallback;
+}
 
 struct ItemEntry {
   EntryKind kind = EntryKind::completed;
   std::uint64_t item = 0;
   std::uint64_t bytes = 0;                // of a line
   std::uint32_t attempts = 0, deaths = 0; // of a note
+  std::uint32_t tries = 0;                // of a note on the fallback model
   bool operator==(const ItemEntry&) const = default;
 };
 

@@ -8,7 +8,7 @@ namespace {
 constexpr auto tick_every = std::chrono::milliseconds{500};
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
-  coordinator::Options coordinator{recovered.epoch, options.cluster, {}};
+  coordinator::Options coordinator{recovered.epoch, options.cluster, {}, options.pools};
   if (!options.workers_died)
     for (const auto& session : recovered.sessions) coordinator.expected.push_back(session.process);
   return coordinator;
@@ -70,6 +70,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
 }
 
 void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
+  emit(coordinator_.started(), post);
   for (auto& [id, job] : desk_.jobs()) {
     const auto items = recovered_.find(id);
     if (items != recovered_.end()) open(job, std::move(items->second), moment, post);
@@ -85,7 +86,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   if (job.state == JobState::merging)
     job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
   JobBudget budget{job.id,
-                   job.spec.model,
+                   model_of_all(job.spec),
                    {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
                    {}};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
@@ -157,7 +158,7 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
   case JobState::failed: close(job->id, moment, post); break;
   default: break;
   }
-  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}});
+  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}});
 }
 
 void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
@@ -193,13 +194,16 @@ void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post)
 }
 
 void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
-  Answer answer{ask.token, {}, {}, {}};
+  Answer answer{ask.token, {}, {}, {}, {}};
   const auto unknown = [&](JobId job) {
     answer.error = Error{ErrorCode::not_found,
                          fmt::format("there is no {}; `gristmill jobs` lists them", to_string(job))};
   };
   if (auto* submit = std::get_if<SubmitJob>(&ask.question)) {
-    auto stored = desk_.submit(std::move(submit->spec), moment.unix_seconds);
+    const std::string refused = coordinator_.why_refused(submit->spec);
+    auto stored = refused.empty()
+                      ? desk_.submit(std::move(submit->spec), moment.unix_seconds)
+                      : Result<journal::JobChange>{fail(ErrorCode::usage, refused)};
     if (stored) {
       const JobDurable durable{stored->job, JobState::running, ask.token};
       AppendNow append;
@@ -221,6 +225,9 @@ void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
     job == nullptr ? unknown(show->job) : answer.jobs.push_back(view(*job, moment.now));
   } else if (std::holds_alternative<ListJobs>(ask.question)) {
     for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
+  } else if (std::holds_alternative<ListPools>(ask.question)) {
+    post.tell(to_limiter, ShowPools{ask.token, coordinator_.pools()});
+    return; // the limiter adds what it knows, and answers
   } else {
     answer.workers = coordinator_.workers();
   }

@@ -53,10 +53,11 @@ struct CancelJob { JobId job; };
 struct ListJobs {};
 struct ShowJob { JobId job; };
 struct ListWorkers {};
+struct ListPools {};
 
 struct Ask {
   std::uint64_t token = 0;
-  std::variant<SubmitJob, CancelJob, ListJobs, ShowJob, ListWorkers> question;
+  std::variant<SubmitJob, CancelJob, ListJobs, ShowJob, ListWorkers, ListPools> question;
 };
 
 struct Answer {
@@ -64,6 +65,7 @@ struct Answer {
   std::optional<Error> error;
   std::vector<JobView> jobs;                     // of SubmitJob, CancelJob, ListJobs, ShowJob
   std::vector<coordinator::WorkerView> workers; // of ListWorkers
+  std::vector<coordinator::PoolView> pools;     // of ListPools
 };
 
 // ---- to COORDINATOR -----------------------------------------------------------------------------
@@ -119,6 +121,10 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<Ended> ended;
   std::vector<Acquire> acquires;
 };
+struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
+  std::uint64_t token = 0;
+  std::vector<coordinator::PoolView> pools;
+};
 struct BlocksDurable { std::vector<std::uint64_t> blocks; }; // to RATE LIMITER
 struct AppendNow { // to JOURNAL
   journal::Group part;
@@ -135,7 +141,7 @@ struct Tick {}; // to whoever asked to be woken
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable, RecordedNow,
                  JobReport, MergeReport, RoomCrashed, Ask, Answer, OpenJob, JobNews, CancelItems,
-                 LinesDurable, CloseRoom, LimiterNews, BlocksDurable, AppendNow, StoreDurable,
+                 LinesDurable, CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
                  StoreFailed, journal::Group, merger::MergeTask, SendFrames, Tick>;
 
 struct Envelope {

@@ -237,10 +237,10 @@ TEST_CASE("a journal of another version, program or format is refused") {
     CHECK(journal.error.code == ErrorCode::conflict);
     return journal.error.message;
   };
-  change("PRAGMA user_version=2");
+  change("PRAGMA user_version=3");
   CHECK_THAT(refusal(),
-             Catch::Contains("expected schema version 1") && Catch::Contains("version 2"));
-  change("PRAGMA user_version=1; PRAGMA application_id=12");
+             Catch::Contains("expected schema version 2") && Catch::Contains("version 3"));
+  change("PRAGMA user_version=2; PRAGMA application_id=12");
   CHECK_THAT(refusal(), Catch::Contains("another program"));
   std::filesystem::resize_file(temp / "state/journal.db", 0);
   append_to(temp / "state/journal.db", std::string(8192, 'x'));
