@@ -1,5 +1,7 @@
 #include "cli/job_options.hpp"
 
+#include "actors/kit/config_options.hpp"
+
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -72,6 +74,9 @@ void JobOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
       ->capture_default_str();
   app.add_option("--limit", limit, "first N items only");
+  app.add_option("--fallback-model", fallback_model,
+                 "tried when a line cannot succeed at its first model [its pool's fallback]");
+  add_config_option(app, config);
 }
 
 Result<JobSpec> JobOptions::spec() const {
@@ -113,6 +118,7 @@ Result<JobSpec> JobOptions::spec() const {
   spec.batch_size = batch_size;
   spec.line_bytes_max = line_bytes_max;
   spec.limit = limit;
+  spec.fallback_model = fallback_model;
   return spec;
 }
 

@@ -24,6 +24,7 @@ struct JobOptions {
   std::uint32_t max_in_flight = 0, retries = 5, batch_size = 256;
   double timeout_s = 600, connect_timeout_s = 10;
   std::uint64_t line_bytes_max = 16u << 20, limit = 0;
+  std::string fallback_model, config;
 
   void add_to(CLI::App& app);
   // The specification without its inputs' places; errors name the option.

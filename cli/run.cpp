@@ -1,10 +1,12 @@
 #include "cli/run.hpp"
 
+#include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/local_cluster.hpp"
+#include "cli/money.hpp"
 #include "cli/progress.hpp"
 
 #include <csignal>
@@ -109,11 +111,12 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
     std::ifstream summary{output + ".summary.json"};
     std::cout << summary.rdbuf() << std::endl;
   } else if (!options.quiet) {
-    std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out\n"
+    std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
                            "result  {}\nsummary {}.summary.json\n",
                            name_of(job.state), job.counts.terminal(), job.counts.completed,
                            job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
-                           job.counts.completion_tokens, output, output)
+                           job.counts.completion_tokens, and_cost(job.counts.cost_nano_usd),
+                           output, output)
                    .c_str(),
                stderr);
   }
@@ -169,11 +172,11 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
   }
 }
 
-int run(RunOptions options) {
+int run(RunOptions options, std::vector<PoolSpec> pools) {
   set_log_level(options.verbose ? LogLevel::normal : LogLevel::quiet);
   auto spec = options.job.spec();
   if (!spec) return complain(spec.error().message);
-  if (spec->endpoints.empty()) {
+  if (spec->endpoints.empty() && pools.empty()) {
     const char* base = std::getenv("OPENAI_BASE_URL");
     options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
     spec = options.job.spec();
@@ -191,13 +194,15 @@ int run(RunOptions options) {
   spec->inputs = std::move(*inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
+  if (const std::string why = why_not_served(*spec, models_of(pools)); !why.empty())
+    return complain(why);
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
     if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
 
   Interruption interruption;
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
-                                     from_seconds(options.drain_timeout_s)});
+                                     from_seconds(options.drain_timeout_s), std::move(pools)});
   if (!cluster) return complain(cluster.error().message);
   auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, output);
   if (!earlier) return complain(earlier.error().message);
@@ -238,7 +243,11 @@ void add_run(CLI::App& app, int& exit_code) {
   command->footer("Example:\n"
                   "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
                   "The same command again resumes; a finished job says so and does nothing.");
-  command->callback([options, &exit_code] { exit_code = run(std::move(*options)); });
+  command->callback([options, command, &exit_code] {
+    auto config = lay_config(options->job.config, *command);
+    exit_code = config ? run(std::move(*options), std::move(config->pools))
+                       : complain(config.error().message);
+  });
 }
 
 } // namespace gristmill::cli
