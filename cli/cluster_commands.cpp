@@ -1,6 +1,7 @@
 #include "cli/cluster_commands.hpp"
 
 #include "cli/exit_codes.hpp"
+#include "cli/money.hpp"
 #include "cli/server_options.hpp"
 #include "cli/submit.hpp"
 #include "cli/table.hpp"
@@ -46,6 +47,7 @@ void print_job(const wiring::JobView& job) {
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
   line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
   line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
+  line("cost", and_cost(c.cost_nano_usd, ""));
   line("created", time_of(job.created_at));
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
   if (job.state == JobState::finished || job.state == JobState::cancelled)
@@ -155,6 +157,33 @@ Result<> drain(ClusterClient& client, const Options& options) {
   return show_workers(client.drain(options.worker), options);
 }
 
+// A member of an endpoint or a pool as a cell: "-" for what there is not.
+std::string cell(const Json& object, const char* member) {
+  const Json value = object.value(member, Json());
+  if (value.is_null()) return "-";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+Result<> pools(ClusterClient& client, const Options& options) {
+  const auto answer = client.ask("/api/v1/pools");
+  if (!answer) return tl::unexpected{answer.error()};
+  std::vector<std::vector<std::string>> rows{{"MODEL", "ENDPOINT", "WORKER", "RPM", "TPM", "SLOTS",
+                                              "IN FLIGHT", "PARKED S", "WHY", "$ IN", "$ OUT",
+                                              "FALLBACK"}};
+  for (const Json& pool : answer->value("pools", Json::array())) {
+    Json endpoints = pool.value("endpoints", Json::array());
+    if (endpoints.empty()) endpoints.push_back(Json::object());
+    for (const Json& endpoint : endpoints)
+      rows.push_back({cell(pool, "model"), cell(endpoint, "url"), cell(endpoint, "worker"),
+                      cell(endpoint, "requests_per_minute"), cell(endpoint, "tokens_per_minute"),
+                      cell(endpoint, "max_in_flight"), cell(endpoint, "in_flight"),
+                      cell(endpoint, "parked_s"), cell(endpoint, "why"), cell(pool, "price_input"),
+                      cell(pool, "price_output"), cell(pool, "fallback")});
+  }
+  print(options, *answer, rows);
+  return {};
+}
+
 struct Command {
   const char *name, *help, *example;
   Action action;
@@ -181,6 +210,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
        "forget job-7", forget, true},
       {"workers", "list the workers", "workers --server http://coordinator.example:7412", workers},
       {"drain", "let a worker finish its calls in flight and end", "drain gpu-3", drain},
+      {"pools", "list the models that are served, where, and at what price", "pools", pools},
   };
   for (const Command& described : commands) {
     auto* command = app.add_subcommand(described.name, described.help);

@@ -1,5 +1,6 @@
 #include "cli/job_options.hpp"
 
+#include "actors/kit/config_options.hpp"
 #include "actors/kit/usage_sentence.hpp"
 
 #include <cctype>
@@ -151,6 +152,9 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
       "file with the JSON schema that answers must have (response_format of chat calls)");
   app.add_flag("--strict", strict,
                "a bad input line fails the job, and `run` before its first call, with 5");
+  app.add_option("--fallback-model", fallback_model,
+                 "tried when a line cannot succeed at its first model [its pool's fallback]");
+  add_config_option(app, config);
 }
 
 Result<JobSpec> JobOptions::spec() const {
@@ -194,6 +198,7 @@ Result<JobSpec> JobOptions::spec() const {
   spec.batch_size = batch_size;
   spec.line_bytes_max = line_bytes_max;
   spec.limit = limit;
+  spec.fallback_model = fallback_model;
   spec.strict = strict;
   if (auto set = set_max_failures(spec, max_failures); !set) return tl::unexpected{set.error()};
   return spec;

@@ -23,6 +23,7 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   host.state_directory = cluster->options_.state_directory;
   host.listen = "inproc://gristmill";
   host.flat = true;
+  host.pools = cluster->options_.pools;
   host.fatal = [c = cluster.get()](Error error) { c->fail_once(std::move(error)); };
   auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));
   if (!opened) return tl::unexpected{opened.error()};

@@ -15,6 +15,7 @@ struct LocalOptions {
   std::string state_directory;
   std::uint32_t workers = 1, concurrency = 256;
   Duration drain_timeout{};
+  std::vector<PoolSpec> pools;
 };
 
 class LocalCluster {

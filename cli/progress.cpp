@@ -1,5 +1,6 @@
 #include "cli/progress.hpp"
 
+#include "cli/money.hpp"
 #include "cli/text.hpp"
 
 #include <algorithm>
@@ -67,6 +68,7 @@ std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_
   fields.push_back(
       {fmt::format("tokens {} in {} out", grouped(c.prompt_tokens), grouped(c.completion_tokens)),
        9});
+  if (c.cost_nano_usd > 0) fields.push_back({and_cost(c.cost_nano_usd, ""), 7});
   if (!job.why_waiting.empty() && job.state == JobState::running)
     fields.push_back({reason("waiting: " + job.why_waiting, width), 4, yellow});
   return fields;

@@ -1,5 +1,6 @@
 #include "cli/run.hpp"
 
+#include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "cli/dry_run.hpp"
 #include "cli/exit_codes.hpp"
@@ -7,6 +8,7 @@
 #include "cli/job_options.hpp"
 #include "cli/local_cluster.hpp"
 #include "cli/models.hpp"
+#include "cli/money.hpp"
 #include "cli/progress.hpp"
 
 #include <csignal>
@@ -163,11 +165,12 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
     std::ifstream summary{output + ".summary.json"};
     std::cout << summary.rdbuf() << std::endl;
   } else if (!options.quiet) {
-    std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out\n"
+    std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
                            "result  {}\nsummary {}.summary.json\n",
                            name_of(job.state), job.counts.terminal(), job.counts.completed,
                            job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
-                           job.counts.completion_tokens, output, output)
+                           job.counts.completion_tokens, and_cost(job.counts.cost_nano_usd),
+                           output, output)
                    .c_str(),
                stderr);
   }
@@ -235,13 +238,23 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
   }
 }
 
-int run(RunOptions options) {
+Prices prices_of(const std::vector<PoolSpec>& pools) {
+  constexpr double unit = 1e6; // of a price in a pool, for one US$ a million tokens
+  Prices prices;
+  for (const PoolSpec& pool : pools)
+    if (pool.price)
+      prices[pool.model] = {static_cast<double>(pool.price.input) / unit,
+                            static_cast<double>(pool.price.output) / unit};
+  return prices;
+}
+
+int run(RunOptions options, std::vector<PoolSpec> pools) {
   set_log_level(options.verbose ? LogLevel::normal : LogLevel::quiet);
   auto spec = options.job.spec();
   if (!spec) return complain(spec.error().message);
-  if (const auto known = outcome_classes_named(options.retry_failed.value_or("")); !known)
-    return complain("--retry-failed: " + known.error().message);
-  if (spec->endpoints.empty()) {
+  if (const auto classes = outcome_classes_named(options.retry_failed.value_or("")); !classes)
+    return complain("--retry-failed: " + classes.error().message);
+  if (spec->endpoints.empty() && pools.empty()) {
     const char* base = std::getenv("OPENAI_BASE_URL");
     options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
     spec = options.job.spec();
@@ -255,14 +268,16 @@ int run(RunOptions options) {
                                 output, state));
   const bool known = fs::exists(fs::path{state} / "journal.db");
   if (options.dry_run)
-    return dry_run(*spec, options.job.inputs, {output, state, known && !options.restart}, {},
-                   options.json);
+    return dry_run(*spec, options.job.inputs, {output, state, known && !options.restart},
+                   prices_of(pools), options.json);
   if (options.restart && reads_standard_input(options.job.inputs)) fs::remove(state + ".stdin");
   auto inputs = local_inputs(options.job.inputs, state);
   if (!inputs) return complain(inputs.error().message);
   spec->inputs = std::move(*inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
+  if (const std::string why = why_not_served(*spec, models_of(pools)); !why.empty())
+    return complain(why);
   if (options.restart || !known)
     if (const auto refusal = prepare(*spec)) {
       if (!known) fs::remove(state + ".stdin"); // no job will read it again
@@ -274,7 +289,7 @@ int run(RunOptions options) {
 
   Interruption interruption;
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
-                                     from_seconds(options.drain_timeout_s)});
+                                     from_seconds(options.drain_timeout_s), std::move(pools)});
   if (!cluster) return complain(cluster.error().message);
   auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, options, output);
   if (!earlier) return complain(earlier.error().message);
@@ -328,7 +343,11 @@ void add_run(CLI::App& app, int& exit_code) {
       "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
       "  gristmill run requests.jsonl --dry-run        (counts and estimates, calls nothing)\n"
       "The same command again resumes; a finished job says so and does nothing.");
-  command->callback([options, &exit_code] { exit_code = run(std::move(*options)); });
+  command->callback([options, command, &exit_code] {
+    auto config = lay_config(options->job.config, *command);
+    exit_code = config ? run(std::move(*options), std::move(config->pools))
+                       : complain(config.error().message);
+  });
 }
 
 } // namespace gristmill::cli

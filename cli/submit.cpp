@@ -1,9 +1,11 @@
 #include "cli/submit.hpp"
 
+#include "actors/kit/config_options.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
+#include "cli/money.hpp"
 #include "cli/progress.hpp"
 #include "cli/server_options.hpp"
 #include "coordinator/job_json.hpp"
@@ -57,10 +59,11 @@ ProgressMode mode_of(bool quiet, bool no_progress) {
 }
 
 std::string end_of(const wiring::JobView& job) {
-  return fmt::format("{} {}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out\n",
+  return fmt::format("{} {}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n",
                      to_string(job.id), name_of(job.state), job.counts.terminal(),
                      job.counts.completed, job.counts.failed, job.counts.attempts,
-                     job.counts.prompt_tokens, job.counts.completion_tokens);
+                     job.counts.prompt_tokens, job.counts.completion_tokens,
+                     and_cost(job.counts.cost_nano_usd));
 }
 
 // What was not waited out goes on without us: it can be resumed.
@@ -174,7 +177,19 @@ void add_submit(CLI::App& app, int& exit_code) {
   command->footer("Example:\n"
                   "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"
                   "Ends with 0 if all items succeeded, 3 if some failed, 4 if the job stopped.");
-  command->callback([options, command, &exit_code] { exit_code = submit(*command, *options); });
+  command->callback([options, command, &exit_code] {
+    const auto config = lay_config(options->job.config, *command);
+    if (!config) {
+      exit_code = complain(*command, config.error().message, exit_usage);
+    } else if (!config->pools.empty()) {
+      const auto fault = config_fault(config->path, config->first_pool,
+                                      "expected no [[pool]]: pools belong to the coordinator "
+                                      "(gristmill-coordinator --config FILE); remove it");
+      exit_code = complain(*command, fault.value().message, exit_usage);
+    } else {
+      exit_code = submit(*command, *options);
+    }
+  });
 }
 
 void add_watch(CLI::App& app, int& exit_code) {

@@ -27,6 +27,7 @@ struct HostOptions {
   std::string state_directory;
   std::string listen = "tcp://127.0.0.1:7411"; // or inproc://… in one process with the workers
   std::optional<CoordinatorKeys> keys;
+  std::vector<PoolSpec> pools;      // as configured
   bool flat = false;                // `gristmill run`: one job, in the state directory itself
   std::function<void(Error)> fatal; // the node cannot go on; called once, on any thread
 };

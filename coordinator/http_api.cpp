@@ -1,6 +1,7 @@
 #include "coordinator/http_api.hpp"
 
 #include "coordinator/job_json.hpp"
+#include "coordinator/pool_json.hpp"
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
 
@@ -135,6 +136,7 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/api/v1/jobs/{job}/summary", &HttpApi::summary},
       {"GET", "/api/v1/workers", &HttpApi::list_workers},
       {"POST", drain_shape, &HttpApi::drain_worker},
+      {"GET", "/api/v1/pools", &HttpApi::list_pools},
   };
   return table;
 }
@@ -339,6 +341,14 @@ HttpApi::Task HttpApi::list_workers(const HttpRequest&, JobId) {
 HttpApi::Task HttpApi::drain_worker(const HttpRequest& head, JobId) {
   const std::string_view worker = in_hole(drain_shape, worker_hole, head.path);
   return asking(wiring::DrainWorker{std::string{worker}}, show_workers);
+}
+
+HttpApi::Task HttpApi::list_pools(const HttpRequest&, JobId) {
+  return asking(wiring::ListPools{}, [](const wiring::Answer& answer) {
+    Json pools = Json::array();
+    for (const PoolView& pool : answer.pools) pools.push_back(json_of(pool));
+    return json_response(200, {{"pools", std::move(pools)}});
+  });
 }
 
 } // namespace gristmill::coordinator

@@ -10,6 +10,7 @@
 //   GET  /api/v1/jobs/ID/summary              its summary; the same
 //   GET  /api/v1/workers                      {"workers": […]}
 //   POST /api/v1/workers/NAME/drain           {"workers": […]}, those that were told
+//   GET  /api/v1/pools                        {"pools": […]}
 //
 // An error is {"error": {"code", "message"}}. Invariant: a job reads no file of this machine but
 // those that Uploads allows, and writes none but its own result.
@@ -65,6 +66,7 @@ class HttpApi {
   Task summary(const HttpRequest& head, JobId job);
   Task list_workers(const HttpRequest& head, JobId job);
   Task drain_worker(const HttpRequest& head, JobId job);
+  Task list_pools(const HttpRequest& head, JobId job);
 
   bool is_authorized(const HttpRequest& head) const;
   Result<JobSpec> spec_of(const std::string& body) const;

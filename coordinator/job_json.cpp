@@ -1,5 +1,7 @@
 #include "coordinator/job_json.hpp"
 
+#include "coordinator/pool_json.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -83,7 +85,8 @@ Json json_of(const wiring::JobView& job) {
   Json json{{"id", to_string(job.id)},
             {"state", name_of(job.state)},
             {"counts", std::move(counts)},
-            {"tokens", std::move(tokens)}};
+            {"tokens", std::move(tokens)},
+            {"cost_usd", cost_usd(job.counts.cost_nano_usd)}};
   visit_rest(job, writer_to(json));
   return json;
 }
@@ -103,6 +106,7 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     job.state = *state;
     visit_counts(job.counts, reader_of(json.at("counts")));
     visit_tokens(job.counts, reader_of(json.at("tokens")));
+    job.counts.cost_nano_usd = nano_usd_of(json.value("cost_usd", Json()));
     visit_rest(job, reader_of(json));
     return job;
   } catch (const Json::exception& e) {

@@ -108,8 +108,9 @@ Result<> Reading::commits(JobId only) {
   if (!forgotten) return tl::unexpected{forgotten.error()};
   content_.recovered.last_forgotten = JobId{static_cast<std::uint32_t>(*forgotten)};
   return each("SELECT position, job, segment, from_offset, to_offset, reopened, completed, failed, "
-              "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, low_line, "
-              "low_item, items FROM commits WHERE job = ?1 OR ?1 = 0 ORDER BY position, job",
+              "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
+              "low_line, low_item, items, cost_nano_usd FROM commits WHERE job = ?1 OR ?1 = 0 "
+              "ORDER BY position, job",
               [this](const Statement& row) -> std::string {
                 const std::string fault = commit(row);
                 return fault.empty() ? fault
@@ -150,6 +151,7 @@ std::string Reading::commit(const Statement& row) {
   counts.late += row.number(10);
   counts.prompt_tokens += row.number(11);
   counts.completion_tokens += row.number(12);
+  counts.cost_nano_usd += row.number(18);
   const InputPosition low{static_cast<std::uint32_t>(row.integer(13)), row.number(14),
                           row.number(15), row.number(16)};
   // A new generation reads from the beginning: nothing says where a reopened item stands.
@@ -168,9 +170,10 @@ std::string Reading::items(Job& job, std::string_view blob, Sums& sums) {
     const auto more = reader.next(entry);
     if (!more) return more.error().message;
     if (!*more) return {};
-    if (entry.kind == EntryKind::attempts) {
+    if (is_note(entry.kind)) {
       if (!job.recovered.terminal.contains(entry.item))
-        job.attempts[entry.item] = {job.recovered.job, entry.item, entry.attempts, entry.deaths};
+        job.attempts[entry.item] = {job.recovered.job, entry.item, entry.attempts, entry.deaths,
+                                    entry.tries};
       continue;
     }
     if (entry.kind == EntryKind::reopened) {

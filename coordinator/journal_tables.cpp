@@ -8,7 +8,7 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
-constexpr std::int64_t schema_version = 2;
+constexpr std::int64_t schema_version = 3;
 constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
 constexpr int log_pages_max = 4'000;
 
@@ -32,6 +32,7 @@ CREATE TABLE commits(
   reopened INTEGER NOT NULL, completed INTEGER NOT NULL, failed INTEGER NOT NULL,
   attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL, late INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+  cost_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
   low_item INTEGER NOT NULL, items BLOB NOT NULL,
   PRIMARY KEY(position, job));
@@ -148,7 +149,7 @@ Result<> JournalTables::prepare() {
       {&sql_.forget_commits, "DELETE FROM commits WHERE job = ?"},
       {&sql_.last_forgotten,
        "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
-      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
       {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_.close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
@@ -232,9 +233,10 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   const auto& [row, range] = job;
   const journal::JobNote& note = row.note;
   return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
-                             range.to, row.reopened, row.completed, row.failed, note.attempts, note.ambiguous,
-                             note.late, note.prompt_tokens, note.completion_tokens, note.low.input,
-                             note.low.offset, note.low.line, note.low.item, Blob{row.items.blob()});
+                             range.to, row.reopened, row.completed, row.failed, note.attempts,
+                             note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
+                             note.cost_nano_usd, note.low.input, note.low.offset, note.low.line,
+                             note.low.item, Blob{row.items.blob()});
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {

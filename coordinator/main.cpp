@@ -2,6 +2,7 @@
 //
 // It prints one JSON line when it serves, and ends with 0 after SIGTERM or SIGINT, with 2 when it
 // could not start as it was told to, and with 70 when it cannot go on.
+#include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
@@ -31,6 +32,8 @@ struct ProgramOptions {
   std::string listen = "tcp://127.0.0.1:7411", http = "127.0.0.1:7412";
   std::string state = "gristmill-state", keys, data_root, token_file;
   double drain_timeout_s = 25;
+  std::string config;
+  std::vector<PoolSpec> pools; // of the configuration
   bool quiet = false, verbose = false;
 };
 
@@ -51,10 +54,12 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "longest wait for uploads and downloads under way when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
+  add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
   app.add_flag("-v,--verbose", options.verbose, "log everything")->excludes(quiet);
   app.footer("Example:\n"
-             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR");
+             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR "
+             "--config gristmill.toml");
 }
 
 int complain(const std::string& sentence, int code) {
@@ -81,6 +86,7 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
   HostOptions host;
   host.state_directory = options.state;
   host.listen = options.listen;
+  host.pools = options.pools;
   host.fatal = die;
   if (!options.keys.empty()) {
     auto keys = read_coordinator_keys(options.keys);
@@ -171,6 +177,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("gristmill-coordinator {}", program_version));
   try {
     app.parse(argc, argv);
+    auto config = lay_config(options.config, app);
+    if (!config) return coordinator::complain(config.error().message, coordinator::exit_usage);
+    options.pools = std::move(config->pools);
     options.state = std::filesystem::absolute(options.state).string(); // as clients are told
     set_log_level(options.quiet     ? LogLevel::quiet
                   : options.verbose ? LogLevel::verbose

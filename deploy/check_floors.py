@@ -41,6 +41,7 @@ SEEN_BY = {
     "curl/curl.h": ["worker/curl_", "cli/http_client.cpp"],
     "microhttpd.h": ["coordinator/http_server.cpp"],
     "caf/": ["actors/kit/caf_compat.hpp"],
+    "toml++/toml.h": ["actors/kit/config_file.cpp"],
 }
 
 # What the rooms may not touch: they take time, randomness and the outside as arguments.

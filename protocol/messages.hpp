@@ -14,7 +14,7 @@
 
 namespace gristmill::protocol {
 
-inline constexpr std::uint16_t version_min = 1, version_max = 1;
+inline constexpr std::uint16_t version_min = 2, version_max = 2;
 
 struct Capacity {
   std::uint32_t calls = 0; // most calls in flight
@@ -144,6 +144,7 @@ struct Refused {
 struct EndpointEntry {
   EndpointId id;
   EndpointSpec endpoint;
+  std::string model = {}; // of its pool; empty = the job's own endpoint
   bool operator==(const EndpointEntry&) const = default;
 };
 
@@ -160,6 +161,7 @@ struct PlannedCall {
   std::vector<PartId> parts;
   ItemKind kind = ItemKind::batch_line;
   std::string raw; // the item as it stands in the input
+  std::string model = {}; // asked for, whatever the item says; empty = as job and item say
   bool operator==(const PlannedCall&) const = default;
 };
 

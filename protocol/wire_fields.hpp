@@ -140,6 +140,7 @@ template <>
 inline constexpr std::tuple fields<EndpointEntry>{
     essential("i", &EndpointEntry::id),
     field("e", &EndpointEntry::endpoint),
+    field("m", &EndpointEntry::model, Rule::name),
 };
 template <>
 inline constexpr std::tuple fields<PlannedCall>{
@@ -147,6 +148,7 @@ inline constexpr std::tuple fields<PlannedCall>{
     essential("p", &PlannedCall::parts),
     field("k", &PlannedCall::kind),
     field("r", &PlannedCall::raw, Rule::item),
+    field("m", &PlannedCall::model, Rule::name),
 };
 template <>
 inline constexpr std::tuple fields<Permit>{

@@ -4,6 +4,7 @@
 // 2 when it could not start as it was told to or the coordinator will not have it. While there is
 // no coordinator it keeps trying.
 #include "actors/kit/clock.hpp"
+#include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
@@ -37,6 +38,7 @@ struct ProgramOptions {
   std::uint32_t concurrency = 256;
   std::string endpoint, model, api_key_env, api_key_file;
   double drain_timeout_s = 25;
+  std::string config;
   bool quiet = false, verbose = false;
 };
 
@@ -52,19 +54,17 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--concurrency", options.concurrency, "most calls in flight")
       ->check(CLI::Range(1u, 32'768u))
       ->capture_default_str();
-  auto* endpoint = app.add_option("--endpoint", options.endpoint,
-                                  "base URL of a server that only this worker reaches, e.g. "
-                                  "http://localhost:8000/v1");
-  auto* model = app.add_option("--model", options.model, "the model that it serves");
-  endpoint->needs(model);
-  model->needs(endpoint);
-  app.add_option("--api-key-env", options.api_key_env, "environment variable with its key")
-      ->needs(endpoint);
-  app.add_option("--api-key-file", options.api_key_file, "file with its key")->needs(endpoint);
+  app.add_option("--endpoint", options.endpoint,
+                 "base URL of a server that only this worker reaches, e.g. "
+                 "http://localhost:8000/v1; needs --model");
+  app.add_option("--model", options.model, "the model that it serves");
+  app.add_option("--api-key-env", options.api_key_env, "environment variable with its key");
+  app.add_option("--api-key-file", options.api_key_file, "file with its key");
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
+  add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
   app.add_flag("-v,--verbose", options.verbose, "log everything")->excludes(quiet);
   app.footer("Example:\n"
@@ -110,6 +110,12 @@ Result<std::string> address_of(const ProgramOptions& options,
 
 // A job of this endpoint alone has the faults that the endpoint has.
 Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions& options) {
+  if (options.endpoint.empty() != options.model.empty())
+    return fail(ErrorCode::usage,
+                fmt::format("expected --endpoint and --model together, got only {}",
+                            options.endpoint.empty() ? "--model" : "--endpoint"));
+  if (options.endpoint.empty() && (!options.api_key_env.empty() || !options.api_key_file.empty()))
+    return fail(ErrorCode::usage, "expected --endpoint for the key, got none");
   if (options.endpoint.empty()) return std::vector<protocol::AnnouncedEndpoint>{};
   EndpointSpec endpoint;
   endpoint.url = options.endpoint;
@@ -197,6 +203,14 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("gristmill-worker {}", program_version));
   try {
     app.parse(argc, argv);
+    if (const auto config = lay_config(options.config, app); !config) {
+      return worker::complain(config.error().message, worker::exit_usage);
+    } else if (!config->pools.empty()) {
+      const auto fault = config_fault(config->path, config->first_pool,
+                                      "expected no [[pool]]: pools belong to the coordinator's "
+                                      "--config; remove it");
+      return worker::complain(fault.value().message, worker::exit_usage);
+    }
     set_log_level(options.quiet     ? LogLevel::quiet
                   : options.verbose ? LogLevel::verbose
                                     : LogLevel::normal);

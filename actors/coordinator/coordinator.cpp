@@ -146,32 +146,6 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
                              {"held", std::to_string(hello.held.size())}}});
 }
 
-// Ids come from what they name, so that a claim made under an earlier life of ours still means the
-// same endpoint. An announced one belongs to its worker's process: the same URL elsewhere is another
-// server.
-void Coordinator::announce(Session& session, const Hello& hello, Effects& effects) {
-  session.endpoints.clear();
-  for (const AnnouncedEndpoint& announced : hello.endpoints) {
-    const EndpointId id = endpoint_id(announced.endpoint, hello.process);
-    session.endpoints.push_back(id);
-    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id});
-  }
-  session.welcome.endpoints = session.endpoints;
-}
-
-EndpointId Coordinator::endpoint_id(const EndpointSpec& spec, Nonce process) {
-  const std::string identity = fmt::format("{}|{}|{}|{}", spec.url, spec.api_key_env,
-                                           spec.api_key_file, process.value);
-  std::uint32_t hash = 2166136261u; // FNV-1a
-  for (const char c : identity) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  EndpointId id{hash == 0 ? 1 : hash};
-  for (;;) {
-    const auto [it, added] = endpoints_.try_emplace(id, spec);
-    if (added || it->second == spec) return id;
-    ++id.value;
-  }
-}
-
 Effects Coordinator::session_durable(SessionId id, Time now) {
   Effects effects;
   Session* session = roster_.find(id);
@@ -189,7 +163,8 @@ void Coordinator::handle(Session& session, const Need& need, Effects& effects) {
     const Assigned* assigned = session.find(call);
     // Calls that were withdrawn meanwhile, and ones whose permit is on its way, are passed over.
     if (assigned == nullptr || assigned->attempt) continue;
-    acquire.calls.push_back({call, assigned->job, assigned->item, assigned->token_bound});
+    acquire.calls.push_back(
+        {call, assigned->job, assigned->item, assigned->token_bound, assigned->model});
   }
   if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
 }
@@ -233,7 +208,8 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
       continue;
     }
     std::string url = url_of(outcome.endpoint);
-    effects.jobs[job].outcomes.push_back({session.id, std::move(outcome), std::move(url)});
+    const std::uint64_t cost = cost_of(outcome);
+    effects.jobs[job].outcomes.push_back({session.id, std::move(outcome), std::move(url), cost});
   }
   if (!unwanted.empty()) send(session, Recorded{std::move(unwanted)}, now, effects);
 }
@@ -343,12 +319,11 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Job job;
   job.spec = to_json(spec);
   job.batch_size = spec.batch_size;
-  for (const EndpointSpec& endpoint : spec.endpoints) {
-    const EndpointId known = endpoint_id(endpoint, Nonce{});
-    effects.endpoints_added.push_back({known, "", endpoint, SessionId{}});
-    job.endpoints.push_back({known, endpoint});
-    endpoints.push_back(known);
-  }
+  job.endpoints = endpoints_of(spec, effects);
+  if (!spec.endpoints.empty())
+    for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
+  job.model = model_of_all(spec);
+  job.own_endpoints = !spec.endpoints.empty();
   jobs_[id] = std::move(job);
   queue_.open(id);
   if (!grace_) effects.jobs[id].grace_over = true;
@@ -358,7 +333,11 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
 
 Effects Coordinator::job_closed(JobId id, Time now) {
   Effects effects;
-  jobs_.erase(id);
+  if (const auto job = jobs_.find(id); job != jobs_.end()) {
+    const Job closed = std::move(job->second);
+    jobs_.erase(job);
+    drop_endpoints(closed, effects);
+  }
   queue_.close(id);
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
@@ -509,11 +488,6 @@ void Coordinator::refuse(const PeerId& peer, RefusedCode code, std::string sente
   effects.frames.push_back({peer, encode(frame)});
 }
 
-std::string Coordinator::url_of(EndpointId id) const {
-  const auto it = endpoints_.find(id);
-  return it == endpoints_.end() ? std::string{} : it->second.url;
-}
-
 Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {
   Effects effects;
   for (const auto& [id, session] : roster_.sessions()) {
@@ -537,12 +511,6 @@ std::uint32_t Coordinator::in_flight(JobId job) const {
     for (const auto& [call, assigned] : session->calls())
       n += assigned.job == job && assigned.attempt;
   return n;
-}
-
-std::string Coordinator::why_waiting(JobId id, Time now) const {
-  if (roster_.size() == 0) return "no worker is connected";
-  const auto job = jobs_.find(id);
-  return job == jobs_.end() || now > job->second.why_until ? std::string{} : job->second.why;
 }
 
 } // namespace gristmill::coordinator

@@ -15,8 +15,10 @@
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "protocol/pool_spec.hpp"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,17 +45,32 @@ struct WorkerView {
   double rate = 0; // calls per second
 };
 
+// One pool as people see it; the rate limiter adds how its endpoints stand.
+struct EndpointView {
+  EndpointId id;
+  std::string url;
+  std::string worker; // that announces it; empty = every worker reaches it
+  EndpointStanding standing;
+};
+struct PoolView {
+  std::string model, fallback;
+  TokenPrice price;
+  std::vector<EndpointView> endpoints;
+};
+
 struct Options {
   Epoch epoch;
   std::string cluster;
   // Processes whose sessions the journal shows open: they may still be calling.
   std::vector<Nonce> expected;
+  std::vector<PoolSpec> pools = {}; // as configured
 };
 
 class Coordinator {
 public:
   Coordinator(Options options, Time now);
 
+  Effects started(); // first of all: the pools' endpoints
   Effects received(const std::vector<ReceivedFrame>& frames, Time now);
   Effects peer_gone(const PeerId& peer, Time now);
   Effects offered(JobId job, std::vector<OfferedCall> calls, Time now);
@@ -77,10 +94,14 @@ public:
   std::vector<WorkerView> workers() const;
   std::uint32_t in_flight(JobId job) const;
   std::string why_waiting(JobId job, Time now) const; // empty = it does not wait
+  std::string why_refused(const JobSpec& spec) const; // empty = some pool serves the new job
+  std::vector<PoolView> pools() const;
 
 private:
   struct Job {
     std::string spec;
+    std::string model; // of all its calls; empty = each item names its own
+    bool own_endpoints = false;
     std::uint32_t batch_size = 0;
     std::vector<protocol::EndpointEntry> endpoints;
     std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
@@ -113,14 +134,27 @@ private:
   void send(Session& session, protocol::Message message, Time now, Effects& effects);
   void send_cancel(Session& session, const protocol::Cancel& cancel, Time now, Effects& effects);
   void refuse(const PeerId& peer, protocol::RefusedCode code, std::string sentence, Effects& effects);
-  EndpointId endpoint_id(const EndpointSpec& spec, Nonce process);
+
+  // pools.cpp
+  struct Endpoint {
+    EndpointSpec spec;
+    std::string model;  // empty = a job's own
+    bool pooled = false; // of the configuration: it stays
+    bool operator==(const Endpoint&) const = default;
+  };
+  EndpointId endpoint_id(const Endpoint& endpoint, Nonce process);
+  std::vector<protocol::EndpointEntry> endpoints_of(const JobSpec& spec, Effects& effects);
+  void drop_endpoints(const Job& job, Effects& effects);
+  std::set<std::string> served() const;
   std::string url_of(EndpointId id) const;
+  std::uint64_t cost_of(const protocol::Outcome& outcome) const;
 
   Options options_;
   Roster roster_;
   FairQueue queue_;
   std::map<JobId, Job> jobs_;
-  std::map<EndpointId, EndpointSpec> endpoints_;
+  std::map<EndpointId, Endpoint> endpoints_;
+  std::vector<EndpointId> pooled_; // in the order of the configuration
   Time grace_ends_;
   bool grace_ = true;
 };

@@ -65,7 +65,8 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
              effects);
       bytes += call.bytes();
       session.give(call.planned.call,
-                   {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{}});
+                   {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{},
+                    call.planned.model});
       batch.calls.push_back(std::move(call.planned));
       --deficit;
     }

@@ -75,7 +75,7 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
     } else if (wanted(claim)) {
       if (known != nullptr) last->take(claim.call);
       session.give(claim.call, {claim.parts.front().job, claim.parts.front().item, 0, 0,
-                                claim.attempt, claim.endpoint});
+                                claim.attempt, claim.endpoint, {}});
       unknown.push_back(claim);
     } else {
       session.welcome.drop_attempts.push_back(claim.attempt);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/coordinator/gateway.hpp"
+#include "actors/kit/check.hpp"
 #include "actors/kit/time.hpp"
 #include "protocol/grammar.hpp"
 #include "protocol/messages.hpp"
@@ -23,6 +24,7 @@ struct Assigned {
   std::size_t bytes = 0;
   AttemptId attempt; // set: permitted
   EndpointId endpoint;
+  std::string model = {}; // that the call was planned for; empty = the job's
 };
 
 enum class SessionState : std::uint8_t {
@@ -59,7 +61,8 @@ public:
   std::size_t held_bytes() const { return held_bytes_; }
 
   void give(CallId call, Assigned assigned) {
-    if (calls_.emplace(call, assigned).second) count(assigned, 1);
+    if (const auto [it, added] = calls_.emplace(call, std::move(assigned)); added)
+      count(it->second, 1);
   }
   const Assigned* find(CallId call) const {
     const auto it = calls_.find(call);
@@ -74,9 +77,11 @@ public:
   }
   void unpermit(CallId call) { permit(call, AttemptId{}, EndpointId{}); }
   Assigned take(CallId call) {
-    const Assigned assigned = calls_.at(call);
+    const auto it = calls_.find(call);
+    GRISTMILL_CHECK(it != calls_.end(), "call {} is not of the session", call.value);
+    Assigned assigned = std::move(it->second);
     count(assigned, -1);
-    calls_.erase(call);
+    calls_.erase(it);
     return assigned;
   }
 

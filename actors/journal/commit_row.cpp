@@ -32,10 +32,11 @@ void ItemsWriter::add(const ItemEntry& entry) {
   GRISTMILL_CHECK(entry.item < items_max, "item {} is beyond {}", entry.item, items_max);
   const auto delta = static_cast<std::int64_t>(entry.item) - static_cast<std::int64_t>(previous_);
   previous_ = entry.item;
-  put_varint(blob_, zigzag(delta) * 4 + static_cast<std::uint64_t>(entry.kind));
-  if (entry.kind == EntryKind::attempts) {
+  put_varint(blob_, zigzag(delta) * 8 + static_cast<std::uint64_t>(entry.kind));
+  if (is_note(entry.kind)) {
     put_varint(blob_, entry.attempts);
     put_varint(blob_, entry.deaths);
+    if (entry.kind == EntryKind::fallback) put_varint(blob_, entry.tries);
   } else if (entry.kind != EntryKind::reopened) {
     put_varint(blob_, entry.bytes);
     if (entry.kind == EntryKind::failed) put_varint(blob_, static_cast<std::uint64_t>(entry.cls));
@@ -56,20 +57,21 @@ bool ItemsReader::varint(std::uint64_t& value) {
 
 Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (rest_.empty()) return false;
-  std::uint64_t head = 0, attempts = 0, deaths = 0, cls = 0;
+  std::uint64_t head = 0, attempts = 0, deaths = 0, tries = 0, cls = 0;
   entry = {};
   if (!varint(head)) return malformed("a number that is cut or longer than 64 bits");
-  entry.kind = static_cast<EntryKind>(head % 4);
+  if (head % 8 > 4) return malformed(fmt::format("an entry of the unknown kind {}", head % 8));
+  entry.kind = static_cast<EntryKind>(head % 8);
 
-  // A head has 62 bits of zigzag, so that this sum cannot overflow; below zero it wraps to far
+  // A head has 61 bits of zigzag, so that this sum cannot overflow; below zero it wraps to far
   // above the bound.
   entry.item =
-      static_cast<std::uint64_t>(static_cast<std::int64_t>(previous_) + unzigzag(head / 4));
+      static_cast<std::uint64_t>(static_cast<std::int64_t>(previous_) + unzigzag(head / 8));
   if (entry.item >= items_max) return malformed("an item number out of range");
   previous_ = entry.item;
 
   if (entry.kind == EntryKind::reopened) return true;
-  if (entry.kind != EntryKind::attempts) {
+  if (!is_note(entry.kind)) {
     if (!varint(entry.bytes)) return malformed("a line length that is cut or too long");
     if (entry.bytes == 0) return malformed("a line without even a newline");
     if (entry.kind == EntryKind::completed) return true;
@@ -78,11 +80,15 @@ Result<bool> ItemsReader::next(ItemEntry& entry) {
     entry.cls = static_cast<OutcomeClass>(cls);
     return true;
   }
-  if (!varint(attempts) || !varint(deaths)) return malformed("a note that is cut or too long");
-  if (std::max(attempts, deaths) > std::numeric_limits<std::uint32_t>::max())
+  const bool fallback = entry.kind == EntryKind::fallback;
+  if (!varint(attempts) || !varint(deaths) || (fallback && !varint(tries)))
+    return malformed("a note that is cut or too long");
+  if (fallback && tries == 0) return malformed("a fallback that nothing came before");
+  if (std::max({attempts, deaths, tries}) > std::numeric_limits<std::uint32_t>::max())
     return malformed("a number of attempts out of range");
   entry.attempts = static_cast<std::uint32_t>(attempts);
   entry.deaths = static_cast<std::uint32_t>(deaths);
+  entry.tries = static_cast<std::uint32_t>(tries);
   return true;
 }
 
@@ -103,10 +109,12 @@ std::vector<CommitRow> commit_rows(const Group& group) {
                    .cls = line.cls});
   }
   for (const AttemptNote& note : group.attempts)
-    by_job[note.job].items.add({.kind = EntryKind::attempts,
-                                .item = note.item,
-                                .attempts = note.attempts,
-                                .deaths = note.deaths});
+    by_job[note.job].items.add(
+        {.kind = note.on_fallback() ? EntryKind::fallback : EntryKind::attempts,
+         .item = note.item,
+         .attempts = note.attempts,
+         .deaths = note.deaths,
+         .tries = note.tries});
   for (const JobNote& note : group.notes) {
     JobNote& sum = by_job[note.job].note;
     sum.attempts += note.attempts;
@@ -114,6 +122,7 @@ std::vector<CommitRow> commit_rows(const Group& group) {
     sum.late += note.late;
     sum.prompt_tokens += note.prompt_tokens;
     sum.completion_tokens += note.completion_tokens;
+    sum.cost_nano_usd += note.cost_nano_usd;
     sum.low = std::max(sum.low, note.low);
   }
   std::vector<CommitRow> rows;

@@ -7,10 +7,11 @@
 //   entry    = head bytes                kind 0 completed
 //            | head bytes class          kind 1 failed
 //            | head attempts deaths      kind 2 note about an item that is not terminal
-//            | head                      kind 3 reopened: the item's line holds no more
-//   head     = varint(zigzag(item - item of the entry before) * 4 + kind); before the first: 0
+//            | head attempts deaths tries   kind 3 the same, of an item on its fallback model
+//            | head                      kind 4 reopened: the item's line holds no more
+//   head     = varint(zigzag(item - item of the entry before) * 8 + kind); before the first: 0
 //   bytes    = varint, of the line in its segment, newline included
-//   attempts, deaths, class = varint
+//   attempts, deaths, tries, class = varint; attempts are of the present model, tries of both
 //   varint   = 7 bits a byte, lowest first, the high bit set on all but the last byte
 //   zigzag   = 0, -1, 1, -2, … as 0, 1, 2, 3, …
 //
@@ -30,7 +31,16 @@ namespace gristmill::journal {
 // One bit per item must fit the memory of a small machine even when a row is damaged.
 inline constexpr std::uint64_t items_max = std::uint64_t{1} << 32;
 
-enum class EntryKind : std::uint8_t { completed = 0, failed = 1, attempts = 2, reopened = 3 };
+enum class EntryKind : std::uint8_t {
+  completed = 0,
+  failed = 1,
+  attempts = 2,
+  fallback = 3,
+  reopened = 4
+};
+constexpr bool is_note(EntryKind kind) {
+  return kind == EntryKind::attempts || kind == EntryKind::fallback;
+}
 
 struct ItemEntry {
   EntryKind kind = EntryKind::completed;
@@ -38,6 +48,7 @@ struct ItemEntry {
   std::uint64_t bytes = 0;                // of a line
   OutcomeClass cls = OutcomeClass::ok;    // of a failed one
   std::uint32_t attempts = 0, deaths = 0; // of a note
+  std::uint32_t tries = 0;                // of a note on the fallback model
   bool operator==(const ItemEntry&) const = default;
 };
 

@@ -19,6 +19,7 @@ struct ReportedOutcome {
   SessionId session;
   protocol::Outcome outcome;
   std::string endpoint; // URL
+  std::uint64_t cost_nano_usd = 0;
 };
 
 // A call that nobody will report.

@@ -13,6 +13,7 @@ struct AccountLimits {
   std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
   std::uint64_t tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0;
+  bool operator==(const AccountLimits&) const = default;
   bool windows() const { return requests_per_minute != 0 || tokens_per_minute != 0; }
 };
 
@@ -21,6 +22,7 @@ struct AcquireCall {
   JobId job;
   std::uint64_t item = 0;
   std::uint64_t token_bound = 0;
+  std::string model = {}; // empty = the job's
 };
 
 // A worker's question: these calls could start now.
@@ -35,6 +37,7 @@ struct Waiting {
   JobId job;
   std::uint32_t wait_ms = 0;
   std::string why;
+  std::string model = {}; // as of the calls
 };
 
 struct Granted {
@@ -66,6 +69,14 @@ struct EndpointOffer {
   std::string model;     // empty = of those jobs only that name the endpoint
   EndpointSpec endpoint;
   SessionId only;        // set: reachable for this session alone
+};
+
+// How an endpoint stands, for people.
+struct EndpointStanding {
+  AccountLimits limits; // the strictest of all who name its URL and key
+  std::uint32_t in_flight = 0;
+  std::int64_t parked_ms = 0; // > 0: it gets no calls for so long, because …
+  std::string why;
 };
 
 struct JobBudget {

@@ -38,6 +38,8 @@ struct AttemptNote {
   std::uint64_t item = 0;
   std::uint32_t attempts = 0; // those that count against --retries
   std::uint32_t deaths = 0;
+  std::uint32_t tries = 0; // all that ended; of an item on its fallback model, else 0
+  bool on_fallback() const { return tries != 0; }
 };
 
 // Amounts to add to a job's counts, and where reading would go on.
@@ -45,6 +47,7 @@ struct JobNote {
   JobId job;
   std::uint64_t attempts = 0, ambiguous = 0, late = 0, prompt_tokens = 0, completion_tokens = 0;
   InputPosition low; // every item before it is terminal; the greatest one holds
+  std::uint64_t cost_nano_usd = 0;
 };
 
 // A share of an account's windows that may be drawn until its end, then it is history.

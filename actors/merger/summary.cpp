@@ -30,6 +30,12 @@ Json counts_of(const JobCounts& counts, std::uint64_t cached) {
           {"late", counts.late}};
 }
 
+// Null when nothing that has a price was used.
+Json cost_usd(const JobCounts& counts) {
+  return counts.cost_nano_usd == 0 ? Json()
+                                   : Json(static_cast<double>(counts.cost_nano_usd) / 1e9);
+}
+
 } // namespace
 
 void Summary::add(const LineFacts& facts) {
@@ -85,6 +91,7 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
              {{"prompt", task.counts.prompt_tokens},
               {"completion", task.counts.completion_tokens},
               {"cached", cached_tokens_}}},
+            {"cost_usd", cost_usd(task.counts)},
             {"errors", errors()},
             {"latency_ms",
              {{"p50", latency_ms_.percentile(50)},

@@ -30,6 +30,36 @@ Account::Account(std::string name, AccountLimits limits, Time now)
       calls_smoother_{smoother(limits.requests_per_minute, now)},
       tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
 
+void Account::set_limits(const AccountLimits& limits, Time now) {
+  const auto slower = [&](Smoother& old, std::uint64_t per_minute, std::uint64_t before) {
+    if (per_minute == before) return;
+    old = smoother(per_minute, now);
+    old.take(old.burst()); // whatever went before, at another rate
+  };
+  slower(calls_smoother_, limits.requests_per_minute, limits_.requests_per_minute);
+  slower(tokens_smoother_, limits.tokens_per_minute, limits_.tokens_per_minute);
+  calls_window_.set_amount_max(limits.requests_per_minute);
+  tokens_window_.set_amount_max(limits.tokens_per_minute);
+  limits_ = limits;
+}
+
+double Account::load(Time now) {
+  advance(now);
+  const auto share = [](std::uint64_t taken, std::uint64_t most) {
+    return most == 0 ? 0 : static_cast<double>(taken) / static_cast<double>(most);
+  };
+  const std::uint32_t slots = limits_.max_in_flight == 0 ? unlimited_slots : limits_.max_in_flight;
+  return std::max({share(in_flight_, slots),
+                   share(calls_window_.held(), limits_.requests_per_minute),
+                   share(tokens_window_.held(), limits_.tokens_per_minute)});
+}
+
+bool Account::is_idle(Time now) {
+  advance(now);
+  return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 && !next_ &&
+         (!block_ || block_->note.until <= now) && parked_until_ <= now;
+}
+
 void Account::permit_came_too_late(Time now) {
   used_in_a_row_ = 0;
   // At most once within a life: permits that were issued together come back together.
@@ -73,7 +103,7 @@ std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uin
   const std::uint64_t tokens = charged(bound);
   auto& highest = highest_[job];
   highest = std::max(highest, item + 1);
-  if (now < parked_until_) return Refusal{parked_until_, "the endpoint asked us to wait"};
+  if (now < parked_until_) return Refusal{parked_until_, parked_why_};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed"};
   if (!calls_window_.fits(1)) return Refusal{calls_window_.when_fits(1, now), "requests per minute"};
@@ -96,8 +126,9 @@ Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n, Duration l
   GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
   const std::uint64_t tokens = charged(bound);
   const Time until = now + defaults::hold_of(defaults::minute_window, life);
-  Charge charge{tokens, calls_window_.charge_until(1, until), {}};
-  if (tokens_window_.limited()) charge.tokens_until = tokens_window_.charge_until(tokens, until);
+  // Also what is not limited now: a stricter limit may come.
+  const Charge charge{tokens, calls_window_.charge_until(1, until),
+                      tokens_window_.charge_until(tokens, until)};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens));
   block_->drawn_tokens += tokens;
@@ -111,7 +142,7 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   if (!used) return;
   advance(now);
   if (*used > charge.tokens) { // the bound was wrong: the excess is a debt
-    if (tokens_window_.limited()) tokens_window_.charge(*used - charge.tokens, now);
+    tokens_window_.charge(*used - charge.tokens, now);
     tokens_smoother_.take(static_cast<double>(*used - charge.tokens));
     return;
   }
@@ -173,8 +204,8 @@ void Account::assume_spent(const journal::BlockNote& block, Time now) {
   static const Duration hold = defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
   const Time until = std::min(block.until, now) + hold;
   if (until <= now) return;
-  if (calls_window_.limited()) calls_window_.charge_until(block.calls, until);
-  if (tokens_window_.limited()) tokens_window_.charge_until(block.tokens, until);
+  calls_window_.charge_until(block.calls, until);
+  tokens_window_.charge_until(block.tokens, until);
 }
 
 } // namespace gristmill::rate_limiter

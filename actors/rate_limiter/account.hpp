@@ -28,6 +28,8 @@ struct Refusal {
   std::string_view why; // static text
 };
 
+inline constexpr std::uint32_t unlimited_slots = 128;
+
 class Account {
 public:
   Account(std::string name, AccountLimits limits, Time now);
@@ -35,6 +37,13 @@ public:
   const std::string& name() const { return name_; }
   const AccountLimits& limits() const { return limits_; }
   std::uint32_t in_flight() const { return in_flight_; }
+  // Other limits from now on; what is charged stays charged.
+  void set_limits(const AccountLimits& limits, Time now);
+  // How much of its limits is taken, from 0 to 1 and beyond: what endpoints are compared by. An
+  // endpoint without a limit of slots counts as one with unlimited_slots.
+  double load(Time now);
+  // Nothing is charged, reserved or under way, so forgetting it forgets nothing.
+  bool is_idle(Time now);
 
   // Nothing if a call of `tokens` for item `item` of `job` may go now.
   std::optional<Refusal> refuses(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
@@ -51,7 +60,13 @@ public:
   Duration life() const { return life_; }
   void permit_used();
   void permit_came_too_late(Time now);
-  void park(Time until) { parked_until_ = std::max(parked_until_, until); }
+  void park(Time until, std::string_view why) { // static text
+    if (until <= parked_until_) return;
+    parked_until_ = until;
+    parked_why_ = why;
+  }
+  Time parked_until() const { return parked_until_; }
+  std::string_view parked_why() const { return parked_why_; }
 
   // A block to be journalled, when the next one is due. `number` becomes its name.
   std::optional<journal::BlockNote> reserve(std::uint64_t number, Time now);
@@ -78,6 +93,7 @@ private:
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
   Time parked_until_{Time::min()};
+  std::string_view parked_why_;
 
   std::optional<Block> block_;   // durable, being drawn from
   std::optional<Block> next_;    // on its way to the disk

@@ -1,9 +1,11 @@
 #include "actors/rate_limiter/rate_limiter.hpp"
 
 #include "actors/kit/check.hpp"
+#include "protocol/limits.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <tuple>
 
 namespace gristmill::rate_limiter {
 namespace {
@@ -12,6 +14,7 @@ constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 constexpr auto park_untold = std::chrono::seconds{1};
 constexpr auto park_quota = std::chrono::seconds{60};
 constexpr auto park_max = std::chrono::seconds{600};
+constexpr auto look_for_idle_every = std::chrono::seconds{1};
 
 std::uint32_t ms_until(Time until, Time now) {
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
@@ -26,16 +29,46 @@ std::string account_name(const EndpointOffer& offer) {
   return fmt::format("endpoint:{}|{}", e.url, key);
 }
 
+AccountLimits limits_of(const EndpointSpec& e) {
+  return {e.requests_per_minute, e.tokens_per_minute, e.max_in_flight};
+}
+
+AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
+  const auto least = [](auto x, auto y) { return x == 0 ? y : y == 0 ? x : std::min(x, y); };
+  return {least(a.requests_per_minute, b.requests_per_minute),
+          least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight)};
+}
+
+std::string why_none_serves(const std::string& model, bool own, const EndpointBook& endpoints) {
+  if (own) return "none of the job's endpoints is there";
+  const auto& served = endpoints.served();
+  if (!model.empty() && served.contains(model))
+    return fmt::format("no endpoint that this worker reaches serves the model \"{}\"", model);
+  if (served.empty()) return "no endpoint serves the job's model, and none any other";
+  std::string others;
+  for (const auto& [name, count] : served) {
+    if (others.size() > limits::name_bytes_max) {
+      others += ", …";
+      break;
+    }
+    others += (others.empty() ? "" : ", ") + name;
+  }
+  if (model.empty())
+    return fmt::format("the item names no model and several are served: {}", others);
+  return fmt::format("no endpoint serves the model \"{}\"; served: {}", model, others);
+}
+
 } // namespace
 
-Account& RateLimiter::account(const std::string& name, const AccountLimits& limits, Time now) {
-  auto& slot = accounts_[name];
+RateLimiter::AccountRef RateLimiter::account(const std::string& name, const AccountLimits& limits,
+                                             Time now) {
+  AccountRef& slot = accounts_[name];
   if (!slot) {
-    slot = std::make_unique<Account>(name, limits, now);
+    slot = std::make_shared<Account>(name, limits, now);
     for (const auto& block : spent_)
       if (block.account == name) slot->assume_spent(block, now);
   }
-  return *slot;
+  return slot;
 }
 
 void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot) {
@@ -46,17 +79,30 @@ void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time 
 }
 
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
-  const EndpointSpec& e = offer.endpoint;
-  Account& a = account(account_name(offer),
-                       {e.requests_per_minute, e.tokens_per_minute, e.max_in_flight}, now);
-  endpoints_[offer.id] = {offer, &a};
+  AccountRef a = account(account_name(offer), limits_of(offer.endpoint), now);
+  const AccountRef before = endpoints_.add(offer, a);
+  settle_limits(a, now);
+  if (before && before != a) settle_limits(before, now);
 }
 
-void RateLimiter::endpoint_gone(EndpointId id) { endpoints_.erase(id); }
+void RateLimiter::endpoint_gone(EndpointId id, Time now) {
+  if (const AccountRef account = endpoints_.remove(id)) settle_limits(account, now);
+}
+
+// Several may name one URL and key, each with limits of its own: the strictest of them hold. While
+// nobody names it, the last ones stay.
+void RateLimiter::settle_limits(const AccountRef& account, Time now) {
+  std::optional<AccountLimits> strictest;
+  for (const auto& [id, endpoint] : endpoints_.all()) {
+    if (endpoint.account != account) continue;
+    const AccountLimits limits = limits_of(endpoint.offer.endpoint);
+    strictest = strictest ? stricter(*strictest, limits) : limits;
+  }
+  if (strictest && *strictest != account->limits()) account->set_limits(*strictest, now);
+}
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
-  Account& a = account(to_string(budget.job), budget.limits, now);
-  jobs_[budget.job] = {budget, &a};
+  jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now)};
 }
 
 void RateLimiter::job_closed(JobId job) {
@@ -64,63 +110,73 @@ void RateLimiter::job_closed(JobId job) {
   for (auto& [name, account] : accounts_) account->forget(job);
 }
 
-bool RateLimiter::may_use(const Endpoint& endpoint, const Job& job, SessionId session) const {
-  if (endpoint.offer.only && endpoint.offer.only != session) return false;
-  const auto& own = job.budget.endpoints;
-  if (!own.empty()) return std::find(own.begin(), own.end(), endpoint.offer.id) != own.end();
-  // An endpoint without a model is some job's own.
-  if (endpoint.offer.model.empty()) return false;
-  return job.budget.model.empty() || endpoint.offer.model == job.budget.model;
+std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
+                                           SessionId session) {
+  if (job.budget.endpoints.empty()) return endpoints_.serving(model, session);
+  std::vector<Endpoint*> own;
+  for (const EndpointId id : job.budget.endpoints)
+    if (Endpoint* endpoint = endpoints_.find(id)) own.push_back(endpoint);
+  return own;
 }
 
-RateLimiter::Endpoint* RateLimiter::choose(const Job& job, SessionId session,
-                                           const AcquireCall& call, Time now, Refusal& refusal) {
-  Endpoint* best = nullptr;
-  refusal = {now + no_endpoint_retry, "no endpoint serves the job's model"};
-  bool refused = false;
-  for (auto& [id, endpoint] : endpoints_) {
-    if (!may_use(endpoint, job, session)) continue;
-    const auto no = endpoint.account->refuses(call.token_bound, call.job, call.item, now);
-    if (no) {
-      if (!refused || no->until < refusal.until) refusal = *no;
-      refused = true;
-    } else if (best == nullptr || endpoint.account->in_flight() < best->account->in_flight()) {
-      best = &endpoint;
+// The endpoint with the most headroom that lets the call go: the least loaded one, of equal ones
+// that with the fewest calls in flight, of equal ones in turn. Else the earliest refusal.
+RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId session, Time now) {
+  const auto job = jobs_.find(call.job);
+  if (job == jobs_.end()) return {nullptr, now + no_endpoint_retry, "the job is not running"};
+  const auto refused = job->second.account->refuses(call.token_bound, call.job, call.item, now);
+  const JobBudget& budget = job->second.budget;
+  std::string model = call.model.empty() ? budget.model : call.model;
+  // Who names no model gets the only one that there is.
+  if (model.empty() && endpoints_.served().size() == 1) model = endpoints_.served().begin()->first;
+
+  Choice choice{nullptr, never, ""};
+  std::tuple<double, std::uint32_t, std::uint64_t> least;
+  for (Endpoint* endpoint : usable(job->second, model, session)) {
+    Account& account = *endpoint->account;
+    // Asked also when the job must wait: the blocks of both are then written together.
+    if (const auto no = account.refuses(call.token_bound, call.job, call.item, now)) {
+      if (choice.endpoint == nullptr && no->until < choice.until)
+        choice = {nullptr, no->until, std::string{no->why}};
+      continue;
+    }
+    const std::tuple rank{account.load(now), account.in_flight(), endpoint->chosen_at};
+    if (choice.endpoint == nullptr || rank < least) {
+      choice.endpoint = endpoint;
+      least = rank;
     }
   }
-  return best;
+  if (refused) return {nullptr, refused->until, std::string{refused->why}};
+  if (choice.endpoint == nullptr && choice.why.empty())
+    choice = {nullptr, now + no_endpoint_retry,
+              why_none_serves(model, !budget.endpoints.empty(), endpoints_)};
+  if (choice.endpoint != nullptr) choice.endpoint->chosen_at = ++choices_;
+  return choice;
 }
 
 Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
   Granted granted{acquire.session, acquire.nonce, {}, {}};
   for (const AcquireCall& call : acquire.calls) {
-    // Once a job must wait, its other calls of this question wait with it: a large call that has to
-    // save up is not overtaken for ever by small ones.
-    const auto waiting = std::find_if(granted.waits.begin(), granted.waits.end(),
-                                      [&](const Waiting& w) { return w.job == call.job; });
+    // Once a job must wait for a model, its other calls of this question wait with it: a large call
+    // that has to save up is not overtaken for ever by small ones.
+    const auto waiting =
+        std::find_if(granted.waits.begin(), granted.waits.end(), [&](const Waiting& w) {
+          return w.job == call.job && w.model == call.model;
+        });
     if (waiting != granted.waits.end()) {
       waiting->calls.push_back(call.call);
       continue;
     }
-    const auto job = jobs_.find(call.job);
-    Refusal refusal{now + no_endpoint_retry, "the job is not running"};
-    Endpoint* endpoint = nullptr;
-    if (job != jobs_.end()) {
-      if (auto no = job->second.account->refuses(call.token_bound, call.job, call.item, now)) {
-        refusal = *no;
-        // The endpoint's block is wanted too: both are then written together.
-        Refusal unused;
-        choose(job->second, acquire.session, call, now, unused);
-      } else {
-        endpoint = choose(job->second, acquire.session, call, now, refusal);
-      }
-    }
-    if (endpoint == nullptr) {
-      granted.waits.push_back(
-          {{call.call}, call.job, ms_until(refusal.until, now), std::string{refusal.why}});
+    Choice choice = choose(call, acquire.session, now);
+    if (choice.endpoint == nullptr) {
+      granted.waits.push_back({{call.call},
+                               call.job,
+                               ms_until(choice.until, now),
+                               std::move(choice.why),
+                               call.model});
       continue;
     }
-    Out out{endpoint->account, job->second.account, {}, {}};
+    Out out{choice.endpoint->account, jobs_.at(call.job).account, {}, {}};
     std::uint64_t n = 0, unused = 0;
     const Duration life = out.endpoint->life();
     out.job_charge = out.job->draw(call.token_bound, now, unused, life);
@@ -129,8 +185,8 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     // Only where there is a window does a permit have to age.
     const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
     const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);
-    granted.permits.push_back({call.call, attempt, endpoint->offer.id, life_ms});
-    out_.emplace(attempt, out);
+    granted.permits.push_back({call.call, attempt, choice.endpoint->offer.id, life_ms});
+    out_.emplace(attempt, std::move(out));
   }
   return granted;
 }
@@ -138,7 +194,7 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
 void RateLimiter::ended(const Ended& ended, Time now) {
   const auto it = out_.find(ended.attempt);
   if (it == out_.end()) return;
-  const Out out = it->second;
+  const Out out = std::move(it->second);
   out_.erase(it);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
@@ -152,23 +208,24 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   out.endpoint->settle(out.endpoint_charge, used, now);
   if (out.job) out.job->settle(out.job_charge, used, now);
   // An account without credit is asked again now and then, not all the time.
-  if (ended.cls == OutcomeClass::quota) out.endpoint->park(now + park_quota);
+  if (ended.cls == OutcomeClass::quota) out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   if (told_to_wait) {
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};
     out.endpoint->park(now + (ended.retry_after_ms < 0 ? park_untold
-                                                       : std::min<Duration>(told, park_max)));
+                                                       : std::min<Duration>(told, park_max)),
+                       "the endpoint asked us to wait");
   }
 }
 
 void RateLimiter::claimed(const ClaimedCall& call) {
-  const auto e = endpoints_.find(call.endpoint);
-  if (e == endpoints_.end() || out_.contains(call.attempt)) return;
+  const Endpoint* e = endpoints_.find(call.endpoint);
+  if (e == nullptr || out_.contains(call.attempt)) return;
   const auto j = jobs_.find(call.job);
-  Out out{e->second.account, j == jobs_.end() ? nullptr : j->second.account, {}, {}};
+  Out out{e->account, j == jobs_.end() ? nullptr : j->second.account, {}, {}};
   out.endpoint->occupy();
   if (out.job) out.job->occupy();
-  out_.emplace(call.attempt, out);
+  out_.emplace(call.attempt, std::move(out));
 }
 
 void RateLimiter::durable(std::uint64_t block) {
@@ -177,6 +234,7 @@ void RateLimiter::durable(std::uint64_t block) {
 
 std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
   std::vector<journal::BlockNote> notes;
+  forget_idle_accounts(now);
   for (auto& [name, account] : accounts_) {
     if (auto note = account->reserve(next_block_, now)) {
       ++next_block_;
@@ -186,9 +244,35 @@ std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
   return notes;
 }
 
+// Accounts of closed jobs and of workers that have left, once nothing of theirs counts any more.
+void RateLimiter::forget_idle_accounts(Time now) {
+  if (now < idle_sought_at_ + look_for_idle_every) return;
+  idle_sought_at_ = now;
+  std::erase_if(accounts_, [now](const auto& entry) {
+    return entry.second.use_count() == 1 && entry.second->is_idle(now);
+  });
+  std::erase_if(spent_, [now](const auto& block) {
+    return std::min(block.until, now) +
+               defaults::hold_of(defaults::minute_window, defaults::permit_life_max) <=
+           now;
+  });
+}
+
 std::uint32_t RateLimiter::in_flight(EndpointId id) const {
-  const auto it = endpoints_.find(id);
-  return it == endpoints_.end() ? 0 : it->second.account->in_flight();
+  const auto it = endpoints_.all().find(id);
+  return it == endpoints_.all().end() ? 0 : it->second.account->in_flight();
+}
+
+EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
+  const auto it = endpoints_.all().find(id);
+  if (it == endpoints_.all().end()) return {};
+  const Account& account = *it->second.account;
+  EndpointStanding standing{account.limits(), account.in_flight(), 0, {}};
+  if (account.parked_until() > now) {
+    standing.parked_ms = to_ms(account.parked_until() - now);
+    standing.why = account.parked_why();
+  }
+  return standing;
 }
 
 } // namespace gristmill::rate_limiter

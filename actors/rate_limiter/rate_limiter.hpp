@@ -11,7 +11,9 @@
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
+#include "actors/rate_limiter/endpoint_book.hpp"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +28,7 @@ public:
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
   void endpoint_added(const EndpointOffer& endpoint, Time now);
-  void endpoint_gone(EndpointId id);
+  void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
   void job_closed(JobId job);
 
@@ -39,33 +41,40 @@ public:
   // Blocks that should be written now.
   std::vector<journal::BlockNote> reserve(Time now);
   std::uint32_t in_flight(EndpointId id) const;
+  // How an endpoint stands, for people.
+  EndpointStanding standing(EndpointId id, Time now) const;
+  std::size_t account_count() const { return accounts_.size(); }
 
 private:
-  struct Endpoint {
-    EndpointOffer offer;
-    Account* account = nullptr;
-  };
+  using AccountRef = std::shared_ptr<Account>;
   struct Job {
     JobBudget budget;
-    Account* account = nullptr;
+    AccountRef account;
   };
   struct Out {
-    Account* endpoint = nullptr;
-    Account* job = nullptr;
+    AccountRef endpoint, job;
     Charge endpoint_charge, job_charge;
   };
+  // Where a call goes, or why it may not.
+  struct Choice {
+    Endpoint* endpoint = nullptr;
+    Time until{};
+    std::string why;
+  };
 
-  Account& account(const std::string& name, const AccountLimits& limits, Time now);
-  // The endpoint with the most headroom that lets the call go, or the earliest refusal.
-  Endpoint* choose(const Job& job, SessionId session, const AcquireCall& call, Time now,
-                   Refusal& refusal);
-  bool may_use(const Endpoint& endpoint, const Job& job, SessionId session) const;
+  AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
+  void settle_limits(const AccountRef& account, Time now);
+  void forget_idle_accounts(Time now);
+  Choice choose(const AcquireCall& call, SessionId session, Time now);
+  std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
 
   Epoch epoch_;
   std::uint64_t next_block_ = 1;
-  std::unordered_map<std::string, std::unique_ptr<Account>> accounts_;
+  std::map<std::string, AccountRef> accounts_;
+  Time idle_sought_at_{Time::min()};
   std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
-  std::unordered_map<EndpointId, Endpoint> endpoints_;
+  EndpointBook endpoints_;
+  std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;
 };

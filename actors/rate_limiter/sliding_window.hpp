@@ -19,6 +19,7 @@ public:
 
   bool limited() const { return amount_max_ != 0; }
   std::uint64_t amount_max() const { return amount_max_; }
+  void set_amount_max(std::uint64_t amount) { amount_max_ = amount; }
   std::uint64_t held() const { return held_; }
 
   // Forgets what is over; to be called before the questions below.

@@ -16,7 +16,6 @@ constexpr int items_per_slice = 1'024;
 constexpr std::uint32_t deaths_max = 3;
 constexpr auto refused_again_after = std::chrono::seconds{1};
 constexpr auto cancel_grace = std::chrono::seconds{10};
-constexpr std::uint64_t output_tokens_default = 4'096;
 
 protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string message) {
   protocol::Outcome outcome;
@@ -29,8 +28,8 @@ protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string mess
 } // namespace
 
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
-                       RecoveredItems recovered)
-    : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries},
+                       RecoveredItems recovered, const std::vector<PoolSpec>& pools)
+    : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries}, models_{spec_, pools},
       intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
       failures_{spec_},
       counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
@@ -126,6 +125,7 @@ bool Supervisor::read_next(Time, Effects& effects) {
             fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
   } else if (grace_ && item.ordinal < mark_) {
     live.state = LiveState::unknown;
+    live.has_fallback = models_.plan(item.place.kind, item.raw, live.on_fallback).has_fallback;
     ledger_.add(item.ordinal, std::move(live));
   } else {
     live.state = LiveState::out;
@@ -139,6 +139,10 @@ void Supervisor::restore_attempts(std::uint64_t item, LiveItem& live) {
   if (note == recovered_attempts_.end()) return;
   live.tries = live.consumed = note->second.attempts;
   live.deaths = note->second.deaths;
+  if (note->second.on_fallback()) {
+    live.on_fallback = true;
+    live.tries = note->second.tries;
+  }
   recovered_attempts_.erase(note);
 }
 
@@ -148,7 +152,11 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
   call.planned.call = live.call;
   call.planned.parts = {PartId{job_, item, 0}};
   call.planned.kind = live.place.kind;
-  call.token_bound = openai::token_bound(spec_, live.place.kind, raw, output_tokens_default);
+  PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
+  call.token_bound =
+      openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
+  call.planned.model = std::move(planned.model);
+  live.has_fallback = planned.has_fallback;
   call.planned.raw = std::move(raw);
   credit_.spend(call.bytes());
   effects.offers.push_back(std::move(call));
@@ -186,6 +194,7 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   ++effects.append.note.attempts;
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
+  effects.append.note.cost_nano_usd += reported.cost_nano_usd;
   ++live->tries;
   if (refused(item, *live, reported, now, effects)) return;
   if (info(outcome.cls).consumes_attempt) ++live->consumed;
@@ -193,6 +202,9 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
   if (decision.what == Decision::What::again)
     return retry(item, *live, reported, decision.not_before, effects);
+  if (decision.what == Decision::What::failed &&
+      fall_back(item, *live, outcome.cls, now, effects))
+    return;
   if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
   finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
 }
@@ -233,6 +245,24 @@ std::string Supervisor::described(const std::string& id, const intake::Place& pl
                      openai::json::printable(outcome.message, 300));
 }
 
+// An item whose line cannot succeed at its model begins anew at the fallback, once.
+bool Supervisor::fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now,
+                           Effects& effects) {
+  if (cancelling_ || live.on_fallback || !may_fall_back(cls)) return false;
+  if (!live.has_fallback) return false;
+  live.on_fallback = true;
+  live.consumed = 0;
+  effects.append.attempts.push_back(note_of(item, live));
+  live.call = CallId{}; // if the failure is told again, it has been handled
+  ledger_.wait(item, live, now);
+  return true;
+}
+
+journal::AttemptNote Supervisor::note_of(std::uint64_t item, const LiveItem& live) const {
+  return {job_, item, live.consumed, live.deaths,
+          live.on_fallback ? std::max(live.tries, 1u) : 0};
+}
+
 void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
                        Time not_before, Effects& effects) {
   if (cancelling_) {
@@ -240,7 +270,7 @@ void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome
     return;
   }
   if (info(reported.outcome.cls).consumes_attempt)
-    effects.append.attempts.push_back({job_, item, live.consumed, live.deaths});
+    effects.append.attempts.push_back(note_of(item, live));
   live.call = CallId{}; // if it is told again, it has been handled
   ledger_.wait(item, live, not_before);
 }
@@ -301,7 +331,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
     if (call.permitted) ++effects.append.note.ambiguous;
     if (call.permitted && call.died) {
       ++live->deaths;
-      effects.append.attempts.push_back({job_, call.item, live->consumed, live->deaths});
+      effects.append.attempts.push_back(note_of(call.item, *live));
     }
     // Only a call that was alone at a death is known to be its cause.
     if (live->deaths >= deaths_max && call.alone) {
@@ -429,6 +459,7 @@ Effects& Supervisor::sealed(Effects& effects) {
     counts_.late += append.note.late;
     counts_.prompt_tokens += append.note.prompt_tokens;
     counts_.completion_tokens += append.note.completion_tokens;
+    counts_.cost_nano_usd += append.note.cost_nano_usd;
   }
   if (read_all_ && !said_all_ && !failed_ && counts_.terminal() == counts_.total) {
     said_all_ = true;

@@ -21,6 +21,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/supervisor/failure_budget.hpp"
 #include "actors/supervisor/item_ledger.hpp"
+#include "actors/supervisor/model_plan.hpp"
 #include "actors/supervisor/retry_policy.hpp"
 
 #include <optional>
@@ -68,7 +69,7 @@ struct RecoveredItems {
 class Supervisor {
 public:
   Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
-             RecoveredItems recovered);
+             RecoveredItems recovered, const std::vector<PoolSpec>& pools = {});
 
   Effects started(Time now); // first of all
   Effects wanted(std::uint32_t calls, std::uint64_t bytes, Time now);
@@ -111,6 +112,7 @@ private:
   void stop(std::optional<StateChange> stop, Effects& effects);
   std::string described(const std::string& id, const intake::Place& place,
                         const protocol::Outcome& outcome) const;
+  bool fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now, Effects& effects);
   void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
              Effects& effects);
   void again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);
@@ -121,12 +123,14 @@ private:
                std::string message, Effects& effects);
   void cancel_live(bool out_too, Effects& effects);
   void restore_attempts(std::uint64_t item, LiveItem& live);
+  journal::AttemptNote note_of(std::uint64_t item, const LiveItem& live) const;
   InputPosition low() const;
   Effects& sealed(Effects& effects);
 
   JobId job_;
   JobSpec spec_;
   RetryPolicy policy_;
+  ModelPlan models_;
   intake::Intake intake_;
   ItemLedger ledger_;
   FailureBudget failures_;

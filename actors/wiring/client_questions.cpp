@@ -36,7 +36,7 @@ void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
 
 void CoordinatorRoom::refuse(std::uint64_t token, ErrorCode code, std::string sentence,
                              Post& post) {
-  post.tell(to_client, Answer{token, Error{code, std::move(sentence)}, {}, {}, {}});
+  post.tell(to_client, Answer{token, Error{code, std::move(sentence)}, {}, {}, {}, {}});
 }
 
 // The job that a question names; nullptr = there is none, and who asked has been told.
@@ -50,11 +50,13 @@ coordinator::JobEntry* CoordinatorRoom::asked(JobId id, std::uint64_t token, Pos
 
 void CoordinatorRoom::show(const coordinator::JobEntry& job, std::uint64_t token,
                            const Moment& moment, Post& post) {
-  post.tell(to_client, Answer{token, {}, {view(job, moment.now)}, {}, {}});
+  post.tell(to_client, Answer{token, {}, {view(job, moment.now)}, {}, {}, {}});
 }
 
 void CoordinatorRoom::answer(SubmitJob& submit, std::uint64_t token, const Moment& moment,
                              Post& post) {
+  if (std::string refused = coordinator_.why_refused(submit.spec); !refused.empty())
+    return refuse(token, ErrorCode::usage, std::move(refused), post);
   auto stored = desk_.submit(std::move(submit.spec), moment.unix_seconds);
   if (!stored) return refuse(token, stored.error().code, stored.error().message, post);
   AppendNow append;
@@ -108,7 +110,7 @@ void CoordinatorRoom::answer(const ForgetJob& forget, std::uint64_t token, const
 void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& post) {
   const coordinator::JobEntry* job = desk_.find(forgotten.job);
   if (job == nullptr) return refuse(forgotten.token, ErrorCode::not_found, "it is forgotten", post);
-  Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}};
+  Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}, {}};
   std::set<std::string> inputs;
   for (const InputSpec& input : job->spec.inputs) inputs.insert(input.path);
   desk_.forget(forgotten.job);
@@ -194,7 +196,7 @@ void CoordinatorRoom::run_again(coordinator::JobEntry& job, std::optional<JobSpe
 
 void CoordinatorRoom::answer(const ListJobs&, std::uint64_t token, const Moment& moment,
                              Post& post) {
-  Answer answer{token, {}, {}, {}, {}};
+  Answer answer{token, {}, {}, {}, {}, {}};
   for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
   post.tell(to_client, std::move(answer));
 }
@@ -206,12 +208,17 @@ void CoordinatorRoom::answer(const ShowJob& show_job, std::uint64_t token, const
 }
 
 void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Moment&, Post& post) {
-  post.tell(to_client, Answer{token, {}, {}, coordinator_.workers(), {}});
+  post.tell(to_client, Answer{token, {}, {}, coordinator_.workers(), {}, {}});
+}
+
+// The limiter adds what it knows, and answers.
+void CoordinatorRoom::answer(const ListPools&, std::uint64_t token, const Moment&, Post& post) {
+  post.tell(to_limiter, ShowPools{token, coordinator_.pools()});
 }
 
 void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, const Moment& moment,
                              Post& post) {
-  Answer answer{token, {}, {}, {}, {}};
+  Answer answer{token, {}, {}, {}, {}, {}};
   emit(coordinator_.drain(drain.worker, answer.workers, moment.now), post);
   if (answer.workers.empty())
     return refuse(token, ErrorCode::not_found,

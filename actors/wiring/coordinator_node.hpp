@@ -18,6 +18,7 @@ struct NodeOptions {
   bool flat = false;       // `gristmill run`: one job, in the state directory itself
   bool workers_died = false; // `gristmill run`: no session outlived our last life
   std::uint64_t random_seed = 0;
+  std::vector<PoolSpec> pools; // as configured for this life
   // Windows that a job's rooms need when it opens.
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
   std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;

@@ -9,7 +9,7 @@ namespace {
 constexpr auto tick_every = std::chrono::milliseconds{500};
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
-  coordinator::Options coordinator{recovered.epoch, options.cluster, {}};
+  coordinator::Options coordinator{recovered.epoch, options.cluster, {}, options.pools};
   if (!options.workers_died)
     for (const auto& session : recovered.sessions) coordinator.expected.push_back(session.process);
   return coordinator;
@@ -86,6 +86,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
 }
 
 void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
+  emit(coordinator_.started(), post);
   if (flat_) return; // the command says how its job goes on
   for (auto& [id, job] : desk_.jobs()) {
     const auto content = closed_.find(id);
@@ -102,7 +103,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   if (job.state == JobState::merging)
     job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
   JobBudget budget{job.id,
-                   job.spec.model,
+                   model_of_all(job.spec),
                    {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
                    {}};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
@@ -187,7 +188,7 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
   case JobState::failed: close(job->id, moment, post); break;
   default: break;
   }
-  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}});
+  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
 }
 
 void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {

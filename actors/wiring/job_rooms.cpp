@@ -31,6 +31,7 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
   note.late += more.late;
   note.prompt_tokens += more.prompt_tokens;
   note.completion_tokens += more.completion_tokens;
+  note.cost_nano_usd += more.cost_nano_usd;
   if (more.job) {
     note.job = more.job;
     note.low = more.low;
@@ -73,7 +74,7 @@ supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
   }
   source_ = std::move(*source);
   supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, std::move(open.spec), *source_,
-                                                         std::move(open.recovered));
+                                                         std::move(open.recovered), options_.pools);
   return supervisor_->started(now);
 }
 

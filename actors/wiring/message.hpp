@@ -65,11 +65,12 @@ struct ListJobs {};
 struct ShowJob { JobId job; };
 struct ListWorkers {};
 struct DrainWorker { std::string worker; }; // its name, or a session as people see it
+struct ListPools {};
 
 struct Ask {
   std::uint64_t token = 0;
   std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ListWorkers,
-               DrainWorker>
+               DrainWorker, ListPools>
       question;
 };
 
@@ -78,6 +79,7 @@ struct Answer {
   std::optional<Error> error;
   std::vector<JobView> jobs;                     // of all questions about jobs
   std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
+  std::vector<coordinator::PoolView> pools;     // of ListPools
   std::vector<std::string> unused_inputs;       // of ForgetJob: paths that no job has any more
 };
 
@@ -145,6 +147,10 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<Ended> ended;
   std::vector<Acquire> acquires;
 };
+struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
+  std::uint64_t token = 0;
+  std::vector<coordinator::PoolView> pools;
+};
 struct BlocksDurable { std::vector<std::uint64_t> blocks; }; // to RATE LIMITER
 struct AppendNow { // to JOURNAL
   journal::Group part;
@@ -160,11 +166,10 @@ struct ReadJob { JobId job; }; // to the store; JobRead is the answer
 struct Tick {}; // to whoever asked to be woken
 
 using Message =
-    std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable, JobForgotten,
-                 RecordedNow,
-                 JobReport, JobRead, MergeReport, RoomCrashed, Ask, Answer, OpenJob, JobNews, PauseItems,
-                 ResumeItems, CancelItems,
-                 LinesDurable, CloseRoom, LimiterNews, BlocksDurable, AppendNow, StoreDurable,
+    std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
+                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, RoomCrashed, Ask,
+                 Answer, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
+                 CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
                  StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {

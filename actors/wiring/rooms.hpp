@@ -53,6 +53,7 @@ private:
   void answer(const ListJobs&, std::uint64_t token, const Moment&, Post&);
   void answer(const ShowJob&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
+  void answer(const ListPools&, std::uint64_t token, const Moment&, Post&);
   void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
   void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
   void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);

@@ -11,13 +11,20 @@ LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now) : limite
 
 void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
   if (auto* news = std::get_if<LimiterNews>(&message)) on(*news, moment.now, post);
+  if (auto* show = std::get_if<ShowPools>(&message)) {
+    for (auto& pool : show->pools)
+      for (auto& endpoint : pool.endpoints)
+        endpoint.standing = limiter_.standing(endpoint.id, moment.now);
+    Answer answer{show->token, {}, {}, {}, std::move(show->pools)};
+    post.tell(to_client, std::move(answer));
+  }
   if (const auto* durable = std::get_if<BlocksDurable>(&message))
     for (const std::uint64_t block : durable->blocks) limiter_.durable(block);
 }
 
 void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
   for (const auto& endpoint : news.endpoints_added) limiter_.endpoint_added(endpoint, now);
-  for (const auto& endpoint : news.endpoints_gone) limiter_.endpoint_gone(endpoint);
+  for (const auto& endpoint : news.endpoints_gone) limiter_.endpoint_gone(endpoint, now);
   for (const auto& job : news.jobs_opened) limiter_.job_opened(job, now);
   for (const auto& job : news.jobs_closed) limiter_.job_closed(job);
   for (const auto& claim : news.claimed) limiter_.claimed(claim);

@@ -148,7 +148,7 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
     return;
   }
   Job job{std::move(*spec), {}};
-  for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry.endpoint;
+  for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
   jobs_[opened.job] = std::move(job);
 }
 
@@ -195,10 +195,13 @@ void Worker::handle(const Cancel& cancel, Effects& effects) {
   }
 }
 
-const EndpointSpec* Worker::endpoint(const Job& job, EndpointId id) const {
-  if (const auto it = job.endpoints.find(id); it != job.endpoints.end()) return &it->second;
+Worker::Served Worker::endpoint(const Job& job, EndpointId id) const {
+  if (const auto it = job.endpoints.find(id); it != job.endpoints.end())
+    return {&it->second.endpoint, it->second.model};
   const auto announced = announced_.find(id);
-  return announced == announced_.end() ? nullptr : &options_.endpoints[announced->second].endpoint;
+  if (announced == announced_.end()) return {};
+  const AnnouncedEndpoint& ours = options_.endpoints[announced->second];
+  return {&ours.endpoint, ours.model};
 }
 
 void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
@@ -219,27 +222,25 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     deliver(std::move(one), effects);
   };
   const auto job = jobs_.find(planned->parts.front().job);
-  const EndpointSpec* where = job == jobs_.end() ? nullptr : endpoint(job->second, permit.endpoint);
-  if (where == nullptr) {
+  const Served where = job == jobs_.end() ? Served{} : endpoint(job->second, permit.endpoint);
+  if (where.spec == nullptr) {
     send(Returned{{{permit.call, permit.attempt}}, false}, effects);
     effects.events.push_back({"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
     return;
   }
-  const auto announced = announced_.find(permit.endpoint);
-  const std::string& served =
-      announced == announced_.end() ? std::string{} : options_.endpoints[announced->second].model;
   const JobSpec& spec = job->second.spec;
-  auto request = openai::render(spec, planned->kind, planned->raw,
-                                served.empty() ? spec.default_model : served);
+  auto request =
+      openai::render(spec, planned->kind, planned->raw,
+                     where.model.empty() ? spec.default_model : where.model, planned->model);
   if (!request) return refuse("invalid_line", request.error().message);
   call.api = openai::api_of(request->path);
   call.model = std::move(request->model);
   HttpCall http;
   http.attempt = permit.attempt;
-  http.url = where->url + request->path;
+  http.url = where.spec->url + request->path;
   http.body = std::move(request->body);
-  http.api_key_env = where->api_key_env;
-  http.api_key_file = where->api_key_file;
+  http.api_key_env = where.spec->api_key_env;
+  http.api_key_file = where.spec->api_key_file;
   http.timeout = std::chrono::milliseconds{spec.timeout_ms};
   http.connect_timeout = std::chrono::milliseconds{spec.connect_timeout_ms};
   http.not_after = not_after;

@@ -59,7 +59,7 @@ public:
 private:
   struct Job {
     JobSpec spec;
-    std::unordered_map<EndpointId, EndpointSpec> endpoints;
+    std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
   };
   struct InFlight {
     protocol::Claim claim;
@@ -89,7 +89,12 @@ private:
   void finish(Effects& effects);
   void send(protocol::Message message, Effects& effects);
   protocol::Capacity capacity() const;
-  const EndpointSpec* endpoint(const Job& job, EndpointId id) const;
+  // An endpoint and the model that its pool is of; no spec: we know of none.
+  struct Served {
+    const EndpointSpec* spec = nullptr;
+    std::string_view model;
+  };
+  Served endpoint(const Job& job, EndpointId id) const;
 
   Options options_;
   State state_ = State::down;

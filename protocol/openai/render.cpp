@@ -17,9 +17,15 @@ tl::unexpected<Error> bad(std::string message) {
   return fail(ErrorCode::bad_input, std::move(message));
 }
 
-// Who names the model: the job, its parameters, the body, or at last the endpoint.
-Result<std::string> model_of(const JobSpec& spec, Value params, Value body,
-                             std::string_view default_model) {
+// The models that are not the job's or the item's to name.
+struct Models {
+  std::string_view otherwise; // when nobody names one
+  std::string_view above_all;
+};
+
+// Who names the model: the call's plan, the job, its parameters, the body, or at last the endpoint.
+Result<std::string> model_of(const JobSpec& spec, Value params, Value body, const Models& models) {
+  if (!models.above_all.empty()) return std::string{models.above_all};
   if (!spec.model.empty()) return spec.model;
   for (const Value object : {params, body}) {
     const Value named = json::find(object, "model");
@@ -28,15 +34,15 @@ Result<std::string> model_of(const JobSpec& spec, Value params, Value body,
       return bad(fmt::format("expected model to be a string, got {}", json::name_of(named.kind())));
     if (std::string model = json::text_of(named); !model.empty()) return model;
   }
-  if (!default_model.empty()) return std::string{default_model};
+  if (!models.otherwise.empty()) return std::string{models.otherwise};
   return bad("expected a model from --model, the line's body or an endpoint that serves exactly "
              "one, got none; name one with --model");
 }
 
 Result<Request> request_of(const JobSpec& spec, std::string path, Value body,
-                           std::string_view default_model) {
+                           const Models& models) {
   const Value params = json::root(spec.params);
-  auto model = model_of(spec, params, body, default_model);
+  auto model = model_of(spec, params, body, models);
   if (!model) return tl::unexpected{model.error()};
   Request request{std::move(path), {}, std::move(*model)};
   const bool verbatim =
@@ -48,8 +54,7 @@ Result<Request> request_of(const JobSpec& spec, std::string path, Value body,
   return request;
 }
 
-Result<Request> render_line(const JobSpec& spec, std::string_view raw,
-                            std::string_view default_model) {
+Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Models& models) {
   if (const auto checked = json::check(raw); !checked)
     return bad("expected a JSON object: " + checked.error().message);
   Value url, body;
@@ -62,7 +67,7 @@ Result<Request> render_line(const JobSpec& spec, std::string_view raw,
   if (!path) return tl::unexpected{path.error()};
   if (!body.is(Kind::object))
     return bad(fmt::format("expected body to be an object, got {}", json::name_of(body.kind())));
-  return request_of(spec, std::move(*path), body, default_model);
+  return request_of(spec, std::move(*path), body, models);
 }
 
 // An item that fills a template: a text, or an object one of whose fields is the text.
@@ -122,7 +127,7 @@ Result<Document> document_of(const JobSpec& spec, ItemKind kind, std::string_vie
 }
 
 Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                                std::string_view default_model) {
+                                const Models& models) {
   const auto document = document_of(spec, kind, raw);
   if (!document) return tl::unexpected{document.error()};
   const auto system = filled(spec.system, *document);
@@ -131,7 +136,7 @@ Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_
       spec.prompt.empty() ? whole_document : std::string_view{spec.prompt};
   const auto prompt = filled(prompt_text, *document);
   if (!prompt) return tl::unexpected{prompt.error()};
-  auto model = model_of(spec, json::root(spec.params), {}, default_model);
+  auto model = model_of(spec, json::root(spec.params), {}, models);
   if (!model) return tl::unexpected{model.error()};
 
   std::string body = "{\"model\":";
@@ -145,15 +150,16 @@ Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_
   body += "{\"role\":\"user\",\"content\":";
   json::append_string(body, *prompt);
   body += "}]}";
-  return request_of(spec, "/chat/completions", {body}, *model);
+  return request_of(spec, "/chat/completions", {body}, {*model, models.above_all});
 }
 
 } // namespace
 
 Result<Request> render(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                       std::string_view default_model) {
-  return kind == ItemKind::batch_line ? render_line(spec, raw, default_model)
-                                      : render_document(spec, kind, raw, default_model);
+                       std::string_view default_model, std::string_view model) {
+  const Models models{default_model, model};
+  return kind == ItemKind::batch_line ? render_line(spec, raw, models)
+                                      : render_document(spec, kind, raw, models);
 }
 
 } // namespace gristmill::openai

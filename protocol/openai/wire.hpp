@@ -50,9 +50,9 @@ struct Request {
 // Renders one item: a batch line's body with the job's model and parameters laid over it, or the
 // job's template filled with the item's fields ({{text}}, {{field}}; JSON strings as their text,
 // other values as JSON). Nothing else is added. `default_model` is used when neither job nor line
-// names one. Errors: a template field that is missing (named), no model, `stream` asked for.
+// names one; `model`, when given, is asked for whatever they say. Errors: a template field that is missing (named), no model, `stream` asked for.
 Result<Request> render(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                       std::string_view default_model);
+                       std::string_view default_model, std::string_view model = {});
 
 // Names in {{…}} of a template, in order, each once; an error for an unclosed or empty one.
 Result<std::vector<std::string>> template_fields(std::string_view text);

@@ -29,8 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     ItemEntry back;
     const auto more = again.next(back);
     if (!more || !*more || back.item != read.item || back.kind != read.kind) std::abort();
-    const bool note = read.kind == EntryKind::attempts;
-    if (note && (back.attempts != read.attempts || back.deaths != read.deaths)) std::abort();
+    const bool note = is_note(read.kind);
+    if (note && (back.attempts != read.attempts || back.deaths != read.deaths || back.tries != read.tries))
+      std::abort();
     if (!note && back.bytes != read.bytes) std::abort();
   }
   const auto end = again.next(entry);

@@ -105,6 +105,11 @@ class Faults(unittest.TestCase):
         self.assertEqual(statuses("status:first=2,match=x", "axxxa"), [200, 500, 500, 200, 200])
         self.assertEqual(statuses("status:times=2", "aabab"), [500, 500, 500, 200, 500])
         self.assertEqual(statuses("status:from=2,to=3", "abcd"), [200, 500, 500, 200])
+        with self.fault("context:model=small").connect() as client:
+            asked = [client.request("POST", "/v1/chat/completions",
+                                    {"model": model, "messages": [{"role": "user", "content": "t"}]})
+                     for model in ("small", "large", "smaller")]
+            self.assertEqual([reply.status for reply in asked], [400, 200, 200])
 
     def test_the_first_matching_fault_wins_and_all_are_counted(self):
         sim = self.fault("status:code=503,match=a", "status:code=500,match=b")

@@ -39,7 +39,7 @@ void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now no
     verdict.status = arrival.key_accepted ? 400 : 401;
     return;
   }
-  verdict.fault = faults_.pick(seed_, call.text, seen, verdict.arrival);
+  verdict.fault = faults_.pick(seed_, call.text, call.model, seen, verdict.arrival);
   if (verdict.fault) {
     counters_.faulted(verdict.fault->kind);
     verdict.status = verdict.fault->status();

@@ -42,6 +42,8 @@ void set(Fault& into, std::string_view key, std::string_view value, std::string_
     into.rate = real();
   else if (key == "match")
     into.match = value;
+  else if (key == "model")
+    into.model = value;
   else if (key == "times")
     into.times = count();
   else if (key == "from")
@@ -133,13 +135,15 @@ FaultScript::FaultScript(const std::vector<std::string>& faults) {
 }
 
 std::shared_ptr<const Fault> FaultScript::pick(std::uint64_t seed, std::string_view text,
-                                               Sighting seen, std::uint64_t arrival) {
+                                               std::string_view model, Sighting seen,
+                                               std::uint64_t arrival) {
   for (std::size_t index = 0; index < entries_.size(); ++index) {
     auto& [fault, hits] = entries_[index];
     if (arrival < fault->from || arrival > fault->to || seen.nth > fault->times) continue;
     if (hits >= fault->first) continue;
     if (fault->rate < 1 && draw(seed, index, seen) >= fault->rate) continue;
     if (!fault->match.empty() && text.find(fault->match) == std::string_view::npos) continue;
+    if (!fault->model.empty() && fault->model != model) continue;
     ++hits;
     return fault;
   }

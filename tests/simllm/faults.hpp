@@ -6,6 +6,7 @@
 //             | "redirect" | "huge"
 //   which     = rate=P        with probability P, drawn as draw.hpp says
 //               match=TEXT    only if the call's text contains TEXT (no comma)
+//               model=NAME    only if the call asks for the model NAME
 //               times=K       only the first K times that a text is seen
 //               from=N, to=M  only arrivals N to M, counted from 1
 //               first=N       only the first N calls that all the other keys let through
@@ -54,6 +55,7 @@ struct Fault {
   FaultKind kind = FaultKind::status;
   double rate = 1;
   std::string match;
+  std::string model; // empty: of any
   std::uint64_t times = no_end;
   std::uint64_t from = 1;
   std::uint64_t to = no_end;
@@ -83,8 +85,8 @@ class FaultScript {
   explicit FaultScript(const std::vector<std::string>& faults);
 
   // The fault for this call, or null. The pointer stays good after the script is replaced.
-  std::shared_ptr<const Fault> pick(std::uint64_t seed, std::string_view text, Sighting seen,
-                                    std::uint64_t arrival);
+  std::shared_ptr<const Fault> pick(std::uint64_t seed, std::string_view text,
+                                    std::string_view model, Sighting seen, std::uint64_t arrival);
 
  private:
   struct Entry {

@@ -20,8 +20,8 @@ constexpr auto fault_help =
     "Hurt some calls; repeatable, the first that matches wins. KIND is status (code=, body-code=,\n"
     "body-type=, retry_after=SECONDS), reset, hang, truncated, malformed, empty, die_after_read,\n"
     "html, overload, quota, context, content_filter, redirect (location=URL) or huge (bytes=N).\n"
-    "Which calls: rate=0..1, match=TEXT, first=N calls, times=K per text, from=N and to=N by\n"
-    "arrival. Example: status:code=503,rate=0.05";
+    "Which calls: rate=0..1, match=TEXT, model=NAME, first=N calls, times=K per text, from=N and\n"
+    "to=N by arrival. Example: status:code=503,rate=0.05";
 
 // Turns the reader's exception into CLI11's way of saying what is wrong.
 template <typename Parse> CLI::Validator readable_by(Parse parse, const std::string& name) {

@@ -108,8 +108,8 @@ TEST_CASE("a call that is larger than the whole window goes alone") {
 
 TEST_CASE("an endpoint that asked us to wait is left alone until the latest time it said") {
   Account account = opened({});
-  account.park(start + 800ms);
-  account.park(start + 300ms);
+  account.park(start + 800ms, "the endpoint asked us to wait");
+  account.park(start + 300ms, "its credit is used up");
   CHECK(why(account, start + 799ms) == "the endpoint asked us to wait");
   CHECK(why(account, start + 800ms) == "goes");
 }

@@ -40,6 +40,15 @@ ItemEntry attempts(std::uint64_t item, std::uint32_t attempts, std::uint32_t dea
   return {.kind = EntryKind::attempts, .item = item, .attempts = attempts, .deaths = deaths};
 }
 
+ItemEntry fallback(std::uint64_t item, std::uint32_t attempts, std::uint32_t deaths,
+                   std::uint32_t tries) {
+  return {.kind = EntryKind::fallback,
+          .item = item,
+          .attempts = attempts,
+          .deaths = deaths,
+          .tries = tries};
+}
+
 std::vector<ItemEntry> random_entries(Random& random) {
   std::vector<ItemEntry> entries;
   for (std::uint64_t n = random.below(300); n > 0; --n) {
@@ -47,6 +56,9 @@ std::vector<ItemEntry> random_entries(Random& random) {
     if (random.chance(0.3))
       entries.push_back(attempts(item, static_cast<std::uint32_t>(random.next()),
                                  static_cast<std::uint32_t>(random.below(4))));
+    else if (random.chance(0.1))
+      entries.push_back(fallback(item, static_cast<std::uint32_t>(random.below(9)), 0,
+                                 1 + static_cast<std::uint32_t>(random.below(9))));
     else if (random.chance(0.2))
       entries.push_back(failed(item, 1 + random.next() % (std::uint64_t{1} << random.below(63))));
     else if (random.chance(0.2))
@@ -62,13 +74,15 @@ std::vector<ItemEntry> random_entries(Random& random) {
 TEST_CASE("the bytes of a list of items are those of the grammar") {
   CHECK(blob_of({}) == "");
   // 5 - 0 = 5, zigzag 10, kind 0; 300 = 0b10'0101100
-  CHECK(blob_of({completed(5, 300)}) == std::string("\x28\xac\x02", 3));
+  CHECK(blob_of({completed(5, 300)}) == std::string("\x50\xac\x02", 3));
   // 3 - 5 = -2, zigzag 3, kind 1, class timeout
-  CHECK(blob_of({completed(5, 1), failed(3, 2)}) == std::string("\x28\x01\x0d\x02\x02", 5));
+  CHECK(blob_of({completed(5, 1), failed(3, 2)}) == std::string("\x50\x01\x19\x02\x02", 5));
   // 3 - 0 = 3, zigzag 6, kind 2
-  CHECK(blob_of({attempts(3, 4, 1)}) == std::string("\x1a\x04\x01", 3));
+  CHECK(blob_of({attempts(3, 4, 1)}) == std::string("\x32\x04\x01", 3));
   // 3 - 0 = 3, zigzag 6, kind 3
-  CHECK(blob_of({reopened(3)}) == std::string("\x1b", 1));
+  CHECK(blob_of({fallback(3, 0, 1, 6)}) == std::string("\x33\x00\x01\x06", 4));
+  // 3 - 0 = 3, zigzag 6, kind 4
+  CHECK(blob_of({reopened(3)}) == std::string("\x34", 1));
 }
 
 TEST_CASE("what was written to a list of items is read again") {
@@ -92,23 +106,26 @@ TEST_CASE("an item beyond the bound is not written") {
 }
 
 TEST_CASE("a malformed list of items is an error that says what is wrong") {
-  const std::string head_of_items_max = "\x80\x80\x80\x80\x80\x01"; // zigzag(2^32) * 4
+  const std::string head_of_items_max = "\x80\x80\x80\x80\x80\x02"; // zigzag(2^32) * 8
   const std::vector<std::pair<std::string, std::string>> cases{
       {std::string("\x80", 1), "cut"},
       {std::string(10, '\xff'), "64 bits"},
       {std::string(9, '\xff') + "\x02", "64 bits"},
-      {std::string("\x29\x01", 2), "without its class"},
-      {std::string("\x29\x01\x00", 3), "without its class"},
-      {std::string("\x29\x01\x0f", 3), "without its class"},
-      {std::string("\x28", 1), "line length"},
-      {std::string("\x28\x80", 2), "line length"},
-      {std::string("\x28\x00", 2), "without even a newline"},
-      {std::string("\x04\x01", 2), "out of range"}, // item -1
+      {std::string("\x55", 1), "kind 5"},
+      {std::string("\x51\x01", 2), "without its class"},
+      {std::string("\x51\x01\x00", 3), "without its class"},
+      {std::string("\x51\x01\x0f", 3), "without its class"},
+      {std::string("\x33\x00\x00", 3), "note that is cut"},
+      {std::string("\x33\x00\x00\x00", 4), "fallback that nothing came before"},
+      {std::string("\x50", 1), "line length"},
+      {std::string("\x50\x80", 2), "line length"},
+      {std::string("\x50\x00", 2), "without even a newline"},
+      {std::string("\x08\x01", 2), "out of range"}, // item -1
       {head_of_items_max + "\x01", "out of range"},
-      {std::string(9, '\xff') + "\x01", "out of range"},
+      {std::string(9, '\xff') + "\x01", "kind 7"},
       {std::string("\xfc") + std::string(8, '\xff') + "\x01", "out of range"},
-      {std::string("\x1a\x04", 2), "note that is cut"},
-      {std::string("\x1a\x80\x80\x80\x80\x10\x00", 7), "attempts out of range"},
+      {std::string("\x32\x04", 2), "note that is cut"},
+      {std::string("\x32\x80\x80\x80\x80\x10\x00", 7), "attempts out of range"},
   };
   for (const auto& [blob, words] : cases) {
     const auto read = read_all(blob);

@@ -214,7 +214,9 @@ TEST_CASE("a Goodbye ends the session at once, and nobody died of it") {
 
 TEST_CASE("a job waits when no worker is there, or for what the limiter said") {
   Bench bench;
-  bench.open_job();
+  JobSpec spec;
+  spec.endpoints.resize(1);
+  bench.open_job(7, spec);
   CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) == "no worker is connected");
   Speaker worker;
   bench.join(worker);

@@ -36,6 +36,21 @@ TEST_CASE("A line's body is sent byte for byte when nothing is laid over it", "[
   CHECK(render(spec, ItemKind::batch_line, line_of(body), "")->body == body);
 }
 
+TEST_CASE("The model of the call's plan holds above all others", "[render]") {
+  JobSpec spec;
+  spec.model = GENERATE("", "of-job");
+  spec.params = spec.model.empty() ? R"({"model":"of-params","n":1})" : R"({"n":1})";
+  const auto line =
+      render(spec, ItemKind::batch_line, line_of(R"({"model":"of-line"})"), "of-endpoint", "planned");
+  REQUIRE(line);
+  CHECK(line->model == "planned");
+  CHECK(line->body == R"({"model":"planned","n":1})");
+  const auto text = render(spec, ItemKind::text, "hi", "of-endpoint", "planned");
+  REQUIRE(text);
+  CHECK(text->model == "planned");
+  CHECK_THAT(text->body, Catch::Contains(R"("model":"planned")") && !Catch::Contains("of-"));
+}
+
 TEST_CASE("Model and parameters replace or add top-level members only", "[render]") {
   struct Row {
     const char* body;

@@ -59,11 +59,11 @@ TEST_CASE("a call of an unknown job or without an endpoint waits and hears why")
   Bench bench;
   CHECK(bench.wait_reason(1) == "the job is not running");
   bench.job(7, {});
-  CHECK(bench.wait_reason(1) == "no endpoint serves the job's model");
+  CHECK(bench.wait_reason(1) == "no endpoint serves the job's model, and none any other");
   bench.endpoint(1, {});
   CHECK(bench.goes(1));
-  bench.limiter.endpoint_gone(EndpointId{1});
-  CHECK(bench.wait_reason(1) == "no endpoint serves the job's model");
+  bench.limiter.endpoint_gone(EndpointId{1}, bench.now);
+  CHECK(bench.wait_reason(1) == "no endpoint serves the job's model, and none any other");
   bench.limiter.job_closed(JobId{7});
   CHECK(bench.wait_reason(1) == "the job is not running");
 }
@@ -90,7 +90,7 @@ TEST_CASE("a job with endpoints of its own uses no other") {
   bench.limiter.job_opened({JobId{7}, "m", {}, {EndpointId{2}}}, bench.now);
   for (const auto& permit : bench.ask(ids({1, 2, 3})).permits)
     CHECK(permit.endpoint == EndpointId{2});
-  bench.limiter.endpoint_gone(EndpointId{2});
+  bench.limiter.endpoint_gone(EndpointId{2}, bench.now);
   CHECK_FALSE(bench.goes(4));
 }
 

@@ -84,7 +84,7 @@ TEST_CASE("a journal whose rows contradict each other is refused, with the row")
   }
   const std::string original = content_of(temp / "state/journal.db");
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"UPDATE commits SET items = x'28' WHERE position = 2", "line length"},
+      {"UPDATE commits SET items = x'50' WHERE position = 2", "line length"},
       {"UPDATE commits SET items = x'0014' WHERE position = 2",
        "commit 2 of job 1: item 0 has two"},
       {"UPDATE commits SET completed = 2 WHERE position = 1", "commit 1 of job 1: expected 0 reopened items, 2"},

@@ -43,6 +43,27 @@ TEST_CASE("A permit of an announced endpoint uses what the worker knows of it", 
   CHECK(turn.effects.starts.front().body.find("gpu-model") != std::string::npos);
 }
 
+TEST_CASE("A call asks for the model that it was planned for, else for its pool's", "[worker]") {
+  const auto [job, planned, asked] = GENERATE(table<std::string, std::string, std::string>({
+      {"of-job", "", "of-job"},
+      {"of-job", "planned", "planned"},
+      {"", "planned", "planned"},
+      {"", "", "of-pool"},
+  }));
+  Scene scene;
+  scene.spec.model = job;
+  scene.connect();
+  JobOpened opened{JobId{1}, to_json(scene.spec), {}};
+  opened.endpoints.push_back({endpoint, {"http://h/v1", "", "", 0, 0, 0}, "of-pool"});
+  scene.tell(opened);
+  Batch batch;
+  batch.calls.push_back({CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, "text", planned});
+  const Nonce nonce = scene.tell(batch).only<Need>().nonce;
+  const auto turn = scene.permit(nonce, {1});
+  REQUIRE(turn.effects.starts.size() == 1);
+  CHECK_THAT(turn.effects.starts.front().body, Catch::Contains("\"model\":\"" + asked + "\""));
+}
+
 TEST_CASE("One Need asks for all that could start, never for more than the capacity", "[worker]") {
   Scene scene{plain_options(4)};
   scene.connect();

@@ -1,0 +1,137 @@
+// The coordinator's endpoints: those of the configured pools, those that workers announce, and those
+// that jobs bring along; which models they serve, and what their tokens cost.
+#include "actors/coordinator/coordinator.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::coordinator {
+
+using namespace protocol;
+
+Effects Coordinator::started() {
+  Effects effects;
+  for (const PoolSpec& pool : options_.pools)
+    for (const EndpointSpec& endpoint : pool.endpoints) {
+      pooled_.push_back(endpoint_id({endpoint, pool.model, true}, Nonce{}));
+      effects.endpoints_added.push_back({pooled_.back(), pool.model, endpoint, SessionId{}});
+    }
+  return effects;
+}
+
+// Ids come from what they name, so that a claim made under an earlier life of ours still means the
+// same endpoint. An announced one belongs to its worker's process: the same URL elsewhere is another
+// server. One of two pools has two ids, because its model decides what a call costs.
+EndpointId Coordinator::endpoint_id(const Endpoint& endpoint, Nonce process) {
+  const EndpointSpec& spec = endpoint.spec;
+  std::string identity = fmt::format("{}|{}|{}|{}", spec.url, spec.api_key_env, spec.api_key_file,
+                                     process.value);
+  if (endpoint.pooled) identity += "|" + endpoint.model;
+  std::uint32_t hash = 2166136261u; // FNV-1a
+  for (const char c : identity) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  EndpointId id{hash == 0 ? 1 : hash};
+  for (;;) {
+    const auto [it, added] = endpoints_.try_emplace(id, endpoint);
+    if (added || it->second == endpoint) return id;
+    ++id.value;
+  }
+}
+
+void Coordinator::announce(Session& session, const Hello& hello, Effects& effects) {
+  session.endpoints.clear();
+  for (const AnnouncedEndpoint& announced : hello.endpoints) {
+    const EndpointId id = endpoint_id({announced.endpoint, announced.model, false}, hello.process);
+    session.endpoints.push_back(id);
+    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id});
+  }
+  session.welcome.endpoints = session.endpoints;
+}
+
+// What a worker must know to make the job's calls, beside what it announces itself.
+std::vector<EndpointEntry> Coordinator::endpoints_of(const JobSpec& spec, Effects& effects) {
+  std::vector<EndpointEntry> entries;
+  for (const EndpointSpec& own : spec.endpoints) {
+    const EndpointId id = endpoint_id({own, "", false}, Nonce{});
+    effects.endpoints_added.push_back({id, "", own, SessionId{}});
+    entries.push_back({id, own, ""});
+  }
+  if (!entries.empty()) return entries;
+  for (const EndpointId id : pooled_) {
+    const Endpoint& endpoint = endpoints_.at(id);
+    entries.push_back({id, endpoint.spec, endpoint.model});
+  }
+  return entries;
+}
+
+// Endpoints that only the closed job named are forgotten.
+void Coordinator::drop_endpoints(const Job& closed, Effects& effects) {
+  for (const EndpointEntry& entry : closed.endpoints) {
+    const auto it = endpoints_.find(entry.id);
+    if (it == endpoints_.end() || it->second.pooled) continue;
+    const auto names_it = [&entry](const auto& job) {
+      const auto& entries = job.second.endpoints;
+      return std::any_of(entries.begin(), entries.end(),
+                         [&entry](const EndpointEntry& other) { return other.id == entry.id; });
+    };
+    if (std::any_of(jobs_.begin(), jobs_.end(), names_it)) continue;
+    endpoints_.erase(it);
+    effects.endpoints_gone.push_back(entry.id);
+  }
+}
+
+std::string Coordinator::url_of(EndpointId id) const {
+  const auto it = endpoints_.find(id);
+  return it == endpoints_.end() ? std::string{} : it->second.spec.url;
+}
+
+// A pool's price holds for all endpoints that serve its model, announced ones too; a job's own have
+// none.
+std::uint64_t Coordinator::cost_of(const Outcome& outcome) const {
+  const auto it = endpoints_.find(outcome.endpoint);
+  if (it == endpoints_.end() || !outcome.usage.known) return 0;
+  const PoolSpec* pool = pool_of(options_.pools, it->second.model);
+  return pool == nullptr ? 0 : cost_nano_usd(pool->price, outcome.usage);
+}
+
+std::set<std::string> Coordinator::served() const {
+  std::set<std::string> models;
+  for (const auto& [id, endpoint] : endpoints_)
+    if (!endpoint.model.empty()) models.insert(endpoint.model);
+  return models;
+}
+
+std::string Coordinator::why_refused(const JobSpec& spec) const {
+  return why_not_served(spec, served());
+}
+
+std::string Coordinator::why_waiting(JobId id, Time now) const {
+  if (roster_.size() == 0) return "no worker is connected";
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return {};
+  if (!job->second.own_endpoints)
+    if (std::string unserved = why_unserved(job->second.model, served()); !unserved.empty())
+      return unserved;
+  return now > job->second.why_until ? std::string{} : job->second.why;
+}
+
+std::vector<PoolView> Coordinator::pools() const {
+  std::map<std::string, PoolView> by_model;
+  for (const PoolSpec& pool : options_.pools)
+    by_model[pool.model] = {pool.model, pool.fallback, pool.price, {}};
+  std::map<EndpointId, std::string> announcers;
+  for (const auto& [session_id, session] : roster_.sessions())
+    for (const EndpointId id : session->endpoints) announcers[id] = session->name;
+  const auto show = [&](EndpointId id, const Endpoint& endpoint) {
+    PoolView& pool = by_model[endpoint.model];
+    pool.model = endpoint.model;
+    pool.endpoints.push_back({id, endpoint.spec.url, announcers[id], {}});
+  };
+  for (const EndpointId id : pooled_) show(id, endpoints_.at(id));
+  for (const auto& [id, endpoint] : endpoints_)
+    if (!endpoint.pooled && !endpoint.model.empty()) show(id, endpoint);
+  std::vector<PoolView> views;
+  for (auto& [model, pool] : by_model) views.push_back(std::move(pool));
+  return views;
+}
+
+} // namespace gristmill::coordinator

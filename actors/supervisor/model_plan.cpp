@@ -1,0 +1,71 @@
+#include "actors/supervisor/model_plan.hpp"
+
+#include "protocol/openai/json_text.hpp"
+
+namespace gristmill::supervisor {
+namespace {
+
+constexpr std::uint64_t output_tokens_default = 4'096;
+
+// The model that a batch line's body names; empty = none.
+std::string model_of_line(std::string_view raw) {
+  namespace json = openai::json;
+  const json::Value named = json::find(json::find(json::root(raw), "body"), "model");
+  return named.is(json::Kind::string) ? json::text_of(named) : std::string{};
+}
+
+} // namespace
+
+bool may_fall_back(OutcomeClass cls) {
+  switch (cls) {
+  case OutcomeClass::too_long:
+  case OutcomeClass::policy:
+  case OutcomeClass::bad_result:
+  case OutcomeClass::transient:
+  case OutcomeClass::timeout:
+  case OutcomeClass::overload: return true;
+  default: return false;
+  }
+}
+
+ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
+    : own_endpoints_{!spec.endpoints.empty()}, model_of_all_{model_of_all(spec)},
+      fallback_{spec.fallback_model} {
+  if (!own_endpoints_) pools_ = pools;
+}
+
+PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
+  const std::string first = first_model(kind, raw);
+  std::string fallback = fallback_of(first);
+  if (fallback == first) fallback.clear();
+  PlannedModel planned;
+  planned.has_fallback = !fallback.empty();
+  // The configuration may have lost a pool's fallback since the item was sent there.
+  const bool falls_back = on_fallback && planned.has_fallback;
+  const std::string& model = falls_back ? fallback : first;
+  planned.max_output_tokens = max_output_tokens(model);
+  if (falls_back || model_of_all_.empty()) planned.model = model;
+  return planned;
+}
+
+std::string ModelPlan::first_model(ItemKind kind, std::string_view raw) const {
+  if (!model_of_all_.empty()) return model_of_all_;
+  // The endpoints of the job's own take every model, so nobody needs to know it in advance; but a
+  // fallback must differ from it.
+  const bool told_apart = !own_endpoints_ || !fallback_.empty();
+  return told_apart && kind == ItemKind::batch_line ? model_of_line(raw) : std::string{};
+}
+
+std::string ModelPlan::fallback_of(std::string_view model) const {
+  if (!fallback_.empty()) return fallback_;
+  const PoolSpec* pool = pool_of(pools_, model);
+  return pool == nullptr ? std::string{} : pool->fallback;
+}
+
+std::uint64_t ModelPlan::max_output_tokens(std::string_view model) const {
+  const PoolSpec* pool = pool_of(pools_, model);
+  return pool == nullptr || pool->max_output_tokens == 0 ? output_tokens_default
+                                                         : pool->max_output_tokens;
+}
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,42 @@
+// MODEL PLAN: which model each call of a job asks for, and what a call may answer at most when its
+// request does not say. The first model is the job's, else the item's own; the fallback is the
+// job's, else that of the first model's pool. Invariant: a planned model is stated only where the
+// worker could not tell it from job and item alone, or where the pools are told apart by it.
+#pragma once
+
+#include "protocol/outcome_class.hpp"
+#include "protocol/pool_spec.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::supervisor {
+
+// Ends of an item's last attempt after which another model may do better: those that are the
+// model's or its endpoints' doing, not the request's, the key's or the user's.
+bool may_fall_back(OutcomeClass cls);
+
+struct PlannedModel {
+  std::string model;         // empty = as the job says
+  bool has_fallback = false; // the item may be tried at another model
+  std::uint64_t max_output_tokens = 0;
+};
+
+class ModelPlan {
+public:
+  ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools);
+
+  PlannedModel plan(ItemKind kind, std::string_view raw, bool on_fallback) const;
+
+private:
+  std::string first_model(ItemKind kind, std::string_view raw) const;
+  std::string fallback_of(std::string_view model) const;
+  std::uint64_t max_output_tokens(std::string_view model) const;
+
+  std::vector<PoolSpec> pools_; // none for a job with endpoints of its own
+  bool own_endpoints_;
+  std::string model_of_all_, fallback_;
+};
+
+} // namespace gristmill::supervisor

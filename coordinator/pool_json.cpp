@@ -1,0 +1,50 @@
+#include "coordinator/pool_json.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace gristmill::coordinator {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json limit_or_null(std::uint64_t limit) { return limit == 0 ? Json() : Json(limit); }
+
+Json json_of(const EndpointView& endpoint) {
+  const EndpointStanding& standing = endpoint.standing;
+  return {{"url", endpoint.url},
+          {"worker", text_or_null(endpoint.worker)},
+          {"requests_per_minute", limit_or_null(standing.limits.requests_per_minute)},
+          {"tokens_per_minute", limit_or_null(standing.limits.tokens_per_minute)},
+          {"max_in_flight", limit_or_null(standing.limits.max_in_flight)},
+          {"in_flight", standing.in_flight},
+          {"parked_s", static_cast<double>(standing.parked_ms) / 1e3},
+          {"why", text_or_null(standing.why)}};
+}
+
+} // namespace
+
+Json json_of(const PoolView& pool) {
+  const auto price = [&](std::uint64_t of_token) {
+    return pool.price ? Json(static_cast<double>(of_token) / 1e6) : Json();
+  };
+  Json endpoints = Json::array();
+  for (const EndpointView& endpoint : pool.endpoints) endpoints.push_back(json_of(endpoint));
+  return {{"model", pool.model},
+          {"fallback", text_or_null(pool.fallback)},
+          {"price_input", price(pool.price.input)},
+          {"price_output", price(pool.price.output)},
+          {"endpoints", std::move(endpoints)}};
+}
+
+Json cost_usd(std::uint64_t nano_usd) {
+  return nano_usd == 0 ? Json() : Json(static_cast<double>(nano_usd) / 1e9);
+}
+
+std::uint64_t nano_usd_of(const Json& cost) {
+  if (!cost.is_number() || !(cost.get<double>() > 0)) return 0;
+  return static_cast<std::uint64_t>(std::llround(std::fmin(cost.get<double>(), 9e9) * 1e9));
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,22 @@
+// Pools and money as the HTTP API shows them.
+//
+//   pool     {model, fallback, price_input, price_output, endpoints[…]}   prices in US$ for 1M tokens
+//   endpoint {url, worker, requests_per_minute, tokens_per_minute, max_in_flight, in_flight,
+//             parked_s, why}
+//
+// What there is not, is null: a limit, a price, a worker (every worker reaches the endpoint).
+#pragma once
+
+#include "actors/coordinator/coordinator.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace gristmill::coordinator {
+
+nlohmann::ordered_json json_of(const PoolView& pool);
+
+// US$; null when nothing that has a price was used.
+nlohmann::ordered_json cost_usd(std::uint64_t nano_usd);
+std::uint64_t nano_usd_of(const nlohmann::ordered_json& cost);
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,189 @@
+// The coordinator's pools: whom their endpoints are told to, which jobs they take, what calls cost.
+#include "tests/unit/coordinator_harness.hpp"
+
+using namespace gristmill;
+using namespace gristmill::coordinator_test;
+using namespace gristmill::protocol;
+
+namespace {
+
+EndpointSpec at(std::string url) {
+  EndpointSpec endpoint;
+  endpoint.url = std::move(url);
+  return endpoint;
+}
+
+coordinator::Options options() {
+  coordinator::Options options{epoch, "", {}, {}};
+  options.pools.resize(2);
+  options.pools[0] = {"small", "large", {1'000'000, 2'000'000}, 0, {at("http://a"), at("http://b")}};
+  options.pools[1] = {"large", "", {}, 0, {at("http://a")}};
+  return options;
+}
+
+struct Cluster : Bench {
+  Cluster() : Bench{options()} { hear(coordinator.started()); }
+};
+
+JobSpec of_model(std::string model) {
+  JobSpec spec;
+  spec.model = std::move(model);
+  return spec;
+}
+
+Outcome answered_at(EndpointId endpoint) {
+  Outcome outcome = outcome_of(1);
+  outcome.endpoint = endpoint;
+  outcome.usage.known = true;
+  outcome.usage.prompt = 10;
+  outcome.usage.completion = 3;
+  return outcome;
+}
+
+} // namespace
+
+TEST_CASE("a pool's endpoints are offered at the start, with ids of their own in each pool") {
+  Cluster cluster, again;
+  const auto added = cluster.take().endpoints_added;
+  REQUIRE(added.size() == 3);
+  CHECK(added[0].model == "small");
+  CHECK(added[2].model == "large");
+  CHECK(added[0].endpoint.url == added[2].endpoint.url);
+  CHECK(added[0].id != added[2].id);
+  for (const auto& offer : added) CHECK(offer.only == SessionId{});
+  // So that a claim of an earlier life means the same.
+  const auto later = again.take().endpoints_added;
+  for (std::size_t i = 0; i < added.size(); ++i) CHECK(later[i].id == added[i].id);
+}
+
+TEST_CASE("a job without endpoints is opened with those of the pools, one with its own with them") {
+  Cluster cluster;
+  const auto added = cluster.take().endpoints_added;
+  JobSpec own = of_model("x");
+  own.endpoints = {at("http://own")};
+  CHECK(cluster.open_job(7, of_model("small")).empty());
+  const auto own_ids = cluster.open_job(8, own);
+  Speaker worker;
+  cluster.join(worker);
+  cluster.offer(1, 1, 7);
+  cluster.offer(2, 2, 8);
+  const auto opened = cluster.take_messages<JobOpened>(worker);
+  REQUIRE(opened.size() == 2);
+  REQUIRE(opened[0].endpoints.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(opened[0].endpoints[i].id == added[i].id);
+    CHECK(opened[0].endpoints[i].model == added[i].model);
+  }
+  REQUIRE(opened[1].endpoints.size() == 1);
+  CHECK(opened[1].endpoints[0].id == own_ids.at(0));
+  CHECK(opened[1].endpoints[0].model.empty());
+}
+
+TEST_CASE("the model that a call is planned for is asked for") {
+  Cluster cluster;
+  cluster.open_job(7, of_model("small"));
+  Speaker worker;
+  cluster.join(worker);
+  OfferedCall call;
+  call.planned.call = CallId{1};
+  call.planned.parts = {{JobId{7}, 1, 0}};
+  call.planned.model = "large";
+  cluster.hear(cluster.coordinator.offered(JobId{7}, {call}, cluster.now));
+  cluster.need(worker, ids({1}));
+  REQUIRE(cluster.seen.acquires.size() == 1);
+  CHECK(cluster.seen.acquires[0].calls.at(0).model == "large");
+}
+
+TEST_CASE("a call costs what the pool says that its endpoint is of") {
+  Cluster cluster;
+  const auto added = cluster.take().endpoints_added;
+  JobSpec spec = of_model("small");
+  cluster.open_job(7, spec);
+  JobSpec own = of_model("small");
+  own.endpoints = {at("http://own")};
+  const auto own_ids = cluster.open_job(8, own);
+  Speaker worker;
+  AnnouncedEndpoint announced;
+  announced.model = "small";
+  announced.endpoint.url = "http://localhost";
+  worker.hello.endpoints = {announced};
+  const auto welcome = cluster.join(worker);
+  const auto cost_at = [&](EndpointId id) {
+    cluster.say(worker, Outcomes{{answered_at(id)}});
+    return cluster.take_news().outcomes.at(0).cost_nano_usd;
+  };
+  CHECK(cost_at(added[0].id) == 16);
+  CHECK(cost_at(added[2].id) == 0);            // of a pool without a price
+  CHECK(cost_at(welcome.endpoints.at(0)) == 16); // announced for a model that has one
+  CHECK(cost_at(own_ids.at(0)) == 0);
+  CHECK(cost_at(EndpointId{12345}) == 0);
+}
+
+TEST_CASE("a job is taken if a pool or a worker serves its model") {
+  Cluster cluster;
+  CHECK(cluster.coordinator.why_refused(of_model("small")).empty());
+  CHECK_THAT(cluster.coordinator.why_refused(of_model("other")), Catch::Contains("large, small"));
+  Speaker worker;
+  AnnouncedEndpoint announced;
+  announced.model = "other";
+  announced.endpoint.url = "http://localhost";
+  worker.hello.endpoints = {announced};
+  cluster.join(worker);
+  CHECK(cluster.coordinator.why_refused(of_model("other")).empty());
+  cluster.say(worker, Goodbye{});
+  CHECK_FALSE(cluster.coordinator.why_refused(of_model("other")).empty());
+  Bench nobody;
+  CHECK_THAT(nobody.coordinator.why_refused(of_model("small")),
+             Catch::Contains("no pool is configured"));
+}
+
+TEST_CASE("a job whose model is not served any more says so while it waits") {
+  Cluster cluster;
+  cluster.open_job(7, of_model("gone"));
+  cluster.open_job(8, of_model("small"));
+  Speaker worker;
+  cluster.join(worker);
+  CHECK(cluster.coordinator.why_waiting(JobId{7}, cluster.now) ==
+        "no pool serves the model \"gone\"; served: large, small");
+  CHECK(cluster.coordinator.why_waiting(JobId{8}, cluster.now).empty());
+}
+
+TEST_CASE("a closed job's own endpoints go with the last job that names them; a pool's stay") {
+  Cluster cluster;
+  cluster.take();
+  JobSpec own = of_model("x");
+  own.endpoints = {at("http://own")};
+  const auto own_ids = cluster.open_job(7, own);
+  cluster.open_job(8, own);
+  cluster.open_job(9, of_model("small"));
+  cluster.hear(cluster.coordinator.job_closed(JobId{9}, cluster.now));
+  cluster.hear(cluster.coordinator.job_closed(JobId{7}, cluster.now));
+  CHECK(cluster.seen.endpoints_gone.empty());
+  cluster.hear(cluster.coordinator.job_closed(JobId{8}, cluster.now));
+  CHECK(cluster.seen.endpoints_gone == own_ids);
+}
+
+TEST_CASE("pools are shown with what workers announce") {
+  Cluster cluster;
+  Speaker worker;
+  AnnouncedEndpoint announced;
+  announced.endpoint.url = "http://localhost";
+  announced.model = "other";
+  worker.hello.endpoints = {announced};
+  announced.model = "small";
+  announced.endpoint.url = "http://localhost:2";
+  worker.hello.endpoints.push_back(announced);
+  cluster.join(worker);
+  const auto pools = cluster.coordinator.pools();
+  REQUIRE(pools.size() == 3);
+  CHECK(pools[0].model == "large");
+  CHECK(pools[1].model == "other");
+  CHECK(pools[1].endpoints.at(0).worker == "worker-1");
+  CHECK(pools[2].model == "small");
+  CHECK(pools[2].fallback == "large");
+  REQUIRE(pools[2].endpoints.size() == 3);
+  CHECK(pools[2].endpoints[0].url == "http://a");
+  CHECK(pools[2].endpoints[0].worker.empty());
+  CHECK(pools[2].endpoints[1].url == "http://b");
+  CHECK(pools[2].endpoints[2].worker == "worker-1");
+}
