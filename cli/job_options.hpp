@@ -18,6 +18,7 @@ struct JobOptions {
   std::string model, prompt, prompt_file, system;
   std::string id_field = "id", text_field = "text", order = "input";
   std::vector<std::string> params; // K=V
+  std::vector<std::string> keep;   // field names, several in one by commas
   std::uint64_t max_tokens = 0;
   double temperature = -1;
   std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;

@@ -6,6 +6,7 @@
 #include "cli/job_options.hpp"
 #include "cli/local_cluster.hpp"
 #include "cli/progress.hpp"
+#include "coordinator/part_file.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -78,6 +79,15 @@ Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, co
   job.spec = to_json(spec);
   if (job.state == JobState::failed) job.state = JobState::running;
   return Earlier{true, {}};
+}
+
+// The list of many inputs, before the job that names it.
+Result<> write_list(const ListedInputs& many) {
+  if (many.list.empty()) return {};
+  auto file = coordinator::PartFile::create(many.inputs.front().path, {});
+  if (!file) return tl::unexpected{file.error()};
+  if (auto appended = (*file)->append(many.list); !appended) return appended;
+  return (*file)->finish();
 }
 
 class Interruption {
@@ -178,22 +188,36 @@ int run(RunOptions options) {
     options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
     spec = options.job.spec();
   }
-  const std::string output =
-      fs::absolute(options.output.empty() ? default_output(options.job.inputs) : options.output);
+  if (options.output.empty()) {
+    auto named = default_output(options.job.inputs);
+    if (!named) return complain(named.error().message);
+    options.output = std::move(*named);
+  }
+  const std::string output = fs::absolute(options.output);
   const std::string state = options.state.empty() ? output + ".state" : options.state;
   if (!options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
                                 "or --restart to replace it",
                                 output, state));
-  if (options.restart && reads_standard_input(options.job.inputs)) fs::remove(state + ".stdin");
-  auto inputs = local_inputs(options.job.inputs, state);
+  auto inputs = found_inputs(options.job.inputs, output);
   if (!inputs) return complain(inputs.error().message);
-  spec->inputs = std::move(*inputs);
+  std::optional<StandardInput> standard;
+  if (reads_standard_input(options.job.inputs)) {
+    auto spooled = StandardInput::spool(state, options.restart);
+    if (!spooled) return complain(spooled.error().message);
+    standard.emplace(std::move(*spooled));
+    for (InputSpec& input : *inputs)
+      if (input.path == "-") input = standard->input();
+  }
+  ListedInputs many = listed(std::move(*inputs), fs::path{state} / "inputs.jsonl");
+  spec->inputs = std::move(many.inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
     if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
+  if (standard)
+    if (auto kept = standard->keep(); !kept) return complain(kept.error().message);
 
   Interruption interruption;
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
@@ -205,6 +229,7 @@ int run(RunOptions options) {
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   JobId job{1};
   if (!earlier->resumes) {
+    if (auto written = write_list(many); !written) return complain(written.error().message);
     const auto answer = (*cluster)->coordinator().ask_and_wait(wiring::SubmitJob{*spec});
     if (answer.error) return complain(answer.error->message);
     job = answer.jobs.front().id;

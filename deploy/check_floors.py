@@ -39,6 +39,9 @@ SEEN_BY = {
     "msgpack.h": [],
     "sqlite3.h": ["coordinator/sqlite.cpp"],
     "curl/curl.h": ["worker/curl_", "cli/http_client.cpp"],
+    "csv.h": ["actors/intake/csv_parser.cpp"],
+    "zlib.h": ["coordinator/unpacker.cpp"],
+    "zstd.h": ["coordinator/unpacker.cpp"],
     "microhttpd.h": ["coordinator/http_server.cpp"],
     "caf/": ["actors/kit/caf_compat.hpp"],
 }

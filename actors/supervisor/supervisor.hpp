@@ -94,6 +94,9 @@ private:
     }
   };
 
+  void look_ahead(Effects& effects);
+  bool caught_up(Time now, Effects& effects);
+  void fail_reading(const Error& error, Effects& effects);
   void fill(Time now, Effects& effects);
   bool offer_due(Time now, Effects& effects);
   bool read_next(Time now, Effects& effects);
@@ -116,6 +119,7 @@ private:
   JobId job_;
   JobSpec spec_;
   RetryPolicy policy_;
+  intake::ByteSource& source_;
   intake::Intake intake_;
   ItemLedger ledger_;
   std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
@@ -126,6 +130,7 @@ private:
   Credit credit_;
   std::uint64_t undurable_lines_ = 0;
   bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
+  bool catching_up_ = false;  // after a restart: what was read before is being read again
   bool more_to_read_ = false; // a slice ended before its work did
   Time cancel_deadline_ = never;
 };
