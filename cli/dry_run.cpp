@@ -41,10 +41,10 @@ struct Inputs {
   TemporaryFile standard_input{nullptr, std::fclose};
 };
 
-Result<Inputs> inputs_of(const std::vector<std::string>& names, const std::string& state) {
+Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlaces& places) {
   Inputs inputs;
   std::error_code ignored;
-  const bool spooled = fs::exists(state + ".stdin", ignored); // by an earlier run
+  const bool spooled = fs::exists(places.state + ".stdin", ignored); // by an earlier run
   for (const std::string& name : names) {
     if (name == "-" && !spooled) {
       if (inputs.standard_input) continue; // named twice; a run would read one spool twice
@@ -55,8 +55,10 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const std::strin
       inputs.specs.push_back({fmt::format("/proc/self/fd/{}", descriptor), "stdin"});
       continue;
     }
-    auto found = local_inputs({name}, state);
+    auto found = found_inputs({name}, places.output);
     if (!found) return tl::unexpected{found.error()};
+    for (InputSpec& input : *found)
+      if (input.path == "-") input = {places.state + ".stdin", "stdin"};
     inputs.specs.insert(inputs.specs.end(), found->begin(), found->end());
   }
   return inputs;
@@ -64,7 +66,7 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const std::strin
 
 // To the end of the input; under --strict to the first bad line, which is returned.
 Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forecaster) {
-  auto source = coordinator::FileSource::open(spec.inputs);
+  auto source = coordinator::FileSource::open(spec.inputs, fs::temp_directory_path());
   if (!source) return tl::unexpected{source.error()};
   intake::Intake intake{spec, **source, {}};
   for (;;) {
@@ -133,7 +135,7 @@ Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
 
 int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPlaces& places,
             const Prices& prices, bool json) {
-  auto inputs = inputs_of(names, places.state);
+  auto inputs = inputs_of(names, places);
   if (!inputs) return complain(inputs.error().message, exit_usage);
   spec.inputs = std::move(inputs->specs);
   for (const std::string& fault : faults_of(spec)) return complain(fault, exit_usage);

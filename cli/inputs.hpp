@@ -1,6 +1,7 @@
-// What the INPUT arguments of a command amount to: files as they were found. Standard input can be
+// What the INPUT arguments of a command amount to: files as they were found. A pattern stands for
+// what it matches, a directory for the files below it whose suffix we know. Standard input can be
 // read once, and a job reads its input again for every retry and after a crash, so it is spooled
-// beside the state first.
+// beside the state first. Invariant: the same files give the same inputs in the same order.
 #pragma once
 
 #include "protocol/job_spec.hpp"
@@ -10,12 +11,40 @@
 
 namespace gristmill::cli {
 
-// The inputs as a node on this machine reads them. Errors name the input.
-Result<std::vector<InputSpec>> local_inputs(const std::vector<std::string>& names,
-                                            const std::string& state);
+// The inputs as a node on this machine reads them; "-" stays as it is. Errors name the input. Files
+// of the job itself, which are called `output` or begin with it and a point, are no inputs of a
+// directory or a pattern.
+Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& names,
+                                            const std::string& output);
+
+// Standard input in its place beside the state. What an earlier run spooled is taken again, unless
+// the job begins anew: then the old one is replaced by keep() only.
+class StandardInput {
+public:
+  static Result<StandardInput> spool(const std::string& state, bool anew);
+  StandardInput(StandardInput&&) = default;
+  ~StandardInput();
+
+  InputSpec input() const { return input_; }
+  std::string readable_path() const { return part_.empty() ? input_.path : part_; } // until keep()
+  Result<> keep(); // nothing is wrong with the job
+
+private:
+  StandardInput() = default;
+  InputSpec input_;
+  std::string part_; // empty: nothing is to be moved
+};
+
+// More inputs than a specification should hold become one that names their list.
+struct ListedInputs {
+  std::vector<InputSpec> inputs; // for the specification
+  std::string list;              // its text, to be written to the path that they name; empty = none
+};
+ListedInputs listed(std::vector<InputSpec> inputs, const std::string& list_path);
+
 bool reads_standard_input(const std::vector<std::string>& names);
 
-// Where the result goes when the user does not say.
-std::string default_output(const std::vector<std::string>& names);
+// Where the result goes when the user does not say; an error if no name suggests itself.
+Result<std::string> default_output(const std::vector<std::string>& names);
 
 } // namespace gristmill::cli

@@ -3,6 +3,7 @@
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/usage_sentence.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <filesystem>
@@ -104,7 +105,9 @@ bool is_loopback(const std::string& url) {
 } // namespace
 
 void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
-  app.add_option("INPUT", inputs, "files: OpenAI Batch JSONL, JSONL of objects, or text; - = standard input")
+  app.add_option("INPUT", inputs,
+                 "files, directories or patterns: OpenAI Batch JSONL, JSONL of objects, CSV or TSV "
+                 "with header, text; .gz and .zst of these; - = standard input")
       ->required();
   app.add_option("--endpoint", endpoints,
                  "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
@@ -117,6 +120,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("--system", system, "system message");
   app.add_option("--id-field", id_field, "field with an object's id")->capture_default_str();
   app.add_option("--text-field", text_field, "field that {{text}} stands for")->capture_default_str();
+  app.add_option("--keep", keep, "F,...: fields of an object or a row to copy into its result; repeatable")
+      ->delimiter(',');
   app.add_option("--order", order, "order of the result lines")
       ->check(CLI::IsMember({"input", "completion"}))
       ->capture_default_str();
@@ -179,6 +184,9 @@ Result<JobSpec> JobOptions::spec() const {
   spec.params = Json(request).dump();
   spec.id_field = id_field;
   spec.text_field = text_field;
+  for (const auto& field : keep)
+    if (std::find(spec.keep.begin(), spec.keep.end(), field) == spec.keep.end())
+      spec.keep.push_back(field);
   spec.order = order;
   for (const auto& url : endpoints) {
     EndpointSpec endpoint;

@@ -19,6 +19,7 @@ struct JobOptions {
   std::string id_field = "id", text_field = "text", order = "input";
   std::vector<std::string> params; // K=V
   std::string json_schema;         // a file
+  std::vector<std::string> keep;   // field names, several in one by commas
   std::uint64_t max_tokens = 0;
   double temperature = -1;
   std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;

@@ -8,6 +8,7 @@
 #include "worker/api_keys.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace gristmill::cli {
@@ -88,7 +89,7 @@ Result<bool> may_need_model(const JobSpec& spec) {
   one.limit = 1;
   for (const InputSpec& input : spec.inputs) {
     one.inputs = {input};
-    auto source = coordinator::FileSource::open(one.inputs);
+    auto source = coordinator::FileSource::open(one.inputs, std::filesystem::temp_directory_path());
     if (!source) return tl::unexpected{source.error()};
     intake::Intake intake{one, **source, {}};
     const auto item = intake.next();

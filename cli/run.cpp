@@ -10,6 +10,7 @@
 #include "cli/models.hpp"
 #include "cli/money.hpp"
 #include "cli/progress.hpp"
+#include "coordinator/part_file.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -104,6 +105,15 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
   earlier.reopen->spec->default_model = before->default_model;
   if (options.retry_failed) earlier.reopen->retry = *outcome_classes_named(*options.retry_failed);
   return earlier;
+}
+
+// The list of many inputs, before the job that names it.
+Result<> write_list(const ListedInputs& many) {
+  if (many.list.empty()) return {};
+  auto file = coordinator::PartFile::create(many.inputs.front().path, {});
+  if (!file) return tl::unexpected{file.error()};
+  if (auto appended = (*file)->append(many.list); !appended) return appended;
+  return (*file)->finish();
 }
 
 class Interruption {
@@ -259,8 +269,12 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
     options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
     spec = options.job.spec();
   }
-  const std::string output =
-      fs::absolute(options.output.empty() ? default_output(options.job.inputs) : options.output);
+  if (options.output.empty()) {
+    auto named = default_output(options.job.inputs);
+    if (!named) return complain(named.error().message);
+    options.output = std::move(*named);
+  }
+  const std::string output = fs::absolute(options.output);
   const std::string state = options.state.empty() ? output + ".state" : options.state;
   if (!options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
@@ -270,22 +284,35 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
   if (options.dry_run)
     return dry_run(*spec, options.job.inputs, {output, state, known && !options.restart},
                    prices_of(pools), options.json);
-  if (options.restart && reads_standard_input(options.job.inputs)) fs::remove(state + ".stdin");
-  auto inputs = local_inputs(options.job.inputs, state);
+  auto inputs = found_inputs(options.job.inputs, output);
   if (!inputs) return complain(inputs.error().message);
-  spec->inputs = std::move(*inputs);
+  std::optional<StandardInput> standard;
+  if (reads_standard_input(options.job.inputs)) {
+    auto spooled = StandardInput::spool(state, options.restart);
+    if (!spooled) return complain(spooled.error().message);
+    standard.emplace(std::move(*spooled));
+    for (InputSpec& input : *inputs)
+      if (input.path == "-") input = standard->input();
+  }
+  JobSpec looked = *spec; // with the inputs themselves, where they are now
+  looked.inputs = *inputs;
+  if (standard)
+    for (InputSpec& input : looked.inputs)
+      if (input.path == standard->input().path) input.path = standard->readable_path();
+  ListedInputs many = listed(std::move(*inputs), fs::path{state} / "inputs.jsonl");
+  spec->inputs = std::move(many.inputs);
   spec->output = output;
   for (const std::string& fault : faults_of(*spec)) return complain(fault);
   if (const std::string why = why_not_served(*spec, models_of(pools)); !why.empty())
     return complain(why);
   if (options.restart || !known)
-    if (const auto refusal = prepare(*spec)) {
-      if (!known) fs::remove(state + ".stdin"); // no job will read it again
+    if (const auto refusal = prepare(looked))
       return complain(refusal->sentence, refusal->exit_code);
-    }
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
     if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
+  if (standard)
+    if (auto kept = standard->keep(); !kept) return complain(kept.error().message);
 
   Interruption interruption;
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
@@ -295,8 +322,11 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
   if (!earlier) return complain(earlier.error().message);
   if (earlier->over) return *earlier->over;
   if (!earlier->reopen && known && !options.restart)
-    if (const auto refusal = prepare(*spec)) return complain(refusal->sentence, refusal->exit_code);
+    if (const auto refusal = prepare(looked)) return complain(refusal->sentence, refusal->exit_code);
+  spec->default_model = looked.default_model;
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
+  if (!earlier->reopen)
+    if (auto written = write_list(many); !written) return complain(written.error().message);
   auto& coordinator = (*cluster)->coordinator();
   const auto answer = earlier->reopen
                           ? coordinator.ask_and_wait(std::move(*earlier->reopen))

@@ -101,7 +101,13 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
 Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options) {
   auto spec = options.job.spec();
   if (!spec) return spec;
-  for (const std::string& name : options.job.inputs) spec->inputs.push_back({name, name});
+  if (options.in_place) {
+    for (const std::string& name : options.job.inputs) spec->inputs.push_back({name, name});
+  } else {
+    auto found = found_inputs(options.job.inputs, options.output);
+    if (!found) return tl::unexpected{found.error()};
+    spec->inputs = std::move(*found);
+  }
   // Before anything is uploaded.
   if (const auto faults = faults_of(*spec); !faults.empty())
     return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));
@@ -109,6 +115,7 @@ Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options)
   for (InputSpec& input : spec->inputs) {
     auto uploaded = client.upload(input.path);
     if (!uploaded) return tl::unexpected{uploaded.error()};
+    uploaded->name = std::move(input.name);
     input = std::move(*uploaded);
   }
   return spec;
@@ -120,7 +127,11 @@ int submit(const CLI::App& command, SubmitOptions options) {
                     "-o: expected --wait with it; without, fetch the result later with "
                     "`gristmill results JOB -o OUT`",
                     exit_usage);
-  if (options.output.empty()) options.output = default_output(options.job.inputs);
+  if (options.output.empty() && options.wait) {
+    auto named = default_output(options.job.inputs);
+    if (!named) return complain(command, named.error().message, exit_usage);
+    options.output = std::move(*named);
+  }
   std::error_code error;
   if (options.wait && fs::exists(options.output, error))
     return complain(command,

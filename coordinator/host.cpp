@@ -85,7 +85,9 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   node.workers_died = options_.flat;
   node.random_seed = random_seed();
   node.pools = options_.pools;
-  node.open_source = [](const JobSpec& spec) { return FileSource::open(spec.inputs); };
+  node.open_source = [this](const JobSpec& spec) {
+    return FileSource::open(spec.inputs, options_.state_directory);
+  };
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
   return node;
 }

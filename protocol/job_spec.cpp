@@ -22,6 +22,8 @@ template <MaybeConst<InputSpec> Spec, class Visit> void visit_members(Spec& spec
   visit("name", spec.name);
   visit("bytes", spec.bytes);
   visit("modified_ns", spec.modified_ns);
+  visit("files", spec.files);
+  visit("digest", spec.digest);
 }
 
 template <MaybeConst<EndpointSpec> Spec, class Visit>
@@ -163,20 +165,38 @@ std::string to_json(const JobSpec& spec) {
   return written(spec).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Result<JobSpec> job_spec_from_json(std::string_view text) {
+std::string to_json(const InputSpec& input) {
+  return written(input).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+namespace {
+
+template <class Spec> Result<Spec> from_json(std::string_view text, const char* what) {
   if (text.size() > limits::spec_bytes_max)
-    return fail(ErrorCode::usage, fmt::format("expected a job of at most {} bytes, got {}",
+    return fail(ErrorCode::usage, fmt::format("expected {} of at most {} bytes, got {}", what,
                                               limits::spec_bytes_max, text.size()));
   if (const auto checked = openai::json::check(text); !checked)
-    return fail(ErrorCode::usage, "expected a job in JSON: " + checked.error().message);
+    return fail(ErrorCode::usage,
+                fmt::format("expected {} in JSON: {}", what, checked.error().message));
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded())
-    return fail(ErrorCode::usage, "expected a job in JSON, got a number that is out of range");
-  JobSpec spec;
+    return fail(ErrorCode::usage,
+                fmt::format("expected {} in JSON, got a number that is out of range", what));
+  Spec spec;
   Reader reader{text};
   reader.read(json, "", spec);
   if (!reader.fault.empty()) return fail(ErrorCode::usage, std::move(reader.fault));
   return spec;
+}
+
+} // namespace
+
+Result<JobSpec> job_spec_from_json(std::string_view text) {
+  return from_json<JobSpec>(text, "a job");
+}
+
+Result<InputSpec> input_spec_from_json(std::string_view text) {
+  return from_json<InputSpec>(text, "an input");
 }
 
 std::string identity_difference(const JobSpec& before, const JobSpec& now) {

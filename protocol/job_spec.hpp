@@ -34,6 +34,9 @@ struct InputSpec {
   // As it was when the job was made; 0 = not looked at. An input that changed is another job.
   std::uint64_t bytes = 0;
   std::uint64_t modified_ns = 0;
+  // Not 0: `path` is a list of so many inputs, each a line of JSON, and `digest` is the list's.
+  std::uint64_t files = 0;
+  std::string digest{};
   bool operator==(const InputSpec&) const = default;
 };
 
@@ -74,6 +77,9 @@ struct JobSpec {
 
 std::string to_json(const JobSpec& spec);
 Result<JobSpec> job_spec_from_json(std::string_view text);
+// A line of a list of inputs.
+std::string to_json(const InputSpec& input);
+Result<InputSpec> input_spec_from_json(std::string_view text);
 
 // Every fault of the specification at once, one sentence each; empty = valid.
 std::vector<std::string> faults_of(const JobSpec& spec);

@@ -14,6 +14,7 @@ namespace {
 namespace json = openai::json;
 
 constexpr std::uint32_t timeout_ms_max = 24 * 3'600'000, retries_max = 1'000;
+constexpr std::uint64_t inputs_max = 0xffff'fffe; // a place names its input in 32 bits
 
 // Collects sentences of the form "OPTION: expected …, got …".
 class Faults {
@@ -78,6 +79,10 @@ void check_inputs(const JobSpec& spec, Faults& faults) {
     if (input.name.empty()) faults.add("INPUT", "a name", "nothing");
     faults.text("INPUT", input.path, limits::text_bytes_max);
     faults.text("INPUT", input.name, limits::text_bytes_max);
+    if (input.files > 0 && spec.inputs.size() > 1)
+      faults.add("INPUT", "a list of inputs by itself", "a list and more");
+    if (input.files > inputs_max)
+      faults.add("INPUT", fmt::format("at most {} files", inputs_max), input.files);
   }
 }
 

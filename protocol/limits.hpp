@@ -15,7 +15,9 @@ inline constexpr std::size_t frame_bytes_max = 24 * mib;
 inline constexpr std::size_t line_bytes_max = 16 * mib;      // default of --max-line-bytes
 inline constexpr std::size_t reply_bytes_max = 16 * mib;     // body of one model reply
 inline constexpr std::size_t reply_header_bytes_max = 64 * kib;
+inline constexpr std::size_t kept_bytes_max = 4 * mib;       // input fields copied into a result line
 static_assert(line_bytes_max + 64 * kib < frame_bytes_max);
+static_assert(kept_bytes_max + reply_bytes_max + 256 * kib < frame_bytes_max);
 static_assert(reply_bytes_max + 64 * kib < frame_bytes_max);
 
 inline constexpr std::size_t frame_target_bytes = 1 * mib;   // batches and outcomes are cut near this

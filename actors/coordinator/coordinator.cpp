@@ -317,7 +317,9 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
                                 Time now) {
   Effects effects;
   Job job;
-  job.spec = to_json(spec);
+  JobSpec for_workers = spec; // they are sent items, and inputs may be many
+  for_workers.inputs.clear();
+  job.spec = to_json(for_workers);
   job.batch_size = spec.batch_size;
   job.endpoints = endpoints_of(spec, effects);
   if (!spec.endpoints.empty())

@@ -1,11 +1,15 @@
 // BYTE SOURCE: the window to a job's input files. Any offset may be read again at any time, so what
-// can be read once only (a pipe) is spooled to a file before the job begins.
+// can be read once only (a pipe) is spooled to a file before the job begins, and what is compressed
+// is unpacked behind the window: offsets are those of the unpacked bytes.
 #pragma once
 
+#include "actors/intake/scratch_pages.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 
 namespace gristmill::intake {
 
@@ -15,6 +19,10 @@ public:
   // Reads up to `into.size()` bytes of input number `input` from `offset`; 0 = end of the input.
   virtual Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
                                    std::span<char> into) = 0;
+  virtual std::uint32_t input_count() const = 0;
+  virtual Result<std::string> name_of(std::uint32_t input) = 0; // what result lines call it
+  // Room on disk for what grows with the items; it ends with its owner.
+  virtual std::unique_ptr<ScratchPages> scratch() = 0;
 };
 
 } // namespace gristmill::intake

@@ -1,48 +1,39 @@
 #include "actors/intake/intake.hpp"
 
+#include "actors/intake/line_records.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <limits>
 
 namespace gristmill::intake {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+constexpr std::size_t head_bytes = 64 * 1024, headers_kept = 4;
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
-
-bool has_suffix(std::string_view name, std::initializer_list<std::string_view> suffixes) {
-  return std::any_of(suffixes.begin(), suffixes.end(),
-                     [&](std::string_view s) { return name.ends_with(s); });
-}
+using Shape = InputFormat::Shape;
 
 } // namespace
 
-ItemKind detect_kind(std::string_view name, std::string_view head) {
-  if (has_suffix(name, {".txt", ".md"})) return ItemKind::text;
-  if (head.starts_with(byte_order_mark)) head.remove_prefix(byte_order_mark.size());
-  head = trimmed(head);
-  const bool json_lines = has_suffix(name, {".jsonl", ".ndjson", ".json"}) || head.starts_with('{');
-  if (!json_lines) return ItemKind::text;
-  const std::string_view first = head.substr(0, head.find('\n'));
-  const auto names = [&](std::string_view key) { return first.find(key) != std::string_view::npos; };
-  const bool batch = names("\"custom_id\"") || (names("\"method\"") && names("\"url\""));
-  return batch ? ItemKind::batch_line : ItemKind::json_object;
+Intake::Intake(const JobSpec& spec, ByteSource& source, InputPosition from, Ids ids)
+    : spec_{spec}, source_{source}, at_{from} {
+  if (ids == Ids::unique) {
+    seen_.emplace(source.scratch());
+    caught_up_ = from.offset == 0;
+  }
 }
-
-Intake::Intake(const JobSpec& spec, ByteSource& source, InputPosition from)
-    : spec_{spec}, source_{source}, at_{from} {}
 
 Result<bool> Intake::open_input() {
   if (open_) return true;
-  if (at_.input >= spec_.inputs.size()) return false;
-  // Read to its end: the kind must not depend on how much a source gives at a time.
-  std::string head(64 * 1024, '\0');
+  if (at_.input >= source_.input_count()) return false;
+  auto name = source_.name_of(at_.input);
+  if (!name) return tl::unexpected{name.error()};
+  name_ = std::move(*name);
+  // Read to its end: the format must not depend on how much a source gives at a time.
+  std::string head(head_bytes, '\0');
   std::size_t had = 0;
   while (had < head.size()) {
     const auto got = source_.read(at_.input, had, {head.data() + had, head.size() - had});
@@ -51,86 +42,163 @@ Result<bool> Intake::open_input() {
     had += *got;
   }
   head.resize(had);
-  kind_ = detect_kind(spec_.inputs[at_.input].name, head);
-  if (kind_ != ItemKind::text)
-    lines_.emplace(source_, at_.input, at_.offset, spec_.line_bytes_max);
+  format_ = format_of(name_, head);
+  if (auto opened = open_records(); !opened) return tl::unexpected{opened.error()};
   open_ = true;
   return true;
 }
 
+Result<> Intake::open_records() {
+  records_.reset();
+  // Until the ids before it are known, reading begins at the input's first record.
+  const std::uint64_t offset = caught_up_ ? at_.offset : 0, line = caught_up_ ? at_.line : 0;
+  if (format_.shape == Shape::lines)
+    records_ = std::make_unique<LineRecords>(source_, at_.input, offset, line, spec_.line_bytes_max);
+  if (format_.shape == Shape::table) {
+    const auto header = header_of(at_.input);
+    if (!header) return tl::unexpected{header.error()};
+    const CsvHeader& h = **header;
+    records_ = std::make_unique<CsvTable>(source_, at_.input, h, std::max(offset, h.offset),
+                                          std::max(line, h.line), spec_.line_bytes_max);
+  }
+  if (!records_) caught_up_ = true; // a document has no ids but its name
+  return {};
+}
+
+Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
+  const auto known = std::find_if(headers_.begin(), headers_.end(),
+                                  [&](const Header& h) { return h.input == input; });
+  if (known != headers_.end()) {
+    headers_.splice(headers_.begin(), headers_, known);
+    return &headers_.front().header;
+  }
+  const auto name = source_.name_of(input);
+  if (!name) return tl::unexpected{name.error()};
+  auto header = read_csv_header(source_, input, *name, format_of(*name, {}).separator,
+                                spec_.line_bytes_max);
+  if (!header) return tl::unexpected{header.error()};
+  // The table that is open keeps a reference to its header.
+  if (headers_.size() == headers_kept)
+    headers_.erase(std::prev(headers_.end(), headers_.back().input == at_.input ? 2 : 1));
+  headers_.push_front({input, std::move(*header)});
+  return &headers_.front().header;
+}
+
+Result<bool> Intake::catch_up(std::size_t records_max) {
+  if (caught_up_) return true;
+  const auto opened = open_input();
+  if (!opened) return tl::unexpected{opened.error()};
+  if (!*opened) caught_up_ = true;
+  for (std::size_t n = 0; n < records_max && !caught_up_; ++n) {
+    auto record = records_->next();
+    if (!record) return tl::unexpected{record.error()};
+    if (!*record || (*record)->offset >= at_.offset) {
+      ahead_ = std::move(*record);
+      caught_up_ = true;
+    } else if ((*record)->fault.empty()) {
+      const auto first = first_line_of(identify((*record)->text).id, (*record)->line);
+      if (!first) return tl::unexpected{first.error()};
+    }
+  }
+  return caught_up_;
+}
+
 Result<std::optional<Item>> Intake::next() {
+  if (const auto done = catch_up(std::numeric_limits<std::size_t>::max()); !done)
+    return tl::unexpected{done.error()};
   for (;;) {
     if (spec_.limit != 0 && at_.item >= spec_.limit) return std::nullopt;
     const auto opened = open_input();
     if (!opened) return tl::unexpected{opened.error()};
     if (!*opened) return std::nullopt;
-    auto item = kind_ == ItemKind::text ? next_document() : next_line();
+    auto item = records_ ? next_record() : next_document();
     if (!item) return item;
     if (*item) {
-      ++at_.item;
+      (*item)->ordinal = at_.item++;
       return item;
     }
     at_ = InputPosition{at_.input + 1, 0, 0, at_.item};
-    lines_.reset();
+    records_.reset();
     open_ = false;
+    if (seen_)
+      if (auto cleared = seen_->clear(); !cleared) return tl::unexpected{cleared.error()};
   }
 }
 
-Result<std::optional<Item>> Intake::next_line() {
-  for (;;) {
-    auto line = lines_->next();
-    if (!line) return tl::unexpected{line.error()};
-    if (!*line) return std::nullopt;
-    at_.offset = lines_->position();
-    ++at_.line;
-    std::string_view text = (*line)->text;
-    std::uint64_t offset = (*line)->offset;
-    if (at_.line == 1 && text.starts_with(byte_order_mark)) {
-      text.remove_prefix(byte_order_mark.size());
-      offset += byte_order_mark.size();
-    }
-    if (!(*line)->too_long && trimmed(text).empty()) continue;
-    Item item;
-    item.ordinal = at_.item;
-    item.place = {at_.input, offset, text.size(), at_.line, kind_};
-    if ((*line)->too_long) {
-      item.id = source_of(item.place);
-      item.bad = fmt::format("expected a line of at most {} bytes, got {}; raise --max-line-bytes",
-                             spec_.line_bytes_max, (*line)->bytes);
-    } else {
-      describe(item, text);
-    }
-    return item;
-  }
+Result<std::optional<Item>> Intake::next_record() {
+  auto record = ahead_ ? Result<std::optional<Record>>{std::exchange(ahead_, {})} : records_->next();
+  if (!record) return tl::unexpected{record.error()};
+  if (!*record) return std::nullopt;
+  at_.offset = records_->offset();
+  at_.line = records_->line();
+  return item_of(std::move(**record));
 }
 
-void Intake::describe(Item& item, std::string_view line) {
-  if (kind_ == ItemKind::batch_line) {
-    auto read = openai::read_batch_line(line);
-    if (read) {
-      item.id = std::move(read->custom_id);
+Result<std::optional<Item>> Intake::item_of(Record record) {
+  Item item;
+  item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind};
+  item.bad = std::move(record.fault);
+  if (item.bad.empty()) {
+    Identity identity = identify(record.text);
+    const auto first = first_line_of(identity.id, record.line);
+    if (!first) return tl::unexpected{first.error()};
+    if (*first == 0) {
+      item.id = std::move(identity.id);
+      item.bad = std::move(identity.bad);
     } else {
-      item.bad = std::move(read.error().message);
-      item.id = openai::field_text(line, "custom_id").value_or("");
-    }
-  } else {
-    auto id = openai::field_text(line, spec_.id_field);
-    if (id) {
-      item.id = std::move(*id);
-    } else {
-      item.bad = std::move(id.error().message);
+      item.bad = fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line "
+                             "{}'s",
+                             format_.kind == ItemKind::batch_line ? "custom_id" : spec_.id_field,
+                             openai::json::printable(identity.id, 100), *first);
     }
   }
   if (item.id.empty()) item.id = source_of(item.place);
-  if (item.bad.empty()) item.raw = line;
+  if (item.bad.empty()) item.raw = record.text;
+  return item;
+}
+
+Intake::Identity Intake::identify(std::string_view record) const {
+  Identity identity;
+  if (format_.kind == ItemKind::batch_line) {
+    auto read = openai::read_batch_line(record);
+    if (read) {
+      identity.id = std::move(read->custom_id);
+    } else {
+      identity.bad = std::move(read.error().message);
+      identity.id = openai::field_text(record, "custom_id").value_or("");
+    }
+  } else {
+    auto id = openai::field_text(record, spec_.id_field);
+    if (id) {
+      identity.id = std::move(*id);
+    } else {
+      identity.bad = std::move(id.error().message);
+    }
+  }
+  if (identity.bad.empty() && !spec_.keep.empty())
+    if (const auto kept = openai::kept_fields(record, spec_.keep).size();
+        kept > limits::kept_bytes_max)
+      identity.bad = fmt::format("expected the fields of --keep to have at most {} bytes together, "
+                                 "got {}",
+                                 limits::kept_bytes_max, kept);
+  return identity;
+}
+
+Result<std::uint64_t> Intake::first_line_of(const std::string& id, std::uint64_t line) {
+  if (!seen_ || id.empty()) return 0;
+  return seen_->add(id, line);
 }
 
 Result<std::optional<Item>> Intake::next_document() {
   if (at_.offset > 0) return std::nullopt; // the document has been read
   Item item;
-  item.ordinal = at_.item;
   item.place = {at_.input, 0, 0, 0, ItemKind::text};
-  item.id = source_of(item.place);
+  item.id = name_;
+  at_.line = at_.offset = 1;
+  if (format_.shape == Shape::binary) {
+    item.bad = fmt::format("expected lines of JSON, got {}", format_.why_binary);
+    return item;
+  }
   std::string text;
   for (;;) {
     const std::size_t had = text.size();
@@ -149,14 +217,15 @@ Result<std::optional<Item>> Intake::next_document() {
   }
   item.place.bytes = text.size();
   at_.offset = std::max<std::uint64_t>(text.size(), 1);
-  at_.line = 1;
   if (text.find('\0') != std::string::npos)
     item.bad = "expected a text document, got a binary file (it has NUL bytes)";
-  if (item.bad.empty()) item.raw = std::move(text);
+  if (item.bad.empty() && !openai::json::is_utf8(text))
+    item.bad = "expected a document in UTF-8, got bytes that are not; convert it";
+  if (item.bad.empty()) item.raw = without_mark(text);
   return item;
 }
 
-Result<std::string> Intake::read_again(const Place& place) {
+Result<std::string> Intake::read_bytes(const Place& place) {
   std::string raw(place.bytes, '\0');
   std::size_t had = 0;
   while (had < raw.size()) {
@@ -172,8 +241,37 @@ Result<std::string> Intake::read_again(const Place& place) {
   return raw;
 }
 
-std::string Intake::source_of(const Place& place) const {
-  const std::string& name = spec_.inputs[place.input].name;
+Result<std::string> Intake::read_again(const Place& place) {
+  auto raw = read_bytes(place);
+  if (!raw) return raw;
+  if (place.kind == ItemKind::text) {
+    if (raw->starts_with(byte_order_mark)) raw->erase(0, byte_order_mark.size());
+    return raw;
+  }
+  const auto name = source_.name_of(place.input);
+  if (!name) return tl::unexpected{name.error()};
+  if (format_of(*name, {}).shape != Shape::table) return raw;
+  const auto header = header_of(place.input);
+  if (!header) return tl::unexpected{header.error()};
+  auto object = csv_object(**header, *raw, spec_.line_bytes_max);
+  if (!object)
+    return fail(ErrorCode::bad_input, fmt::format("{}: {}: the input changed while the job ran",
+                                                  source_of(place), object.error().message));
+  return object;
+}
+
+std::string Intake::kept_of(const Place& place) {
+  if (spec_.keep.empty() || place.kind == ItemKind::text) return {};
+  const auto record = read_again(place);
+  if (!record) return {}; // the item's own line says what is wrong with it
+  auto kept = openai::kept_fields(*record, spec_.keep);
+  if (kept.size() > limits::kept_bytes_max) return {};
+  return kept;
+}
+
+// The name can only be missing when the list of inputs itself cannot be read any more.
+std::string Intake::source_of(const Place& place) {
+  const auto name = source_.name_of(place.input).value_or(fmt::format("input {}", place.input));
   return place.line == 0 ? name : fmt::format("{}:{}", name, place.line);
 }
 

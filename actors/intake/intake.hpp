@@ -1,14 +1,20 @@
-// INTAKE turns a job's input files into items, one after the other, each with its ordinal, its id
-// and the place where it can be read again. By content and suffix an input is a file of OpenAI
-// Batch lines, of JSON objects, or one text document. What cannot become a call is an item too,
-// with the sentence that says why. Invariant: the same input gives the same items, so an ordinal
-// means the same after a restart.
+// INTAKE turns a job's inputs into items, one after the other, each with its ordinal, its id and the
+// place where it can be read again. By suffix and content an input is a file of OpenAI Batch lines,
+// of JSON objects, a table with a header, or one text document. What cannot become a call is an item
+// too, with the sentence that says why. Ids are unique in their input: of two equal ones the later
+// is such an item. Invariant: the same inputs give the same items, so an ordinal means the same
+// after a restart.
 #pragma once
 
-#include "actors/intake/line_reader.hpp"
+#include "actors/intake/byte_source.hpp"
+#include "actors/intake/csv_table.hpp"
+#include "actors/intake/input_format.hpp"
+#include "actors/intake/record_reader.hpp"
+#include "actors/intake/seen_ids.hpp"
 #include "actors/kit/input_position.hpp"
 #include "protocol/job_spec.hpp"
 
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,9 +38,15 @@ struct Item {
 
 class Intake {
 public:
-  // `spec` and `source` must outlive it. Reading begins at `from`.
-  Intake(const JobSpec& spec, ByteSource& source, InputPosition from);
+  enum class Ids : bool { as_they_are, unique };
 
+  // `spec` and `source` must outlive it. Reading begins at `from`. To know the ids before it, the
+  // records before it are read first; whoever wants items without that takes ids as they are.
+  Intake(const JobSpec& spec, ByteSource& source, InputPosition from, Ids ids = Ids::unique);
+
+  // Reads at most so many of the records before `from`; true when none is left. next() does the
+  // same without a bound.
+  Result<bool> catch_up(std::size_t records_max);
   // The next item; nothing at the end of the last input (or at the job's limit). An error is a
   // failure to read, not a bad line.
   Result<std::optional<Item>> next();
@@ -42,23 +54,40 @@ public:
   InputPosition position() const { return at_; }
 
   Result<std::string> read_again(const Place& place);
-  std::string source_of(const Place& place) const; // "FILE:LINE", or "FILE" for a document
+  std::string source_of(const Place& place); // "FILE:LINE", or "FILE" for a document
+  // The fields of --keep as a JSON object; nothing for a document, or if there are none to keep.
+  std::string kept_of(const Place& place);
 
 private:
+  struct Identity {
+    std::string id;  // empty = none was given
+    std::string bad; // why the record cannot become a call
+  };
+  struct Header {
+    std::uint32_t input = 0;
+    CsvHeader header;
+  };
+
   Result<bool> open_input(); // false: no more inputs
-  Result<std::optional<Item>> next_line();
+  Result<> open_records();
+  Result<std::optional<Item>> next_record();
   Result<std::optional<Item>> next_document();
-  void describe(Item& item, std::string_view line);
+  Identity identify(std::string_view record) const;
+  Result<std::uint64_t> first_line_of(const std::string& id, std::uint64_t line);
+  Result<std::optional<Item>> item_of(Record record);
+  Result<std::string> read_bytes(const Place& place);
+  Result<const CsvHeader*> header_of(std::uint32_t input);
 
   const JobSpec& spec_;
   ByteSource& source_;
   InputPosition at_;
-  std::optional<LineReader> lines_;
-  ItemKind kind_ = ItemKind::batch_line;
-  bool open_ = false;
+  std::optional<SeenIds> seen_; // nothing: ids are taken as they are
+  InputFormat format_;
+  std::string name_; // of the input that is open
+  std::unique_ptr<RecordReader> records_;
+  std::optional<Record> ahead_; // the first record that is not before `from`
+  std::list<Header> headers_;   // of the tables read last, the newest first
+  bool open_ = false, caught_up_ = true;
 };
-
-// What the first bytes of an input and its name say of it.
-ItemKind detect_kind(std::string_view name, std::string_view head);
 
 } // namespace gristmill::intake

@@ -30,8 +30,8 @@ protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string mess
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools)
     : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries}, models_{spec_, pools},
-      intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
-      failures_{spec_},
+      source_{source}, intake_{spec_, source, recovered.low},
+      ledger_{std::move(recovered.terminal)}, failures_{spec_},
       counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
       next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) | 1} {
@@ -40,14 +40,52 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
   for (const auto& note : recovered.attempts) recovered_attempts_.emplace(note.item, note);
 }
 
-Effects Supervisor::started(Time now) {
+Effects Supervisor::started(Time) {
   Effects effects;
-  // Items that a worker may be calling must be known by name before anybody claims them.
-  while (!failed_ && !read_all_ && intake_.position().item < mark_) {
-    if (!read_next(now, effects)) break;
-  }
+  catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
+  look_ahead(effects);
   effects.progress = true;
   return sealed(effects);
+}
+
+// Items that a worker may be calling must be known by name before anybody claims them. Whether their
+// ids repeat is seen when reading comes to them.
+void Supervisor::look_ahead(Effects& effects) {
+  intake::Intake ahead{spec_, source_, intake_.position(), intake::Intake::Ids::as_they_are};
+  while (ahead.position().item < mark_) {
+    auto read = ahead.next();
+    if (!read) return fail_reading(read.error(), effects);
+    if (!*read) return;
+    intake::Item& item = **read;
+    if (!item.bad.empty() || ledger_.is_terminal(item.ordinal)) continue;
+    LiveItem live;
+    live.place = item.place;
+    live.id = std::move(item.id);
+    live.state = LiveState::unknown;
+    restore_attempts(item.ordinal, live);
+    ledger_.add(item.ordinal, std::move(live));
+  }
+}
+
+void Supervisor::fail_reading(const Error& error, Effects& effects) {
+  effects.failure = error.message;
+  failed_ = true;
+}
+
+// The ids before the place where reading goes on, then the items that were looked at ahead: until
+// that is done nothing can be offered, because an id may turn out to be a repeated one.
+bool Supervisor::caught_up(Time now, Effects& effects) {
+  if (failed_) return false;
+  const auto done = intake_.catch_up(items_per_slice);
+  if (!done) {
+    fail_reading(done.error(), effects);
+    return false;
+  }
+  if (*done)
+    for (int n = 0; n < items_per_slice; ++n)
+      if (read_all_ || intake_.position().item >= mark_ || !read_next(now, effects)) break;
+  catching_up_ = !*done || (!failed_ && !read_all_ && intake_.position().item < mark_);
+  return !catching_up_;
 }
 
 Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
@@ -67,6 +105,7 @@ Effects Supervisor::tick(Time now) {
 }
 
 void Supervisor::fill(Time now, Effects& effects) {
+  if (catching_up_ && !caught_up(now, effects)) return;
   more_to_read_ = false;
   for (int n = 0; n < items_per_slice; ++n) {
     if (failed_ || (paused_ && !cancelling_)) return;
@@ -98,7 +137,7 @@ bool Supervisor::offer_due(Time now, Effects& effects) {
 bool Supervisor::read_next(Time, Effects& effects) {
   auto read = intake_.next();
   if (!read) {
-    stop(StateChange{JobState::failed, JobReason::input, read.error().message}, effects);
+    fail_reading(read.error(), effects);
     return false;
   }
   if (!*read) {
@@ -110,9 +149,14 @@ bool Supervisor::read_next(Time, Effects& effects) {
   counts_.total = std::max(counts_.total, item.ordinal + 1);
   if (ledger_.is_terminal(item.ordinal)) return true;
   LiveItem live;
+  if (const LiveItem* known = ledger_.find(item.ordinal)) { // looked at ahead
+    if (item.bad.empty() || known->state == LiveState::out) return true;
+    live = *known;
+  } else {
+    restore_attempts(item.ordinal, live);
+  }
   live.place = item.place;
   live.id = std::move(item.id);
-  restore_attempts(item.ordinal, live);
   if (cancelling_) {
     give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
   } else if (!item.bad.empty() && spec_.strict) {
@@ -285,6 +329,7 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
   about.endpoint = endpoint;
   about.latency_ms = outcome.latency_us / 1'000;
   about.item = item;
+  about.input = intake_.kept_of(place);
   const bool failed = outcome.cls != OutcomeClass::ok;
   effects.append.lines.push_back(
       {job_, item, outcome.cls, openai::result_line(job_, id, outcome, about)});
@@ -478,7 +523,9 @@ InputPosition Supervisor::low() const {
 }
 
 Time Supervisor::wake_at() const {
-  if (failed_ || (paused_ && !cancelling_)) return never;
+  if (failed_) return never;
+  if (catching_up_) return Time::min();
+  if (paused_ && !cancelling_) return never;
   if (more_to_read_ && may_read()) return Time::min();
   Time at = cancel_deadline_;
   if (credit_.left()) at = std::min(at, ledger_.next_due());

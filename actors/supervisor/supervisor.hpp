@@ -101,6 +101,9 @@ private:
     }
   };
 
+  void look_ahead(Effects& effects);
+  bool caught_up(Time now, Effects& effects);
+  void fail_reading(const Error& error, Effects& effects);
   void fill(Time now, Effects& effects);
   bool offer_due(Time now, Effects& effects);
   bool read_next(Time now, Effects& effects);
@@ -131,6 +134,7 @@ private:
   JobSpec spec_;
   RetryPolicy policy_;
   ModelPlan models_;
+  intake::ByteSource& source_;
   intake::Intake intake_;
   ItemLedger ledger_;
   FailureBudget failures_;
@@ -143,6 +147,7 @@ private:
   std::uint64_t undurable_lines_ = 0;
   bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
   bool paused_ = false;
+  bool catching_up_ = false;  // after a restart: what was read before is being read again
   bool more_to_read_ = false; // a slice ended before its work did
   Time cancel_deadline_ = never;
 };

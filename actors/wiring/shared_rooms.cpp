@@ -15,7 +15,7 @@ void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
     for (auto& pool : show->pools)
       for (auto& endpoint : pool.endpoints)
         endpoint.standing = limiter_.standing(endpoint.id, moment.now);
-    Answer answer{show->token, {}, {}, {}, std::move(show->pools)};
+    Answer answer{show->token, {}, {}, {}, std::move(show->pools), {}};
     post.tell(to_client, std::move(answer));
   }
   if (const auto* durable = std::get_if<BlocksDurable>(&message))

@@ -100,4 +100,20 @@ Result<std::string> field_text(std::string_view text, std::string_view field) {
   }
 }
 
+std::string kept_fields(std::string_view text, const std::vector<std::string>& fields) {
+  const Value object = json::root(text);
+  if (!object.is(Kind::object)) return {};
+  std::string out = "{";
+  for (const std::string& field : fields) {
+    const Value value = json::find(object, field);
+    // The line may have changed since it was checked; a result line stays JSON whatever it holds.
+    if (value.is(Kind::none) || !json::check(value.text)) continue;
+    if (out.size() > 1) out += ',';
+    json::append_string(out, field);
+    out += ':';
+    out += json::minified(value.text);
+  }
+  return out + '}';
+}
+
 } // namespace gristmill::openai

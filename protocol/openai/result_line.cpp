@@ -54,6 +54,7 @@ void append_error(std::string& out, const protocol::Outcome& outcome) {
 
 void append_provenance(std::string& out, const Provenance& about) {
   append_field(out, ",\"gristmill\":{\"source\":", about.source);
+  if (!about.input.empty()) (out += ",\"input\":") += about.input;
   fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", about.attempts);
   append_field(out, ",\"model\":", about.model);
   append_field(out, ",\"endpoint\":", about.endpoint);
@@ -79,7 +80,7 @@ std::string result_line(JobId job, std::string_view custom_id, const protocol::O
                         const Provenance& about) {
   std::string out;
   out.reserve(outcome.body.size() + outcome.message.size() + custom_id.size() +
-              about.source.size() + about.endpoint.size() + 384);
+              about.source.size() + about.input.size() + about.endpoint.size() + 384);
   fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
                  about.item);
   json::append_string(out, custom_id);

@@ -39,6 +39,10 @@ Result<BatchLine> read_batch_line(std::string_view line);
 // The value of a string (or number, as its text) field of a JSON object, for ids; empty = absent.
 Result<std::string> field_text(std::string_view object, std::string_view field);
 
+// The named members of an object, as JSON `{"F":value,…}` in the order of `fields`, values as they
+// were spelled but on one line; a missing one is left out. Of what is no object: nothing.
+std::string kept_fields(std::string_view object, const std::vector<std::string>& fields);
+
 // ---- render.cpp ----------------------------------------------------------------------------
 
 struct Request {
@@ -104,12 +108,13 @@ struct Provenance {
   std::uint64_t latency_ms = 0;
   bool cached = false;
   std::uint64_t item = 0;
+  std::string input{}; // fields of --keep as a JSON object; empty = none were asked for
 };
 
 // One OpenAI Batch output line, without a newline:
 //
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
-//    "gristmill":{"source":…,"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
+//    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
 //                 "item":…,"crc":"8 hex digits"}}
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.

@@ -1,6 +1,7 @@
 // Foreign input files. The items must not depend on the pieces in which the bytes were read, nor on
 // where a restart began; and what an item was made of is found again at its place.
 #include "actors/intake/intake.hpp"
+#include "tests/unit/memory_pages.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -29,6 +30,13 @@ class Pieces final : public intake::ByteSource {
     std::copy_n(rest.data(), given, into.data());
     return given;
   }
+  std::uint32_t input_count() const override { return 1; }
+  Result<std::string> name_of(std::uint32_t) override { return name; }
+  std::unique_ptr<intake::ScratchPages> scratch() override {
+    return std::make_unique<MemoryPages>();
+  }
+
+  std::string name;
 
  private:
   std::string_view bytes_;
@@ -41,12 +49,13 @@ struct ReadItem {
 };
 
 std::vector<ReadItem> items_of(const JobSpec& spec, Pieces source, InputPosition from) {
+  source.name = spec.inputs.front().name;
   intake::Intake intake{spec, source, from};
   std::vector<ReadItem> items;
   for (;;) {
     auto item = intake.next();
-    expect(item.has_value());
-    if (!*item) return items;
+    if (!item) expect(source.name.ends_with("sv")); // the header of a table may be a failure
+    if (!item || !*item) return items;
     if ((*item)->bad.empty()) {
       const auto again = intake.read_again((*item)->place);
       expect(again && *again == (*item)->raw);
@@ -66,9 +75,9 @@ void expect_same(const Item& a, const Item& b) {
 // kind of name, longest line, size of a piece; the rest is the file
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 3) return 0;
-  static constexpr const char* names[]{"a.jsonl", "a.txt", "a"};
+  static constexpr const char* names[]{"a.jsonl", "a.txt", "a", "a.csv", "a.tsv"};
   JobSpec spec;
-  spec.inputs = {{"/a", names[data[0] % 3]}};
+  spec.inputs = {{"/a", names[data[0] % 5]}};
   spec.line_bytes_max = 1 + data[1];
   const std::size_t piece = 1 + data[2] % 64;
   const std::string_view file{reinterpret_cast<const char*>(data) + 3, size - 3};

@@ -1,6 +1,7 @@
 // The coordinator's process in the simulator: its rooms, the channels between them, its disk.
 #include "tests/sim/world.hpp"
 #include "tests/sim/world_parts.hpp"
+#include "tests/unit/memory_pages.hpp"
 
 #include "actors/kit/check.hpp"
 
@@ -23,6 +24,11 @@ public:
     const std::size_t n = std::min(into.size(), text_.size() - static_cast<std::size_t>(offset));
     std::memcpy(into.data(), text_.data() + offset, n);
     return n;
+  }
+  std::uint32_t input_count() const override { return 1; }
+  Result<std::string> name_of(std::uint32_t) override { return std::string{"in.jsonl"}; }
+  std::unique_ptr<intake::ScratchPages> scratch() override {
+    return std::make_unique<MemoryPages>();
   }
 
 private:

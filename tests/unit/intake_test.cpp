@@ -20,6 +20,7 @@ struct Desk {
   explicit Desk(std::vector<Input> inputs) {
     for (Input& input : inputs) {
       spec.inputs.push_back({"/data/" + input.name, input.name});
+      source.names.push_back(input.name);
       source.inputs.push_back(std::move(input.text));
     }
   }
@@ -46,6 +47,13 @@ bool same(const Item& a, const Item& b) {
 TEST_CASE("an input's kind follows from its name and its first line") {
   const auto [name, head, kind] = GENERATE(table<std::string, std::string, ItemKind>({
       {"a.txt", "{\"custom_id\":\"1\"}", ItemKind::text},
+      {"A.TXT", "{\"custom_id\":\"1\"}", ItemKind::text},
+      {"a.txt.gz", "{\"custom_id\":\"1\"}", ItemKind::text},
+      {"a.csv", "{\"custom_id\":\"1\"}", ItemKind::json_object},
+      {"a.tsv.zst", "", ItemKind::json_object},
+      {"a.jsonl.gz", "{\"custom_id\":\"1\"}", ItemKind::batch_line},
+      {"a.jsonl", "\n{\"custom_id\":\"1\"}", ItemKind::batch_line},
+      {"a.gz", "Once", ItemKind::text},
       {"a.md", "# Title", ItemKind::text},
       {"a.jsonl", "{\"custom_id\":\"1\",\"body\":{}}", ItemKind::batch_line},
       {"a.jsonl", "{\"method\":\"POST\",\"url\":\"/v1\"}", ItemKind::batch_line},
@@ -59,7 +67,7 @@ TEST_CASE("an input's kind follows from its name and its first line") {
       {"a", "", ItemKind::text},
   }));
   CAPTURE(name, head);
-  CHECK(detect_kind(name, head) == kind);
+  CHECK(format_of(name, head).kind == kind);
 }
 
 TEST_CASE("items are numbered over all inputs, blank lines are none") {

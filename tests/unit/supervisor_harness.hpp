@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/supervisor/supervisor.hpp"
+#include "tests/unit/memory_pages.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -15,7 +16,7 @@ namespace gristmill::supervisor_test {
 using namespace std::chrono_literals;
 
 struct MemorySource : intake::ByteSource {
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, names; // without a name: in-0.jsonl and so on
   std::size_t read_max = ~std::size_t{0}; // of one read
   bool broken = false;
 
@@ -27,6 +28,13 @@ struct MemorySource : intake::ByteSource {
     const auto bytes = std::min({into.size(), text.size() - offset, read_max});
     std::memcpy(into.data(), text.data() + offset, bytes);
     return bytes;
+  }
+  std::uint32_t input_count() const override { return static_cast<std::uint32_t>(inputs.size()); }
+  Result<std::string> name_of(std::uint32_t input) override {
+    return input < names.size() ? names[input] : fmt::format("in-{}.jsonl", input);
+  }
+  std::unique_ptr<intake::ScratchPages> scratch() override {
+    return std::make_unique<MemoryPages>();
   }
 };
 

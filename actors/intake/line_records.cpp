@@ -1,0 +1,30 @@
+#include "actors/intake/line_records.hpp"
+
+#include "actors/intake/input_format.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::intake {
+
+Result<std::optional<Record>> LineRecords::next() {
+  for (;;) {
+    const auto line = lines_.next();
+    if (!line) return tl::unexpected{line.error()};
+    if (!*line) return std::nullopt;
+    ++line_;
+    Record record{(*line)->text, (*line)->offset, (*line)->text.size(), line_, {}};
+    if (record.offset == 0 && record.text.starts_with(byte_order_mark)) {
+      record.text.remove_prefix(byte_order_mark.size());
+      record.offset = byte_order_mark.size();
+      record.bytes = record.text.size();
+    }
+    if ((*line)->too_long) {
+      record.fault = fmt::format("expected a line of at most {} bytes, got {}; raise --max-line-bytes",
+                                 line_bytes_max_, (*line)->bytes);
+      return record;
+    }
+    if (!is_blank(record.text)) return record;
+  }
+}
+
+} // namespace gristmill::intake

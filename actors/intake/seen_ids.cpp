@@ -1,0 +1,118 @@
+#include "actors/intake/seen_ids.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <sodium.h>
+
+namespace gristmill::intake {
+namespace {
+
+constexpr std::uint64_t bits_per_id = 16; // below that the filter grows, as long as it may
+
+} // namespace
+
+struct SeenIds::PageOfEntries {
+  std::uint64_t before; // the page before in the same bucket: number + 1; 0 = none
+  std::uint64_t unused;
+  std::array<Entry, page_entries> entries;
+};
+
+Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
+  static_assert(sizeof(PageOfEntries) == std::tuple_size_v<Page>);
+  static constexpr std::array<unsigned char, crypto_shorthash_siphashx24_KEYBYTES> key{};
+  std::array<std::uint64_t, 2> hash{};
+  static_assert(sizeof hash == crypto_shorthash_siphashx24_BYTES);
+  crypto_shorthash_siphashx24(reinterpret_cast<unsigned char*>(hash.data()),
+                              reinterpret_cast<const unsigned char*>(id.data()), id.size(),
+                              key.data());
+  if (table_.empty()) {
+    table_.resize(buckets);
+    blocks_.resize(blocks_min);
+  }
+  const Entry entry{hash[0], hash[1], line};
+  Bucket& bucket = table_[entry.high % buckets];
+  if (add_to(block_of(entry), entry.low)) {
+    ++lookups_;
+    const auto first = look_up(bucket, entry);
+    if (!first || *first != 0) return first;
+  }
+  bucket.entries.push_back(entry);
+  if (bucket.entries.size() == page_entries)
+    if (auto written = write(bucket); !written) return tl::unexpected{written.error()};
+  if (++count_ * bits_per_id > blocks_.size() * sizeof(Block) * 8 && blocks_.size() < blocks_max)
+    if (auto grown = grow(); !grown) return tl::unexpected{grown.error()};
+  return 0;
+}
+
+// Six bits of one cache line.
+bool SeenIds::add_to(Block& block, std::uint64_t bits) {
+  bool all = true;
+  for (int i = 0; i < 6; ++i, bits >>= 9) {
+    std::uint64_t& word = block[bits >> 6 & 7];
+    const std::uint64_t bit = std::uint64_t{1} << (bits & 63);
+    all &= (word & bit) != 0;
+    word |= bit;
+  }
+  return all;
+}
+
+Result<std::uint64_t> SeenIds::look_up(const Bucket& bucket, const Entry& entry) {
+  const auto in = [&](auto begin, auto end) {
+    const auto it = std::find_if(begin, end, [&](const Entry& e) {
+      return e.high == entry.high && e.low == entry.low;
+    });
+    return it == end ? 0 : it->line;
+  };
+  if (const auto line = in(bucket.entries.begin(), bucket.entries.end())) return line;
+  for (std::uint64_t page = bucket.newest_page; page != 0;) {
+    Page bytes;
+    if (auto read = pages_->read(page - 1, bytes); !read) return tl::unexpected{read.error()};
+    const auto written = std::bit_cast<PageOfEntries>(bytes);
+    if (const auto line = in(written.entries.begin(), written.entries.end())) return line;
+    page = written.before;
+  }
+  return 0;
+}
+
+Result<> SeenIds::write(Bucket& bucket) {
+  PageOfEntries page{bucket.newest_page, 0, {}};
+  std::copy(bucket.entries.begin(), bucket.entries.end(), page.entries.begin());
+  const auto number = pages_->append(std::bit_cast<Page>(page));
+  if (!number) return tl::unexpected{number.error()};
+  bucket.newest_page = *number + 1;
+  bucket.entries.clear();
+  on_disk_ = true;
+  return {};
+}
+
+// Every hash is in the log, so a larger filter can be made from it.
+Result<> SeenIds::grow() {
+  blocks_.assign(std::min(blocks_.size() * 4, blocks_max), Block{});
+  for (const Bucket& bucket : table_) {
+    for (const Entry& entry : bucket.entries) add_to(block_of(entry), entry.low);
+    for (std::uint64_t page = bucket.newest_page; page != 0;) {
+      Page bytes;
+      if (auto read = pages_->read(page - 1, bytes); !read) return read;
+      const auto written = std::bit_cast<PageOfEntries>(bytes);
+      for (const Entry& entry : written.entries) add_to(block_of(entry), entry.low);
+      page = written.before;
+    }
+  }
+  return {};
+}
+
+Result<> SeenIds::clear() {
+  if (count_ == 0) return {};
+  blocks_.assign(blocks_min, Block{});
+  blocks_.shrink_to_fit();
+  for (Bucket& bucket : table_) {
+    bucket.entries.clear();
+    bucket.newest_page = 0;
+  }
+  count_ = 0;
+  if (!std::exchange(on_disk_, false)) return {};
+  return pages_->clear();
+}
+
+} // namespace gristmill::intake

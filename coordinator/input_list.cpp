@@ -1,0 +1,129 @@
+#include "coordinator/input_list.hpp"
+
+#include "coordinator/state_directory.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sodium.h>
+#include <span>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr std::size_t blocks_kept = 16, digest_bytes = 16;
+
+class Digest {
+public:
+  Digest() { crypto_generichash_init(&state_, nullptr, 0, digest_bytes); }
+  void add(std::string_view text) {
+    crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(text.data()),
+                              text.size());
+  }
+  std::string text() {
+    std::array<unsigned char, digest_bytes> bytes{};
+    crypto_generichash_final(&state_, bytes.data(), bytes.size());
+    std::string digits;
+    for (const unsigned char byte : bytes) digits += fmt::format("{:02x}", byte);
+    return digits;
+  }
+
+private:
+  crypto_generichash_state state_;
+};
+
+Result<std::size_t> read_at(const FileDescriptor& file, const std::string& path, std::uint64_t offset,
+                            std::span<char> into) {
+  for (;;) {
+    const ssize_t got = ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) return tl::unexpected{disk_error("read", path)};
+  }
+}
+
+} // namespace
+
+std::string digest_of_list(std::string_view text) {
+  Digest digest;
+  digest.add(text);
+  return digest.text();
+}
+
+Result<InputList> InputList::open(const std::vector<InputSpec>& inputs) {
+  InputList list;
+  if (inputs.size() != 1 || inputs.front().files == 0) {
+    list.count_ = static_cast<std::uint32_t>(inputs.size());
+    list.blocks_.push_back({0, inputs});
+    return list;
+  }
+  if (auto read = list.read_index(inputs.front()); !read) return tl::unexpected{read.error()};
+  return list;
+}
+
+Result<> InputList::read_index(const InputSpec& list) {
+  path_ = list.path;
+  file_ = FileDescriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!file_) return tl::unexpected{disk_error("open the list of inputs", path_)};
+  Digest digest;
+  std::vector<char> bytes(256 * 1024);
+  std::uint64_t lines = 0, offset = 0;
+  starts_.push_back(0);
+  for (;;) {
+    const auto got = read_at(file_, path_, offset, bytes);
+    if (!got) return tl::unexpected{got.error()};
+    if (*got == 0) break;
+    const std::string_view text{bytes.data(), *got};
+    digest.add(text);
+    for (std::size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1))
+      if (++lines % block_inputs == 0) starts_.push_back(offset + at + 1);
+    offset += *got;
+  }
+  if (lines != list.files || digest.text() != list.digest)
+    return fail(ErrorCode::bad_input,
+                fmt::format("{}: expected the list of {} inputs that the job began with, got another "
+                            "({} inputs); put it back, or begin anew",
+                            path_, list.files, lines));
+  if (starts_.back() != offset) starts_.push_back(offset);
+  count_ = static_cast<std::uint32_t>(lines);
+  return {};
+}
+
+Result<InputList::Block> InputList::read_block(std::uint32_t number) const {
+  const std::uint64_t from = starts_.at(number), to = starts_.at(number + 1);
+  std::string text(to - from, '\0');
+  for (std::size_t had = 0; had < text.size();) {
+    const auto got = read_at(file_, path_, from + had, {text.data() + had, text.size() - had});
+    if (!got) return tl::unexpected{got.error()};
+    if (*got == 0) return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
+    had += *got;
+  }
+  Block block{number, {}};
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    auto input = input_spec_from_json(std::string_view{text}.substr(at, end - at));
+    if (!input)
+      return fail(ErrorCode::bad_input, fmt::format("{}: {}", path_, input.error().message));
+    block.inputs.push_back(std::move(*input));
+    at = end + 1;
+  }
+  return block;
+}
+
+Result<const InputSpec*> InputList::at(std::uint32_t number) {
+  const std::uint32_t wanted = file_ ? number / block_inputs : 0;
+  const auto known = std::find_if(blocks_.begin(), blocks_.end(),
+                                  [&](const Block& b) { return b.number == wanted; });
+  if (known != blocks_.end()) {
+    blocks_.splice(blocks_.begin(), blocks_, known);
+  } else {
+    auto block = read_block(wanted);
+    if (!block) return tl::unexpected{block.error()};
+    if (blocks_.size() == blocks_kept) blocks_.pop_back();
+    blocks_.push_front(std::move(*block));
+  }
+  return &blocks_.front().inputs.at(file_ ? number % block_inputs : number);
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,45 @@
+// INPUT LIST: a job's inputs by number. A few stand in the specification; many (a directory of a
+// hundred thousand documents) in a file of JSON lines that the specification names with its digest,
+// of which a block at a time is in memory. Invariant: the list is the one that the job began with.
+#pragma once
+
+#include "coordinator/file_descriptor.hpp"
+#include "protocol/job_spec.hpp"
+
+#include <list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+// The digest of a list's text.
+std::string digest_of_list(std::string_view text);
+
+class InputList {
+public:
+  static Result<InputList> open(const std::vector<InputSpec>& inputs);
+
+  std::uint32_t count() const { return count_; }
+  bool is_listed() const { return static_cast<bool>(file_); }
+  // Valid until another is asked for.
+  Result<const InputSpec*> at(std::uint32_t number);
+
+private:
+  static constexpr std::uint32_t block_inputs = 64;
+  struct Block {
+    std::uint32_t number = 0;
+    std::vector<InputSpec> inputs;
+  };
+  InputList() = default;
+  Result<> read_index(const InputSpec& list);
+  Result<Block> read_block(std::uint32_t number) const;
+
+  std::uint32_t count_ = 0;
+  std::string path_;
+  FileDescriptor file_;               // none: all inputs are in the first block
+  std::vector<std::uint64_t> starts_; // where each block begins, and the end
+  std::list<Block> blocks_;           // the most recently used first
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,92 @@
+#include "coordinator/scratch_file.hpp"
+
+#include "coordinator/state_directory.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr std::uint64_t look_every_bytes = 16u << 20, free_bytes_min = 256u << 20;
+
+Result<FileDescriptor> nameless_file(const std::string& directory) {
+  std::string path = directory + "/scratch-XXXXXX";
+  FileDescriptor file{::mkostemp(path.data(), O_CLOEXEC)};
+  if (!file) return tl::unexpected{disk_error("create", path)};
+  if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
+  return file;
+}
+
+} // namespace
+
+Result<> ScratchFile::make_room(std::size_t bytes) {
+  struct statvfs disk {};
+  if (::statvfs(directory_.c_str(), &disk) != 0)
+    return tl::unexpected{disk_error("statvfs", directory_)};
+  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  room_ = look_every_bytes + bytes;
+  if (free < free_bytes_min + room_)
+    return fail(ErrorCode::disk_full,
+                fmt::format("{}: expected room for {} MB of scratch files and 256 MB beside, got {} "
+                            "MB: free some space, then go on",
+                            directory_, room_ >> 20, free >> 20));
+  return {};
+}
+
+Result<> ScratchFile::append(std::span<const std::byte> bytes) {
+  if (!file_) {
+    auto made = nameless_file(directory_);
+    if (!made) return tl::unexpected{made.error()};
+    file_ = std::move(*made);
+  }
+  if (room_ < bytes.size())
+    if (auto made = make_room(bytes.size()); !made) return made;
+  room_ -= bytes.size();
+  while (!bytes.empty()) {
+    const ssize_t size =
+        ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(bytes_));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return tl::unexpected{disk_error("write a scratch file in", directory_)};
+    bytes = bytes.subspan(static_cast<std::size_t>(size));
+    bytes_ += static_cast<std::uint64_t>(size);
+  }
+  return {};
+}
+
+Result<std::size_t> ScratchFile::read(std::uint64_t offset, std::span<std::byte> into) const {
+  if (offset >= bytes_) return 0;
+  for (;;) {
+    const ssize_t size = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(offset));
+    if (size >= 0) return static_cast<std::size_t>(size);
+    if (errno != EINTR) return tl::unexpected{disk_error("read a scratch file in", directory_)};
+  }
+}
+
+Result<> ScratchFile::clear() {
+  if (bytes_ == 0) return {};
+  bytes_ = 0;
+  if (::ftruncate(file_.get(), 0) != 0)
+    return tl::unexpected{disk_error("truncate a scratch file in", directory_)};
+  return {};
+}
+
+Result<std::uint64_t> DiskScratchPages::append(const intake::Page& page) {
+  const std::uint64_t number = file_.bytes() / page.size();
+  if (auto appended = file_.append(page); !appended) return tl::unexpected{appended.error()};
+  return number;
+}
+
+Result<> DiskScratchPages::read(std::uint64_t number, intake::Page& into) {
+  const auto got = file_.read(number * into.size(), into);
+  if (!got) return tl::unexpected{got.error()};
+  if (*got != into.size())
+    return fail(ErrorCode::io, fmt::format("expected page {} of a scratch file, got {} bytes", number,
+                                           *got));
+  return {};
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,29 @@
+// Scratch pages in memory.
+#pragma once
+
+#include "actors/intake/scratch_pages.hpp"
+
+#include <vector>
+
+namespace gristmill {
+
+class MemoryPages final : public intake::ScratchPages {
+public:
+  Result<std::uint64_t> append(const intake::Page& page) override {
+    pages_.push_back(page);
+    return pages_.size() - 1;
+  }
+  Result<> read(std::uint64_t number, intake::Page& into) override {
+    into = pages_.at(number);
+    return {};
+  }
+  Result<> clear() override {
+    pages_.clear();
+    return {};
+  }
+
+private:
+  std::vector<intake::Page> pages_;
+};
+
+} // namespace gristmill
