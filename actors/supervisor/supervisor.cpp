@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/openai/labels.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <algorithm>
@@ -154,6 +155,7 @@ Effects Supervisor::outcomes(std::vector<ReportedOutcome> outcomes, Time now, Ra
 }
 
 void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
+  openai::judge_label(spec_, reported.outcome);
   const protocol::Outcome& outcome = reported.outcome;
   if (outcome.parts.empty()) return;
   const std::uint64_t item = outcome.parts.front().item;
@@ -209,6 +211,7 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
   about.model = outcome.model;
   about.endpoint = endpoint;
   about.latency_ms = outcome.latency_us / 1'000;
+  about.label = openai::label_of(spec_, outcome);
   about.item = item;
   const bool failed = outcome.cls != OutcomeClass::ok;
   effects.append.lines.push_back(
