@@ -43,8 +43,9 @@ enum class FaultKind {
   content_filter,
   redirect,
   huge,
+  babble,
 };
-inline constexpr std::size_t fault_kinds = 14;
+inline constexpr std::size_t fault_kinds = 15;
 
 std::string_view name_of(FaultKind kind);
 
