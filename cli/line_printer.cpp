@@ -30,8 +30,7 @@ std::string name_of(const journal::Segment& segment) {
 }
 
 Error write_error() {
-  Error error = coordinator::disk_error("write", "standard output");
-  return error;
+  return coordinator::disk_error("write", "standard output");
 }
 
 } // namespace
@@ -154,6 +153,7 @@ Result<LinePrinter::Printed> LinePrinter::write(Clock::time_point until) {
     if (size < 0) return tl::unexpected{write_error()};
     const std::string_view taken{buffer_.data() + written_, static_cast<std::size_t>(size)};
     written_ += taken.size();
+    bytes_ += taken.size();
     lines_ += static_cast<std::uint64_t>(std::ranges::count(taken, '\n'));
     if (const auto newline = taken.rfind('\n'); newline != taken.npos) {
       printed_ = read_ - (buffer_.size() - written_) - (taken.size() - newline - 1);

@@ -32,6 +32,7 @@ class LinePrinter {
                         std::chrono::milliseconds at_most);
   Result<> save();
   std::uint64_t lines() const { return lines_; } // by this and the earlier ones
+  std::uint64_t bytes() const { return bytes_; } // by this one
 
  private:
   LinePrinter(std::string path, int descriptor);
@@ -45,9 +46,9 @@ class LinePrinter {
   int descriptor_;
   bool regular_ = false;
   std::string segment_;      // name of the one that is printed; empty = none yet
-  std::uint64_t read_ = 0;   // bytes of it that were read
+  std::uint64_t read_ = 0;    // bytes of it that were read
   std::uint64_t printed_ = 0; // bytes of it that were printed, up to the end of a line
-  std::uint64_t lines_ = 0;
+  std::uint64_t lines_ = 0, bytes_ = 0;
   std::string buffer_; // read, and printed up to written_
   std::size_t written_ = 0;
   bool unsaved_ = false;

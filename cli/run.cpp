@@ -162,7 +162,9 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
     if (is_over(view.state)) {
       progress.clear();
       const auto interrupted = [&] { return interruption.wait(std::chrono::milliseconds{0}); };
-      const int code = stream.finish(cluster, job, interrupted, exit_code_of(view.state, view.counts));
+      const int code = stream.finish(cluster, job, interrupted,
+                                     exit_code_of(view.state, view.counts),
+                                     came != 0 ? came : signal);
       if (view.state == JobState::failed) return complain(view.detail, exit_stopped);
       print_end(options, view, output);
       return code;
@@ -189,7 +191,7 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
       progress.clear();
       if (signal == SIGPIPE) return complain(stream.closed(), exit_stopped);
       const auto interrupted = [&] { return interruption.wait(std::chrono::milliseconds{0}); };
-      const int code = stream.finish(cluster, job, interrupted, 128 + signal);
+      const int code = stream.finish(cluster, job, interrupted, 128 + signal, signal);
       std::fputs(fmt::format("stopped after {} items; {}\n", view.counts.terminal(),
                              stream.afterwards())
                      .c_str(),

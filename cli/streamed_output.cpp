@@ -51,15 +51,20 @@ Result<LinePrinter::Printed> StreamedOutput::print(LocalCluster& cluster, JobId 
 }
 
 int StreamedOutput::finish(LocalCluster& cluster, JobId job,
-                           const std::function<int()>& interrupted, int exit_code) {
+                           const std::function<int()>& interrupted, int exit_code, int came) {
   if (!printer_) return exit_code;
-  auto printed = print(cluster, job);
-  for (int signal = 0; printed && *printed == Printed::some; printed = print(cluster, job))
-    if ((signal = interrupted()) != 0)
+  for (;;) {
+    const std::uint64_t before = printer_->bytes();
+    const auto printed = print(cluster, job);
+    if (!printed) return complain(printed.error().message, exit_stopped);
+    if (*printed == Printed::closed) return complain(closed(), exit_stopped);
+    if (*printed == Printed::all) break;
+    const bool stuck = printer_->bytes() == before;
+    const int signal = stuck && came != 0 ? came : interrupted();
+    if (signal != 0)
       return complain(fmt::format("stopped after {} lines; {}", printer_->lines(), afterwards()),
                       128 + signal);
-  if (!printed) return complain(printed.error().message, exit_stopped);
-  if (*printed == Printed::closed) return complain(closed(), exit_stopped);
+  }
   if (auto saved = printer_->save(); !saved) return complain(saved.error().message, exit_stopped);
   return exit_code;
 }

@@ -30,9 +30,10 @@ class StreamedOutput {
   // What became durable since the last time.
   Result<Printed> print(LocalCluster& cluster, JobId job);
   // The rest, when nothing comes after it; `interrupted` says the signal that came meanwhile, or 0.
-  // The exit code is the one given, unless something goes wrong, which is said.
+  // `came` is one that came before: then no longer than the reader takes something. The exit code is
+  // the one given, unless lines are left, which is said.
   int finish(LocalCluster& cluster, JobId job, const std::function<int()>& interrupted,
-             int exit_code);
+             int exit_code, int came = 0);
   // What is said when nobody reads any more.
   std::string closed() const;
 
