@@ -3,7 +3,7 @@
 //   fault     = kind [":" key "=" value {"," key "=" value}]
 //   kind      = "status" | "reset" | "hang" | "truncated" | "malformed" | "empty"
 //             | "die_after_read" | "html" | "overload" | "quota" | "context" | "content_filter"
-//             | "redirect" | "huge"
+//             | "redirect" | "huge" | "babble"
 //   which     = rate=P        with probability P, drawn as draw.hpp says
 //               match=TEXT    only if the call's text contains TEXT (no comma)
 //               times=K       only the first K times that a text is seen
