@@ -153,7 +153,18 @@ Result<Json> ClusterClient::ask(const std::string& path) {
   return json_of(question(call));
 }
 
-Result<> ClusterClient::download_file(const std::string& path, const std::string& output) {
+Result<> ClusterClient::check_output(const std::string& output) {
+  const OutputForm form = output_form(output);
+  if (form == OutputForm::stream || form == OutputForm::npy)
+    return fail(ErrorCode::usage,
+                fmt::format("-o: expected a file for JSON lines (.gz and .zst compress it), because "
+                            "a coordinator keeps lines, got {}; `gristmill run` writes {}",
+                            output, form == OutputForm::npy ? "arrays" : "to standard output"));
+  return coordinator::PartFile::probe(output);
+}
+
+Result<> ClusterClient::download_file(const std::string& path, const std::string& output,
+                                      OutputForm form) {
   std::unique_ptr<coordinator::PartFile> file;
   Result<> kept;
   HttpCall call;
@@ -164,7 +175,7 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
   };
   const auto answer = patiently([&]() -> Result<HttpAnswer> {
     file.reset(); // what came before a cut
-    auto created = coordinator::PartFile::create(output, {});
+    auto created = coordinator::PartFile::create(output, {}, form);
     if (!created) return tl::unexpected{created.error()};
     file = std::move(*created);
     return order(call);
@@ -189,10 +200,11 @@ Result<> ClusterClient::print_file(const std::string& path) {
 }
 
 Result<> ClusterClient::download(const std::string& job, const std::string& output) {
+  if (auto fits = check_output(output); !fits) return fits;
   const std::string base = "/api/v1/jobs/" + url_encoded(job);
   if (output == "-") return print_file(base + "/results");
-  if (auto got = download_file(base + "/results", output); !got) return got;
-  return download_file(base + "/summary", output + ".summary.json");
+  if (auto got = download_file(base + "/results", output, output_form(output)); !got) return got;
+  return download_file(base + "/summary", output + ".summary.json", OutputForm::lines);
 }
 
 } // namespace gristmill::cli

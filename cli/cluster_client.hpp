@@ -6,6 +6,7 @@
 #include "actors/wiring/message.hpp"
 #include "cli/http_client.hpp"
 #include "protocol/job_spec.hpp"
+#include "protocol/output_form.hpp"
 
 #include <chrono>
 #include <functional>
@@ -31,6 +32,8 @@ class ClusterClient {
   Result<wiring::JobView> show(const std::string& job);
   Result<Json> drain(const std::string& worker); // its name or session; those that were told
   Result<Json> ask(const std::string& path); // the answer as it came
+  // Whether a result could be fetched to this place: lines go to a file, perhaps compressed.
+  static Result<> check_output(const std::string& output);
   // Result and summary, each complete or not there; "-" = the result alone, to standard output.
   Result<> download(const std::string& job, const std::string& output);
 
@@ -39,7 +42,7 @@ class ClusterClient {
   Result<HttpAnswer> question(const HttpCall& call);
   Result<HttpAnswer> order(const HttpCall& call);
   Result<> print_file(const std::string& path);
-  Result<> download_file(const std::string& path, const std::string& output);
+  Result<> download_file(const std::string& path, const std::string& output, OutputForm form);
 
   HttpClient http_;
   std::chrono::seconds patience_{0};

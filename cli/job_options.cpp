@@ -118,6 +118,14 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   auto* inline_prompt = app.add_option("-p,--prompt", prompt, "prompt template; {{text}} is the document, {{field}} a field");
   app.add_option("--prompt-file", prompt_file, "file with the prompt template")->excludes(inline_prompt);
   app.add_option("--system", system, "system message");
+  app.add_option("--task", task,
+                 "what to do with documents: chat, embed (the filled template goes to /embeddings) or "
+                 "classify (chat; the system message is --system, else, without -p, \"Classify the "
+                 "text that the user gives.\", and then an instruction that lists --labels and asks "
+                 "for exactly one)")
+      ->check(CLI::IsMember({"chat", "embed", "classify"}))
+      ->capture_default_str();
+  app.add_option("--labels", labels, "the labels of --task classify: A,B,C; repeatable")->delimiter(',');
   app.add_option("--id-field", id_field, "field with an object's id")->capture_default_str();
   app.add_option("--text-field", text_field, "field that {{text}} stands for")->capture_default_str();
   app.add_option("--keep", keep, "F,...: fields of an object or a row to copy into its result; repeatable")
@@ -164,6 +172,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
 
 Result<JobSpec> JobOptions::spec() const {
   JobSpec spec;
+  spec.task = task;
+  for (const auto& label : labels) spec.labels.push_back(CLI::detail::trim_copy(label));
   spec.model = model;
   spec.system = system;
   spec.prompt = prompt;

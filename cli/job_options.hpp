@@ -16,6 +16,8 @@ struct JobOptions {
   std::vector<std::string> endpoints;
   std::string api_key_env, api_key_file;
   std::string model, prompt, prompt_file, system;
+  std::string task = "chat";
+  std::vector<std::string> labels;
   std::string id_field = "id", text_field = "text", order = "input";
   std::vector<std::string> params; // K=V
   std::string json_schema;         // a file

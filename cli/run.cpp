@@ -10,7 +10,10 @@
 #include "cli/models.hpp"
 #include "cli/money.hpp"
 #include "cli/progress.hpp"
+#include "cli/streamed_output.hpp"
+#include "coordinator/merge_files.hpp"
 #include "coordinator/part_file.hpp"
+#include "protocol/output_form.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -47,7 +50,9 @@ Result<> remove_job(const std::string& output, const std::string& state) {
     if (!ours) return tl::unexpected{ours.error()};
     fs::remove_all(state);
   }
+  if (output_form(output) == OutputForm::stream) return {};
   for (const auto& path : {output, output + ".part", output + ".summary.json"}) fs::remove(path);
+  if (output_form(output) == OutputForm::npy) fs::remove(coordinator::ids_path_of(output));
   return {};
 }
 
@@ -165,9 +170,21 @@ std::optional<Refusal> prepare(JobSpec& spec) {
   return std::nullopt;
 }
 
-int leave_at_once(int signal) {
-  std::fputs("\ngristmill run: leaving at once; the same command resumes\n", stderr);
+int leave_at_once(int signal, StreamedOutput& stream) {
+  std::fputs(fmt::format("\ngristmill run: leaving at once; {}\n", stream.afterwards()).c_str(),
+             stderr);
+  stream.leave_at_once();
   std::_Exit(128 + signal);
+}
+
+// Where the user finds it all; a stream has been seen, and its state may be gone.
+std::string places_of(const std::string& output) {
+  const OutputForm form = output_form(output);
+  if (form == OutputForm::stream) return {};
+  std::string places = fmt::format("result  {}\n", output);
+  if (form == OutputForm::npy)
+    places += fmt::format("rows    {}\n", coordinator::ids_path_of(output));
+  return places + fmt::format("summary {}.summary.json\n", output);
 }
 
 void print_end(const RunOptions& options, const wiring::JobView& job, const std::string& output) {
@@ -176,11 +193,11 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
     std::cout << summary.rdbuf() << std::endl;
   } else if (!options.quiet) {
     std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
-                           "result  {}\nsummary {}.summary.json\n",
+                           "{}",
                            name_of(job.state), job.counts.terminal(), job.counts.completed,
                            job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
                            job.counts.completion_tokens, and_cost(job.counts.cost_nano_usd),
-                           output, output)
+                           places_of(output))
                    .c_str(),
                stderr);
   }
@@ -193,18 +210,18 @@ bool workers_left(LocalCluster& cluster) {
 
 // Waits for the job's end, or for the user's.
 int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const RunOptions& options,
-           const std::string& output) {
+           const std::string& output, StreamedOutput& stream) {
   const bool shown = !options.quiet && !options.no_progress && !options.json;
   Progress progress{shown ? progress_mode_of_stderr() : ProgressMode::none};
   int signal = 0;
   std::optional<wiring::JobView> stopped; // as it was when the job was paused
   for (;;) {
     const int came = interruption.wait(std::chrono::milliseconds{signal != 0 ? 20 : 50});
-    if (came != 0 && signal != 0) leave_at_once(came);
+    if (came != 0 && signal != 0) leave_at_once(came, stream);
     if (const Error* fatal = cluster.fatal()) {
       progress.clear();
       const bool disk = fatal->code == ErrorCode::disk_full;
-      return complain(fatal->message + "; the same command resumes", disk ? exit_stopped : exit_internal);
+      return complain(fmt::format("{}; {}", fatal->message, stream.afterwards()), disk ? exit_stopped : exit_internal);
     }
     const wiring::Answer answer = cluster.coordinator().ask_and_wait(wiring::ShowJob{job});
     if (answer.error) return complain(answer.error->message, exit_internal);
@@ -212,10 +229,21 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
     progress.show(view);
     if (is_over(view.state)) {
       progress.clear();
-      const int code = exit_code_of(view.state, view.reason, view.counts);
-      if (view.state == JobState::failed) return complain(view.detail, code);
+      const auto interrupted = [&] { return interruption.wait(std::chrono::milliseconds{0}); };
+      const int ended = exit_code_of(view.state, view.reason, view.counts);
+      const int code =
+          stream.finish(cluster, job, interrupted, ended, came != 0 ? came : signal);
+      if (view.state == JobState::failed) return complain(view.detail, ended);
       print_end(options, view, output);
       return code;
+    }
+    const auto printed = stream.print(cluster, job);
+    if (!printed) return complain(printed.error().message, exit_stopped);
+    if (*printed == LinePrinter::Printed::closed && signal == 0) {
+      progress.clear();
+      if (stream.is_temporary()) return complain(stream.closed(), exit_stopped);
+      signal = SIGPIPE;
+      cluster.drain();
     }
     if (view.state == JobState::paused && !stopped) {
       // Calls in flight end and are recorded, as they are after Ctrl-C.
@@ -239,11 +267,14 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
     }
     if (signal != 0 && cluster.drained() && workers_left(cluster)) {
       progress.clear();
-      std::fputs(fmt::format("stopped after {} items; the same command resumes\n",
-                             view.counts.terminal())
+      if (signal == SIGPIPE) return complain(stream.closed(), exit_stopped);
+      const auto interrupted = [&] { return interruption.wait(std::chrono::milliseconds{0}); };
+      const int code = stream.finish(cluster, job, interrupted, 128 + signal, signal);
+      std::fputs(fmt::format("stopped after {} items; {}\n", view.counts.terminal(),
+                             stream.afterwards())
                      .c_str(),
                  stderr);
-      return 128 + signal;
+      return code;
     }
   }
 }
@@ -269,14 +300,24 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
     options.job.endpoints = {base != nullptr ? base : "https://api.openai.com/v1"};
     spec = options.job.spec();
   }
+  const bool streams = output_form(options.output) == OutputForm::stream;
+  if (streams && options.json)
+    return complain("--json: expected -o FILE with it, because both want standard output, got -o -");
   if (options.output.empty()) {
     auto named = default_output(options.job.inputs);
     if (!named) return complain(named.error().message);
     options.output = std::move(*named);
   }
-  const std::string output = fs::absolute(options.output);
-  const std::string state = options.state.empty() ? output + ".state" : options.state;
-  if (!options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
+  const std::string output =
+      streams ? options.output : fs::absolute(options.output).string();
+  StreamedOutput stream;
+  const auto state_path = stream.state_of(output, options.state);
+  if (!state_path) return complain(state_path.error().message);
+  const std::string& state = *state_path;
+  if (!streams && !options.dry_run)
+    if (auto writable = coordinator::PartFile::probe(output); !writable)
+      return complain(writable.error().message);
+  if (!streams && !options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
     return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
                                 "or --restart to replace it",
                                 output, state));
@@ -318,9 +359,14 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
   auto cluster = LocalCluster::open({state, options.workers, options.concurrency,
                                      from_seconds(options.drain_timeout_s), std::move(pools)});
   if (!cluster) return complain(cluster.error().message);
-  auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, options, output);
+  auto earlier = look_back((*cluster)->coordinator().recovered(), *spec, options,
+                           streams ? "standard output" : output);
   if (!earlier) return complain(earlier.error().message);
-  if (earlier->over) return *earlier->over;
+  if (auto opened = stream.open(state); !opened) return complain(opened.error().message);
+  if (earlier->over)
+    return stream.finish(
+        **cluster, JobId{1}, [&] { return interruption.wait(std::chrono::milliseconds{0}); },
+        *earlier->over);
   if (!earlier->reopen && known && !options.restart)
     if (const auto refusal = prepare(looked)) return complain(refusal->sentence, refusal->exit_code);
   spec->default_model = looked.default_model;
@@ -333,7 +379,7 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
                           : coordinator.ask_and_wait(wiring::SubmitJob{*spec});
   if (answer.error) return complain(answer.error->message);
   const JobId job = answer.jobs.front().id;
-  return follow(**cluster, job, interruption, options, output);
+  return follow(**cluster, job, interruption, options, output, stream);
 }
 
 } // namespace
@@ -342,8 +388,12 @@ void add_run(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("run", "run a corpus through a model on this machine");
   auto options = std::make_shared<RunOptions>();
   options->job.add_to(*command, "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
-  command->add_option("-o,--output", options->output, "result JSONL [INPUT.results.jsonl]");
-  command->add_option("--state", options->state, "state directory [OUTPUT.state]");
+  command->add_option("-o,--output", options->output,
+                      "result: JSON lines, compressed if it ends with .gz or .zst; .npy = a NumPy "
+                      "array with --task embed; - = standard output as items finish, with --state to "
+                      "resume [INPUT.results.jsonl]");
+  command->add_option("--state", options->state,
+                      "state directory [OUTPUT.state; with -o - a temporary one, not resumable]");
   command->add_option("--workers", options->workers, "worker nodes in this process")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();

@@ -137,6 +137,9 @@ int submit(const CLI::App& command, SubmitOptions options) {
     return complain(command,
                     fmt::format("{} exists: give another -o, or remove it", options.output),
                     exit_usage);
+  if (options.wait)
+    if (auto fits = ClusterClient::check_output(options.output); !fits)
+      return complain(command, fits.error().message, exit_usage);
   auto client = options.server.connect();
   if (!client) return complain(command, client.error().message, exit_usage);
   const auto spec = placed_spec(*client, options);
@@ -183,7 +186,9 @@ void add_submit(CLI::App& app, int& exit_code) {
   command->add_flag("--in-place", options->in_place,
                     "the inputs are paths below the coordinator's --data-root: upload nothing");
   command->add_flag("--wait", options->wait, "wait for the end and fetch the result");
-  command->add_option("-o,--output", options->output, "with --wait: result [INPUT.results.jsonl]");
+  command->add_option("-o,--output", options->output, 
+                      "with --wait: result, compressed if it ends with .gz or .zst "
+                      "[INPUT.results.jsonl]");
   add_display_to(*command, options->quiet, options->no_progress);
   command->footer("Example:\n"
                   "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"

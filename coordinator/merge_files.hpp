@@ -1,9 +1,11 @@
 // DISK MERGE FILES: the segments, the order index and the result of one job on disk.
 //
 //   WORK/merge.index       (without a name while it is used)
-//   OUTPUT.part         -> OUTPUT
+//   OUTPUT.part         -> OUTPUT             compressed if its name says so
+//   NAME.ids.jsonl.part -> NAME.ids.jsonl     beside an OUTPUT that is NAME.npy
 //   OUTPUT.summary.json.part -> OUTPUT.summary.json
 //
+// An OUTPUT of "-" is nowhere here: lines are only counted, the summary is WORK/summary.json.
 // Invariant: opening begins a merge from nothing; what a killed one left is not looked at.
 #pragma once
 
@@ -26,6 +28,9 @@ struct MergeFilesOptions {
   PartCalls calls;
 };
 
+// The file beside an array: of "out/vectors.npy" it is "out/vectors.ids.jsonl".
+std::string ids_path_of(const std::string& array);
+
 class DiskMergeFiles : public merger::MergeFiles {
  public:
   // Fails at once when the output could not be written in its place.
@@ -41,17 +46,19 @@ class DiskMergeFiles : public merger::MergeFiles {
   }
   Result<merger::LinePlace> place_of(std::uint64_t item) override { return index_.get(item); }
   Result<> write(std::string_view bytes) override;
+  Result<> write_ids(std::string_view bytes) override { return ids_->append(bytes); }
   Result<merger::FinalFile> finish() override;
   Result<> write_summary(std::string_view json) override;
 
  private:
-  DiskMergeFiles(MergeFilesOptions options, PlaceIndex index, std::unique_ptr<PartFile> output);
+  DiskMergeFiles(MergeFilesOptions options, PlaceIndex index, std::unique_ptr<PartFile> output,
+                 std::unique_ptr<PartFile> ids);
   Result<int> descriptor_of(std::size_t segment);
 
   MergeFilesOptions options_;
   PlaceIndex index_;
-  std::unique_ptr<PartFile> output_;
-  std::uint64_t lines_ = 0;
+  std::unique_ptr<PartFile> output_, ids_; // where there are such files
+  std::uint64_t streamed_bytes_ = 0;
   std::map<std::size_t, FileDescriptor> open_; // by segment
 };
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
@@ -30,30 +31,47 @@ Result<> refuse_special(const std::string& path) {
                           path, S_ISDIR(info.st_mode) ? "a directory" : "no regular file"));
 }
 
+Error cannot_create(const std::string& part, const std::string& path) {
+  Error error = disk_error("create", part);
+  error.message += fmt::format(": expected {} to be a directory that can be written; make it so, "
+                               "or name another output",
+                               directory_of(path));
+  return error;
+}
+
 } // namespace
 
 struct PartFile::Digest {
   crypto_hash_sha256_state state;
 };
 
-Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, PartCalls calls) {
+Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, PartCalls calls,
+                                                   OutputForm form) {
   if (auto regular = refuse_special(path); !regular) return tl::unexpected{regular.error()};
+  auto compressor = Compressor::of(form);
+  if (!compressor) return tl::unexpected{compressor.error()};
   const std::string part = path + ".part";
   ::unlink(part.c_str()); // of a kill; what cannot be removed is found by the next call
   FileDescriptor file{::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
-  if (!file) {
-    Error error = disk_error("create", part);
-    error.message += fmt::format(": expected {} to be a directory that can be written; make it so, "
-                                 "or name another output",
-                                 directory_of(path));
-    return tl::unexpected{std::move(error)};
-  }
-  return std::unique_ptr<PartFile>{new PartFile{path, std::move(file), std::move(calls)}};
+  if (!file) return tl::unexpected{cannot_create(part, path)};
+  return std::unique_ptr<PartFile>{
+      new PartFile{path, std::move(file), std::move(calls), std::move(*compressor)}};
 }
 
-PartFile::PartFile(std::string path, FileDescriptor file, PartCalls calls)
+Result<> PartFile::probe(const std::string& path) {
+  if (auto regular = refuse_special(path); !regular) return regular;
+  std::string name = path + ".part.XXXXXX";
+  const FileDescriptor file{::mkostemp(name.data(), O_CLOEXEC)};
+  if (!file) return tl::unexpected{cannot_create(path + ".part", path)};
+  ::unlink(name.c_str());
+  return {};
+}
+
+PartFile::PartFile(std::string path, FileDescriptor file, PartCalls calls,
+                   std::unique_ptr<Compressor> compressor)
     : path_{std::move(path)}, part_{path_ + ".part"}, file_{std::move(file)},
-      calls_{std::move(calls)}, digest_{std::make_unique<Digest>()} {
+      calls_{std::move(calls)}, compressor_{std::move(compressor)},
+      digest_{std::make_unique<Digest>()} {
   crypto_hash_sha256_init(&digest_->state);
 }
 
@@ -69,15 +87,22 @@ PartFile::~PartFile() {
 Result<> PartFile::append(std::string_view bytes) {
   if (gathered_.size() + bytes.size() > gathered_bytes_max)
     if (auto flushed = flush(); !flushed) return flushed;
-  if (bytes.size() > gathered_bytes_max) return write(bytes);
+  if (bytes.size() > gathered_bytes_max) return put(bytes);
   gathered_ += bytes;
   return {};
 }
 
-Result<> PartFile::flush() {
-  if (auto written = write(gathered_); !written) return written;
+Result<> PartFile::flush(bool last) {
+  if (auto put_there = put(gathered_, last); !put_there) return put_there;
   gathered_.clear();
   return {};
+}
+
+Result<> PartFile::put(std::string_view bytes, bool last) {
+  if (!compressor_) return write(bytes);
+  std::string compressed;
+  if (auto added = compressor_->add(bytes, last, compressed); !added) return added;
+  return write(compressed);
 }
 
 Result<> PartFile::write(std::string_view bytes) {
@@ -94,7 +119,7 @@ Result<> PartFile::write(std::string_view bytes) {
 }
 
 Result<> PartFile::finish() {
-  if (auto flushed = flush(); !flushed) return flushed;
+  if (auto flushed = flush(true); !flushed) return flushed;
   // Even for want of space: the kernel may have dropped the pages, only writing anew can help.
   if (calls_.fsync(file_.get()) != 0)
     return fail(ErrorCode::io, disk_error("fsync", part_).message);

@@ -1,9 +1,11 @@
 // PART FILE: a file that is written as NAME.part beside its place and gets its name when it is
 // complete and durable, replacing what stood there. Without that, the part is removed with its
 // owner; one that a kill left is removed by the next.
+// It may be compressed on its way; bytes and digest are those of the file.
 // Invariant: NAME is never seen half written, neither by readers nor after a power cut.
 #pragma once
 
+#include "coordinator/compressor.hpp"
 #include "coordinator/file_descriptor.hpp"
 #include "protocol/result.hpp"
 
@@ -25,7 +27,10 @@ struct PartCalls {
 
 class PartFile {
  public:
-  static Result<std::unique_ptr<PartFile>> create(const std::string& path, PartCalls calls);
+  static Result<std::unique_ptr<PartFile>> create(const std::string& path, PartCalls calls,
+                                                  OutputForm form = OutputForm::lines);
+  // Whether it could be created now; leaves no trace, and an owner of the part alone.
+  static Result<> probe(const std::string& path);
   ~PartFile();
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
@@ -39,13 +44,16 @@ class PartFile {
 
  private:
   struct Digest;
-  PartFile(std::string path, FileDescriptor file, PartCalls calls);
-  Result<> flush();
+  PartFile(std::string path, FileDescriptor file, PartCalls calls,
+           std::unique_ptr<Compressor> compressor);
+  Result<> put(std::string_view bytes, bool last = false);
+  Result<> flush(bool last = false);
   Result<> write(std::string_view bytes);
 
   std::string path_, part_;
   FileDescriptor file_;
   PartCalls calls_;
+  std::unique_ptr<Compressor> compressor_;
   std::string gathered_; // appended, not yet written
   std::uint64_t bytes_ = 0;
   bool finished_ = false;

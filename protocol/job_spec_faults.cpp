@@ -3,8 +3,10 @@
 #include "protocol/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/labels.hpp"
 #include "protocol/openai/request_body.hpp"
 #include "protocol/openai/wire.hpp"
+#include "protocol/output_form.hpp"
 
 #include <fmt/format.h>
 
@@ -15,6 +17,7 @@ namespace json = openai::json;
 
 constexpr std::uint32_t timeout_ms_max = 24 * 3'600'000, retries_max = 1'000;
 constexpr std::uint64_t inputs_max = 0xffff'fffe; // a place names its input in 32 bits
+constexpr std::size_t labels_max = 1'000;
 
 // Collects sentences of the form "OPTION: expected …, got …".
 class Faults {
@@ -86,12 +89,52 @@ void check_inputs(const JobSpec& spec, Faults& faults) {
   }
 }
 
+void check_labels(const std::vector<std::string>& labels, Faults& faults) {
+  if (labels.size() < 2 || labels.size() > labels_max)
+    return faults.add("--labels", fmt::format("2 to {} labels with --task classify", labels_max),
+                      labels.size());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    faults.name("--labels", labels[i]);
+    if (labels[i].find_first_of("\r\n") != std::string::npos ||
+        labels[i].starts_with(' ') || labels[i].ends_with(' '))
+      faults.add_quoted("--labels", "labels of one line without space around them", labels[i]);
+    for (std::size_t k = 0; k < i; ++k)
+      if (openai::same_label(labels[k], labels[i]))
+        faults.add_quoted("--labels", "each label once, in whatever case", labels[i]);
+  }
+}
+
+void check_task(const JobSpec& spec, Faults& faults) {
+  if (spec.task != "chat" && spec.task != "embed" && spec.task != "classify")
+    faults.add_quoted("--task", "chat, embed or classify", spec.task);
+  if (spec.task == "classify") {
+    check_labels(spec.labels, faults);
+  } else if (!spec.labels.empty()) {
+    faults.add("--labels", "--task classify with it", "--task " + spec.task);
+  }
+  if (spec.task == "embed" && !spec.system.empty())
+    faults.add_quoted("--system", "none with --task embed, because an embedding has no system message",
+                      spec.system);
+}
+
+void check_output(const JobSpec& spec, Faults& faults) {
+  const std::string_view output = spec.output;
+  faults.text("--output", output, limits::text_bytes_max);
+  if (output.ends_with(".npy.gz") || output.ends_with(".npy.zst"))
+    faults.add_quoted("--output", "an array without compression, NAME.npy", output);
+  if (output_form(output) != OutputForm::npy) return;
+  if (spec.task != "embed")
+    faults.add("--output", "--task embed with an array (.npy)", "--task " + spec.task);
+  if (spec.order != "input")
+    faults.add("--order", "input with an array (.npy), whose row N is item N", spec.order);
+}
+
 } // namespace
 
 std::vector<std::string> faults_of(const JobSpec& spec) {
   Faults faults;
   check_inputs(spec, faults);
-  if (spec.task != "chat") faults.add_quoted("--task", "chat", spec.task);
+  check_task(spec, faults);
   check_template("--prompt", spec.prompt, faults);
   check_template("--system", spec.system, faults);
   faults.text("--model", spec.model, limits::name_bytes_max);
@@ -101,7 +144,6 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   faults.name("--text-field", spec.text_field);
   if (spec.order != "input" && spec.order != "completion")
     faults.add_quoted("--order", "input or completion", spec.order);
-  for (const std::string& label : spec.labels) faults.name("--labels", label);
   for (const std::string& field : spec.keep) faults.name("--keep", field);
 
   for (const EndpointSpec& endpoint : spec.endpoints) check_endpoint(endpoint, faults);
@@ -112,7 +154,7 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   faults.range("--max-failures (%)", 0, 100, spec.max_failure_percent);
   faults.text("--fallback-model", spec.fallback_model, limits::name_bytes_max);
   faults.range("--max-line-bytes", 1, limits::line_bytes_max, spec.line_bytes_max);
-  faults.text("--output", spec.output, limits::text_bytes_max);
+  check_output(spec, faults);
   if (const std::size_t bytes = to_json(spec).size(); bytes > limits::spec_bytes_max)
     faults.add("job", fmt::format("at most {} bytes in all", limits::spec_bytes_max), bytes);
   return std::move(faults).take();

@@ -209,7 +209,10 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
     }
     std::string url = url_of(outcome.endpoint);
     const std::uint64_t cost = cost_of(outcome);
-    effects.jobs[job].outcomes.push_back({session.id, std::move(outcome), std::move(url), cost});
+    const std::size_t alternatives =
+        outcome.cls == OutcomeClass::config ? alternatives_of(job, outcome.endpoint) : 0;
+    effects.jobs[job].outcomes.push_back(
+        {session.id, std::move(outcome), std::move(url), cost, alternatives});
   }
   if (!unwanted.empty()) send(session, Recorded{std::move(unwanted)}, now, effects);
 }

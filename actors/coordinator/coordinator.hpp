@@ -148,6 +148,7 @@ private:
   std::set<std::string> served() const;
   std::string url_of(EndpointId id) const;
   std::uint64_t cost_of(const protocol::Outcome& outcome) const;
+  std::size_t alternatives_of(JobId job, EndpointId endpoint) const;
 
   Options options_;
   Roster roster_;

@@ -93,6 +93,17 @@ std::uint64_t Coordinator::cost_of(const Outcome& outcome) const {
   return pool == nullptr ? 0 : cost_nano_usd(pool->price, outcome.usage);
 }
 
+// How many endpoints serve calls such as this endpoint was given, it too.
+std::size_t Coordinator::alternatives_of(JobId id, EndpointId endpoint) const {
+  const auto it = endpoints_.find(endpoint);
+  const Job& job = jobs_.at(id);
+  if (job.own_endpoints || it == endpoints_.end()) return job.endpoints.size();
+  return static_cast<std::size_t>(
+      std::count_if(endpoints_.begin(), endpoints_.end(), [&](const auto& other) {
+        return other.second.model == it->second.model;
+      }));
+}
+
 std::set<std::string> Coordinator::served() const {
   std::set<std::string> models;
   for (const auto& [id, endpoint] : endpoints_)

@@ -20,6 +20,7 @@ struct ReportedOutcome {
   protocol::Outcome outcome;
   std::string endpoint; // URL
   std::uint64_t cost_nano_usd = 0;
+  std::size_t alternatives = 0; // of a refusal: how many endpoints serve such calls, this one too
 };
 
 // A call that nobody will report.

@@ -1,6 +1,9 @@
 #include "actors/merger/line_facts.hpp"
 
+#include "protocol/openai/embedding.hpp"
+
 #include <algorithm>
+#include <limits>
 #include <simdjson.h>
 
 namespace gristmill::merger {
@@ -120,6 +123,39 @@ void read_output(json::value value, LineFacts& facts) {
   facts.answers.push_back(answer);
 }
 
+// JSON has no NaN; servers that compute one write null.
+bool append_number(json::value value, std::vector<float>& into) {
+  double number = std::numeric_limits<double>::quiet_NaN();
+  if (!is(value, json::json_type::null) && value.get_double().get(number) != simdjson::SUCCESS)
+    return false;
+  into.push_back(static_cast<float>(number));
+  return true;
+}
+
+bool append_vector(json::value value, std::vector<float>& into) {
+  if (is(value, json::json_type::string)) {
+    std::string_view text;
+    read_text(value, text);
+    return openai::append_base64_floats(text, into);
+  }
+  const std::size_t before = into.size();
+  bool numbers = true;
+  each_element(value, [&](json::value number) { numbers &= append_number(number, into); });
+  return numbers && into.size() > before;
+}
+
+void read_vectors(json::value data, Vectors& vectors) {
+  each_element(data, [&](json::value element) {
+    each_member(element, [&](auto key, json::value member) {
+      if (key != "embedding") return;
+      const std::size_t before = vectors.values.size();
+      if (append_vector(member, vectors.values)) return vectors.ends.push_back(vectors.values.size());
+      vectors.values.resize(before);
+      ++vectors.unreadable;
+    });
+  });
+}
+
 void read_usage(json::value value, LineFacts& facts) {
   each_member(value, [&](auto key, json::value member) {
     if (key == "completion_tokens" || key == "output_tokens")
@@ -138,7 +174,7 @@ std::string_view finish_reason(std::string_view status, std::string_view incompl
   return status == "completed" ? "stop" : status;
 }
 
-void read_body(json::value body, LineFacts& facts) {
+void read_body(json::value body, LineFacts& facts, bool wants_vectors) {
   ErrorFacts flat;
   std::string_view status, incomplete;
   bool responses = false;
@@ -149,6 +185,8 @@ void read_body(json::value body, LineFacts& facts) {
       read_usage(member, facts);
     else if (key == "error")
       read_error(member, facts);
+    else if (key == "data" && wants_vectors)
+      read_vectors(member, facts.vectors);
     else if (key == "status")
       read_text(member, status);
     else if (key == "incomplete_details")
@@ -165,12 +203,12 @@ void read_body(json::value body, LineFacts& facts) {
   if (responses) facts.answers.back().finish_reason = finish_reason(status, incomplete);
 }
 
-void read_response(json::value response, LineFacts& facts) {
+void read_response(json::value response, LineFacts& facts, bool wants_vectors) {
   each_member(response, [&](auto key, json::value member) {
     if (key == "status_code")
       read_number(member, facts.http_status);
     else if (key == "body")
-      read_body(member, facts);
+      read_body(member, facts, wants_vectors);
   });
 }
 
@@ -188,6 +226,8 @@ void read_provenance(json::value value, LineFacts& facts) {
       read_number(member, facts.latency_ms);
     else if (key == "cached")
       read_flag(member, facts.cached);
+    else if (key == "label")
+      read_text(member, facts.label);
   });
 }
 
@@ -198,14 +238,18 @@ struct LineFactsReader::Parser {
   json::document document;
 };
 
-LineFactsReader::LineFactsReader() : parser_{std::make_unique<Parser>()} {}
+LineFactsReader::LineFactsReader(bool wants_vectors)
+    : parser_{std::make_unique<Parser>()}, wants_vectors_{wants_vectors} {}
 LineFactsReader::~LineFactsReader() = default;
 
 const LineFacts& LineFactsReader::read(std::string_view line) {
   auto answers = std::move(facts_.answers);
   answers.clear();
+  auto vectors = std::move(facts_.vectors);
+  vectors.clear();
   facts_ = {};
   facts_.answers = std::move(answers);
+  facts_.vectors = std::move(vectors);
 
   json::value root;
   bool error = false;
@@ -217,7 +261,7 @@ const LineFacts& LineFactsReader::read(std::string_view line) {
     if (key == "custom_id")
       read_text(member, facts_.custom_id);
     else if (key == "response")
-      read_response(member, facts_);
+      read_response(member, facts_, wants_vectors_);
     else if (key == "gristmill")
       read_provenance(member, facts_);
     else if (key == "error") {

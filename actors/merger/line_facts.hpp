@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -19,8 +20,26 @@ struct Answer {
   std::uint64_t characters = 0;   // code points of its text
 };
 
+// The embeddings of an answer, in the order in which they stand.
+struct Vectors {
+  std::vector<float> values;     // of all of them
+  std::vector<std::size_t> ends; // of each in `values`
+  std::uint64_t unreadable = 0;  // neither an array of numbers nor base64 of float32
+
+  std::size_t size() const { return ends.size(); }
+  std::span<const float> operator[](std::size_t i) const {
+    const std::size_t begin = i == 0 ? 0 : ends[i - 1];
+    return std::span{values}.subspan(begin, ends[i] - begin);
+  }
+  void clear() {
+    values.clear();
+    ends.clear();
+    unreadable = 0;
+  }
+};
+
 struct LineFacts {
-  std::string_view custom_id, source, model, endpoint;
+  std::string_view custom_id, source, model, endpoint, label;
   std::uint64_t attempts = 0, latency_ms = 0;
   bool cached = false;
   bool failed = false;
@@ -28,11 +47,13 @@ struct LineFacts {
   std::string_view error_code, error_message; // when failed
   std::uint64_t completion_tokens = 0, cached_tokens = 0;
   std::vector<Answer> answers; // of a text model: one for each choice
+  Vectors vectors;             // of an embedding model, if they are wanted
 };
 
 class LineFactsReader {
  public:
-  LineFactsReader();
+  // Reading the numbers of embeddings costs more than all the rest.
+  explicit LineFactsReader(bool wants_vectors = false);
   ~LineFactsReader();
 
   // `line` is followed by line_padding readable bytes. The facts hold until the next call.
@@ -41,6 +62,7 @@ class LineFactsReader {
  private:
   struct Parser;
   std::unique_ptr<Parser> parser_;
+  bool wants_vectors_;
   LineFacts facts_;
 };
 

@@ -23,6 +23,7 @@ struct LinePlace {
 struct FinalFile {
   std::string path, sha256;
   std::uint64_t bytes = 0, lines = 0;
+  std::string ids; // path of the file that says whose the rows of an array are; empty = none
 };
 
 class MergeFiles {
@@ -35,7 +36,10 @@ public:
   virtual Result<> put_place(std::uint64_t item, LinePlace place) = 0;
   virtual Result<LinePlace> place_of(std::uint64_t item) = 0;
   virtual Result<> write(std::string_view bytes) = 0; // to the end of OUTPUT.part
-  // Makes OUTPUT.part durable, gives it its name and makes the name durable.
+  // To the end of the file beside an array; nobody writes there when OUTPUT is none.
+  virtual Result<> write_ids(std::string_view bytes) = 0;
+  // Makes OUTPUT.part durable, gives it its name and makes the name durable; what stands beside it
+  // first. `lines` is left to the caller.
   virtual Result<FinalFile> finish() = 0;
   // Replaces OUTPUT.summary.json in the same way.
   virtual Result<> write_summary(std::string_view json) = 0;

@@ -1,10 +1,12 @@
 #include "actors/merger/merger.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/merger/array_writer.hpp"
 #include "actors/merger/item_scan.hpp"
 #include "actors/merger/segment_scan.hpp"
 #include "actors/merger/summary.hpp"
 #include "protocol/openai/wire.hpp"
+#include "protocol/output_form.hpp"
 
 #include <fmt/format.h>
 
@@ -30,7 +32,10 @@ struct Merger::Work {
   Work(MergeTask t, MergeFiles& f, std::size_t slice_bytes)
       : task{std::move(t)}, files{f}, by_input{task.spec.order == "input"},
         segments{files, slice_bytes}, written{files, slice_bytes},
-        items{files, task.counts.total, slice_bytes}, strategy{text_strategy()} {}
+        items{files, task.counts.total, slice_bytes}, strategy{strategy_for(task.spec)},
+        facts{strategy->wants_vectors()} {
+    if (output_form(task.spec.output) == OutputForm::npy) array.emplace(files, task.counts.total);
+  }
 
   Result<> step();
   Result<> index();
@@ -52,9 +57,11 @@ struct Merger::Work {
   ItemScan items;                    // for write, in the order of the input
   std::uint64_t items_with_line = 0; // of index
   std::uint64_t searched = 0;
-  LineFactsReader facts;
+  std::uint64_t lines = 0; // written
   Summary summary;
   std::unique_ptr<Strategy> strategy;
+  LineFactsReader facts;
+  std::optional<ArrayWriter> array; // in place of lines
 };
 
 Result<> Merger::Work::step() {
@@ -130,7 +137,8 @@ Result<> Merger::Work::write_line(const PlacedLine& line) {
   const LineFacts& read = facts.read(line.text);
   summary.add(read);
   strategy->add(read);
-  return files.write(line.with_newline());
+  ++lines;
+  return array ? array->add(read) : files.write(line.with_newline());
 }
 
 Result<bool> Merger::Work::holds(const PlacedLine& line) {
@@ -142,11 +150,14 @@ Result<bool> Merger::Work::holds(const PlacedLine& line) {
 }
 
 Result<> Merger::Work::finish() {
+  if (array)
+    if (auto finished = array->finish(); !finished) return finished;
   auto file = files.finish();
   if (!file) return tl::unexpected{file.error()};
+  file->lines = lines;
   std::string text = summary.json(task, *file, *strategy);
   if (auto named = files.write_summary(text); !named) return named;
-  end = {.done = true, .failure = {}, .file = std::move(*file), .summary = std::move(text)};
+  end = {.done = true, .failure = {}, .code = {}, .file = std::move(*file), .summary = std::move(text)};
   phase = Phase::over;
   return {};
 }
@@ -157,6 +168,7 @@ Merger::~Merger() = default;
 
 MergeStep Merger::step() {
   if (auto stepped = work_->step(); !stepped) {
+    work_->end.code = stepped.error().code;
     work_->end.failure = std::move(stepped.error().message);
     work_->phase = Work::Phase::over;
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/merger/line_facts.hpp"
+#include "protocol/job_spec.hpp"
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -15,11 +16,19 @@ class Strategy {
  public:
   virtual ~Strategy() = default;
   virtual std::string_view name() const = 0; // of its object in the summary
+  virtual bool wants_vectors() const { return false; }
   virtual void add(const LineFacts& facts) = 0;
   virtual nlohmann::ordered_json result() const = 0;
 };
 
 // Finish reasons and mean length of the answers of text models.
 std::unique_ptr<Strategy> text_strategy();
+// Count, dimensions and L2 norms of embeddings.
+std::unique_ptr<Strategy> embeddings_strategy();
+// Count and share of each label.
+std::unique_ptr<Strategy> classifications_strategy(std::vector<std::string> labels);
+
+// By the job's task, also for batch lines, whatever their paths: text unless the task says else.
+std::unique_ptr<Strategy> strategy_for(const JobSpec& spec);
 
 } // namespace gristmill::merger

@@ -106,7 +106,8 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
              {{"path", file.path},
               {"bytes", file.bytes},
               {"lines", file.lines},
-              {"sha256", file.sha256}}}};
+              {"sha256", file.sha256.empty() ? Json() : Json(file.sha256)}}}};
+  if (!file.ids.empty()) json["output"]["ids"] = file.ids;
   json[std::string{strategy.name()}] = strategy.result();
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -13,6 +13,7 @@ namespace {
 constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 constexpr auto park_untold = std::chrono::seconds{1};
 constexpr auto park_quota = std::chrono::seconds{60};
+constexpr auto shun = std::chrono::seconds{10}; // an endpoint that refused a job, by that job
 constexpr auto park_max = std::chrono::seconds{600};
 constexpr auto look_for_idle_every = std::chrono::seconds{1};
 
@@ -102,7 +103,7 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
 }
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
-  jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now)};
+  jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}};
 }
 
 void RateLimiter::job_closed(JobId job) {
@@ -119,6 +120,19 @@ std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& mo
   return own;
 }
 
+// Those that refused the job lately (wrong key, model or URL) are passed over while there are others:
+// what refuses at once would else draw all calls to itself.
+std::vector<Endpoint*> RateLimiter::willing(const Job& job, std::vector<Endpoint*> usable,
+                                            Time now) {
+  if (job.shunned.empty()) return usable;
+  std::vector<Endpoint*> willing;
+  for (Endpoint* endpoint : usable) {
+    const auto shunned = job.shunned.find(endpoint->offer.id);
+    if (shunned == job.shunned.end() || shunned->second <= now) willing.push_back(endpoint);
+  }
+  return willing.empty() ? usable : willing;
+}
+
 // The endpoint with the most headroom that lets the call go: the least loaded one, of equal ones
 // that with the fewest calls in flight, of equal ones in turn. Else the earliest refusal.
 RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId session, Time now) {
@@ -132,7 +146,7 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
 
   Choice choice{nullptr, never, ""};
   std::tuple<double, std::uint32_t, std::uint64_t> least;
-  for (Endpoint* endpoint : usable(job->second, model, session)) {
+  for (Endpoint* endpoint : willing(job->second, usable(job->second, model, session), now)) {
     Account& account = *endpoint->account;
     // Asked also when the job must wait: the blocks of both are then written together.
     if (const auto no = account.refuses(call.token_bound, call.job, call.item, now)) {
@@ -176,7 +190,8 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
                                call.model});
       continue;
     }
-    Out out{choice.endpoint->account, jobs_.at(call.job).account, {}, {}};
+    Out out{choice.endpoint->account, jobs_.at(call.job).account, {}, {},
+            choice.endpoint->offer.id, call.job};
     std::uint64_t n = 0, unused = 0;
     const Duration life = out.endpoint->life();
     out.job_charge = out.job->draw(call.token_bound, now, unused, life);
@@ -207,6 +222,13 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
   out.endpoint->settle(out.endpoint_charge, used, now);
   if (out.job) out.job->settle(out.job_charge, used, now);
+  if (const auto job = jobs_.find(out.job_id); job != jobs_.end()) {
+    if (ended.cls == OutcomeClass::config) {
+      job->second.shunned[out.endpoint_id] = now + shun;
+    } else {
+      job->second.shunned.erase(out.endpoint_id);
+    }
+  }
   // An account without credit is asked again now and then, not all the time.
   if (ended.cls == OutcomeClass::quota) out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
@@ -222,7 +244,8 @@ void RateLimiter::claimed(const ClaimedCall& call) {
   const Endpoint* e = endpoints_.find(call.endpoint);
   if (e == nullptr || out_.contains(call.attempt)) return;
   const auto j = jobs_.find(call.job);
-  Out out{e->account, j == jobs_.end() ? nullptr : j->second.account, {}, {}};
+  Out out{e->account, j == jobs_.end() ? nullptr : j->second.account, {}, {},
+          call.endpoint, call.job};
   out.endpoint->occupy();
   if (out.job) out.job->occupy();
   out_.emplace(call.attempt, std::move(out));

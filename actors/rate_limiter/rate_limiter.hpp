@@ -50,10 +50,13 @@ private:
   struct Job {
     JobBudget budget;
     AccountRef account;
+    std::map<EndpointId, Time> shunned; // until when
   };
   struct Out {
     AccountRef endpoint, job;
     Charge endpoint_charge, job_charge;
+    EndpointId endpoint_id;
+    JobId job_id;
   };
   // Where a call goes, or why it may not.
   struct Choice {
@@ -67,6 +70,7 @@ private:
   void forget_idle_accounts(Time now);
   Choice choose(const AcquireCall& call, SessionId session, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
+  static std::vector<Endpoint*> willing(const Job& job, std::vector<Endpoint*> usable, Time now);
 
   Epoch epoch_;
   std::uint64_t next_block_ = 1;

@@ -32,24 +32,23 @@ std::optional<StateChange> FailureBudget::ended(OutcomeClass cls, const std::str
                           leading->second.count, leading->first, leading->second.sample)};
 }
 
-void FailureBudget::took(const std::string& endpoint) {
+void FailureBudget::took(EndpointId endpoint) {
   proved_.insert(endpoint);
   refusals_.erase(endpoint);
 }
 
-std::optional<StateChange> FailureBudget::refuses(const std::string& endpoint, const std::string& sample) {
+std::optional<StateChange> FailureBudget::refuses(EndpointId endpoint, const std::string& url,
+                                                  const std::string& sample,
+                                                  std::size_t alternatives) {
   ++refusals_[endpoint];
   const auto refusing = std::count_if(refusals_.begin(), refusals_.end(), [this](const auto& one) {
     return !takes(one.first) || one.second >= refusals_of_proved;
   });
-  std::size_t heard = proved_.size();
-  for (const auto& [name, count] : refusals_) heard += !takes(name);
-  const std::size_t known = std::max(endpoints_, heard);
-  if (refusing == 0 || static_cast<std::size_t>(refusing) < known) return std::nullopt;
+  if (refusing == 0 || static_cast<std::size_t>(refusing) < alternatives) return std::nullopt;
   return StateChange{JobState::paused, JobReason::endpoint,
-              fmt::format("{} the job's calls: {}; correct the key, the model or the URL",
-                          refusing == 1 ? endpoint + " refuses" : "every endpoint refuses",
-                          sample)};
+                     fmt::format("{} the job's calls: {}; correct the key, the model or the URL",
+                                 refusing == 1 ? url + " refuses" : "every endpoint refuses",
+                                 sample)};
 }
 
 void FailureBudget::resumed() {

@@ -4,6 +4,7 @@
 // Invariant: at most failure_causes_max causes are told apart, so memory does not follow the corpus.
 #pragma once
 
+#include "protocol/ids.hpp"
 #include "protocol/job_spec.hpp"
 #include "protocol/job_state.hpp"
 #include "protocol/outcome_class.hpp"
@@ -22,19 +23,20 @@ inline constexpr std::uint64_t failure_percent_from = 100; // terminal items bef
 
 class FailureBudget {
 public:
-  // `endpoints`: how many the job may use; 0 = not known.
   explicit FailureBudget(const JobSpec& spec)
-      : failures_max_{spec.max_failures}, percent_max_{spec.max_failure_percent},
-        endpoints_{spec.endpoints.size()} {}
+      : failures_max_{spec.max_failures}, percent_max_{spec.max_failure_percent} {}
 
   // An item has its result. `sample` tells of a failed one, for people.
-  std::optional<StateChange> ended(OutcomeClass cls, const std::string& code, const std::string& sample);
+  std::optional<StateChange> ended(OutcomeClass cls, const std::string& code,
+                                   const std::string& sample);
 
   // An endpoint took a call, whatever it made of it; or refused one with the class config.
-  void took(const std::string& endpoint);
-  std::optional<StateChange> refuses(const std::string& endpoint, const std::string& sample);
+  void took(EndpointId endpoint);
+  // `alternatives`: how many endpoints serve such calls, this one too.
+  std::optional<StateChange> refuses(EndpointId endpoint, const std::string& url,
+                                     const std::string& sample, std::size_t alternatives);
   // It has taken calls of this job, so what it refuses may be the item's own fault.
-  bool takes(const std::string& endpoint) const { return proved_.contains(endpoint); }
+  bool takes(EndpointId endpoint) const { return proved_.contains(endpoint); }
 
   void resumed();
 
@@ -46,11 +48,10 @@ private:
 
   std::uint64_t failures_max_;
   std::uint32_t percent_max_;
-  std::size_t endpoints_;
   std::uint64_t terminal_ = 0, failed_ = 0;
   std::map<std::string, Cause> causes_; // by class and code
-  std::set<std::string> proved_;
-  std::map<std::string, std::uint32_t> refusals_; // in a row, by endpoint
+  std::set<EndpointId> proved_;
+  std::map<EndpointId, std::uint32_t> refusals_; // in a row, by endpoint
 };
 
 } // namespace gristmill::supervisor

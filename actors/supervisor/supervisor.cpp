@@ -3,6 +3,7 @@
 #include "actors/kit/check.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/labels.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <algorithm>
@@ -68,8 +69,7 @@ void Supervisor::look_ahead(Effects& effects) {
 }
 
 void Supervisor::fail_reading(const Error& error, Effects& effects) {
-  effects.failure = error.message;
-  failed_ = true;
+  stop(StateChange{JobState::failed, JobReason::input, error.message}, effects);
 }
 
 // The ids before the place where reading goes on, then the items that were looked at ahead: until
@@ -214,6 +214,7 @@ Effects Supervisor::outcomes(std::vector<ReportedOutcome> outcomes, Time now, Ra
 }
 
 void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
+  openai::judge_label(spec_, reported.outcome);
   const protocol::Outcome& outcome = reported.outcome;
   if (outcome.parts.empty()) return;
   const std::uint64_t item = outcome.parts.front().item;
@@ -258,16 +259,18 @@ bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutco
                          Time now, Effects& effects) {
   const protocol::Outcome& outcome = reported.outcome;
   if (outcome.cls != OutcomeClass::config) {
-    failures_.took(reported.endpoint);
+    failures_.took(outcome.endpoint);
     return false;
   }
   if (cancelling_) return false;
   // A model that an endpoint does not know may be the item's own fault; a key never is.
   const bool may_be_own = outcome.http_status != 0 && outcome.http_status != 401;
-  if (may_be_own && failures_.takes(reported.endpoint)) return false;
+  if (may_be_own && failures_.takes(outcome.endpoint)) return false;
   live.call = CallId{};
   ledger_.wait(item, live, now + refused_again_after);
-  stop(failures_.refuses(reported.endpoint, described(live.id, live.place, outcome)), effects);
+  stop(failures_.refuses(outcome.endpoint, reported.endpoint,
+                         described(live.id, live.place, outcome), reported.alternatives),
+       effects);
   return true;
 }
 
@@ -280,7 +283,7 @@ void Supervisor::stop(std::optional<StateChange> stop, Effects& effects) {
 }
 
 std::string Supervisor::described(const std::string& id, const intake::Place& place,
-                                  const protocol::Outcome& outcome) const {
+                                  const protocol::Outcome& outcome) {
   const std::string status =
       outcome.http_status == 0 ? std::string{} : fmt::format("HTTP {} ", outcome.http_status);
   return fmt::format("{} ({}): {}{}: {}", openai::json::printable(id, 100),
@@ -328,6 +331,7 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
   about.model = outcome.model;
   about.endpoint = endpoint;
   about.latency_ms = outcome.latency_us / 1'000;
+  about.label = openai::label_of(spec_, outcome);
   about.item = item;
   about.input = intake_.kept_of(place);
   const bool failed = outcome.cls != OutcomeClass::ok;

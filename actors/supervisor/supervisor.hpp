@@ -114,7 +114,7 @@ private:
                Effects& effects);
   void stop(std::optional<StateChange> stop, Effects& effects);
   std::string described(const std::string& id, const intake::Place& place,
-                        const protocol::Outcome& outcome) const;
+                        const protocol::Outcome& outcome);
   bool fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now, Effects& effects);
   void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
              Effects& effects);

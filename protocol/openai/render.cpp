@@ -1,4 +1,5 @@
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/labels.hpp"
 #include "protocol/openai/prompt_template.hpp"
 #include "protocol/openai/request_body.hpp"
 #include "protocol/openai/wire.hpp"
@@ -54,6 +55,16 @@ Result<Request> request_of(const JobSpec& spec, std::string path, Value body,
   return request;
 }
 
+// A line asks for what it says; nothing of a task is laid over it.
+Result<> check_task_of_line(const JobSpec& spec, std::string_view path) {
+  if (spec.task == "classify")
+    return bad("expected a document with --task classify, got a batch line, whose request names no "
+               "labels; give documents, or leave --task out");
+  if (spec.task == "embed" && api_of(path) != Api::embeddings)
+    return bad(fmt::format("expected url /v1/embeddings with --task embed, got /v1{}", path));
+  return {};
+}
+
 Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Models& models) {
   if (const auto checked = json::check(raw); !checked)
     return bad("expected a JSON object: " + checked.error().message);
@@ -65,6 +76,7 @@ Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Mod
   }
   auto path = path_of(json::text_of(url));
   if (!path) return tl::unexpected{path.error()};
+  if (auto fits = check_task_of_line(spec, *path); !fits) return tl::unexpected{fits.error()};
   if (!body.is(Kind::object))
     return bad(fmt::format("expected body to be an object, got {}", json::name_of(body.kind())));
   return request_of(spec, std::move(*path), body, models);
@@ -126,11 +138,44 @@ Result<Document> document_of(const JobSpec& spec, ItemKind kind, std::string_vie
   return document;
 }
 
+// The messages of a chat; without a system message there is only the user's.
+std::string chat_body(std::string_view model, std::string_view system, std::string_view prompt) {
+  std::string body = "{\"model\":";
+  json::append_string(body, model);
+  body += ",\"messages\":[";
+  if (!system.empty()) {
+    body += "{\"role\":\"system\",\"content\":";
+    json::append_string(body, system);
+    body += "},";
+  }
+  body += "{\"role\":\"user\",\"content\":";
+  json::append_string(body, prompt);
+  body += "}]}";
+  return body;
+}
+
+std::string embed_body(std::string_view model, std::string_view text) {
+  std::string body = "{\"model\":";
+  json::append_string(body, model);
+  body += ",\"input\":";
+  json::append_string(body, text);
+  body += '}';
+  return body;
+}
+
+// The labels stand behind what the user says of himself, so that they are the last word.
+std::string system_of(const JobSpec& spec, std::string system) {
+  if (spec.task != "classify") return system;
+  if (system.empty() && spec.prompt.empty()) system = label_opening;
+  if (!system.empty()) system += "\n\n";
+  return system + label_instruction(spec.labels);
+}
+
 Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_view raw,
                                 const Models& models) {
   const auto document = document_of(spec, kind, raw);
   if (!document) return tl::unexpected{document.error()};
-  const auto system = filled(spec.system, *document);
+  auto system = filled(spec.system, *document);
   if (!system) return tl::unexpected{system.error()};
   const std::string_view prompt_text =
       spec.prompt.empty() ? whole_document : std::string_view{spec.prompt};
@@ -139,18 +184,12 @@ Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_
   auto model = model_of(spec, json::root(spec.params), {}, models);
   if (!model) return tl::unexpected{model.error()};
 
-  std::string body = "{\"model\":";
-  json::append_string(body, *model);
-  body += ",\"messages\":[";
-  if (!system->empty()) {
-    body += "{\"role\":\"system\",\"content\":";
-    json::append_string(body, *system);
-    body += "},";
-  }
-  body += "{\"role\":\"user\",\"content\":";
-  json::append_string(body, *prompt);
-  body += "}]}";
-  return request_of(spec, "/chat/completions", {body}, {*model, models.above_all});
+  const bool embed = spec.task == "embed";
+  const std::string body = embed
+                               ? embed_body(*model, *prompt)
+                               : chat_body(*model, system_of(spec, std::move(*system)), *prompt);
+  return request_of(spec, embed ? "/embeddings" : "/chat/completions", {body},
+                    {*model, models.above_all});
 }
 
 } // namespace

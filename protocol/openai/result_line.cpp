@@ -58,8 +58,10 @@ void append_provenance(std::string& out, const Provenance& about) {
   fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", about.attempts);
   append_field(out, ",\"model\":", about.model);
   append_field(out, ",\"endpoint\":", about.endpoint);
-  fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{},{}{}", about.latency_ms,
-                 about.cached, item_key, about.item);
+  fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
+                 about.cached);
+  if (!about.label.empty()) append_field(out, ",\"label\":", about.label);
+  fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
 }
 
 tl::unexpected<Error> bad(std::string message) {

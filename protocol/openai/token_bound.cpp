@@ -1,4 +1,5 @@
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/labels.hpp"
 #include "protocol/openai/prompt_template.hpp"
 #include "protocol/openai/wire.hpp"
 
@@ -145,11 +146,19 @@ Count most_uses(const JobSpec& spec) {
   return most;
 }
 
+// What the task `classify` puts into the system message.
+Count label_bytes(const JobSpec& spec) {
+  if (spec.task != "classify") return 0;
+  return label_opening.size() + 2 + label_instruction(spec.labels).size();
+}
+
 Count bound_of_document(const JobSpec& spec, std::string_view raw, const Body& params,
                         Count tokens_default) {
   const Count text =
       plus(times(raw.size(), most_uses(spec)), spec.prompt.size() + spec.system.size());
-  return plus(plus(text, 2 * message_overhead), answer_tokens({}, params.limits, tokens_default));
+  const Count sent = plus(plus(text, 2 * message_overhead), label_bytes(spec));
+  if (spec.task == "embed") return sent;
+  return plus(sent, answer_tokens({}, params.limits, tokens_default));
 }
 
 } // namespace

@@ -53,8 +53,10 @@ struct Request {
 
 // Renders one item: a batch line's body with the job's model and parameters laid over it, or the
 // job's template filled with the item's fields ({{text}}, {{field}}; JSON strings as their text,
-// other values as JSON). Nothing else is added. `default_model` is used when neither job nor line
-// names one; `model`, when given, is asked for whatever they say. Errors: a template field that is missing (named), no model, `stream` asked for.
+// other values as JSON). Nothing else is added, but for the labels of the task `classify`
+// (labels.hpp). `default_model` is used when neither job nor line names one; `model`, when given, is
+// asked for whatever they say. Errors: a template field that is missing (named), no model, `stream`
+// asked for, a batch line that does not fit the job's task.
 Result<Request> render(const JobSpec& spec, ItemKind kind, std::string_view raw,
                        std::string_view default_model, std::string_view model = {});
 
@@ -109,13 +111,14 @@ struct Provenance {
   bool cached = false;
   std::uint64_t item = 0;
   std::string input{}; // fields of --keep as a JSON object; empty = none were asked for
+  std::string label{}; // of the task `classify`; empty = none
 };
 
 // One OpenAI Batch output line, without a newline:
 //
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
-//                 "item":…,"crc":"8 hex digits"}}
+//                 ["label":…,]"item":…,"crc":"8 hex digits"}}
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.
 // With an HTTP status the body stands in `response`; without one `error` has code and message.

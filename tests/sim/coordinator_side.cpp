@@ -55,9 +55,10 @@ public:
     part_ += bytes;
     return {};
   }
+  Result<> write_ids(std::string_view) override { return {}; }
   Result<merger::FinalFile> finish() override {
     result_ = part_;
-    return merger::FinalFile{"out.jsonl", "", part_.size(), 0};
+    return merger::FinalFile{"out.jsonl", "", part_.size(), 0, ""};
   }
   Result<> write_summary(std::string_view) override { return {}; }
 

@@ -88,11 +88,15 @@ void append_usage(std::string& out, std::uint64_t prompt, std::uint64_t completi
   out += "}}";
 }
 
-void append_chat(std::string& out, const Call& call, Tokens tokens, bool empty) {
+void append_chat(std::string& out, const Call& call, Tokens tokens, const AnswerShape& shape,
+                 bool empty) {
   out += ",\"choices\":[";
   if (!empty) {
     out += R"({"index":0,"message":{"role":"assistant","content":)";
-    append_answer_text(out, call.crc, tokens.each);
+    if (shape.picks_labels && !call.labels.empty())
+      append_json(out, call.labels[call.crc % call.labels.size()]);
+    else
+      append_answer_text(out, call.crc, tokens.each);
     out += R"(,"refusal":null},"logprobs":null,"finish_reason":)";
     out += tokens.cut ? R"("length"})" : R"("stop"})";
   }
@@ -167,7 +171,7 @@ void append_answer(std::string& out, const Call& call, const AnswerShape& shape,
   switch (call.route) {
   case Route::chat:
     append_head(out, "chatcmpl", "chat.completion", "created", call, stamp);
-    append_chat(out, call, tokens, empty);
+    append_chat(out, call, tokens, shape, empty);
     append_usage(out, call.prompt_tokens, completion_tokens(call, shape));
     break;
   case Route::completions:

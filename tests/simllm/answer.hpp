@@ -12,6 +12,9 @@
 //   completion_tokens = the smaller of --answer-tokens and the call's max_tokens, for each choice;
 //                  finish_reason is "length" when max_tokens was the smaller one, else "stop"
 //
+// With --answer label, a chat that names labels (call.hpp) gets label number crc modulo their count
+// in place of ANSWER.
+//
 // Invariant: two calls with the same text get the same answer, whatever else happens.
 #pragma once
 
@@ -27,6 +30,7 @@ namespace gristmill::simllm {
 struct AnswerShape {
   std::uint64_t answer_tokens = 8;
   std::uint64_t dimensions = 8;
+  bool picks_labels = false;
 };
 
 // What only the moment of the answer can tell.

@@ -2,6 +2,7 @@
 
 #include "crc32.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace gristmill::simllm {
@@ -31,10 +32,13 @@ std::optional<Route> route_of(std::string_view path) {
 
 const Call& CallReader::read(Route route, std::string_view padded) {
   auto items = std::move(call_.items); // its memory serves again
+  auto labels = std::move(call_.labels);
   items.clear();
+  labels.clear();
   call_ = {};
   call_.route = route;
   call_.items = std::move(items);
+  call_.labels = std::move(labels);
   bytes_ = 0;
   messages_ = 0;
   element body;
@@ -106,6 +110,7 @@ void CallReader::read_messages(const element& messages) {
   for (const element message : list) {
     call_.text = content_text(message);
     count_text(call_.text);
+    if (message["content"].is_string()) read_labels(call_.text);
   }
 }
 
@@ -147,6 +152,17 @@ void CallReader::read_texts(const element& texts) {
     call_.items.push_back(crc32(text));
   }
   call_.text = joined_;
+}
+
+void CallReader::read_labels(std::string_view text) {
+  constexpr std::string_view heading = "Labels:\n", bullet = "- ";
+  const auto at = text.find(heading);
+  if (at == text.npos) return;
+  for (text.remove_prefix(at + heading.size()); text.starts_with(bullet);) {
+    const auto line = text.substr(0, text.find('\n'));
+    call_.labels.push_back(line.substr(bullet.size()));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
 }
 
 void CallReader::count_text(std::string_view text) {

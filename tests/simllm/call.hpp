@@ -32,6 +32,7 @@ struct Call {
   std::string_view text;
   std::uint32_t crc = 0;            // of text
   std::vector<std::uint32_t> items; // one checksum for each prompt or embedding input
+  std::vector<std::string_view> labels; // of a chat: the lines "- X" below a line "Labels:"
   std::uint64_t prompt_tokens = 0;
   std::optional<std::uint64_t> max_tokens;
   std::optional<std::uint64_t> dimensions;
@@ -53,6 +54,7 @@ class CallReader {
   void read_limits(const Element& body);
   std::string_view content_text(const Element& message);
   void count_text(std::string_view text);
+  void read_labels(std::string_view text);
 
   simdjson::dom::parser parser_;
   Call call_;

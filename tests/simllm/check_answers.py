@@ -5,6 +5,7 @@ import json
 import struct
 import time
 import unittest
+import zlib
 
 import reference as ref
 from reference import Cut, answer, chat_body, request_bytes, server
@@ -40,6 +41,21 @@ class Answers(unittest.TestCase):
         messages = [{"role": "user", "content": parts}]
         self.assertEqual(self.post("/v1/chat/completions", messages=messages).text(),
                          answer("one two"))
+
+    def test_a_label_is_picked_when_that_is_asked_for(self):
+        system = "Choose.\nLabels:\n- spam\n- ham and eggs\n\n- none"
+        with server("--answer", "label", "--fault", "babble:match=BABBLE") as sim, \
+                sim.connect() as client:
+            for text in ["a", "b", "c", "d"]:
+                messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+                said = client.request("POST", "/v1/chat/completions",
+                                      {"model": "m", "messages": messages}).text()
+                self.assertEqual(said, ["spam", "ham and eggs"][zlib.crc32(text.encode()) % 2])
+            messages[1]["content"] = "BABBLE"
+            said = client.request("POST", "/v1/chat/completions",
+                                  {"model": "m", "messages": messages}).text()
+            self.assertEqual(said, answer("BABBLE"))
+            self.assertEqual(client.call("no labels").text(), answer("no labels"))
 
     def test_max_tokens_cuts_the_answer_and_says_so(self):
         for key in ("max_tokens", "max_completion_tokens"):

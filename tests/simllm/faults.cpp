@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::array<std::string_view, fault_kinds> kind_names = {
     "status", "reset",    "hang",  "truncated", "malformed",      "empty",    "die_after_read",
-    "html",   "overload", "quota", "context",   "content_filter", "redirect", "huge"};
+    "html",   "overload", "quota", "context",   "content_filter", "redirect", "huge",
+    "babble"};
 
 [[noreturn]] void refuse(const std::string& sentence, std::string_view fault) {
   throw std::invalid_argument("fault '" + std::string(fault) + "': " + sentence);
@@ -112,6 +113,7 @@ int Fault::status() const {
   case FaultKind::truncated:
   case FaultKind::malformed:
   case FaultKind::empty:
+  case FaultKind::babble:
   case FaultKind::huge: return 200;
   case FaultKind::html: return 502;
   case FaultKind::overload: return 503;
@@ -125,7 +127,7 @@ int Fault::status() const {
 
 bool Fault::after_service() const {
   return kind == FaultKind::truncated || kind == FaultKind::malformed || kind == FaultKind::empty ||
-         kind == FaultKind::huge;
+         kind == FaultKind::huge || kind == FaultKind::babble;
 }
 
 FaultScript::FaultScript(const std::vector<std::string>& faults) {

@@ -3,7 +3,7 @@
 //   fault     = kind [":" key "=" value {"," key "=" value}]
 //   kind      = "status" | "reset" | "hang" | "truncated" | "malformed" | "empty"
 //             | "die_after_read" | "html" | "overload" | "quota" | "context" | "content_filter"
-//             | "redirect" | "huge"
+//             | "redirect" | "huge" | "babble"
 //   which     = rate=P        with probability P, drawn as draw.hpp says
 //               match=TEXT    only if the call's text contains TEXT (no comma)
 //               model=NAME    only if the call asks for the model NAME
@@ -44,8 +44,9 @@ enum class FaultKind {
   content_filter,
   redirect,
   huge,
+  babble,
 };
-inline constexpr std::size_t fault_kinds = 14;
+inline constexpr std::size_t fault_kinds = 15;
 
 std::string_view name_of(FaultKind kind);
 

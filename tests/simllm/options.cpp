@@ -19,7 +19,8 @@ constexpr auto description =
 constexpr auto fault_help =
     "Hurt some calls; repeatable, the first that matches wins. KIND is status (code=, body-code=,\n"
     "body-type=, retry_after=SECONDS), reset, hang, truncated, malformed, empty, die_after_read,\n"
-    "html, overload, quota, context, content_filter, redirect (location=URL) or huge (bytes=N).\n"
+    "html, overload, quota, context, content_filter, redirect (location=URL), huge (bytes=N) or babble, which\n"
+    "answers with a checksum where --answer wants a label.\n"
     "Which calls: rate=0..1, match=TEXT, model=NAME, first=N calls, times=K per text, from=N and\n"
     "to=N by arrival. Example: status:code=503,rate=0.05";
 
@@ -41,6 +42,11 @@ void describe_answers(CLI::App& app, Options& options) {
       ->default_str("sim-small");
   app.add_option("--answer-tokens", options.shape.answer_tokens, "Tokens in each answer")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
+      ->capture_default_str();
+  app.add_option("--answer", options.answer,
+                 "What a chat says: a checksum, or one of the labels that its messages name as\n"
+                 "lines '- LABEL' below a line 'Labels:'")
+      ->check(CLI::IsMember({"checksum", "label"}))
       ->capture_default_str();
   app.add_option("--dimensions", options.shape.dimensions, "Numbers in each embedding")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{65536}))
@@ -105,6 +111,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& stop) {
     return {std::nullopt, app.exit(stop)};
   }
+  options.shape.picks_labels = options.answer == "label";
   if (options.models.empty()) options.models = {"sim-small"};
   return {std::move(options), 0};
 }

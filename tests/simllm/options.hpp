@@ -30,6 +30,7 @@ struct Options {
   std::vector<std::string> models;
   std::string api_key;
   std::string log;
+  std::string answer = "checksum";
   AnswerShape shape;
   LiveSettings live;
 };

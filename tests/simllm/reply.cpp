@@ -191,8 +191,10 @@ Reply call_reply(const Call& call, const Verdict& verdict, const AnswerShape& sh
   std::string body;
   body.reserve(512);
   const AnswerStamp stamp{verdict.arrival, verdict.created_s};
-  append_answer(body, call, shape, stamp, fault && fault->kind == FaultKind::empty);
-  if (fault && fault->kind != FaultKind::empty) {
+  AnswerShape said = shape;
+  if (fault && fault->kind == FaultKind::babble) said.picks_labels = false;
+  append_answer(body, call, said, stamp, fault && fault->kind == FaultKind::empty);
+  if (fault && fault->kind != FaultKind::empty && fault->kind != FaultKind::babble) {
     return spoilt_answer(*fault, headers, body, keep_alive);
   }
   return reply_with(200, json_type, headers, body, body.size(), keep_alive);

@@ -22,7 +22,7 @@ protocol::Outcome answered() {
   return outcome;
 }
 
-const Provenance about{"in.jsonl:7", 2, "m", "http://h:1/v1", 1234, false, 6};
+const Provenance about{"in.jsonl:7", 2, "m", "http://h:1/v1", 1234, false, 6, ""};
 
 nlohmann::json line_for(const protocol::Outcome& outcome) {
   const std::string line = result_line(JobId{3}, "id \"1\"", outcome, about);
@@ -85,8 +85,17 @@ TEST_CASE("A failure without an HTTP answer, or behind a 200, is an error and no
   CHECK(line_for(outcome)["error"] == nlohmann::json{{"code", "connect"}, {"message", "refused"}});
 }
 
+TEST_CASE("A label stands before the item's number and is sealed with it", "[result_line]") {
+  Provenance labelled = about;
+  labelled.label = "a \"b\"";
+  const std::string line = result_line(JobId{3}, "x", answered(), labelled);
+  CHECK(line.find(R"("cached":false,"label":"a \"b\"","item":6,"crc":")") != line.npos);
+  CHECK(check_result_line(line)->item == 6);
+  CHECK(result_line(JobId{3}, "x", answered(), about).find("label") == std::string::npos);
+}
+
 TEST_CASE("Any bytes in names give a line of valid JSON", "[result_line]") {
-  const Provenance odd{"a\n\xff.txt:1", 1, "m\"", "\x01", 0, true, 0};
+  const Provenance odd{"a\n\xff.txt:1", 1, "m\"", "\x01", 0, true, 0, ""};
   const std::string line = result_line(JobId{1}, "\xc3\n\"\\\0"s, answered(), odd);
   CHECK(json::check(line));
   CHECK(line.find('\n') == std::string::npos);

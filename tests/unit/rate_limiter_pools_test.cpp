@@ -185,3 +185,25 @@ TEST_CASE("an endpoint's standing says how much it does and why it does nothing"
   bench.now += 60s;
   CHECK(bench.limiter.standing(EndpointId{1}, bench.now).why.empty());
 }
+
+TEST_CASE("an endpoint that refused a job is passed over for a while, if there is another") {
+  Bench bench;
+  bench.endpoint(1, {});
+  bench.endpoint(2, {});
+  bench.job(7, {});
+  const auto first = bench.ask(ids({1})).permits.at(0);
+  bench.answered(first, OutcomeClass::config);
+  const std::uint32_t other = first.endpoint.value == 1 ? 2 : 1;
+  CHECK(count_of(chosen(bench.ask(calls(20))), other) == 20);
+  bench.now += 10s;
+  CHECK(count_of(chosen(bench.ask({CallId{21}, CallId{22}})), first.endpoint.value) > 0);
+}
+
+TEST_CASE("the only endpoint is asked again though it refused") {
+  Bench bench;
+  bench.endpoint(1, {});
+  bench.job(7, {});
+  const auto first = bench.ask(ids({1})).permits.at(0);
+  bench.answered(first, OutcomeClass::config);
+  CHECK(chosen(bench.ask(ids({2}))) == std::vector<std::uint32_t>{1});
+}

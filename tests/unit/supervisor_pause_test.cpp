@@ -10,6 +10,7 @@ namespace {
 ReportedOutcome refusal(Bench& bench, const OfferedCall& call, std::uint16_t status) {
   auto reported = bench.outcome(call, OutcomeClass::config);
   reported.outcome.http_status = status;
+  reported.alternatives = 1;
   reported.outcome.code = "invalid_api_key";
   reported.outcome.message = "Incorrect API key provided";
   return reported;

@@ -1,0 +1,205 @@
+// The task `classify`: what is asked, and which label an answer means.
+#include "protocol/openai/labels.hpp"
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+using namespace gristmill;
+using namespace gristmill::openai;
+
+namespace {
+
+JobSpec classify(std::vector<std::string> labels) {
+  JobSpec spec;
+  spec.task = "classify";
+  spec.labels = std::move(labels);
+  return spec;
+}
+
+protocol::Outcome answered(const std::string& choice) {
+  protocol::Outcome outcome;
+  outcome.cls = OutcomeClass::ok;
+  outcome.http_status = 200;
+  outcome.body = R"({"choices":[)" + choice + "]}";
+  return outcome;
+}
+
+protocol::Outcome said(std::string_view text) {
+  std::string content;
+  json::append_string(content, text);
+  return answered(R"({"message":{"content":)" + content + R"(},"finish_reason":"stop"})");
+}
+
+} // namespace
+
+TEST_CASE("The label that an answer means", "[labels]") {
+  struct Row {
+    std::vector<std::string> labels;
+    const char* answer;
+    const char* label;
+  };
+  const std::vector<std::string> feelings{"positive", "negative", "very positive"};
+  const std::vector<std::string> languages{"C", "C++", "C#"};
+  const std::vector<std::string> signs{"-1", "0", "1", "+", "-"};
+  const auto row = GENERATE_COPY(values<Row>({
+      // The whole answer, but for what stands around it.
+      {feelings, "positive", "positive"},
+      {feelings, " POSITIVE\n", "positive"},
+      {feelings, "\"Positive\".", "positive"},
+      {feelings, "**`negative`**", "negative"},
+      {feelings, "\xe2\x80\x9cvery positive\xe2\x80\x9d\xe3\x80\x82", "very positive"},
+      {languages, "C++", "C++"},
+      {languages, "c#.", "C#"},
+      {languages, "C", "C"},
+      {signs, "-1", "-1"},
+      {signs, "(1)", "1"},
+      {signs, "-", "-"},
+      {{"\xc3\x84rger", "Freude"}, "\xc3\x84rger!", "\xc3\x84rger"},
+      {{"a b", "c"}, "A b", "a b"},
+      {{"...", "!"}, "...", "..."},
+      // The only label in it as a whole word.
+      {feelings, "The label is positive, I think.", "positive"},
+      {feelings, "It is very positive.", "very positive"},
+      {feelings, "positive! Yes: positive.", "positive"},
+      {feelings, "Answer: \xe2\x80\x9cnegative\xe2\x80\x9d, clearly", "negative"},
+      {languages, "It is C++ code", "C++"},
+      {{"spam", "ham"}, "# spam", "spam"},
+      // None.
+      {feelings, "", ""},
+      {feelings, "   ", ""},
+      {feelings, "positive or negative", ""},
+      {feelings, "very positive, so positive", ""},
+      {feelings, "positively", ""},
+      {feelings, "nonpositive", ""},
+      {feelings, "non-positive", ""},
+      {feelings, "positive-ish", ""},
+      {feelings, "positive\xc3\xa9", ""},
+      {{"1", "2", "3", "4", "5"}, "4/5", ""},
+      {{"toxic", "safe"}, "non-toxic", ""},
+      {{"c", "java"}, "I would say C++ here", ""},
+  }));
+  INFO(row.answer);
+  CHECK(label_in(row.answer, row.labels) == row.label);
+}
+
+TEST_CASE("An answer of more than 64 KiB is no label", "[labels]") {
+  const std::vector<std::string> labels{"yes", "no"};
+  const auto padded = [](std::size_t bytes) { return std::string(bytes - 3, ' ') + "yes"; };
+  CHECK(label_in(padded(65'535), labels) == "yes");
+  CHECK(label_in(padded(65'536), labels) == "yes");
+  CHECK(label_in(padded(65'537), labels) == "");
+}
+
+TEST_CASE("The answer's text is that of the first choice, in one piece or in parts", "[labels]") {
+  CHECK(answer_text(said("a\"b").body) == "a\"b");
+  CHECK(answer_text(answered(R"({"message":{"content":[{"type":"text","text":"a"},{"text":"b"}]}})")
+                        .body) == "ab");
+  CHECK(answer_text(answered(R"({"message":{"content":null}})").body).empty());
+  CHECK(answer_text(R"({"choices":[]})").empty());
+  CHECK(answer_text("[]").empty());
+}
+
+TEST_CASE("An answer without a label is a bad result that says what came", "[labels]") {
+  const JobSpec spec = classify({"spam", "ham"});
+  auto outcome = said("Spam.");
+  judge_label(spec, outcome);
+  CHECK(outcome.cls == OutcomeClass::ok);
+  CHECK(label_of(spec, outcome) == "spam");
+
+  struct Row {
+    protocol::Outcome outcome;
+    const char* message;
+  };
+  const auto row = GENERATE(
+      Row{said("eggs\nand more"),
+          "expected one of the labels spam, ham, got \"eggs and more\""},
+      Row{answered(R"({"message":{"content":null},"finish_reason":"length"})"),
+          "expected one of the labels spam, ham, got an empty answer (finish_reason length)"},
+      Row{answered(R"({"message":{"content":null,"refusal":"I will not"},"finish_reason":"stop"})"),
+          "expected one of the labels spam, ham, got the refusal \"I will not\""});
+  outcome = row.outcome;
+  judge_label(spec, outcome);
+  CHECK(outcome.cls == OutcomeClass::bad_result);
+  CHECK(info(outcome.cls).retryable);
+  CHECK(outcome.code == "no_label");
+  CHECK(outcome.message == row.message);
+  CHECK(label_of(spec, outcome).empty());
+}
+
+TEST_CASE("Answers of other tasks and failures are left alone", "[labels]") {
+  JobSpec spec = classify({"spam", "ham"});
+  auto outcome = said("eggs");
+  outcome.cls = OutcomeClass::timeout;
+  judge_label(spec, outcome);
+  CHECK(outcome.cls == OutcomeClass::timeout);
+  spec.task = "chat";
+  outcome = said("spam");
+  judge_label(spec, outcome);
+  CHECK(outcome.cls == OutcomeClass::ok);
+  CHECK(label_of(spec, outcome).empty());
+}
+
+TEST_CASE("The labels are named in the system message, whatever the user says", "[labels][render]") {
+  JobSpec spec = classify({"spam", "ham"});
+  const std::string instruction =
+      "Answer with exactly one of these labels, spelled as here, and with nothing else.\\n"
+      "Labels:\\n- spam\\n- ham";
+  const auto body = [&] {
+    const auto request = render(spec, ItemKind::text, "a text", "m");
+    REQUIRE(request);
+    CHECK(request->path == "/chat/completions");
+    return request->body;
+  };
+  const auto messages = [](const std::string& system, const std::string& user) {
+    return fmt::format(R"({{"model":"m","messages":[{{"role":"system","content":"{}"}},)"
+                       R"({{"role":"user","content":"{}"}}]}})",
+                       system, user);
+  };
+  CHECK(body() == messages("Classify the text that the user gives.\\n\\n" + instruction, "a text"));
+  spec.prompt = "Is it spam? {{text}}";
+  CHECK(body() == messages(instruction, "Is it spam? a text"));
+  spec.system = "You know {{text}}.";
+  CHECK(body() == messages("You know a text.\\n\\n" + instruction, "Is it spam? a text"));
+  spec.prompt.clear();
+  CHECK(body() == messages("You know a text.\\n\\n" + instruction, "a text"));
+  // The labels' bytes are in the bound of the tokens.
+  JobSpec chat = spec;
+  chat.task = "chat";
+  CHECK(token_bound(spec, ItemKind::text, "a text", 10) >=
+        token_bound(chat, ItemKind::text, "a text", 10) + label_instruction(spec.labels).size());
+}
+
+TEST_CASE("An embedding asks with model and input and nothing else", "[render]") {
+  JobSpec spec;
+  spec.task = "embed";
+  const auto plain = render(spec, ItemKind::text, "a \"text\"", "m");
+  REQUIRE(plain);
+  CHECK(plain->path == "/embeddings");
+  CHECK(plain->body == R"({"model":"m","input":"a \"text\""})");
+  spec.prompt = "query: {{title}}";
+  spec.params = R"({"dimensions":4,"encoding_format":"base64"})";
+  CHECK(render(spec, ItemKind::json_object, R"({"title":"t"})", "m")->body ==
+        R"({"model":"m","input":"query: t","dimensions":4,"encoding_format":"base64"})");
+  // It has no answer tokens.
+  JobSpec chat = spec;
+  chat.task = "chat";
+  CHECK(token_bound(chat, ItemKind::text, "t", 4'096) ==
+        token_bound(spec, ItemKind::text, "t", 4'096) + 4'096);
+}
+
+TEST_CASE("A batch line asks for what it says, and must fit the task", "[render]") {
+  const auto line = [](const char* url) {
+    return fmt::format(R"({{"custom_id":"a","method":"POST","url":"{}","body":{{"model":"m"}}}})", url);
+  };
+  JobSpec spec;
+  spec.task = "embed";
+  CHECK(render(spec, ItemKind::batch_line, line("/v1/embeddings"), "")->body == R"({"model":"m"})");
+  CHECK(render(spec, ItemKind::batch_line, line("/v1/chat/completions"), "").error().message ==
+        "expected url /v1/embeddings with --task embed, got /v1/chat/completions");
+  spec = classify({"a", "b"});
+  CHECK(render(spec, ItemKind::batch_line, line("/v1/chat/completions"), "")
+            .error()
+            .message.starts_with("expected a document with --task classify, got a batch line"));
+}
