@@ -82,11 +82,11 @@ Result<Earlier> look_back(journal::Recovered& recovered, const JobSpec& spec, co
 }
 
 // The list of many inputs, before the job that names it.
-Result<> write_list(const ListedInputs& many) {
-  if (many.list.empty()) return {};
-  auto file = coordinator::PartFile::create(many.inputs.front().path, {});
+Result<> write_list(const std::string& path, const std::string& list) {
+  if (list.empty()) return {};
+  auto file = coordinator::PartFile::create(path, {});
   if (!file) return tl::unexpected{file.error()};
-  if (auto appended = (*file)->append(many.list); !appended) return appended;
+  if (auto appended = (*file)->append(list); !appended) return appended;
   return (*file)->finish();
 }
 
@@ -119,6 +119,8 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
     std::ifstream summary{output + ".summary.json"};
     std::cout << summary.rdbuf() << std::endl;
   } else if (!options.quiet) {
+    if (job.counts.total == 0)
+      std::fputs("the input has no items: only blank lines, or a header without rows\n", stderr);
     std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out\n"
                            "result  {}\nsummary {}.summary.json\n",
                            name_of(job.state), job.counts.terminal(), job.counts.completed,
@@ -229,7 +231,8 @@ int run(RunOptions options) {
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   JobId job{1};
   if (!earlier->resumes) {
-    if (auto written = write_list(many); !written) return complain(written.error().message);
+    if (auto written = write_list(spec->inputs.front().path, many.list); !written)
+      return complain(written.error().message);
     const auto answer = (*cluster)->coordinator().ask_and_wait(wiring::SubmitJob{*spec});
     if (answer.error) return complain(answer.error->message);
     job = answer.jobs.front().id;
