@@ -113,11 +113,11 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
 }
 
 // The list of many inputs, before the job that names it.
-Result<> write_list(const ListedInputs& many) {
-  if (many.list.empty()) return {};
-  auto file = coordinator::PartFile::create(many.inputs.front().path, {});
+Result<> write_list(const std::string& path, const std::string& list) {
+  if (list.empty()) return {};
+  auto file = coordinator::PartFile::create(path, {});
   if (!file) return tl::unexpected{file.error()};
-  if (auto appended = (*file)->append(many.list); !appended) return appended;
+  if (auto appended = (*file)->append(list); !appended) return appended;
   return (*file)->finish();
 }
 
@@ -192,6 +192,8 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
     std::ifstream summary{output + ".summary.json"};
     std::cout << summary.rdbuf() << std::endl;
   } else if (!options.quiet) {
+    if (job.counts.total == 0)
+      std::fputs("the input has no items: only blank lines, or a header without rows\n", stderr);
     std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
                            "{}",
                            name_of(job.state), job.counts.terminal(), job.counts.completed,
@@ -372,7 +374,8 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
   spec->default_model = looked.default_model;
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   if (!earlier->reopen)
-    if (auto written = write_list(many); !written) return complain(written.error().message);
+    if (auto written = write_list(spec->inputs.front().path, many.list); !written)
+      return complain(written.error().message);
   auto& coordinator = (*cluster)->coordinator();
   const auto answer = earlier->reopen
                           ? coordinator.ask_and_wait(std::move(*earlier->reopen))

@@ -22,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t uploads_max = 2'000; // their names must fit a request
 constexpr auto look_every = std::chrono::milliseconds{500};
 constexpr auto restart_patience = std::chrono::minutes{5};
 
@@ -106,6 +107,11 @@ Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options)
   } else {
     auto found = found_inputs(options.job.inputs, options.output);
     if (!found) return tl::unexpected{found.error()};
+    if (found->size() > uploads_max)
+      return fail(ErrorCode::usage,
+                  fmt::format("INPUT: expected at most {} files to upload, got {}; put the documents "
+                              "into one JSONL file, or use `gristmill run`",
+                              uploads_max, found->size()));
     spec->inputs = std::move(*found);
   }
   // Before anything is uploaded.

@@ -240,6 +240,9 @@ Result<JobSpec> HttpApi::spec_of(const std::string& body) const {
     return fail(ErrorCode::usage, "expected no output: the result stays with the coordinator, "
                                   "fetch it with GET /api/v1/jobs/ID/results");
   for (InputSpec& input : spec->inputs) {
+    // What such a list names was not checked against what a client may read.
+    if (input.files > 0)
+      return fail(ErrorCode::usage, "expected inputs by their paths, got a list of inputs");
     auto path = uploads_->readable(input.path);
     if (!path) return tl::unexpected{path.error()};
     input.path = std::move(*path);

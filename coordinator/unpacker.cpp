@@ -115,7 +115,7 @@ public:
       packed_.rest = packed_.rest.subspan(in.pos);
       if (ZSTD_isError(said)) return damaged("zstd", ZSTD_getErrorName(said));
       between_ = said == 0;
-      flushed_ = out.pos < out.size;
+      flushed_ = between_ || out.pos < out.size;
     }
     return out.pos;
   }

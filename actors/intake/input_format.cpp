@@ -33,20 +33,19 @@ bool is_lines(std::string_view name) { return has_suffix(name, {".jsonl", ".ndjs
 bool is_table(std::string_view name) { return has_suffix(name, {".csv", ".tsv"}); }
 bool is_document(std::string_view name) { return has_suffix(name, {".txt", ".md"}); }
 
-// A line with a NUL among others is a bad line; a file in which nothing begins like an object is no
+// A line with a NUL among others is a bad line; a file in which few lines begin like an object is no
 // file of lines at all.
 std::string_view why_binary(std::string_view head) {
   if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF"))
     return "a file in UTF-16; convert it to UTF-8";
   if (head.find('\0') == head.npos) return {};
-  for (std::size_t at = 0; at < head.size();) {
-    const std::size_t first = head.find_first_not_of(space, at);
-    if (first != head.npos && head[first] == '{') return {};
-    at = head.find('\n', at);
-    if (at == head.npos) break;
-    ++at;
+  std::size_t lines = 0, objects = 0;
+  for (std::size_t at = head.find_first_not_of(space); at != head.npos;) {
+    ++lines;
+    objects += head[at] == '{';
+    at = head.find_first_not_of(space, std::min(head.find('\n', at), head.size()));
   }
-  return "a binary file (it has NUL bytes)";
+  return objects * 2 >= lines ? std::string_view{} : "a binary file (it has NUL bytes)";
 }
 
 bool is_batch(std::string_view head) {

@@ -37,6 +37,8 @@ Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
     const auto first = look_up(bucket, entry);
     if (!first || *first != 0) return first;
   }
+  if (bucket.entries.size() == bucket.entries.capacity()) // never more than a page
+    bucket.entries.reserve(std::clamp(bucket.entries.size() * 2, std::size_t{4}, page_entries));
   bucket.entries.push_back(entry);
   if (bucket.entries.size() == page_entries)
     if (auto written = write(bucket); !written) return tl::unexpected{written.error()};

@@ -73,7 +73,7 @@ TEST_CASE("a bad row costs one line and says why") {
   const auto [bad, why] = GENERATE(table<std::string, std::string>({
       {"1", "expected 2 fields as in the header, got 1"},
       {"1,2,3", "expected 2 fields as in the header, got 3"},
-      {"1,\"x\ny\",z", "goes on to line 3"},
+      {"1,\"x\ny\",z", "goes on to line 4"},
       {"1,\"open", "closing quote"},
       {"1,\"x\"y", "after a closing quote"},
       {std::string("1,a\0b", 5), "NUL"},
@@ -159,7 +159,7 @@ TEST_CASE("every row can be read again, also when other tables were read since")
     }
   }
   CHECK(items.size() == 14);
-  source.inputs[0] = "id,c0\n1,\"xxy\",\n2,z\n";
+  source.inputs[0] = "id,c0\n1,2,3,4\n2,z\n";
   Intake later{spec, source, {}};
   const auto changed = later.read_again(items[0].place);
   REQUIRE_FALSE(changed);

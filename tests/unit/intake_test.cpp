@@ -179,3 +179,24 @@ TEST_CASE("reading that begins at any position gives the items that follow it") 
     REQUIRE(intake.next());
   }
 }
+
+TEST_CASE("a file that only has the name of lines is one item that says so") {
+  const auto [head, binary] = GENERATE(table<std::string, bool>({
+      {std::string("\x7f" "ELF\0\0\n{\n\0", 10), true},
+      {std::string("{\"id\":\"a\0b\"}\n", 12), false},
+      {std::string("{}\nbad\0\n", 8), false},
+      {std::string("{}\nbad\0\nbad\n", 12), true},
+      {"\xFF\xFE{", true},
+      {"not json\n", false},
+  }));
+  CAPTURE(head);
+  Desk desk{{{"a.jsonl", head}, {"b.jsonl", "{\"id\":\"z\"}\n"}}};
+  const auto items = desk.items();
+  REQUIRE(items.size() >= 2);
+  CHECK((items[0].place.line == 0) == binary);
+  CHECK((items[0].id == "a.jsonl") == binary);
+  CHECK((items.size() == 2 && !items[0].bad.empty()) >= binary);
+  CHECK(items.back().id == "z");
+  // A restart behind it does not find it again.
+  if (binary) CHECK(desk.items({0, 1, 1, 1}).size() == 1);
+}

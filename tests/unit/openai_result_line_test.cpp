@@ -53,6 +53,21 @@ TEST_CASE("An answer's line has the batch output form", "[result_line]") {
                                {"item", 6}});
 }
 
+TEST_CASE("Kept fields stand in the line as they were spelled, on one line", "[result_line]") {
+  Provenance with = about;
+  with.input = kept_fields("{\"a\":1.50,\"b\":[1,\r2],\"c\":\"\\u00e9\",\"id\":\"x\",\"a\":2.0}",
+                           {"id", "c", "none", "b", "a"});
+  CHECK(with.input == R"({"id":"x","c":"\u00e9","b":[1,2],"a":2.0})");
+  const std::string line = result_line(JobId{3}, "x", answered(), with);
+  REQUIRE(check_result_line(line));
+  CHECK(line.find(R"("source":"in.jsonl:7","input":{"id":"x")") != std::string::npos);
+  CHECK(nlohmann::json::parse(line)["gristmill"]["input"]["b"][1] == 2);
+  CHECK(kept_fields("{}", {"a"}) == "{}");
+  CHECK(kept_fields("[1]", {"a"}).empty());
+  CHECK(kept_fields("no object", {"a"}).empty());
+  CHECK(kept_fields("{\"a\":tru,\"b\":1}", {"a", "b"}) == R"({"b":1})");
+}
+
 TEST_CASE("A failure over HTTP keeps the endpoint's body, or gets one of the same form",
           "[result_line]") {
   protocol::Outcome outcome = answered();

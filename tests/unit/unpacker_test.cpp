@@ -35,7 +35,10 @@ std::string gzipped(const std::string& text) {
 
 std::string zstded(const std::string& text) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  const std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> packer{ZSTD_createCCtx(),
+                                                                      ZSTD_freeCCtx};
+  ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_checksumFlag, 1); // as the command does
+  out.resize(ZSTD_compress2(packer.get(), out.data(), out.size(), text.data(), text.size()));
   return out;
 }
 
