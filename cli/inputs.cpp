@@ -40,7 +40,9 @@ InputSpec as_found(const std::string& path, std::string name, const struct stat&
 
 class Finder {
 public:
-  explicit Finder(const std::string& output) : own_{fs::absolute(output).lexically_normal()} {}
+  explicit Finder(const std::string& output) {
+    if (!output.empty()) own_ = fs::absolute(output).lexically_normal();
+  }
 
   Result<> add(const std::string& name) {
     struct stat about {};
@@ -106,7 +108,8 @@ private:
     std::erase_if(found, [&](const std::string& file) { return is_own(file); });
     std::sort(found.begin(), found.end());
     for (const std::string& file : found) {
-      auto added = fs::is_directory(file) ? add_directory(file) : add_found(file);
+      std::error_code ignored;
+      auto added = fs::is_directory(file, ignored) ? add_directory(file) : add_found(file);
       if (!added) return added;
     }
     if (found.empty()) return bad(name, "expected files that match, got only the job's own");
@@ -123,10 +126,10 @@ private:
   // The result, what stands beside it, and the state.
   bool is_own(const fs::path& path) const {
     const std::string absolute = fs::absolute(path).lexically_normal();
-    return absolute == own_ || absolute.starts_with(own_ + ".");
+    return !own_.empty() && (absolute == own_ || absolute.starts_with(own_ + "."));
   }
 
-  std::string own_;
+  std::string own_; // empty: the result is written elsewhere
 };
 
 } // namespace

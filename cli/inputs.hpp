@@ -13,7 +13,7 @@ namespace gristmill::cli {
 
 // The inputs as a node on this machine reads them; "-" stays as it is. Errors name the input. Files
 // of the job itself, which are called `output` or begin with it and a point, are no inputs of a
-// directory or a pattern.
+// directory or a pattern; `output` is empty when there is none here.
 Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& names,
                                             const std::string& output);
 

@@ -164,6 +164,10 @@ class Input(EndToEnd):
         self.gristmill("submit", self.directory / "docs", self.put("a.jsonl.gz", gzip.compress(objects())),
                        str(self.directory / "docs/*-0[12].txt"), "--server", coordinator.http, "-m",
                        "sim-small", "-p", "Sum up: {{text}}", "--wait", "-o", self.output)
+        job = self.gristmill("submit", self.directory / "docs", "--server", coordinator.http, "-m",
+                             "sim-small").stdout.strip()
+        self.gristmill("watch", job, "--server", coordinator.http)
+        self.assertEqual(self.job(coordinator, job)["counts"]["completed"], len(DOCUMENTS))
         files = [str(self.directory / f"docs/{name}.txt") for name in DOCUMENTS]
         self.assertEqual([r["custom_id"] for r in self.results()],
                          files + list(DOCUMENTS) + files[1:3])
