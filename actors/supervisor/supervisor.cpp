@@ -64,6 +64,7 @@ void Supervisor::look_ahead(Effects& effects) {
     live.id = std::move(item.id);
     live.state = LiveState::unknown;
     restore_attempts(item.ordinal, live);
+    live.has_fallback = models_.plan(item.place.kind, item.raw, live.on_fallback).has_fallback;
     ledger_.add(item.ordinal, std::move(live));
   }
 }
@@ -167,10 +168,6 @@ bool Supervisor::read_next(Time, Effects& effects) {
   } else if (!item.bad.empty()) {
     give_up(item.ordinal, live, OutcomeClass::bad_line, "invalid_line",
             fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
-  } else if (grace_ && item.ordinal < mark_) {
-    live.state = LiveState::unknown;
-    live.has_fallback = models_.plan(item.place.kind, item.raw, live.on_fallback).has_fallback;
-    ledger_.add(item.ordinal, std::move(live));
   } else {
     live.state = LiveState::out;
     offer(item.ordinal, ledger_.add(item.ordinal, std::move(live)), std::move(item.raw), effects);

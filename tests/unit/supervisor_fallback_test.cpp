@@ -37,7 +37,6 @@ TEST_CASE("which ends let an item fall back") {
       {OutcomeClass::timeout, true},
       {OutcomeClass::overload, true},
       {OutcomeClass::bad_line, false},
-      {OutcomeClass::config, false},
       {OutcomeClass::too_big, false},
   }));
   CAPTURE(info(cls).name);
