@@ -112,9 +112,9 @@ TEST_CASE("a call costs what the pool says that its endpoint is of") {
     cluster.say(worker, Outcomes{{answered_at(id)}});
     return cluster.take_news().outcomes.at(0).cost_nano_usd;
   };
-  CHECK(cost_at(added[0].id) == 16);
+  CHECK(cost_at(added[0].id) == 16'000);
   CHECK(cost_at(added[2].id) == 0);            // of a pool without a price
-  CHECK(cost_at(welcome.endpoints.at(0)) == 16); // announced for a model that has one
+  CHECK(cost_at(welcome.endpoints.at(0)) == 16'000); // announced for a model that has one
   CHECK(cost_at(own_ids.at(0)) == 0);
   CHECK(cost_at(EndpointId{12345}) == 0);
 }

@@ -78,8 +78,9 @@ TEST_CASE("workers of another version or cluster are refused with a sentence") {
   const auto [low, high, cluster, code] =
       GENERATE(table<std::uint16_t, std::uint16_t, std::string, RefusedCode>({
           {version_max + 1, version_max + 2, "ours", RefusedCode::version},
-          {1, 1, "theirs", RefusedCode::cluster},
-          {1, 1, "", RefusedCode::cluster},
+          {version_min - 1, version_min - 1, "ours", RefusedCode::version},
+          {version_min, version_max, "theirs", RefusedCode::cluster},
+          {version_min, version_max, "", RefusedCode::cluster},
       }));
   Bench bench{Options{epoch, "ours", {}}};
   Speaker worker;

@@ -179,7 +179,9 @@ TEST_CASE(
   const Time told = bench.now;
   if (parked_ms > 0) {
     bench.now = told + std::chrono::milliseconds{parked_ms} - 1ms;
-    CHECK(bench.wait_reason(2) == "the endpoint asked us to wait");
+    CHECK(bench.wait_reason(2) == (cls == OutcomeClass::quota
+                                       ? "its account's quota or credit is used up"
+                                       : "the endpoint asked us to wait"));
   }
   bench.now = told + std::chrono::milliseconds{parked_ms};
   CHECK(bench.goes(2));

@@ -59,7 +59,7 @@ inline std::string map(std::initializer_list<Pair> pairs) {
 inline constexpr std::uint64_t hello = 1, need = 2, heartbeat = 3, outcomes = 4, goodbye = 6;
 inline constexpr std::uint64_t refused = 33, batch = 35, drain = 40;
 
-inline std::string frame(std::uint64_t tag, const std::string& body, std::uint64_t version = 1) {
+inline std::string frame(std::uint64_t tag, const std::string& body, std::uint64_t version = 2) {
   return list({number(version), number(tag), number(7), number(8), number(9), number(10), body});
 }
 

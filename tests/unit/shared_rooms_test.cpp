@@ -127,6 +127,8 @@ TEST_CASE("a job's change is told to nobody before it is durable") {
   JobSpec spec;
   spec.inputs = {{"/a", "a"}};
   spec.model = "m";
+  spec.endpoints.resize(1);
+  spec.endpoints[0].url = "http://a";
   const Post submitted = tell(room, Ask{5, SubmitJob{spec}});
   CHECK(of_kind<Answer>(submitted).empty());
   CHECK(of_kind<OpenJob>(submitted).empty());
