@@ -200,9 +200,9 @@ Result<> ClusterClient::print_file(const std::string& path) {
 }
 
 Result<> ClusterClient::download(const std::string& job, const std::string& output) {
-  if (auto fits = check_output(output); !fits) return fits;
   const std::string base = "/api/v1/jobs/" + url_encoded(job);
   if (output == "-") return print_file(base + "/results");
+  if (auto fits = check_output(output); !fits) return fits;
   if (auto got = download_file(base + "/results", output, output_form(output)); !got) return got;
   return download_file(base + "/summary", output + ".summary.json", OutputForm::lines);
 }

@@ -83,7 +83,7 @@ class Sentences(EndToEnd):
             (["gristmill-worker", "--coordinator", "nonsense"], "expected tcp://HOST:PORT", "nonsense"),
             (["gristmill-worker", "--concurrency", "0"], "expected 1 to 32768", "0"),
             (["gristmill-worker", "--concurrency", "-1"], "expected 1 to 32768", "-1"),
-            (["gristmill-worker", "--endpoint", "http://127.0.0.1:1/v1"], "requires", "--model"),
+            (["gristmill-worker", "--endpoint", "http://127.0.0.1:1/v1"], "expected --endpoint and --model together", "only --endpoint"),
         ]
         for command in (["gristmill", "run", source], ["gristmill", "submit", source],
                         ["gristmill", "status", "job-1"], ["gristmill-coordinator"],

@@ -159,7 +159,8 @@ class DryRun(EndToEnd):
         few = self.peak_mib(source)
         write_batch(source, 1_000_000)
         many = self.peak_mib(source)
-        self.assertLess(many, few + 8, f"{few:.0f} MiB, then {many:.0f} MiB")
+        # The filter that finds repeated ids grows with them, to 32 MiB at most.
+        self.assertLess(many, few + 8 + 32, f"{few:.0f} MiB, then {many:.0f} MiB")
 
 
 if __name__ == "__main__":
