@@ -1,5 +1,7 @@
 """What a user meets between the first command and the morning: failures, stops, and going on."""
+import contextlib
 import json
+import sqlite3
 import unittest
 
 from harness import EndToEnd, write_batch
@@ -129,6 +131,32 @@ class Night(EndToEnd):
         server = self.server("--fault", "status:code=404,body-code=model_not_found,rate=1")
         done = self.run_command(server, check=4)
         self.assertIn("HTTP 404 model_not_found", done.stderr)
+
+    def test_an_endpoint_that_refuses_connections_is_named(self):
+        write_batch(self.input, 1_000)
+        server = self.server()
+        server.end()
+        done = self.run_command(server, "--retries", "0", "--max-failures", "off", check=3)
+        cause = self.summary(self.output)["errors"][0]
+        self.assertEqual((cause["code"], cause["count"]), ("connect_refused", 1_000))
+        self.assertIn("Failed to connect", cause["sample"]["message"])
+        done = self.run_command(server, "--retries", "0", "--restart", "--concurrency", "8", check=4)
+        self.assertIn("transient, connect_refused", done.stderr)
+
+    def test_a_state_directory_in_use_or_of_another_version_is_named(self):
+        write_batch(self.input, 10)
+        server = self.server("--fault", "hang:rate=1")
+        process = self.start("gristmill", "run", self.input, "--endpoint", server.url, "-o",
+                             self.output)
+        self.until_calls(server, 1)
+        done = self.run_command(server, check=2)
+        self.assertIn(f"is in use by process {process.popen.pid}", done.stderr)
+        process.kill()
+        with contextlib.closing(sqlite3.connect(f"{self.output}.state/journal.db")) as journal:
+            journal.execute("PRAGMA user_version=99")
+        done = self.run_command(server, check=2)
+        self.assertIn("expected schema version", done.stderr)
+        self.assertIn("version 99", done.stderr)
 
     def test_strict_fails_the_job_at_the_first_bad_line(self):
         write_batch(self.input, 10)
