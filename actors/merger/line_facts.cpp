@@ -226,6 +226,8 @@ void read_provenance(json::value value, LineFacts& facts) {
       read_number(member, facts.latency_ms);
     else if (key == "cached")
       read_flag(member, facts.cached);
+    else if (key == "class")
+      read_text(member, facts.error_class);
     else if (key == "label")
       read_text(member, facts.label);
   });

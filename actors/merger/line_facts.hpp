@@ -44,7 +44,7 @@ struct LineFacts {
   bool cached = false;
   bool failed = false;
   std::uint64_t http_status = 0;              // 0 = no HTTP answer
-  std::string_view error_code, error_message; // when failed
+  std::string_view error_class, error_code, error_message; // when failed
   std::uint64_t completion_tokens = 0, cached_tokens = 0;
   std::vector<Answer> answers; // of a text model: one for each choice
   Vectors vectors;             // of an embedding model, if they are wanted

@@ -50,9 +50,10 @@ void Summary::add(const LineFacts& facts) {
 }
 
 void Summary::add_error(const LineFacts& facts) {
-  Cause cause{std::string{facts.error_code.substr(0, limits::name_bytes_max)}, facts.http_status};
+  Cause cause{std::string{facts.error_class},
+              std::string{facts.error_code.substr(0, limits::name_bytes_max)}, facts.http_status};
   if (cause.code.empty()) cause.code = fmt::format("http_{}", facts.http_status);
-  if (errors_.size() >= summary_errors_max && !errors_.contains(cause)) cause = {"other", 0};
+  if (errors_.size() >= summary_errors_max && !errors_.contains(cause)) cause = {"", "other", 0};
   Sample& sample = errors_[cause];
   if (sample.count++ == 0)
     sample = {1, shortened(facts.custom_id), shortened(facts.source),
@@ -67,7 +68,8 @@ Json Summary::errors() const {
   Json list = Json::array();
   for (const auto* error : sorted) {
     const auto& [cause, sample] = *error;
-    list.push_back({{"code", cause.code},
+    list.push_back({{"class", cause.cls},
+                    {"code", cause.code},
                     {"http_status", cause.http_status ? Json(cause.http_status) : Json()},
                     {"count", sample.count},
                     {"sample",

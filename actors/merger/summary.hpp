@@ -24,6 +24,7 @@ class Summary {
 
  private:
   struct Cause {
+    std::string cls;  // as --retry-failed takes it
     std::string code; // of the endpoint, or ours
     std::uint64_t http_status = 0;
     auto operator<=>(const Cause&) const = default;

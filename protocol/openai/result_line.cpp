@@ -52,7 +52,7 @@ void append_error(std::string& out, const protocol::Outcome& outcome) {
   out += '}';
 }
 
-void append_provenance(std::string& out, const Provenance& about) {
+void append_provenance(std::string& out, const Provenance& about, OutcomeClass cls) {
   append_field(out, ",\"gristmill\":{\"source\":", about.source);
   if (!about.input.empty()) (out += ",\"input\":") += about.input;
   fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", about.attempts);
@@ -60,6 +60,7 @@ void append_provenance(std::string& out, const Provenance& about) {
   append_field(out, ",\"endpoint\":", about.endpoint);
   fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
                  about.cached);
+  if (cls != OutcomeClass::ok) append_field(out, ",\"class\":", info(cls).name);
   if (!about.label.empty()) append_field(out, ",\"label\":", about.label);
   fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
 }
@@ -91,7 +92,7 @@ std::string result_line(JobId job, std::string_view custom_id, const protocol::O
   } else {
     append_error(out, outcome);
   }
-  append_provenance(out, about);
+  append_provenance(out, about, outcome.cls);
   const std::uint32_t crc = crc32c(out);
   fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);
   return out;

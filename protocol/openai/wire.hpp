@@ -118,7 +118,7 @@ struct Provenance {
 //
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
-//                 ["label":…,]"item":…,"crc":"8 hex digits"}}
+//                 ["class":…, of a failed item][,"label":…],"item":…,"crc":"8 hex digits"}}
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.
 // With an HTTP status the body stands in `response`; without one `error` has code and message.

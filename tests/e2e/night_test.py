@@ -32,8 +32,12 @@ class Night(EndToEnd):
         self.run_command(server, check=3)
         summary = self.summary(self.output)
         self.assertEqual(summary["counts"]["failed"], 300)
-        self.assertEqual([(cause["code"], cause["count"]) for cause in summary["errors"]],
-                         [("bad_taste", 300)])
+        self.assertEqual([(cause["class"], cause["code"], cause["count"])
+                          for cause in summary["errors"]], [("bad_line", "bad_taste", 300)])
+        with open(self.output, encoding="utf-8") as file:
+            classes = [json.loads(line)["gristmill"].get("class") for line in file]
+        self.assertEqual({n for n, cls in enumerate(classes) if cls == "bad_line"}, bad)
+        self.assertEqual(classes.count(None), 700)
         self.assertEqual(summary["errors"][0]["sample"]["custom_id"], "item-2")
         self.check_result(self.output, 1_000, text, failed=bad)
 
