@@ -2,6 +2,7 @@
 
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/usage_sentence.hpp"
+#include "protocol/endpoint_faults.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -90,11 +91,6 @@ const CLI::Validator natural{[](const std::string& text) {
                                           : fmt::format("expected a natural number, got {}", text);
                              },
                              "N"};
-
-std::string without_trailing_slash(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
 
 bool is_loopback(const std::string& url) {
   for (const char* host : {"http://127.", "http://localhost", "http://[::1]"})
