@@ -48,6 +48,21 @@ TEST_CASE("a job is opened at a worker once, before its first batch") {
   CHECK(bench.take_batch(worker) == ids({1, 2, 3}));
 }
 
+TEST_CASE("no batch has more calls than the job allows, and each as many as it may") {
+  JobSpec spec;
+  spec.batch_size = 4;
+  Bench bench;
+  bench.open_job(7, spec);
+  Speaker worker{1, 64};
+  bench.join(worker);
+  bench.offer(1, 20);
+  std::vector<std::size_t> sizes;
+  for (const auto& batch : bench.take_messages<Batch>(worker)) sizes.push_back(batch.calls.size());
+  REQUIRE(sizes.size() >= 2);
+  for (std::size_t i = 0; i + 1 < sizes.size(); ++i) CHECK(sizes[i] == 4);
+  CHECK(sizes.back() <= 4);
+}
+
 TEST_CASE("a worker gets no more calls than its capacity and its share ahead") {
   Bench bench;
   bench.open_job();
