@@ -156,10 +156,11 @@ Result<Json> ClusterClient::ask(const std::string& path) {
 Result<> ClusterClient::check_output(const std::string& output) {
   const OutputForm form = output_form(output);
   if (form == OutputForm::stream || form == OutputForm::npy)
-    return fail(ErrorCode::usage,
-                fmt::format("-o: expected a file for JSON lines (.gz and .zst compress it), because "
-                            "a coordinator keeps lines, got {}; `gristmill run` writes {}",
-                            output, form == OutputForm::npy ? "arrays" : "to standard output"));
+    return fail(
+        ErrorCode::usage,
+        fmt::format("-o: expected a file for JSON lines (.gz and .zst compress it), because "
+                    "a coordinator keeps lines, got {}; `gristmill run` writes {}",
+                    output, form == OutputForm::npy ? "arrays" : "to standard output"));
   return coordinator::PartFile::probe(output);
 }
 

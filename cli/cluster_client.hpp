@@ -16,7 +16,7 @@
 namespace gristmill::cli {
 
 class ClusterClient {
- public:
+public:
   using Json = nlohmann::ordered_json;
   ClusterClient(const std::string& server, const std::string& token) : http_{server, token} {}
 
@@ -31,13 +31,13 @@ class ClusterClient {
   Result<wiring::JobView> forget(const std::string& job); // with its result, at the coordinator
   Result<wiring::JobView> show(const std::string& job);
   Result<Json> drain(const std::string& worker); // its name or session; those that were told
-  Result<Json> ask(const std::string& path); // the answer as it came
+  Result<Json> ask(const std::string& path);     // the answer as it came
   // Whether a result could be fetched to this place: lines go to a file, perhaps compressed.
   static Result<> check_output(const std::string& output);
   // Result and summary, each complete or not there; "-" = the result alone, to standard output.
   Result<> download(const std::string& job, const std::string& output);
 
- private:
+private:
   Result<HttpAnswer> patiently(const std::function<Result<HttpAnswer>()>& once);
   Result<HttpAnswer> question(const HttpCall& call);
   Result<HttpAnswer> order(const HttpCall& call);

@@ -43,14 +43,14 @@ struct Forecast {
 
 // Adds up what the items would come to.
 class Forecaster {
- public:
+public:
   explicit Forecaster(const JobSpec& spec) : spec_{spec} {}
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
   const Forecast& forecast() const { return forecast_; }
 
- private:
+private:
   const JobSpec& spec_;
   Forecast forecast_;
 };

@@ -26,13 +26,13 @@ std::string plural(std::uint64_t n, std::string_view noun) {
 }
 
 class Lines {
- public:
+public:
   void add(std::string_view name, const std::string& value) {
     text_ += fmt::format("{:<8} {}\n", name, value);
   }
   std::string take() && { return std::move(text_); }
 
- private:
+private:
   std::string text_;
 };
 

@@ -36,7 +36,7 @@ struct ServerWords {
 };
 
 class HttpClient {
- public:
+public:
   // `server`: http://HOST:PORT and perhaps a path. An empty token is not sent.
   HttpClient(std::string server, const std::string& token, ServerWords words = {});
   HttpClient(HttpClient&&) noexcept;
@@ -46,7 +46,7 @@ class HttpClient {
   Result<HttpAnswer> call(const HttpCall& call);
   const std::string& server() const { return server_; }
 
- private:
+private:
   struct Handle;
   std::string server_;
   ServerWords words_;

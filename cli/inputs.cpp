@@ -28,7 +28,9 @@ tl::unexpected<Error> bad(const std::string& name, std::string_view what) {
   return fail(ErrorCode::usage, fmt::format("INPUT {}: {}", name, what));
 }
 
-bool is_pattern(const std::string& name) { return name.find_first_of("*?[") != name.npos; }
+bool is_pattern(const std::string& name) {
+  return name.find_first_of("*?[") != name.npos;
+}
 
 InputSpec as_found(const std::string& path, std::string name, const struct stat& about) {
   InputSpec input{path, std::move(name)};
@@ -53,8 +55,9 @@ public:
     if (::stat(name.c_str(), &about) == 0)
       return S_ISDIR(about.st_mode) ? add_directory(name) : add_file(name, about);
     if (errno == ENOENT && is_pattern(name)) return add_matches(name);
-    return bad(name, fmt::format("expected a readable file, a directory or a pattern, got none ({})",
-                                 std::strerror(errno)));
+    return bad(name,
+               fmt::format("expected a readable file, a directory or a pattern, got none ({})",
+                           std::strerror(errno)));
   }
 
   std::vector<InputSpec> inputs;
@@ -76,7 +79,8 @@ private:
     std::vector<std::string> found;
     std::error_code error;
     fs::recursive_directory_iterator entry{name, error};
-    for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
+    for (const fs::recursive_directory_iterator end; !error && entry != end;
+         entry.increment(error)) {
       const std::string file = entry->path().filename();
       const bool hidden = file.starts_with('.');
       if (entry->is_directory(error)) {
@@ -92,8 +96,9 @@ private:
     for (const std::string& file : found)
       if (auto added = add_found(file); !added) return added;
     if (found.empty())
-      return bad(name, "expected files in it (.jsonl .ndjson .json .csv .tsv .txt .md, also .gz and "
-                       ".zst of them), got none");
+      return bad(name,
+                 "expected files in it (.jsonl .ndjson .json .csv .tsv .txt .md, also .gz and "
+                 ".zst of them), got none");
     return {};
   }
 
@@ -103,7 +108,8 @@ private:
     const std::unique_ptr<glob_t, void (*)(glob_t*)> freed{&matches, ::globfree};
     if (failed == GLOB_NOMATCH) return bad(name, "expected files that match, got none");
     if (failed != 0)
-      return bad(name, fmt::format("expected directories that can be read ({})", std::strerror(errno)));
+      return bad(name,
+                 fmt::format("expected directories that can be read ({})", std::strerror(errno)));
     std::vector<std::string> found(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
     std::erase_if(found, [&](const std::string& file) { return is_own(file); });
     std::sort(found.begin(), found.end());
@@ -139,9 +145,8 @@ Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& name
   Finder finder{output};
   for (const std::string& name : names)
     if (auto added = finder.add(name); !added) return tl::unexpected{added.error()};
-  const bool empty = std::all_of(finder.inputs.begin(), finder.inputs.end(), [](const InputSpec& i) {
-    return i.bytes == 0 && i.path != "-";
-  });
+  const bool empty = std::all_of(finder.inputs.begin(), finder.inputs.end(),
+                                 [](const InputSpec& i) { return i.bytes == 0 && i.path != "-"; });
   if (empty) return bad(names.front(), "expected items, got nothing: every file is empty");
   return std::move(finder.inputs);
 }
@@ -169,8 +174,8 @@ Result<> StandardInput::keep() {
   std::error_code error;
   fs::rename(part_, input_.path, error);
   if (error)
-    return fail(ErrorCode::io, fmt::format("cannot keep standard input as {}: {}", input_.path,
-                                           error.message()));
+    return fail(ErrorCode::io,
+                fmt::format("cannot keep standard input as {}: {}", input_.path, error.message()));
   part_.clear();
   return {};
 }

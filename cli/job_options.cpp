@@ -21,14 +21,18 @@ using Json = nlohmann::ordered_json;
 // Sorted, because two commands that give the same parameters are the same job.
 using Params = std::map<std::string, Json>;
 
-std::uint32_t to_ms(double seconds) { return static_cast<std::uint32_t>(seconds * 1'000); }
+std::uint32_t to_ms(double seconds) {
+  return static_cast<std::uint32_t>(seconds * 1'000);
+}
 
 // K=V: V as JSON if it is JSON, else as a string.
 Result<> add_param(Params& params, const std::string& text) {
   const auto equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
-    return fail(ErrorCode::usage,
-                fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9", text));
+    return fail(
+        ErrorCode::usage,
+        fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9",
+                    text));
   const std::string value = text.substr(equals + 1);
   auto parsed = Json::parse(value, nullptr, false);
   params[text.substr(0, equals)] = parsed.is_discarded() ? Json(value) : std::move(parsed);
@@ -108,23 +112,30 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("--endpoint", endpoints,
                  "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
                      endpoint_help);
-  app.add_option("--api-key-env", api_key_env, "environment variable that holds the key [OPENAI_API_KEY]");
+  app.add_option("--api-key-env", api_key_env,
+                 "environment variable that holds the key [OPENAI_API_KEY]");
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
   app.add_option("-m,--model", model, "model; overrides a line's model");
-  auto* inline_prompt = app.add_option("-p,--prompt", prompt, "prompt template; {{text}} is the document, {{field}} a field");
-  app.add_option("--prompt-file", prompt_file, "file with the prompt template")->excludes(inline_prompt);
+  auto* inline_prompt = app.add_option(
+      "-p,--prompt", prompt, "prompt template; {{text}} is the document, {{field}} a field");
+  app.add_option("--prompt-file", prompt_file, "file with the prompt template")
+      ->excludes(inline_prompt);
   app.add_option("--system", system, "system message");
-  app.add_option("--task", task,
-                 "what to do with documents: chat, embed (the filled template goes to /embeddings) or "
-                 "classify (chat; the system message is --system, else, without -p, \"Classify the "
-                 "text that the user gives.\", and then an instruction that lists --labels and asks "
-                 "for exactly one)")
+  app.add_option(
+         "--task", task,
+         "what to do with documents: chat, embed (the filled template goes to /embeddings) or "
+         "classify (chat; the system message is --system, else, without -p, \"Classify the "
+         "text that the user gives.\", and then an instruction that lists --labels and asks "
+         "for exactly one)")
       ->check(CLI::IsMember({"chat", "embed", "classify"}))
       ->capture_default_str();
-  app.add_option("--labels", labels, "the labels of --task classify: A,B,C; repeatable")->delimiter(',');
+  app.add_option("--labels", labels, "the labels of --task classify: A,B,C; repeatable")
+      ->delimiter(',');
   app.add_option("--id-field", id_field, "field with an object's id")->capture_default_str();
-  app.add_option("--text-field", text_field, "field that {{text}} stands for")->capture_default_str();
-  app.add_option("--keep", keep, "F,...: fields of an object or a row to copy into its result; repeatable")
+  app.add_option("--text-field", text_field, "field that {{text}} stands for")
+      ->capture_default_str();
+  app.add_option("--keep", keep,
+                 "F,...: fields of an object or a row to copy into its result; repeatable")
       ->delimiter(',');
   app.add_option("--order", order, "order of the result lines")
       ->check(CLI::IsMember({"input", "completion"}))
@@ -144,8 +155,11 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("--connect-timeout", connect_timeout_s, "seconds that connecting may take")
       ->check(CLI::Range(0.001, 3'600.0))
       ->capture_default_str();
-  app.add_option("--retries", retries, "attempts after the first")->check(CLI::Range(0u, 1'000u))->capture_default_str();
-  app.add_option("--batch-size", batch_size, "most items sent to a worker together; fewer as needed")
+  app.add_option("--retries", retries, "attempts after the first")
+      ->check(CLI::Range(0u, 1'000u))
+      ->capture_default_str();
+  app.add_option("--batch-size", batch_size,
+                 "most items sent to a worker together; fewer as needed")
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
   app.add_option("--max-line-bytes", line_bytes_max, "longest input line")
@@ -175,7 +189,8 @@ Result<JobSpec> JobOptions::spec() const {
   spec.prompt = prompt;
   if (!prompt_file.empty()) {
     std::ifstream file{prompt_file};
-    if (!file) return fail(ErrorCode::usage, fmt::format("--prompt-file: cannot read {}", prompt_file));
+    if (!file)
+      return fail(ErrorCode::usage, fmt::format("--prompt-file: cannot read {}", prompt_file));
     std::stringstream text;
     text << file.rdbuf();
     spec.prompt = text.str();

@@ -71,8 +71,8 @@ Result<> LinePrinter::end_torn_line() {
       ::open(fmt::format("/proc/self/fd/{}", descriptor_).c_str(), O_RDONLY | O_CLOEXEC)};
   struct stat about {};
   char last = '\n';
-  if (!file || ::fstat(file.get(), &about) != 0 || ::pread(file.get(), &last, 1, about.st_size - 1) != 1 ||
-      last == '\n')
+  if (!file || ::fstat(file.get(), &about) != 0 ||
+      ::pread(file.get(), &last, 1, about.st_size - 1) != 1 || last == '\n')
     return {};
   if (::write(descriptor_, "\n", 1) != 1) return tl::unexpected{write_error()};
   return {};
@@ -106,9 +106,10 @@ Result<bool> LinePrinter::refill(const std::vector<journal::Segment>& durable) {
   if (at == durable.end()) {
     if (durable.empty()) return false;
     if (!segment_.empty())
-      return fail(ErrorCode::io, fmt::format("{} names {}, which the job does not have: remove it to "
-                                             "print every line again",
-                                             path_, segment_));
+      return fail(ErrorCode::io,
+                  fmt::format("{} names {}, which the job does not have: remove it to "
+                              "print every line again",
+                              path_, segment_));
     at = durable.begin();
     segment_ = name_of(*at);
   }

@@ -16,7 +16,7 @@
 namespace gristmill::cli {
 
 class LinePrinter {
- public:
+public:
   using Clock = std::chrono::steady_clock;
 
   // Goes on where an earlier one stopped. `descriptor` is not closed.
@@ -34,7 +34,7 @@ class LinePrinter {
   std::uint64_t lines() const { return lines_; } // by this and the earlier ones
   std::uint64_t bytes() const { return bytes_; } // by this one
 
- private:
+private:
   LinePrinter(std::string path, int descriptor);
   Result<> recall();
   Result<> end_torn_line();
@@ -45,7 +45,7 @@ class LinePrinter {
   std::string path_; // of STATE/printed
   int descriptor_;
   bool regular_ = false;
-  std::string segment_;      // name of the one that is printed; empty = none yet
+  std::string segment_;       // name of the one that is printed; empty = none yet
   std::uint64_t read_ = 0;    // bytes of it that were read
   std::uint64_t printed_ = 0; // bytes of it that were printed, up to the end of a line
   std::uint64_t lines_ = 0, bytes_ = 0;

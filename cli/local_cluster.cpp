@@ -11,8 +11,8 @@
 namespace gristmill::cli {
 
 LocalCluster::LocalCluster(LocalOptions options)
-    : options_{std::move(options)},
-      stage_{std::make_unique<Stage>(std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
+    : options_{std::move(options)}, stage_{std::make_unique<Stage>(
+                                        std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
 
 Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   const std::uint64_t calls = std::uint64_t{options.workers} * options.concurrency;

@@ -22,18 +22,18 @@ std::chrono::seconds line_gap(std::chrono::seconds since_begin);
 
 // Items per second over the last seconds: exponentially weighted, so that a stall shows.
 class Rate {
- public:
+public:
   using Clock = std::chrono::steady_clock;
   double update(std::uint64_t done, Clock::time_point now);
 
- private:
+private:
   Clock::time_point measured_at_{};
   std::uint64_t measured_ = 0;
   double rate_ = -1; // not measured yet
 };
 
 class Progress {
- public:
+public:
   using Clock = std::chrono::steady_clock;
   explicit Progress(ProgressMode mode);
   ~Progress() { clear(); }
@@ -41,7 +41,7 @@ class Progress {
   void show(const wiring::JobView& job); // as often as there is news
   void clear();                          // so that something else may be printed
 
- private:
+private:
   bool is_due(Clock::time_point now);
 
   ProgressMode mode_;

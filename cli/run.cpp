@@ -81,16 +81,18 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
   if (!before) return tl::unexpected{before.error()};
   const std::string differs = identity_difference(*before, spec);
   if (!differs.empty())
-    return fail(ErrorCode::usage,
-                fmt::format("{} differs from that of the job whose state is beside {}; give the same "
-                            "to resume it, or --restart to begin anew",
-                            differs, output));
+    return fail(
+        ErrorCode::usage,
+        fmt::format("{} differs from that of the job whose state is beside {}; give the same "
+                    "to resume it, or --restart to begin anew",
+                    differs, output));
   const bool grows = before->limit != 0 && (spec.limit == 0 || spec.limit > before->limit);
   if (spec.limit != before->limit && !grows)
-    return fail(ErrorCode::usage,
-                fmt::format("--limit may only grow: the job began with {}, got {}; give --restart to "
-                            "begin anew",
-                            limit_of(before->limit), limit_of(spec.limit)));
+    return fail(
+        ErrorCode::usage,
+        fmt::format("--limit may only grow: the job began with {}, got {}; give --restart to "
+                    "begin anew",
+                    limit_of(before->limit), limit_of(spec.limit)));
   Earlier earlier;
   const bool retries = options.retry_failed && job.counts.failed > 0;
   if ((job.state == JobState::finished || job.state == JobState::cancelled) && !grows && !retries) {
@@ -194,18 +196,20 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
   } else if (!options.quiet) {
     if (job.counts.total == 0)
       std::fputs("the input has no items: only blank lines, or a header without rows\n", stderr);
-    std::fputs(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
-                           "{}",
-                           name_of(job.state), job.counts.terminal(), job.counts.completed,
-                           job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
-                           job.counts.completion_tokens, and_cost(job.counts.cost_nano_usd),
-                           places_of(output))
-                   .c_str(),
-               stderr);
+    std::fputs(
+        fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
+                    "{}",
+                    name_of(job.state), job.counts.terminal(), job.counts.completed,
+                    job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
+                    job.counts.completion_tokens, and_cost(job.counts.cost_nano_usd),
+                    places_of(output))
+            .c_str(),
+        stderr);
   }
 }
 
-// Their farewells are in the journal then, or on the way: a resumed run need not wonder what they did.
+// Their farewells are in the journal then, or on the way: a resumed run need not wonder what they
+// did.
 bool workers_left(LocalCluster& cluster) {
   return cluster.coordinator().ask_and_wait(wiring::ListWorkers{}).workers.empty();
 }
@@ -223,7 +227,8 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
     if (const Error* fatal = cluster.fatal()) {
       progress.clear();
       const bool disk = fatal->code == ErrorCode::disk_full;
-      return complain(fmt::format("{}; {}", fatal->message, stream.afterwards()), disk ? exit_stopped : exit_internal);
+      return complain(fmt::format("{}; {}", fatal->message, stream.afterwards()),
+                      disk ? exit_stopped : exit_internal);
     }
     const wiring::Answer answer = cluster.coordinator().ask_and_wait(wiring::ShowJob{job});
     if (answer.error) return complain(answer.error->message, exit_internal);
@@ -233,8 +238,7 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
       progress.clear();
       const auto interrupted = [&] { return interruption.wait(std::chrono::milliseconds{0}); };
       const int ended = exit_code_of(view.state, view.reason, view.counts);
-      const int code =
-          stream.finish(cluster, job, interrupted, ended, came != 0 ? came : signal);
+      const int code = stream.finish(cluster, job, interrupted, ended, came != 0 ? came : signal);
       if (view.state == JobState::failed) return complain(view.detail, ended);
       print_end(options, view, output);
       return code;
@@ -272,10 +276,10 @@ int follow(LocalCluster& cluster, JobId job, Interruption& interruption, const R
       if (signal == SIGPIPE) return complain(stream.closed(), exit_stopped);
       const auto interrupted = [&] { return interruption.wait(std::chrono::milliseconds{0}); };
       const int code = stream.finish(cluster, job, interrupted, 128 + signal, signal);
-      std::fputs(fmt::format("stopped after {} items; {}\n", view.counts.terminal(),
-                             stream.afterwards())
-                     .c_str(),
-                 stderr);
+      std::fputs(
+          fmt::format("stopped after {} items; {}\n", view.counts.terminal(), stream.afterwards())
+              .c_str(),
+          stderr);
       return code;
     }
   }
@@ -304,14 +308,14 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
   }
   const bool streams = output_form(options.output) == OutputForm::stream;
   if (streams && options.json)
-    return complain("--json: expected -o FILE with it, because both want standard output, got -o -");
+    return complain(
+        "--json: expected -o FILE with it, because both want standard output, got -o -");
   if (options.output.empty()) {
     auto named = default_output(options.job.inputs);
     if (!named) return complain(named.error().message);
     options.output = std::move(*named);
   }
-  const std::string output =
-      streams ? options.output : fs::absolute(options.output).string();
+  const std::string output = streams ? options.output : fs::absolute(options.output).string();
   StreamedOutput stream;
   const auto state_path = stream.state_of(output, options.state);
   if (!state_path) return complain(state_path.error().message);
@@ -319,10 +323,12 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
   if (!streams && !options.dry_run)
     if (auto writable = coordinator::PartFile::probe(output); !writable)
       return complain(writable.error().message);
-  if (!streams && !options.restart && fs::exists(output) && !fs::exists(fs::path{state} / "journal.db"))
-    return complain(fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
-                                "or --restart to replace it",
-                                output, state));
+  if (!streams && !options.restart && fs::exists(output) &&
+      !fs::exists(fs::path{state} / "journal.db"))
+    return complain(
+        fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
+                    "or --restart to replace it",
+                    output, state));
   const bool known = fs::exists(fs::path{state} / "journal.db");
   if (options.dry_run)
     return dry_run(*spec, options.job.inputs, {output, state, known && !options.restart},
@@ -353,7 +359,8 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
       return complain(refusal->sentence, refusal->exit_code);
   // Only now that nothing is wrong with the new job is the old one let go.
   if (options.restart)
-    if (auto removed = remove_job(output, state); !removed) return complain(removed.error().message);
+    if (auto removed = remove_job(output, state); !removed)
+      return complain(removed.error().message);
   if (standard)
     if (auto kept = standard->keep(); !kept) return complain(kept.error().message);
 
@@ -370,16 +377,16 @@ int run(RunOptions options, std::vector<PoolSpec> pools) {
         **cluster, JobId{1}, [&] { return interruption.wait(std::chrono::milliseconds{0}); },
         *earlier->over);
   if (!earlier->reopen && known && !options.restart)
-    if (const auto refusal = prepare(looked)) return complain(refusal->sentence, refusal->exit_code);
+    if (const auto refusal = prepare(looked))
+      return complain(refusal->sentence, refusal->exit_code);
   spec->default_model = looked.default_model;
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   if (!earlier->reopen)
     if (auto written = write_list(spec->inputs.front().path, many.list); !written)
       return complain(written.error().message);
   auto& coordinator = (*cluster)->coordinator();
-  const auto answer = earlier->reopen
-                          ? coordinator.ask_and_wait(std::move(*earlier->reopen))
-                          : coordinator.ask_and_wait(wiring::SubmitJob{*spec});
+  const auto answer = earlier->reopen ? coordinator.ask_and_wait(std::move(*earlier->reopen))
+                                      : coordinator.ask_and_wait(wiring::SubmitJob{*spec});
   if (answer.error) return complain(answer.error->message);
   const JobId job = answer.jobs.front().id;
   return follow(**cluster, job, interruption, options, output, stream);
@@ -391,10 +398,11 @@ void add_run(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("run", "run a corpus through a model on this machine");
   auto options = std::make_shared<RunOptions>();
   options->job.add_to(*command, "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
-  command->add_option("-o,--output", options->output,
-                      "result: JSON lines, compressed if it ends with .gz or .zst; .npy = a NumPy "
-                      "array with --task embed; - = standard output as items finish, with --state to "
-                      "resume [INPUT.results.jsonl]");
+  command->add_option(
+      "-o,--output", options->output,
+      "result: JSON lines, compressed if it ends with .gz or .zst; .npy = a NumPy "
+      "array with --task embed; - = standard output as items finish, with --state to "
+      "resume [INPUT.results.jsonl]");
   command->add_option("--state", options->state,
                       "state directory [OUTPUT.state; with -o - a temporary one, not resumable]");
   command->add_option("--workers", options->workers, "worker nodes in this process")
@@ -403,8 +411,9 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_option("--concurrency", options->concurrency, "most calls in flight per worker")
       ->check(CLI::Range(1u, 32'768u))
       ->capture_default_str();
-  command->add_option("--drain-timeout", options->drain_timeout_s,
-                      "seconds to wait for calls in flight after Ctrl-C")
+  command
+      ->add_option("--drain-timeout", options->drain_timeout_s,
+                   "seconds to wait for calls in flight after Ctrl-C")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
   command->add_flag("--dry-run", options->dry_run,

@@ -15,7 +15,7 @@
 namespace gristmill::cli {
 
 class StreamedOutput {
- public:
+public:
   // Where the state of a job with this output is, as the user named it or not.
   Result<std::string> state_of(const std::string& output, const std::string& state);
   // Once the state is ours.
@@ -30,14 +30,14 @@ class StreamedOutput {
   // What became durable since the last time.
   Result<Printed> print(LocalCluster& cluster, JobId job);
   // The rest, when nothing comes after it; `interrupted` says the signal that came meanwhile, or 0.
-  // `came` is one that came before: then no longer than the reader takes something. The exit code is
-  // the one given, unless lines are left, which is said.
+  // `came` is one that came before: then no longer than the reader takes something. The exit code
+  // is the one given, unless lines are left, which is said.
   int finish(LocalCluster& cluster, JobId job, const std::function<int()>& interrupted,
              int exit_code, int came = 0);
   // What is said when nobody reads any more.
   std::string closed() const;
 
- private:
+private:
   bool streams_ = false;
   TemporaryDirectory temporary_;
   std::optional<LinePrinter> printer_;

@@ -108,10 +108,11 @@ Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options)
     auto found = found_inputs(options.job.inputs, options.output);
     if (!found) return tl::unexpected{found.error()};
     if (found->size() > uploads_max)
-      return fail(ErrorCode::usage,
-                  fmt::format("INPUT: expected at most {} files to upload, got {}; put the documents "
-                              "into one JSONL file, or use `gristmill run`",
-                              uploads_max, found->size()));
+      return fail(
+          ErrorCode::usage,
+          fmt::format("INPUT: expected at most {} files to upload, got {}; put the documents "
+                      "into one JSONL file, or use `gristmill run`",
+                      uploads_max, found->size()));
     spec->inputs = std::move(*found);
   }
   // Before anything is uploaded.
@@ -192,7 +193,7 @@ void add_submit(CLI::App& app, int& exit_code) {
   command->add_flag("--in-place", options->in_place,
                     "the inputs are paths below the coordinator's --data-root: upload nothing");
   command->add_flag("--wait", options->wait, "wait for the end and fetch the result");
-  command->add_option("-o,--output", options->output, 
+  command->add_option("-o,--output", options->output,
                       "with --wait: result, compressed if it ends with .gz or .zst "
                       "[INPUT.results.jsonl]");
   add_display_to(*command, options->quiet, options->no_progress);

@@ -15,22 +15,23 @@
 namespace gristmill::cli {
 
 class TemporaryDirectory {
- public:
+public:
   TemporaryDirectory() = default;
   static Result<TemporaryDirectory> create() {
     std::error_code error;
     const auto place = std::filesystem::temp_directory_path(error);
-    std::string name = ((error ? std::filesystem::path{"/tmp"} : place) / "gristmill-XXXXXX").string();
+    std::string name =
+        ((error ? std::filesystem::path{"/tmp"} : place) / "gristmill-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
-      return fail(ErrorCode::io, fmt::format("expected to make a temporary directory {}: {}; name a "
-                                             "state directory with --state",
-                                             name, std::strerror(errno)));
+      return fail(ErrorCode::io,
+                  fmt::format("expected to make a temporary directory {}: {}; name a "
+                              "state directory with --state",
+                              name, std::strerror(errno)));
     TemporaryDirectory made;
     made.path_ = std::move(name);
     return made;
   }
-  TemporaryDirectory(TemporaryDirectory&& other) noexcept
-      : path_{std::exchange(other.path_, {})} {}
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_{std::exchange(other.path_, {})} {}
   TemporaryDirectory& operator=(TemporaryDirectory&& other) noexcept {
     std::swap(path_, other.path_);
     return *this;
@@ -45,7 +46,7 @@ class TemporaryDirectory {
     path_.clear();
   }
 
- private:
+private:
   std::string path_;
 };
 

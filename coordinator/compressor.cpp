@@ -11,7 +11,7 @@ namespace {
 using Piece = std::array<char, 64 * 1024>;
 
 class Gzip final : public Compressor {
- public:
+public:
   static Result<std::unique_ptr<Compressor>> create() {
     std::unique_ptr<Gzip> gzip{new Gzip};
     // 16 more than the window: a gzip header, whose time is 0 unless somebody sets it.
@@ -33,7 +33,7 @@ class Gzip final : public Compressor {
     return {};
   }
 
- private:
+private:
   Gzip() = default;
 
   Result<> add_some(std::string_view bytes, bool last, std::string& out) {
@@ -55,7 +55,7 @@ class Gzip final : public Compressor {
 };
 
 class Zstd final : public Compressor {
- public:
+public:
   static Result<std::unique_ptr<Compressor>> create() {
     std::unique_ptr<Zstd> zstd{new Zstd};
     if (!zstd->context_ ||
@@ -77,7 +77,7 @@ class Zstd final : public Compressor {
     }
   }
 
- private:
+private:
   Zstd() = default;
   struct Free {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }

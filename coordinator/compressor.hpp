@@ -13,7 +13,7 @@
 namespace gristmill::coordinator {
 
 class Compressor {
- public:
+public:
   virtual ~Compressor() = default;
   // Appends what is ready to `out`; with `last` everything is, and nothing may follow.
   virtual Result<> add(std::string_view bytes, bool last, std::string& out) = 0;

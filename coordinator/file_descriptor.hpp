@@ -7,7 +7,7 @@
 namespace gristmill::coordinator {
 
 class FileDescriptor {
- public:
+public:
   FileDescriptor() = default;
   explicit FileDescriptor(int fd) : fd_{fd} {}
   FileDescriptor(FileDescriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
@@ -22,7 +22,7 @@ class FileDescriptor {
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
- private:
+private:
   int fd_ = -1;
 };
 

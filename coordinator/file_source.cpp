@@ -28,10 +28,11 @@ Result<> check(const InputSpec& input) {
   const bool looked_at = input.modified_ns != 0;
   if (looked_at && (static_cast<std::uint64_t>(about.st_size) != input.bytes ||
                     modified_ns != input.modified_ns))
-    return fail(ErrorCode::bad_input,
-                fmt::format("{}: expected the {} bytes that the job began with, got {} bytes modified "
-                            "since; put the old file back to go on, or begin anew",
-                            input.path, input.bytes, about.st_size));
+    return fail(
+        ErrorCode::bad_input,
+        fmt::format("{}: expected the {} bytes that the job began with, got {} bytes modified "
+                    "since; put the old file back to go on, or begin anew",
+                    input.path, input.bytes, about.st_size));
   if (::access(input.path.c_str(), R_OK) != 0)
     return tl::unexpected{input_error(input.path, std::strerror(errno))};
   return {};
@@ -70,8 +71,8 @@ std::unique_ptr<intake::ScratchPages> FileSource::scratch() {
 }
 
 Result<FileSource::Open*> FileSource::opened(std::uint32_t input) {
-  const auto known = std::find_if(open_.begin(), open_.end(),
-                                  [&](const Open& o) { return o.input == input; });
+  const auto known =
+      std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.input == input; });
   if (known != open_.end()) {
     open_.splice(open_.begin(), open_, known);
     return &open_.front();
@@ -101,13 +102,13 @@ Result<> FileSource::find_packing(Open& open, std::string_view name) {
   if (*packing == Packing::none) return {};
   open.unpacked = std::make_unique<ScratchFile>(scratch_directory_);
   // Not by way of the entry, which moves.
-  open.unpacker = Unpacker::open(
-      *packing, [file = open.file.get(), path = open.path, at = std::uint64_t{0}](
-                    std::span<char> into) mutable -> Result<std::size_t> {
-        auto read = read_file(file, path, at, into);
-        if (read) at += *read;
-        return read;
-      });
+  open.unpacker = Unpacker::open(*packing,
+                                 [file = open.file.get(), path = open.path, at = std::uint64_t{0}](
+                                     std::span<char> into) mutable -> Result<std::size_t> {
+                                   auto read = read_file(file, path, at, into);
+                                   if (read) at += *read;
+                                   return read;
+                                 });
   return {};
 }
 
@@ -116,8 +117,7 @@ Result<> FileSource::unpack_to(Open& open, std::uint64_t end) {
   while (open.unpacker && open.unpacked->bytes() < end) {
     bytes.resize(unpack_bytes);
     const auto got = open.unpacker->next(bytes);
-    if (!got)
-      return fail(got.error().code, fmt::format("{}: {}", open.path, got.error().message));
+    if (!got) return fail(got.error().code, fmt::format("{}: {}", open.path, got.error().message));
     if (*got == 0) {
       open.unpacker.reset();
       return {};

@@ -1,7 +1,8 @@
-// FILE SOURCE: a job's input files on disk. Files are opened when they are first read and a few stay
-// open, so that a job over a hundred thousand documents needs a handful of descriptors. A compressed
-// file is unpacked as far as it is read, into a file without a name, because what was read is read
-// again at any place. Invariant: an input that is not what it was when the job began is an error.
+// FILE SOURCE: a job's input files on disk. Files are opened when they are first read and a few
+// stay open, so that a job over a hundred thousand documents needs a handful of descriptors. A
+// compressed file is unpacked as far as it is read, into a file without a name, because what was
+// read is read again at any place. Invariant: an input that is not what it was when the job began
+// is an error.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
@@ -23,7 +24,8 @@ public:
   static Result<std::unique_ptr<intake::ByteSource>> open(const std::vector<InputSpec>& inputs,
                                                           std::string scratch_directory);
 
-  Result<std::size_t> read(std::uint32_t input, std::uint64_t offset, std::span<char> into) override;
+  Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
+                           std::span<char> into) override;
   std::uint32_t input_count() const override { return inputs_.count(); }
   Result<std::string> name_of(std::uint32_t input) override;
   std::unique_ptr<intake::ScratchPages> scratch() override;

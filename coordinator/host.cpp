@@ -16,8 +16,12 @@ using wiring::Message;
 using wiring::Moment;
 
 namespace {
-Moment this_moment() { return {boot_now(), wall_seconds()}; }
-void log_gateway(const Event& event) { log_event("gateway", event); }
+Moment this_moment() {
+  return {boot_now(), wall_seconds()};
+}
+void log_gateway(const Event& event) {
+  log_event("gateway", event);
+}
 } // namespace
 
 // One room on the stage.
@@ -124,7 +128,9 @@ Result<> CoordinatorHost::start() {
   return {};
 }
 
-CoordinatorHost::~CoordinatorHost() { stop(); }
+CoordinatorHost::~CoordinatorHost() {
+  stop();
+}
 
 void CoordinatorHost::stop() {
   std::map<Address, Stage::ActorRef> rooms;
@@ -140,9 +146,13 @@ void CoordinatorHost::stop() {
   if (store_) store_->close();
 }
 
-std::string CoordinatorHost::listening() const { return gateway_->endpoint(); }
+std::string CoordinatorHost::listening() const {
+  return gateway_->endpoint();
+}
 
-std::shared_ptr<zmq::context_t> CoordinatorHost::zmq_context() const { return gateway_->context(); }
+std::shared_ptr<zmq::context_t> CoordinatorHost::zmq_context() const {
+  return gateway_->context();
+}
 
 void CoordinatorHost::deliver(std::vector<Envelope> envelopes) {
   for (Envelope& envelope : envelopes) {
@@ -160,7 +170,9 @@ void CoordinatorHost::deliver(std::vector<Envelope> envelopes) {
       if (const auto* read = std::get_if<wiring::ReadJob>(&envelope.message))
         store_->read_job(read->job);
       break;
-    case wiring::Place::client: answer(std::move(std::get<wiring::Answer>(envelope.message))); break;
+    case wiring::Place::client:
+      answer(std::move(std::get<wiring::Answer>(envelope.message)));
+      break;
     default: deliver_to_room(std::move(envelope));
     }
   }
@@ -211,7 +223,8 @@ void CoordinatorHost::ask(Question question, std::function<void(wiring::Answer)>
 wiring::Answer CoordinatorHost::ask_and_wait(Question question) {
   auto promise = std::make_shared<std::promise<wiring::Answer>>();
   auto future = promise->get_future();
-  ask(std::move(question), [promise](wiring::Answer answer) { promise->set_value(std::move(answer)); });
+  ask(std::move(question),
+      [promise](wiring::Answer answer) { promise->set_value(std::move(answer)); });
   if (future.wait_for(std::chrono::seconds{30}) == std::future_status::ready) return future.get();
   wiring::Answer late;
   late.error = Error{ErrorCode::unavailable, "the coordinator did not answer within 30 s"};
@@ -246,8 +259,9 @@ Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId jo
   MergeFilesOptions merge;
   merge.segments = std::move(*segments);
   merge.output = output_path(job, spec);
-  merge.work_directory = options_.flat ? options_.state_directory
-                                       : fmt::format("{}/jobs/{}", options_.state_directory, job.value);
+  merge.work_directory = options_.flat
+                             ? options_.state_directory
+                             : fmt::format("{}/jobs/{}", options_.state_directory, job.value);
   // A job without a line has no segment, and so no directory yet.
   if (auto made = make_directory(merge.work_directory); !made) return tl::unexpected{made.error()};
   auto opened = DiskMergeFiles::open(std::move(merge));

@@ -41,7 +41,7 @@ public:
   // To be looked at, and for `run` to lay today's options over, before start().
   journal::Recovered& recovered() { return recovered_; }
   Result<> start();
-  std::string listening() const; // with the port that was really taken
+  std::string listening() const;                       // with the port that was really taken
   std::shared_ptr<zmq::context_t> zmq_context() const; // for workers of the same process
 
   // Any thread. The answer comes on a thread of the stage.
@@ -58,7 +58,8 @@ public:
 
 private:
   class RoomPlayer;
-  CoordinatorHost(Stage& stage, HostOptions options) : stage_{stage}, options_{std::move(options)} {}
+  CoordinatorHost(Stage& stage, HostOptions options)
+      : stage_{stage}, options_{std::move(options)} {}
 
   void deliver(std::vector<wiring::Envelope> envelopes);
   void deliver_to_room(wiring::Envelope envelope);

@@ -85,7 +85,7 @@ HttpResponse show_workers(const wiring::Answer& answer) {
 }
 
 class UploadTask final : public HttpTask {
- public:
+public:
   UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
       : uploads_{uploads}, upload_{std::move(upload)} {}
 
@@ -105,7 +105,7 @@ class UploadTask final : public HttpTask {
     });
   }
 
- private:
+private:
   Uploads& uploads_;
   std::unique_ptr<Upload> upload_;
   Error failure_;

@@ -38,13 +38,13 @@ struct HttpApiOptions {
 };
 
 class HttpApi {
- public:
+public:
   static Result<std::unique_ptr<HttpApi>> open(HttpApiOptions options);
 
   // For HttpServerOptions::open_task.
   std::unique_ptr<HttpTask> open_task(const HttpRequest& head);
 
- private:
+private:
   using Task = std::unique_ptr<HttpTask>;
   struct Route;
   static const std::vector<Route>& routes();

@@ -27,7 +27,7 @@ struct HttpServerOptions {
 };
 
 class HttpServer {
- public:
+public:
   static Result<std::unique_ptr<HttpServer>> open(HttpServerOptions options);
   ~HttpServer();
 
@@ -37,7 +37,7 @@ class HttpServer {
   void drain(std::chrono::milliseconds at_most);
   void stop();
 
- private:
+private:
   struct Core;
   explicit HttpServer(std::shared_ptr<Core> core) : core_{std::move(core)} {}
 

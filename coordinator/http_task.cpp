@@ -7,18 +7,18 @@ namespace gristmill::coordinator {
 namespace {
 
 class Answered final : public HttpTask {
- public:
+public:
   explicit Answered(HttpResponse response) : response_{std::move(response)} {}
   bool wants_body() const override { return false; }
   bool take(std::string_view) override { return false; }
   void finish(Respond respond) override { respond(std::move(response_)); }
 
- private:
+private:
   HttpResponse response_;
 };
 
 class Gathered final : public HttpTask {
- public:
+public:
   Gathered(std::size_t bytes_max, std::function<void(std::string, Respond)> proceed)
       : bytes_max_{bytes_max}, proceed_{std::move(proceed)} {}
 
@@ -34,7 +34,7 @@ class Gathered final : public HttpTask {
                        fmt::format("expected a body of at most {} bytes, got more", bytes_max_)));
   }
 
- private:
+private:
   std::size_t bytes_max_;
   std::function<void(std::string, Respond)> proceed_;
   std::string body_;

@@ -40,7 +40,7 @@ using Respond = std::function<void(HttpResponse)>;
 
 // One request being served. Destroyed without finish() when the client did not send all of it.
 class HttpTask {
- public:
+public:
   virtual ~HttpTask() = default;
   virtual bool wants_body() const { return true; }
   // False: no more of it is wanted, finish() will say why.

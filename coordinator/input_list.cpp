@@ -34,8 +34,8 @@ private:
   crypto_generichash_state state_;
 };
 
-Result<std::size_t> read_at(const FileDescriptor& file, const std::string& path, std::uint64_t offset,
-                            std::span<char> into) {
+Result<std::size_t> read_at(const FileDescriptor& file, const std::string& path,
+                            std::uint64_t offset, std::span<char> into) {
   for (;;) {
     const ssize_t got = ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
     if (got >= 0) return static_cast<std::size_t>(got);
@@ -81,10 +81,11 @@ Result<> InputList::read_index(const InputSpec& list) {
     offset += *got;
   }
   if (lines != list.files || digest.text() != list.digest)
-    return fail(ErrorCode::bad_input,
-                fmt::format("{}: expected the list of {} inputs that the job began with, got another "
-                            "({} inputs); put it back, or begin anew",
-                            path_, list.files, lines));
+    return fail(
+        ErrorCode::bad_input,
+        fmt::format("{}: expected the list of {} inputs that the job began with, got another "
+                    "({} inputs); put it back, or begin anew",
+                    path_, list.files, lines));
   if (starts_.back() != offset) starts_.push_back(offset);
   count_ = static_cast<std::uint32_t>(lines);
   return {};
@@ -96,7 +97,8 @@ Result<InputList::Block> InputList::read_block(std::uint32_t number) const {
   for (std::size_t had = 0; had < text.size();) {
     const auto got = read_at(file_, path_, from + had, {text.data() + had, text.size() - had});
     if (!got) return tl::unexpected{got.error()};
-    if (*got == 0) return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
+    if (*got == 0)
+      return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
     had += *got;
   }
   Block block{number, {}};

@@ -31,7 +31,7 @@ bool reopen(journal::RecoveredJob& job, std::uint64_t item) {
 }
 
 class Reading {
- public:
+public:
   explicit Reading(Database& database) : database_{database} {}
 
   // Of one job, or of all (0).
@@ -43,7 +43,7 @@ class Reading {
   Result<> blocks(const std::string& boot_id, Time now);
   JournalContent take();
 
- private:
+private:
   struct Job {
     journal::RecoveredJob recovered;
     JobSegments segments;
@@ -79,45 +79,46 @@ Result<> Reading::each(std::string_view sql, Use use, const Args&... args) {
 }
 
 Result<> Reading::jobs(JobId only) {
-  return each("SELECT job, spec, directory, state, reason, detail, created_at, ended_at FROM jobs "
-              "WHERE job = ?1 OR ?1 = 0",
-              [this](const Statement& row) -> std::string {
-                const JobId id{static_cast<std::uint32_t>(row.integer(0))};
-                const auto state = job_state_named(row.text(3));
-                if (!state) return fmt::format("{} has the state '{}'", to_string(id), row.text(3));
-                Job& job = jobs_[id];
-                job.recovered.job = job.segments.job = id;
-                job.recovered.spec = row.text(1);
-                job.recovered.directory = job.segments.directory = row.text(2);
-                job.recovered.state = *state;
-                job.recovered.reason = job_reason_named(row.text(4)).value_or(JobReason::none);
-                job.recovered.detail = row.text(5);
-                job.recovered.created_at = row.integer(6);
-                job.recovered.ended_at = row.integer(7);
-                return {};
-              },
-              only.value);
+  return each(
+      "SELECT job, spec, directory, state, reason, detail, created_at, ended_at FROM jobs "
+      "WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const JobId id{static_cast<std::uint32_t>(row.integer(0))};
+        const auto state = job_state_named(row.text(3));
+        if (!state) return fmt::format("{} has the state '{}'", to_string(id), row.text(3));
+        Job& job = jobs_[id];
+        job.recovered.job = job.segments.job = id;
+        job.recovered.spec = row.text(1);
+        job.recovered.directory = job.segments.directory = row.text(2);
+        job.recovered.state = *state;
+        job.recovered.reason = job_reason_named(row.text(4)).value_or(JobReason::none);
+        job.recovered.detail = row.text(5);
+        job.recovered.created_at = row.integer(6);
+        job.recovered.ended_at = row.integer(7);
+        return {};
+      },
+      only.value);
 }
 
 Result<> Reading::commits(JobId only) {
   const auto last = database_.integer("SELECT value FROM meta WHERE key = 'last_position'");
   if (!last) return tl::unexpected{last.error()};
   content_.recovered.last_position = static_cast<journal::Position>(*last);
-  const auto forgotten =
-      database_.integer("SELECT value FROM meta WHERE key = 'last_forgotten'");
+  const auto forgotten = database_.integer("SELECT value FROM meta WHERE key = 'last_forgotten'");
   if (!forgotten) return tl::unexpected{forgotten.error()};
   content_.recovered.last_forgotten = JobId{static_cast<std::uint32_t>(*forgotten)};
-  return each("SELECT position, job, segment, from_offset, to_offset, reopened, completed, failed, "
-              "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
-              "low_line, low_item, items, cost_nano_usd FROM commits WHERE job = ?1 OR ?1 = 0 "
-              "ORDER BY position, job",
-              [this](const Statement& row) -> std::string {
-                const std::string fault = commit(row);
-                return fault.empty() ? fault
-                                     : fmt::format("commit {} of job {}: {}", row.integer(0),
-                                                   row.integer(1), fault);
-              },
-              only.value);
+  return each(
+      "SELECT position, job, segment, from_offset, to_offset, reopened, completed, failed, "
+      "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
+      "low_line, low_item, items, cost_nano_usd FROM commits WHERE job = ?1 OR ?1 = 0 "
+      "ORDER BY position, job",
+      [this](const Statement& row) -> std::string {
+        const std::string fault = commit(row);
+        return fault.empty()
+                   ? fault
+                   : fmt::format("commit {} of job {}: {}", row.integer(0), row.integer(1), fault);
+      },
+      only.value);
 }
 
 std::string Reading::commit(const Statement& row) {

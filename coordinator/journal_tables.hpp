@@ -23,7 +23,7 @@ struct EpochRow {
 };
 
 class JournalTables {
- public:
+public:
   // Creates the tables in a new file; conflict if the file is another program's or version's.
   static Result<JournalTables> open(const std::string& path);
 
@@ -44,7 +44,7 @@ class JournalTables {
   Result<> tidy();
   void close(bool write_log_back);
 
- private:
+private:
   Result<> prepare();
   Result<> insert(const journal::Group& group, const std::vector<JobRow>& rows);
   Result<> insert(const journal::JobChange& change);
@@ -55,7 +55,8 @@ class JournalTables {
   Epoch epoch_;
   Database database_;
   struct {
-    Statement begin, commit, position, new_job, change_job, forget_job, forget_commits, last_forgotten, commit_row, block, close_block, session;
+    Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
+        last_forgotten, commit_row, block, close_block, session;
   } sql_;
 };
 

@@ -32,7 +32,7 @@ struct MergeFilesOptions {
 std::string ids_path_of(const std::string& array);
 
 class DiskMergeFiles : public merger::MergeFiles {
- public:
+public:
   // Fails at once when the output could not be written in its place.
   static Result<std::unique_ptr<DiskMergeFiles>> open(MergeFilesOptions options);
 
@@ -50,7 +50,7 @@ class DiskMergeFiles : public merger::MergeFiles {
   Result<merger::FinalFile> finish() override;
   Result<> write_summary(std::string_view json) override;
 
- private:
+private:
   DiskMergeFiles(MergeFilesOptions options, PlaceIndex index, std::unique_ptr<PartFile> output,
                  std::unique_ptr<PartFile> ids);
   Result<int> descriptor_of(std::size_t segment);

@@ -69,9 +69,9 @@ Result<> PartFile::probe(const std::string& path) {
 
 PartFile::PartFile(std::string path, FileDescriptor file, PartCalls calls,
                    std::unique_ptr<Compressor> compressor)
-    : path_{std::move(path)}, part_{path_ + ".part"}, file_{std::move(file)},
-      calls_{std::move(calls)}, compressor_{std::move(compressor)},
-      digest_{std::make_unique<Digest>()} {
+    : path_{std::move(path)}, part_{path_ + ".part"}, file_{std::move(file)}, calls_{std::move(
+                                                                                  calls)},
+      compressor_{std::move(compressor)}, digest_{std::make_unique<Digest>()} {
   crypto_hash_sha256_init(&digest_->state);
 }
 

@@ -26,7 +26,7 @@ struct PartCalls {
 };
 
 class PartFile {
- public:
+public:
   static Result<std::unique_ptr<PartFile>> create(const std::string& path, PartCalls calls,
                                                   OutputForm form = OutputForm::lines);
   // Whether it could be created now; leaves no trace, and an owner of the part alone.
@@ -42,7 +42,7 @@ class PartFile {
   // Of what was written, as hex digits; once, after finish().
   std::string sha256();
 
- private:
+private:
   struct Digest;
   PartFile(std::string path, FileDescriptor file, PartCalls calls,
            std::unique_ptr<Compressor> compressor);

@@ -16,14 +16,14 @@
 namespace gristmill::coordinator {
 
 class PlaceIndex {
- public:
+public:
   // The file is created at `path`, which must not exist or be left from a kill, and is empty.
   static Result<PlaceIndex> create(const std::string& path);
 
   Result<> put(std::uint64_t item, merger::LinePlace place);
   Result<merger::LinePlace> get(std::uint64_t item); // bytes == 0 of an item that was never put
 
- private:
+private:
   static constexpr std::size_t page_items = 256, seats = 1'024;
   static_assert(sizeof(merger::LinePlace) == 16);
   struct Page {

@@ -8,8 +8,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
-Json limit_or_null(std::uint64_t limit) { return limit == 0 ? Json() : Json(limit); }
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+Json limit_or_null(std::uint64_t limit) {
+  return limit == 0 ? Json() : Json(limit);
+}
 
 Json json_of(const EndpointView& endpoint) {
   const EndpointStanding& standing = endpoint.standing;

@@ -30,10 +30,11 @@ Result<> ScratchFile::make_room(std::size_t bytes) {
   const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
   room_ = look_every_bytes + bytes;
   if (free < free_bytes_min + room_)
-    return fail(ErrorCode::disk_full,
-                fmt::format("{}: expected room for {} MB of scratch files and 256 MB beside, got {} "
-                            "MB: free some space, then go on",
-                            directory_, room_ >> 20, free >> 20));
+    return fail(
+        ErrorCode::disk_full,
+        fmt::format("{}: expected room for {} MB of scratch files and 256 MB beside, got {} "
+                    "MB: free some space, then go on",
+                    directory_, room_ >> 20, free >> 20));
   return {};
 }
 
@@ -84,8 +85,8 @@ Result<> DiskScratchPages::read(std::uint64_t number, intake::Page& into) {
   const auto got = file_.read(number * into.size(), into);
   if (!got) return tl::unexpected{got.error()};
   if (*got != into.size())
-    return fail(ErrorCode::io, fmt::format("expected page {} of a scratch file, got {} bytes", number,
-                                           *got));
+    return fail(ErrorCode::io,
+                fmt::format("expected page {} of a scratch file, got {} bytes", number, *got));
   return {};
 }
 

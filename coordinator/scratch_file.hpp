@@ -1,5 +1,6 @@
 // SCRATCH FILE: a file without a name, so that it ends with its owner even by a kill, and the pages
-// of one for the intake. Made when it is first written. Invariant: nothing in it outlives the process.
+// of one for the intake. Made when it is first written. Invariant: nothing in it outlives the
+// process.
 #pragma once
 
 #include "actors/intake/scratch_pages.hpp"

@@ -44,7 +44,7 @@ struct JobSegments {
 };
 
 class SegmentWriter {
- public:
+public:
   SegmentWriter(std::string state_directory, std::uint64_t segment_bytes, DiskCalls calls);
 
   // Before everything else: cuts what the journal does not know, and fails if the disk has less.
@@ -65,7 +65,7 @@ class SegmentWriter {
   // Any thread.
   Result<std::vector<journal::Segment>> durable(JobId job) const;
 
- private:
+private:
   struct Job {
     std::string directory;
     std::vector<journal::Segment> durable;

@@ -22,7 +22,7 @@ struct Blob {
 };
 
 class Statement {
- public:
+public:
   // Binds all parameters, runs to the end and is ready for the next time.
   template <class... Args> Result<> run(const Args&... args) {
     start(args...);
@@ -44,7 +44,7 @@ class Statement {
   std::uint64_t number(int column) const { return static_cast<std::uint64_t>(integer(column)); }
   std::string_view text(int column) const; // of a text or a blob
 
- private:
+private:
   friend class Database;
   struct Finalize {
     void operator()(sqlite3_stmt* statement) const;
@@ -62,7 +62,7 @@ class Statement {
 };
 
 class Database {
- public:
+public:
   // Creates the file if it is absent.
   static Result<Database> open(const std::string& path);
 
@@ -80,7 +80,7 @@ class Database {
   // False leaves the log as a crash would.
   void close(bool write_log_back);
 
- private:
+private:
   struct Close {
     void operator()(sqlite3* database) const;
   };

@@ -35,7 +35,7 @@ struct SqliteStoreOptions {
 };
 
 class SqliteStore final : public journal::JournalStore {
- public:
+public:
   // Takes the directory for this process, fills `recovered`, and has the new epoch on disk before
   // it returns. The events come from the store's thread, which must not call close.
   static Result<std::unique_ptr<SqliteStore>>
@@ -52,7 +52,7 @@ class SqliteStore final : public journal::JournalStore {
   // directory stays ours until the store is gone.
   void close();
 
- private:
+private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
               journal::JournalEvents events);
   void run();

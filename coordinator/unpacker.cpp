@@ -19,7 +19,8 @@ tl::unexpected<Error> bad(std::string message) {
 }
 
 tl::unexpected<Error> cut(std::string_view format) {
-  return bad(fmt::format("expected {} data to its end, got a file that is cut; fetch it again", format));
+  return bad(
+      fmt::format("expected {} data to its end, got a file that is cut; fetch it again", format));
 }
 
 tl::unexpected<Error> damaged(std::string_view format, std::string_view why) {
@@ -95,7 +96,8 @@ private:
 
 class Unzstd final : public Unpacker {
 public:
-  explicit Unzstd(Read read) : packed_{std::move(read)}, stream_{ZSTD_createDStream(), ZSTD_freeDStream} {
+  explicit Unzstd(Read read)
+      : packed_{std::move(read)}, stream_{ZSTD_createDStream(), ZSTD_freeDStream} {
     if (!stream_) throw std::bad_alloc{};
     ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, zstd_window_log_max);
   }

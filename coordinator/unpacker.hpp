@@ -1,7 +1,7 @@
 // UNPACKER: a compressed file as the stream of bytes in it: gzip (also of several members, as cat
-// and bgzip make it) and zstd (also of several frames). Invariant: memory is bounded by the format's
-// window (gzip 32 KiB, zstd 128 MiB), whatever the file unpacks to; a cut or damaged file ends in an
-// error, never as a shorter one.
+// and bgzip make it) and zstd (also of several frames). Invariant: memory is bounded by the
+// format's window (gzip 32 KiB, zstd 128 MiB), whatever the file unpacks to; a cut or damaged file
+// ends in an error, never as a shorter one.
 #pragma once
 
 #include "protocol/result.hpp"

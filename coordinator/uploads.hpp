@@ -25,7 +25,7 @@ namespace gristmill::coordinator {
 
 // A file on its way in. Without Uploads::finish() nothing of it stays.
 class Upload {
- public:
+public:
   Upload(std::string id, std::string path, std::unique_ptr<PartFile> file)
       : id_{std::move(id)}, path_{std::move(path)}, file_{std::move(file)} {}
   ~Upload();
@@ -34,7 +34,7 @@ class Upload {
 
   Result<> append(std::string_view bytes) { return file_->append(bytes); }
 
- private:
+private:
   friend class Uploads;
   std::string id_, path_;
   std::unique_ptr<PartFile> file_;
@@ -47,7 +47,7 @@ struct UploadedFile {
 };
 
 class Uploads {
- public:
+public:
   using Finished = std::function<void(Result<UploadedFile>)>;
 
   // Removes what unfinished uploads of an earlier life left. `data_root` empty: there is none.
@@ -66,7 +66,7 @@ class Uploads {
   // Removes an upload that no job has any more; what was not uploaded stays.
   void remove(const std::string& path);
 
- private:
+private:
   Uploads(std::string inputs, std::string data_root);
   void run();
 

@@ -31,7 +31,7 @@ concept List = !std::is_same_v<T, std::string> && requires {
   typename T::value_type;
 };
 
-// ---- what text may be ---------------------------------------------------------------------------
+// What text may be.
 
 bool has_controls(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
@@ -42,7 +42,7 @@ bool is_proper(std::string_view text, Rule rule) {
   return openai::json::is_utf8(text) && !(rule == Rule::name && has_controls(text));
 }
 
-// ---- out ----------------------------------------------------------------------------------------
+// Out.
 
 struct Bytes {
   std::string text;
@@ -88,7 +88,7 @@ template <class T> void write(Packer& out, const T& value, Rule rule = Rule::pla
   }
 }
 
-// ---- in -----------------------------------------------------------------------------------------
+// In.
 
 bool read(MsgpackReader& in, std::string& value, Rule rule) {
   std::string_view view;

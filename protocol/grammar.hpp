@@ -38,7 +38,7 @@ struct Heard {
 };
 
 class Grammar {
- public:
+public:
   // The epoch: a coordinator's own; a worker's is the last one it was welcomed to, 0 = none.
   Grammar(Direction speaker, Epoch epoch) : speaker_{speaker}, epoch_{epoch} {}
 
@@ -56,7 +56,7 @@ class Grammar {
     return heard_;
   } // the number of the last frame that was ok: our ack
 
- private:
+private:
   Heard hear_hello(const Frame& frame);
   Heard hear_refused(const Frame& frame);
   Heard hear_welcome(const Frame& frame);

@@ -10,7 +10,9 @@ std::string to_string(AttemptId id) {
   return fmt::format("{}-{}-{}", id.epoch(), id.block(), id.n());
 }
 
-std::string to_string(JobId id) { return fmt::format("job-{}", id.value); }
+std::string to_string(JobId id) {
+  return fmt::format("job-{}", id.value);
+}
 
 std::string to_string(SessionId id) {
   return fmt::format("{}-{}", id.value >> 32, id.value & 0xffff'ffff);

@@ -9,8 +9,7 @@
 
 namespace gristmill {
 
-template <class Tag, class Rep = std::uint64_t>
-struct Id {
+template <class Tag, class Rep = std::uint64_t> struct Id {
   Rep value = 0;
   constexpr auto operator<=>(const Id&) const = default;
   constexpr explicit operator bool() const { return value != 0; }
@@ -18,10 +17,10 @@ struct Id {
 
 using JobId = Id<struct JobTag, std::uint32_t>;           // 1, 2, … in the order of creation
 using EndpointId = Id<struct EndpointTag, std::uint32_t>; // unique in one coordinator epoch
-using Epoch = Id<struct EpochTag, std::uint32_t>;         // a coordinator's life; rises with each start
-using SessionId = Id<struct SessionTag>;                  // one Hello accepted: epoch << 32 | n
+using Epoch = Id<struct EpochTag, std::uint32_t>; // a coordinator's life; rises with each start
+using SessionId = Id<struct SessionTag>;          // one Hello accepted: epoch << 32 | n
 using CallId = Id<struct CallTag>; // one planned HTTP request: epoch (12 bits) | job (20) | n (32)
-using Nonce = Id<struct NonceTag>;                        // a worker's process, or one of its Needs
+using Nonce = Id<struct NonceTag>; // a worker's process, or one of its Needs
 
 // One try of a part, and the permit for it: which coordinator life issued it, from which budget
 // block, and its number there. Never repeats, because a block is durable before it is drawn from.
@@ -54,14 +53,12 @@ bool parse(const std::string& text, JobId& id);
 
 } // namespace gristmill
 
-template <class Tag, class Rep>
-struct std::hash<gristmill::Id<Tag, Rep>> {
+template <class Tag, class Rep> struct std::hash<gristmill::Id<Tag, Rep>> {
   std::size_t operator()(const gristmill::Id<Tag, Rep>& id) const noexcept {
     return static_cast<std::size_t>(id.value * 0x9e3779b97f4a7c15u);
   }
 };
-template <>
-struct std::hash<gristmill::AttemptId> {
+template <> struct std::hash<gristmill::AttemptId> {
   std::size_t operator()(const gristmill::AttemptId& id) const noexcept {
     return static_cast<std::size_t>(id.value * 0x9e3779b97f4a7c15u);
   }

@@ -87,7 +87,7 @@ template <class T> Json written(const std::vector<T>& values) {
 
 // Reads one document; the first fault stops it and says where in the document it stands.
 class Reader {
- public:
+public:
   explicit Reader(std::string_view document) : document_{document} {}
 
   std::string fault;
@@ -149,7 +149,7 @@ class Reader {
     }
   }
 
- private:
+private:
   void expected(const std::string& where, const std::string& what, const Json& got) {
     const std::string shown = got.dump(-1, ' ', true, Json::error_handler_t::replace);
     fault = fmt::format("expected {} to be {}, got {}", where, what,

@@ -19,8 +19,8 @@ enum class ItemKind : std::uint8_t {
 };
 
 struct EndpointSpec {
-  std::string url;          // base URL as SDKs take it, without a trailing slash: http://host:8000/v1
-  std::string api_key_env;  // names where the worker finds the key; the key itself never travels
+  std::string url; // base URL as SDKs take it, without a trailing slash: http://host:8000/v1
+  std::string api_key_env; // names where the worker finds the key; the key itself never travels
   std::string api_key_file;
   std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
   std::uint64_t tokens_per_minute = 0;
@@ -29,8 +29,8 @@ struct EndpointSpec {
 };
 
 struct InputSpec {
-  std::string path;  // where the coordinator reads it
-  std::string name;  // what result lines call it
+  std::string path; // where the coordinator reads it
+  std::string name; // what result lines call it
   // As it was when the job was made; 0 = not looked at. An input that changed is another job.
   std::uint64_t bytes = 0;
   std::uint64_t modified_ns = 0;
@@ -44,13 +44,13 @@ struct JobSpec {
   // What identifies the job.
   std::vector<InputSpec> inputs;
   std::string task = "chat";
-  std::string prompt;      // template; {{text}} and {{field}}
+  std::string prompt; // template; {{text}} and {{field}}
   std::string system;
-  std::string model;       // overrides a line's model
+  std::string model;         // overrides a line's model
   std::string params = "{}"; // JSON object merged over the request body
   std::string id_field = "id";
   std::string text_field = "text";
-  std::string order = "input"; // or "completion"
+  std::string order = "input";     // or "completion"
   std::vector<std::string> labels; // the classes of task "classify"
   std::vector<std::string> keep;   // input fields that are copied into the result line
 
@@ -65,12 +65,12 @@ struct JobSpec {
   std::uint32_t retries = 5;
   std::uint32_t batch_size = 256; // most calls sent to a worker together
   std::uint64_t line_bytes_max = 16u << 20;
-  std::uint64_t limit = 0; // first N items only; 0 = all
+  std::uint64_t limit = 0;                // first N items only; 0 = all
   std::uint64_t max_failures = 0;         // failed items that pause the job; 0 = off
   std::uint32_t max_failure_percent = 50; // of the terminal items, once there are 100; 0 = off
-  bool strict = false;        // a bad input line fails the job at once
+  bool strict = false;                    // a bad input line fails the job at once
   std::string fallback_model; // for an item that cannot succeed at its first model; empty = none
-  std::string output;      // where the merged result is written; empty = in the job's directory
+  std::string output;         // where the merged result is written; empty = in the job's directory
 
   bool operator==(const JobSpec&) const = default;
 };

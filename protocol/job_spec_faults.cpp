@@ -21,7 +21,7 @@ constexpr std::size_t labels_max = 1'000;
 
 // Collects sentences of the form "OPTION: expected …, got …".
 class Faults {
- public:
+public:
   template <class Got>
   void add(std::string_view option, std::string_view expected, const Got& got) {
     found_.push_back(fmt::format("{}: expected {}, got {}", option, expected, got));
@@ -43,7 +43,7 @@ class Faults {
   }
   std::vector<std::string> take() && { return std::move(found_); }
 
- private:
+private:
   std::vector<std::string> found_;
 };
 
@@ -95,8 +95,8 @@ void check_labels(const std::vector<std::string>& labels, Faults& faults) {
                       labels.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
     faults.name("--labels", labels[i]);
-    if (labels[i].find_first_of("\r\n") != std::string::npos ||
-        labels[i].starts_with(' ') || labels[i].ends_with(' '))
+    if (labels[i].find_first_of("\r\n") != std::string::npos || labels[i].starts_with(' ') ||
+        labels[i].ends_with(' '))
       faults.add_quoted("--labels", "labels of one line without space around them", labels[i]);
     for (std::size_t k = 0; k < i; ++k)
       if (openai::same_label(labels[k], labels[i]))
@@ -113,7 +113,8 @@ void check_task(const JobSpec& spec, Faults& faults) {
     faults.add("--labels", "--task classify with it", "--task " + spec.task);
   }
   if (spec.task == "embed" && !spec.system.empty())
-    faults.add_quoted("--system", "none with --task embed, because an embedding has no system message",
+    faults.add_quoted("--system",
+                      "none with --task embed, because an embedding has no system message",
                       spec.system);
 }
 

@@ -16,12 +16,14 @@ constexpr std::array<std::pair<JobState, std::string_view>, 7> names{{
     {JobState::failed, "failed"},
 }};
 
-constexpr std::array<std::string_view, 7> reasons{
-    "", "user", "failures", "endpoint", "bad_input", "input", "internal"};
+constexpr std::array<std::string_view, 7> reasons{"",          "user",  "failures", "endpoint",
+                                                  "bad_input", "input", "internal"};
 
 } // namespace
 
-std::string_view name_of(JobReason reason) { return reasons[static_cast<std::size_t>(reason)]; }
+std::string_view name_of(JobReason reason) {
+  return reasons[static_cast<std::size_t>(reason)];
+}
 
 std::optional<JobReason> job_reason_named(std::string_view name) {
   for (std::size_t n = 0; n < reasons.size(); ++n)
@@ -29,7 +31,9 @@ std::optional<JobReason> job_reason_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view name_of(JobState state) { return names[static_cast<std::size_t>(state)].second; }
+std::string_view name_of(JobState state) {
+  return names[static_cast<std::size_t>(state)].second;
+}
 
 std::optional<JobState> job_state_named(std::string_view name) {
   for (const auto& [state, text] : names)

@@ -18,7 +18,7 @@ enum class JobState : std::uint8_t {
   merging = 3,    // every item is terminal; the result is being written
   finished = 4,
   cancelled = 5,
-  failed = 6,     // cannot go on: bad input under --strict, or an internal error
+  failed = 6, // cannot go on: bad input under --strict, or an internal error
 };
 std::string_view name_of(JobState state);
 std::optional<JobState> job_state_named(std::string_view name);
@@ -47,7 +47,7 @@ struct StateChange {
 };
 
 struct JobCounts {
-  std::uint64_t total = 0;     // items read so far; all of them once `total_known`
+  std::uint64_t total = 0; // items read so far; all of them once `total_known`
   bool total_known = false;
   std::uint64_t completed = 0, failed = 0;
   std::uint64_t retrying = 0;  // waiting for another attempt

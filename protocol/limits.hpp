@@ -12,32 +12,32 @@ inline constexpr std::size_t kib = 1024, mib = 1024 * kib;
 
 // One maximal item must fit a frame, with its envelope.
 inline constexpr std::size_t frame_bytes_max = 24 * mib;
-inline constexpr std::size_t line_bytes_max = 16 * mib;      // default of --max-line-bytes
-inline constexpr std::size_t reply_bytes_max = 16 * mib;     // body of one model reply
+inline constexpr std::size_t line_bytes_max = 16 * mib;  // default of --max-line-bytes
+inline constexpr std::size_t reply_bytes_max = 16 * mib; // body of one model reply
 inline constexpr std::size_t reply_header_bytes_max = 64 * kib;
-inline constexpr std::size_t kept_bytes_max = 4 * mib;       // input fields copied into a result line
+inline constexpr std::size_t kept_bytes_max = 4 * mib; // input fields copied into a result line
 static_assert(line_bytes_max + 64 * kib < frame_bytes_max);
 static_assert(kept_bytes_max + reply_bytes_max + 256 * kib < frame_bytes_max);
 static_assert(reply_bytes_max + 64 * kib < frame_bytes_max);
 
-inline constexpr std::size_t frame_target_bytes = 1 * mib;   // batches and outcomes are cut near this
-inline constexpr std::uint32_t frame_elements_max = 65'536;  // of any array or map in a frame
+inline constexpr std::size_t frame_target_bytes = 1 * mib; // batches and outcomes are cut near this
+inline constexpr std::uint32_t frame_elements_max = 65'536; // of any array or map in a frame
 inline constexpr std::uint32_t frame_depth_max = 8;
-inline constexpr std::uint32_t json_depth_max = 256;         // levels of a line, a request or an answer
-inline constexpr std::size_t name_bytes_max = 256;           // worker names, models, urls' parts
-inline constexpr std::size_t text_bytes_max = 64 * kib;      // sentences, reasons
-inline constexpr std::size_t spec_bytes_max = 4 * mib;       // a job's specification
+inline constexpr std::uint32_t json_depth_max = 256;    // levels of a line, a request or an answer
+inline constexpr std::size_t name_bytes_max = 256;      // worker names, models, urls' parts
+inline constexpr std::size_t text_bytes_max = 64 * kib; // sentences, reasons
+inline constexpr std::size_t spec_bytes_max = 4 * mib;  // a job's specification
 inline constexpr std::size_t custom_id_bytes_max = 512;
 
-inline constexpr std::uint32_t batch_calls_max = 256;        // default of --batch-size
-inline constexpr std::uint32_t held_calls_max = 16'384;      // a worker never holds more
+inline constexpr std::uint32_t batch_calls_max = 256;   // default of --batch-size
+inline constexpr std::uint32_t held_calls_max = 16'384; // a worker never holds more
 inline constexpr std::size_t held_bytes_max = 64 * mib;
 inline constexpr std::size_t outcome_window_bytes = 64 * mib; // unrecorded outcomes of one session
 inline constexpr std::uint32_t sessions_max = 4'096;
 
-inline constexpr std::size_t offer_bytes_max = 16 * mib;     // ready calls of one job
+inline constexpr std::size_t offer_bytes_max = 16 * mib; // ready calls of one job
 inline constexpr std::uint32_t offer_calls_max = 4'096;
-inline constexpr std::uint32_t live_parts_max = 262'144;     // of one job: offered, out or waiting
+inline constexpr std::uint32_t live_parts_max = 262'144; // of one job: offered, out or waiting
 
 inline constexpr int socket_hwm_frames = 1'000;
 inline constexpr std::size_t gateway_in_bytes_max = 128 * mib; // received, not yet handled

@@ -64,7 +64,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-// ---- worker -> coordinator -----------------------------------------------------------------
+// Worker -> coordinator.
 
 struct Hello {
   std::uint16_t version_low = version_min, version_high = version_max;
@@ -115,15 +115,15 @@ struct Goodbye {
   bool operator==(const Goodbye&) const = default;
 };
 
-// ---- coordinator -> worker -----------------------------------------------------------------
+// Coordinator -> worker.
 
 struct Welcome {
   std::uint16_t version = version_max;
   std::uint32_t heartbeat_ms = 2'000;
   std::uint64_t outcome_window_bytes = 0;
-  std::vector<EndpointId> endpoints; // ids of the announced ones, in the order of Hello
+  std::vector<EndpointId> endpoints;    // ids of the announced ones, in the order of Hello
   std::vector<AttemptId> drop_attempts; // in flight or kept: nobody wants them; the rest go on
-  std::vector<CallId> keep_held;        // held calls that are still the worker's; the rest are dropped
+  std::vector<CallId> keep_held; // held calls that are still the worker's; the rest are dropped
   bool operator==(const Welcome&) const = default;
 };
 
@@ -160,7 +160,7 @@ struct PlannedCall {
   CallId call;
   std::vector<PartId> parts;
   ItemKind kind = ItemKind::batch_line;
-  std::string raw; // the item as it stands in the input
+  std::string raw;        // the item as it stands in the input
   std::string model = {}; // asked for, whatever the item says; empty = as job and item say
   bool operator==(const PlannedCall&) const = default;
 };
@@ -206,15 +206,15 @@ struct Drain {
   bool operator==(const Drain&) const = default;
 };
 
-// ---- the envelope ---------------------------------------------------------------------------
+// The envelope.
 
 using Message = std::variant<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused,
                              JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>;
 
 struct Frame {
   std::uint16_t version = version_max;
-  Epoch epoch;       // 0 = the worker knows none yet
-  SessionId session; // 0 = none yet
+  Epoch epoch;           // 0 = the worker knows none yet
+  SessionId session;     // 0 = none yet
   std::uint64_t seq = 0; // of this direction in this session, from 1
   std::uint64_t ack = 0; // highest seq of the other direction handled so far
   Message message;

@@ -23,7 +23,7 @@ constexpr std::size_t memory_max_of(std::size_t frame_bytes) {
 
 // Every method returns whether it went well; after the first that did not, fault() says why.
 class MsgpackReader {
- public:
+public:
   explicit MsgpackReader(std::string_view bytes)
       : bytes_{bytes}, memory_left_{memory_max_of(bytes.size())} {}
 
@@ -46,7 +46,7 @@ class MsgpackReader {
   bool fail(std::string_view what); // false
   const std::string& fault() const { return fault_; }
 
- private:
+private:
   enum class Kind : std::uint8_t {
     none, // an extension, or a byte that msgpack does not use: refused
     nil,

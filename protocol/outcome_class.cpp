@@ -28,7 +28,9 @@ constexpr std::array<OutcomeClassInfo, outcome_class_count> table{{
 
 } // namespace
 
-const OutcomeClassInfo& info(OutcomeClass cls) { return table[static_cast<std::size_t>(cls)]; }
+const OutcomeClassInfo& info(OutcomeClass cls) {
+  return table[static_cast<std::size_t>(cls)];
+}
 
 std::optional<OutcomeClass> outcome_class_named(std::string_view name) {
   for (const auto& row : table)

@@ -33,10 +33,10 @@ inline constexpr std::size_t outcome_class_count = 15;
 
 struct OutcomeClassInfo {
   OutcomeClass cls;
-  std::string_view name;      // as in logs, summary and --retry-failed=CLASS
-  std::string_view sentence;  // for people
-  bool retryable;             // tried again by the supervisor
-  bool consumes_attempt;      // counts against --retries
+  std::string_view name;     // as in logs, summary and --retry-failed=CLASS
+  std::string_view sentence; // for people
+  bool retryable;            // tried again by the supervisor
+  bool consumes_attempt;     // counts against --retries
 };
 
 const OutcomeClassInfo& info(OutcomeClass cls);

@@ -69,9 +69,10 @@ std::string why_not_served(const JobSpec& spec, const std::set<std::string>& ser
            "; give --endpoint URL, a [[pool]] to the coordinator's --config, or "
            "start a worker with --endpoint URL --model M";
   const auto unserved = [&](std::string_view option, const std::string& model) {
-    return fmt::format("{}: expected a model that a pool serves ({}), got \"{}\"; name one of them, "
-                       "or give --endpoint URL",
-                       option, list_of(served), openai::json::printable(model, 100));
+    return fmt::format(
+        "{}: expected a model that a pool serves ({}), got \"{}\"; name one of them, "
+        "or give --endpoint URL",
+        option, list_of(served), openai::json::printable(model, 100));
   };
   const std::string model = model_of_all(spec);
   if (!model.empty() && !served.contains(model)) return unserved("--model", model);

@@ -12,15 +12,15 @@ namespace gristmill {
 // A code exists only if somebody reacts to it. Numbers are never reused.
 enum class ErrorCode : std::uint16_t {
   internal = 1,
-  usage = 2,          // flags, configuration: exit 2
-  bad_input = 3,      // an input file or line
+  usage = 2,     // flags, configuration: exit 2
+  bad_input = 3, // an input file or line
   not_found = 4,
-  conflict = 5,       // exists, in use, of another job or version
-  io = 6,             // a system call failed
+  conflict = 5, // exists, in use, of another job or version
+  io = 6,       // a system call failed
   disk_full = 7,
-  bad_frame = 8,      // bytes that are no frame of ours
-  unavailable = 9,    // the other side cannot be reached now
-  refused = 10,       // the other side said no
+  bad_frame = 8,   // bytes that are no frame of ours
+  unavailable = 9, // the other side cannot be reached now
+  refused = 10,    // the other side said no
 };
 std::string_view name_of(ErrorCode code);
 
@@ -29,8 +29,7 @@ struct Error {
   std::string message;
 };
 
-template <class T = void>
-using Result = tl::expected<T, Error>;
+template <class T = void> using Result = tl::expected<T, Error>;
 
 inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
   return tl::unexpected<Error>{Error{code, std::move(message)}};

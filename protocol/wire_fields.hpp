@@ -64,7 +64,7 @@ constexpr Field<Struct, Member> essential(std::string_view key, Member Struct::*
   return {key, member, Rule::plain, true};
 }
 
-// ---- enums: the first and the last value --------------------------------------------------------
+// Enums: the first and the last value.
 
 template <class Enum> inline constexpr int range = 0;
 template <>
@@ -73,7 +73,7 @@ template <> inline constexpr std::pair range<ItemKind>{ItemKind::batch_line, Ite
 template <>
 inline constexpr std::pair range<RefusedCode>{RefusedCode::no_session, RefusedCode::full};
 
-// ---- structs within messages --------------------------------------------------------------------
+// Structs within messages.
 
 template <class Struct> inline constexpr std::tuple<> fields;
 
@@ -158,7 +158,7 @@ inline constexpr std::tuple fields<Permit>{
     field("l", &Permit::life_ms),
 };
 
-// ---- messages -----------------------------------------------------------------------------------
+// Messages.
 
 template <>
 inline constexpr std::tuple fields<Hello>{
@@ -196,10 +196,9 @@ inline constexpr std::tuple fields<Returned>{
 };
 template <>
 inline constexpr std::tuple fields<Welcome>{
-    essential("v", &Welcome::version),    field("h", &Welcome::heartbeat_ms),
-    field("w", &Welcome::outcome_window_bytes),
-    field("e", &Welcome::endpoints),      field("d", &Welcome::drop_attempts),
-    field("k", &Welcome::keep_held),
+    essential("v", &Welcome::version),          field("h", &Welcome::heartbeat_ms),
+    field("w", &Welcome::outcome_window_bytes), field("e", &Welcome::endpoints),
+    field("d", &Welcome::drop_attempts),        field("k", &Welcome::keep_held),
 };
 template <>
 inline constexpr std::tuple fields<Refused>{

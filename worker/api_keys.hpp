@@ -12,13 +12,13 @@
 namespace gristmill::worker {
 
 class ApiKeys {
- public:
+public:
   // The whole "Authorization: Bearer …" line of the key in environment variable `env`, or else in
   // `file`; nullptr when both are empty. A key that was found is kept, so the pointer stays valid;
   // one that was not is looked for again the next time.
   Result<const std::string*> authorization(const std::string& env, const std::string& file);
 
- private:
+private:
   std::map<std::pair<std::string, std::string>, std::string> lines_;
 };
 

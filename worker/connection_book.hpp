@@ -23,7 +23,7 @@ namespace gristmill::worker {
 std::string_view host_and_port(std::string_view url);
 
 class ConnectionBook {
- public:
+public:
   // libcurl walks all connections of a multi handle for every call, so a shard stays small.
   static constexpr std::uint32_t shard_calls_max = 250;
   static constexpr std::uint32_t connecting_max = 32;
@@ -52,7 +52,7 @@ class ConnectionBook {
   void multiplexes(std::uint32_t host); // its connections carry many calls at a time
   std::uint32_t connecting() const { return connecting_; }
 
- private:
+private:
   struct Slot { // one host on one shard
     std::int64_t standing = 0, used = 0;
   };

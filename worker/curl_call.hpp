@@ -51,7 +51,7 @@ struct CurlCall {
 };
 
 class CurlEasy {
- public:
+public:
   // `share` is a CURLSH. libcurl's handles are passed as the void* that they are.
   CurlEasy(void* share, const CurlClientOptions& options, CurlConnections& connections);
   ~CurlEasy();
@@ -67,7 +67,7 @@ class CurlEasy {
   void* handle() const;
   CurlConnections& connections() const;
 
- private:
+private:
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -16,7 +16,7 @@
 namespace gristmill::worker {
 
 class CurlClient::Loop {
- public:
+public:
   Loop(ModelClientEvents events, CurlClientOptions options)
       : events_{std::move(events)}, options_{std::move(options)}, thread_{[this] { run(); }} {}
 
@@ -39,7 +39,7 @@ class CurlClient::Loop {
     connections_.watch.wake();
   }
 
- private:
+private:
   void run();
   int wait_ms(Time now) const;
   void run_sockets();

@@ -20,7 +20,7 @@ struct CurlClientOptions {
 };
 
 class CurlClient : public ModelClient {
- public:
+public:
   explicit CurlClient(ModelClientEvents events, CurlClientOptions options = {});
   // Aborts what is left, reports it, and joins the thread.
   ~CurlClient() override;
@@ -28,7 +28,7 @@ class CurlClient : public ModelClient {
   void start(std::vector<HttpCall> calls) override;
   void abort(std::vector<AttemptId> attempts) override;
 
- private:
+private:
   class Loop;
   std::unique_ptr<Loop> loop_;
 };

@@ -14,19 +14,19 @@ namespace gristmill::worker {
 
 // The DNS and TLS session cache of all shards of one client's thread.
 class CurlShare {
- public:
+public:
   CurlShare();
   ~CurlShare();
   CurlShare(const CurlShare&) = delete;
   CurlShare& operator=(const CurlShare&) = delete;
   void* handle() const { return handle_; }
 
- private:
+private:
   void* handle_;
 };
 
 class CurlShard {
- public:
+public:
   struct Finished {
     CurlCall* call;
     int result; // a CURLcode
@@ -49,7 +49,7 @@ class CurlShard {
   void want_socket(int fd, bool read, bool write) { watch_.want(fd, index_, read, write); }
   void want_timer(long after_ms);
 
- private:
+private:
   std::uint32_t index_;
   SocketWatch& watch_;
   void* multi_;

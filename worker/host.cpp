@@ -10,10 +10,16 @@
 namespace gristmill::worker {
 namespace {
 
-struct FramesIn { std::vector<std::string> frames; };
+struct FramesIn {
+  std::vector<std::string> frames;
+};
 struct LinkUp {};
-struct LinkDown { std::string why; };
-struct CallsEnded { std::vector<CallEnded> calls; };
+struct LinkDown {
+  std::string why;
+};
+struct CallsEnded {
+  std::vector<CallEnded> calls;
+};
 struct DrainNow {};
 using Message = std::variant<FramesIn, LinkUp, LinkDown, CallsEnded, DrainNow>;
 
@@ -80,10 +86,14 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   host->actor_ = stage.spawn(std::make_unique<WorkerPlayer>(*host));
   const auto actor = host->actor_;
   ModelClientEvents client;
-  client.ended = [actor](std::vector<CallEnded> calls) { post(actor, CallsEnded{std::move(calls)}); };
+  client.ended = [actor](std::vector<CallEnded> calls) {
+    post(actor, CallsEnded{std::move(calls)});
+  };
   host->client_ = std::make_unique<CurlClient>(std::move(client));
   LinkEvents events;
-  events.received = [actor](std::vector<std::string> frames) { post(actor, FramesIn{std::move(frames)}); };
+  events.received = [actor](std::vector<std::string> frames) {
+    post(actor, FramesIn{std::move(frames)});
+  };
   events.up = [actor] { post(actor, LinkUp{}); };
   events.down = [actor](std::string why) { post(actor, LinkDown{std::move(why)}); };
   LinkOptions link;
@@ -100,9 +110,13 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   return host;
 }
 
-WorkerHost::~WorkerHost() { stop(); }
+WorkerHost::~WorkerHost() {
+  stop();
+}
 
-void WorkerHost::drain() { post(actor_, DrainNow{}); }
+void WorkerHost::drain() {
+  post(actor_, DrainNow{});
+}
 
 void WorkerHost::stop() {
   if (!actor_) return;

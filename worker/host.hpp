@@ -20,13 +20,13 @@ class context_t;
 namespace gristmill::worker {
 
 struct HostOptions {
-  std::string coordinator;           // tcp://HOST:PORT or inproc://…
+  std::string coordinator;                     // tcp://HOST:PORT or inproc://…
   std::shared_ptr<zmq::context_t> zmq_context; // of the gateway, for inproc
   std::optional<WorkerAccess> access;
   Options worker;
-  std::function<void()> welcome;                // a session has begun
-  std::function<void()> finished;               // drained
-  std::function<void(std::string)> refused;     // the coordinator will not have us; a sentence
+  std::function<void()> welcome;            // a session has begun
+  std::function<void()> finished;           // drained
+  std::function<void(std::string)> refused; // the coordinator will not have us; a sentence
 };
 
 class WorkerHost {

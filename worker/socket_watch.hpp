@@ -14,7 +14,7 @@
 namespace gristmill::worker {
 
 class SocketWatch {
- public:
+public:
   struct Event {
     int fd = -1;
     std::uint32_t shard = 0;
@@ -35,7 +35,7 @@ class SocketWatch {
   void connection_closed(int fd);                                // call before close()
   void want(int fd, std::uint32_t shard, bool read, bool write); // neither: nothing for now
 
- private:
+private:
   struct Entry {
     std::uint32_t registered = 0, wanted = 0; // epoll events
     bool connection = false;

@@ -32,7 +32,7 @@ Coordinator::Coordinator(Options options, Time now)
     : options_{std::move(options)}, roster_{options_.epoch},
       grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {}
 
-// ---- frames in -----------------------------------------------------------------------------
+// Frames in.
 
 Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
   Effects effects;
@@ -44,7 +44,8 @@ Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now
 void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effects) {
   auto frame = decode(received.bytes, Direction::from_worker);
   if (!frame) {
-    effects.events.push_back({"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
+    effects.events.push_back(
+        {"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
     return;
   }
   Session* session = roster_.of_peer(received.peer);
@@ -62,8 +63,7 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
     return;
   default: return;
   }
-  if (const auto* h = std::get_if<Hello>(&frame->message))
-    return hello(received, *h, now, effects);
+  if (const auto* h = std::get_if<Hello>(&frame->message)) return hello(received, *h, now, effects);
   session->last_heard = now;
   if (session->state == SessionState::suspect) session->state = SessionState::active;
   std::visit(
@@ -100,7 +100,8 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     return;
   }
   if (roster_.size() >= limits::sessions_max) {
-    refuse(peer, RefusedCode::full, fmt::format("{} workers are the most", limits::sessions_max), effects);
+    refuse(peer, RefusedCode::full, fmt::format("{} workers are the most", limits::sessions_max),
+           effects);
     return;
   }
   // A process that starts anew, with nothing in hand, under the name of one whose connection is
@@ -116,7 +117,8 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   const auto wanted = [&](const Claim& claim) {
     return !claim.parts.empty() && jobs_.contains(claim.parts.front().job);
   };
-  if (Session* before = roster_.of_peer(peer); before != nullptr && before->process != hello.process)
+  if (Session* before = roster_.of_peer(peer);
+      before != nullptr && before->process != hello.process)
     lose(before->id, true, "another process on its connection", effects);
   const Adopted adopted = roster_.adopt(peer, received.user, hello, now, wanted);
   Session& session = *adopted.session;
@@ -185,10 +187,12 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   for (const Waiting& waiting : granted.waits) {
     if (const auto job = jobs_.find(waiting.job); job != jobs_.end()) {
       job->second.why = waiting.why;
-      job->second.why_until = now + std::chrono::milliseconds{waiting.wait_ms} + std::chrono::seconds{1};
+      job->second.why_until =
+          now + std::chrono::milliseconds{waiting.wait_ms} + std::chrono::seconds{1};
     }
     if (session != nullptr)
-      send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now, effects);
+      send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
+           effects);
   }
   if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
   return effects;
@@ -200,7 +204,8 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
     effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
                              outcome.retry_after_ms});
     ++session.completed;
-    if (const Assigned* known = session.find(outcome.call); known && known->attempt == outcome.attempt)
+    if (const Assigned* known = session.find(outcome.call);
+        known && known->attempt == outcome.attempt)
       session.take(outcome.call);
     const JobId job = outcome.parts.empty() ? JobId{} : outcome.parts.front().job;
     if (!jobs_.contains(job)) {
@@ -229,7 +234,8 @@ void Coordinator::handle(Session& session, const Returned& returned, Effects& ef
       session.unpermit(entry.call);
     } else {
       const Assigned assigned = session.take(entry.call);
-      effects.jobs[assigned.job].returned.push_back({assigned.item, entry.call, false, false, false});
+      effects.jobs[assigned.job].returned.push_back(
+          {assigned.item, entry.call, false, false, false});
     }
   }
 }
@@ -255,7 +261,7 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
   }
 }
 
-// ---- what other rooms say ---------------------------------------------------------------------
+// What other rooms say.
 
 Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
   Effects effects;
@@ -389,7 +395,7 @@ Effects Coordinator::job_released(JobId id, Time now) {
   return effects;
 }
 
-// ---- time -------------------------------------------------------------------------------------
+// Time.
 
 Effects Coordinator::tick(Time now) {
   Effects effects;
@@ -416,7 +422,8 @@ void Coordinator::watch_silence(Time now, Effects& effects) {
   for (const auto& [id, session] : roster_.sessions()) {
     const Duration silent = now - session->last_heard;
     // Only a frame that cannot be sent shows that a connection is closed.
-    if (silent > defaults::heartbeat + defaults::heartbeat / 2 && now - session->last_sent >= defaults::heartbeat / 2)
+    if (silent > defaults::heartbeat + defaults::heartbeat / 2 &&
+        now - session->last_sent >= defaults::heartbeat / 2)
       send(*session, Recorded{}, now, effects);
     if (session->state == SessionState::closed) {
       if (now - session->closed_at >= defaults::closed_lost)
@@ -463,7 +470,7 @@ void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effe
   (lost.permitted ? news.lost : news.returned).push_back(lost);
 }
 
-// ---- small things --------------------------------------------------------------------------------
+// Small things.
 
 void Coordinator::send(Session& session, Message message, Time now, Effects& effects) {
   if (session.peer.empty() || session.state == SessionState::greeted) return;

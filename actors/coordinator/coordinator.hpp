@@ -5,7 +5,8 @@
 //   tells  workers, through GATEWAY; SUPERVISORs news of their calls; RATE LIMITER questions and
 //          ends; JOURNAL sessions
 //   never  reads an item, knows a rate, or waits for the disk on the way of an item to its call
-// Invariant: a worker is never sent more calls or bytes than its capacity and about one second ahead.
+// Invariant: a worker is never sent more calls or bytes than its capacity and about one second
+// ahead.
 #pragma once
 
 #include "actors/coordinator/fair_queue.hpp"
@@ -25,14 +26,14 @@
 namespace gristmill::coordinator {
 
 struct Effects {
-  std::vector<OutgoingFrame> frames;           // GATEWAY
-  std::map<JobId, JobNews> jobs;               // SUPERVISOR of the job
-  std::vector<Acquire> acquires;               // RATE LIMITER, and what follows
+  std::vector<OutgoingFrame> frames; // GATEWAY
+  std::map<JobId, JobNews> jobs;     // SUPERVISOR of the job
+  std::vector<Acquire> acquires;     // RATE LIMITER, and what follows
   std::vector<Ended> ended;
   std::vector<ClaimedCall> claimed;
   std::vector<EndpointOffer> endpoints_added;
   std::vector<EndpointId> endpoints_gone;
-  std::vector<journal::SessionNote> sessions;  // JOURNAL; open ones come back as session_durable
+  std::vector<journal::SessionNote> sessions; // JOURNAL; open ones come back as session_durable
   std::vector<Event> events;
 };
 
@@ -105,7 +106,7 @@ private:
     std::uint32_t batch_size = 0;
     std::vector<protocol::EndpointEntry> endpoints;
     std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
-    std::int64_t asked_bytes = 0; // the supervisor's credit, debt included
+    std::int64_t asked_bytes = 0;  // the supervisor's credit, debt included
     std::string why;
     Time why_until{};
     bool held = false;
@@ -133,12 +134,13 @@ private:
 
   void send(Session& session, protocol::Message message, Time now, Effects& effects);
   void send_cancel(Session& session, const protocol::Cancel& cancel, Time now, Effects& effects);
-  void refuse(const PeerId& peer, protocol::RefusedCode code, std::string sentence, Effects& effects);
+  void refuse(const PeerId& peer, protocol::RefusedCode code, std::string sentence,
+              Effects& effects);
 
   // pools.cpp
   struct Endpoint {
     EndpointSpec spec;
-    std::string model;  // empty = a job's own
+    std::string model;   // empty = a job's own
     bool pooled = false; // of the configuration: it stays
     bool operator==(const Endpoint&) const = default;
   };

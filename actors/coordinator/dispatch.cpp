@@ -50,7 +50,8 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
     std::size_t bytes = 0;
     while (deficit > 0 && batch.calls.size() < limits::batch_calls_max) {
       const OfferedCall* next = queue_.front();
-      if (next == nullptr || (bytes > 0 && bytes + next->bytes() > limits::frame_target_bytes)) break;
+      if (next == nullptr || (bytes > 0 && bytes + next->bytes() > limits::frame_target_bytes))
+        break;
       if (session.held() > 0 && session.held_bytes() + next->bytes() > session.capacity.bytes) {
         deficit = 0;
         break;
@@ -64,9 +65,8 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
         send(session, protocol::JobOpened{part.job, job->second.spec, job->second.endpoints}, now,
              effects);
       bytes += call.bytes();
-      session.give(call.planned.call,
-                   {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{},
-                    call.planned.model});
+      session.give(call.planned.call, {part.job, part.item, call.token_bound, call.bytes(),
+                                       AttemptId{}, EndpointId{}, call.planned.model});
       batch.calls.push_back(std::move(call.planned));
       --deficit;
     }

@@ -7,7 +7,8 @@ namespace gristmill::coordinator {
 std::map<JobId, FairQueue::Queue>::const_iterator FairQueue::next() const {
   auto best = jobs_.end();
   for (auto it = jobs_.begin(); it != jobs_.end(); ++it)
-    if (!it->second.calls.empty() && (best == jobs_.end() || it->second.served < best->second.served))
+    if (!it->second.calls.empty() &&
+        (best == jobs_.end() || it->second.served < best->second.served))
       best = it;
   return best;
 }

@@ -35,7 +35,8 @@ public:
 // Where a gateway delivers; called on the gateway's thread.
 struct GatewayEvents {
   std::function<void(std::vector<ReceivedFrame>)> received;
-  std::function<void(std::vector<PeerId>)> gone; // unreachable, or too slow: the peer's frames are dropped
+  std::function<void(std::vector<PeerId>)>
+      gone; // unreachable, or too slow: the peer's frames are dropped
 };
 
 } // namespace gristmill::coordinator

@@ -23,14 +23,14 @@ Result<journal::JobChange> JobDesk::submit(JobSpec spec, std::int64_t unix_now) 
   entry.id = JobId{++last_};
   entry.directory = flat_ ? "" : fmt::format("jobs/{}", entry.id.value);
   entry.created_at = unix_now;
-  journal::JobChange change{entry.id, to_json(spec), entry.directory, entry.state, JobReason::none, "", unix_now};
+  journal::JobChange change{entry.id, to_json(spec), entry.directory, entry.state, JobReason::none,
+                            "",       unix_now};
   entry.spec = std::move(spec);
   jobs_[entry.id] = std::move(entry);
   return change;
 }
 
-std::optional<journal::JobChange> JobDesk::change(JobId id, StateChange to,
-                                                  std::int64_t unix_now) {
+std::optional<journal::JobChange> JobDesk::change(JobId id, StateChange to, std::int64_t unix_now) {
   JobEntry* job = find(id);
   if (job == nullptr || is_over(job->state) || job->state == to.state) return std::nullopt;
   job->state = to.state;

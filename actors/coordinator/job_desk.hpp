@@ -20,11 +20,11 @@ struct JobEntry {
   std::string directory; // of its segments, below the state directory
   JobState state = JobState::running;
   JobReason reason = JobReason::none;
-  std::string detail;    // why it is in this state; a sentence or empty
+  std::string detail; // why it is in this state; a sentence or empty
   JobCounts counts;
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
-  bool open = false;     // its rooms exist
-  std::uint64_t next_call = 0; // of its last supervisor in this life of ours
+  bool open = false;                         // its rooms exist
+  std::uint64_t next_call = 0;               // of its last supervisor in this life of ours
 };
 
 class JobDesk {

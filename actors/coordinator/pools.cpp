@@ -1,5 +1,5 @@
-// The coordinator's endpoints: those of the configured pools, those that workers announce, and those
-// that jobs bring along; which models they serve, and what their tokens cost.
+// The coordinator's endpoints: those of the configured pools, those that workers announce, and
+// those that jobs bring along; which models they serve, and what their tokens cost.
 #include "actors/coordinator/coordinator.hpp"
 
 #include <algorithm>
@@ -20,12 +20,12 @@ Effects Coordinator::started() {
 }
 
 // Ids come from what they name, so that a claim made under an earlier life of ours still means the
-// same endpoint. An announced one belongs to its worker's process: the same URL elsewhere is another
-// server. One of two pools has two ids, because its model decides what a call costs.
+// same endpoint. An announced one belongs to its worker's process: the same URL elsewhere is
+// another server. One of two pools has two ids, because its model decides what a call costs.
 EndpointId Coordinator::endpoint_id(const Endpoint& endpoint, Nonce process) {
   const EndpointSpec& spec = endpoint.spec;
-  std::string identity = fmt::format("{}|{}|{}|{}", spec.url, spec.api_key_env, spec.api_key_file,
-                                     process.value);
+  std::string identity =
+      fmt::format("{}|{}|{}|{}", spec.url, spec.api_key_env, spec.api_key_file, process.value);
   if (endpoint.pooled) identity += "|" + endpoint.model;
   std::uint32_t hash = 2166136261u; // FNV-1a
   for (const char c : identity) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
@@ -99,9 +99,8 @@ std::size_t Coordinator::alternatives_of(JobId id, EndpointId endpoint) const {
   const Job& job = jobs_.at(id);
   if (job.own_endpoints || it == endpoints_.end()) return job.endpoints.size();
   return static_cast<std::size_t>(
-      std::count_if(endpoints_.begin(), endpoints_.end(), [&](const auto& other) {
-        return other.second.model == it->second.model;
-      }));
+      std::count_if(endpoints_.begin(), endpoints_.end(),
+                    [&](const auto& other) { return other.second.model == it->second.model; }));
 }
 
 std::set<std::string> Coordinator::served() const {

@@ -48,12 +48,14 @@ public:
   std::unique_ptr<Session> remove(SessionId id);
 
 private:
-  Session& open(const PeerId& peer, const std::string& user, const protocol::Hello& hello, Time now);
+  Session& open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
+                Time now);
   Session* of_process(const std::string& user, Nonce process);
 
   Epoch epoch_;
   std::uint32_t next_session_ = 1;
-  std::map<SessionId, std::unique_ptr<Session>> sessions_; // ordered: the same history, the same turns
+  std::map<SessionId, std::unique_ptr<Session>>
+      sessions_; // ordered: the same history, the same turns
   std::unordered_map<PeerId, SessionId> peers_;
 };
 
@@ -74,8 +76,13 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
       session.give(claim.call, last->take(claim.call));
     } else if (wanted(claim)) {
       if (known != nullptr) last->take(claim.call);
-      session.give(claim.call, {claim.parts.front().job, claim.parts.front().item, 0, 0,
-                                claim.attempt, claim.endpoint, {}});
+      session.give(claim.call, {claim.parts.front().job,
+                                claim.parts.front().item,
+                                0,
+                                0,
+                                claim.attempt,
+                                claim.endpoint,
+                                {}});
       unknown.push_back(claim);
     } else {
       session.welcome.drop_attempts.push_back(claim.attempt);

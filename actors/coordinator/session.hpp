@@ -44,7 +44,7 @@ public:
   Nonce process;
   protocol::Capacity capacity;
   SessionState state = SessionState::greeted;
-  protocol::Welcome welcome; // sent when the session is durable
+  protocol::Welcome welcome;         // sent when the session is durable
   std::vector<EndpointId> endpoints; // announced
   protocol::Grammar grammar;
   std::uint64_t seq = 0; // of the last frame sent

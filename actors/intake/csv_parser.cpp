@@ -18,7 +18,8 @@ struct CsvParser::Machine {
   char separator;
   csv_parser parser{};
 
-  Machine(CsvParser& parser_of, char field_separator) : owner{parser_of}, separator{field_separator} {
+  Machine(CsvParser& parser_of, char field_separator)
+      : owner{parser_of}, separator{field_separator} {
     begin();
   }
   ~Machine() { csv_free(&parser); }
@@ -67,7 +68,8 @@ CsvParser::State CsvParser::feed(std::string_view piece) {
 }
 
 CsvParser::State CsvParser::finish() {
-  const int failed = csv_fini(&machine_->parser, Machine::on_field, Machine::on_record, machine_.get());
+  const int failed =
+      csv_fini(&machine_->parser, Machine::on_field, Machine::on_record, machine_.get());
   return failed != 0 ? State::faulty : State::complete;
 }
 

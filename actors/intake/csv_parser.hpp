@@ -1,7 +1,7 @@
-// CSV PARSER: one record at a time out of pieces of text (RFC 4180 by libcsv). A quote inside a field
-// that does not begin with one stands for itself, as everywhere; text after a closing quote is a
-// fault, because that is what a quote looks like that somebody forgot to close.
-// Invariant: no more than `fields_max` fields are kept, however many a record has.
+// CSV PARSER: one record at a time out of pieces of text (RFC 4180 by libcsv). A quote inside a
+// field that does not begin with one stands for itself, as everywhere; text after a closing quote
+// is a fault, because that is what a quote looks like that somebody forgot to close. Invariant: no
+// more than `fields_max` fields are kept, however many a record has.
 #pragma once
 
 #include <cstdint>

@@ -11,15 +11,15 @@ namespace {
 
 constexpr std::size_t buffer_bytes = 256 * 1024;
 
-
 } // namespace
 
 CsvReader::CsvReader(ByteSource& source, std::uint32_t input, std::uint64_t offset,
                      std::uint64_t line, char separator, std::uint64_t record_bytes_max,
                      std::size_t fields_max)
-    : source_{source}, input_{input}, record_bytes_max_{record_bytes_max},
-      blank_{separator == '\t' ? " \r" : " \t\r"}, parser_{separator, fields_max},
-      begins_at_{offset}, line_{line} {}
+    : source_{source}, input_{input}, record_bytes_max_{record_bytes_max}, blank_{separator == '\t'
+                                                                                      ? " \r"
+                                                                                      : " \t\r"},
+      parser_{separator, fields_max}, begins_at_{offset}, line_{line} {}
 
 Result<bool> CsvReader::fill() {
   if (buffer_.empty()) buffer_.resize(buffer_bytes);
@@ -64,8 +64,8 @@ Result<CsvReader::Piece> CsvReader::piece() {
     if (*more) continue;
     rest = {buffer_.data() + begin_, end_ - begin_};
     const bool ends = rest.ends_with('\r');
-    return Piece{rest.substr(0, rest.size() - (ends ? 1 : 0)), rest.substr(rest.size() - (ends ? 1 : 0)),
-                 true};
+    return Piece{rest.substr(0, rest.size() - (ends ? 1 : 0)),
+                 rest.substr(rest.size() - (ends ? 1 : 0)), true};
   }
 }
 
@@ -78,7 +78,8 @@ void CsvReader::go_back_to(std::uint64_t offset) {
   }
 }
 
-// What is behind the first line may be good; of a first line that has not ended the rest is skipped.
+// What is behind the first line may be good; of a first line that has not ended the rest is
+// skipped.
 Result<std::optional<CsvRecord>> CsvReader::first_line_only(CsvRecord record,
                                                             std::uint64_t first_line_end) {
   parser_.reset();
@@ -126,20 +127,23 @@ Result<std::optional<CsvRecord>> CsvReader::next() {
     }
     record.bytes = offset() - record.offset + text.size();
     if (record.bytes > record_bytes_max_) {
-      record.fault = fmt::format("expected a record of at most {} bytes, got more; close its quote, "
-                                 "or raise --max-line-bytes",
-                                 record_bytes_max_);
+      record.fault =
+          fmt::format("expected a record of at most {} bytes, got more; close its quote, "
+                      "or raise --max-line-bytes",
+                      record_bytes_max_);
       return first_line_only(std::move(record), first_line_end);
     }
     auto state = parser_.feed({text.data(), text.size() + piece->line_end.size()});
     if (state == CsvParser::State::faulty)
-      record.fault = "expected a separator or the line's end after a closing quote, got other text; "
-                     "close the quote before it, or double each quote inside a field";
+      record.fault =
+          "expected a separator or the line's end after a closing quote, got other text; "
+          "close the quote before it, or double each quote inside a field";
     if (state == CsvParser::State::open && piece->ends && piece->line_end.empty()) {
       state = parser_.finish();
       if (state == CsvParser::State::faulty)
-        record.fault = "expected a closing quote, got the end of the file; close it, or double each "
-                       "quote inside a field";
+        record.fault =
+            "expected a closing quote, got the end of the file; close it, or double each "
+            "quote inside a field";
     }
     if (state == CsvParser::State::faulty) {
       if (first_line_end == 0 && piece->ends)

@@ -1,7 +1,8 @@
 // CSV READER cuts a table into records of fields, through a buffer that does not grow with them. A
-// record may span lines. One with a fault of form (a quote that is not closed, text behind a closing
-// quote, too long) ends with its first line, and the next line begins another: a forgotten quote
-// costs one line and not what follows it. Invariant: memory is bounded by the longest record allowed.
+// record may span lines. One with a fault of form (a quote that is not closed, text behind a
+// closing quote, too long) ends with its first line, and the next line begins another: a forgotten
+// quote costs one line and not what follows it. Invariant: memory is bounded by the longest record
+// allowed.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"

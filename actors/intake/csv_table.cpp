@@ -47,8 +47,7 @@ Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const
     const std::string& column = parsed.fields()[i];
     if (const auto fault = fault_of(column); !fault.empty())
       return refuse(fmt::format("expected {} (column {})", fault, i + 1));
-    if (column.empty())
-      return refuse(fmt::format("column {} has no name; give it one", i + 1));
+    if (column.empty()) return refuse(fmt::format("column {} has no name; give it one", i + 1));
     if (!names.insert(column).second)
       return refuse(fmt::format("two columns have the name \"{}\"; rename one",
                                 json::printable(column, 100)));
@@ -67,10 +66,10 @@ Result<std::string> csv_object(const CsvHeader& header, const CsvParser& row,
   std::string object = "{";
   for (std::size_t i = 0; i < header.keys.size(); ++i) {
     if (const auto fault = fault_of(row.fields()[i]); !fault.empty())
-      return bad(fmt::format("expected {} (in {})", fault,
-                             json::printable(std::string_view{header.keys[i]}.substr(
-                                                 0, header.keys[i].size() - 1),
-                                             100)));
+      return bad(fmt::format(
+          "expected {} (in {})", fault,
+          json::printable(std::string_view{header.keys[i]}.substr(0, header.keys[i].size() - 1),
+                          100)));
     if (i > 0) object += ',';
     object += header.keys[i];
     json::append_string(object, row.fields()[i]);

@@ -1,6 +1,6 @@
-// CSV TABLE: a table with a header as records that are JSON objects of strings, one for each row, so
-// that everything after the intake knows objects only. Invariant: a row's object has the header's
-// names in the header's order, or the row says why it has not.
+// CSV TABLE: a table with a header as records that are JSON objects of strings, one for each row,
+// so that everything after the intake knows objects only. Invariant: a row's object has the
+// header's names in the header's order, or the row says why it has not.
 #pragma once
 
 #include "actors/intake/csv_reader.hpp"
@@ -16,8 +16,8 @@ inline constexpr std::size_t columns_max = 10'000;
 
 struct CsvHeader {
   char separator = ',';
-  std::vector<std::string> keys;        // each name as a JSON string with its colon
-  std::uint64_t offset = 0, line = 0;   // where the rows begin
+  std::vector<std::string> keys;      // each name as a JSON string with its colon
+  std::uint64_t offset = 0, line = 0; // where the rows begin
 };
 
 // The header of an input, without names if the input is empty. An error says what is wrong with it,
@@ -37,8 +37,13 @@ public:
   // `header` must outlive it.
   CsvTable(ByteSource& source, std::uint32_t input, const CsvHeader& header, std::uint64_t offset,
            std::uint64_t line, std::uint64_t record_bytes_max)
-      : header_{header}, object_bytes_max_{record_bytes_max},
-        reader_{source, input, offset, line, header.separator, record_bytes_max, header.keys.size()} {}
+      : header_{header}, object_bytes_max_{record_bytes_max}, reader_{source,
+                                                                      input,
+                                                                      offset,
+                                                                      line,
+                                                                      header.separator,
+                                                                      record_bytes_max,
+                                                                      header.keys.size()} {}
 
   Result<std::optional<Record>> next() override;
   std::uint64_t offset() const override { return reader_.offset(); }

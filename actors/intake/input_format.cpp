@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::string_view space = " \t\r\n";
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 
 // Names from elsewhere are often in capitals.
 bool has_suffix(std::string_view name, std::string_view suffix) {
@@ -29,12 +31,18 @@ std::string_view name_inside(std::string_view name) {
   return name;
 }
 
-bool is_lines(std::string_view name) { return has_suffix(name, {".jsonl", ".ndjson", ".json"}); }
-bool is_table(std::string_view name) { return has_suffix(name, {".csv", ".tsv"}); }
-bool is_document(std::string_view name) { return has_suffix(name, {".txt", ".md"}); }
+bool is_lines(std::string_view name) {
+  return has_suffix(name, {".jsonl", ".ndjson", ".json"});
+}
+bool is_table(std::string_view name) {
+  return has_suffix(name, {".csv", ".tsv"});
+}
+bool is_document(std::string_view name) {
+  return has_suffix(name, {".txt", ".md"});
+}
 
-// A line with a NUL among others is a bad line; a file in which few lines begin like an object is no
-// file of lines at all.
+// A line with a NUL among others is a bad line; a file in which few lines begin like an object is
+// no file of lines at all.
 std::string_view why_binary(std::string_view head) {
   if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF"))
     return "a file in UTF-16; convert it to UTF-8";
@@ -82,6 +90,8 @@ std::string_view without_mark(std::string_view text) {
   return text;
 }
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(space) == line.npos; }
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(space) == line.npos;
+}
 
 } // namespace gristmill::intake

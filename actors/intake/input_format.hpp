@@ -1,5 +1,6 @@
 // What an input is: by the suffix of its name (of the name inside, if it ends in .gz or .zst), else
-// by its first bytes. A name that says nothing and a content that says nothing make a text document.
+// by its first bytes. A name that says nothing and a content that says nothing make a text
+// document.
 #pragma once
 
 #include "protocol/job_spec.hpp"

@@ -53,7 +53,8 @@ Result<> Intake::open_records() {
   // Until the ids before it are known, reading begins at the input's first record.
   const std::uint64_t offset = caught_up_ ? at_.offset : 0, line = caught_up_ ? at_.line : 0;
   if (format_.shape == Shape::lines)
-    records_ = std::make_unique<LineRecords>(source_, at_.input, offset, line, spec_.line_bytes_max);
+    records_ =
+        std::make_unique<LineRecords>(source_, at_.input, offset, line, spec_.line_bytes_max);
   if (format_.shape == Shape::table) {
     const auto header = header_of(at_.input);
     if (!header) return tl::unexpected{header.error()};
@@ -74,8 +75,8 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
   }
   const auto name = source_.name_of(input);
   if (!name) return tl::unexpected{name.error()};
-  auto header = read_csv_header(source_, input, *name, format_of(*name, {}).separator,
-                                spec_.line_bytes_max);
+  auto header =
+      read_csv_header(source_, input, *name, format_of(*name, {}).separator, spec_.line_bytes_max);
   if (!header) return tl::unexpected{header.error()};
   // The table that is open keeps a reference to its header.
   if (headers_.size() == headers_kept)
@@ -126,7 +127,8 @@ Result<std::optional<Item>> Intake::next() {
 }
 
 Result<std::optional<Item>> Intake::next_record() {
-  auto record = ahead_ ? Result<std::optional<Record>>{std::exchange(ahead_, {})} : records_->next();
+  auto record =
+      ahead_ ? Result<std::optional<Record>>{std::exchange(ahead_, {})} : records_->next();
   if (!record) return tl::unexpected{record.error()};
   if (!*record) return std::nullopt;
   at_.offset = records_->offset();
@@ -146,10 +148,11 @@ Result<std::optional<Item>> Intake::item_of(Record record) {
       item.id = std::move(identity.id);
       item.bad = std::move(identity.bad);
     } else {
-      item.bad = fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line "
-                             "{}'s",
-                             format_.kind == ItemKind::batch_line ? "custom_id" : spec_.id_field,
-                             openai::json::printable(identity.id, 100), *first);
+      item.bad =
+          fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line "
+                      "{}'s",
+                      format_.kind == ItemKind::batch_line ? "custom_id" : spec_.id_field,
+                      openai::json::printable(identity.id, 100), *first);
     }
   }
   if (item.id.empty()) item.id = source_of(item.place);

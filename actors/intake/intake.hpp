@@ -1,9 +1,9 @@
-// INTAKE turns a job's inputs into items, one after the other, each with its ordinal, its id and the
-// place where it can be read again. By suffix and content an input is a file of OpenAI Batch lines,
-// of JSON objects, a table with a header, or one text document. What cannot become a call is an item
-// too, with the sentence that says why. Ids are unique in their input: of two equal ones the later
-// is such an item. Invariant: the same inputs give the same items, so an ordinal means the same
-// after a restart.
+// INTAKE turns a job's inputs into items, one after the other, each with its ordinal, its id and
+// the place where it can be read again. By suffix and content an input is a file of OpenAI Batch
+// lines, of JSON objects, a table with a header, or one text document. What cannot become a call is
+// an item too, with the sentence that says why. Ids are unique in their input: of two equal ones
+// the later is such an item. Invariant: the same inputs give the same items, so an ordinal means
+// the same after a restart.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
@@ -31,9 +31,9 @@ struct Place {
 struct Item {
   std::uint64_t ordinal = 0;
   Place place;
-  std::string id;    // custom_id, or the document's id
-  std::string raw;   // empty when bad
-  std::string bad;   // why it cannot become a call, without its place; empty = good
+  std::string id;  // custom_id, or the document's id
+  std::string raw; // empty when bad
+  std::string bad; // why it cannot become a call, without its place; empty = good
 };
 
 class Intake {

@@ -40,7 +40,8 @@ Line LineReader::take(std::size_t length, std::size_t with_end) {
 Result<std::optional<Line>> LineReader::next() {
   for (;;) {
     const char* from = buffer_.data() + searched_;
-    if (const void* found = end_ > searched_ ? std::memchr(from, '\n', end_ - searched_) : nullptr) {
+    if (const void* found =
+            end_ > searched_ ? std::memchr(from, '\n', end_ - searched_) : nullptr) {
       const auto length =
           static_cast<std::size_t>(static_cast<const char*>(found) - buffer_.data()) - begin_;
       if (!fits(length)) return skip_long_line();

@@ -19,8 +19,9 @@ Result<std::optional<Record>> LineRecords::next() {
       record.bytes = record.text.size();
     }
     if ((*line)->too_long) {
-      record.fault = fmt::format("expected a line of at most {} bytes, got {}; raise --max-line-bytes",
-                                 line_bytes_max_, (*line)->bytes);
+      record.fault =
+          fmt::format("expected a line of at most {} bytes, got {}; raise --max-line-bytes",
+                      line_bytes_max_, (*line)->bytes);
       return record;
     }
     if (!is_blank(record.text)) return record;

@@ -10,7 +10,8 @@ class LineRecords final : public RecordReader {
 public:
   LineRecords(ByteSource& source, std::uint32_t input, std::uint64_t offset, std::uint64_t line,
               std::uint64_t line_bytes_max)
-      : lines_{source, input, offset, line_bytes_max}, line_bytes_max_{line_bytes_max}, line_{line} {}
+      : lines_{source, input, offset, line_bytes_max}, line_bytes_max_{line_bytes_max}, line_{
+                                                                                            line} {}
 
   Result<std::optional<Record>> next() override;
   std::uint64_t offset() const override { return lines_.position(); }

@@ -1,6 +1,6 @@
 // RECORD READER cuts one input into records: the lines of a JSONL file, or the rows of a table as
-// JSON objects. What is wrong with a record as such is said by the record. Invariant: whoever begins
-// at offset and line of a reader, or of a record, gets the records that follow.
+// JSON objects. What is wrong with a record as such is said by the record. Invariant: whoever
+// begins at offset and line of a reader, or of a record, gets the records that follow.
 #pragma once
 
 #include "protocol/result.hpp"
@@ -13,7 +13,7 @@
 namespace gristmill::intake {
 
 struct Record {
-  std::string_view text;               // valid until the next one is read; empty when there is a fault
+  std::string_view text; // valid until the next one is read; empty when there is a fault
   std::uint64_t offset = 0, bytes = 0; // in the input
   std::uint64_t line = 0;              // its first one, from 1
   std::string fault;

@@ -61,9 +61,8 @@ bool SeenIds::add_to(Block& block, std::uint64_t bits) {
 
 Result<std::uint64_t> SeenIds::look_up(const Bucket& bucket, const Entry& entry) {
   const auto in = [&](auto begin, auto end) {
-    const auto it = std::find_if(begin, end, [&](const Entry& e) {
-      return e.high == entry.high && e.low == entry.low;
-    });
+    const auto it = std::find_if(
+        begin, end, [&](const Entry& e) { return e.high == entry.high && e.low == entry.low; });
     return it == end ? 0 : it->line;
   };
   if (const auto line = in(bucket.entries.begin(), bucket.entries.end())) return line;

@@ -1,8 +1,8 @@
-// SEEN IDS: whether an id came before in the same input, and in which line. Ids that are new are the
-// rule, so a Bloom filter answers for nearly all of them; it grows with the ids up to 32 MiB, and
-// what it cannot exclude is looked up exactly. The exact record is a log of hashes in 4,096 buckets,
-// each a chain of pages on disk whose newest page is in memory. Ids are compared by 128 bits of
-// SipHash. Invariant: memory is bounded by some 50 MiB however many ids there are.
+// SEEN IDS: whether an id came before in the same input, and in which line. Ids that are new are
+// the rule, so a Bloom filter answers for nearly all of them; it grows with the ids up to 32 MiB,
+// and what it cannot exclude is looked up exactly. The exact record is a log of hashes in 4,096
+// buckets, each a chain of pages on disk whose newest page is in memory. Ids are compared by 128
+// bits of SipHash. Invariant: memory is bounded by some 50 MiB however many ids there are.
 #pragma once
 
 #include "actors/intake/scratch_pages.hpp"

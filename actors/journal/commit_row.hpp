@@ -53,22 +53,22 @@ struct ItemEntry {
 };
 
 class ItemsWriter {
- public:
+public:
   void add(const ItemEntry& entry); // entry.item < items_max
   const std::string& blob() const { return blob_; }
 
- private:
+private:
   std::string blob_;
   std::uint64_t previous_ = 0;
 };
 
 class ItemsReader {
- public:
+public:
   explicit ItemsReader(std::string_view blob) : rest_{blob} {}
   // False at the end. After an error the reader is of no more use.
   Result<bool> next(ItemEntry& entry);
 
- private:
+private:
   bool varint(std::uint64_t& value);
 
   std::string_view rest_;

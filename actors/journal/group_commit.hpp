@@ -16,14 +16,14 @@
 
 namespace gristmill::journal {
 
-template <class Release>
-class GroupCommit {
+template <class Release> class GroupCommit {
 public:
   explicit GroupCommit(Position last) : last_{last} {}
 
   void append(Group part, std::vector<Release> release) {
     const std::size_t bytes = bytes_of(part);
-    if (gathering_.empty() || (gathering_.back().bytes > 0 && gathering_.back().bytes + bytes > group_bytes_max))
+    if (gathering_.empty() ||
+        (gathering_.back().bytes > 0 && gathering_.back().bytes + bytes > group_bytes_max))
       gathering_.emplace_back();
     Gathering& g = gathering_.back();
     g.bytes += bytes;
@@ -70,12 +70,12 @@ private:
     for (const ResultLine& line : group.lines) bytes += line.line.size();
     return bytes;
   }
-  template <class T>
-  static void move_to(std::vector<T>& into, std::vector<T>& from) {
+  template <class T> static void move_to(std::vector<T>& into, std::vector<T>& from) {
     if (into.empty()) {
       into = std::move(from);
     } else {
-      into.insert(into.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+      into.insert(into.end(), std::make_move_iterator(from.begin()),
+                  std::make_move_iterator(from.end()));
     }
   }
 

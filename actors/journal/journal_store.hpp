@@ -26,10 +26,10 @@ struct RecoveredJob {
   std::int64_t created_at = 0, ended_at = 0;
   ItemSet terminal;
   std::map<OutcomeClass, ItemSet> failed; // of the terminal ones
-  std::vector<AttemptNote> attempts; // newest per item that is not terminal
-  JobCounts counts;                  // completed, failed, attempts, ambiguous, late, tokens
+  std::vector<AttemptNote> attempts;      // newest per item that is not terminal
+  JobCounts counts;                       // completed, failed, attempts, ambiguous, late, tokens
   InputPosition low;
-  std::uint64_t mark = 0;            // highest item + 1 that a block of the last epoch may have covered
+  std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
 };
 
 struct Recovered {

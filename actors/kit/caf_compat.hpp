@@ -24,8 +24,7 @@ namespace gristmill::caf_compat {
 
 using Self = caf::event_based_actor;
 
-template <class Block>
-void init() {
+template <class Block> void init() {
 #if GRISTMILL_CAF_1
   caf::init_global_meta_objects<Block>();
   caf::core::init_global_meta_objects();
@@ -41,8 +40,7 @@ inline void use_scheduler(caf::actor_system_config& config, std::size_t threads)
 #endif
 }
 
-template <class Handle, class Message>
-void post(const Handle& to, Message&& message) {
+template <class Handle, class Message> void post(const Handle& to, Message&& message) {
 #if GRISTMILL_CAF_1
   caf::anon_mail(std::forward<Message>(message)).send(to);
 #else
@@ -62,14 +60,12 @@ void post_after(Duration delay, const Handle& to, Message&& message) {
 
 // State: constructible from (Self*, args…), with make_behavior() and `static constexpr name`.
 #if !GRISTMILL_CAF_1
-template <class State>
-struct Box {
+template <class State> struct Box {
   std::optional<State> state;
   const char* name = State::name;
 };
 #endif
-template <class State, class... Args>
-caf::actor spawn(caf::actor_system& system, Args&&... args) {
+template <class State, class... Args> caf::actor spawn(caf::actor_system& system, Args&&... args) {
 #if GRISTMILL_CAF_1
   return system.spawn(caf::actor_from_state<State>, std::forward<Args>(args)...);
 #else

@@ -12,7 +12,9 @@ Time boot_now() {
   return time_from_ns(std::int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec);
 }
 
-std::int64_t wall_seconds() { return std::time(nullptr); }
+std::int64_t wall_seconds() {
+  return std::time(nullptr);
+}
 
 std::string boot_id() {
   std::string id;

@@ -20,7 +20,7 @@ using Kind = ConfigValue::Kind;
 constexpr std::uint64_t rate_max = 1'000'000'000'000; // requests or tokens per minute
 constexpr std::uint64_t slots_max = 10'000'000;
 constexpr std::uint64_t answer_tokens_max = 1'000'000'000;
-constexpr double price_max = 100'000;                 // US$ for 1M tokens
+constexpr double price_max = 100'000; // US$ for 1M tokens
 constexpr double price_unit = 1e6;
 constexpr std::size_t key_file_bytes_max = 4'096;
 // A worker is told of all of them in one frame.
@@ -62,7 +62,8 @@ struct Member {
 // In the order of the file, so that its first fault is the one that is told.
 std::vector<Member> members_of(const toml::table& table) {
   std::vector<Member> members;
-  for (const auto& [key, node] : table) members.push_back({key.str(), place_of(key.source()), &node});
+  for (const auto& [key, node] : table)
+    members.push_back({key.str(), place_of(key.source()), &node});
   std::sort(members.begin(), members.end(),
             [](const Member& a, const Member& b) { return a.at < b.at; });
   return members;
@@ -119,7 +120,8 @@ private:
       if (fault) return;
       const auto* table = element.as_table();
       if (table == nullptr)
-        return expected({member.key, member.at, &element}, fmt::format("tables under [[{}]]", name));
+        return expected({member.key, member.at, &element},
+                        fmt::format("tables under [[{}]]", name));
       use(*table);
     }
   }
@@ -137,9 +139,9 @@ private:
       }
       std::vector<std::string_view> known;
       for (const auto& k : keys) known.push_back(k.name);
-      say(member.at, fmt::format("expected a key of [[{}]], got \"{}\"; did you mean {}?", name,
-                                 openai::json::printable(member.key, 100),
-                                 nearest_key(member.key, known)));
+      say(member.at,
+          fmt::format("expected a key of [[{}]], got \"{}\"; did you mean {}?", name,
+                      openai::json::printable(member.key, 100), nearest_key(member.key, known)));
     }
   }
 
@@ -191,9 +193,8 @@ private:
       return {};
     }
     if (given->get().size() > bytes_max)
-      say(place_of(member.node->source()),
-          fmt::format("{}: expected at most {} bytes, got {}", member.key, bytes_max,
-                      given->get().size()));
+      say(place_of(member.node->source()), fmt::format("{}: expected at most {} bytes, got {}",
+                                                       member.key, bytes_max, given->get().size()));
     return given->get();
   }
 
@@ -295,7 +296,8 @@ Result<ConfigFile> read_config_file(const std::string& path) {
   std::stringstream text;
   text << stream.rdbuf();
   if (!stream || !text)
-    return fail(ErrorCode::usage, fmt::format("--config: expected a file, {} cannot be read", path));
+    return fail(ErrorCode::usage,
+                fmt::format("--config: expected a file, {} cannot be read", path));
   return parse_config(text.str(), path);
 }
 

@@ -43,7 +43,8 @@ Result<ConfigFile> read_config_file(const std::string& path);
 Result<ConfigFile> parse_config(std::string_view text, const std::string& path);
 
 // "FILE:LINE:COLUMN: sentence"
-tl::unexpected<Error> config_fault(const std::string& path, ConfigPlace at, std::string_view sentence);
+tl::unexpected<Error> config_fault(const std::string& path, ConfigPlace at,
+                                   std::string_view sentence);
 
 // The key that is spelled most like `key`; "" when there is none at all.
 std::string_view nearest_key(std::string_view key, const std::vector<std::string_view>& known);

@@ -32,7 +32,9 @@ std::vector<Key> keys_of(CLI::App& app) {
   return keys;
 }
 
-bool is_flag(const CLI::Option& option) { return option.get_items_expected_max() == 0; }
+bool is_flag(const CLI::Option& option) {
+  return option.get_items_expected_max() == 0;
+}
 
 // What TOML type the option's values must have; empty = this one will do.
 std::string_view type_fault(const CLI::Option& option, const ConfigValue& value) {

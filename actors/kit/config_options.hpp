@@ -1,7 +1,7 @@
 // Lays the keys of a configuration file onto a program's options. Every option with a long name has
-// its key: the same name with underscores. What was given on the command line holds; of options that
-// exclude each other too. Invariant: a value from the file passes the same checks as one from the
-// command line.
+// its key: the same name with underscores. What was given on the command line holds; of options
+// that exclude each other too. Invariant: a value from the file passes the same checks as one from
+// the command line.
 #pragma once
 
 #include "actors/kit/config_file.hpp"

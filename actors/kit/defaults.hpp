@@ -13,18 +13,18 @@ using std::chrono::seconds;
 // for it: a handshake that outlasts it would never send a call.
 inline constexpr Duration permit_life = milliseconds{250};
 inline constexpr Duration permit_life_max = seconds{4};
-inline constexpr int unused_permits_max = 3;  // in a row: the life doubles
-inline constexpr int used_permits_min = 1'000; // in a row: it halves again
+inline constexpr int unused_permits_max = 3;                // in a row: the life doubles
+inline constexpr int used_permits_min = 1'000;              // in a row: it halves again
 inline constexpr Duration delay_margin = milliseconds{250}; // D: spread between send and arrival
 inline constexpr Duration minute_window = seconds{60};      // W
-inline constexpr double clock_error = 1e-3;                 // rho: relative rate error of two clocks
+inline constexpr double clock_error = 1e-3; // rho: relative rate error of two clocks
 
 // How long a permit counts in a window, from its issue: it may be used for L on a clock that is
 // slow by rho, arrive D later, and count W at the provider.
 constexpr Duration hold_of(Duration window, Duration life = permit_life) {
-  const double s = (to_seconds(life) / (1 - clock_error) + to_seconds(window) +
-                    to_seconds(delay_margin)) *
-                   (1 + clock_error);
+  const double s =
+      (to_seconds(life) / (1 - clock_error) + to_seconds(window) + to_seconds(delay_margin)) *
+      (1 + clock_error);
   return from_seconds(s);
 }
 // Seconds of its rate that a smoother may let through at once: a second's burst at the server, less
@@ -32,16 +32,18 @@ constexpr Duration hold_of(Duration window, Duration life = permit_life) {
 inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_seconds(delay_margin);
 
 inline constexpr Duration block_life = seconds{1};
-inline constexpr Duration block_renewal = milliseconds{300}; // before its end, while there is demand
+inline constexpr Duration block_renewal =
+    milliseconds{300}; // before its end, while there is demand
 inline constexpr std::uint64_t block_calls_unlimited = 100'000;
 inline constexpr std::uint64_t mark_ahead = 1'024; // items above the highest one seen
 
 inline constexpr Duration heartbeat = seconds{2};
-inline constexpr Duration closed_lost = seconds{5};    // connection closed and no Hello
+inline constexpr Duration closed_lost = seconds{5}; // connection closed and no Hello
 inline constexpr Duration silent_suspect = seconds{10};
 inline constexpr Duration silent_lost = seconds{40};
-inline constexpr Duration restart_grace = seconds{5};  // for sessions that the journal shows open
-inline constexpr Duration need_repeat = milliseconds{500}; // a Need without an answer is asked again
+inline constexpr Duration restart_grace = seconds{5}; // for sessions that the journal shows open
+inline constexpr Duration need_repeat =
+    milliseconds{500}; // a Need without an answer is asked again
 inline constexpr Duration drain_timeout = seconds{25};
 
 } // namespace gristmill::defaults

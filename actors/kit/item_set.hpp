@@ -38,7 +38,8 @@ public:
   bool erase(std::uint64_t item) {
     if (!contains(item)) return false;
     if (words_.empty()) words_.resize(1);
-    for (std::uint64_t below = base_; below < low_; ++below) set_bit(below); // raise_low leaves them
+    for (std::uint64_t below = base_; below < low_; ++below)
+      set_bit(below); // raise_low leaves them
     while (base_ > item) {
       base_ -= 64;
       words_.push_front(~std::uint64_t{0});

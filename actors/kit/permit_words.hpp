@@ -1,5 +1,5 @@
-// What COORDINATOR and RATE LIMITER say to each other: questions for permits, permits, refusals, and
-// what became of a permit. Plain data.
+// What COORDINATOR and RATE LIMITER say to each other: questions for permits, permits, refusals,
+// and what became of a permit. Plain data.
 #pragma once
 
 #include "protocol/messages.hpp"
@@ -66,9 +66,9 @@ struct ClaimedCall {
 
 struct EndpointOffer {
   EndpointId id;
-  std::string model;     // empty = of those jobs only that name the endpoint
+  std::string model; // empty = of those jobs only that name the endpoint
   EndpointSpec endpoint;
-  SessionId only;        // set: reachable for this session alone
+  SessionId only; // set: reachable for this session alone
 };
 
 // How an endpoint stands, for people.

@@ -1,5 +1,6 @@
 // Seeded randomness, passed to whoever needs it: the same seed gives the same history.
-// Algorithm: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+// Algorithm: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+// 2014).
 #pragma once
 
 #include "actors/kit/time.hpp"
@@ -24,7 +25,8 @@ public:
   double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   bool chance(double probability) { return unit() < probability; }
   Duration between(Duration low, Duration high) {
-    return low + Duration{static_cast<std::int64_t>(unit() * static_cast<double>((high - low).count()))};
+    return low +
+           Duration{static_cast<std::int64_t>(unit() * static_cast<double>((high - low).count()))};
   }
 
 private:

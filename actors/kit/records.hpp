@@ -52,13 +52,14 @@ struct JobNote {
 
 // A share of an account's windows that may be drawn until its end, then it is history.
 struct BlockNote {
-  std::uint64_t block = 0;  // number in this epoch
-  std::string account;      // "endpoint:URL|key" or "job-7"
+  std::uint64_t block = 0;             // number in this epoch
+  std::string account;                 // "endpoint:URL|key" or "job-7"
   std::uint64_t calls = 0, tokens = 0; // reserved
-  Time until{};             // end of drawing, BootClock of the epoch's boot
+  Time until{};                        // end of drawing, BootClock of the epoch's boot
   std::uint64_t previous_block = 0;    // the account's block before, closed by this one (0 = none)
   std::uint64_t previous_calls = 0, previous_tokens = 0; // what was drawn from it in truth
-  std::vector<std::pair<JobId, std::uint64_t>> marks; // highest item + 1 that may be called, per job
+  std::vector<std::pair<JobId, std::uint64_t>>
+      marks; // highest item + 1 that may be called, per job
 };
 
 struct SessionNote {
@@ -74,12 +75,12 @@ struct JobChange {
   std::string directory; // of its segments, below the state directory; only with spec
   JobState state = JobState::running;
   JobReason reason = JobReason::none;
-  std::string detail;    // the reason, a sentence
-  std::int64_t at = 0;   // unix seconds
+  std::string detail;  // the reason, a sentence
+  std::int64_t at = 0; // unix seconds
 };
 
 struct Group {
-  Position upto = 0; // the position of the last append in it
+  Position upto = 0;              // the position of the last append in it
   std::vector<Reopened> reopened; // before the lines
   std::vector<ResultLine> lines;
   std::vector<AttemptNote> attempts;
@@ -89,8 +90,8 @@ struct Group {
   std::vector<JobChange> jobs;
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
   bool empty() const {
-    return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() && blocks.empty() &&
-           sessions.empty() && jobs.empty() && forgotten.empty();
+    return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() &&
+           blocks.empty() && sessions.empty() && jobs.empty() && forgotten.empty();
   }
 };
 

@@ -8,7 +8,7 @@
 namespace gristmill {
 
 class StopSignals {
- public:
+public:
   StopSignals(); // from now on the signals wait to be taken
   // Waits for a signal and returns it, or 0 when it was woken.
   int wait();
@@ -16,7 +16,7 @@ class StopSignals {
   // From now on a signal exits with 130 or 143.
   void leave_at_once();
 
- private:
+private:
   sigset_t stops_{}, waits_{};
 };
 

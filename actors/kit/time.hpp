@@ -24,9 +24,17 @@ inline constexpr Time never = Time::max();
 constexpr Duration from_seconds(double seconds) {
   return Duration{static_cast<std::int64_t>(seconds * 1e9)};
 }
-constexpr double to_seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
-constexpr std::int64_t to_ms(Duration d) { return d.count() / 1'000'000; }
-constexpr Time time_from_ns(std::int64_t ns) { return Time{Duration{ns}}; }
-constexpr std::int64_t to_ns(Time t) { return t.time_since_epoch().count(); }
+constexpr double to_seconds(Duration d) {
+  return static_cast<double>(d.count()) / 1e9;
+}
+constexpr std::int64_t to_ms(Duration d) {
+  return d.count() / 1'000'000;
+}
+constexpr Time time_from_ns(std::int64_t ns) {
+  return Time{Duration{ns}};
+}
+constexpr std::int64_t to_ns(Time t) {
+  return t.time_since_epoch().count();
+}
 
 } // namespace gristmill

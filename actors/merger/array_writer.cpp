@@ -54,7 +54,8 @@ Result<> ArrayWriter::check(const LineFacts& facts) const {
   } else if (facts.vectors.size() != 1) {
     got = fmt::format("{} of them", facts.vectors.size());
   } else if (begun_ && facts.vectors[0].size() != nothing_.size()) {
-    got = fmt::format("one of {}, where the first has {}", facts.vectors[0].size(), nothing_.size());
+    got =
+        fmt::format("one of {}, where the first has {}", facts.vectors[0].size(), nothing_.size());
   }
   if (got.empty()) return {};
   return fail(ErrorCode::bad_input,

@@ -16,14 +16,14 @@ namespace gristmill::merger {
 std::string npy_header(std::uint64_t rows, std::uint64_t dimensions);
 
 class ArrayWriter {
- public:
+public:
   ArrayWriter(MergeFiles& files, std::uint64_t rows) : files_{files}, rows_{rows} {}
 
   // The next item. It failed, or it has exactly one embedding, as long as the first one.
   Result<> add(const LineFacts& facts);
   Result<> finish(); // after the last item
 
- private:
+private:
   Result<> check(const LineFacts& facts) const;
   Result<> begin(std::size_t dimensions);
   Result<> write_row(std::span<const float> row);

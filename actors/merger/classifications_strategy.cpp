@@ -14,7 +14,7 @@ double share(std::uint64_t count, std::uint64_t all) {
 }
 
 class ClassificationsStrategy : public Strategy {
- public:
+public:
   explicit ClassificationsStrategy(std::vector<std::string> labels)
       : labels_{std::move(labels)}, counts_(labels_.size()) {}
 
@@ -37,7 +37,7 @@ class ClassificationsStrategy : public Strategy {
     return {{"labelled", labelled_}, {"unlabelled", unlabelled_}, {"labels", std::move(labels)}};
   }
 
- private:
+private:
   std::vector<std::string> labels_;
   std::vector<std::uint64_t> counts_;
   std::uint64_t labelled_ = 0, unlabelled_ = 0;

@@ -21,7 +21,7 @@ double norm_of(std::span<const float> vector) {
 }
 
 class EmbeddingsStrategy : public Strategy {
- public:
+public:
   std::string_view name() const override { return "embeddings"; }
   bool wants_vectors() const override { return true; }
 
@@ -46,7 +46,7 @@ class EmbeddingsStrategy : public Strategy {
               {"max", norm(norm_max_)}}}};
   }
 
- private:
+private:
   void add(std::span<const float> vector) {
     if (vectors_++ == 0) dimensions_ = vector.size();
     other_dimensions_ += vector.size() != dimensions_;

@@ -9,7 +9,7 @@
 namespace gristmill::merger {
 
 class ItemScan {
- public:
+public:
   // Every item below `total` has a place.
   ItemScan(MergeFiles& files, std::uint64_t total, std::size_t slice_bytes)
       : files_{files}, total_{total}, slice_bytes_{slice_bytes} {}
@@ -17,7 +17,7 @@ class ItemScan {
   Result<bool> read_slice(); // false = every item was read
   std::optional<PlacedLine> next_line();
 
- private:
+private:
   struct Wanted {
     LinePlace place;
     std::size_t at = 0; // in lines_

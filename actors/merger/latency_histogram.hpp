@@ -12,7 +12,7 @@
 namespace gristmill::merger {
 
 class LatencyHistogram {
- public:
+public:
   void add(std::uint64_t value) {
     ++buckets_[bucket_of(value)];
     ++count_;
@@ -30,7 +30,7 @@ class LatencyHistogram {
     return 0;
   }
 
- private:
+private:
   static constexpr std::size_t per_octave = 64, bucket_count = 58 * per_octave + per_octave;
 
   static std::size_t bucket_of(std::uint64_t value) {

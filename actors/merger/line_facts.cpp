@@ -149,7 +149,8 @@ void read_vectors(json::value data, Vectors& vectors) {
     each_member(element, [&](auto key, json::value member) {
       if (key != "embedding") return;
       const std::size_t before = vectors.values.size();
-      if (append_vector(member, vectors.values)) return vectors.ends.push_back(vectors.values.size());
+      if (append_vector(member, vectors.values))
+        return vectors.ends.push_back(vectors.values.size());
       vectors.values.resize(before);
       ++vectors.unreadable;
     });

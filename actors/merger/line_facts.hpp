@@ -43,7 +43,7 @@ struct LineFacts {
   std::uint64_t attempts = 0, latency_ms = 0;
   bool cached = false;
   bool failed = false;
-  std::uint64_t http_status = 0;              // 0 = no HTTP answer
+  std::uint64_t http_status = 0;                           // 0 = no HTTP answer
   std::string_view error_class, error_code, error_message; // when failed
   std::uint64_t completion_tokens = 0, cached_tokens = 0;
   std::vector<Answer> answers; // of a text model: one for each choice
@@ -51,7 +51,7 @@ struct LineFacts {
 };
 
 class LineFactsReader {
- public:
+public:
   // Reading the numbers of embeddings costs more than all the rest.
   explicit LineFactsReader(bool wants_vectors = false);
   ~LineFactsReader();
@@ -59,7 +59,7 @@ class LineFactsReader {
   // `line` is followed by line_padding readable bytes. The facts hold until the next call.
   const LineFacts& read(std::string_view line);
 
- private:
+private:
   struct Parser;
   std::unique_ptr<Parser> parser_;
   bool wants_vectors_;

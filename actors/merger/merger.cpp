@@ -31,9 +31,9 @@ struct Merger::Work {
 
   Work(MergeTask t, MergeFiles& f, std::size_t slice_bytes)
       : task{std::move(t)}, files{f}, by_input{task.spec.order == "input"},
-        segments{files, slice_bytes}, written{files, slice_bytes},
-        items{files, task.counts.total, slice_bytes}, strategy{strategy_for(task.spec)},
-        facts{strategy->wants_vectors()} {
+        segments{files, slice_bytes}, written{files, slice_bytes}, items{files, task.counts.total,
+                                                                         slice_bytes},
+        strategy{strategy_for(task.spec)}, facts{strategy->wants_vectors()} {
     if (output_form(task.spec.output) == OutputForm::npy) array.emplace(files, task.counts.total);
   }
 
@@ -157,7 +157,11 @@ Result<> Merger::Work::finish() {
   file->lines = lines;
   std::string text = summary.json(task, *file, *strategy);
   if (auto named = files.write_summary(text); !named) return named;
-  end = {.done = true, .failure = {}, .code = {}, .file = std::move(*file), .summary = std::move(text)};
+  end = {.done = true,
+         .failure = {},
+         .code = {},
+         .file = std::move(*file),
+         .summary = std::move(text)};
   phase = Phase::over;
   return {};
 }

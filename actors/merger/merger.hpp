@@ -1,6 +1,6 @@
-// MERGER: one per job. Turns the segments, which hold lines in completion order, into the one result:
-// each item exactly once, in input order (or as they came), with a summary of what happened. An
-// OUTPUT that ends with .npy is an array of embeddings instead of lines.
+// MERGER: one per job. Turns the segments, which hold lines in completion order, into the one
+// result: each item exactly once, in input order (or as they came), with a summary of what
+// happened. An OUTPUT that ends with .npy is an array of embeddings instead of lines.
 //   hears  Merge  from SUPERVISOR by way of wiring, when every item is terminal and durable
 //   tells  COORDINATOR that the result stands, or why not
 //   never  keeps a line or an item longer than its slice of work
@@ -19,7 +19,7 @@ namespace gristmill::merger {
 struct MergeTask {
   JobId job;
   JobSpec spec;
-  JobCounts counts;          // the durable ones
+  JobCounts counts;                     // the durable ones
   std::int64_t created_at = 0, now = 0; // unix seconds
   bool cancelled = false;
 };
@@ -28,8 +28,8 @@ struct MergeStep {
   bool done = false;
   std::string failure; // a sentence; the segments stand, merging may be tried again
   ErrorCode code = ErrorCode::internal; // of the failure: disk_full, or io and bad_input that stay
-  FinalFile file;      // when done
-  std::string summary; // when done: the JSON of OUTPUT.summary.json
+  FinalFile file;                       // when done
+  std::string summary;                  // when done: the JSON of OUTPUT.summary.json
 };
 
 class Merger {

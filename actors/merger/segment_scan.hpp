@@ -22,7 +22,7 @@ struct PlacedLine {
 std::string describe(const MergeFiles& files, std::size_t segment, std::uint64_t offset);
 
 class SegmentScan {
- public:
+public:
   SegmentScan(MergeFiles& files, std::size_t slice_bytes)
       : files_{files}, slice_bytes_{slice_bytes} {}
 
@@ -31,7 +31,7 @@ class SegmentScan {
   // The next line of the slice; nothing at its end.
   std::optional<PlacedLine> next_line();
 
- private:
+private:
   MergeFiles& files_;
   std::size_t slice_bytes_;
   std::vector<char> buffer_;

@@ -13,7 +13,7 @@
 namespace gristmill::merger {
 
 class Strategy {
- public:
+public:
   virtual ~Strategy() = default;
   virtual std::string_view name() const = 0; // of its object in the summary
   virtual bool wants_vectors() const { return false; }

@@ -32,8 +32,7 @@ Json counts_of(const JobCounts& counts, std::uint64_t cached) {
 
 // Null when nothing that has a price was used.
 Json cost_usd(const JobCounts& counts) {
-  return counts.cost_nano_usd == 0 ? Json()
-                                   : Json(static_cast<double>(counts.cost_nano_usd) / 1e9);
+  return counts.cost_nano_usd == 0 ? Json() : Json(static_cast<double>(counts.cost_nano_usd) / 1e9);
 }
 
 } // namespace

@@ -18,11 +18,11 @@ inline constexpr std::size_t summary_errors_max = 64;
 inline constexpr std::size_t sample_characters_max = 300;
 
 class Summary {
- public:
+public:
   void add(const LineFacts& facts);
   std::string json(const MergeTask& task, const FinalFile& file, const Strategy& strategy) const;
 
- private:
+private:
   struct Cause {
     std::string cls;  // as --retry-failed takes it
     std::string code; // of the endpoint, or ours

@@ -14,7 +14,7 @@ namespace gristmill::merger {
 inline constexpr std::size_t tally_names_max = 64;
 
 class Tally {
- public:
+public:
   void add(std::string_view name) {
     name = name.substr(0, limits::name_bytes_max);
     auto found = counts_.find(name);
@@ -25,7 +25,7 @@ class Tally {
   }
   const std::map<std::string, std::uint64_t, std::less<>>& counts() const { return counts_; }
 
- private:
+private:
   std::map<std::string, std::uint64_t, std::less<>> counts_;
 };
 

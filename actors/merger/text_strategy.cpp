@@ -15,7 +15,7 @@ double mean(std::uint64_t sum, std::uint64_t count) {
 }
 
 class TextStrategy : public Strategy {
- public:
+public:
   std::string_view name() const override { return "text"; }
 
   void add(const LineFacts& facts) override {
@@ -35,7 +35,7 @@ class TextStrategy : public Strategy {
             {"mean_answer_tokens", mean(tokens_, answers_)}};
   }
 
- private:
+private:
   Tally finish_reasons_;
   std::uint64_t answers_ = 0, characters_ = 0, tokens_ = 0;
 };

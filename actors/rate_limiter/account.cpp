@@ -24,10 +24,10 @@ Smoother smoother(std::uint64_t per_minute, Time now) {
 } // namespace
 
 Account::Account(std::string name, AccountLimits limits, Time now)
-    : name_{std::move(name)}, limits_{limits},
-      calls_window_{limits.requests_per_minute, minute_hold},
-      tokens_window_{limits.tokens_per_minute, minute_hold},
-      calls_smoother_{smoother(limits.requests_per_minute, now)},
+    : name_{std::move(name)}, limits_{limits}, calls_window_{limits.requests_per_minute,
+                                                             minute_hold},
+      tokens_window_{limits.tokens_per_minute, minute_hold}, calls_smoother_{smoother(
+                                                                 limits.requests_per_minute, now)},
       tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
 
 void Account::set_limits(const AccountLimits& limits, Time now) {
@@ -106,7 +106,8 @@ std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uin
   if (now < parked_until_) return Refusal{parked_until_, parked_why_};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed"};
-  if (!calls_window_.fits(1)) return Refusal{calls_window_.when_fits(1, now), "requests per minute"};
+  if (!calls_window_.fits(1))
+    return Refusal{calls_window_.when_fits(1, now), "requests per minute"};
   if (!calls_smoother_.fits(1))
     return Refusal{calls_smoother_.when_fits(1, now), "requests per minute"};
   if (!tokens_window_.fits(tokens))
@@ -201,7 +202,8 @@ void Account::durable(std::uint64_t block) {
 
 void Account::assume_spent(const journal::BlockNote& block, Time now) {
   // How long its permits lived is not known any more: the longest life is assumed.
-  static const Duration hold = defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
+  static const Duration hold =
+      defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
   const Time until = std::min(block.until, now) + hold;
   if (until <= now) return;
   calls_window_.charge_until(block.calls, until);

@@ -95,10 +95,10 @@ private:
   Time parked_until_{Time::min()};
   std::string_view parked_why_;
 
-  std::optional<Block> block_;   // durable, being drawn from
-  std::optional<Block> next_;    // on its way to the disk
-  std::optional<Block> closed_;  // the one before block_
-  bool wanted_ = false;          // somebody asked for what block_ does not cover
+  std::optional<Block> block_;  // durable, being drawn from
+  std::optional<Block> next_;   // on its way to the disk
+  std::optional<Block> closed_; // the one before block_
+  bool wanted_ = false;         // somebody asked for what block_ does not cover
   std::uint64_t tokens_wanted_ = 0;
   std::map<JobId, std::uint64_t> highest_; // items + 1 that were asked for
 };

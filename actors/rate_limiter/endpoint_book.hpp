@@ -1,7 +1,7 @@
 // ENDPOINT BOOK: which endpoints there are, and which of them a call may use. A pool's endpoint is
 // for every worker, an announced one for its worker's session, one without a model for the jobs
-// that name it. Invariant: what a call may use is found by model and session, not by a look at every
-// endpoint of the cluster, and always in the same order.
+// that name it. Invariant: what a call may use is found by model and session, not by a look at
+// every endpoint of the cluster, and always in the same order.
 #pragma once
 
 #include "actors/kit/permit_words.hpp"
@@ -36,7 +36,7 @@ public:
 
 private:
   std::map<EndpointId, Endpoint> endpoints_;
-  std::map<std::string, std::set<EndpointId>> shared_;   // by model
+  std::map<std::string, std::set<EndpointId>> shared_; // by model
   std::map<SessionId, std::set<EndpointId>> announced_;
   std::map<std::string, std::size_t> served_;
 };

@@ -72,7 +72,8 @@ RateLimiter::AccountRef RateLimiter::account(const std::string& name, const Acco
   return slot;
 }
 
-void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot) {
+void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time now,
+                            bool same_boot) {
   spent_ = blocks;
   // The clock of another boot says nothing: its blocks count from now.
   if (!same_boot)
@@ -120,8 +121,8 @@ std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& mo
   return own;
 }
 
-// Those that refused the job lately (wrong key, model or URL) are passed over while there are others:
-// what refuses at once would else draw all calls to itself.
+// Those that refused the job lately (wrong key, model or URL) are passed over while there are
+// others: what refuses at once would else draw all calls to itself.
 std::vector<Endpoint*> RateLimiter::willing(const Job& job, std::vector<Endpoint*> usable,
                                             Time now) {
   if (job.shunned.empty()) return usable;
@@ -174,24 +175,24 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     // Once a job must wait for a model, its other calls of this question wait with it: a large call
     // that has to save up is not overtaken for ever by small ones.
     const auto waiting =
-        std::find_if(granted.waits.begin(), granted.waits.end(), [&](const Waiting& w) {
-          return w.job == call.job && w.model == call.model;
-        });
+        std::find_if(granted.waits.begin(), granted.waits.end(),
+                     [&](const Waiting& w) { return w.job == call.job && w.model == call.model; });
     if (waiting != granted.waits.end()) {
       waiting->calls.push_back(call.call);
       continue;
     }
     Choice choice = choose(call, acquire.session, now);
     if (choice.endpoint == nullptr) {
-      granted.waits.push_back({{call.call},
-                               call.job,
-                               ms_until(choice.until, now),
-                               std::move(choice.why),
-                               call.model});
+      granted.waits.push_back(
+          {{call.call}, call.job, ms_until(choice.until, now), std::move(choice.why), call.model});
       continue;
     }
-    Out out{choice.endpoint->account, jobs_.at(call.job).account, {}, {},
-            choice.endpoint->offer.id, call.job};
+    Out out{choice.endpoint->account,
+            jobs_.at(call.job).account,
+            {},
+            {},
+            choice.endpoint->offer.id,
+            call.job};
     std::uint64_t n = 0, unused = 0;
     const Duration life = out.endpoint->life();
     out.job_charge = out.job->draw(call.token_bound, now, unused, life);
@@ -230,13 +231,14 @@ void RateLimiter::ended(const Ended& ended, Time now) {
     }
   }
   // An account without credit is asked again now and then, not all the time.
-  if (ended.cls == OutcomeClass::quota) out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
+  if (ended.cls == OutcomeClass::quota)
+    out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   if (told_to_wait) {
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};
-    out.endpoint->park(now + (ended.retry_after_ms < 0 ? park_untold
-                                                       : std::min<Duration>(told, park_max)),
-                       "the endpoint asked us to wait");
+    out.endpoint->park(
+        now + (ended.retry_after_ms < 0 ? park_untold : std::min<Duration>(told, park_max)),
+        "the endpoint asked us to wait");
   }
 }
 
@@ -244,8 +246,8 @@ void RateLimiter::claimed(const ClaimedCall& call) {
   const Endpoint* e = endpoints_.find(call.endpoint);
   if (e == nullptr || out_.contains(call.attempt)) return;
   const auto j = jobs_.find(call.job);
-  Out out{e->account, j == jobs_.end() ? nullptr : j->second.account, {}, {},
-          call.endpoint, call.job};
+  Out out{e->account, j == jobs_.end() ? nullptr : j->second.account, {}, {}, call.endpoint,
+          call.job};
   out.endpoint->occupy();
   if (out.job) out.job->occupy();
   out_.emplace(call.attempt, std::move(out));

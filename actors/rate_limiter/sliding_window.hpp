@@ -1,7 +1,7 @@
-// SLIDING WINDOW: how much of a limit is taken in any window of time. A charge is held until a given
-// time and then gone. Holds are kept in at most 1,000 buckets a window, each rounded up to its
-// bucket's end, so memory does not follow the rate and rounding only ever takes permission away.
-// Invariant: held() never understates what was charged and is not yet over.
+// SLIDING WINDOW: how much of a limit is taken in any window of time. A charge is held until a
+// given time and then gone. Holds are kept in at most 1,000 buckets a window, each rounded up to
+// its bucket's end, so memory does not follow the rate and rounding only ever takes permission
+// away. Invariant: held() never understates what was charged and is not yet over.
 #pragma once
 
 #include "actors/kit/time.hpp"

@@ -6,7 +6,7 @@
 namespace gristmill::supervisor {
 
 std::optional<StateChange> FailureBudget::ended(OutcomeClass cls, const std::string& code,
-                                         const std::string& sample) {
+                                                const std::string& sample) {
   ++terminal_;
   if (cls == OutcomeClass::ok || cls == OutcomeClass::cancelled) return std::nullopt;
   ++failed_;
@@ -21,15 +21,17 @@ std::optional<StateChange> FailureBudget::ended(OutcomeClass cls, const std::str
   const bool share = percent_max_ != 0 && terminal_ >= failure_percent_from &&
                      100 * failed_ >= percent_max_ * terminal_;
   if (!many && !share) return std::nullopt;
-  const auto leading = std::max_element(
-      causes_.begin(), causes_.end(),
-      [](const auto& a, const auto& b) { return a.second.count < b.second.count; });
-  return StateChange{JobState::paused, JobReason::failures,
-              fmt::format("{} of {} items failed (limit: --max-failures {}), {} of them by {}; for "
-                          "instance {}",
-                          failed_, terminal_,
-                          many ? std::to_string(failures_max_) : fmt::format("{}%", percent_max_),
-                          leading->second.count, leading->first, leading->second.sample)};
+  const auto leading =
+      std::max_element(causes_.begin(), causes_.end(), [](const auto& a, const auto& b) {
+        return a.second.count < b.second.count;
+      });
+  return StateChange{
+      JobState::paused, JobReason::failures,
+      fmt::format("{} of {} items failed (limit: --max-failures {}), {} of them by {}; for "
+                  "instance {}",
+                  failed_, terminal_,
+                  many ? std::to_string(failures_max_) : fmt::format("{}%", percent_max_),
+                  leading->second.count, leading->first, leading->second.sample)};
 }
 
 void FailureBudget::took(EndpointId endpoint) {

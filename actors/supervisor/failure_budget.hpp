@@ -1,7 +1,7 @@
 // FAILURE BUDGET: when a job should not go on, because too many of its items fail or because every
-// endpoint refuses its calls. Counting begins anew whenever the job is resumed, so that somebody who
-// has mended the cause is not stopped by the past.
-// Invariant: at most failure_causes_max causes are told apart, so memory does not follow the corpus.
+// endpoint refuses its calls. Counting begins anew whenever the job is resumed, so that somebody
+// who has mended the cause is not stopped by the past. Invariant: at most failure_causes_max causes
+// are told apart, so memory does not follow the corpus.
 #pragma once
 
 #include "protocol/ids.hpp"
@@ -18,7 +18,7 @@
 namespace gristmill::supervisor {
 
 inline constexpr std::size_t failure_causes_max = 64;
-inline constexpr std::uint32_t refusals_of_proved = 16; // in a row, until it counts as refusing
+inline constexpr std::uint32_t refusals_of_proved = 16;    // in a row, until it counts as refusing
 inline constexpr std::uint64_t failure_percent_from = 100; // terminal items before a share counts
 
 class FailureBudget {

@@ -29,8 +29,8 @@ struct LiveItem {
   std::uint32_t tries = 0;    // attempts that ended
   std::uint32_t consumed = 0; // those that count against --retries
   std::uint32_t deaths = 0;
-  bool on_fallback = false;   // its calls ask for the fallback model; `consumed` counts them alone
-  bool has_fallback = false;  // … and there is one, as seen when it was last offered
+  bool on_fallback = false;  // its calls ask for the fallback model; `consumed` counts them alone
+  bool has_fallback = false; // … and there is one, as seen when it was last offered
   Time not_before{};
 };
 

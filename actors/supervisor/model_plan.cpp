@@ -29,8 +29,8 @@ bool may_fall_back(OutcomeClass cls) {
 }
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-    : own_endpoints_{!spec.endpoints.empty()}, model_of_all_{model_of_all(spec)},
-      fallback_{spec.fallback_model} {
+    : own_endpoints_{!spec.endpoints.empty()},
+      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model} {
   if (!own_endpoints_) pools_ = pools;
 }
 

@@ -7,7 +7,8 @@ namespace {
 
 Duration backoff(const RetryPolicy& policy, std::uint32_t consumed, Random& random) {
   const std::uint32_t doublings = std::min(consumed > 0 ? consumed - 1 : 0, 20u);
-  const Duration full = std::min(policy.first_delay * (std::int64_t{1} << doublings), policy.delay_max);
+  const Duration full =
+      std::min(policy.first_delay * (std::int64_t{1} << doublings), policy.delay_max);
   return full / 2 + random.between(Duration::zero(), full / 2);
 }
 
@@ -21,7 +22,8 @@ Decision decide(const RetryPolicy& policy, OutcomeClass cls, std::uint32_t consu
   if (cls == OutcomeClass::unstarted) return {Decision::What::again, now};
   if (about.consumes_attempt && consumed > policy.retries) return {Decision::What::failed, {}};
   const Duration told = std::chrono::milliseconds{std::max<std::int64_t>(retry_after_ms, 0)};
-  return {Decision::What::again, now + std::max(told, backoff(policy, std::max(consumed, 1u), random))};
+  return {Decision::What::again,
+          now + std::max(told, backoff(policy, std::max(consumed, 1u), random))};
 }
 
 } // namespace gristmill::supervisor

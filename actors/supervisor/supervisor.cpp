@@ -12,7 +12,8 @@
 namespace gristmill::supervisor {
 namespace {
 
-constexpr std::uint64_t undurable_lines_max = 8'192; // of lines that the supervisor writes by itself
+constexpr std::uint64_t undurable_lines_max =
+    8'192; // of lines that the supervisor writes by itself
 constexpr int items_per_slice = 1'024;
 constexpr std::uint32_t deaths_max = 3;
 constexpr auto refused_again_after = std::chrono::seconds{1};
@@ -32,10 +33,11 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools)
     : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries}, models_{spec_, pools},
       source_{source}, intake_{spec_, source, recovered.low},
-      ledger_{std::move(recovered.terminal)}, failures_{spec_},
-      counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
+      ledger_{std::move(recovered.terminal)}, failures_{spec_}, counts_{recovered.counts},
+      mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
-      next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) | 1} {
+      next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) |
+                 1} {
   next_call_ = std::max(next_call_, recovered.next_call);
   counts_.total = std::max(recovered.counts.total, recovered.low.item);
   for (const auto& note : recovered.attempts) recovered_attempts_.emplace(note.item, note);
@@ -49,8 +51,8 @@ Effects Supervisor::started(Time) {
   return sealed(effects);
 }
 
-// Items that a worker may be calling must be known by name before anybody claims them. Whether their
-// ids repeat is seen when reading comes to them.
+// Items that a worker may be calling must be known by name before anybody claims them. Whether
+// their ids repeat is seen when reading comes to them.
 void Supervisor::look_ahead(Effects& effects) {
   intake::Intake ahead{spec_, source_, intake_.position(), intake::Intake::Ids::as_they_are};
   while (ahead.position().item < mark_) {
@@ -159,10 +161,11 @@ bool Supervisor::read_next(Time, Effects& effects) {
   live.place = item.place;
   live.id = std::move(item.id);
   if (cancelling_) {
-    give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
+    give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled",
+            effects);
   } else if (!item.bad.empty() && spec_.strict) {
     stop(StateChange{JobState::failed, JobReason::bad_input,
-              fmt::format("{}: {} (--strict)", intake_.source_of(item.place), item.bad)},
+                     fmt::format("{}: {} (--strict)", intake_.source_of(item.place), item.bad)},
          effects);
     return false;
   } else if (!item.bad.empty()) {
@@ -194,8 +197,7 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
   call.planned.parts = {PartId{job_, item, 0}};
   call.planned.kind = live.place.kind;
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
-  call.token_bound =
-      openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
+  call.token_bound = openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
   call.planned.model = std::move(planned.model);
   live.has_fallback = planned.has_fallback;
   call.planned.raw = std::move(raw);
@@ -244,8 +246,7 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
   if (decision.what == Decision::What::again)
     return retry(item, *live, reported, decision.not_before, effects);
-  if (decision.what == Decision::What::failed &&
-      fall_back(item, *live, outcome.cls, now, effects))
+  if (decision.what == Decision::What::failed && fall_back(item, *live, outcome.cls, now, effects))
     return;
   if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
   finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
@@ -303,8 +304,7 @@ bool Supervisor::fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls,
 }
 
 journal::AttemptNote Supervisor::note_of(std::uint64_t item, const LiveItem& live) const {
-  return {job_, item, live.consumed, live.deaths,
-          live.on_fallback ? std::max(live.tries, 1u) : 0};
+  return {job_, item, live.consumed, live.deaths, live.on_fallback ? std::max(live.tries, 1u) : 0};
 }
 
 void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
@@ -346,8 +346,8 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
 void Supervisor::give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls,
                          std::string code, std::string message, Effects& effects) {
   const LiveItem kept = live; // finish() forgets the live item
-  finish(item, kept.place, kept.id, kept.tries,
-         local_end(cls, std::move(code), std::move(message)), "", effects);
+  finish(item, kept.place, kept.id, kept.tries, local_end(cls, std::move(code), std::move(message)),
+         "", effects);
 }
 
 void Supervisor::again(std::uint64_t item, LiveItem& live, Time now, Effects& effects) {
@@ -418,8 +418,8 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
   return sealed(effects);
 }
 
-// The outcome itself follows. It may be one that was handled already and whose Recorded got lost, so
-// it takes the item from nobody; after a restart it keeps the item from being called again.
+// The outcome itself follows. It may be one that was handled already and whose Recorded got lost,
+// so it takes the item from nobody; after a restart it keeps the item from being called again.
 Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
   Effects effects;
   for (const protocol::Claim& claim : claims) {

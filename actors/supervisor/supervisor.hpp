@@ -43,16 +43,18 @@ struct Append {
   journal::JobNote note;
   std::vector<Ack> acks;
   std::uint64_t completed = 0, failed = 0;
-  bool empty() const { return lines.empty() && attempts.empty() && acks.empty() && note.ambiguous == 0; }
+  bool empty() const {
+    return lines.empty() && attempts.empty() && acks.empty() && note.ambiguous == 0;
+  }
 };
 
 struct Effects {
   std::vector<OfferedCall> offers;
   std::vector<CallId> withdrawn; // somebody else has answered, or the job is cancelled
   Append append;
-  bool progress = false;         // counts have changed
-  bool all_terminal = false;     // said once, from durable state only
-  std::optional<StateChange> stop;      // the job cannot or should not go on
+  bool progress = false;           // counts have changed
+  bool all_terminal = false;       // said once, from durable state only
+  std::optional<StateChange> stop; // the job cannot or should not go on
 };
 
 // What the journal knew when this life of the job began.
@@ -61,7 +63,7 @@ struct RecoveredItems {
   std::vector<journal::AttemptNote> attempts;
   JobCounts counts;
   InputPosition low;
-  std::uint64_t mark = 0; // items from here on have not been called
+  std::uint64_t mark = 0;       // items from here on have not been called
   bool may_have_called = false; // a worker's session was open at the end
   std::uint64_t next_call = 0;  // of an earlier life of the job in this epoch; 0 = it had none
 };
@@ -139,7 +141,7 @@ private:
   ItemLedger ledger_;
   FailureBudget failures_;
   std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
-  JobCounts counts_;          // completed and failed: durable ones
+  JobCounts counts_; // completed and failed: durable ones
   std::uint64_t mark_;
   bool may_have_called_;
   std::uint64_t next_call_;

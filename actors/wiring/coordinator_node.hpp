@@ -15,7 +15,7 @@ namespace gristmill::wiring {
 
 struct NodeOptions {
   std::string cluster;
-  bool flat = false;       // `gristmill run`: one job, in the state directory itself
+  bool flat = false;         // `gristmill run`: one job, in the state directory itself
   bool workers_died = false; // `gristmill run`: no session outlived our last life
   std::uint64_t random_seed = 0;
   std::vector<PoolSpec> pools; // as configured for this life

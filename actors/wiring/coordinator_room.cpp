@@ -1,6 +1,5 @@
 #include "actors/wiring/rooms.hpp"
 
-
 #include <fmt/format.h>
 
 namespace gristmill::wiring {
@@ -30,8 +29,7 @@ ClosedJob content_of(const journal::RecoveredJob& job) {
 
 CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered,
                                  Time now)
-    : coordinator_{options_of(options, recovered), now}, desk_{options.flat},
-      flat_{options.flat} {
+    : coordinator_{options_of(options, recovered), now}, desk_{options.flat}, flat_{options.flat} {
   desk_.forget(recovered.last_forgotten);
   for (const journal::RecoveredJob& job : recovered.jobs) {
     coordinator::JobEntry entry;
@@ -102,10 +100,11 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
     job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
-  JobBudget budget{job.id,
-                   model_of_all(job.spec),
-                   {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
-                   {}};
+  JobBudget budget{
+      job.id,
+      model_of_all(job.spec),
+      {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
+      {}};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
   LimiterNews news;
   news.endpoints_added = std::move(effects.endpoints_added);
@@ -188,7 +187,8 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
   case JobState::failed: close(job->id, moment, post); break;
   default: break;
   }
-  if (durable.token != 0) post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
+  if (durable.token != 0)
+    post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
 }
 
 void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
@@ -200,8 +200,9 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
     if (report.stop->state == JobState::paused) hold(job->id, moment, post);
     change(job->id, std::move(*report.stop), 0, moment, post);
   } else if (report.all_terminal) {
-    merger::MergeTask task{job->id,         job->spec,          report.counts,
-                           job->created_at, moment.unix_seconds, job->state == JobState::cancelling};
+    merger::MergeTask task{
+        job->id,         job->spec,           report.counts,
+        job->created_at, moment.unix_seconds, job->state == JobState::cancelling};
     change(job->id, {JobState::merging, JobReason::none, task.cancelled ? "cancelled" : ""}, 0,
            moment, post);
     post.tell(to_merger(job->id), std::move(task));
@@ -243,8 +244,13 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
     const coordinator::JobEntry* job = desk_.find(id);
     if (job != nullptr && job->open) post.tell(to_supervisor(id), std::move(news));
   }
-  LimiterNews news{std::move(effects.endpoints_added), std::move(effects.endpoints_gone), {}, {},
-                   std::move(effects.claimed), std::move(effects.ended), std::move(effects.acquires)};
+  LimiterNews news{std::move(effects.endpoints_added),
+                   std::move(effects.endpoints_gone),
+                   {},
+                   {},
+                   std::move(effects.claimed),
+                   std::move(effects.ended),
+                   std::move(effects.acquires)};
   if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
       !news.ended.empty() || !news.acquires.empty())
     post.tell(to_limiter, std::move(news));

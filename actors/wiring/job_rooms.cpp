@@ -10,8 +10,7 @@ namespace {
 
 constexpr auto report_every = std::chrono::milliseconds{100};
 
-template <class T>
-void append_to(std::vector<T>& into, std::vector<T>&& from) {
+template <class T> void append_to(std::vector<T>& into, std::vector<T>&& from) {
   std::move(from.begin(), from.end(), std::back_inserter(into));
 }
 
@@ -73,8 +72,8 @@ supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
     return effects;
   }
   source_ = std::move(*source);
-  supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, std::move(open.spec), *source_,
-                                                         std::move(open.recovered), options_.pools);
+  supervisor_ = std::make_unique<supervisor::Supervisor>(
+      job_, epoch_, std::move(open.spec), *source_, std::move(open.recovered), options_.pools);
   return supervisor_->started(now);
 }
 

@@ -18,14 +18,14 @@
 namespace gristmill::wiring {
 
 enum class Place : std::uint8_t {
-  coordinator,  // rooms
+  coordinator, // rooms
   rate_limiter,
   journal,
-  supervisor,   // one per job
-  merger,       // one per job
-  gateway,      // windows
+  supervisor, // one per job
+  merger,     // one per job
+  gateway,    // windows
   store,
-  client,       // who asked: the HTTP API or the command
+  client, // who asked: the HTTP API or the command
 };
 
 struct Address {
@@ -37,7 +37,7 @@ std::string name_of(const Address& address); // "supervisor/job-7"
 
 struct Envelope;
 
-// ---- questions of clients and their answers ---------------------------------------------------
+// Questions of clients and their answers.
 
 struct JobView {
   JobId id;
@@ -50,10 +50,18 @@ struct JobView {
   std::string output;
 };
 
-struct SubmitJob { JobSpec spec; };
-struct CancelJob { JobId job; };
-struct PauseJob { JobId job; };
-struct ForgetJob { JobId job; };
+struct SubmitJob {
+  JobSpec spec;
+};
+struct CancelJob {
+  JobId job;
+};
+struct PauseJob {
+  JobId job;
+};
+struct ForgetJob {
+  JobId job;
+};
 // Goes on with a job that is paused, failed or over.
 struct ReopenJob {
   JobId job;
@@ -62,9 +70,13 @@ struct ReopenJob {
   std::optional<std::vector<OutcomeClass>> retry;
 };
 struct ListJobs {};
-struct ShowJob { JobId job; };
+struct ShowJob {
+  JobId job;
+};
 struct ListWorkers {};
-struct DrainWorker { std::string worker; }; // its name, or a session as people see it
+struct DrainWorker {
+  std::string worker;
+}; // its name, or a session as people see it
 struct ListPools {};
 
 struct Ask {
@@ -77,23 +89,29 @@ struct Ask {
 struct Answer {
   std::uint64_t token = 0;
   std::optional<Error> error;
-  std::vector<JobView> jobs;                     // of all questions about jobs
+  std::vector<JobView> jobs;                    // of all questions about jobs
   std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
   std::vector<coordinator::PoolView> pools;     // of ListPools
   std::vector<std::string> unused_inputs;       // of ForgetJob: paths that no job has any more
 };
 
-// ---- to COORDINATOR -----------------------------------------------------------------------------
+// To COORDINATOR.
 
 struct Start {}; // everything is plugged in: open the recovered jobs
-struct FramesIn { std::vector<coordinator::ReceivedFrame> frames; };
-struct PeersGone { std::vector<coordinator::PeerId> peers; };
+struct FramesIn {
+  std::vector<coordinator::ReceivedFrame> frames;
+};
+struct PeersGone {
+  std::vector<coordinator::PeerId> peers;
+};
 struct Offer {
   JobId job;
   std::vector<OfferedCall> calls;
   std::vector<CallId> withdrawn;
 };
-struct SessionDurable { SessionId session; };
+struct SessionDurable {
+  SessionId session;
+};
 struct JobDurable {
   JobId job;
   JobState state;
@@ -127,17 +145,19 @@ struct RoomCrashed {
   std::string what;
 };
 
-// ---- to the others --------------------------------------------------------------------------------
+// To the others.
 
 struct OpenJob { // to SUPERVISOR
   JobSpec spec;
   supervisor::RecoveredItems recovered;
 };
-struct PauseItems {};                                         // to SUPERVISOR
-struct ResumeItems {};                                        // to SUPERVISOR
-struct CancelItems {};                                        // to SUPERVISOR
-struct LinesDurable { std::uint64_t completed = 0, failed = 0; }; // to SUPERVISOR
-struct CloseRoom {};                                          // to SUPERVISOR and MERGER
+struct PauseItems {};  // to SUPERVISOR
+struct ResumeItems {}; // to SUPERVISOR
+struct CancelItems {}; // to SUPERVISOR
+struct LinesDurable {
+  std::uint64_t completed = 0, failed = 0;
+};                   // to SUPERVISOR
+struct CloseRoom {}; // to SUPERVISOR and MERGER
 struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<EndpointOffer> endpoints_added;
   std::vector<EndpointId> endpoints_gone;
@@ -151,18 +171,26 @@ struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
   std::uint64_t token = 0;
   std::vector<coordinator::PoolView> pools;
 };
-struct BlocksDurable { std::vector<std::uint64_t> blocks; }; // to RATE LIMITER
+struct BlocksDurable {
+  std::vector<std::uint64_t> blocks;
+};                 // to RATE LIMITER
 struct AppendNow { // to JOURNAL
   journal::Group part;
   std::vector<Envelope> release;
 };
-struct StoreDurable { journal::Position upto = 0; };
-struct StoreFailed { Error error; };
+struct StoreDurable {
+  journal::Position upto = 0;
+};
+struct StoreFailed {
+  Error error;
+};
 struct SendFrames { // to GATEWAY
   std::vector<coordinator::OutgoingFrame> frames;
   std::size_t consumed_bytes = 0;
 };
-struct ReadJob { JobId job; }; // to the store; JobRead is the answer
+struct ReadJob {
+  JobId job;
+};              // to the store; JobRead is the answer
 struct Tick {}; // to whoever asked to be woken
 
 using Message =
@@ -187,8 +215,8 @@ struct Moment {
 struct Post {
   std::vector<Envelope> envelopes;
   std::vector<Event> events;
-  Time wake_at = never; // a Tick is wanted then; each handled message says it anew
-  bool closed = false;  // the room has nothing left to do
+  Time wake_at = never;       // a Tick is wanted then; each handled message says it anew
+  bool closed = false;        // the room has nothing left to do
   std::optional<Error> fatal; // the node cannot go on
 
   void tell(Address to, Message message) { envelopes.push_back({to, std::move(message)}); }

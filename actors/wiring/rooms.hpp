@@ -16,8 +16,12 @@ inline constexpr Address to_journal{Place::journal, {}};
 inline constexpr Address to_gateway{Place::gateway, {}};
 inline constexpr Address to_store{Place::store, {}};
 inline constexpr Address to_client{Place::client, {}};
-inline Address to_supervisor(JobId job) { return {Place::supervisor, job}; }
-inline Address to_merger(JobId job) { return {Place::merger, job}; }
+inline Address to_supervisor(JobId job) {
+  return {Place::supervisor, job};
+}
+inline Address to_merger(JobId job) {
+  return {Place::merger, job};
+}
 
 // What the journal holds of a job whose rooms do not exist.
 struct ClosedJob {
@@ -58,8 +62,8 @@ private:
   void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
   void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);
   coordinator::JobEntry* asked(JobId job, std::uint64_t token, Post&);
-  void reopen(coordinator::JobEntry& job, ClosedJob content, ReopenJob& wanted,
-              std::uint64_t token, const Moment&, Post&);
+  void reopen(coordinator::JobEntry& job, ClosedJob content, ReopenJob& wanted, std::uint64_t token,
+              const Moment&, Post&);
   void run_again(coordinator::JobEntry& job, std::optional<JobSpec> spec,
                  std::vector<journal::Reopened> reopened, std::uint64_t token, const Moment&,
                  Post&);

@@ -5,7 +5,8 @@
 
 namespace gristmill::wiring {
 
-LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now) : limiter_{recovered.epoch} {
+LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now)
+    : limiter_{recovered.epoch} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
 }
 

@@ -64,7 +64,8 @@ std::optional<Time> HeldCalls::sent_at(Nonce nonce) const {
 void HeldCalls::wait(Nonce nonce, const std::vector<CallId>& calls, Time until) {
   for (const CallId call : calls) {
     const auto it = calls_.find(call);
-    if (it == calls_.end() || it->second.state != State::asked || it->second.nonce != nonce) continue;
+    if (it == calls_.end() || it->second.state != State::asked || it->second.nonce != nonce)
+      continue;
     answered(it->second, call);
     it->second.state = State::waiting;
     waiting_.push({until, call});
@@ -115,7 +116,8 @@ Time HeldCalls::next_due(Duration repeat) const {
 
 void HeldCalls::forget_needs() {
   std::vector<CallId> asked;
-  for (const auto& [nonce, need] : needs_) asked.insert(asked.end(), need.calls.begin(), need.calls.end());
+  for (const auto& [nonce, need] : needs_)
+    asked.insert(asked.end(), need.calls.begin(), need.calls.end());
   std::sort(asked.begin(), asked.end(), std::greater<>{});
   for (const CallId call : asked) ready_again(call);
 }

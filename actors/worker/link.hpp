@@ -19,7 +19,8 @@ public:
 struct LinkEvents {
   std::function<void(std::vector<std::string>)> received;
   std::function<void()> up;
-  std::function<void(std::string why)> down; // why: a sentence, for instance that the key was refused
+  std::function<void(std::string why)>
+      down; // why: a sentence, for instance that the key was refused
 };
 
 } // namespace gristmill::worker

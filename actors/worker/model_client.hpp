@@ -24,11 +24,11 @@ struct HttpCall {
 };
 
 enum class CallEnd : std::uint8_t {
-  answered,   // a complete HTTP answer of any status
-  failed,     // refused, reset, cut, unresolvable, TLS: `code` says which
-  timed_out,  // total or connect timeout
-  unstarted,  // aborted at the gate: nothing was sent
-  aborted,    // by abort(), after it may have been sent
+  answered,  // a complete HTTP answer of any status
+  failed,    // refused, reset, cut, unresolvable, TLS: `code` says which
+  timed_out, // total or connect timeout
+  unstarted, // aborted at the gate: nothing was sent
+  aborted,   // by abort(), after it may have been sent
 };
 
 struct CallEnded {

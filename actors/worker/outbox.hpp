@@ -1,6 +1,6 @@
-// OUTBOX: outcomes that the coordinator has not recorded. It alone keeps what was paid for; the link
-// may lose anything. Invariant: an outcome leaves it only by Recorded or by the coordinator's word
-// that nobody wants it.
+// OUTBOX: outcomes that the coordinator has not recorded. It alone keeps what was paid for; the
+// link may lose anything. Invariant: an outcome leaves it only by Recorded or by the coordinator's
+// word that nobody wants it.
 #pragma once
 
 #include "protocol/messages.hpp"

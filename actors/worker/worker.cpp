@@ -15,7 +15,7 @@ namespace {
 constexpr auto hello_repeat = std::chrono::seconds{2};
 }
 
-// ---- session ---------------------------------------------------------------------------------
+// Session.
 
 Effects Worker::link_up(Time now) {
   Effects effects;
@@ -120,12 +120,14 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
     outbox_.remove(attempt);
   }
   for (const CallId call : held_.all())
-    if (std::find(welcome.keep_held.begin(), welcome.keep_held.end(), call) == welcome.keep_held.end())
+    if (std::find(welcome.keep_held.begin(), welcome.keep_held.end(), call) ==
+        welcome.keep_held.end())
       held_.take(call);
   std::vector<const Outcome*> again;
   for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
   send_outcomes(std::move(again), effects);
-  effects.events.push_back({"session.begun", {{"session", std::to_string(grammar_.session().value)}}});
+  effects.events.push_back(
+      {"session.begun", {{"session", std::to_string(grammar_.session().value)}}});
 }
 
 void Worker::handle(const Refused& refused, Time now, Effects& effects) {
@@ -139,7 +141,7 @@ void Worker::handle(const Refused& refused, Time now, Effects& effects) {
   if (state_ == State::active) say_hello(now, effects);
 }
 
-// ---- calls -------------------------------------------------------------------------------------
+// Calls.
 
 void Worker::handle(const JobOpened& opened, Effects& effects) {
   auto spec = job_spec_from_json(opened.spec);
@@ -225,7 +227,8 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   const Served where = job == jobs_.end() ? Served{} : endpoint(job->second, permit.endpoint);
   if (where.spec == nullptr) {
     send(Returned{{{permit.call, permit.attempt}}, false}, effects);
-    effects.events.push_back({"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
+    effects.events.push_back(
+        {"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
     return;
   }
   const JobSpec& spec = job->second.spec;
@@ -349,7 +352,7 @@ void Worker::ask(Time now, Effects& effects) {
   send(Need{nonce, std::move(calls)}, effects);
 }
 
-// ---- time, drain ---------------------------------------------------------------------------------
+// Time, drain.
 
 Effects Worker::tick(Time now) {
   Effects effects;

@@ -1,5 +1,5 @@
-// WORKER: one per worker node. Holds calls ahead, asks for permits, makes the calls, keeps what they
-// brought until it is recorded.
+// WORKER: one per worker node. Holds calls ahead, asks for permits, makes the calls, keeps what
+// they brought until it is recorded.
 //   hears  frames from the coordinator through LINK, and whether the link is up
 //          Ended  from MODEL CLIENT: calls that came to their end
 //   tells  the coordinator through LINK; MODEL CLIENT to start and to abort calls
@@ -32,12 +32,12 @@ struct Options {
 };
 
 struct Effects {
-  std::vector<std::string> frames;    // LINK
-  std::vector<HttpCall> starts;       // MODEL CLIENT
+  std::vector<std::string> frames; // LINK
+  std::vector<HttpCall> starts;    // MODEL CLIENT
   std::vector<AttemptId> aborts;
-  bool welcome = false;               // a session has begun
-  bool finished = false;              // drained: nothing is left to do
-  std::string refused;                // the coordinator will not have us; a sentence
+  bool welcome = false;  // a session has begun
+  bool finished = false; // drained: nothing is left to do
+  std::string refused;   // the coordinator will not have us; a sentence
   std::vector<Event> events;
 };
 

@@ -13,7 +13,7 @@ constexpr std::size_t key_bytes = 32;
 // Writes a checked value with its objects' members sorted by name. Each byte is read once; only an
 // object whose members are out of order is moved, so depth times size bounds the work.
 class Canonical {
- public:
+public:
   explicit Canonical(std::string_view text) : text_{text} { out_.reserve(text.size()); }
 
   std::string take() && {
@@ -21,7 +21,7 @@ class Canonical {
     return std::move(out_);
   }
 
- private:
+private:
   struct Entry {
     std::string key;
     std::size_t from = 0, to = 0; // of `"key":value` in out_

@@ -17,7 +17,7 @@ bool is_hex(char c) {
 
 // Recursive descent over the whole text; the limit on depth bounds its stack.
 class Checker {
- public:
+public:
   explicit Checker(std::string_view text)
       : begin_{text.data()}, at_{begin_}, end_{begin_ + text.size()} {}
 
@@ -37,7 +37,7 @@ class Checker {
                        static_cast<unsigned char>(*at_));
   }
 
- private:
+private:
   bool expected(const char* what) {
     expected_ = what;
     return false;

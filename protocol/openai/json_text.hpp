@@ -33,34 +33,34 @@ struct Member {
   bool named(std::string_view name) const;
 };
 
-// ---- json_check.cpp ------------------------------------------------------------------------
+// In json_check.cpp.
 
 // The message says what was expected at which byte.
 Result<> check(std::string_view text);
 
-// ---- json_text.cpp -------------------------------------------------------------------------
+// In json_text.cpp.
 
 // The value that a text consists of, without the space around it.
 Value root(std::string_view text);
 
 // Walks the members of an object; of anything else there are none.
 class Members {
- public:
+public:
   explicit Members(Value object);
   std::optional<Member> next();
 
- private:
+private:
   std::string_view text_;
   std::size_t at_ = 0;
 };
 
 // Walks the elements of an array; of anything else there are none.
 class Elements {
- public:
+public:
   explicit Elements(Value array);
   std::optional<Value> next();
 
- private:
+private:
   std::string_view text_;
   std::size_t at_ = 0;
 };
@@ -75,7 +75,7 @@ std::size_t after_value(std::string_view text, std::size_t at); // `at` is its f
 // control character; `end` if there is none.
 const char* end_of_plain(const char* at, const char* end);
 
-// ---- json_string.cpp -----------------------------------------------------------------------
+// In json_string.cpp.
 
 bool is_utf8(std::string_view text);
 std::string decoded(std::string_view spelled);        // between the quotes -> UTF-8

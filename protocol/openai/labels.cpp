@@ -72,7 +72,8 @@ bool is_word_at_front(std::string_view text) {
          c == '#' || (c & '\x80') != 0;
 }
 bool is_word_at_end(std::string_view text) {
-  return !text.empty() && decoration_at_end(text) <= 1 && is_word_at_front(text.substr(text.size() - 1));
+  return !text.empty() && decoration_at_end(text) <= 1 &&
+         is_word_at_front(text.substr(text.size() - 1));
 }
 
 // The longest label that stands at this place as a whole word.

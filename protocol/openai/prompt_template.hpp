@@ -11,7 +11,7 @@
 namespace gristmill::openai {
 
 class PromptTemplate {
- public:
+public:
   explicit PromptTemplate(std::string_view text) : rest_{text} {}
 
   struct Piece {
@@ -21,7 +21,7 @@ class PromptTemplate {
   // Nothing after the last piece; an error for an unclosed or empty field.
   Result<std::optional<Piece>> next();
 
- private:
+private:
   std::string_view rest_;
 };
 

@@ -185,9 +185,8 @@ Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_
   if (!model) return tl::unexpected{model.error()};
 
   const bool embed = spec.task == "embed";
-  const std::string body = embed
-                               ? embed_body(*model, *prompt)
-                               : chat_body(*model, system_of(spec, std::move(*system)), *prompt);
+  const std::string body = embed ? embed_body(*model, *prompt)
+                                 : chat_body(*model, system_of(spec, std::move(*system)), *prompt);
   return request_of(spec, embed ? "/embeddings" : "/chat/completions", {body},
                     {*model, models.above_all});
 }

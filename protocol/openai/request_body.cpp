@@ -13,7 +13,7 @@ struct Overlay {
 };
 
 class Writer {
- public:
+public:
   void member(std::string_view key, std::string_view value) {
     out_ += out_.empty() ? '{' : ',';
     out_ += '"';
@@ -27,7 +27,7 @@ class Writer {
   }
   void reserve(std::size_t bytes) { out_.reserve(bytes); }
 
- private:
+private:
   std::string out_;
 };
 

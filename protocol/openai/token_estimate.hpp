@@ -35,12 +35,12 @@ inline constexpr double answer_tokens_likely = 256;
 // it then.
 inline constexpr std::uint64_t answer_tokens_default = 4'096;
 
-// ---- text_tokens.cpp -----------------------------------------------------------------------
+// In text_tokens.cpp.
 
 // Of UTF-8 text; other bytes are counted as the worst that they can be.
 TokenRange text_tokens(std::string_view text);
 
-// ---- token_estimate.cpp --------------------------------------------------------------------
+// In token_estimate.cpp.
 
 // Of a rendered request. Input: its text, what a chat template puts around each message, its tools
 // and its JSON schema; an image counts as one of about a megapixel, whatever it is. Output: one

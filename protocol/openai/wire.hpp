@@ -19,14 +19,14 @@ namespace gristmill::openai {
 // The kinds of call whose answers are read strictly; `other` passes through (valid JSON is enough).
 enum class Api : std::uint8_t { chat, completions, responses, embeddings, other };
 
-// The path below the base URL for a batch line's url ("/v1/chat/completions" -> "/chat/completions")
-// if it is on the allow-list (chat completions, completions, responses, embeddings, moderations,
-// score, rerank; with or without "/v1"); an error that names the list otherwise. A url with scheme,
-// host, "//", "@", "..", '?', '#', CR or LF is refused.
+// The path below the base URL for a batch line's url ("/v1/chat/completions" ->
+// "/chat/completions") if it is on the allow-list (chat completions, completions, responses,
+// embeddings, moderations, score, rerank; with or without "/v1"); an error that names the list
+// otherwise. A url with scheme, host, "//", "@", "..", '?', '#', CR or LF is refused.
 Result<std::string> path_of(std::string_view url);
 Api api_of(std::string_view path);
 
-// ---- batch_line.cpp ------------------------------------------------------------------------
+// In batch_line.cpp.
 
 // One line of an OpenAI Batch input file, checked without being rendered.
 struct BatchLine {
@@ -43,7 +43,7 @@ Result<std::string> field_text(std::string_view object, std::string_view field);
 // were spelled but on one line; a missing one is left out. Of what is no object: nothing.
 std::string kept_fields(std::string_view object, const std::vector<std::string>& fields);
 
-// ---- render.cpp ----------------------------------------------------------------------------
+// In render.cpp.
 
 struct Request {
   std::string path; // below the base URL
@@ -54,22 +54,22 @@ struct Request {
 // Renders one item: a batch line's body with the job's model and parameters laid over it, or the
 // job's template filled with the item's fields ({{text}}, {{field}}; JSON strings as their text,
 // other values as JSON). Nothing else is added, but for the labels of the task `classify`
-// (labels.hpp). `default_model` is used when neither job nor line names one; `model`, when given, is
-// asked for whatever they say. Errors: a template field that is missing (named), no model, `stream`
-// asked for, a batch line that does not fit the job's task.
+// (labels.hpp). `default_model` is used when neither job nor line names one; `model`, when given,
+// is asked for whatever they say. Errors: a template field that is missing (named), no model,
+// `stream` asked for, a batch line that does not fit the job's task.
 Result<Request> render(const JobSpec& spec, ItemKind kind, std::string_view raw,
                        std::string_view default_model, std::string_view model = {});
 
 // Names in {{…}} of a template, in order, each once; an error for an unclosed or empty one.
 Result<std::vector<std::string>> template_fields(std::string_view text);
 
-// ---- canonical.cpp -------------------------------------------------------------------------
+// In canonical.cpp.
 
 // Two requests with the same key ask the same thing: BLAKE2b-256 over path and body with object
 // members sorted and whitespace removed, as 64 hex digits. Numbers keep their spelling.
 Result<std::string> canonical_key(const Request& request);
 
-// ---- token_bound.cpp -----------------------------------------------------------------------
+// In token_bound.cpp.
 
 // An upper bound of the tokens that a request may be charged: UTF-8 bytes of all its text plus a
 // fixed overhead per message, plus n times the most the answer may have (max_completion_tokens,
@@ -79,7 +79,7 @@ Result<std::string> canonical_key(const Request& request);
 std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,
                           std::uint64_t max_output_tokens_default);
 
-// ---- reply.cpp -----------------------------------------------------------------------------
+// In reply.cpp.
 
 struct Reply {
   OutcomeClass cls = OutcomeClass::ok;
@@ -100,7 +100,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>; // lower-case 
 Reply read_reply(Api api, std::uint16_t http_status, const Headers& headers, std::string_view body,
                  std::int64_t unix_now);
 
-// ---- result_line.cpp -----------------------------------------------------------------------
+// In result_line.cpp.
 
 // What Gristmill adds to a result line.
 struct Provenance {

@@ -46,7 +46,7 @@ std::set<std::string> threads() {
 }
 
 class TemporaryDirectory {
- public:
+public:
   TemporaryDirectory() {
     std::string name = fs::temp_directory_path() / "gristmill-hosts-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error{"no temporary directory"};
@@ -58,7 +58,7 @@ class TemporaryDirectory {
 
 // Answers with the prompt of the request, after `before_hanging` answers with nothing at all.
 class Endpoint {
- public:
+public:
   std::atomic<int> before_hanging = 1'000'000;
 
   std::string base_url() const { return fmt::format("http://127.0.0.1:{}/v1", server_.port()); }
@@ -69,7 +69,7 @@ class Endpoint {
     return ids;
   }
 
- private:
+private:
   static std::string prompt_of(const std::string& body) {
     return nlohmann::json::parse(body)["messages"][0]["content"];
   }
@@ -105,7 +105,7 @@ JobSpec job_of(const fs::path& directory, const Endpoint& endpoint) {
 
 // A life of both nodes.
 class Cluster {
- public:
+public:
   Cluster(Stage& stage, const fs::path& state) : stage_{stage} {
     coordinator::HostOptions options;
     options.state_directory = state;
@@ -165,7 +165,7 @@ class Cluster {
     coordinator_->stop();
   }
 
- private:
+private:
   void complain(const std::string& sentence) {
     fmt::print(stderr, "{}\n", sentence);
     complained_ = true;

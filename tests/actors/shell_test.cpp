@@ -23,7 +23,7 @@ constexpr auto far_away = std::chrono::hours{1};
 using Script = std::function<Player::Next(const int* message)>;
 
 class ScriptedPlayer final : public Player {
- public:
+public:
   explicit ScriptedPlayer(Script script, std::function<void(std::string)> crashed = {},
                           std::function<void()> gone = {})
       : script_{std::move(script)}, crashed_{std::move(crashed)}, gone_{std::move(gone)} {}
@@ -37,7 +37,7 @@ class ScriptedPlayer final : public Player {
     if (crashed_) crashed_(what);
   }
 
- private:
+private:
   Script script_;
   std::function<void(std::string)> crashed_;
   std::function<void()> gone_;
@@ -53,11 +53,11 @@ void tell(const Stage::ActorRef& to, int number) {
 
 // Something that happens once, on any thread.
 class Once {
- public:
+public:
   void happen() { promise_.set_value(); }
   void require() { REQUIRE(future_.wait_for(generous) == std::future_status::ready); }
 
- private:
+private:
   std::promise<void> promise_;
   std::future<void> future_ = promise_.get_future();
 };

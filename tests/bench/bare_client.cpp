@@ -49,7 +49,7 @@ struct Slot {
 };
 
 class Client {
- public:
+public:
   explicit Client(const Options& options);
   ~Client();
   Client(const Client&) = delete;
@@ -59,7 +59,7 @@ class Client {
   std::uint64_t items() const { return items_; }
   std::uint64_t ok() const { return ok_; }
 
- private:
+private:
   static int allow_once(void* slot, char*, char*, int, int);
   static std::size_t collect(char* bytes, std::size_t size, std::size_t count, void* slot);
 

@@ -19,7 +19,7 @@
 namespace gristmill::bench {
 
 class Engine {
- public:
+public:
   using Done = std::function<void(CURL* easy, CURLcode code)>;
 
   Engine(std::size_t concurrency, Done done);
@@ -31,7 +31,7 @@ class Engine {
   void start(std::size_t slot, CURL* easy);
   void run(); // until no transfer is left
 
- private:
+private:
   struct Shard {
     Engine* engine = nullptr;
     std::uint64_t number = 0;

@@ -11,7 +11,7 @@
 namespace gristmill::bench {
 
 class LineReader {
- public:
+public:
   explicit LineReader(const std::string& path); // throws std::system_error
   ~LineReader();
   LineReader(const LineReader&) = delete;
@@ -20,7 +20,7 @@ class LineReader {
   // The next line without its end, good until the following call; false at the end of the file.
   bool next(std::string_view& line);
 
- private:
+private:
   bool fill();
 
   int file_;
@@ -31,7 +31,7 @@ class LineReader {
 };
 
 class LineWriter {
- public:
+public:
   explicit LineWriter(const std::string& path); // throws std::system_error
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;
@@ -41,7 +41,7 @@ class LineWriter {
   void write_if_full();
   void flush(); // throws std::system_error
 
- private:
+private:
   int file_;
   std::string path_;
   std::string pending_;

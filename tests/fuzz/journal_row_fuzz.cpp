@@ -30,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto more = again.next(back);
     if (!more || !*more || back.item != read.item || back.kind != read.kind) std::abort();
     const bool note = is_note(read.kind);
-    if (note && (back.attempts != read.attempts || back.deaths != read.deaths || back.tries != read.tries))
+    if (note &&
+        (back.attempts != read.attempts || back.deaths != read.deaths || back.tries != read.tries))
       std::abort();
     if (!note && back.bytes != read.bytes) std::abort();
   }

@@ -20,7 +20,7 @@ void expect(bool holds) {
 
 // Gives at most so many bytes at a time.
 class Pieces final : public intake::ByteSource {
- public:
+public:
   Pieces(std::string_view bytes, std::size_t most) : bytes_{bytes}, most_{most} {}
 
   Result<std::size_t> read(std::uint32_t, std::uint64_t offset, std::span<char> into) override {
@@ -38,7 +38,7 @@ class Pieces final : public intake::ByteSource {
 
   std::string name;
 
- private:
+private:
   std::string_view bytes_;
   std::size_t most_;
 };

@@ -77,7 +77,8 @@ void World::start_coordinator() {
   options.open_source = [this](const JobSpec&) -> Result<std::unique_ptr<intake::ByteSource>> {
     return std::make_unique<MemorySource>(input_);
   };
-  options.open_merge = [this](JobId job, const JobSpec&) -> Result<std::unique_ptr<merger::MergeFiles>> {
+  options.open_merge = [this](JobId job,
+                              const JobSpec&) -> Result<std::unique_ptr<merger::MergeFiles>> {
     return std::make_unique<MemoryMerge>(store_.lines().at(job), result_);
   };
   coordinator_ = std::make_unique<Coordinator>();
@@ -110,7 +111,8 @@ void World::crash_coordinator() {
   store_.crash();
   coordinator_.reset();
   for (const auto& worker : workers_)
-    if (worker->alive) wasted_allowed_ += worker->worker->in_flight() + worker->worker->unrecorded();
+    if (worker->alive)
+      wasted_allowed_ += worker->worker->in_flight() + worker->worker->unrecorded();
   for (auto& [peer, connection] : connections_) {
     if (!connection->open) continue;
     const std::size_t index = connection->worker;
@@ -139,7 +141,8 @@ void World::handle(const Address& address, Message message) {
     const bool opens = std::holds_alternative<wiring::OpenJob>(message) ||
                        std::holds_alternative<merger::MergeTask>(message);
     if (!opens) return;
-    room = coordinator_->rooms.emplace(address, coordinator_->node->make_room(address, moment())).first;
+    room = coordinator_->rooms.emplace(address, coordinator_->node->make_room(address, moment()))
+               .first;
   }
   trace(fmt::format("{} <- {}", name_of(address), message.index()));
   wiring::Post post;

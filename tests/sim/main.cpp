@@ -49,8 +49,9 @@ int run_range(std::uint64_t first, std::uint64_t last) {
 } // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Runs simulated histories of a cluster: production classes on seeded time, network,\n"
-               "disk and crashes.\n\nExample: gristmill-sim --seeds 1..1000"};
+  CLI::App app{
+      "Runs simulated histories of a cluster: production classes on seeded time, network,\n"
+      "disk and crashes.\n\nExample: gristmill-sim --seeds 1..1000"};
   std::uint64_t seed = 0;
   std::string seeds;
   bool verbose = false;

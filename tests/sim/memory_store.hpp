@@ -1,6 +1,7 @@
-// MEMORY STORE: a journal on a disk that the simulator owns. A group becomes durable some time after
-// it was handed over, or a crash comes first and it never was. Recovery is what a journal must give
-// back; it is written here a second time on purpose, as the simple form of what the real store does.
+// MEMORY STORE: a journal on a disk that the simulator owns. A group becomes durable some time
+// after it was handed over, or a crash comes first and it never was. Recovery is what a journal
+// must give back; it is written here a second time on purpose, as the simple form of what the real
+// store does.
 #pragma once
 
 #include "actors/journal/journal_store.hpp"

@@ -8,13 +8,16 @@ Swarm Swarm::draw(Random& random) {
   using std::chrono::milliseconds;
   using std::chrono::seconds;
   const bool quiet = random.chance(0.3); // only the edges of permits and commits are left to fail
-  const auto fault = [&](double most) { return quiet || random.chance(0.3) ? 0 : random.unit() * most; };
+  const auto fault = [&](double most) {
+    return quiet || random.chance(0.3) ? 0 : random.unit() * most;
+  };
   Swarm swarm;
   swarm.items = 1 + static_cast<std::uint32_t>(random.below(120));
   swarm.workers = 1 + static_cast<std::uint32_t>(random.below(5));
   swarm.concurrency = 1 + static_cast<std::uint32_t>(random.below(16));
   // Tight enough that the job takes some minutes: only then can a window be exceeded.
-  if (random.chance(0.5)) swarm.requests_per_minute = 2 + swarm.items / 4 + random.below(swarm.items);
+  if (random.chance(0.5))
+    swarm.requests_per_minute = 2 + swarm.items / 4 + random.below(swarm.items);
   swarm.network_mean = random.between(milliseconds{1}, milliseconds{120});
   swarm.commit_mean = random.between(milliseconds{1}, milliseconds{30});
   swarm.call_mean = random.between(milliseconds{5}, milliseconds{2'000});

@@ -115,28 +115,28 @@ void World::send_to_coordinator(std::size_t index, std::string frame) {
 // An answer is Recorded only when its item's line would survive a crash now.
 void World::watch_recorded(std::size_t, const std::string& bytes) {
   const auto frame = protocol::decode(bytes, protocol::Direction::from_coordinator);
-  if (!frame) return violation("a frame of the coordinator cannot be read: " + frame.error().message);
+  if (!frame)
+    return violation("a frame of the coordinator cannot be read: " + frame.error().message);
   const auto* recorded = std::get_if<protocol::Recorded>(&frame->message);
   if (recorded == nullptr) return;
   for (const AttemptId attempt : recorded->attempts) {
     const auto item = item_of_attempt_.find(attempt);
     if (item == item_of_attempt_.end() || !answered_ok_.contains(attempt)) continue;
     if (!store_.is_terminal(JobId{1}, item->second))
-      violation(fmt::format("attempt {} was recorded before item {} was durable", to_string(attempt),
-                            item->second));
+      violation(fmt::format("attempt {} was recorded before item {} was durable",
+                            to_string(attempt), item->second));
   }
 }
 
-// ---- the endpoint ---------------------------------------------------------------------------------
+// The endpoint.
 
 void World::start_call(std::size_t index, worker::HttpCall call) {
   workers_[index]->running.insert(call.attempt);
   // Most calls leave at once, some only when their permit is about to die.
   const Duration delay =
-      swarm_.send_delay +
-      (random_.chance(0.1)
-                             ? random_.between(Duration::zero(), std::chrono::milliseconds{400})
-                             : around(std::chrono::milliseconds{2}));
+      swarm_.send_delay + (random_.chance(0.1)
+                               ? random_.between(Duration::zero(), std::chrono::milliseconds{400})
+                               : around(std::chrono::milliseconds{2}));
   after(delay, [this, index, process = workers_[index]->process, call = std::move(call)] {
     if (workers_[index]->process != process) return;
     to_worker(index, [this, index, call](WorkerProcess&) { arrive(index, call); });

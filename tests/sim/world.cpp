@@ -23,12 +23,14 @@ std::uint64_t fnv1a(std::uint64_t hash, std::string_view text) {
 
 } // namespace
 
-World::World(std::uint64_t seed, bool verbose) : random_{seed}, swarm_{Swarm::draw(random_)}, verbose_{verbose} {
+World::World(std::uint64_t seed, bool verbose)
+    : random_{seed}, swarm_{Swarm::draw(random_)}, verbose_{verbose} {
   for (std::uint32_t n = 0; n < swarm_.items; ++n)
-    input_ += fmt::format("{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
-                          "\"body\":{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":"
-                          "\"text {0}\"}}]}}}}\n",
-                          n);
+    input_ +=
+        fmt::format("{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+                    "\"body\":{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":"
+                    "\"text {0}\"}}]}}}}\n",
+                    n);
   spec_.inputs = {{"in.jsonl", "in.jsonl"}};
   spec_.endpoints = {{"http://endpoint/v1", "", "", 0, 0, 0}};
   spec_.requests_per_minute = swarm_.requests_per_minute;
@@ -104,7 +106,8 @@ void World::roll_faults() {
     if (random_.chance(swarm_.cut)) cut(i);
     if (worker.alive && random_.chance(swarm_.worker_crash)) crash_worker(i);
     if (worker.alive && random_.chance(swarm_.pause)) {
-      const Duration pause = random_.between(std::chrono::milliseconds{100}, std::chrono::seconds{8});
+      const Duration pause =
+          random_.between(std::chrono::milliseconds{100}, std::chrono::seconds{8});
       worker.paused_until = now_ + pause;
       trace(fmt::format("w{} paused {} ms", i, to_ms(pause)));
     }
@@ -113,7 +116,7 @@ void World::roll_faults() {
   after(fault_step, [this] { roll_faults(); });
 }
 
-// ---- invariants ---------------------------------------------------------------------------------
+// Invariants.
 
 // Each call is made once, and under a durable block that covers it.
 void World::check_call(const ProviderCall& call) {
@@ -126,7 +129,8 @@ void World::check_call(const ProviderCall& call) {
   const bool marked = std::any_of(block->marks.begin(), block->marks.end(), [&](const auto& mark) {
     return mark.first == JobId{1} && call.item < mark.second;
   });
-  if (!marked) violation(fmt::format("attempt {} of item {} lies above its block's mark", name, call.item));
+  if (!marked)
+    violation(fmt::format("attempt {} of item {} lies above its block's mark", name, call.item));
 }
 
 void World::check_windows() {
@@ -155,7 +159,8 @@ void World::check_result() {
       // Three deaths with the call in hand: the one reason here for an item to fail.
       if (line["error"]["code"] != "quarantined")
         violation(fmt::format("item {} failed: {}", next, line["error"].dump()));
-    } else if (line["response"]["body"]["choices"][0]["message"]["content"] != fmt::format("sim {}", next)) {
+    } else if (line["response"]["body"]["choices"][0]["message"]["content"] !=
+               fmt::format("sim {}", next)) {
       violation(fmt::format("item {} has another item's answer", next));
     }
     ++next;

@@ -30,8 +30,8 @@ struct Call {
   Route route = Route::chat;
   std::string_view model;
   std::string_view text;
-  std::uint32_t crc = 0;            // of text
-  std::vector<std::uint32_t> items; // one checksum for each prompt or embedding input
+  std::uint32_t crc = 0;                // of text
+  std::vector<std::uint32_t> items;     // one checksum for each prompt or embedding input
   std::vector<std::string_view> labels; // of a chat: the lines "- X" below a line "Labels:"
   std::uint64_t prompt_tokens = 0;
   std::optional<std::uint64_t> max_tokens;
@@ -41,11 +41,11 @@ struct Call {
 };
 
 class CallReader {
- public:
+public:
   // `padded` must be followed by simdjson::SIMDJSON_PADDING readable bytes.
   const Call& read(Route route, std::string_view padded);
 
- private:
+private:
   using Element = simdjson::dom::element;
 
   void read_body(const Element& body);

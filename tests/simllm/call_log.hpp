@@ -39,7 +39,7 @@ struct LogEntry {
 };
 
 class CallLog {
- public:
+public:
   // An empty path: nothing is logged. Throws std::system_error when the file cannot be made.
   explicit CallLog(const std::string& path);
   ~CallLog();
@@ -50,7 +50,7 @@ class CallLog {
   void add(const LogEntry& entry);
   void flush();
 
- private:
+private:
   int file_ = -1;
   std::string pending_;
 };

@@ -18,7 +18,7 @@
 namespace gristmill::simllm {
 
 class Connection {
- public:
+public:
   enum class Phase { reading, in_line, working, hung, sending };
   enum class Sent { all, blocked, broken };
 
@@ -51,7 +51,7 @@ class Connection {
   std::uint64_t latency_us = 0;
   bool watches_output = false; // EPOLLOUT is asked for
 
- private:
+private:
   std::string_view next_piece() const;
 
   int fd_;

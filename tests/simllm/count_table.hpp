@@ -12,13 +12,13 @@
 namespace gristmill::simllm {
 
 class CountTable {
- public:
+public:
   CountTable();
 
   std::uint32_t bump(std::uint64_t key); // the count, this time included
   void clear();
 
- private:
+private:
   std::size_t cell_of(std::uint64_t key) const;
   void grow();
 

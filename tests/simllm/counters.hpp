@@ -34,7 +34,7 @@ struct CallSummary {
 };
 
 class Counters {
- public:
+public:
   void arrived(std::string_view attempt);
   void faulted(FaultKind kind) { ++faults_[static_cast<std::size_t>(kind)]; }
   void rate_limited() { ++rate_limited_; }
@@ -47,7 +47,7 @@ class Counters {
   void reset();
   std::string to_json() const;
 
- private:
+private:
   std::uint64_t calls_ = 0;
   std::uint64_t completed_ = 0;
   std::map<int, std::uint64_t> by_status_;

@@ -61,7 +61,7 @@ struct Verdict {
 enum class Outcome { answered, abandoned };
 
 class Desk {
- public:
+public:
   explicit Desk(const Options& options);
 
   Verdict admit(const Arrival& arrival, Now now);
@@ -85,7 +85,7 @@ class Desk {
   void flush_log();
   std::string stats_json(); // flushes the log first, so that both tell the same
 
- private:
+private:
   void judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now);
   void log(const Verdict& verdict, const Arrival& arrival, Now now);
 

@@ -8,9 +8,9 @@ namespace gristmill::simllm {
 namespace {
 
 constexpr std::array<std::string_view, fault_kinds> kind_names = {
-    "status", "reset",    "hang",  "truncated", "malformed",      "empty",    "die_after_read",
-    "html",   "overload", "quota", "context",   "content_filter", "redirect", "huge",
-    "babble"};
+    "status",  "reset",          "hang",     "truncated", "malformed",
+    "empty",   "die_after_read", "html",     "overload",  "quota",
+    "context", "content_filter", "redirect", "huge",      "babble"};
 
 [[noreturn]] void refuse(const std::string& sentence, std::string_view fault) {
   throw std::invalid_argument("fault '" + std::string(fault) + "': " + sentence);

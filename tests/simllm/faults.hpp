@@ -81,7 +81,7 @@ struct Fault {
 };
 
 class FaultScript {
- public:
+public:
   FaultScript() = default;
   explicit FaultScript(const std::vector<std::string>& faults);
 
@@ -89,7 +89,7 @@ class FaultScript {
   std::shared_ptr<const Fault> pick(std::uint64_t seed, std::string_view text,
                                     std::string_view model, Sighting seen, std::uint64_t arrival);
 
- private:
+private:
   struct Entry {
     std::shared_ptr<const Fault> fault;
     std::uint64_t hits = 0;

@@ -26,7 +26,7 @@ struct HttpRequest {
 };
 
 class HttpReader {
- public:
+public:
   enum class State { more, ready, bad };
   static constexpr std::size_t most_head_bytes = 64u << 10;
   static constexpr std::size_t most_body_bytes = 256u << 20;
@@ -40,7 +40,7 @@ class HttpReader {
   bool take_continue(); // true once, when the client waits for leave to send its body
   void start_next();
 
- private:
+private:
   bool read_head(std::string_view head);
   bool read_request_line(std::string_view line);
   bool read_header(std::string_view line);

@@ -14,7 +14,7 @@
 namespace gristmill::simllm {
 
 class Bucket {
- public:
+public:
   Bucket() = default;
   Bucket(double per_minute, double burst_s, double least_capacity);
 
@@ -27,7 +27,7 @@ class Bucket {
   double remaining() const { return level_ > 0 ? level_ : 0; }
   double full_in_s() const;
 
- private:
+private:
   double per_second_ = 0;
   double capacity_ = 0;
   double level_ = 0;
@@ -46,14 +46,14 @@ struct LimitNotice {
 };
 
 class RateLimits {
- public:
+public:
   RateLimits() = default;
   RateLimits(double requests_per_minute, double tokens_per_minute, double burst_s);
 
   // `now_ns` must not go back.
   LimitNotice admit(std::uint64_t tokens, std::uint64_t now_ns);
 
- private:
+private:
   Bucket requests_;
   Bucket tokens_;
 };

@@ -25,7 +25,7 @@
 namespace gristmill::simllm {
 
 class Loop {
- public:
+public:
   using Post = std::function<void(Ticket)>; // hands a ticket to the loop that it names
 
   Loop(std::uint32_t id, int listener, Desk& desk, const Options& options, Post post);
@@ -36,7 +36,7 @@ class Loop {
   void stop();
   void deliver(Ticket ticket);
 
- private:
+private:
   struct Timer {
     std::uint64_t due_ns;
     std::uint32_t connection;

@@ -19,7 +19,8 @@ constexpr auto description =
 constexpr auto fault_help =
     "Hurt some calls; repeatable, the first that matches wins. KIND is status (code=, body-code=,\n"
     "body-type=, retry_after=SECONDS), reset, hang, truncated, malformed, empty, die_after_read,\n"
-    "html, overload, quota, context, content_filter, redirect (location=URL), huge (bytes=N) or babble, which\n"
+    "html, overload, quota, context, content_filter, redirect (location=URL), huge (bytes=N) or "
+    "babble, which\n"
     "answers with a checksum where --answer wants a label.\n"
     "Which calls: rate=0..1, match=TEXT, model=NAME, first=N calls, times=K per text, from=N and\n"
     "to=N by arrival. Example: status:code=503,rate=0.05";

@@ -12,7 +12,7 @@
 namespace gristmill::simllm {
 
 class Poller {
- public:
+public:
   static constexpr std::uint64_t bell = ~std::uint64_t{0};
   static constexpr std::uint64_t never = ~std::uint64_t{0};
 
@@ -31,7 +31,7 @@ class Poller {
   void ring() const;    // from any thread
   void silence() const; // after the bell has rung
 
- private:
+private:
   void control(int operation, int fd, std::uint32_t events, std::uint64_t number);
 
   int epoll_;

@@ -16,7 +16,7 @@
 namespace gristmill::simllm {
 
 class Server {
- public:
+public:
   // Throws std::invalid_argument for an address that cannot be read, std::system_error for one that
   // cannot be had.
   explicit Server(const Options& options);
@@ -28,7 +28,7 @@ class Server {
   void start();
   void stop();
 
- private:
+private:
   int listener_ = -1;
   std::string host_;
   Desk desk_;

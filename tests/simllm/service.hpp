@@ -30,13 +30,13 @@ struct Handling {
 };
 
 class Service {
- public:
+public:
   Service(Desk& desk, const Options& options);
 
   // The request's body must be followed by simdjson::SIMDJSON_PADDING readable bytes.
   Handling handle(const HttpRequest& request, std::uint64_t connection);
 
- private:
+private:
   bool accepts_key(const HttpRequest& request) const;
   Handling call(Route route, const HttpRequest& request, std::uint64_t connection);
   Handling control(const HttpRequest& request);

@@ -22,14 +22,14 @@ struct Ticket {
 };
 
 class Slots {
- public:
+public:
   explicit Slots(std::uint64_t limit) : limit_(limit) {} // 0: no limit
 
   bool take(Ticket ticket); // false: it waits in line
   std::optional<Ticket> give_back();
   std::vector<Ticket> set_limit(std::uint64_t limit);
 
- private:
+private:
   bool free() const { return limit_ == 0 || taken_ < limit_; }
   std::optional<Ticket> next();
 

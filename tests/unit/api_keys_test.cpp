@@ -15,7 +15,7 @@ using gristmill::worker::check_descriptor_limit;
 namespace {
 
 class KeyFile {
- public:
+public:
   explicit KeyFile(std::string_view text) {
     const int fd = ::mkstemp(path_.data());
     REQUIRE(fd >= 0);
@@ -25,7 +25,7 @@ class KeyFile {
   ~KeyFile() { std::filesystem::remove(path_); }
   const std::string& path() const { return path_; }
 
- private:
+private:
   std::string path_ = (std::filesystem::temp_directory_path() / "key-XXXXXX").string();
 };
 

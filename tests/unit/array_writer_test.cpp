@@ -12,26 +12,29 @@ namespace {
 struct Array {
   std::uint64_t rows = 0, dimensions = 0;
   std::vector<float> values;
-  float at(std::uint64_t row, std::uint64_t column) const { return values.at(row * dimensions + column); }
+  float at(std::uint64_t row, std::uint64_t column) const {
+    return values.at(row * dimensions + column);
+  }
 };
 
 // Magic, version 1.0, a little-endian length, a dictionary that ends with a newline, the numbers.
 Array read_array(const std::string& bytes) {
   REQUIRE(bytes.size() >= 10);
   REQUIRE(bytes.substr(0, 8) == std::string_view("\x93NUMPY\x01\x00", 8));
-  const std::size_t length = static_cast<unsigned char>(bytes[8]) +
-                             256u * static_cast<unsigned char>(bytes[9]);
+  const std::size_t length =
+      static_cast<unsigned char>(bytes[8]) + 256u * static_cast<unsigned char>(bytes[9]);
   REQUIRE((10 + length) % 64 == 0);
   const std::string dictionary = bytes.substr(10, length);
   REQUIRE(dictionary.back() == '\n');
   Array array;
   int read = 0;
-  const int fields = std::sscanf(dictionary.c_str(),
-                                 "{'descr': '<f4', 'fortran_order': False, 'shape': (%lu, %lu), }%n",
-                                 &array.rows, &array.dimensions, &read);
+  const int fields = std::sscanf(
+      dictionary.c_str(), "{'descr': '<f4', 'fortran_order': False, 'shape': (%lu, %lu), }%n",
+      &array.rows, &array.dimensions, &read);
   REQUIRE(fields == 2);
   REQUIRE(read > 0);
-  REQUIRE(dictionary.find_first_not_of(' ', static_cast<std::size_t>(read)) == dictionary.size() - 1);
+  REQUIRE(dictionary.find_first_not_of(' ', static_cast<std::size_t>(read)) ==
+          dictionary.size() - 1);
   const std::string_view data = std::string_view{bytes}.substr(10 + length);
   REQUIRE(data.size() == 4 * array.rows * array.dimensions);
   array.values.resize(array.rows * array.dimensions);
@@ -114,9 +117,9 @@ TEST_CASE("Row N is item N, as numbers or as base64", "[npy]") {
 }
 
 TEST_CASE("Failed items are rows of NaN, also before the first embedding", "[npy]") {
-  const MemoryFiles files =
-      merged({own_error("timeout", "too \"late\""), http_error(400, R"({"error":{"message":"no"}})"),
-              vector_of("[3,4]"), own_error("cancelled", "")});
+  const MemoryFiles files = merged({own_error("timeout", "too \"late\""),
+                                    http_error(400, R"({"error":{"message":"no"}})"),
+                                    vector_of("[3,4]"), own_error("cancelled", "")});
   const Array array = read_array(files.output);
   CHECK(array.rows == 4);
   CHECK(array.dimensions == 2);
@@ -135,7 +138,8 @@ TEST_CASE("Failed items are rows of NaN, also before the first embedding", "[npy
 }
 
 TEST_CASE("A job without any embedding is an array without columns", "[npy]") {
-  const Array array = read_array(merged({own_error("timeout", ""), own_error("timeout", "")}).output);
+  const Array array =
+      read_array(merged({own_error("timeout", ""), own_error("timeout", "")}).output);
   CHECK(array.rows == 2);
   CHECK(array.dimensions == 0);
 }
@@ -146,17 +150,17 @@ TEST_CASE("What is no row ends the merge and says where the answers are", "[npy]
     const char* got;
   };
   const std::string three = R"({"embedding":[1,2]},{"embedding":[1,2]},{"embedding":[1,2]})";
-  const auto row = GENERATE_COPY(
-      values<Row>({{vector_of("[1,2,3]"), "one of 3, where the first has 2"},
-                   {vector_of("[1]"), "one of 1, where the first has 2"},
-                   {embedding(three), "3 of them"},
-                   {embedding(""), "0 of them"},
-                   {vector_of("[1,\"2\"]"), "one that is neither"},
-                   {vector_of("[]"), "one that is neither"},
-                   {vector_of("\"AACAP\""), "one that is neither"},
-                   {vector_of("\"AACA\""), "one that is neither"},
-                   {vector_of("\"not base64!\""), "one that is neither"},
-                   {vector_of("{}"), "one that is neither"}}));
+  const auto row =
+      GENERATE_COPY(values<Row>({{vector_of("[1,2,3]"), "one of 3, where the first has 2"},
+                                 {vector_of("[1]"), "one of 1, where the first has 2"},
+                                 {embedding(three), "3 of them"},
+                                 {embedding(""), "0 of them"},
+                                 {vector_of("[1,\"2\"]"), "one that is neither"},
+                                 {vector_of("[]"), "one that is neither"},
+                                 {vector_of("\"AACAP\""), "one that is neither"},
+                                 {vector_of("\"AACA\""), "one that is neither"},
+                                 {vector_of("\"not base64!\""), "one that is neither"},
+                                 {vector_of("{}"), "one that is neither"}}));
   const std::string failure = failure_of({vector_of("[1,2]"), row.second});
   CHECK(failure.find("in.jsonl:2 (\"doc-1\"): expected one embedding") == 0);
   CHECK(failure.find(std::string{"got "} + row.got) != failure.npos);

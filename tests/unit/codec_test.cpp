@@ -13,8 +13,7 @@ using namespace gristmill::protocol;
 
 namespace {
 
-// ---- the number of members that an aggregate has, to see that each has a key
-// ---------------------
+// The number of members that an aggregate has, to see that each has a key.
 
 struct Anything {
   template <class T> operator T() const;
@@ -34,7 +33,7 @@ static_assert(all_travel<Returned::Entry, EndpointEntry, PlannedCall, Permit>);
 static_assert(all_travel<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused>);
 static_assert(all_travel<JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>);
 
-// ---- messages with all fields filled ------------------------------------------------------------
+// Messages with all fields filled.
 
 std::uint64_t any_number(Random& random, std::uint64_t max) {
   const std::uint64_t edges[]{0, 1, 127, 128, 255, 256, 65'535, 65'536, UINT32_MAX, max};

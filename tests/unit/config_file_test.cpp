@@ -93,13 +93,13 @@ TEST_CASE("every fault has its file, line and column", "[config]") {
       {pool + "price_output = nan", "f.toml:3:16: ", "got nan"},
       {pool + "max_output_tokens = 0", "f.toml:3:21: ", "from 1 to 1000000000"},
       {pool + "max_output_tokens = 1.5", "f.toml:3:21: ", "got 1.5"},
-      {pool + "[pool.endpoint]\nurl = \"http://a\"", "f.toml:3:1: ",
-       "tables under [[pool.endpoint]], got a table"},
+      {pool + "[pool.endpoint]\nurl = \"http://a\"",
+       "f.toml:3:1: ", "tables under [[pool.endpoint]], got a table"},
       {pool + pool, "f.toml:3:1: ", "second one for \"m\""},
       {pool + "[[pool.endpoint]]\n", "f.toml:3:1: ", "expected a url, got none"},
       {pool + "[[pool.endpoint]]\nurl = \"a\"", "f.toml:4:7: ", "http://"},
-      {pool + "[[pool.endpoint]]\nurl = \"http://u:secret@a\"", "f.toml:4:7: ",
-       "without credentials"},
+      {pool + "[[pool.endpoint]]\nurl = \"http://u:secret@a\"",
+       "f.toml:4:7: ", "without credentials"},
       {endpoint + "rpm = 1", "f.toml:5:1: ", "expected a key of [[pool.endpoint]], got \"rpm\""},
       {endpoint + "strict_tokens = true", "f.toml:5:1: ", "got \"strict_tokens\""},
       {endpoint + "requests_per_minute = 0", "f.toml:5:23: ", "from 1 to"},
@@ -134,7 +134,7 @@ TEST_CASE("names and lists end at their bounds", "[config]") {
   CHECK_FALSE(with_endpoints(1'025));
 }
 
-// ---- onto options -------------------------------------------------------------------------------
+// Onto options.
 
 namespace {
 
@@ -218,8 +218,8 @@ TEST_CASE("what an option does not take is a fault at its place", "[config]") {
   Program program;
   const auto laid = program.lay(row.text);
   REQUIRE_FALSE(laid);
-  CHECK_THAT(laid.error().message,
-             Catch::StartsWith("config_options_test.toml" + row.place) && Catch::Contains(row.words));
+  CHECK_THAT(laid.error().message, Catch::StartsWith("config_options_test.toml" + row.place) &&
+                                       Catch::Contains(row.words));
 }
 
 TEST_CASE("a configuration that cannot be read is named", "[config]") {

@@ -32,7 +32,7 @@ struct Speaker {
 };
 
 class Bench {
- public:
+public:
   explicit Bench(coordinator::Options options = {epoch, "", {}})
       : coordinator{std::move(options), time_from_ns(0) + 1h} {}
 

@@ -16,7 +16,8 @@ EndpointSpec at(std::string url) {
 coordinator::Options options() {
   coordinator::Options options{epoch, "", {}, {}};
   options.pools.resize(2);
-  options.pools[0] = {"small", "large", {1'000'000, 2'000'000}, 0, {at("http://a"), at("http://b")}};
+  options.pools[0] = {
+      "small", "large", {1'000'000, 2'000'000}, 0, {at("http://a"), at("http://b")}};
   options.pools[1] = {"large", "", {}, 0, {at("http://a")}};
   return options;
 }
@@ -113,7 +114,7 @@ TEST_CASE("a call costs what the pool says that its endpoint is of") {
     return cluster.take_news().outcomes.at(0).cost_nano_usd;
   };
   CHECK(cost_at(added[0].id) == 16'000);
-  CHECK(cost_at(added[2].id) == 0);            // of a pool without a price
+  CHECK(cost_at(added[2].id) == 0);                  // of a pool without a price
   CHECK(cost_at(welcome.endpoints.at(0)) == 16'000); // announced for a model that has one
   CHECK(cost_at(own_ids.at(0)) == 0);
   CHECK(cost_at(EndpointId{12345}) == 0);

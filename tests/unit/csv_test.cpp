@@ -124,9 +124,11 @@ TEST_CASE("a quote that is never closed is looked for within the limit only") {
 TEST_CASE("a header that cannot be used fails the job and says why") {
   CHECK(Table{"id,,x\n1,2,3\n"}.failure().starts_with("t.csv:1: expected a header"));
   CHECK(Table{"id,,x\n"}.failure().find("column 2 has no name") != std::string::npos);
-  CHECK(Table{"id,\"id\"\n"}.failure().find("two columns have the name \"id\"") != std::string::npos);
+  CHECK(Table{"id,\"id\"\n"}.failure().find("two columns have the name \"id\"") !=
+        std::string::npos);
   CHECK(Table{"id,\"x\n"}.failure().find("closing quote") != std::string::npos);
-  CHECK(Table{std::string("\x89PNG\r\n\x1a\n\0\0", 10)}.failure().find("UTF-8") != std::string::npos);
+  CHECK(Table{std::string("\x89PNG\r\n\x1a\n\0\0", 10)}.failure().find("UTF-8") !=
+        std::string::npos);
   CHECK(Table{std::string("a\0b\n", 4)}.failure().find("NUL") != std::string::npos);
 }
 

@@ -18,7 +18,7 @@ namespace gristmill::test {
 
 // A client whose ended calls can be waited for.
 class Calls {
- public:
+public:
   Calls()
       : client_{std::in_place, worker::ModelClientEvents{[this](auto batch) { note(batch); }}} {}
 
@@ -55,7 +55,7 @@ class Calls {
   worker::CurlClient& client() { return *client_; }
   void destroy_client() { client_.reset(); }
 
- private:
+private:
   void note(std::vector<worker::CallEnded>& batch) {
     const std::lock_guard lock{mutex_};
     std::move(batch.begin(), batch.end(), std::back_inserter(ended_));
@@ -103,7 +103,7 @@ inline std::size_t handshakes_to(std::uint16_t port) {
 
 // Takes all places of a listener that does not accept, so that the next handshake stays open.
 class FullBacklog {
- public:
+public:
   explicit FullBacklog(std::uint16_t port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -121,7 +121,7 @@ class FullBacklog {
   FullBacklog(const FullBacklog&) = delete;
   FullBacklog& operator=(const FullBacklog&) = delete;
 
- private:
+private:
   std::vector<int> fds_;
 };
 

@@ -16,7 +16,8 @@ JobSpec spec_of(std::uint64_t failures, std::uint32_t percent) {
   return spec;
 }
 
-std::optional<StateChange> fail_one(FailureBudget& budget, OutcomeClass cls = OutcomeClass::bad_line) {
+std::optional<StateChange> fail_one(FailureBudget& budget,
+                                    OutcomeClass cls = OutcomeClass::bad_line) {
   return budget.ended(cls, "wrong", "doc-1 (in.jsonl:1): HTTP 400 wrong: no");
 }
 std::optional<StateChange> succeed(FailureBudget& budget) {

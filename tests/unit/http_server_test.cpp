@@ -47,7 +47,7 @@ struct Counted {
 };
 
 class CountingTask final : public HttpTask {
- public:
+public:
   explicit CountingTask(Counted& counted) : counted_{counted} {}
   ~CountingTask() override { ++counted_.destroyed; }
   bool take(std::string_view piece) override {
@@ -60,7 +60,7 @@ class CountingTask final : public HttpTask {
     respond(text_response(std::to_string(counted_.bytes)));
   }
 
- private:
+private:
   Counted& counted_;
 };
 

@@ -182,7 +182,10 @@ TEST_CASE("reading that begins at any position gives the items that follow it") 
 
 TEST_CASE("a file that only has the name of lines is one item that says so") {
   const auto [head, binary] = GENERATE(table<std::string, bool>({
-      {std::string("\x7f" "ELF\0\0\n{\n\0", 10), true},
+      {std::string("\x7f"
+                   "ELF\0\0\n{\n\0",
+                   10),
+       true},
       {std::string("{\"id\":\"a\0b\"}\n", 12), false},
       {std::string("{}\nbad\0\n", 8), false},
       {std::string("{}\nbad\0\nbad\n", 12), true},

@@ -105,7 +105,8 @@ TEST_CASE("an item set is what a set of single numbers is") {
     REQUIRE(set.contains(any) == reference.contains(any));
   }
   std::vector<std::uint64_t> members;
-  const auto last = std::max(reference.low, reference.items.empty() ? 0 : *reference.items.rbegin());
+  const auto last =
+      std::max(reference.low, reference.items.empty() ? 0 : *reference.items.rbegin());
   for (std::uint64_t item = 0; item < last + 1'000; ++item) {
     REQUIRE(set.contains(item) == reference.contains(item));
     if (reference.contains(item)) members.push_back(item);

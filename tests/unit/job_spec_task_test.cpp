@@ -45,7 +45,10 @@ TEST_CASE("Tasks, labels and outputs that do not fit are named", "[job_spec]") {
       {"embed", [](JobSpec& s) { s.system = "be kind"; },
        "--system: expected none with --task embed, because an embedding has no system message, got "
        "\"be kind\""},
-      {"embed", [](JobSpec& s) { s.labels = {"a", "b"}; },
+      {"embed",
+       [](JobSpec& s) {
+         s.labels = {"a", "b"};
+       },
        "--labels: expected --task classify with it, got --task embed"},
       {"chat", [](JobSpec& s) { s.labels = {"a"}; },
        "--labels: expected --task classify with it, got --task chat"},
@@ -53,12 +56,25 @@ TEST_CASE("Tasks, labels and outputs that do not fit are named", "[job_spec]") {
        "--labels: expected 2 to 1000 labels with --task classify, got 0"},
       {"classify", [](JobSpec& s) { s.labels = {"a"}; },
        "--labels: expected 2 to 1000 labels with --task classify, got 1"},
-      {"classify", [](JobSpec& s) { s.labels = {"Spam", "ham", "sPAM"}; },
+      {"classify",
+       [](JobSpec& s) {
+         s.labels = {"Spam", "ham", "sPAM"};
+       },
        "--labels: expected each label once, in whatever case, got \"sPAM\""},
-      {"classify", [](JobSpec& s) { s.labels = {"a", ""}; }, "--labels: expected a name, got nothing"},
-      {"classify", [](JobSpec& s) { s.labels = {"a", " b"}; },
+      {"classify",
+       [](JobSpec& s) {
+         s.labels = {"a", ""};
+       },
+       "--labels: expected a name, got nothing"},
+      {"classify",
+       [](JobSpec& s) {
+         s.labels = {"a", " b"};
+       },
        "--labels: expected labels of one line without space around them, got \" b\""},
-      {"classify", [](JobSpec& s) { s.labels = {"a", "b\nc"}; },
+      {"classify",
+       [](JobSpec& s) {
+         s.labels = {"a", "b\nc"};
+       },
        "--labels: expected labels of one line without space around them, got \"b c\""},
       {"chat", [](JobSpec& s) { s.output = "/x.npy"; },
        "--output: expected --task embed with an array (.npy), got --task chat"},

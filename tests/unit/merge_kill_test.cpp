@@ -106,8 +106,7 @@ TEST_CASE("a killed merge of every form gives the same bytes when it is begun an
     if (merge(calls)) break;
     REQUIRE(merge(~std::uint64_t{0}));
     REQUIRE(disk.names("out") == files);
-    for (const auto& file : files)
-      REQUIRE((text_of(disk.root + "/out/" + file) == whole[file]));
+    for (const auto& file : files) REQUIRE((text_of(disk.root + "/out/" + file) == whole[file]));
   }
 }
 

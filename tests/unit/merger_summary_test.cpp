@@ -65,7 +65,8 @@ TEST_CASE("the summary says what happened to the job") {
   CHECK(summary["counts"] == json::parse(R"({"total":3,"completed":2,"failed":1,"retrying":0,
     "cached":0,"ambiguous":1,"attempts":8,"late":2})"));
   CHECK(summary["tokens"] == json::parse(R"({"prompt":20,"completion":8,"cached":6})"));
-  CHECK(summary["errors"] == json::parse(R"([{"class":"timeout","code":"timeout","http_status":null,"count":1,
+  CHECK(summary["errors"] ==
+        json::parse(R"([{"class":"timeout","code":"timeout","http_status":null,"count":1,
     "sample":{"custom_id":"doc-2","source":"in.jsonl:3","message":"no answer in 600 s"}}])"));
   CHECK(summary["latency_ms"]["p50"].get<double>() == Approx(200).epsilon(0.008));
   CHECK(summary["latency_ms"]["max"] == 600'000);

@@ -1,6 +1,6 @@
 // The task `classify`: what is asked, and which label an answer means.
-#include "protocol/openai/labels.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/labels.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <catch2/catch.hpp>
@@ -113,8 +113,7 @@ TEST_CASE("An answer without a label is a bad result that says what came", "[lab
     const char* message;
   };
   const auto row = GENERATE(
-      Row{said("eggs\nand more"),
-          "expected one of the labels spam, ham, got \"eggs and more\""},
+      Row{said("eggs\nand more"), "expected one of the labels spam, ham, got \"eggs and more\""},
       Row{answered(R"({"message":{"content":null},"finish_reason":"length"})"),
           "expected one of the labels spam, ham, got an empty answer (finish_reason length)"},
       Row{answered(R"({"message":{"content":null,"refusal":"I will not"},"finish_reason":"stop"})"),
@@ -141,7 +140,8 @@ TEST_CASE("Answers of other tasks and failures are left alone", "[labels]") {
   CHECK(label_of(spec, outcome).empty());
 }
 
-TEST_CASE("The labels are named in the system message, whatever the user says", "[labels][render]") {
+TEST_CASE("The labels are named in the system message, whatever the user says",
+          "[labels][render]") {
   JobSpec spec = classify({"spam", "ham"});
   const std::string instruction =
       "Answer with exactly one of these labels, spelled as here, and with nothing else.\\n"
@@ -191,7 +191,8 @@ TEST_CASE("An embedding asks with model and input and nothing else", "[render]")
 
 TEST_CASE("A batch line asks for what it says, and must fit the task", "[render]") {
   const auto line = [](const char* url) {
-    return fmt::format(R"({{"custom_id":"a","method":"POST","url":"{}","body":{{"model":"m"}}}})", url);
+    return fmt::format(R"({{"custom_id":"a","method":"POST","url":"{}","body":{{"model":"m"}}}})",
+                       url);
   };
   JobSpec spec;
   spec.task = "embed";

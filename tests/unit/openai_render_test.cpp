@@ -40,8 +40,8 @@ TEST_CASE("The model of the call's plan holds above all others", "[render]") {
   JobSpec spec;
   spec.model = GENERATE("", "of-job");
   spec.params = spec.model.empty() ? R"({"model":"of-params","n":1})" : R"({"n":1})";
-  const auto line =
-      render(spec, ItemKind::batch_line, line_of(R"({"model":"of-line"})"), "of-endpoint", "planned");
+  const auto line = render(spec, ItemKind::batch_line, line_of(R"({"model":"of-line"})"),
+                           "of-endpoint", "planned");
   REQUIRE(line);
   CHECK(line->model == "planned");
   CHECK(line->body == R"({"model":"planned","n":1})");

@@ -159,9 +159,8 @@ TEST_CASE("A table's columns are as wide as what they show, numbers to the right
   CHECK(table({{"NAME", "N"}, {"müller", "7"}, {"磨坊", "1,024"}}) == "NAME        N\n"
                                                                       "müller      7\n"
                                                                       "磨坊    1,024\n");
-  CHECK(table({{"SESSION", "N"}, {"1-1", "-"}, {"1-10", "-3"}}) ==
-        "SESSION   N\n"
-        "1-1       -\n"
-        "1-10     -3\n");
+  CHECK(table({{"SESSION", "N"}, {"1-1", "-"}, {"1-10", "-3"}}) == "SESSION   N\n"
+                                                                   "1-1       -\n"
+                                                                   "1-10     -3\n");
   CHECK(table({{"NAME", "N"}}) == "NAME  N\n");
 }

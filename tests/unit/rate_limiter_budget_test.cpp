@@ -26,7 +26,7 @@ protocol::Usage used(std::uint64_t prompt, std::uint64_t completion) {
 // The blocks as a journal would give them back: whole, or what was drawn when a later block said
 // so.
 class Journal {
- public:
+public:
   void reserved(std::vector<journal::BlockNote> notes) {
     for (auto& note : notes) writing_.push_back(std::move(note));
   }
@@ -54,7 +54,7 @@ class Journal {
     return earlier_;
   }
 
- private:
+private:
   void wrote(const journal::BlockNote& note) {
     for (auto& before : life_) {
       if (before.block != note.previous_block) continue;

@@ -14,7 +14,7 @@
 namespace gristmill::test {
 
 class RawHttp {
- public:
+public:
   struct Answer {
     int status = 0; // 0: the connection was closed without an answer
     std::string head, body;
@@ -92,7 +92,7 @@ class RawHttp {
     return answer.head.substr(from, answer.head.find("\r\n", from) - from);
   }
 
- private:
+private:
   bool fill() {
     char buffer[64 * 1024];
     const auto got = ::recv(fd_, buffer, sizeof buffer, 0);

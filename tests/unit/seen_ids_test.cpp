@@ -40,9 +40,9 @@ TEST_CASE("ids are found in memory and on disk, while the filter grows") {
 TEST_CASE("of two lines with one id the later is an error line under its place") {
   MemorySource source;
   source.names = {"a.jsonl", "b.csv", "c.jsonl"};
-  source.inputs = {"{\"id\":\"x\"}\n{\"id\":\"y\"}\n{\"id\":\"x\"}\n{\"id\":7}\n{\"id\":\"7\"}\n{}\n{}\n",
-                   "id,t\nx,1\nx,2\n",
-                   "{\"custom_id\":\"x\",\"method\":\"GET\"}\n{\"custom_id\":\"x\"}\n"};
+  source.inputs = {
+      "{\"id\":\"x\"}\n{\"id\":\"y\"}\n{\"id\":\"x\"}\n{\"id\":7}\n{\"id\":\"7\"}\n{}\n{}\n",
+      "id,t\nx,1\nx,2\n", "{\"custom_id\":\"x\",\"method\":\"GET\"}\n{\"custom_id\":\"x\"}\n"};
   JobSpec spec;
   Intake intake{spec, source, {}};
   std::vector<Item> items;
@@ -60,12 +60,14 @@ TEST_CASE("of two lines with one id the later is an error line under its place")
                                           "a.jsonl:7", "x", "b.csv:3", "x", "c.jsonl:2"});
   CHECK(items[2].bad == "expected id to be unique in its file, got \"x\" again, which is line 1's");
   CHECK(items[8].bad == "expected id to be unique in its file, got \"x\" again, which is line 2's");
-  CHECK(items[10].bad == "expected custom_id to be unique in its file, got \"x\" again, which is line 1's");
+  CHECK(items[10].bad ==
+        "expected custom_id to be unique in its file, got \"x\" again, which is line 1's");
   // After a restart at any place, in slices or at once.
   for (std::size_t i = 0; i < items.size(); ++i) {
     Intake later{spec, source, before[i]};
     if (i % 2 == 0)
-      while (!later.catch_up(1).value()) {}
+      while (!later.catch_up(1).value()) {
+      }
     for (std::size_t j = i; j < items.size(); ++j) {
       const auto item = later.next();
       REQUIRE(item);

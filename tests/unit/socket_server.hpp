@@ -24,7 +24,7 @@
 namespace gristmill::test {
 
 class SocketServer {
- public:
+public:
   struct Request {
     std::string head, body;
 
@@ -41,7 +41,7 @@ class SocketServer {
   };
 
   class Connection {
-   public:
+  public:
     Connection(SocketServer& server, int fd) : server_{server}, fd_{fd} {}
 
     // Waits for a whole request; false when the peer is gone.
@@ -86,7 +86,7 @@ class SocketServer {
       setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
 
-   private:
+  private:
     bool receive() {
       char buffer[16 * 1024];
       const auto got = ::recv(fd_, buffer, sizeof buffer, 0);
@@ -175,7 +175,7 @@ class SocketServer {
                              [&] { return requests_.size() >= count; });
   }
 
- private:
+private:
   void serve(int fd) {
     Connection connection{*this, fd};
     serve_(connection);

@@ -22,7 +22,7 @@ using coordinator::SqliteStore;
 using coordinator::SqliteStoreOptions;
 
 class TempDirectory {
- public:
+public:
   TempDirectory() {
     std::string name = (std::filesystem::current_path() / "sqlite_store_XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
@@ -35,13 +35,13 @@ class TempDirectory {
   TempDirectory(const TempDirectory&) = delete;
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
- private:
+private:
   std::string path_;
 };
 
 // The events of one store, in order.
 class Heard {
- public:
+public:
   JournalEvents events() {
     return {.durable = [this](Position upto) { add(upto); },
             .failed = [this](Error error) { add(tl::unexpected{std::move(error)}); },
@@ -62,7 +62,7 @@ class Heard {
 
   std::promise<Result<RecoveredJob>> content; // of a job that was read
 
- private:
+private:
   void add(Result<Position> event) {
     const std::lock_guard guard{mutex_};
     heard_.push_back(std::move(event));
@@ -107,8 +107,12 @@ struct Opened {
 };
 
 inline JobChange new_job(std::uint32_t id, std::string directory) {
-  return {
-      .job = JobId{id}, .spec = "{}", .directory = std::move(directory), .reason = {}, .detail = "", .at = 100};
+  return {.job = JobId{id},
+          .spec = "{}",
+          .directory = std::move(directory),
+          .reason = {},
+          .detail = "",
+          .at = 100};
 }
 
 inline ResultLine line(std::uint32_t job, std::uint64_t item, bool failed = false) {

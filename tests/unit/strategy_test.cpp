@@ -38,8 +38,8 @@ TEST_CASE("Each task has its aggregates and no others", "[strategy]") {
   struct Row {
     const char *task, *name;
   };
-  const auto row = GENERATE(Row{"chat", "text"}, Row{"embed", "embeddings"},
-                            Row{"classify", "classifications"});
+  const auto row =
+      GENERATE(Row{"chat", "text"}, Row{"embed", "embeddings"}, Row{"classify", "classifications"});
   JobSpec spec;
   spec.task = row.task;
   const auto summary = summary_of(spec, {line_of(0)});
@@ -51,10 +51,11 @@ TEST_CASE("Embeddings: count, dimensions and norms", "[strategy]") {
   JobSpec spec;
   spec.task = "embed";
   const auto summary = summary_of(
-      spec, {line_of(0, embeddings(R"({"embedding":[3,4]})")),
-             line_of(1, embeddings(R"({"embedding":[0,0]},{"embedding":"AACAPwAAIMA="})")),
-             line_of(2, embeddings(R"({"embedding":[1,2,2]},{"embedding":["x"]})")),
-             line_of(3, embeddings(R"({"embedding":[null,1]})")), line_of(4, own_error("timeout", ""))});
+      spec,
+      {line_of(0, embeddings(R"({"embedding":[3,4]})")),
+       line_of(1, embeddings(R"({"embedding":[0,0]},{"embedding":"AACAPwAAIMA="})")),
+       line_of(2, embeddings(R"({"embedding":[1,2,2]},{"embedding":["x"]})")),
+       line_of(3, embeddings(R"({"embedding":[null,1]})")), line_of(4, own_error("timeout", ""))});
   CHECK(summary["embeddings"] == nlohmann::json::parse(R"({"vectors":5,"dimensions":2,
     "other_dimensions":1,"zero_vectors":1,"not_finite":1,"unreadable":1,
     "norm":{"mean":2.673146,"min":0.0,"max":5.0}})"));

@@ -154,7 +154,7 @@ struct Bench {
   }
   const supervisor::Append& last() const { return appends.back(); }
 
- private:
+private:
   std::uint64_t attempts_ = 0;
 };
 

@@ -7,12 +7,15 @@ using namespace gristmill::supervisor_test;
 
 namespace {
 
-std::string line(std::uint64_t id) { return fmt::format("{{\"id\":\"doc-{}\",\"n\":{}}}\n", id, id); }
+std::string line(std::uint64_t id) {
+  return fmt::format("{{\"id\":\"doc-{}\",\"n\":{}}}\n", id, id);
+}
 
 } // namespace
 
 TEST_CASE("the fields of --keep are copied into answers and error lines") {
-  Bench bench{"{\"id\":\"a\",\"n\":1,\"m\":[2]}\n{\"id\":\"a\",\"n\":3}\nnot json\n{\"id\":\"b\"}\n"};
+  Bench bench{
+      "{\"id\":\"a\",\"n\":1,\"m\":[2]}\n{\"id\":\"a\",\"n\":3}\nnot json\n{\"id\":\"b\"}\n"};
   bench.spec.keep = {"n", "m"};
   bench.start_fresh();
   for (const auto& call : bench.take_offers()) bench.report(call, OutcomeClass::ok);
@@ -23,15 +26,16 @@ TEST_CASE("the fields of --keep are copied into answers and error lines") {
 }
 
 TEST_CASE("kept fields may have as many bytes as the limit and no more") {
-  const std::size_t bytes = GENERATE(limits::kept_bytes_max - 1, limits::kept_bytes_max,
-                                     limits::kept_bytes_max + 1);
+  const std::size_t bytes =
+      GENERATE(limits::kept_bytes_max - 1, limits::kept_bytes_max, limits::kept_bytes_max + 1);
   const std::string frame = "{\"t\":\"\"}";
   Bench bench{"{\"id\":\"a\",\"t\":\"" + std::string(bytes - frame.size(), 'x') + "\"}\n"};
   bench.spec.keep = {"t"};
   bench.start_fresh();
   CHECK(bench.take_offers().size() == (bytes <= limits::kept_bytes_max ? 1 : 0));
   if (bytes > limits::kept_bytes_max) {
-    CHECK(bench.line_of(0)["error"]["message"].get<std::string>().find("--keep") != std::string::npos);
+    CHECK(bench.line_of(0)["error"]["message"].get<std::string>().find("--keep") !=
+          std::string::npos);
     CHECK_FALSE(bench.line_of(0)["gristmill"].contains("input"));
   }
 }

@@ -16,7 +16,8 @@ JobSpec classify(std::uint32_t retries) {
 
 ReportedOutcome said(Bench& bench, const OfferedCall& call, const std::string& content) {
   ReportedOutcome reported = bench.outcome(call);
-  reported.outcome.body = fmt::format(R"({{"choices":[{{"message":{{"content":"{}"}}}}]}})", content);
+  reported.outcome.body =
+      fmt::format(R"({{"choices":[{{"message":{{"content":"{}"}}}}]}})", content);
   return reported;
 }
 

@@ -36,7 +36,7 @@ std::string gzipped(const std::string& text) {
 std::string zstded(const std::string& text) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
   const std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> packer{ZSTD_createCCtx(),
-                                                                      ZSTD_freeCCtx};
+                                                                       ZSTD_freeCCtx};
   ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_checksumFlag, 1); // as the command does
   out.resize(ZSTD_compress2(packer.get(), out.data(), out.size(), text.data(), text.size()));
   return out;
@@ -152,7 +152,8 @@ TEST_CASE("a packed input is read at any place and again, also when others were 
 
 TEST_CASE("a cut archive fails the reading with its name") {
   const Directory directory;
-  auto source = directory.open({directory.write("a.jsonl.gz", gzipped(text_of(9'000)).substr(0, 90))});
+  auto source =
+      directory.open({directory.write("a.jsonl.gz", gzipped(text_of(9'000)).substr(0, 90))});
   REQUIRE(source);
   std::string bytes(100'000, '\0');
   const auto got = (*source)->read(0, 0, bytes);

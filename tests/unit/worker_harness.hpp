@@ -68,7 +68,7 @@ inline worker::Options plain_options(std::uint32_t calls = 4) {
 }
 
 class Scene {
- public:
+public:
   explicit Scene(worker::Options options = plain_options()) : room{std::move(options)} {}
 
   worker::Worker room;
@@ -169,7 +169,7 @@ class Scene {
   }();
   SessionId session() const { return session_; }
 
- private:
+private:
   Turn turn(worker::Effects effects) {
     Turn turn;
     for (const std::string& bytes : effects.frames) {
