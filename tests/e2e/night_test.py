@@ -1,6 +1,7 @@
 """What a user meets between the first command and the morning: failures, stops, and going on."""
 import contextlib
 import json
+import os
 import sqlite3
 import unittest
 
@@ -161,6 +162,17 @@ class Night(EndToEnd):
         done = self.run_command(server, check=2)
         self.assertIn("expected schema version", done.stderr)
         self.assertIn("version 99", done.stderr)
+
+    def test_a_state_directory_of_another_user_is_refused(self):
+        server = self.server()
+        write_batch(self.input, 5)
+        self.run_command(server)
+        journal = f"{self.output}.state/journal.db"
+        os.chown(journal, 65534, -1)  # needs root, as other tests do
+        done = self.run_command(server, check=2)
+        self.assertIn(f"{journal} belongs to user 65534", done.stderr)
+        os.chown(journal, os.geteuid(), -1)
+        self.run_command(server)
 
     def test_a_state_directory_is_verified_and_shown(self):
         server = self.server()
