@@ -135,6 +135,7 @@ Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n, Duration l
                       concurrency_ ? concurrency_->begun() : 0};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens));
+  breaker_.begun();
   block_->drawn_tokens += tokens;
   n = ++block_->drawn_calls;
   ++in_flight_;
@@ -142,6 +143,13 @@ Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n, Duration l
 }
 
 void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now) {
+  switch (cls) {
+  case OutcomeClass::transient:
+  case OutcomeClass::timeout: breaker_.failed(now); break;
+  case OutcomeClass::unstarted:
+  case OutcomeClass::cancelled: breaker_.ended_otherwise(); break;
+  default: breaker_.answered();
+  }
   if (!concurrency_) return;
   switch (cls) {
   case OutcomeClass::ok: return concurrency_->answered(charge.cohort, latency, now);

@@ -7,6 +7,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/rate_limiter/breaker.hpp"
 #include "actors/rate_limiter/concurrency_limit.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
 #include "actors/rate_limiter/smoother.hpp"
@@ -62,7 +63,8 @@ public:
               Duration life = defaults::permit_life);
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
-  // What the end of a call says about how much the server takes.
+  const Breaker& breaker() const { return breaker_; }
+  // What the end of a call says about the server: whether it is well, and how much it takes up.
   void felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now);
   // The slot is free; `used` known: what the call did not use is free as well.
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
@@ -104,6 +106,7 @@ private:
   int unused_in_a_row_ = 0, used_in_a_row_ = 0;
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
+  Breaker breaker_;
   std::optional<ConcurrencyLimit> concurrency_;
   Time parked_until_{Time::min()};
   std::string_view parked_why_;
