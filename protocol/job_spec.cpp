@@ -24,6 +24,7 @@ template <MaybeConst<InputSpec> Spec, class Visit> void visit_members(Spec& spec
   visit("modified_ns", spec.modified_ns);
   visit("files", spec.files);
   visit("digest", spec.digest);
+  visit("offset", spec.offset);
 }
 
 template <MaybeConst<EndpointSpec> Spec, class Visit>
