@@ -55,10 +55,10 @@ std::optional<Placement::Refusal> Placement::upload(JobSpec& spec, const std::st
 // Before anything is uploaded. Under --strict every line is read, so that its user learns of a bad
 // one at once.
 std::optional<Placement::Refusal> Placement::look_at(const JobSpec& spec,
-                                                     std::vector<InputSpec>& found) {
+                                                     const std::vector<InputSpec>& found) {
   JobSpec looked = spec;
-  looked.inputs = found;
-  if (looked.inputs.size() > uploads_max) looked.inputs.resize(1); // they will be one list
+  const bool many = found.size() > uploads_max; // they will be one list
+  looked.inputs.assign(found.begin(), many ? std::next(found.begin()) : found.end());
   if (auto faults = faults_in(looked)) return faults;
   if (!spec.strict) return std::nullopt;
   looked.inputs = found;

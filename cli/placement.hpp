@@ -33,7 +33,7 @@ public:
   void settle(bool submitted);
 
 private:
-  std::optional<Refusal> look_at(const JobSpec& spec, std::vector<InputSpec>& found);
+  std::optional<Refusal> look_at(const JobSpec& spec, const std::vector<InputSpec>& found);
   Result<> upload_each(std::vector<InputSpec>& inputs);
   Result<InputSpec> upload_together(const std::vector<InputSpec>& inputs);
   Result<std::string> upload_file(const std::string& path);
