@@ -47,8 +47,8 @@ TEST_CASE("a key goes to the URLs of its rule and below them, and nowhere else")
 TEST_CASE("a worker makes no call with a key that the job's endpoint may not have") {
   using namespace gristmill::worker_test;
   worker::Options options = plain_options();
-  options.keys = KeyRules{{{"KEY", GENERATE("http://h/v1", "http://other/v1")}}};
-  const bool allowed = options.keys.why_not({"http://h/v1", "KEY", "", 0, 0, 0}).empty();
+  const bool allowed = GENERATE(true, false);
+  options.keys = KeyRules{{{"KEY", allowed ? "http://h/v1" : "http://other/v1"}}};
   Scene scene{std::move(options)};
   scene.connect();
   const Turn turn = scene.permit(scene.give({1}).only<protocol::Need>().nonce, {1});
