@@ -106,7 +106,7 @@ Follower::Over Follower::step() {
   progress_.show(view);
   if (is_over(view.state)) return ended(view, came);
   if (const auto over = print()) return over;
-  if (view.state == JobState::paused && !paused_) {
+  if (view.state == JobState::paused && view.reason != JobReason::disk && !paused_) {
     // Calls in flight end and are recorded, as they are after Ctrl-C.
     paused_ = view;
     cluster_.drain();

@@ -164,7 +164,7 @@ HttpApi::Task HttpApi::health(const HttpRequest&, JobId) {
 
 // Ready is who answers: the question goes through the node.
 HttpApi::Task HttpApi::ready(const HttpRequest&, JobId) {
-  return asking(wiring::ListWorkers{}, [](const wiring::Answer&) {
+  return asking(wiring::ShowReady{}, [](const wiring::Answer&) {
     return json_response(200, {{"status", "ready"}});
   });
 }

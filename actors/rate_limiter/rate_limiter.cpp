@@ -82,6 +82,7 @@ void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time 
 
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
   AccountRef a = account(account_name(offer), limits_of(offer.endpoint), now);
+  a->find_concurrency();
   const AccountRef before = endpoints_.add(offer, a);
   settle_limits(a, now);
   if (before && before != a) settle_limits(before, now);
@@ -214,11 +215,15 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   out_.erase(it);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
+    out.endpoint->felt(out.endpoint_charge, OutcomeClass::unstarted, {}, now);
     out.endpoint->refund(out.endpoint_charge, now);
     if (out.job) out.job->refund(out.job_charge, now);
     return;
   }
   out.endpoint->permit_used();
+  const bool lost = ended.how == Ended::How::lost;
+  out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
+                     now);
   std::optional<std::uint64_t> used;
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
   out.endpoint->settle(out.endpoint_charge, used, now);
@@ -292,7 +297,7 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
   const auto it = endpoints_.all().find(id);
   if (it == endpoints_.all().end()) return {};
   const Account& account = *it->second.account;
-  EndpointStanding standing{account.limits(), account.in_flight(), 0, {}};
+  EndpointStanding standing{account.limits(), account.in_flight(), account.slots(), 0, {}};
   if (account.parked_until() > now) {
     standing.parked_ms = to_ms(account.parked_until() - now);
     standing.why = account.parked_why();

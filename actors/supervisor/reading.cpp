@@ -49,7 +49,9 @@ void Supervisor::look_ahead(Effects& effects) {
 }
 
 void Supervisor::fail_reading(const Error& error, Effects& effects) {
-  stop(StateChange{JobState::failed, JobReason::input, error.message}, effects);
+  const bool disk = error.code == ErrorCode::disk_full; // of the pages that remember ids
+  stop(StateChange{JobState::failed, disk ? JobReason::disk : JobReason::input, error.message},
+       effects);
 }
 
 // The ids before the place where reading goes on, then the items that were looked at ahead: until
