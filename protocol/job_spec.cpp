@@ -76,6 +76,9 @@ template <class T> Json written(const T& value) {
     Json object = Json::object();
     visit_members(
         value, [&object](const char* key, const auto& member) { object[key] = written(member); });
+    // Left out where it says nothing, because nodes before it know no such member.
+    if constexpr (std::is_same_v<T, InputSpec>)
+      if (value.offset == 0) object.erase("offset");
     return object;
   }
 }
