@@ -95,7 +95,7 @@ double LearnedRate::lowered(double amount, double rate, Time now) {
   const double takes = std::max(taken / to_seconds(span_), at_least(now));
   const bool same = std::abs(takes - ceiling_) < same_ceiling * ceiling_;
   probe_after_ = same ? std::min<Duration>(2 * probe_after_, probe_max) : probe_first;
-  ceiling_ = takes;
+  ceiling_ = same ? (ceiling_ + takes) / 2 : takes; // what we sent below it says little
   return below_ceiling();
 }
 
