@@ -119,6 +119,8 @@ private:
               Effects& effects);
   void handle(Session& session, protocol::Outcomes& outcomes, Time now, Effects& effects);
   void handle(Session& session, const protocol::Returned& returned, Effects& effects);
+  void refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
+                       Effects& effects);
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
   void lose(SessionId id, bool died, std::string_view why, Effects& effects);
   void give_up(const Released& released, const LostCall& lost, Effects& effects);

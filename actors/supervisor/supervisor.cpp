@@ -54,8 +54,12 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
   Effects effects;
   for (const LostCall& call : calls) {
     LiveItem* live = ledger_.find(call.item);
-    if (live != nullptr && live->state == LiveState::out && live->call == call.call)
+    if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
+    if (call.exceeds.empty() || cancelling_) {
       again(call.item, *live, now, effects);
+    } else if (!fall_back(call.item, *live, OutcomeClass::too_long, now, effects)) {
+      give_up(call.item, *live, OutcomeClass::too_long, "exceeds_limit", call.exceeds, effects);
+    }
   }
   fill(now, effects);
   return sealed(effects);
