@@ -52,9 +52,9 @@ def entries(blob):
 class Journal:
     """One job of a journal file and its log, from a copy, without the coordinator."""
 
-    def __init__(self, path, job):
+    def __init__(self, path, job, segments=None):
         path = pathlib.Path(path)
-        self.state = path if path.is_dir() else path.parent
+        self.state = pathlib.Path(segments or (path if path.is_dir() else path.parent))
         file = path / "journal.db" if path.is_dir() else path
         with tempfile.TemporaryDirectory(prefix="gristmill-verify-") as place:
             for part in (file, file.with_name(file.name + "-wal")):
@@ -148,7 +148,7 @@ def read_input(paths, limit):
     return items[:limit] if limit else items
 
 
-def read_log(path):
+def read_log(path, until_ns=None):
     """The provider's calls. A call is ok when the provider gave a usable answer."""
     calls = []
     with open(path, encoding="utf-8") as file:
@@ -161,4 +161,5 @@ def read_log(path):
                               int(parts[2]) if known else 0, call["crc"],
                               call["status"] == 200 and not call["fault"], call["status"] == 429,
                               call["prompt_tokens"] + call["completion_tokens"], call["status"]))
-    return sorted(calls, key=lambda call: call.t_ns)
+    return sorted((call for call in calls if until_ns is None or call.t_ns <= until_ns),
+                  key=lambda call: call.t_ns)

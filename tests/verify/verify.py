@@ -7,7 +7,8 @@ if one does not hold.
 
 STATE is a state directory whose coordinator is down or stopped. JOURNAL is a journal.db (its -wal
 beside it) as it was at a kill, T_NS the CLOCK_BOOTTIME by which all calls of who was killed had
-reached the provider. --partial: the job is not over, and there is no output yet.
+reached the provider. --partial: the job is not over, and there is no output yet; then STATE may be
+a journal.db with its --segments elsewhere, and --until leaves out calls that came after it.
 """
 import argparse
 import collections
@@ -23,10 +24,10 @@ class Case:
 
     def __init__(self, options):
         self.partial = options.partial
-        self.journal = evidence.Journal(options.journal, options.job)
+        self.journal = evidence.Journal(options.journal, options.job, options.segments)
         self.retries = self.journal.spec.get("retries", 0)
         self.items = evidence.read_input(options.input, self.journal.spec.get("limit", 0))
-        self.calls = evidence.read_log(options.log)
+        self.calls = evidence.read_log(options.log, options.until)
         self.output = []
         if not self.partial:
             with open(options.output, "rb") as file:
@@ -63,6 +64,8 @@ def main():
     parser.add_argument("--job", type=int, default=1)
     parser.add_argument("--kill", action="append", default=[], metavar="T_NS=JOURNAL")
     parser.add_argument("--partial", action="store_true")
+    parser.add_argument("--segments", metavar="STATE")
+    parser.add_argument("--until", type=int, metavar="T_NS")
     options = parser.parse_args()
     if not options.partial and not options.output:
         parser.error("expected --output, or --partial for a job that is not over")
