@@ -32,7 +32,7 @@ class Job:
         self.name, self.count, self.directory = name, count, directory
         self.input, self.output = directory / f"{name}.jsonl", directory / f"{name}.out.jsonl"
         write_input(self.input, rng, name, count, rng.choice([1, 200, 4_000, 40_000]))
-        law = latency or rng.choice(["5ms", "20ms", "uniform:5ms:60ms", "lognormal:15ms:1"])
+        law = latency or rng.choice(["5ms", "20ms", "uniform:5ms:50ms", "lognormal:10ms:1"])
         self.server = Server(directory, f"{name}.sim", "--latency", law, "--seed", rng.randrange(1 << 30))
         self.options = [*COMMON, "--endpoint", self.server.url,
                         "--batch-size", rng.choice([1, 8, 256]), *options]
@@ -91,7 +91,7 @@ class ClusterJob(Job):
     def finish(self):
         until(f"{self.name} to end", self.over, lambda: self.cluster.job_state(self.id))
         if (state := self.cluster.job_state(self.id)) != "finished":
-            raise Failure(f"{self.name} is {state}: {self.cluster.command('explain', self.id)}")
+            raise Failure(f"{self.name} is {state}: {self.cluster.command('status', self.id)}")
         self.cluster.command("results", self.id, "-o", self.output)
         _, journal = self.cluster.snapshot([self.server])
         return self.verify(journal, "--output", self.output, "--segments", self.state())

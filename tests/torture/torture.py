@@ -5,7 +5,7 @@
 
 Each cycle waits for progress at the server, draws a fault by weight, applies it, heals, and has
 verify judge what can be judged in the middle; each job's end is judged whole. Jobs follow each other
-in many shapes while one with a tight limit of calls per minute goes on beside them. The seed decides
+in many shapes, and beside them one with a tight limit of calls per minute goes on and on. The seed decides
 shapes, faults and their lengths, not what the scheduler makes of them: a red seed is likely, not
 certain, to be red again. On a failure the directory stays.
 """
@@ -29,23 +29,24 @@ class Scene:
         self.seed, self.cycles, self.directory = options.seed, options.cycles, directory
         self.only_kills = options.only == "kills"
         rng = random.Random(f"{self.seed}:cluster")
-        self.cluster = Cluster(directory, self.seed, [rng.choice([4, 8, 24]) for _ in range(3)])
+        self.cluster = Cluster(directory, self.seed, [rng.choice([8, 16, 32]) for _ in range(3)])
         self.longest_s = 1.0
         self.jobs_made, self.job, self.seen = 0, None, 0
         self.counted = collections.Counter()
         self.snapshot_taken = None
-        # Few items in truth: a coordinator that dies every other second loses most of its budget.
-        self.steady = ClusterJob(self.cluster, directory, "steady", random.Random(f"{self.seed}:steady"),
-                                 max(20, self.cycles * 3), ["--rpm", 300, "--tpm", 2_000_000], "20ms")
+        # A minute's window wants a job of minutes; it is killed like everything else. Each death
+        # counts its block as spent, so it uses a part of its budget only.
+        self.steady = RunJob(directory, "steady", random.Random(f"{self.seed}:steady"),
+                             max(20, self.cycles * 2), ["--rpm", 300, "--tpm", 60_000], "20ms")
 
     # ---- what faults ask of the scene -------------------------------------------------------------
 
     def lost(self):
         """Calls may be lost from here on: remembers what the journal holds of them."""
-        jobs = [self.steady] + ([self.job] if isinstance(self.job, ClusterJob) else [])
-        self.snapshot_taken = self.cluster.snapshot([job.server for job in jobs])
-        for job in jobs:
-            job.kills.append(self.snapshot_taken)
+        servers = [self.job.server] if isinstance(self.job, ClusterJob) else []
+        self.snapshot_taken = self.cluster.snapshot(servers)
+        if servers:
+            self.job.kills.append(self.snapshot_taken)
 
     def lost_if_long(self):
         """Whoever is not heard of for five seconds is taken for dead, and its calls with it."""
@@ -63,17 +64,21 @@ class Scene:
     def new_job(self, rng):
         self.jobs_made += 1
         name, small = f"job{self.jobs_made}", rng.random() < 0.3
-        count = rng.randint(20, 400) if small else rng.randint(1_500, 6_000)
+        count = rng.randint(20, 400) if small else rng.randint(1_500, 5_000)
         if rng.random() < 0.3:
-            self.job = RunJob(self.directory, name, rng, count, concurrency=rng.choice([4, 16, 64]))
+            self.job = RunJob(self.directory, name, rng, count, concurrency=rng.choice([16, 64]))
         else:
-            options = rng.choice([[], [], ["--rpm", 60_000], ["--max-in-flight", 8], ["--order", "input"]])
+            options = rng.choice([[], [], ["--rpm", 6_000], ["--tpm", 1_000_000], ["--max-in-flight", 8]])
+            if "--rpm" in options:
+                count = min(count, 1_500)
             self.job = ClusterJob(self.cluster, self.directory, name, rng, count, options)
         self.seen = 0
 
     def progress(self, rng):
         """More calls than at the last fault, or the job's end; False: it ended."""
-        target = min(self.seen + rng.randint(1, max(2, self.job.count // 12)), self.job.count)
+        # A small job is there for its end: what a kill takes of it comes back seconds later.
+        step = rng.randint(1, 300) if self.job.count > 400 else rng.choice([5, 400])
+        target = min(self.seen + step, self.job.count)
         until(f"calls of {self.job.name} beyond {self.seen}",
               lambda: self.job.server.calls() >= target or self.job.over(), self.describe)
         self.seen = self.job.server.calls()
@@ -82,13 +87,16 @@ class Scene:
     def describe(self):
         if isinstance(self.job, RunJob):
             return self.job.process.process.stderr()[-1000:]
-        return self.cluster.command("explain", self.job.id)
+        return self.cluster.command("status", self.job.id)
 
     def cycle(self, n):
         rng = random.Random(f"{self.seed}:{n}")
         self.longest_s = 12.0 if self.cycles >= 200 and rng.random() < 0.02 else 1.0
         if self.job is None:
             self.new_job(rng)
+        if n % 4 == 3 and not self.steady.over():
+            self.steady.process.kill()
+            self.steady.killed()
         alive = self.progress(rng)
         ending = self.job.called()
         under_run = isinstance(self.job, RunJob)
@@ -128,8 +136,9 @@ class Scene:
     def heal(self, under_run):
         self.cluster.heal()
         self.cluster.look()
-        if under_run and not self.job.process.alive() and not self.job.over():
-            self.job.process.start()
+        for job in [self.steady] + ([self.job] if under_run else []):
+            if not job.process.alive() and not job.over():
+                job.process.start()
 
     def finish_job(self):
         text = self.job.finish()
@@ -150,7 +159,7 @@ class Scene:
             else:  # the last job may end in peace
                 what = self.finish_job()
             n += 1
-            print(f"cycle {n} {what} {time.monotonic() - at:.2f} s", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} cycle {n} {what} {time.monotonic() - at:.2f} s", flush=True)
         print(self.steady.finish())
         took = time.monotonic() - begin
         print(f"seed {self.seed}: {self.cycles} cycles, {self.jobs_made + 1} jobs, {took:.0f} s; "
