@@ -49,7 +49,8 @@ Result<wiring::JobView> wait_for_end(ClusterClient& client, const std::string& j
   Progress progress{mode};
   for (;;) {
     auto view = client.show(job);
-    if (!view || is_over(view->state) || view->state == JobState::paused) return view;
+    if (!view || is_over(view->state)) return view;
+    if (view->state == JobState::paused && view->reason != JobReason::disk) return view;
     progress.show(*view);
     std::this_thread::sleep_for(look_every);
   }

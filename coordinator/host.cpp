@@ -69,8 +69,9 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
   events.durable = [h = host.get()](journal::Position upto) {
     h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreDurable{upto}});
   };
-  events.failed = [h = host.get()](Error error) {
-    h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreFailed{std::move(error)}});
+  events.failed = [h = host.get()](Error error, journal::Group group) {
+    h->deliver_to_room(
+        {{wiring::Place::journal, {}}, wiring::StoreFailed{std::move(error), std::move(group)}});
   };
   events.read = [h = host.get()](JobId job, Result<journal::RecoveredJob> content) {
     h->deliver_to_room(

@@ -33,7 +33,7 @@ Result<> ScratchFile::make_room(std::size_t bytes) {
     return fail(
         ErrorCode::disk_full,
         fmt::format("{}: expected room for {} MB of scratch files and 256 MB beside, got {} "
-                    "MB: free some space, then go on",
+                    "MB: free some space",
                     directory_, room_ >> 20, free >> 20));
   return {};
 }

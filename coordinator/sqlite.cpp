@@ -17,7 +17,7 @@ Error error_of(sqlite3* database, std::string_view doing) {
     message += fmt::format(", {}", std::strerror(reason));
   message += fmt::format(", at: {}", doing);
   switch (code & 0xff) {
-  case SQLITE_FULL: return {ErrorCode::disk_full, message + ": free some space, then go on"};
+  case SQLITE_FULL: return {ErrorCode::disk_full, message + ": free some space"};
   case SQLITE_BUSY: return {ErrorCode::conflict, message + ": close the program that has it open"};
   case SQLITE_NOTADB: return {ErrorCode::conflict, message + ": this is no journal"};
   default: return {ErrorCode::io, std::move(message)};

@@ -92,7 +92,7 @@ void SqliteStore::run() {
       group = std::exchange(waiting_, {});
       to_read = std::exchange(to_read_, {});
     }
-    if (group) carry_out(*group);
+    if (group) carry_out(std::move(*group));
     for (const JobId job : to_read) events_.read(job, read_journal_job(tables_.database(), job));
     publish_if_due();
   }
@@ -107,7 +107,7 @@ void SqliteStore::publish_if_due() {
   published_ = now;
 }
 
-void SqliteStore::carry_out(const journal::Group& group) {
+void SqliteStore::carry_out(journal::Group group) {
   Result<> done;
   try {
     if (broken_)
@@ -123,7 +123,7 @@ void SqliteStore::carry_out(const journal::Group& group) {
     const std::lock_guard guard{mutex_};
     in_flight_ = false;
   }
-  if (!done) return events_.failed(done.error());
+  if (!done) return events_.failed(done.error(), std::move(group));
   events_.durable(group.upto);
   // A long write-back holds up the next group, but not the news of this one.
   if (auto tidied = tables_.tidy(); !tidied) broken_ = tidied.error();

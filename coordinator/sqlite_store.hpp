@@ -56,7 +56,7 @@ private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
               journal::JournalEvents events);
   void run();
-  void carry_out(const journal::Group& group);
+  void carry_out(journal::Group group);
   Result<> write(const journal::Group& group);
   Result<> append_and_insert(const journal::Group& group);
   void publish_if_due();

@@ -35,6 +35,7 @@ enum class JobReason : std::uint8_t {
   bad_input = 4, // a bad line, under --strict
   input = 5,     // the input cannot be read
   internal = 6,
+  disk = 7, // no space: it goes on by itself when there is some
 };
 std::string_view name_of(JobReason reason);
 std::optional<JobReason> job_reason_named(std::string_view name);

@@ -1,38 +1,18 @@
 #include "actors/coordinator/coordinator.hpp"
 
-#include "actors/kit/check.hpp"
 #include "actors/kit/defaults.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/limits.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
 
 using namespace protocol;
 
-namespace {
-// A frame's lists are bounded; what may be longer goes in pieces.
-constexpr std::size_t list_piece = 8'192;
-
-WorkerView view_of(const Session& session) {
-  static constexpr std::string_view names[]{"greeted", "active", "suspect", "closed"};
-  const auto state = session.draining ? std::string_view{"draining"}
-                                      : names[static_cast<std::size_t>(session.state)];
-  // A smoothed rate never comes to rest by itself.
-  const double rate = session.rate() < 0.005 ? 0 : session.rate();
-  return {session.id,     session.name,           std::string{state},
-          session.user,   session.capacity.calls, session.in_flight(),
-          session.held(), session.completed,      rate};
-}
-} // namespace
-
 Coordinator::Coordinator(Options options, Time now)
     : options_{std::move(options)}, roster_{options_.epoch},
       grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {}
-
-// Frames in.
 
 Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
   Effects effects;
@@ -202,7 +182,8 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
   std::vector<AttemptId> unwanted;
   for (Outcome& outcome : outcomes.outcomes) {
     effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
-                             outcome.retry_after_ms});
+                             outcome.retry_after_ms,
+                             std::chrono::microseconds{outcome.latency_us}});
     ++session.completed;
     if (const Assigned* known = session.find(outcome.call);
         known && known->attempt == outcome.attempt)
@@ -261,217 +242,6 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
   }
 }
 
-// What other rooms say.
-
-Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
-  Effects effects;
-  const auto job = jobs_.find(id);
-  if (job == jobs_.end()) return effects;
-  for (OfferedCall& call : calls) {
-    Job& asked = job->second;
-    asked.asked_calls -= std::min(asked.asked_calls, 1u);
-    asked.asked_bytes -= static_cast<std::int64_t>(call.bytes());
-    if (asked.held) {
-      effects.jobs[id].returned.push_back(
-          {call.planned.parts.front().item, call.planned.call, false, false, false});
-    } else {
-      queue_.push(id, std::move(call));
-    }
-  }
-  dispatch(now, effects);
-  return effects;
-}
-
-Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time now) {
-  Effects effects;
-  std::map<SessionId, Cancel> cancels;
-  for (const CallId call : calls) {
-    for (const auto& [id, session] : roster_.sessions()) {
-      const Assigned* assigned = session->find(call);
-      if (assigned == nullptr) continue;
-      cancels[id].calls.push_back(call);
-      // A permitted call ends by the worker's word; a held one is simply gone.
-      if (!assigned->attempt) session->take(call);
-      break;
-    }
-    queue_.remove(job, call);
-  }
-  for (auto& [id, cancel] : cancels) send_cancel(*roster_.find(id), cancel, now, effects);
-  dispatch(now, effects);
-  return effects;
-}
-
-Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attempts, Time now) {
-  Effects effects;
-  Session* session = roster_.find(id);
-  if (session == nullptr) return effects;
-  for (std::size_t from = 0; from < attempts.size(); from += list_piece) {
-    const auto begin = attempts.begin() + static_cast<std::ptrdiff_t>(from);
-    const auto count = std::min(list_piece, attempts.size() - from);
-    send(*session, Recorded{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
-  }
-  return effects;
-}
-
-Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
-  Effects effects;
-  if (Session* session = roster_.of_peer(peer)) {
-    effects.events.push_back({"worker.disconnected", {{"name", session->name}}, true});
-    roster_.connection_closed(*session, now);
-  }
-  return effects;
-}
-
-Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<EndpointId>& endpoints,
-                                Time now) {
-  Effects effects;
-  Job job;
-  JobSpec for_workers = spec; // they are sent items, and inputs may be many
-  for_workers.inputs.clear();
-  job.spec = to_json(for_workers);
-  job.batch_size = spec.batch_size;
-  job.endpoints = endpoints_of(spec, effects);
-  if (!spec.endpoints.empty())
-    for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
-  job.model = model_of_all(spec);
-  job.own_endpoints = !spec.endpoints.empty();
-  jobs_[id] = std::move(job);
-  queue_.open(id);
-  if (!grace_) effects.jobs[id].grace_over = true;
-  dispatch(now, effects);
-  return effects;
-}
-
-Effects Coordinator::job_closed(JobId id, Time now) {
-  Effects effects;
-  if (const auto job = jobs_.find(id); job != jobs_.end()) {
-    const Job closed = std::move(job->second);
-    jobs_.erase(job);
-    drop_endpoints(closed, effects);
-  }
-  queue_.close(id);
-  for (const auto& [session_id, session] : roster_.sessions()) {
-    Cancel cancel;
-    for (const auto& [call, assigned] : session->calls())
-      if (assigned.job == id) cancel.calls.push_back(call);
-    std::sort(cancel.calls.begin(), cancel.calls.end());
-    for (const CallId call : cancel.calls) {
-      const Assigned assigned = session->take(call);
-      if (assigned.attempt)
-        effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
-    }
-    session->jobs_opened.erase(id);
-    send_cancel(*session, cancel, now, effects);
-  }
-  dispatch(now, effects);
-  return effects;
-}
-
-Effects Coordinator::job_held(JobId id, Time now) {
-  Effects effects;
-  const auto job = jobs_.find(id);
-  if (job == jobs_.end()) return effects;
-  job->second.held = true;
-  for (const OfferedCall& call : queue_.close(id))
-    effects.jobs[id].returned.push_back(
-        {call.planned.parts.front().item, call.planned.call, false, false, false});
-  queue_.open(id);
-  for (const auto& [session_id, session] : roster_.sessions()) {
-    Cancel cancel;
-    for (const auto& [call, assigned] : session->calls())
-      if (assigned.job == id && !assigned.attempt) cancel.calls.push_back(call);
-    std::sort(cancel.calls.begin(), cancel.calls.end());
-    for (const CallId call : cancel.calls)
-      effects.jobs[id].returned.push_back({session->take(call).item, call, false, false, false});
-    send_cancel(*session, cancel, now, effects);
-  }
-  return effects;
-}
-
-Effects Coordinator::job_released(JobId id, Time now) {
-  Effects effects;
-  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.held = false;
-  dispatch(now, effects);
-  return effects;
-}
-
-// Time.
-
-Effects Coordinator::tick(Time now) {
-  Effects effects;
-  for (const auto& [id, session] : roster_.sessions()) session->beat(now);
-  watch_silence(now, effects);
-  end_grace(now, effects);
-  dispatch(now, effects);
-  return effects;
-}
-
-void Coordinator::end_grace(Time now, Effects& effects) {
-  if (!grace_ || (now < grace_ends_ && !options_.expected.empty())) return;
-  grace_ = false;
-  for (const auto& [id, job] : jobs_) effects.jobs[id].grace_over = true;
-}
-
-void Coordinator::watch_silence(Time now, Effects& effects) {
-  struct Gone {
-    SessionId id;
-    bool died;
-    std::string_view why;
-  };
-  std::vector<Gone> gone;
-  for (const auto& [id, session] : roster_.sessions()) {
-    const Duration silent = now - session->last_heard;
-    // Only a frame that cannot be sent shows that a connection is closed.
-    if (silent > defaults::heartbeat + defaults::heartbeat / 2 &&
-        now - session->last_sent >= defaults::heartbeat / 2)
-      send(*session, Recorded{}, now, effects);
-    if (session->state == SessionState::closed) {
-      if (now - session->closed_at >= defaults::closed_lost)
-        gone.push_back({id, true, "its connection closed and no Hello came"});
-    } else if (silent >= defaults::silent_lost) {
-      gone.push_back({id, false, "silent on an open connection"});
-    } else if (silent >= defaults::silent_suspect && session->state == SessionState::active) {
-      session->state = SessionState::suspect;
-      effects.events.push_back({"worker.suspect", {{"name", session->name}}, true});
-    }
-  }
-  for (const Gone& g : gone) lose(g.id, g.died, g.why, effects);
-}
-
-void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& effects) {
-  const std::unique_ptr<Session> session = roster_.remove(id);
-  if (!session) return;
-  std::vector<Released> released;
-  for (const auto& [call, assigned] : session->calls()) released.push_back({call, assigned});
-  std::sort(released.begin(), released.end(),
-            [](const Released& a, const Released& b) { return a.call < b.call; });
-  for (const Released& r : released) {
-    const bool permitted = bool{r.assigned.attempt};
-    give_up(r, {r.assigned.item, r.call, permitted, died, session->in_flight() == 1}, effects);
-  }
-  for (const EndpointId endpoint : session->endpoints) {
-    endpoints_.erase(endpoint);
-    effects.endpoints_gone.push_back(endpoint);
-  }
-  effects.sessions.push_back({id, session->name, session->process, false});
-  effects.events.push_back({"worker.lost",
-                            {{"name", session->name},
-                             {"why", std::string{why}},
-                             {"in_flight", std::to_string(session->in_flight())},
-                             {"held", std::to_string(session->held())}},
-                            why != "goodbye"});
-}
-
-void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effects) {
-  if (r.assigned.attempt)
-    effects.ended.push_back({Ended::How::lost, r.assigned.attempt, {}, {}, -1});
-  if (!jobs_.contains(r.assigned.job)) return;
-  JobNews& news = effects.jobs[r.assigned.job];
-  (lost.permitted ? news.lost : news.returned).push_back(lost);
-}
-
-// Small things.
-
 void Coordinator::send(Session& session, Message message, Time now, Effects& effects) {
   if (session.peer.empty() || session.state == SessionState::greeted) return;
   Frame frame;
@@ -484,45 +254,12 @@ void Coordinator::send(Session& session, Message message, Time now, Effects& eff
   effects.frames.push_back({session.peer, encode(frame)});
 }
 
-void Coordinator::send_cancel(Session& session, const Cancel& cancel, Time now, Effects& effects) {
-  for (std::size_t from = 0; from < cancel.calls.size(); from += list_piece) {
-    const auto begin = cancel.calls.begin() + static_cast<std::ptrdiff_t>(from);
-    const auto count = std::min(list_piece, cancel.calls.size() - from);
-    send(session, Cancel{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
-  }
-}
-
 void Coordinator::refuse(const PeerId& peer, RefusedCode code, std::string sentence,
                          Effects& effects) {
   Frame frame;
   frame.epoch = options_.epoch;
   frame.message = Refused{code, std::move(sentence)};
   effects.frames.push_back({peer, encode(frame)});
-}
-
-Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {
-  Effects effects;
-  for (const auto& [id, session] : roster_.sessions()) {
-    if (session->name != worker && to_string(id) != worker) continue;
-    if (!session->told_to_drain) send(*session, Drain{}, now, effects);
-    session->told_to_drain = session->draining = true;
-    drained.push_back(view_of(*session));
-  }
-  return effects;
-}
-
-std::vector<WorkerView> Coordinator::workers() const {
-  std::vector<WorkerView> views;
-  for (const auto& [id, session] : roster_.sessions()) views.push_back(view_of(*session));
-  return views;
-}
-
-std::uint32_t Coordinator::in_flight(JobId job) const {
-  std::uint32_t n = 0;
-  for (const auto& [id, session] : roster_.sessions())
-    for (const auto& [call, assigned] : session->calls())
-      n += assigned.job == job && assigned.attempt;
-  return n;
 }
 
 } // namespace gristmill::coordinator

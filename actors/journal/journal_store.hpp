@@ -53,7 +53,9 @@ public:
 
 struct JournalEvents {
   std::function<void(Position)> durable; // called on the store's thread
-  std::function<void(Error)> failed;     // nothing of the group is promised; disk_full may pass
+  // Nothing of the group is promised. After disk_full it may be committed again, anything else is
+  // for good.
+  std::function<void(Error, Group)> failed;
   std::function<void(JobId, Result<RecoveredJob>)> read{};
 };
 

@@ -1,10 +1,6 @@
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
-#include "protocol/limits.hpp"
-#include "protocol/openai/json_text.hpp"
-#include "protocol/openai/labels.hpp"
-#include "protocol/openai/wire.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -12,20 +8,8 @@
 namespace gristmill::supervisor {
 namespace {
 
-constexpr std::uint64_t undurable_lines_max =
-    8'192; // of lines that the supervisor writes by itself
-constexpr int items_per_slice = 1'024;
 constexpr std::uint32_t deaths_max = 3;
-constexpr auto refused_again_after = std::chrono::seconds{1};
 constexpr auto cancel_grace = std::chrono::seconds{10};
-
-protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string message) {
-  protocol::Outcome outcome;
-  outcome.cls = cls;
-  outcome.code = std::move(code);
-  outcome.message = std::move(message);
-  return outcome;
-}
 
 } // namespace
 
@@ -41,54 +25,6 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
   next_call_ = std::max(next_call_, recovered.next_call);
   counts_.total = std::max(recovered.counts.total, recovered.low.item);
   for (const auto& note : recovered.attempts) recovered_attempts_.emplace(note.item, note);
-}
-
-Effects Supervisor::started(Time) {
-  Effects effects;
-  catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
-  look_ahead(effects);
-  effects.progress = true;
-  return sealed(effects);
-}
-
-// Items that a worker may be calling must be known by name before anybody claims them. Whether
-// their ids repeat is seen when reading comes to them.
-void Supervisor::look_ahead(Effects& effects) {
-  intake::Intake ahead{spec_, source_, intake_.position(), intake::Intake::Ids::as_they_are};
-  while (ahead.position().item < mark_) {
-    auto read = ahead.next();
-    if (!read) return fail_reading(read.error(), effects);
-    if (!*read) return;
-    intake::Item& item = **read;
-    if (!item.bad.empty() || ledger_.is_terminal(item.ordinal)) continue;
-    LiveItem live;
-    live.place = item.place;
-    live.id = std::move(item.id);
-    live.state = LiveState::unknown;
-    restore_attempts(item.ordinal, live);
-    live.has_fallback = models_.plan(item.place.kind, item.raw, live.on_fallback).has_fallback;
-    ledger_.add(item.ordinal, std::move(live));
-  }
-}
-
-void Supervisor::fail_reading(const Error& error, Effects& effects) {
-  stop(StateChange{JobState::failed, JobReason::input, error.message}, effects);
-}
-
-// The ids before the place where reading goes on, then the items that were looked at ahead: until
-// that is done nothing can be offered, because an id may turn out to be a repeated one.
-bool Supervisor::caught_up(Time now, Effects& effects) {
-  if (failed_) return false;
-  const auto done = intake_.catch_up(items_per_slice);
-  if (!done) {
-    fail_reading(done.error(), effects);
-    return false;
-  }
-  if (*done)
-    for (int n = 0; n < items_per_slice; ++n)
-      if (read_all_ || intake_.position().item >= mark_ || !read_next(now, effects)) break;
-  catching_up_ = !*done || (!failed_ && !read_all_ && intake_.position().item < mark_);
-  return !catching_up_;
 }
 
 Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
@@ -107,255 +43,11 @@ Effects Supervisor::tick(Time now) {
   return sealed(effects);
 }
 
-void Supervisor::fill(Time now, Effects& effects) {
-  if (catching_up_ && !caught_up(now, effects)) return;
-  more_to_read_ = false;
-  for (int n = 0; n < items_per_slice; ++n) {
-    if (failed_ || (paused_ && !cancelling_)) return;
-    if (credit_.left() && offer_due(now, effects)) continue;
-    if (!may_read()) return;
-    if (!read_next(now, effects)) return;
-  }
-  more_to_read_ = true;
-}
-
-bool Supervisor::may_read() const {
-  if (read_all_ || undurable_lines_ >= undurable_lines_max) return false;
-  return cancelling_ || (credit_.left() && ledger_.live_count() < limits::live_parts_max);
-}
-
-bool Supervisor::offer_due(Time now, Effects& effects) {
-  std::uint64_t item = 0;
-  LiveItem* live = ledger_.take_due(now, item);
-  if (live == nullptr) return false;
-  auto raw = intake_.read_again(live->place);
-  if (raw) {
-    offer(item, *live, std::move(*raw), effects);
-  } else {
-    give_up(item, *live, OutcomeClass::bad_line, "input_changed", raw.error().message, effects);
-  }
-  return true;
-}
-
-bool Supervisor::read_next(Time, Effects& effects) {
-  auto read = intake_.next();
-  if (!read) {
-    fail_reading(read.error(), effects);
-    return false;
-  }
-  if (!*read) {
-    read_all_ = counts_.total_known = true;
-    effects.progress = true;
-    return false;
-  }
-  intake::Item& item = **read;
-  counts_.total = std::max(counts_.total, item.ordinal + 1);
-  if (ledger_.is_terminal(item.ordinal)) return true;
-  LiveItem live;
-  if (const LiveItem* known = ledger_.find(item.ordinal)) { // looked at ahead
-    if (item.bad.empty() || known->state == LiveState::out) return true;
-    live = *known;
-  } else {
-    restore_attempts(item.ordinal, live);
-  }
-  live.place = item.place;
-  live.id = std::move(item.id);
-  if (cancelling_) {
-    give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled",
-            effects);
-  } else if (!item.bad.empty() && spec_.strict) {
-    stop(StateChange{JobState::failed, JobReason::bad_input,
-                     fmt::format("{}: {} (--strict)", intake_.source_of(item.place), item.bad)},
-         effects);
-    return false;
-  } else if (!item.bad.empty()) {
-    give_up(item.ordinal, live, OutcomeClass::bad_line, "invalid_line",
-            fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
-  } else {
-    live.state = LiveState::out;
-    offer(item.ordinal, ledger_.add(item.ordinal, std::move(live)), std::move(item.raw), effects);
-  }
-  return true;
-}
-
-void Supervisor::restore_attempts(std::uint64_t item, LiveItem& live) {
-  const auto note = recovered_attempts_.find(item);
-  if (note == recovered_attempts_.end()) return;
-  live.tries = live.consumed = note->second.attempts;
-  live.deaths = note->second.deaths;
-  if (note->second.on_fallback()) {
-    live.on_fallback = true;
-    live.tries = note->second.tries;
-  }
-  recovered_attempts_.erase(note);
-}
-
-void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects) {
-  live.call = CallId{next_call_++};
-  OfferedCall call;
-  call.planned.call = live.call;
-  call.planned.parts = {PartId{job_, item, 0}};
-  call.planned.kind = live.place.kind;
-  PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
-  call.token_bound = openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
-  call.planned.model = std::move(planned.model);
-  live.has_fallback = planned.has_fallback;
-  call.planned.raw = std::move(raw);
-  credit_.spend(call.bytes());
-  effects.offers.push_back(std::move(call));
-}
-
 Effects Supervisor::outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random) {
   Effects effects;
   for (ReportedOutcome& reported : outcomes) accept(reported, now, random, effects);
   fill(now, effects);
   return sealed(effects);
-}
-
-void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
-  openai::judge_label(spec_, reported.outcome);
-  const protocol::Outcome& outcome = reported.outcome;
-  if (outcome.parts.empty()) return;
-  const std::uint64_t item = outcome.parts.front().item;
-  LiveItem* live = ledger_.find(item);
-  // An item that was never offered cannot have been called: nothing is promised to who says so.
-  if (live == nullptr && !ledger_.is_terminal(item)) return;
-  effects.append.acks.push_back({reported.session, outcome.attempt});
-  // Withdrawn in favour of a twin, whose outcome decides; unless the twin is gone and this was it.
-  if (outcome.cls == OutcomeClass::cancelled && !cancelling_) {
-    if (live != nullptr && live->state == LiveState::out && live->call == outcome.call)
-      again(item, *live, now, effects);
-    return;
-  }
-  const bool current =
-      live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
-  // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
-  // before, and told again because its Recorded got lost.
-  if (live == nullptr || (!current && outcome.cls != OutcomeClass::ok)) {
-    if (outcome.cls != OutcomeClass::cancelled) ++effects.append.note.late;
-    return;
-  }
-  ++effects.append.note.attempts;
-  effects.append.note.prompt_tokens += outcome.usage.prompt;
-  effects.append.note.completion_tokens += outcome.usage.completion;
-  effects.append.note.cost_nano_usd += reported.cost_nano_usd;
-  ++live->tries;
-  if (refused(item, *live, reported, now, effects)) return;
-  if (info(outcome.cls).consumes_attempt) ++live->consumed;
-  const Decision decision =
-      decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
-  if (decision.what == Decision::What::again)
-    return retry(item, *live, reported, decision.not_before, effects);
-  if (decision.what == Decision::What::failed && fall_back(item, *live, outcome.cls, now, effects))
-    return;
-  if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
-  finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
-}
-
-// Whether an endpoint refuses the job rather than this item: then the item waits for a better one.
-bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
-                         Time now, Effects& effects) {
-  const protocol::Outcome& outcome = reported.outcome;
-  if (outcome.cls != OutcomeClass::config) {
-    failures_.took(outcome.endpoint);
-    return false;
-  }
-  if (cancelling_) return false;
-  // A model that an endpoint does not know may be the item's own fault; a key never is.
-  const bool may_be_own = outcome.http_status != 0 && outcome.http_status != 401;
-  if (may_be_own && failures_.takes(outcome.endpoint)) return false;
-  live.call = CallId{};
-  ledger_.wait(item, live, now + refused_again_after);
-  stop(failures_.refuses(outcome.endpoint, reported.endpoint,
-                         described(live.id, live.place, outcome), reported.alternatives),
-       effects);
-  return true;
-}
-
-void Supervisor::stop(std::optional<StateChange> stop, Effects& effects) {
-  if (!stop || paused_ || failed_ || cancelling_) return;
-  // The job is at its end: there is nothing left to be saved by a pause.
-  if (stop->state == JobState::paused && read_all_ && ledger_.live_count() == 0) return;
-  (stop->state == JobState::paused ? paused_ : failed_) = true;
-  effects.stop = std::move(stop);
-}
-
-std::string Supervisor::described(const std::string& id, const intake::Place& place,
-                                  const protocol::Outcome& outcome) {
-  const std::string status =
-      outcome.http_status == 0 ? std::string{} : fmt::format("HTTP {} ", outcome.http_status);
-  return fmt::format("{} ({}): {}{}: {}", openai::json::printable(id, 100),
-                     intake_.source_of(place), status,
-                     outcome.code.empty() ? info(outcome.cls).name : std::string_view{outcome.code},
-                     openai::json::printable(outcome.message, 300));
-}
-
-// An item whose line cannot succeed at its model begins anew at the fallback, once.
-bool Supervisor::fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now,
-                           Effects& effects) {
-  if (cancelling_ || live.on_fallback || !may_fall_back(cls)) return false;
-  if (!live.has_fallback) return false;
-  live.on_fallback = true;
-  live.consumed = 0;
-  effects.append.attempts.push_back(note_of(item, live));
-  live.call = CallId{}; // if the failure is told again, it has been handled
-  ledger_.wait(item, live, now);
-  return true;
-}
-
-journal::AttemptNote Supervisor::note_of(std::uint64_t item, const LiveItem& live) const {
-  return {job_, item, live.consumed, live.deaths, live.on_fallback ? std::max(live.tries, 1u) : 0};
-}
-
-void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
-                       Time not_before, Effects& effects) {
-  if (cancelling_) {
-    finish(item, live.place, live.id, live.tries, reported.outcome, reported.endpoint, effects);
-    return;
-  }
-  if (info(reported.outcome.cls).consumes_attempt)
-    effects.append.attempts.push_back(note_of(item, live));
-  live.call = CallId{}; // if it is told again, it has been handled
-  ledger_.wait(item, live, not_before);
-}
-
-void Supervisor::finish(std::uint64_t item, const intake::Place& place, const std::string& id,
-                        std::uint32_t tries, const protocol::Outcome& outcome,
-                        const std::string& endpoint, Effects& effects) {
-  openai::Provenance about;
-  about.source = intake_.source_of(place);
-  about.attempts = tries;
-  about.model = outcome.model;
-  about.endpoint = endpoint;
-  about.latency_ms = outcome.latency_us / 1'000;
-  about.label = openai::label_of(spec_, outcome);
-  about.item = item;
-  about.input = intake_.kept_of(place);
-  const bool failed = outcome.cls != OutcomeClass::ok;
-  effects.append.lines.push_back(
-      {job_, item, outcome.cls, openai::result_line(job_, id, outcome, about)});
-  ++(failed ? effects.append.failed : effects.append.completed);
-  ++undurable_lines_;
-  auto stopped =
-      failures_.ended(outcome.cls, outcome.code, failed ? described(id, place, outcome) : "");
-  const bool first = ledger_.make_terminal(item); // place and id may be of the item that ends here
-  GRISTMILL_CHECK(first, "item {} became terminal twice", item);
-  stop(std::move(stopped), effects);
-}
-
-void Supervisor::give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls,
-                         std::string code, std::string message, Effects& effects) {
-  const LiveItem kept = live; // finish() forgets the live item
-  finish(item, kept.place, kept.id, kept.tries, local_end(cls, std::move(code), std::move(message)),
-         "", effects);
-}
-
-void Supervisor::again(std::uint64_t item, LiveItem& live, Time now, Effects& effects) {
-  if (cancelling_) {
-    give_up(item, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
-  } else {
-    ledger_.wait(item, live, now);
-  }
 }
 
 Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
@@ -512,15 +204,6 @@ Effects& Supervisor::sealed(Effects& effects) {
     effects.all_terminal = true;
   }
   return effects;
-}
-
-InputPosition Supervisor::low() const {
-  const std::uint64_t low = ledger_.low();
-  if (low >= intake_.position().item) return intake_.position();
-  const auto it = ledger_.live().find(low);
-  GRISTMILL_CHECK(it != ledger_.live().end(), "item {} is neither live nor terminal", low);
-  const intake::Place& place = it->second.place;
-  return {place.input, place.offset, place.line == 0 ? 0 : place.line - 1, low};
 }
 
 Time Supervisor::wake_at() const {

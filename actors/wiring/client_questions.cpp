@@ -207,6 +207,11 @@ void CoordinatorRoom::answer(const ShowJob& show_job, std::uint64_t token, const
     show(*job, token, moment, post);
 }
 
+void CoordinatorRoom::answer(const ShowReady&, std::uint64_t token, const Moment&, Post& post) {
+  if (!journal_full_.empty()) return refuse(token, ErrorCode::unavailable, journal_full_, post);
+  post.tell(to_client, Answer{token, {}, {}, {}, {}, {}});
+}
+
 void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Moment&, Post& post) {
   post.tell(to_client, Answer{token, {}, {}, coordinator_.workers(), {}, {}});
 }

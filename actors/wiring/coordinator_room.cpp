@@ -212,6 +212,11 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
 void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(report.job);
   if (job == nullptr) return;
+  if (report.again) {
+    merge_full_[job->id] = std::move(report.failure);
+    return;
+  }
+  merge_full_.erase(job->id);
   post.tell(to_merger(job->id), CloseRoom{});
   if (!report.failure.empty()) {
     change(job->id, {JobState::failed, JobReason::internal, report.failure}, 0, moment, post);
@@ -220,6 +225,11 @@ void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) 
     change(job->id, {cancelled ? JobState::cancelled : JobState::finished, JobReason::none, ""}, 0,
            moment, post);
   }
+}
+
+void CoordinatorRoom::on(DiskFull& full, const Moment&, Post& post) {
+  journal_full_ = std::move(full.sentence);
+  if (journal_full_.empty()) post.events.push_back({"journal.goes_on", {}});
 }
 
 // A job's room that crashed parks its job; the others go on.
@@ -234,7 +244,15 @@ JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const 
   JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
                "",     job.created_at, job.ended_at, job.spec.output};
   view.counts.in_flight = coordinator_.in_flight(job.id);
-  if (!is_over(job.state)) view.why_waiting = coordinator_.why_waiting(job.id, now);
+  if (is_over(job.state)) return view;
+  view.why_waiting = coordinator_.why_waiting(job.id, now);
+  const auto merge = merge_full_.find(job.id);
+  const std::string& full = merge != merge_full_.end() ? merge->second : journal_full_;
+  if (!full.empty() && job.state != JobState::paused) {
+    view.state = JobState::paused;
+    view.reason = JobReason::disk;
+    view.detail = full + "; the job goes on by itself";
+  }
   return view;
 }
 

@@ -9,6 +9,7 @@ namespace gristmill::wiring {
 namespace {
 
 constexpr auto report_every = std::chrono::milliseconds{100};
+constexpr auto full_merge_again_after = std::chrono::seconds{5};
 
 template <class T> void append_to(std::vector<T>& into, std::vector<T>&& from) {
   std::move(from.begin(), from.end(), std::back_inserter(into));
@@ -122,29 +123,44 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
   if (report_due_) post.wake_at = std::min(post.wake_at, reported_at_ + report_every);
 }
 
-void MergerRoom::handle(Message message, const Moment&, Post& post) {
+void MergerRoom::handle(Message message, const Moment& moment, Post& post) {
   if (std::holds_alternative<CloseRoom>(message)) {
     post.closed = true;
     return;
   }
-  if (auto* task = std::get_if<merger::MergeTask>(&message)) {
-    auto files = options_.open_merge(job_, task->spec);
-    if (!files) {
-      post.tell(to_coordinator, MergeReport{job_, files.error().message});
-      return;
-    }
-    files_ = std::move(*files);
-    merger_ = std::make_unique<merger::Merger>(std::move(*task), *files_);
-  }
-  if (!merger_) return;
-  merger::MergeStep step = merger_->step();
-  if (step.done || !step.failure.empty()) {
+  if (auto* task = std::get_if<merger::MergeTask>(&message)) task_ = std::move(*task);
+  if (!task_) return;
+  if (!merger_) return begin(moment.now, post);
+  const merger::MergeStep step = merger_->step();
+  if (!step.failure.empty()) return failed({step.code, step.failure}, moment.now, post);
+  if (step.done) {
+    task_.reset();
     merger_.reset();
-    files_.reset(); // what it holds on disk is not kept while the job waits
-    post.tell(to_coordinator, MergeReport{job_, std::move(step.failure)});
+    files_.reset();
+    post.tell(to_coordinator, MergeReport{job_, "", false});
   } else {
     post.wake_at = Time::min();
   }
+}
+
+void MergerRoom::begin(Time now, Post& post) {
+  auto files = options_.open_merge(job_, task_->spec);
+  if (!files) return failed(files.error(), now, post);
+  files_ = std::move(*files);
+  merger_ = std::make_unique<merger::Merger>(*task_, *files_);
+  post.wake_at = Time::min();
+}
+
+// The segments stand, so merging can begin anew as often as it takes.
+void MergerRoom::failed(const Error& error, Time now, Post& post) {
+  merger_.reset();
+  files_.reset(); // what it holds on disk is not kept while the job waits
+  const bool again = error.code == ErrorCode::disk_full;
+  post.tell(to_coordinator, MergeReport{job_, error.message, again});
+  if (again)
+    post.wake_at = now + full_merge_again_after;
+  else
+    task_.reset();
 }
 
 } // namespace gristmill::wiring

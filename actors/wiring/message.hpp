@@ -73,6 +73,7 @@ struct ListJobs {};
 struct ShowJob {
   JobId job;
 };
+struct ShowReady {}; // an answer without an error says that jobs can go on
 struct ListWorkers {};
 struct DrainWorker {
   std::string worker;
@@ -81,8 +82,8 @@ struct ListPools {};
 
 struct Ask {
   std::uint64_t token = 0;
-  std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ListWorkers,
-               DrainWorker, ListPools>
+  std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ShowReady,
+               ListWorkers, DrainWorker, ListPools>
       question;
 };
 
@@ -139,6 +140,10 @@ struct JobRead { // what the journal holds of a job that is not open
 struct MergeReport {
   JobId job;
   std::string failure;
+  bool again = false; // the disk is full: merging begins anew by itself
+};
+struct DiskFull {       // from JOURNAL
+  std::string sentence; // empty = there is space again
 };
 struct RoomCrashed {
   Address room;
@@ -183,6 +188,7 @@ struct StoreDurable {
 };
 struct StoreFailed {
   Error error;
+  journal::Group group; // as it was handed over
 };
 struct SendFrames { // to GATEWAY
   std::vector<coordinator::OutgoingFrame> frames;
@@ -195,8 +201,8 @@ struct Tick {}; // to whoever asked to be woken
 
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
-                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, RoomCrashed, Ask,
-                 Answer, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
+                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomCrashed,
+                 Ask, Answer, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
                  CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
                  StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 

@@ -23,6 +23,9 @@ inline Address to_merger(JobId job) {
   return {Place::merger, job};
 }
 
+// How long a full disk is left alone before it is tried again.
+inline constexpr auto full_disk_again_after = std::chrono::seconds{1};
+
 // What the journal holds of a job whose rooms do not exist.
 struct ClosedJob {
   supervisor::RecoveredItems items;
@@ -43,6 +46,7 @@ private:
   void on(JobDurable&, const Moment&, Post&);
   void on(JobReport&, const Moment&, Post&);
   void on(MergeReport&, const Moment&, Post&);
+  void on(DiskFull&, const Moment&, Post&);
   void on(RoomCrashed&, const Moment&, Post&);
 
   // client_questions.cpp
@@ -56,6 +60,7 @@ private:
   void answer(ReopenJob&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListJobs&, std::uint64_t token, const Moment&, Post&);
   void answer(const ShowJob&, std::uint64_t token, const Moment&, Post&);
+  void answer(const ShowReady&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListPools&, std::uint64_t token, const Moment&, Post&);
   void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
@@ -85,6 +90,10 @@ private:
     std::uint64_t token = 0;
   };
   std::map<JobId, Reading> reading_; // until the store has read them
+  // Sentences about full disks: of the journal, and of results that are being merged. They are in
+  // no journal; whoever starts on a full disk finds out anew.
+  std::string journal_full_;
+  std::map<JobId, std::string> merge_full_;
   Time next_tick_{Time::min()};
 };
 
@@ -104,7 +113,13 @@ public:
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:
+  void refused(StoreFailed& failed, Time now, Post& post);
+
   journal::GroupCommit<Envelope> commits_;
+  // While the disk is full: the group that it did not take, and when it is offered again.
+  std::optional<journal::Group> refused_;
+  Time again_at_{};
+  bool full_ = false;
 };
 
 class SupervisorRoom : public Room {
@@ -136,6 +151,10 @@ public:
 private:
   JobId job_;
   const NodeOptions& options_;
+  void begin(Time now, Post& post);
+  void failed(const Error& error, Time now, Post& post);
+
+  std::optional<merger::MergeTask> task_;
   std::unique_ptr<merger::MergeFiles> files_;
   std::unique_ptr<merger::Merger> merger_;
 };

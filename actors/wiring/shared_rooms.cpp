@@ -2,6 +2,7 @@
 #include "actors/wiring/rooms.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gristmill::wiring {
 
@@ -42,16 +43,34 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
   post.tell(to_journal, std::move(append));
 }
 
-void JournalRoom::handle(Message message, const Moment&, Post& post) {
+void JournalRoom::handle(Message message, const Moment& moment, Post& post) {
   if (auto* append = std::get_if<AppendNow>(&message))
     commits_.append(std::move(append->part), std::move(append->release));
-  if (std::holds_alternative<StoreDurable>(message))
+  if (std::holds_alternative<StoreDurable>(message)) {
+    if (std::exchange(full_, false)) post.tell(to_coordinator, DiskFull{});
     for (Envelope& envelope : commits_.durable()) post.envelopes.push_back(std::move(envelope));
-  if (auto* failed = std::get_if<StoreFailed>(&message)) {
-    post.fatal = std::move(failed->error);
+  }
+  if (auto* failed = std::get_if<StoreFailed>(&message)) refused(*failed, moment.now, post);
+  if (refused_ && moment.now >= again_at_)
+    post.tell(to_store, *std::exchange(refused_, std::nullopt));
+  else if (auto group = commits_.next())
+    post.tell(to_store, std::move(*group));
+  post.wake_at = refused_ ? again_at_ : never;
+}
+
+// Nothing waits for a full disk but what must be durable, and nothing of that is lost: no block is
+// drawn from, no outcome acknowledged, and the workers keep what they have.
+void JournalRoom::refused(StoreFailed& failed, Time now, Post& post) {
+  if (failed.error.code != ErrorCode::disk_full) {
+    post.fatal = std::move(failed.error);
     return;
   }
-  if (auto group = commits_.next()) post.tell(to_store, std::move(*group));
+  if (!std::exchange(full_, true)) {
+    post.events.push_back({"journal.disk_full", {{"why", failed.error.message}}, true});
+    post.tell(to_coordinator, DiskFull{std::move(failed.error.message)});
+  }
+  refused_ = std::move(failed.group);
+  again_at_ = now + full_disk_again_after;
 }
 
 } // namespace gristmill::wiring

@@ -65,10 +65,36 @@ TEST_CASE(
 TEST_CASE("when the store fails nothing is released and the node cannot go on") {
   JournalRoom room{0};
   tell(room, append_with(1));
-  const Post post = tell(room, StoreFailed{{ErrorCode::disk_full, "no space"}});
+  const Post post = tell(room, StoreFailed{{ErrorCode::io, "the disk is broken"}, {}});
   REQUIRE(post.fatal);
-  CHECK(post.fatal->code == ErrorCode::disk_full);
+  CHECK(post.fatal->code == ErrorCode::io);
   CHECK(post.envelopes.empty());
+}
+
+TEST_CASE("a group that a full disk refuses is offered again each second until it is taken") {
+  JournalRoom room{0};
+  Post post = tell(room, append_with(1));
+  const journal::Group group = of_kind<journal::Group>(post).at(0);
+  Time now = start;
+  for (int times = 1; times <= 3; ++times) {
+    post = tell(room, StoreFailed{{ErrorCode::disk_full, "no space"}, group}, now);
+    CHECK_FALSE(post.fatal);
+    CHECK(of_kind<DiskFull>(post).size() == (times == 1 ? 1 : 0)); // said once
+    CHECK(of_kind<journal::Group>(post).empty());
+    CHECK(post.wake_at == now + 1s);
+    post = tell(room, append_with(10 + static_cast<std::uint64_t>(times)), now + 1s - 1ns);
+    CHECK(post.envelopes.empty());
+    now += 1s;
+    post = tell(room, Tick{}, now);
+    REQUIRE(of_kind<journal::Group>(post).size() == 1);
+    CHECK(of_kind<journal::Group>(post)[0].upto == group.upto);
+    CHECK(of_kind<journal::Group>(post)[0].sessions.size() == 1);
+  }
+  post = tell(room, StoreDurable{group.upto}, now);
+  CHECK(released(post) == std::vector<std::uint64_t>{1});
+  REQUIRE(of_kind<DiskFull>(post).size() == 1);
+  CHECK(of_kind<DiskFull>(post)[0].sentence.empty());
+  CHECK(of_kind<journal::Group>(post).size() == 1); // what has gathered meanwhile
 }
 
 TEST_CASE("the limiter answers at once and has its blocks written before it permits anything") {

@@ -44,7 +44,7 @@ class Heard {
 public:
   JournalEvents events() {
     return {.durable = [this](Position upto) { add(upto); },
-            .failed = [this](Error error) { add(tl::unexpected{std::move(error)}); },
+            .failed = [this](Error error, Group) { add(tl::unexpected{std::move(error)}); },
             .read = [this](JobId, Result<RecoveredJob> job) { content.set_value(std::move(job)); }};
   }
   Result<Position> next() {

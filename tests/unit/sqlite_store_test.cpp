@@ -164,7 +164,7 @@ TEST_CASE("groups are announced in the order of their commits, also of those fro
                              raw->commit(upto % 2 == 0 ? group_of(upto + 1, {line(1, upto)})
                                                        : group_of(upto + 1, {}));
                            },
-                       .failed = [&](Error) { done.set_value(); },
+                       .failed = [&](Error, Group) { done.set_value(); },
                        .read = {}};
   auto store = SqliteStore::open(Opened::options_for(temp / "state"), events, recovered);
   REQUIRE(store);

@@ -1,0 +1,155 @@
+// What the jobs' rooms tell COORDINATOR: calls that they offer and take back, what is durable, and
+// that a job opens, closes, holds or goes on.
+#include "actors/coordinator/coordinator.hpp"
+
+#include <algorithm>
+
+namespace gristmill::coordinator {
+
+using namespace protocol;
+
+namespace {
+// A frame's lists are bounded; what may be longer goes in pieces.
+constexpr std::size_t list_piece = 8'192;
+} // namespace
+
+Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
+  Effects effects;
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return effects;
+  for (OfferedCall& call : calls) {
+    Job& asked = job->second;
+    asked.asked_calls -= std::min(asked.asked_calls, 1u);
+    asked.asked_bytes -= static_cast<std::int64_t>(call.bytes());
+    if (asked.held) {
+      effects.jobs[id].returned.push_back(
+          {call.planned.parts.front().item, call.planned.call, false, false, false});
+    } else {
+      queue_.push(id, std::move(call));
+    }
+  }
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time now) {
+  Effects effects;
+  std::map<SessionId, Cancel> cancels;
+  for (const CallId call : calls) {
+    for (const auto& [id, session] : roster_.sessions()) {
+      const Assigned* assigned = session->find(call);
+      if (assigned == nullptr) continue;
+      cancels[id].calls.push_back(call);
+      // A permitted call ends by the worker's word; a held one is simply gone.
+      if (!assigned->attempt) session->take(call);
+      break;
+    }
+    queue_.remove(job, call);
+  }
+  for (auto& [id, cancel] : cancels) send_cancel(*roster_.find(id), cancel, now, effects);
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attempts, Time now) {
+  Effects effects;
+  Session* session = roster_.find(id);
+  if (session == nullptr) return effects;
+  for (std::size_t from = 0; from < attempts.size(); from += list_piece) {
+    const auto begin = attempts.begin() + static_cast<std::ptrdiff_t>(from);
+    const auto count = std::min(list_piece, attempts.size() - from);
+    send(*session, Recorded{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
+  }
+  return effects;
+}
+
+Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<EndpointId>& endpoints,
+                                Time now) {
+  Effects effects;
+  Job job;
+  JobSpec for_workers = spec; // they are sent items, and inputs may be many
+  for_workers.inputs.clear();
+  job.spec = to_json(for_workers);
+  job.batch_size = spec.batch_size;
+  job.endpoints = endpoints_of(spec, effects);
+  if (!spec.endpoints.empty())
+    for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
+  job.model = model_of_all(spec);
+  job.own_endpoints = !spec.endpoints.empty();
+  jobs_[id] = std::move(job);
+  queue_.open(id);
+  if (!grace_) effects.jobs[id].grace_over = true;
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::job_closed(JobId id, Time now) {
+  Effects effects;
+  if (const auto job = jobs_.find(id); job != jobs_.end()) {
+    const Job closed = std::move(job->second);
+    jobs_.erase(job);
+    drop_endpoints(closed, effects);
+  }
+  queue_.close(id);
+  for (const auto& [session_id, session] : roster_.sessions()) {
+    Cancel cancel;
+    for (const auto& [call, assigned] : session->calls())
+      if (assigned.job == id) cancel.calls.push_back(call);
+    std::sort(cancel.calls.begin(), cancel.calls.end());
+    for (const CallId call : cancel.calls) {
+      const Assigned assigned = session->take(call);
+      if (assigned.attempt)
+        effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
+    }
+    session->jobs_opened.erase(id);
+    send_cancel(*session, cancel, now, effects);
+  }
+  dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::job_held(JobId id, Time now) {
+  Effects effects;
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return effects;
+  job->second.held = true;
+  for (const OfferedCall& call : queue_.close(id))
+    effects.jobs[id].returned.push_back(
+        {call.planned.parts.front().item, call.planned.call, false, false, false});
+  queue_.open(id);
+  for (const auto& [session_id, session] : roster_.sessions()) {
+    Cancel cancel;
+    for (const auto& [call, assigned] : session->calls())
+      if (assigned.job == id && !assigned.attempt) cancel.calls.push_back(call);
+    std::sort(cancel.calls.begin(), cancel.calls.end());
+    for (const CallId call : cancel.calls)
+      effects.jobs[id].returned.push_back({session->take(call).item, call, false, false, false});
+    send_cancel(*session, cancel, now, effects);
+  }
+  return effects;
+}
+
+Effects Coordinator::job_released(JobId id, Time now) {
+  Effects effects;
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.held = false;
+  dispatch(now, effects);
+  return effects;
+}
+
+void Coordinator::send_cancel(Session& session, const Cancel& cancel, Time now, Effects& effects) {
+  for (std::size_t from = 0; from < cancel.calls.size(); from += list_piece) {
+    const auto begin = cancel.calls.begin() + static_cast<std::ptrdiff_t>(from);
+    const auto count = std::min(list_piece, cancel.calls.size() - from);
+    send(session, Cancel{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
+  }
+}
+
+std::uint32_t Coordinator::in_flight(JobId job) const {
+  std::uint32_t n = 0;
+  for (const auto& [id, session] : roster_.sessions())
+    for (const auto& [call, assigned] : session->calls())
+      n += assigned.job == job && assigned.attempt;
+  return n;
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,126 @@
+// COORDINATOR's watch over its workers: who is silent, who is gone, and who is told to end.
+#include "actors/coordinator/coordinator.hpp"
+
+#include "actors/kit/defaults.hpp"
+
+#include <algorithm>
+
+namespace gristmill::coordinator {
+
+using namespace protocol;
+
+namespace {
+
+WorkerView view_of(const Session& session) {
+  static constexpr std::string_view names[]{"greeted", "active", "suspect", "closed"};
+  const auto state = session.draining ? std::string_view{"draining"}
+                                      : names[static_cast<std::size_t>(session.state)];
+  // A smoothed rate never comes to rest by itself.
+  const double rate = session.rate() < 0.005 ? 0 : session.rate();
+  return {session.id,     session.name,           std::string{state},
+          session.user,   session.capacity.calls, session.in_flight(),
+          session.held(), session.completed,      rate};
+}
+
+} // namespace
+
+Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
+  Effects effects;
+  if (Session* session = roster_.of_peer(peer)) {
+    effects.events.push_back({"worker.disconnected", {{"name", session->name}}, true});
+    roster_.connection_closed(*session, now);
+  }
+  return effects;
+}
+
+Effects Coordinator::tick(Time now) {
+  Effects effects;
+  for (const auto& [id, session] : roster_.sessions()) session->beat(now);
+  watch_silence(now, effects);
+  end_grace(now, effects);
+  dispatch(now, effects);
+  return effects;
+}
+
+void Coordinator::end_grace(Time now, Effects& effects) {
+  if (!grace_ || (now < grace_ends_ && !options_.expected.empty())) return;
+  grace_ = false;
+  for (const auto& [id, job] : jobs_) effects.jobs[id].grace_over = true;
+}
+
+void Coordinator::watch_silence(Time now, Effects& effects) {
+  struct Gone {
+    SessionId id;
+    bool died;
+    std::string_view why;
+  };
+  std::vector<Gone> gone;
+  for (const auto& [id, session] : roster_.sessions()) {
+    const Duration silent = now - session->last_heard;
+    // Only a frame that cannot be sent shows that a connection is closed.
+    if (silent > defaults::heartbeat + defaults::heartbeat / 2 &&
+        now - session->last_sent >= defaults::heartbeat / 2)
+      send(*session, Recorded{}, now, effects);
+    if (session->state == SessionState::closed) {
+      if (now - session->closed_at >= defaults::closed_lost)
+        gone.push_back({id, true, "its connection closed and no Hello came"});
+    } else if (silent >= defaults::silent_lost) {
+      gone.push_back({id, false, "silent on an open connection"});
+    } else if (silent >= defaults::silent_suspect && session->state == SessionState::active) {
+      session->state = SessionState::suspect;
+      effects.events.push_back({"worker.suspect", {{"name", session->name}}, true});
+    }
+  }
+  for (const Gone& g : gone) lose(g.id, g.died, g.why, effects);
+}
+
+void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& effects) {
+  const std::unique_ptr<Session> session = roster_.remove(id);
+  if (!session) return;
+  std::vector<Released> released;
+  for (const auto& [call, assigned] : session->calls()) released.push_back({call, assigned});
+  std::sort(released.begin(), released.end(),
+            [](const Released& a, const Released& b) { return a.call < b.call; });
+  for (const Released& r : released) {
+    const bool permitted = bool{r.assigned.attempt};
+    give_up(r, {r.assigned.item, r.call, permitted, died, session->in_flight() == 1}, effects);
+  }
+  for (const EndpointId endpoint : session->endpoints) {
+    endpoints_.erase(endpoint);
+    effects.endpoints_gone.push_back(endpoint);
+  }
+  effects.sessions.push_back({id, session->name, session->process, false});
+  effects.events.push_back({"worker.lost",
+                            {{"name", session->name},
+                             {"why", std::string{why}},
+                             {"in_flight", std::to_string(session->in_flight())},
+                             {"held", std::to_string(session->held())}},
+                            why != "goodbye"});
+}
+
+void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effects) {
+  if (r.assigned.attempt)
+    effects.ended.push_back({Ended::How::lost, r.assigned.attempt, {}, {}, -1});
+  if (!jobs_.contains(r.assigned.job)) return;
+  JobNews& news = effects.jobs[r.assigned.job];
+  (lost.permitted ? news.lost : news.returned).push_back(lost);
+}
+
+Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {
+  Effects effects;
+  for (const auto& [id, session] : roster_.sessions()) {
+    if (session->name != worker && to_string(id) != worker) continue;
+    if (!session->told_to_drain) send(*session, Drain{}, now, effects);
+    session->told_to_drain = session->draining = true;
+    drained.push_back(view_of(*session));
+  }
+  return effects;
+}
+
+std::vector<WorkerView> Coordinator::workers() const {
+  std::vector<WorkerView> views;
+  for (const auto& [id, session] : roster_.sessions()) views.push_back(view_of(*session));
+  return views;
+}
+
+} // namespace gristmill::coordinator

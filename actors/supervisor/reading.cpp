@@ -1,0 +1,176 @@
+// How SUPERVISOR comes to its items: after a restart those that may be called already, then the due
+// ones, then the next of the input.
+#include "actors/supervisor/supervisor.hpp"
+
+#include "actors/kit/check.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::supervisor {
+namespace {
+// Lines that the supervisor writes by itself and that are not durable yet.
+constexpr std::uint64_t undurable_lines_max = 8'192;
+constexpr int items_per_slice = 1'024;
+} // namespace
+
+Effects Supervisor::started(Time) {
+  Effects effects;
+  catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
+  look_ahead(effects);
+  effects.progress = true;
+  return sealed(effects);
+}
+
+// Items that a worker may be calling must be known by name before anybody claims them. Whether
+// their ids repeat is seen when reading comes to them.
+void Supervisor::look_ahead(Effects& effects) {
+  intake::Intake ahead{spec_, source_, intake_.position(), intake::Intake::Ids::as_they_are};
+  while (ahead.position().item < mark_) {
+    auto read = ahead.next();
+    if (!read) return fail_reading(read.error(), effects);
+    if (!*read) return;
+    intake::Item& item = **read;
+    if (!item.bad.empty() || ledger_.is_terminal(item.ordinal)) continue;
+    LiveItem live;
+    live.place = item.place;
+    live.id = std::move(item.id);
+    live.state = LiveState::unknown;
+    restore_attempts(item.ordinal, live);
+    live.has_fallback = models_.plan(item.place.kind, item.raw, live.on_fallback).has_fallback;
+    ledger_.add(item.ordinal, std::move(live));
+  }
+}
+
+void Supervisor::fail_reading(const Error& error, Effects& effects) {
+  const bool disk = error.code == ErrorCode::disk_full; // of the pages that remember ids
+  stop(StateChange{JobState::failed, disk ? JobReason::disk : JobReason::input, error.message},
+       effects);
+}
+
+// The ids before the place where reading goes on, then the items that were looked at ahead: until
+// that is done nothing can be offered, because an id may turn out to be a repeated one.
+bool Supervisor::caught_up(Time now, Effects& effects) {
+  if (failed_) return false;
+  const auto done = intake_.catch_up(items_per_slice);
+  if (!done) {
+    fail_reading(done.error(), effects);
+    return false;
+  }
+  if (*done)
+    for (int n = 0; n < items_per_slice; ++n)
+      if (read_all_ || intake_.position().item >= mark_ || !read_next(now, effects)) break;
+  catching_up_ = !*done || (!failed_ && !read_all_ && intake_.position().item < mark_);
+  return !catching_up_;
+}
+
+void Supervisor::fill(Time now, Effects& effects) {
+  if (catching_up_ && !caught_up(now, effects)) return;
+  more_to_read_ = false;
+  for (int n = 0; n < items_per_slice; ++n) {
+    if (failed_ || (paused_ && !cancelling_)) return;
+    if (credit_.left() && offer_due(now, effects)) continue;
+    if (!may_read()) return;
+    if (!read_next(now, effects)) return;
+  }
+  more_to_read_ = true;
+}
+
+bool Supervisor::may_read() const {
+  if (read_all_ || undurable_lines_ >= undurable_lines_max) return false;
+  return cancelling_ || (credit_.left() && ledger_.live_count() < limits::live_parts_max);
+}
+
+bool Supervisor::offer_due(Time now, Effects& effects) {
+  std::uint64_t item = 0;
+  LiveItem* live = ledger_.take_due(now, item);
+  if (live == nullptr) return false;
+  auto raw = intake_.read_again(live->place);
+  if (raw) {
+    offer(item, *live, std::move(*raw), effects);
+  } else {
+    give_up(item, *live, OutcomeClass::bad_line, "input_changed", raw.error().message, effects);
+  }
+  return true;
+}
+
+bool Supervisor::read_next(Time, Effects& effects) {
+  auto read = intake_.next();
+  if (!read) {
+    fail_reading(read.error(), effects);
+    return false;
+  }
+  if (!*read) {
+    read_all_ = counts_.total_known = true;
+    effects.progress = true;
+    return false;
+  }
+  intake::Item& item = **read;
+  counts_.total = std::max(counts_.total, item.ordinal + 1);
+  if (ledger_.is_terminal(item.ordinal)) return true;
+  LiveItem live;
+  if (const LiveItem* known = ledger_.find(item.ordinal)) { // looked at ahead
+    if (item.bad.empty() || known->state == LiveState::out) return true;
+    live = *known;
+  } else {
+    restore_attempts(item.ordinal, live);
+  }
+  live.place = item.place;
+  live.id = std::move(item.id);
+  if (cancelling_) {
+    give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled",
+            effects);
+  } else if (!item.bad.empty() && spec_.strict) {
+    stop(StateChange{JobState::failed, JobReason::bad_input,
+                     fmt::format("{}: {} (--strict)", intake_.source_of(item.place), item.bad)},
+         effects);
+    return false;
+  } else if (!item.bad.empty()) {
+    give_up(item.ordinal, live, OutcomeClass::bad_line, "invalid_line",
+            fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
+  } else {
+    live.state = LiveState::out;
+    offer(item.ordinal, ledger_.add(item.ordinal, std::move(live)), std::move(item.raw), effects);
+  }
+  return true;
+}
+
+void Supervisor::restore_attempts(std::uint64_t item, LiveItem& live) {
+  const auto note = recovered_attempts_.find(item);
+  if (note == recovered_attempts_.end()) return;
+  live.tries = live.consumed = note->second.attempts;
+  live.deaths = note->second.deaths;
+  if (note->second.on_fallback()) {
+    live.on_fallback = true;
+    live.tries = note->second.tries;
+  }
+  recovered_attempts_.erase(note);
+}
+
+void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects) {
+  live.call = CallId{next_call_++};
+  OfferedCall call;
+  call.planned.call = live.call;
+  call.planned.parts = {PartId{job_, item, 0}};
+  call.planned.kind = live.place.kind;
+  PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
+  call.token_bound = openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
+  call.planned.model = std::move(planned.model);
+  live.has_fallback = planned.has_fallback;
+  call.planned.raw = std::move(raw);
+  credit_.spend(call.bytes());
+  effects.offers.push_back(std::move(call));
+}
+
+InputPosition Supervisor::low() const {
+  const std::uint64_t low = ledger_.low();
+  if (low >= intake_.position().item) return intake_.position();
+  const auto it = ledger_.live().find(low);
+  GRISTMILL_CHECK(it != ledger_.live().end(), "item {} is neither live nor terminal", low);
+  const intake::Place& place = it->second.place;
+  return {place.input, place.offset, place.line == 0 ? 0 : place.line - 1, low};
+}
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,174 @@
+// What SUPERVISOR makes of an outcome: the item's end, another try, another model, or the job's
+// stop.
+#include "actors/supervisor/supervisor.hpp"
+
+#include "actors/kit/check.hpp"
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/labels.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::supervisor {
+namespace {
+
+constexpr auto refused_again_after = std::chrono::seconds{1};
+
+protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string message) {
+  protocol::Outcome outcome;
+  outcome.cls = cls;
+  outcome.code = std::move(code);
+  outcome.message = std::move(message);
+  return outcome;
+}
+
+} // namespace
+
+void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
+  openai::judge_label(spec_, reported.outcome);
+  const protocol::Outcome& outcome = reported.outcome;
+  if (outcome.parts.empty()) return;
+  const std::uint64_t item = outcome.parts.front().item;
+  LiveItem* live = ledger_.find(item);
+  // An item that was never offered cannot have been called: nothing is promised to who says so.
+  if (live == nullptr && !ledger_.is_terminal(item)) return;
+  effects.append.acks.push_back({reported.session, outcome.attempt});
+  // Withdrawn in favour of a twin, whose outcome decides; unless the twin is gone and this was it.
+  if (outcome.cls == OutcomeClass::cancelled && !cancelling_) {
+    if (live != nullptr && live->state == LiveState::out && live->call == outcome.call)
+      again(item, *live, now, effects);
+    return;
+  }
+  const bool current =
+      live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
+  // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
+  // before, and told again because its Recorded got lost.
+  if (live == nullptr || (!current && outcome.cls != OutcomeClass::ok)) {
+    if (outcome.cls != OutcomeClass::cancelled) ++effects.append.note.late;
+    return;
+  }
+  ++effects.append.note.attempts;
+  effects.append.note.prompt_tokens += outcome.usage.prompt;
+  effects.append.note.completion_tokens += outcome.usage.completion;
+  effects.append.note.cost_nano_usd += reported.cost_nano_usd;
+  ++live->tries;
+  if (refused(item, *live, reported, now, effects)) return;
+  if (info(outcome.cls).consumes_attempt) ++live->consumed;
+  const Decision decision =
+      decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
+  if (decision.what == Decision::What::again)
+    return retry(item, *live, reported, decision.not_before, effects);
+  if (decision.what == Decision::What::failed && fall_back(item, *live, outcome.cls, now, effects))
+    return;
+  if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
+  finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
+}
+
+// Whether an endpoint refuses the job rather than this item: then the item waits for a better one.
+bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
+                         Time now, Effects& effects) {
+  const protocol::Outcome& outcome = reported.outcome;
+  if (outcome.cls != OutcomeClass::config) {
+    failures_.took(outcome.endpoint);
+    return false;
+  }
+  if (cancelling_) return false;
+  // A model that an endpoint does not know may be the item's own fault; a key never is.
+  const bool may_be_own = outcome.http_status != 0 && outcome.http_status != 401;
+  if (may_be_own && failures_.takes(outcome.endpoint)) return false;
+  live.call = CallId{};
+  ledger_.wait(item, live, now + refused_again_after);
+  stop(failures_.refuses(outcome.endpoint, reported.endpoint,
+                         described(live.id, live.place, outcome), reported.alternatives),
+       effects);
+  return true;
+}
+
+void Supervisor::stop(std::optional<StateChange> stop, Effects& effects) {
+  if (!stop || paused_ || failed_ || cancelling_) return;
+  // The job is at its end: there is nothing left to be saved by a pause.
+  if (stop->state == JobState::paused && read_all_ && ledger_.live_count() == 0) return;
+  (stop->state == JobState::paused ? paused_ : failed_) = true;
+  effects.stop = std::move(stop);
+}
+
+std::string Supervisor::described(const std::string& id, const intake::Place& place,
+                                  const protocol::Outcome& outcome) {
+  const std::string status =
+      outcome.http_status == 0 ? std::string{} : fmt::format("HTTP {} ", outcome.http_status);
+  return fmt::format("{} ({}): {}{}: {}", openai::json::printable(id, 100),
+                     intake_.source_of(place), status,
+                     outcome.code.empty() ? info(outcome.cls).name : std::string_view{outcome.code},
+                     openai::json::printable(outcome.message, 300));
+}
+
+// An item whose line cannot succeed at its model begins anew at the fallback, once.
+bool Supervisor::fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now,
+                           Effects& effects) {
+  if (cancelling_ || live.on_fallback || !may_fall_back(cls)) return false;
+  if (!live.has_fallback) return false;
+  live.on_fallback = true;
+  live.consumed = 0;
+  effects.append.attempts.push_back(note_of(item, live));
+  live.call = CallId{}; // if the failure is told again, it has been handled
+  ledger_.wait(item, live, now);
+  return true;
+}
+
+journal::AttemptNote Supervisor::note_of(std::uint64_t item, const LiveItem& live) const {
+  return {job_, item, live.consumed, live.deaths, live.on_fallback ? std::max(live.tries, 1u) : 0};
+}
+
+void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
+                       Time not_before, Effects& effects) {
+  if (cancelling_) {
+    finish(item, live.place, live.id, live.tries, reported.outcome, reported.endpoint, effects);
+    return;
+  }
+  if (info(reported.outcome.cls).consumes_attempt)
+    effects.append.attempts.push_back(note_of(item, live));
+  live.call = CallId{}; // if it is told again, it has been handled
+  ledger_.wait(item, live, not_before);
+}
+
+void Supervisor::finish(std::uint64_t item, const intake::Place& place, const std::string& id,
+                        std::uint32_t tries, const protocol::Outcome& outcome,
+                        const std::string& endpoint, Effects& effects) {
+  openai::Provenance about;
+  about.source = intake_.source_of(place);
+  about.attempts = tries;
+  about.model = outcome.model;
+  about.endpoint = endpoint;
+  about.latency_ms = outcome.latency_us / 1'000;
+  about.label = openai::label_of(spec_, outcome);
+  about.item = item;
+  about.input = intake_.kept_of(place);
+  const bool failed = outcome.cls != OutcomeClass::ok;
+  effects.append.lines.push_back(
+      {job_, item, outcome.cls, openai::result_line(job_, id, outcome, about)});
+  ++(failed ? effects.append.failed : effects.append.completed);
+  ++undurable_lines_;
+  auto stopped =
+      failures_.ended(outcome.cls, outcome.code, failed ? described(id, place, outcome) : "");
+  const bool first = ledger_.make_terminal(item); // place and id may be of the item that ends here
+  GRISTMILL_CHECK(first, "item {} became terminal twice", item);
+  stop(std::move(stopped), effects);
+}
+
+void Supervisor::give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls,
+                         std::string code, std::string message, Effects& effects) {
+  const LiveItem kept = live; // finish() forgets the live item
+  finish(item, kept.place, kept.id, kept.tries, local_end(cls, std::move(code), std::move(message)),
+         "", effects);
+}
+
+void Supervisor::again(std::uint64_t item, LiveItem& live, Time now, Effects& effects) {
+  if (cancelling_) {
+    give_up(item, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
+  } else {
+    ledger_.wait(item, live, now);
+  }
+}
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,82 @@
+#include "cli/earlier_run.hpp"
+
+#include "coordinator/merge_files.hpp"
+#include "coordinator/state_directory.hpp"
+#include "protocol/output_form.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <fmt/format.h>
+
+namespace gristmill::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string limit_of(std::uint64_t limit) {
+  return limit == 0 ? "all items" : std::to_string(limit);
+}
+
+} // namespace
+
+Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
+                          const RunOptions& options, const std::string& output) {
+  if (recovered.jobs.empty()) {
+    if (options.retry_failed)
+      return fail(ErrorCode::usage, fmt::format("--retry-failed: expected a finished job whose "
+                                                "state is beside {}, there is none",
+                                                output));
+    return Earlier{};
+  }
+  const journal::RecoveredJob& job = recovered.jobs.front();
+  auto before = job_spec_from_json(job.spec);
+  if (!before) return tl::unexpected{before.error()};
+  const std::string differs = identity_difference(*before, spec);
+  if (!differs.empty())
+    return fail(
+        ErrorCode::usage,
+        fmt::format("{} differs from that of the job whose state is beside {}; give the same "
+                    "to resume it, or --restart to begin anew",
+                    differs, output));
+  const bool grows = before->limit != 0 && (spec.limit == 0 || spec.limit > before->limit);
+  if (spec.limit != before->limit && !grows)
+    return fail(
+        ErrorCode::usage,
+        fmt::format("--limit may only grow: the job began with {}, got {}; give --restart to "
+                    "begin anew",
+                    limit_of(before->limit), limit_of(spec.limit)));
+  Earlier earlier;
+  const bool retries = options.retry_failed && job.counts.failed > 0;
+  if ((job.state == JobState::finished || job.state == JobState::cancelled) && !grows && !retries) {
+    std::fputs(fmt::format("this job is {}: {} items, {} failed; the result is {} ({})\n",
+                           name_of(job.state), job.counts.terminal(), job.counts.failed, output,
+                           job.counts.failed > 0 ? "--retry-failed runs the failed ones again, "
+                                                   "--restart all"
+                                                 : "--restart runs it anew")
+                   .c_str(),
+               stderr);
+    earlier.over = exit_code_of(job.state, job.reason, job.counts);
+    return earlier;
+  }
+  // Today's budgets, timeouts and endpoints hold, but the model that was found at the beginning; a
+  // job that was stopped is tried again.
+  earlier.reopen = wiring::ReopenJob{job.job, spec, {}};
+  earlier.reopen->spec->default_model = before->default_model;
+  if (options.retry_failed) earlier.reopen->retry = *outcome_classes_named(*options.retry_failed);
+  return earlier;
+}
+
+Result<> remove_job(const std::string& output, const std::string& state) {
+  if (fs::exists(state)) {
+    const auto ours = coordinator::take_state_directory(state);
+    if (!ours) return tl::unexpected{ours.error()};
+    fs::remove_all(state);
+  }
+  if (output_form(output) == OutputForm::stream) return {};
+  for (const auto& path : {output, output + ".part", output + ".summary.json"}) fs::remove(path);
+  if (output_form(output) == OutputForm::npy) fs::remove(coordinator::ids_path_of(output));
+  return {};
+}
+
+} // namespace gristmill::cli

@@ -1,0 +1,27 @@
+// EARLIER RUN: what a run that used the same output has left beside it, and how the command goes on
+// with it. Invariant: a job whose identity differs from the earlier one's is never mixed with it.
+#pragma once
+
+#include "actors/wiring/message.hpp"
+#include "cli/run_options.hpp"
+
+#include <optional>
+#include <string>
+
+namespace gristmill::cli {
+
+// How the command goes on with what an earlier run of it left: not at all, with a job, or by saying
+// that the job is over.
+struct Earlier {
+  std::optional<wiring::ReopenJob> reopen;
+  std::optional<int> over; // its exit code
+};
+
+// `output`: as the user calls it. Errors: usage, when the command does not fit what is there.
+Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
+                          const RunOptions& options, const std::string& output);
+
+// Removes what an earlier job left under this output, unless somebody is at work there.
+Result<> remove_job(const std::string& output, const std::string& state);
+
+} // namespace gristmill::cli

@@ -1,0 +1,85 @@
+// The routes by which work comes in: uploads, and jobs that name them.
+#include "coordinator/http_answer.hpp"
+#include "coordinator/http_api.hpp"
+#include "protocol/openai/json_text.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr std::size_t submission_bytes_max = 1u << 20;
+
+class UploadTask final : public HttpTask {
+public:
+  UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
+      : uploads_{uploads}, upload_{std::move(upload)} {}
+
+  bool take(std::string_view piece) override {
+    auto appended = upload_->append(piece);
+    if (appended) return true;
+    failure_ = appended.error();
+    upload_.reset();
+    return false;
+  }
+
+  void finish(Respond respond) override {
+    if (!upload_) return respond(error_response(failure_));
+    uploads_.finish(std::move(upload_), [respond](Result<UploadedFile> file) {
+      if (!file) return respond(error_response(file.error()));
+      respond(json_response(201, {{"id", file->id}, {"path", file->path}, {"bytes", file->bytes}}));
+    });
+  }
+
+private:
+  Uploads& uploads_;
+  std::unique_ptr<Upload> upload_;
+  Error failure_;
+};
+
+} // namespace
+
+HttpApi::Task HttpApi::upload(const HttpRequest& head, JobId) {
+  const auto name = head.query.find("name");
+  auto begun = uploads_->begin(name == head.query.end() ? "" : name->second, head.content_length);
+  if (!begun) return answered(error_response(begun.error()));
+  return std::make_unique<UploadTask>(*uploads_, std::move(*begun));
+}
+
+Result<JobSpec> HttpApi::spec_of(const std::string& body) const {
+  namespace json = openai::json;
+  if (auto checked = json::check(body); !checked)
+    return fail(ErrorCode::usage, "expected {\"spec\": {…}}: " + checked.error().message);
+  // The text itself, because a job keeps its parameters as they were spelled.
+  const json::Value found = json::find(json::root(body), "spec");
+  if (!found.is(json::Kind::object))
+    return fail(ErrorCode::usage, fmt::format("expected {{\"spec\": {{…}}}}, got {} as spec",
+                                              json::name_of(found.kind())));
+  auto spec = job_spec_from_json(found.text);
+  if (!spec) return spec;
+  if (!spec->output.empty())
+    return fail(ErrorCode::usage, "expected no output: the result stays with the coordinator, "
+                                  "fetch it with GET /api/v1/jobs/ID/results");
+  for (InputSpec& input : spec->inputs) {
+    // What such a list names was not checked against what a client may read.
+    if (input.files > 0)
+      return fail(ErrorCode::usage, "expected inputs by their paths, got a list of inputs");
+    auto path = uploads_->readable(input.path);
+    if (!path) return tl::unexpected{path.error()};
+    input.path = std::move(*path);
+  }
+  return spec;
+}
+
+HttpApi::Task HttpApi::submit(const HttpRequest&, JobId) {
+  return gathered(submission_bytes_max, [this](const std::string& body, const Respond& respond) {
+    auto spec = spec_of(body);
+    if (!spec) return respond(error_response(spec.error()));
+    options_.ask(wiring::SubmitJob{std::move(*spec)},
+                 [this, respond](const wiring::Answer& answer) {
+                   respond(answer.error ? error_response(*answer.error) : show(answer, 201));
+                 });
+  });
+}
+
+} // namespace gristmill::coordinator
