@@ -153,6 +153,19 @@ TEST_CASE("the grace is over when all expected processes came, or its time has p
   CHECK(closed == std::set{SessionId{11}, SessionId{12}, SessionId{13}});
 }
 
+TEST_CASE("the grace does not wait for a process whose successor has come under its name") {
+  const bool fresh = GENERATE(false, true);
+  CAPTURE(fresh);
+  Bench bench{Options{epoch, "", {{SessionId{11}, "worker-2", Nonce{1}, true}}}};
+  bench.open_job();
+  Speaker successor{2};
+  // One that has calls in hand lived before: the two share a name.
+  if (!fresh) successor.hello.in_flight = {claim_of(1)};
+  bench.join(successor);
+  bench.tick_at(bench.now);
+  CHECK(bench.take_news().grace_over == fresh);
+}
+
 TEST_CASE("a new process under the name of one whose connection closed has replaced it") {
   const auto [closed, name, user, fresh, replaced] =
       GENERATE(table<bool, std::string, std::string, bool, bool>({
