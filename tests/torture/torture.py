@@ -68,14 +68,19 @@ class Scene:
         if rng.random() < 0.3:
             self.job = RunJob(self.directory, name, rng, count, concurrency=rng.choice([16, 64]))
         else:
-            options = rng.choice([[], [], ["--rpm", 6_000], ["--tpm", 1_000_000], ["--max-in-flight", 8]])
+            options = rng.choice([[], [], [], ["--rpm", 6_000], ["--max-in-flight", 16]])
             if "--rpm" in options:
                 count = min(count, 1_500)
             self.job = ClusterJob(self.cluster, self.directory, name, rng, count, options)
         self.seen = 0
 
     def progress(self, rng):
-        """More calls than at the last fault, or the job's end; False: it ended."""
+        """More calls than at the last fault, or the job's end; False: it ended. Now and then the next
+        blow falls on a cluster that is only getting up."""
+        if rng.random() < 0.4 and not isinstance(self.job, RunJob):
+            time.sleep(rng.uniform(0, 0.3))
+            self.seen = self.job.server.calls()
+            return not self.job.over()
         # A small job is there for its end: what a kill takes of it comes back seconds later.
         step = rng.randint(1, 300) if self.job.count > 400 else rng.choice([5, 400])
         target = min(self.seen + step, self.job.count)

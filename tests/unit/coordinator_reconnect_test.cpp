@@ -1,8 +1,6 @@
 // Workers that come back, coordinators that come back, jobs that close: whose call is it then.
 #include "tests/unit/coordinator_harness.hpp"
 
-#include <set>
-
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -147,10 +145,7 @@ TEST_CASE("the grace is over when all expected processes came, or its time has p
   bench.open_job(8);
   CHECK(bench.take_news(8).grace_over);
   // The next life waits for nobody of the life before ours.
-  std::set<SessionId> closed;
-  for (const journal::SessionNote& note : bench.take().sessions)
-    if (!note.open) closed.insert(note.session);
-  CHECK(closed == std::set{SessionId{11}, SessionId{12}, SessionId{13}});
+  CHECK(bench.closed_sessions == std::set{SessionId{11}, SessionId{12}, SessionId{13}});
 }
 
 TEST_CASE("the grace does not wait for a process whose successor has come under its name") {
