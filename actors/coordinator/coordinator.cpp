@@ -116,7 +116,10 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     effects.sessions.push_back({adopted.replaced, hello.name, hello.process, false});
   }
   announce(session, hello, effects);
-  std::erase(options_.expected, hello.process);
+  std::vector<Nonce> settled{hello.process};
+  for (const journal::SessionNote& before : options_.expected)
+    if (fresh && before.worker == hello.name) settled.push_back(before.process);
+  for (const Nonce process : settled) expect_no_more(process, effects);
   session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
   session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
   effects.sessions.push_back({session.id, session.name, session.process, true});
