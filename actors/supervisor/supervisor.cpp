@@ -1,6 +1,7 @@
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -67,6 +68,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
     LiveItem* live = ledger_.find(call.item);
     if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
     if (call.permitted) ++effects.append.note.ambiguous;
+    if (mutated("lost_consumes_attempt")) ++live->consumed;
     if (call.permitted && call.died) {
       ++live->deaths;
       effects.append.attempts.push_back(note_of(call.item, *live));
@@ -86,6 +88,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
 Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now) {
   Effects effects;
   for (const protocol::Claim& claim : claims) {
+    if (mutated("claim_ignored")) break;
     for (const PartId& part : claim.parts) {
       LiveItem* live = ledger_.find(part.item);
       if (live == nullptr) {
@@ -135,6 +138,9 @@ Effects Supervisor::grace_over(Time now) {
       if (live.state == LiveState::unknown) unclaimed.push_back(item);
     std::sort(unclaimed.begin(), unclaimed.end());
     if (may_have_called_) effects.append.note.ambiguous += unclaimed.size();
+    if (mutated("no_requeue_after_restart")) unclaimed.clear();
+    if (mutated("death_counted_at_own_crash"))
+      for (const std::uint64_t item : unclaimed) ++ledger_.find(item)->deaths;
     for (const std::uint64_t item : unclaimed) again(item, *ledger_.find(item), now, effects);
   }
   fill(now, effects);

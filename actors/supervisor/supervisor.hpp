@@ -112,6 +112,7 @@ private:
   bool may_read() const;
   void offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects);
   void accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects);
+  bool told_again(const protocol::Outcome& outcome, const LiveItem& live) const;
   bool refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
                Effects& effects);
   void stop(std::optional<StateChange> stop, Effects& effects);

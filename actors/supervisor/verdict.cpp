@@ -3,6 +3,7 @@
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
 #include "protocol/openai/wire.hpp"
@@ -44,6 +45,10 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
       live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
   // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
   // before, and told again because its Recorded got lost.
+  if (live == nullptr && outcome.cls == OutcomeClass::ok && mutated("first_outcome_does_not_win")) {
+    effects.append.lines.push_back({job_, item, outcome.cls, "{}"});
+    return;
+  }
   if (live == nullptr || (!current && outcome.cls != OutcomeClass::ok)) {
     if (outcome.cls != OutcomeClass::cancelled) ++effects.append.note.late;
     return;
@@ -53,6 +58,7 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   effects.append.note.completion_tokens += outcome.usage.completion;
   effects.append.note.cost_nano_usd += reported.cost_nano_usd;
   ++live->tries;
+  if (told_again(outcome, *live)) return again(item, *live, now, effects);
   if (refused(item, *live, reported, now, effects)) return;
   if (info(outcome.cls).consumes_attempt) ++live->consumed;
   const Decision decision =
@@ -63,6 +69,14 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
     return;
   if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
   finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
+}
+
+// A failure under an earlier life of ours may be the one that sent the item to its fallback, and
+// nothing says whether it is.
+bool Supervisor::told_again(const protocol::Outcome& outcome, const LiveItem& live) const {
+  const auto life = [](std::uint64_t call) { return call >> 52; };
+  return outcome.cls != OutcomeClass::ok && live.on_fallback &&
+         life(outcome.call.value) != life(next_call_);
 }
 
 // Whether an endpoint refuses the job rather than this item: then the item waits for a better one.

@@ -116,7 +116,8 @@ void Ledger::check_reopened(const journal::Reopened& again) {
   Item& item = plan.items.at(again.item);
   if (!plan.retry_asked || !item.terminal || *item.terminal == OutcomeClass::ok)
     broken("item {} of {} was reopened, it had not failed", again.item, to_string(again.job));
-  item = {};
+  item.terminal.reset();
+  for (const AttemptId id : item.calls) attempts_.at(id).excused = true;
   --job.terminal;
   job.low = 0;
 }
@@ -212,6 +213,7 @@ void Ledger::sent(const SentCall& call) {
   check_block(call);
   Item& item = plans_[call.plan].items[call.item];
   for (const AttemptId id : item.calls) {
+    if (permit->second.excused) break; // given up long ago, and it did not know
     const Attempt& other = attempts_.at(id);
     if (!other.excused && other.state != Attempt::State::failed)
       broken("item {} of plan {} is called again by {}, while {} {}", call.item, call.plan, name,

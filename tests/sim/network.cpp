@@ -15,7 +15,64 @@ using std::chrono::seconds;
 
 constexpr auto silence_max = seconds{6}; // of ZeroMQ's own heartbeat
 
+// What a frame says, in a few words.
+std::string words_of(const protocol::Message& message) {
+  std::string text{protocol::name_of(message)};
+  const auto list = [&text](const auto& ids) {
+    for (const auto& id : ids) text += fmt::format(" {:x}", id.value);
+  };
+  std::visit(
+      [&](const auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<M, protocol::Hello>) {
+          for (const auto& claim : m.in_flight) text += " flying " + to_string(claim.attempt);
+          for (const auto& claim : m.outbox) text += " kept " + to_string(claim.attempt);
+          text += " held";
+          list(m.held);
+        } else if constexpr (std::is_same_v<M, protocol::Heartbeat>) {
+          text += fmt::format(" flying {} held {} kept {}", m.in_flight, m.held, m.outbox);
+        } else if constexpr (std::is_same_v<M, protocol::Need>) {
+          list(m.calls);
+        } else if constexpr (std::is_same_v<M, protocol::Batch>) {
+          for (const auto& call : m.calls) text += fmt::format(" {:x}", call.call.value);
+        } else if constexpr (std::is_same_v<M, protocol::Permits>) {
+          for (const auto& permit : m.permits)
+            text += fmt::format(" {:x}={}", permit.call.value, to_string(permit.attempt));
+        } else if constexpr (std::is_same_v<M, protocol::Outcomes>) {
+          for (const auto& o : m.outcomes)
+            text += fmt::format(" {}:{}", to_string(o.attempt), info(o.cls).name);
+        } else if constexpr (std::is_same_v<M, protocol::Returned>) {
+          for (const auto& entry : m.calls)
+            text += fmt::format(" {:x}={}", entry.call.value, to_string(entry.attempt));
+          text += m.keeps_calls ? " keeps" : "";
+        } else if constexpr (std::is_same_v<M, protocol::Recorded>) {
+          for (const AttemptId attempt : m.attempts) text += " " + to_string(attempt);
+        } else if constexpr (std::is_same_v<M, protocol::Welcome>) {
+          for (const AttemptId attempt : m.drop_attempts) text += " drop " + to_string(attempt);
+          text += " keep";
+          list(m.keep_held);
+        } else if constexpr (std::is_same_v<M, protocol::Cancel>) {
+          list(m.calls);
+        } else if constexpr (std::is_same_v<M, protocol::Wait>) {
+          list(m.calls);
+          text += fmt::format(" for {} ms: {}", m.wait_ms, m.why);
+        } else if constexpr (std::is_same_v<M, protocol::Refused>) {
+          text += ": " + m.sentence;
+        }
+      },
+      message);
+  return text;
+}
+
 } // namespace
+
+void World::show(std::size_t worker, std::string_view arrow, const std::string& bytes,
+                 protocol::Direction direction) const {
+  if (!trace_.verbose()) return;
+  if (const auto frame = protocol::decode(bytes, direction))
+    trace_.note(now_ - begin_, fmt::format("w{} {} #{} {}", worker, arrow, frame->seq,
+                                           words_of(frame->message)));
+}
 
 void World::connect(std::size_t index) {
   const std::uint64_t process = workers_[index]->process;
@@ -89,6 +146,7 @@ void World::send_to_worker(const coordinator::OutgoingFrame& frame) {
     });
     return;
   }
+  show(connection->worker, "<--", frame.bytes, protocol::Direction::from_coordinator);
   if (luck(swarm_.drop)) {
     exact_ = false;
     ++connection->lost;
@@ -120,8 +178,8 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   if (const auto* recorded = std::get_if<protocol::Recorded>(&frame->message))
     for (const AttemptId attempt : recorded->attempts) ledger_.recorded(attempt);
   const auto* refused = std::get_if<protocol::Refused>(&frame->message);
-  if (refused != nullptr && refused->code == protocol::RefusedCode::resync && connection.lost == 0)
-    violation(fmt::format("w{} is told to resync, no frame was lost: {}", connection.worker,
+  if (refused != nullptr && refused->sentence.starts_with("expected frame") && connection.lost == 0)
+    violation(fmt::format("w{} is told of a gap, no frame was lost: {}", connection.worker,
                           refused->sentence));
   const auto* permits = std::get_if<protocol::Permits>(&frame->message);
   if (permits == nullptr) return;
@@ -137,6 +195,7 @@ void World::watch(const Connection& connection, const std::string& bytes) {
 void World::send_to_coordinator(std::size_t index, std::string frame) {
   const auto connection = workers_[index]->connection;
   if (!connection || !connection->open) return;
+  show(index, "-->", frame, protocol::Direction::from_worker);
   if (luck(swarm_.drop)) {
     exact_ = false;
     ++connection->lost;
@@ -157,6 +216,7 @@ void World::send_to_coordinator(std::size_t index, std::string frame) {
 void World::deliver_up(const std::shared_ptr<Connection>& connection, const std::string& bytes) {
   if (!connection->open && !connection->lingers) return;
   if (!coordinator_ || connection->life != life_) return;
+  show(connection->worker, "==>", bytes, protocol::Direction::from_worker);
   tell_coordinator(wiring::FramesIn{{{connection->peer, "", bytes}}});
 }
 

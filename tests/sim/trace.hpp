@@ -27,6 +27,10 @@ public:
     fmt::vprint(words, fmt::make_format_args(args...));
     std::putchar('\n');
   }
+  // For people only: what the lines around it imply.
+  void note(Duration since, const std::string& text) const {
+    if (verbose_) fmt::print("{:12.6f}     {}\n", to_seconds(since), text);
+  }
   std::uint64_t hash() const { return hash_; }
   bool verbose() const { return verbose_; }
 

@@ -12,6 +12,7 @@
 
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/worker/worker.hpp"
+#include "protocol/codec.hpp"
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/local_clock.hpp"
 #include "tests/sim/memory_store.hpp"
@@ -105,6 +106,8 @@ private:
   void deliver_up(const std::shared_ptr<Connection>& connection, const std::string& bytes);
   void watch(const Connection& connection, const std::string& frame);
   Duration travel();
+  void show(std::size_t worker, std::string_view arrow, const std::string& frame,
+            protocol::Direction direction) const;
 
   // worker_side.cpp
   void start_worker(std::size_t index);
