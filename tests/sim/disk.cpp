@@ -39,7 +39,12 @@ void World::write(journal::Group group) {
   GRISTMILL_CHECK(!store_.busy(), "a group was handed over while another was being written");
   store_.hand_over(std::move(group));
   Duration takes = around(swarm_.commit_mean);
-  if (luck(swarm_.slow_commit)) takes += upto(std::chrono::seconds{4});
+  if (luck(swarm_.slow_commit)) {
+    takes += upto(std::chrono::seconds{4});
+    // Whoever dials again meanwhile says again what is being written.
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      if (luck(10 * swarm_.cut)) after(upto(takes), [this, i] { cut(i); });
+  }
   if (luck(swarm_.disk_full)) disk_full_until_ = now_ + upto(std::chrono::seconds{5});
   // A crash just before or just after it is durable, or within it.
   if (luck(swarm_.crash_at_commit))

@@ -13,11 +13,13 @@ std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high) {
   return low + static_cast<std::uint32_t>(random.below(high - low + 1));
 }
 
-AccountLimits limits_for(std::uint32_t items, double chance, Random& random) {
+AccountLimits limits_for(std::uint32_t items, std::uint32_t text_bytes_max, double chance,
+                         Random& random) {
   AccountLimits limits;
   // Tight enough that the job takes some minutes: only then can a window be exceeded.
   if (random.chance(chance)) limits.requests_per_minute = 2 + items / 4 + random.below(items);
-  if (random.chance(chance / 3)) limits.tokens_per_minute = 600 + random.below(300 * items);
+  if (random.chance(chance / 3))
+    limits.tokens_per_minute = (text_bytes_max + 350) * (1 + items / 8 + random.below(items));
   if (random.chance(chance / 2)) limits.max_in_flight = between(random, 1, 8);
   return limits;
 }
@@ -27,7 +29,7 @@ JobPlan draw_job(std::uint32_t items_max, Random& random) {
   job.items = between(random, 1, items_max);
   job.text_bytes_max = random.chance(0.2) ? between(random, 100, 3'000) : 8;
   if (random.chance(0.2)) job.retries = between(random, 0, 4);
-  job.limits = limits_for(job.items, 0.2, random);
+  job.limits = limits_for(job.items, job.text_bytes_max, 0.2, random);
   job.by_completion = random.chance(0.2);
   if (random.chance(0.25)) job.bad = 0.3 * random.unit();
   if (random.chance(0.2)) job.too_long = 0.3 * random.unit();
@@ -54,7 +56,7 @@ void draw_faults(Swarm& swarm, bool quiet, Random& random) {
   swarm.rate_refusal = fault(0.7, 0.1);
   swarm.reset = fault(0.7, 0.1);
   swarm.hang = fault(0.6, 0.02);
-  swarm.no_usage = fault(0.3, 0.5);
+  swarm.no_usage = fault(0.3, 1);
   swarm.unauthorized = fault(0.05, 0.02);
   swarm.cut = fault(0.7, 0.03);
   swarm.partition = fault(0.3, 0.01);
@@ -63,6 +65,7 @@ void draw_faults(Swarm& swarm, bool quiet, Random& random) {
   swarm.silent_crash = fault(0.3, 0.3);
   swarm.for_good = fault(0.3, 0.2);
   swarm.worker_drain = fault(0.2, 0.01);
+  swarm.stuck = fault(0.2, 0.1);
   swarm.pause = fault(0.6, 0.03);
   swarm.coordinator_crash = fault(0.6, 0.015);
   swarm.coordinator_pause = fault(0.3, 0.01);
@@ -76,10 +79,11 @@ void draw_edge(Swarm& swarm, Random& random) {
   swarm.jobs.resize(1);
   JobPlan& job = swarm.jobs.front();
   job = {};
-  job.items = between(random, 6, 16);
+  job.items = between(random, 6, 20);
   job.text_bytes_max = 8;
   swarm.endpoints.assign(1, {between(random, 2, 6), 0, 0});
-  swarm.workers = between(random, 1, 2);
+  if (random.chance(0.2)) swarm.endpoints[0] = {0, between(random, 400, 2'000), 0};
+  swarm.workers = between(random, 1, 3);
   swarm.concurrency = between(random, 1, 6);
   swarm.network_mean = random.between(milliseconds{0}, milliseconds{2});
   swarm.commit_mean = random.between(milliseconds{1}, milliseconds{4});
@@ -89,6 +93,10 @@ void draw_edge(Swarm& swarm, Random& random) {
   swarm.coordinator_ppb = random.chance(0.8) ? 999'000 : -999'000;
   if (random.chance(0.3)) swarm.coordinator_crash = 0.004 * random.unit();
   if (random.chance(0.3)) swarm.pause_at_edge = 0.2;
+  if (random.chance(0.3)) swarm.stuck = 0.2;
+  if (random.chance(0.3)) swarm.tail = 0.05;
+  if (random.chance(0.3)) swarm.worker_crash = 0.01;
+  if (random.chance(0.3)) swarm.no_usage = random.unit();
   if (random.chance(0.3)) swarm.crash_at_commit = 0.01;
   swarm.faulty_phase = seconds{240};
 }
@@ -108,8 +116,10 @@ Swarm Swarm::draw(Random& random) {
                   : swarm.one_process || random.chance(0.6) ? Serving::pools
                                                             : Serving::announced;
   const std::uint32_t urls = between(random, 1, 2);
+  std::uint32_t text = 0;
+  for (const auto& job : swarm.jobs) text = std::max(text, job.text_bytes_max);
   for (std::uint32_t n = 0; n < urls; ++n)
-    swarm.endpoints.push_back(limits_for(100 / urls, 0.45, random));
+    swarm.endpoints.push_back(limits_for(100 / urls, text, 0.45, random));
   swarm.fallback = random.chance(0.3);
   swarm.workers = between(random, 1, 5);
   swarm.concurrency = between(random, 1, 16);

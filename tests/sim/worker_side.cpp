@@ -137,9 +137,13 @@ void World::begin_call(std::size_t index, worker::HttpCall call) {
   if (swarm_.edge) delay = Duration::zero();
   if (swarm_.edge && last != never && random_.chance(0.5))
     delay = last - upto(milliseconds{2}) - now_;
-  if (luck(swarm_.pause_at_edge) && last != never)
-    worker.paused_until =
-        std::max(worker.paused_until, last + random_.between(milliseconds{-2}, milliseconds{300}));
+  if (luck(swarm_.stuck)) delay = upto(seconds{8});
+  if (luck(swarm_.pause_at_edge)) {
+    const Time until = last != never && random_.chance(0.5)
+                           ? last + random_.between(milliseconds{-2}, milliseconds{300})
+                           : now_ + upto(seconds{8});
+    worker.paused_until = std::max(worker.paused_until, until);
+  }
   worker.running.try_emplace(attempt, running);
   after(std::max(delay, Duration::zero()), [this, index, running] {
     if (workers_[index]->process != running->process) return;

@@ -271,3 +271,17 @@ TEST_CASE("a job that is held starts nothing: what no worker is making goes back
   bench.tick_at(bench.now + 1s);
   CHECK(bench.take_news().want_calls == 0);
 }
+
+TEST_CASE("a call of a held job whose permit came back unused goes back when it is asked for") {
+  Busy bench;
+  bench.hear(bench.coordinator.job_held(JobId{7}, bench.now));
+  bench.frames.clear();
+  bench.take();
+  bench.say(bench.worker, Returned{{{CallId{1}, attempt_of(1)}}, true, true});
+  bench.need(bench.worker, ids({1}));
+  CHECK(bench.seen.acquires.empty());
+  const auto cancels = bench.take_messages<Cancel>(bench.worker);
+  REQUIRE(cancels.size() == 1);
+  CHECK(cancels[0].calls == ids({1}));
+  REQUIRE(bench.take_news().returned.size() == 1);
+}
