@@ -149,8 +149,8 @@ void World::handle(const Address& address, Message message) {
 
 void World::carry_out(const Address& from, wiring::Post post) {
   for (const gristmill::Event& event : post.events) hear(event);
-  const std::uint64_t alarm = ++coordinator_->alarms[from];
   if (post.closed) coordinator_->rooms.erase(from);
+  set_alarm(from, post.closed ? never : post.wake_at);
   for (Envelope& envelope : post.envelopes) {
     switch (envelope.to.place) {
     case wiring::Place::gateway:
@@ -168,19 +168,35 @@ void World::carry_out(const Address& from, wiring::Post post) {
     default: deliver(from, std::move(envelope));
     }
   }
-  if (post.wake_at != never && !post.closed) {
-    at(std::max(clock_.truth_of(post.wake_at), now_), [this, from, alarm, life = life_] {
-      to_coordinator([this, from, alarm, life] {
-        if (coordinator_ && life == life_ && coordinator_->alarms[from] == alarm &&
-            coordinator_->rooms.contains(from))
-          handle(from, wiring::Tick{});
-      });
-    });
-  }
   if (!post.fatal) return;
   if (swarm_.disk_broken == 0) violation("fatal: " + post.fatal->message);
   after(Duration::zero(), [this, life = life_] {
     if (coordinator_ && life == life_) crash_coordinator();
+  });
+}
+
+// A room wants to be woken then, and at no other time that it said before.
+void World::set_alarm(const Address& room, Time local) {
+  Alarm& alarm = coordinator_->alarms[room];
+  alarm.wanted = local == never ? never : std::max(clock_.truth_of(local), now_);
+  if (alarm.wanted < alarm.set) ring_at(room, alarm.wanted);
+}
+
+void World::ring_at(const Address& room, Time when) {
+  coordinator_->alarms[room].set = when;
+  at(when, [this, room, when, life = life_] {
+    to_coordinator([this, room, when, life] {
+      if (!coordinator_ || life != life_) return;
+      Alarm& alarm = coordinator_->alarms[room];
+      if (alarm.set != when) return; // an earlier one has taken its place
+      alarm.set = never;
+      if (alarm.wanted > now_) {
+        if (alarm.wanted != never) ring_at(room, alarm.wanted);
+      } else if (coordinator_->rooms.contains(room)) {
+        alarm.wanted = never;
+        handle(room, wiring::Tick{});
+      }
+    });
   });
 }
 

@@ -296,8 +296,10 @@ template <class Which> void Ledger::excuse(Which which, bool deaths) {
   for (auto& [process, attempts] : of_process_) {
     for (const AttemptId id : attempts) {
       Attempt& attempt = attempts_.at(id);
-      if (attempt.recorded || !which(attempt.call)) continue;
-      attempt.excused = true;
+      if (!which(attempt.call)) continue;
+      if (!attempt.recorded) attempt.excused = true;
+      // That it was recorded may be news to the worker, and to the coordinator after a restart.
+      if (attempt.recorded && crashes_ == 0) continue;
       if (!deaths || std::exchange(attempt.died, true)) continue;
       ++plans_[attempt.call.plan].items[attempt.call.item].deaths;
     }

@@ -43,6 +43,7 @@ private:
   struct Connection;
   struct Running;
   struct WorkerProcess;
+  struct Alarm;
   struct Coordinator;
   struct User;
   struct Event {
@@ -85,7 +86,8 @@ private:
   void deliver(const wiring::Address& from, wiring::Envelope envelope);
   void handle(const wiring::Address& address, wiring::Message message);
   void carry_out(const wiring::Address& from, wiring::Post post);
-  void wake(const wiring::Address& room, Time local);
+  void set_alarm(const wiring::Address& room, Time local);
+  void ring_at(const wiring::Address& room, Time when);
   void hear(const gristmill::Event& event);
   wiring::Moment moment() const;
 

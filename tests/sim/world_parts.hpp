@@ -35,10 +35,14 @@ struct World::WorkerProcess {
   std::map<AttemptId, std::shared_ptr<Running>> running;
 };
 
+struct World::Alarm {
+  Time wanted = never, set = never;
+};
+
 struct World::Coordinator {
   std::unique_ptr<wiring::CoordinatorNode> node;
   std::map<wiring::Address, std::unique_ptr<wiring::Room>> rooms;
-  std::map<wiring::Address, std::uint64_t> alarms;
+  std::map<wiring::Address, Alarm> alarms;
   std::map<std::pair<wiring::Address, wiring::Address>, Time> channels;
 };
 
