@@ -108,14 +108,21 @@ void World::carry_out(std::size_t index, worker::Effects effects) {
     return;
   }
   const Time local = worker.worker->wake_at();
-  const Time wake = local == never ? never : std::max(worker.clock.truth_of(local), now_);
-  if (wake == never || (wake >= worker.wakes_at && worker.wakes_at > now_)) return;
-  worker.wakes_at = wake;
-  at(wake, [this, index, process = worker.process] {
+  worker.alarm.wanted = local == never ? never : std::max(worker.clock.truth_of(local), now_);
+  if (worker.alarm.wanted < worker.alarm.set) ring_worker_at(index, worker.alarm.wanted);
+}
+
+void World::ring_worker_at(std::size_t index, Time when) {
+  workers_[index]->alarm.set = when;
+  at(when, [this, index, when, process = workers_[index]->process] {
     if (workers_[index]->process != process) return;
-    to_worker(index, [this, index](WorkerProcess& awake) {
-      awake.wakes_at = never;
-      carry_out(index, awake.worker->tick(awake.clock.at(now_)));
+    to_worker(index, [this, index, when](WorkerProcess& awake) {
+      if (awake.alarm.set != when) return; // an earlier one has taken its place
+      awake.alarm.set = never;
+      if (awake.alarm.wanted <= now_)
+        carry_out(index, awake.worker->tick(awake.clock.at(now_)));
+      else if (awake.alarm.wanted != never)
+        ring_worker_at(index, awake.alarm.wanted);
     });
   });
 }

@@ -117,6 +117,7 @@ private:
   void drain_worker(std::size_t index);
   void to_worker(std::size_t index, std::function<void(WorkerProcess&)> what);
   void wake_worker(std::size_t index);
+  void ring_worker_at(std::size_t index, Time when);
   void carry_out(std::size_t index, worker::Effects effects);
   void begin_call(std::size_t index, worker::HttpCall call);
   void leave(std::size_t index, const std::shared_ptr<Running>& running);

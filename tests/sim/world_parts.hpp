@@ -5,6 +5,11 @@
 
 namespace gristmill::sim {
 
+// When somebody wants to be woken, and the event that will wake him.
+struct World::Alarm {
+  Time wanted = never, set = never;
+};
+
 struct World::Connection {
   std::string peer;
   std::size_t worker = 0;
@@ -30,13 +35,9 @@ struct World::WorkerProcess {
   std::unique_ptr<worker::Worker> worker;
   std::shared_ptr<Connection> connection;
   Time paused_until{}, partitioned_until{};
-  Time wakes_at = never;
+  Alarm alarm;
   std::deque<std::function<void(WorkerProcess&)>> unheard; // while it is stopped
   std::map<AttemptId, std::shared_ptr<Running>> running;
-};
-
-struct World::Alarm {
-  Time wanted = never, set = never;
 };
 
 struct World::Coordinator {
