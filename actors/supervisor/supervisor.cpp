@@ -121,6 +121,7 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
     for (const PartId& part : claim.parts) {
       LiveItem* live = ledger_.find(part.item);
       if (live == nullptr || live->state != LiveState::unknown) continue;
+      if (live->call == claim.call) continue; // it has failed, as we have heard
       live->state = LiveState::out;
       live->call = claim.call;
     }
@@ -134,10 +135,12 @@ Effects Supervisor::grace_over(Time now) {
   if (grace_) {
     grace_ = false;
     std::vector<std::uint64_t> unclaimed;
-    for (const auto& [item, live] : ledger_.live())
-      if (live.state == LiveState::unknown) unclaimed.push_back(item);
+    for (const auto& [item, live] : ledger_.live()) {
+      if (live.state != LiveState::unknown) continue;
+      unclaimed.push_back(item);
+      effects.append.note.ambiguous += may_have_called_ && !live.call; // with a call it has failed
+    }
     std::sort(unclaimed.begin(), unclaimed.end());
-    if (may_have_called_) effects.append.note.ambiguous += unclaimed.size();
     if (mutated("no_requeue_after_restart")) unclaimed.clear();
     if (mutated("death_counted_at_own_crash"))
       for (const std::uint64_t item : unclaimed) ++ledger_.find(item)->deaths;

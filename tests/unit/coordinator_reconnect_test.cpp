@@ -277,7 +277,7 @@ TEST_CASE("a call of a held job whose permit came back unused goes back when it 
   bench.hear(bench.coordinator.job_held(JobId{7}, bench.now));
   bench.frames.clear();
   bench.take();
-  bench.say(bench.worker, Returned{{{CallId{1}, attempt_of(1)}}, true, true});
+  bench.say(bench.worker, Returned{{{CallId{1}, Bench::attempt_of(1)}}, true, true});
   bench.need(bench.worker, ids({1}));
   CHECK(bench.seen.acquires.empty());
   const auto cancels = bench.take_messages<Cancel>(bench.worker);
