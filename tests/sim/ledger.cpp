@@ -335,8 +335,8 @@ void Ledger::told(std::size_t number, JobState state) {
                               number, name_of(state));
   if (state == JobState::paused || state == JobState::cancelling) plan.held = true;
   if (state == JobState::cancelling) plan.cancel_told = true;
-  // It may have gone on from there already.
-  if (*on_disk < state && !plan.go_on_asked)
+  // It may have gone on from there already; and what a job comes to by itself is shown at once.
+  if (state < JobState::merging && *on_disk < state && !plan.go_on_asked)
     broken("somebody was told that {} is {}, on the disk it is {}", to_string(plan.job),
            name_of(state), name_of(*on_disk));
 }

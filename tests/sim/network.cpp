@@ -130,7 +130,10 @@ void World::partition(std::size_t index, Duration length) {
 
 Duration World::travel() {
   Duration time = around(swarm_.network_mean);
-  if (luck(swarm_.tail)) time += random_.between(milliseconds{500}, seconds{6});
+  // In a quiet history a little less than what a worker waits for the answer to a Need.
+  if (luck(swarm_.tail))
+    time += swarm_.edge ? random_.between(milliseconds{150}, milliseconds{480})
+                        : random_.between(milliseconds{500}, seconds{6});
   return time;
 }
 

@@ -94,7 +94,7 @@ void draw_edge(Swarm& swarm, Random& random) {
   if (random.chance(0.3)) swarm.coordinator_crash = 0.004 * random.unit();
   if (random.chance(0.3)) swarm.pause_at_edge = 0.2;
   if (random.chance(0.3)) swarm.stuck = 0.2;
-  if (random.chance(0.3)) swarm.tail = 0.05;
+  if (random.chance(0.3)) swarm.tail = 0.2;
   if (random.chance(0.3)) swarm.worker_crash = 0.01;
   if (random.chance(0.3)) swarm.no_usage = random.unit();
   if (random.chance(0.3)) swarm.crash_at_commit = 0.01;
