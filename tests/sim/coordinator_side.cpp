@@ -208,7 +208,10 @@ void World::hear(const gristmill::Event& event) {
     if (name == "name") worker = std::stoul(value.substr(1)); // "w3"
   }
   trace("{}", line);
-  if (event.name == "worker.hello") heard_.insert(workers_[worker]->process);
+  if (event.name == "worker.hello") {
+    heard_.insert(workers_[worker]->process);
+    ledger_.back(workers_[worker]->process);
+  }
   if (event.name == "worker.lost") ledger_.session_lost(worker);
   if (event.name == "frame.bad" || event.name == "frame.violation") violation(line);
 }

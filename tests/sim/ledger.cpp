@@ -314,6 +314,15 @@ void Ledger::session_lost(std::size_t worker) {
   excuse([worker](const SentCall& call) { return call.worker == worker; }, true);
 }
 
+void Ledger::back(std::uint64_t process) {
+  for (const AttemptId id : of_process_[process]) {
+    const Attempt& attempt = attempts_.at(id);
+    if (!attempt.excused || attempt.recorded) continue;
+    for (const AttemptId twin : plans_[attempt.call.plan].items[attempt.call.item].calls)
+      attempts_.at(twin).excused = true;
+  }
+}
+
 void Ledger::grace_over(const std::set<std::uint64_t>& heard) {
   excuse([&heard](const SentCall& call) { return !heard.contains(call.process); }, false);
 }

@@ -60,6 +60,8 @@ public:
   // A call that is made again is excused when nobody could know what became of it.
   void process_ended(std::uint64_t process);
   void session_lost(std::size_t worker); // the coordinator gave it up
+  // A worker is there again, and says what it is making: it takes these items from their twins.
+  void back(std::uint64_t process);
   void grace_over(const std::set<std::uint64_t>& processes_heard);
   void coordinator_crashed() { ++crashes_; }
 

@@ -233,15 +233,23 @@ TEST_CASE("an announced endpoint is for its session and keeps its id over reconn
   CHECK(next.join(again).endpoints == welcome.endpoints);
 }
 
-TEST_CASE("a worker hears of nothing before its Welcome, not even that a job of its is closed") {
+TEST_CASE("a worker hears in its Welcome, and not before, which of its calls are to stop") {
+  const bool closed = GENERATE(false, true); // the job, or only its item has been answered
+  CAPTURE(closed);
   Bench bench;
   bench.open_job();
   Speaker worker;
   worker.hello.in_flight = {claim_of(1)};
   bench.say_hello(worker);
-  bench.hear(bench.coordinator.job_closed(JobId{7}, bench.now));
+  worker.session = bench.seen.sessions.back().session;
+  bench.hear(closed ? bench.coordinator.job_closed(JobId{7}, bench.now)
+                    : bench.coordinator.withdrawn(JobId{7}, ids({1}), bench.now));
   CHECK(bench.frames.empty());
-  CHECK(bench.seen.ended.size() == 1);
+  CHECK(bench.seen.ended.size() == (closed ? 1 : 0));
+  bench.hear(bench.coordinator.session_durable(worker.session, bench.now));
+  const auto welcomes = bench.take_messages<Welcome>(worker);
+  REQUIRE(welcomes.size() == 1);
+  CHECK(welcomes[0].drop_attempts == std::vector<AttemptId>{Bench::attempt_of(1)});
 }
 
 TEST_CASE("a closed job cancels its calls everywhere and frees their slots") {
