@@ -34,8 +34,8 @@ Smoother smoother(std::uint64_t per_minute, Time now) {
 Account::Account(std::string name, AccountLimits limits, Time now)
     : name_{std::move(name)}, limits_{limits}, calls_window_{limits.requests_per_minute,
                                                              minute_hold()},
-      tokens_window_{limits.tokens_per_minute, minute_hold()}, calls_smoother_{smoother(
-                                                                 limits.requests_per_minute, now)},
+      tokens_window_{limits.tokens_per_minute, minute_hold()},
+      calls_smoother_{smoother(limits.requests_per_minute, now)},
       tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
 
 void Account::set_limits(const AccountLimits& limits, Time now) {

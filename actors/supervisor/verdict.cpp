@@ -41,10 +41,10 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
       again(item, *live, now, effects);
     return;
   }
-  // One that is out with this call, or perhaps with it: an unknown one that names it has heard of its
-  // failure.
-  const bool current = live != nullptr && (live->call == outcome.call) !=
-                                              (live->state == LiveState::unknown);
+  // One that is out with this call, or perhaps with it: an unknown one that names it has heard of
+  // its failure.
+  const bool current =
+      live != nullptr && (live->call == outcome.call) != (live->state == LiveState::unknown);
   // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
   // before, and told again because its Recorded got lost.
   if (live == nullptr && outcome.cls == OutcomeClass::ok && mutated("first_outcome_does_not_win")) {
@@ -79,8 +79,8 @@ bool Supervisor::of_earlier_life(CallId call) const {
   return call.value >> 52 != next_call_ >> 52;
 }
 
-// After a restart a failure may be an old one, whose Recorded got lost: the item waits for the claim
-// of whoever has made its next call meanwhile.
+// After a restart a failure may be an old one, whose Recorded got lost: the item waits for the
+// claim of whoever has made its next call meanwhile.
 void Supervisor::wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before) {
   if (grace_ && of_earlier_life(failed)) {
     live.state = LiveState::unknown;

@@ -1,7 +1,7 @@
 // What clients ask of a coordinator node, and how it answers: at once, or when the change that they
 // want is durable.
-#include "actors/wiring/rooms.hpp"
 #include "actors/kit/mutant.hpp"
+#include "actors/wiring/rooms.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>

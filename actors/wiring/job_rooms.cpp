@@ -103,8 +103,8 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
     now_durable.part.attempts = std::move(append.attempts);
     now_durable.part.notes.push_back(append.note);
     const bool repeated = now_durable.part.lines.empty() && now_durable.part.attempts.empty();
-    const bool too_early = mutated("ack_before_journal") ||
-                           (mutated("dup_ack_overtakes_commit") && repeated);
+    const bool too_early =
+        mutated("ack_before_journal") || (mutated("dup_ack_overtakes_commit") && repeated);
     if (append.completed + append.failed > 0)
       (mutated("count_before_durable") ? post.envelopes : now_durable.release)
           .push_back({to_supervisor(job_), LinesDurable{append.completed, append.failed}});
@@ -161,7 +161,8 @@ void MergerRoom::begin(Time now, Post& post) {
 // The segments stand, so merging can begin anew as often as it takes.
 void MergerRoom::failed(const Error& error, Time now, Post& post) {
   merger_.reset();
-  if (!mutated("merge_not_idempotent")) files_.reset(); // what it holds on disk is not kept while the job waits
+  if (!mutated("merge_not_idempotent"))
+    files_.reset(); // what it holds on disk is not kept while the job waits
   const bool again = error.code == ErrorCode::disk_full;
   post.tell(to_coordinator, MergeReport{job_, error.message, again});
   if (again)

@@ -14,8 +14,8 @@ LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now)
 }
 
 void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
-  const Time now = mutated("wall_clock_window") ? Time{std::chrono::seconds{moment.unix_seconds}}
-                                                : moment.now;
+  const Time now =
+      mutated("wall_clock_window") ? Time{std::chrono::seconds{moment.unix_seconds}} : moment.now;
   if (auto* news = std::get_if<LimiterNews>(&message)) on(*news, now, post);
   if (auto* show = std::get_if<ShowPools>(&message)) {
     for (auto& pool : show->pools)

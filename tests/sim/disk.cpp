@@ -27,8 +27,8 @@ wiring::NodeOptions World::node_options() {
   options.open_source = [this](const JobSpec& spec) -> Result<std::unique_ptr<intake::ByteSource>> {
     return std::make_unique<MemorySource>(inputs_.at(number_in(spec.inputs.front().path)));
   };
-  options.open_merge = [this](JobId job, const JobSpec& spec)
-      -> Result<std::unique_ptr<merger::MergeFiles>> {
+  options.open_merge = [this](JobId job,
+                              const JobSpec& spec) -> Result<std::unique_ptr<merger::MergeFiles>> {
     const auto full = [this] { return now_ < disk_full_until_ || luck(swarm_.disk_full / 4); };
     return std::make_unique<MemoryMerge>(store_.jobs().at(job), results_[spec.output], full);
   };

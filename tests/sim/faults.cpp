@@ -55,10 +55,9 @@ void World::roll_worker(std::size_t index) {
     trace("w{} stays dead", index);
     return;
   }
-  after(random_.between(milliseconds{10}, seconds{3}),
-        [this, index, process = worker.process] {
-          if (workers_[index]->process == process) start_worker(index);
-        });
+  after(random_.between(milliseconds{10}, seconds{3}), [this, index, process = worker.process] {
+    if (workers_[index]->process == process) start_worker(index);
+  });
 }
 
 // Links are stopped one by one and come back in another order.

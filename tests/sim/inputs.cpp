@@ -12,19 +12,19 @@ std::string url_of(std::size_t endpoint) {
 }
 
 EndpointSpec endpoint_of(std::size_t number, const AccountLimits& limits) {
-  return {url_of(number), "",
-          "",             limits.requests_per_minute,
-          limits.tokens_per_minute, limits.max_in_flight};
+  return {url_of(number),      "", "", limits.requests_per_minute, limits.tokens_per_minute,
+          limits.max_in_flight};
 }
 
 } // namespace
 
 std::string World::line_of(std::size_t plan, std::uint32_t item) {
   const std::uint64_t padding = random_.below(swarm_.jobs[plan].text_bytes_max);
-  return fmt::format("{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
-                     "\"body\":{{\"model\":\"m\",\"max_tokens\":{2},\"messages\":[{{\"role\":"
-                     "\"user\",\"content\":\"text {1} item {0} {3:x>{4}}\"}}]}}}}\n",
-                     item, plan, 20 + random_.below(80), "", padding);
+  return fmt::format(
+      "{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+      "\"body\":{{\"model\":\"m\",\"max_tokens\":{2},\"messages\":[{{\"role\":"
+      "\"user\",\"content\":\"text {1} item {0} {3:x>{4}}\"}}]}}}}\n",
+      item, plan, 20 + random_.below(80), "", padding);
 }
 
 void World::make_inputs() {

@@ -103,7 +103,8 @@ void Ledger::check(const journal::JobChange& change) {
     break;
   case JobState::paused:
     if (change.reason == JobReason::endpoint && swarm_.unauthorized > 0) break;
-    if (change.reason != JobReason::user) broken("{} paused: {}", to_string(change.job), change.detail);
+    if (change.reason != JobReason::user)
+      broken("{} paused: {}", to_string(change.job), change.detail);
     break;
   case JobState::failed: broken("{} failed: {}", to_string(change.job), change.detail); break;
   case JobState::running: break;
@@ -246,8 +247,7 @@ void Ledger::permitted(const Permitted& permit) {
     return broken("permit {} is for a call that nobody has", to_string(attempt));
   const JobId job = part->second.job;
   const auto block = blocks_.find({attempt.epoch(), attempt.block()});
-  if (block == blocks_.end())
-    return broken("permit {} names no durable block", to_string(attempt));
+  if (block == blocks_.end()) return broken("permit {} names no durable block", to_string(attempt));
   if (permit.now > block->second.until + permit.slack)
     broken("permit {} is of a block that ended {} ms ago", to_string(attempt),
            to_ms(permit.now - block->second.until));
@@ -340,8 +340,9 @@ void Ledger::asked_to_go_on(std::size_t number, bool retry) {
 void Ledger::told(std::size_t number, JobState state) {
   Plan& plan = plans_[number];
   const auto on_disk = plan.job ? state_of(plan.job) : std::nullopt;
-  if (!on_disk) return broken("somebody was told that plan {} is {}, the disk does not know it",
-                              number, name_of(state));
+  if (!on_disk)
+    return broken("somebody was told that plan {} is {}, the disk does not know it", number,
+                  name_of(state));
   if (state == JobState::paused || state == JobState::cancelling) plan.held = true;
   if (state == JobState::cancelling) plan.cancel_told = true;
   // It may have gone on from there already; and what a job comes to by itself is shown at once.

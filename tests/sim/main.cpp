@@ -129,7 +129,8 @@ int main(int argc, char** argv) {
   auto* one = app.add_option("--seed", seed, "run this history");
   app.add_option("--seeds", seeds, "run the histories A..B and print the red ones")->excludes(one);
   app.add_option("--mutant", mutant,
-                 "NAME: break the machine in this way; the first of --seeds that sees it is printed. \"list\": those that are known; \"all\": each of them; "
+                 "NAME: break the machine in this way; the first of --seeds that sees it is "
+                 "printed. \"list\": those that are known; \"all\": each of them; "
                  "\"check\": each at the seed that is known to see it");
   app.add_flag("-v", verbose, "with --seed: one line per event");
   CLI11_PARSE(app, argc, argv);

@@ -70,8 +70,8 @@ void World::show(std::size_t worker, std::string_view arrow, const std::string& 
                  protocol::Direction direction) const {
   if (!trace_.verbose()) return;
   if (const auto frame = protocol::decode(bytes, direction))
-    trace_.note(now_ - begin_, fmt::format("w{} {} #{} {}", worker, arrow, frame->seq,
-                                           words_of(frame->message)));
+    trace_.note(now_ - begin_,
+                fmt::format("w{} {} #{} {}", worker, arrow, frame->seq, words_of(frame->message)));
 }
 
 void World::connect(std::size_t index) {

@@ -54,8 +54,8 @@ Fate Provider::fate_of(const Request& request, bool healed, Random& random) {
   Fate fate;
   worker::CallEnded& ended = fate.ended;
   const double factor = -std::log(1.0 - random.unit());
-  fate.latency = Duration{
-      static_cast<std::int64_t>(factor * static_cast<double>(swarm_.call_mean.count()))};
+  fate.latency =
+      Duration{static_cast<std::int64_t>(factor * static_cast<double>(swarm_.call_mean.count()))};
   ended.end = worker::CallEnd::answered;
   const auto refuse = [&](std::uint16_t status, std::string_view body) {
     ended.http_status = status;
@@ -95,12 +95,14 @@ Fate Provider::fate_of(const Request& request, bool healed, Random& random) {
   const std::string usage =
       random.chance(swarm_.no_usage)
           ? std::string{}
-          : fmt::format(R"(,"usage":{{"prompt_tokens":1,"completion_tokens":{},"total_tokens":{}}})",
-                        used - 1, used);
-  return refuse(200, fmt::format(R"({{"id":"x","object":"chat.completion","created":1,"model":"{}",)"
-                                 R"("choices":[{{"index":0,"message":{{"role":"assistant",)"
-                                 R"("content":"sim {} {}"}},"finish_reason":"stop"}}]{}}})",
-                                 request.model, request.plan, request.item, usage));
+          : fmt::format(
+                R"(,"usage":{{"prompt_tokens":1,"completion_tokens":{},"total_tokens":{}}})",
+                used - 1, used);
+  return refuse(200,
+                fmt::format(R"({{"id":"x","object":"chat.completion","created":1,"model":"{}",)"
+                            R"("choices":[{{"index":0,"message":{{"role":"assistant",)"
+                            R"("content":"sim {} {}"}},"finish_reason":"stop"}}]{}}})",
+                            request.model, request.plan, request.item, usage));
 }
 
 void Provider::arrived(const Request& request, std::uint64_t tokens, Time now) {

@@ -108,10 +108,8 @@ Swarm Swarm::draw(Random& random) {
   const bool quiet = random.chance(0.2);
   swarm.edge = random.chance(0.2);
   swarm.one_process = random.chance(0.1);
-  const std::uint32_t jobs =
-      swarm.one_process || random.chance(0.6) ? 1 : between(random, 2, 3);
-  for (std::uint32_t n = 0; n < jobs; ++n)
-    swarm.jobs.push_back(draw_job(100 / jobs, random));
+  const std::uint32_t jobs = swarm.one_process || random.chance(0.6) ? 1 : between(random, 2, 3);
+  for (std::uint32_t n = 0; n < jobs; ++n) swarm.jobs.push_back(draw_job(100 / jobs, random));
   swarm.serving = random.chance(0.5)                        ? Serving::own
                   : swarm.one_process || random.chance(0.6) ? Serving::pools
                                                             : Serving::announced;

@@ -42,9 +42,7 @@ private:
   void mix(std::string_view text) {
     for (const char c : text) hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   }
-  template <class T> void mix(const T& value)
-    requires std::is_integral_v<T>
-  {
+  template <class T> void mix(const T& value) requires std::is_integral_v<T> {
     mix(static_cast<std::uint64_t>(value));
   }
   void mix(const std::string& text) { mix(std::string_view{text}); }

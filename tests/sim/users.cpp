@@ -55,14 +55,14 @@ void World::act(std::size_t plan) {
       user.retried = true;
       if (random_.chance(0.7)) ledger_.mended(plan);
       ledger_.asked_to_go_on(plan, true);
-      asks(User::Asked::retry,
-           wiring::ReopenJob{*job, {}, std::vector<OutcomeClass>{}});
+      asks(User::Asked::retry, wiring::ReopenJob{*job, {}, std::vector<OutcomeClass>{}});
     } else if (wish.forgets && !swarm_.one_process) {
       asks(User::Asked::forget, wiring::ForgetJob{*job});
     } else {
       user.done = true;
     }
-  } else if (swarm_.one_process && !coordinator_->rooms.contains({wiring::Place::supervisor, *job})) {
+  } else if (swarm_.one_process &&
+             !coordinator_->rooms.contains({wiring::Place::supervisor, *job})) {
     ledger_.asked_to_go_on(plan, false); // `run` was begun again
     asks(User::Asked::go_on, wiring::ReopenJob{*job, spec_of(plan), {}});
   } else if (*state == JobState::paused) {
@@ -88,8 +88,8 @@ void World::answered(const wiring::Answer& answer) {
     const User::Asked asked = std::exchange(user.asked, User::Asked::nothing);
     if (answer.error) {
       trace("user {} is refused: {}", plan, answer.error->message);
-      const bool raced = answer.error->code == ErrorCode::conflict ||
-                         answer.error->code == ErrorCode::not_found;
+      const bool raced =
+          answer.error->code == ErrorCode::conflict || answer.error->code == ErrorCode::not_found;
       if (asked == User::Asked::submit && swarm_.serving == Serving::announced) return; // not yet
       if (asked == User::Asked::submit || !raced)
         violation("a question was refused: " + answer.error->message);

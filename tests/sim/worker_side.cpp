@@ -69,16 +69,17 @@ void World::to_worker(std::size_t index, std::function<void(WorkerProcess&)> wha
 }
 
 void World::wake_worker(std::size_t index) {
-  at(std::max(now_, workers_[index]->paused_until), [this, index, process = workers_[index]->process] {
-    WorkerProcess& worker = *workers_[index];
-    if (worker.process != process) return;
-    while (worker.alive && now_ >= worker.paused_until && !worker.unheard.empty()) {
-      const auto what = std::move(worker.unheard.front());
-      what(worker);
-      worker.unheard.pop_front();
-    }
-    if (worker.alive && !worker.unheard.empty()) wake_worker(index);
-  });
+  at(std::max(now_, workers_[index]->paused_until),
+     [this, index, process = workers_[index]->process] {
+       WorkerProcess& worker = *workers_[index];
+       if (worker.process != process) return;
+       while (worker.alive && now_ >= worker.paused_until && !worker.unheard.empty()) {
+         const auto what = std::move(worker.unheard.front());
+         what(worker);
+         worker.unheard.pop_front();
+       }
+       if (worker.alive && !worker.unheard.empty()) wake_worker(index);
+     });
 }
 
 void World::carry_out(std::size_t index, worker::Effects effects) {
@@ -139,8 +140,8 @@ void World::begin_call(std::size_t index, worker::HttpCall call) {
   const AttemptId attempt = call.attempt;
   running->call = std::move(call);
   // Most calls leave at once, some only when their permit is about to die.
-  Duration delay = swarm_.send_delay +
-                   (random_.chance(0.1) ? upto(milliseconds{400}) : around(milliseconds{2}));
+  Duration delay =
+      swarm_.send_delay + (random_.chance(0.1) ? upto(milliseconds{400}) : around(milliseconds{2}));
   if (swarm_.edge) delay = Duration::zero();
   if (swarm_.edge && last != never && random_.chance(0.5))
     delay = last - upto(milliseconds{2}) - now_;

@@ -15,8 +15,9 @@ constexpr auto quiescence = std::chrono::seconds{60};  // from there until nobod
 } // namespace
 
 World::World(std::uint64_t seed, bool verbose)
-    : random_{seed}, swarm_{Swarm::draw(random_)}, trace_{verbose}, users_(swarm_.jobs.size()),
-      ledger_{swarm_, [this](std::string what) { violation(std::move(what)); }},
+    : random_{seed}, swarm_{Swarm::draw(random_)}, trace_{verbose},
+      users_(swarm_.jobs.size()), ledger_{swarm_,
+                                          [this](std::string what) { violation(std::move(what)); }},
       provider_{swarm_, ledger_, [this](std::string what) { violation(std::move(what)); }} {
   make_inputs();
   make_endpoints();
@@ -81,9 +82,10 @@ void World::settle() {
   const Time begun = now_;
   const auto rests = [this] {
     return coordinator_ && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-      return !worker->alive || (worker->worker->in_flight() == 0 && worker->worker->unrecorded() == 0 &&
-                                worker->worker->held() == 0);
-    });
+             return !worker->alive ||
+                    (worker->worker->in_flight() == 0 && worker->worker->unrecorded() == 0 &&
+                     worker->worker->held() == 0);
+           });
   };
   while (!events_.empty() && !rests() && verdict_.violations.empty()) {
     if (now_ > begun + quiescence) return violation("a worker still holds something");
@@ -117,7 +119,8 @@ void World::check_result(std::size_t plan) {
       return violation(fmt::format("expected i{}, got {}", count, id));
     const auto known = last.find(item);
     if (known == last.end() || known->second->line != text)
-      return violation(fmt::format("the result's line of {} is not the journal's, or a second one", id));
+      return violation(
+          fmt::format("the result's line of {} is not the journal's, or a second one", id));
     last.erase(known);
     ++count;
     if (line["response"].is_null()) continue;

@@ -162,7 +162,7 @@ private:
   Duration wall_off_{};
   Time coordinator_paused_until_{};
   std::deque<std::function<void()>> unheard_; // while it is stopped
-  std::set<std::uint64_t> heard_; // processes that said Hello in this life
+  std::set<std::uint64_t> heard_;             // processes that said Hello in this life
   std::vector<std::unique_ptr<WorkerProcess>> workers_;
   std::map<std::string, std::shared_ptr<Connection>> connections_; // by peer id
   std::uint64_t next_connection_ = 1, next_process_ = 1, next_token_ = 10;

@@ -159,6 +159,7 @@ TEST_CASE("an item whose call is claimed after a restart falls back too") {
   call.planned.call = claimed.call;
   call.planned.parts = claimed.parts;
   bench.report(call, OutcomeClass::too_long);
+  bench.hear(bench.supervisor->grace_over(bench.now));
   CHECK(later(bench).at(0).planned.model == "large");
 }
 
