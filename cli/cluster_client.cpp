@@ -13,7 +13,6 @@ namespace gristmill::cli {
 namespace {
 
 using Json = ClusterClient::Json;
-using SharedFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
 constexpr auto ask_again_after = std::chrono::milliseconds{500};
 
@@ -53,18 +52,6 @@ Result<wiring::JobView> job_of(Result<HttpAnswer> answer) {
   return coordinator::job_view_of(*json);
 }
 
-Result<SharedFile> open_input(const std::string& name) {
-  if (name == "-") return SharedFile{stdin, [](std::FILE*) { return 0; }};
-  std::error_code error;
-  if (std::filesystem::exists(name, error) && !std::filesystem::is_regular_file(name, error))
-    return fail(ErrorCode::usage, fmt::format("INPUT {}: expected a regular file", name));
-  SharedFile file{std::fopen(name.c_str(), "rbe"), std::fclose};
-  if (!file)
-    return fail(ErrorCode::usage,
-                fmt::format("INPUT {}: expected a readable file ({})", name, std::strerror(errno)));
-  return file;
-}
-
 } // namespace
 
 Result<HttpAnswer> ClusterClient::order(const HttpCall& call) {
@@ -92,24 +79,32 @@ Result<HttpAnswer> ClusterClient::question(const HttpCall& call) {
   return patiently([&] { return order(call); });
 }
 
-Result<InputSpec> ClusterClient::upload(const std::string& name) {
-  auto file = open_input(name);
-  if (!file) return tl::unexpected{file.error()};
-  const std::string shown = name == "-" ? "stdin" : name;
+Result<ClusterClient::Uploaded> ClusterClient::upload(const std::string& name,
+                                                      std::optional<std::uint64_t> bytes,
+                                                      decltype(HttpCall::upload) source) {
   HttpCall call;
   call.method = "POST";
-  call.path =
-      "/api/v1/inputs?name=" + url_encoded(std::filesystem::path{shown}.filename().string());
-  call.upload = file->get();
-  std::error_code error;
-  if (const auto bytes = std::filesystem::file_size(name, error); name != "-" && !error)
-    call.upload_bytes = bytes;
-  auto json = json_of(order(call));
+  call.path = "/api/v1/inputs?name=" + url_encoded(name);
+  call.upload = std::move(source);
+  call.upload_bytes = bytes;
+  const auto json = json_of(order(call));
   if (!json) return tl::unexpected{json.error()};
-  const auto path = json->find("path");
-  if (path == json->end() || !path->is_string())
-    return fail(ErrorCode::bad_input, "expected the place of the uploaded file, got none");
-  return InputSpec{path->get<std::string>(), shown};
+  Uploaded uploaded;
+  for (auto [member, into] : {std::pair{"id", &uploaded.id}, std::pair{"path", &uploaded.path}}) {
+    const auto found = json->find(member);
+    if (found == json->end() || !found->is_string())
+      return fail(ErrorCode::bad_input, "expected the place of the uploaded file, got none");
+    *into = found->get<std::string>();
+  }
+  return uploaded;
+}
+
+Result<> ClusterClient::discard(const std::string& upload) {
+  HttpCall call;
+  call.method = "DELETE";
+  call.path = "/api/v1/inputs/" + url_encoded(upload);
+  if (auto answer = order(call); !answer) return tl::unexpected{answer.error()};
+  return {};
 }
 
 Result<wiring::JobView> ClusterClient::submit(const JobSpec& spec) {

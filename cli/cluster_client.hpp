@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 namespace gristmill::cli {
@@ -24,7 +25,12 @@ public:
   // time that it does is said on standard error. 0 = not at all.
   void be_patient(std::chrono::seconds patience) { patience_ = patience; }
 
-  Result<InputSpec> upload(const std::string& file); // "-" = standard input
+  struct Uploaded {
+    std::string id, path; // path: as a job names it
+  };
+  Result<Uploaded> upload(const std::string& name, std::optional<std::uint64_t> bytes,
+                          decltype(HttpCall::upload) source);
+  Result<> discard(const std::string& upload); // by its id, unless a job has it
   Result<wiring::JobView> submit(const JobSpec& spec);
   // `what`: cancel, pause, resume, retry?class=…
   Result<wiring::JobView> change(const std::string& job, const std::string& what);

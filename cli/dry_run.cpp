@@ -3,12 +3,9 @@
 #include "cli/exit_codes.hpp"
 #include "coordinator/file_source.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
-#include <memory>
 
 namespace gristmill::cli {
 namespace {
@@ -19,26 +16,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view unnamed = "\n";
 constexpr std::string_view other_models = "(others)";
 
-using TemporaryFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-// A pipe can be read once, and intake looks at an input's beginning first: it is kept in a file
-// without a name, which ends with this process.
-Result<TemporaryFile> spooled_pipe() {
-  TemporaryFile file{std::tmpfile(), std::fclose};
-  std::string piece(1u << 20, '\0');
-  while (file) {
-    const std::size_t got = std::fread(piece.data(), 1, piece.size(), stdin);
-    if (got == 0 || std::fwrite(piece.data(), 1, got, file.get()) != got) break;
-  }
-  if (!file || std::ferror(stdin) != 0 || std::fflush(file.get()) != 0)
-    return fail(ErrorCode::io, fmt::format("cannot keep standard input in a temporary file ({})",
-                                           std::strerror(errno)));
-  return file;
-}
-
 struct Inputs {
   std::vector<InputSpec> specs;
-  TemporaryFile standard_input{nullptr, std::fclose};
+  InputFile standard_input{nullptr, std::fclose};
 };
 
 Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlaces& places) {
@@ -48,7 +28,7 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlac
   for (const std::string& name : names) {
     if (name == "-" && !spooled) {
       if (inputs.standard_input) continue; // named twice; a run would read one spool twice
-      auto file = spooled_pipe();
+      auto file = kept_standard_input();
       if (!file) return tl::unexpected{file.error()};
       inputs.standard_input = std::move(*file);
       const int descriptor = ::fileno(inputs.standard_input.get());

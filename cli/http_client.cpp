@@ -14,10 +14,11 @@ struct Transfer {
   const HttpCall& call;
   CURL* easy;
   HttpAnswer answer;
+  std::optional<Error> unread; // why the upload could not be read
 };
 
 std::size_t take(char* data, std::size_t, std::size_t bytes, void* transfer) {
-  auto& [call, easy, answer] = *static_cast<Transfer*>(transfer);
+  auto& [call, easy, answer, unread] = *static_cast<Transfer*>(transfer);
   const std::string_view piece{data, bytes};
   long status = 0;
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
@@ -27,9 +28,12 @@ std::size_t take(char* data, std::size_t, std::size_t bytes, void* transfer) {
   return bytes;
 }
 
-std::size_t give(char* into, std::size_t, std::size_t bytes, void* file) {
-  const std::size_t got = std::fread(into, 1, bytes, static_cast<std::FILE*>(file));
-  return got == 0 && std::ferror(static_cast<std::FILE*>(file)) != 0 ? CURL_READFUNC_ABORT : got;
+std::size_t give(char* into, std::size_t, std::size_t bytes, void* transfer) {
+  auto& mine = *static_cast<Transfer*>(transfer);
+  const auto got = mine.call.upload({into, bytes});
+  if (got) return *got;
+  mine.unread = got.error();
+  return CURL_READFUNC_ABORT;
 }
 
 } // namespace
@@ -60,7 +64,7 @@ HttpClient::~HttpClient() = default;
 
 Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   Handle& h = *handle_;
-  Transfer transfer{call, h.easy, {}};
+  Transfer transfer{call, h.easy, {}, {}};
   curl_easy_reset(h.easy); // keeps the connection
   const std::string url = server_ + call.path;
   h.set(CURLOPT_URL, url.c_str());
@@ -76,11 +80,11 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   h.set(CURLOPT_LOW_SPEED_TIME, silence_timeout_s);
   h.set(CURLOPT_WRITEFUNCTION, take);
   h.set(CURLOPT_WRITEDATA, &transfer);
-  if (call.upload != nullptr) {
+  if (call.upload) {
     h.set(CURLOPT_UPLOAD, 1L);
     h.set(CURLOPT_CUSTOMREQUEST, call.method.c_str());
     h.set(CURLOPT_READFUNCTION, give);
-    h.set(CURLOPT_READDATA, call.upload);
+    h.set(CURLOPT_READDATA, &transfer);
     h.set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
     if (call.upload_bytes)
       h.set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(*call.upload_bytes));
@@ -93,8 +97,7 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   const CURLcode code = curl_easy_perform(h.easy);
   if (code == CURLE_WRITE_ERROR)
     return fail(ErrorCode::io, fmt::format("the answer of {} could not be kept", url));
-  if (code == CURLE_ABORTED_BY_CALLBACK)
-    return fail(ErrorCode::io, "the input could not be read to its end");
+  if (transfer.unread) return tl::unexpected{*transfer.unread};
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
     return fail(ErrorCode::usage,
                 fmt::format("{}: expected http://HOST:PORT, got {}", words_.option, server_));

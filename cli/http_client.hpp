@@ -6,10 +6,10 @@
 #include "protocol/result.hpp"
 
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,7 +19,8 @@ struct HttpCall {
   std::string method = "GET";
   std::string path; // with its query, encoded
   std::string body;
-  std::FILE* upload = nullptr; // the body instead, read to its end
+  // Gives the body instead, piece by piece: how many bytes it put there, 0 at its end.
+  std::function<Result<std::size_t>(std::span<char>)> upload;
   std::optional<std::uint64_t> upload_bytes;
   // Takes the body of a successful answer in pieces; false ends the call.
   std::function<bool(std::string_view)> download;

@@ -6,6 +6,8 @@
 
 #include "protocol/job_spec.hpp"
 
+#include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,11 @@ namespace gristmill::cli {
 // directory or a pattern; `output` is empty when there is none here.
 Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& names,
                                             const std::string& output);
+
+using InputFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+// Standard input in a file without a name, which ends with this process: a pipe can be read once,
+// and intake looks at an input's beginning first.
+Result<InputFile> kept_standard_input();
 
 // Standard input in its place beside the state. What an earlier run spooled is taken again, unless
 // the job begins anew: then the old one is replaced by keep() only.

@@ -41,6 +41,7 @@ Result<> LocalCluster::start() {
     host.worker.process = Nonce{random_seed()};
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
     host.worker.drain_timeout = options_.drain_timeout;
+    host.worker.keys = worker::KeyRules::of_the_user();
     host.finished = [this] { ++drained_; };
     host.refused = [this](std::string why) { fail_once({ErrorCode::internal, std::move(why)}); };
     auto worker = worker::WorkerHost::start(*stage_, std::move(host));

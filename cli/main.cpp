@@ -2,6 +2,7 @@
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/cluster_commands.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/journal.hpp"
 #include "cli/keygen.hpp"
 #include "cli/run.hpp"
 #include "protocol/version.hpp"
@@ -17,7 +18,8 @@ using namespace gristmill;
 // One line, and where to read more.
 int explain(const CLI::App& app, const CLI::ParseError& error, const char* first) {
   std::string command = app.get_name(), what = usage_sentence(error.get_name(), error.what());
-  for (const CLI::App* named : app.get_subcommands()) command += " " + named->get_name();
+  for (auto named = app.get_subcommands(); !named.empty(); named = named.front()->get_subcommands())
+    command += " " + named.front()->get_name();
   if (app.get_subcommands().empty())
     what = fmt::format("expected a command such as run, got {}", first);
   std::fputs(fmt::format("{0}: {1} (see `{0} --help`)\n", command, what).c_str(), stderr);
@@ -37,6 +39,7 @@ int main(int argc, char** argv) {
   cli::add_run(app, exit_code);
   cli::add_cluster_commands(app, exit_code);
   cli::add_keygen(app, exit_code);
+  cli::add_journal(app, exit_code);
   if (argc < 2) { // nothing was asked for, so nothing can have been done
     std::fputs(app.help().c_str(), stderr);
     return cli::exit_usage;

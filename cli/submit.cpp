@@ -6,6 +6,7 @@
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/money.hpp"
+#include "cli/placement.hpp"
 #include "cli/progress.hpp"
 #include "cli/server_options.hpp"
 #include "coordinator/job_json.hpp"
@@ -13,7 +14,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <memory>
 #include <thread>
 
@@ -22,7 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t uploads_max = 2'000; // their names must fit a request
 constexpr auto look_every = std::chrono::milliseconds{500};
 constexpr auto restart_patience = std::chrono::minutes{5};
 
@@ -99,36 +98,6 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
   return exit_code_of(end->state, end->reason, end->counts);
 }
 
-// The specification with its inputs where the coordinator can read them.
-Result<JobSpec> placed_spec(ClusterClient& client, const SubmitOptions& options) {
-  auto spec = options.job.spec();
-  if (!spec) return spec;
-  if (options.in_place) {
-    for (const std::string& name : options.job.inputs) spec->inputs.push_back({name, name});
-  } else {
-    auto found = found_inputs(options.job.inputs, options.output);
-    if (!found) return tl::unexpected{found.error()};
-    if (found->size() > uploads_max)
-      return fail(
-          ErrorCode::usage,
-          fmt::format("INPUT: expected at most {} files to upload, got {}; put the documents "
-                      "into one JSONL file, or use `gristmill run`",
-                      uploads_max, found->size()));
-    spec->inputs = std::move(*found);
-  }
-  // Before anything is uploaded.
-  if (const auto faults = faults_of(*spec); !faults.empty())
-    return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));
-  if (options.in_place) return spec;
-  for (InputSpec& input : spec->inputs) {
-    auto uploaded = client.upload(input.path);
-    if (!uploaded) return tl::unexpected{uploaded.error()};
-    uploaded->name = std::move(input.name);
-    input = std::move(*uploaded);
-  }
-  return spec;
-}
-
 int submit(const CLI::App& command, SubmitOptions options) {
   if (!options.wait && !options.output.empty())
     return complain(command,
@@ -150,9 +119,14 @@ int submit(const CLI::App& command, SubmitOptions options) {
       return complain(command, fits.error().message, exit_usage);
   auto client = options.server.connect();
   if (!client) return complain(command, client.error().message, exit_usage);
-  const auto spec = placed_spec(*client, options);
+  auto spec = options.job.spec();
   if (!spec) return complain(command, spec.error().message, exit_usage);
+  Placement placement{*client, options.job.inputs};
+  const auto refusal =
+      options.in_place ? placement.in_place(*spec) : placement.upload(*spec, options.output);
+  if (refusal) return complain(command, refusal->sentence, refusal->exit_code);
   const auto job = client->submit(*spec);
+  placement.settle(job.has_value());
   if (!job) return complain(command, job.error().message, exit_usage);
   const std::string id = to_string(job->id);
   if (!options.server.json) {
@@ -192,7 +166,8 @@ void add_submit(CLI::App& app, int& exit_code) {
   options->job.add_to(*command, "[none: the endpoints that workers announce for the job's model]");
   options->server.add_to(*command);
   command->add_flag("--in-place", options->in_place,
-                    "the inputs are paths below the coordinator's --data-root: upload nothing");
+                    "the inputs are files, directories and patterns below the coordinator's "
+                    "--data-root: upload nothing");
   command->add_flag("--wait", options->wait, "wait for the end and fetch the result");
   command->add_option("-o,--output", options->output,
                       "with --wait: result, compressed if it ends with .gz or .zst "

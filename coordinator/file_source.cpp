@@ -23,11 +23,16 @@ Result<> check(const InputSpec& input) {
   if (::stat(input.path.c_str(), &about) != 0)
     return tl::unexpected{input_error(input.path, std::strerror(errno))};
   if (!S_ISREG(about.st_mode)) return tl::unexpected{input_error(input.path, "it is not a file")};
+  const auto size = static_cast<std::uint64_t>(about.st_size);
+  if (input.offset > 0 && (input.offset > size || input.bytes > size - input.offset))
+    return fail(ErrorCode::bad_input,
+                fmt::format("{}: expected {} at bytes {} to {} of it, got {} bytes in all",
+                            input.path, input.name, input.offset, input.offset + input.bytes,
+                            size));
   const auto modified_ns = static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
                            static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
-  const bool looked_at = input.modified_ns != 0;
-  if (looked_at && (static_cast<std::uint64_t>(about.st_size) != input.bytes ||
-                    modified_ns != input.modified_ns))
+  const bool looked_at = input.modified_ns != 0 && input.offset == 0;
+  if (looked_at && (size != input.bytes || modified_ns != input.modified_ns))
     return fail(
         ErrorCode::bad_input,
         fmt::format("{}: expected the {} bytes that the job began with, got {} bytes modified "
@@ -85,6 +90,10 @@ Result<FileSource::Open*> FileSource::opened(std::uint32_t input) {
   open.path = (*found)->path;
   open.file = FileDescriptor{::open(open.path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!open.file) return tl::unexpected{input_error(open.path, std::strerror(errno))};
+  if ((*found)->offset > 0) {
+    open.from = (*found)->offset;
+    open.bytes = (*found)->bytes;
+  }
   if (auto found_packing = find_packing(open, (*found)->name); !found_packing)
     return tl::unexpected{found_packing.error()};
   if (open_.size() >= open_files_max) open_.pop_back();
@@ -92,9 +101,16 @@ Result<FileSource::Open*> FileSource::opened(std::uint32_t input) {
   return &open_.front();
 }
 
+Result<std::size_t> FileSource::read_input(const Open& open, std::uint64_t offset,
+                                           std::span<char> into) {
+  if (offset >= open.bytes) return 0;
+  const auto size = std::min<std::uint64_t>(into.size(), open.bytes - offset);
+  return read_file(open.file.get(), open.path, open.from + offset, into.first(size));
+}
+
 Result<> FileSource::find_packing(Open& open, std::string_view name) {
   std::array<char, 16> head{};
-  const auto got = read_file(open.file.get(), open.path, 0, head);
+  const auto got = read_input(open, 0, head);
   if (!got) return tl::unexpected{got.error()};
   const auto packing = packing_of(name, {head.data(), *got});
   if (!packing)
@@ -102,13 +118,17 @@ Result<> FileSource::find_packing(Open& open, std::string_view name) {
   if (*packing == Packing::none) return {};
   open.unpacked = std::make_unique<ScratchFile>(scratch_directory_);
   // Not by way of the entry, which moves.
-  open.unpacker = Unpacker::open(*packing,
-                                 [file = open.file.get(), path = open.path, at = std::uint64_t{0}](
-                                     std::span<char> into) mutable -> Result<std::size_t> {
-                                   auto read = read_file(file, path, at, into);
-                                   if (read) at += *read;
-                                   return read;
-                                 });
+  open.unpacker = Unpacker::open(
+      *packing, [file = open.file.get(), path = open.path, from = open.from, left = open.bytes](
+                    std::span<char> into) mutable -> Result<std::size_t> {
+        const auto size = std::min<std::uint64_t>(into.size(), left);
+        auto read = read_file(file, path, from, into.first(size));
+        if (read) {
+          from += *read;
+          left -= *read;
+        }
+        return read;
+      });
   return {};
 }
 
@@ -132,7 +152,7 @@ Result<std::size_t> FileSource::read(std::uint32_t input, std::uint64_t offset,
                                      std::span<char> into) {
   const auto open = opened(input);
   if (!open) return tl::unexpected{open.error()};
-  if (!(*open)->unpacked) return read_file((*open)->file.get(), (*open)->path, offset, into);
+  if (!(*open)->unpacked) return read_input(**open, offset, into);
   if (auto unpacked = unpack_to(**open, offset + into.size()); !unpacked)
     return tl::unexpected{unpacked.error()};
   return (*open)->unpacked->read(offset, std::as_writable_bytes(into));

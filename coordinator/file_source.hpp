@@ -1,7 +1,8 @@
 // FILE SOURCE: a job's input files on disk. Files are opened when they are first read and a few
 // stay open, so that a job over a hundred thousand documents needs a handful of descriptors. A
 // compressed file is unpacked as far as it is read, into a file without a name, because what was
-// read is read again at any place. Invariant: an input that is not what it was when the job began
+// read is read again at any place. An input may also be a piece of a file that holds many.
+// Invariant: an input that is not what it was when the job began
 // is an error.
 #pragma once
 
@@ -35,12 +36,15 @@ private:
     std::uint32_t input = 0;
     std::string path;
     FileDescriptor file;
+    std::uint64_t from = 0, bytes = ~std::uint64_t{0}; // what of the file is the input's
     std::unique_ptr<ScratchFile> unpacked; // none: the file is not compressed
     std::unique_ptr<Unpacker> unpacker;    // none: all of it is unpacked
   };
   FileSource(InputList inputs, std::string scratch_directory)
       : inputs_{std::move(inputs)}, scratch_directory_{std::move(scratch_directory)} {}
   Result<Open*> opened(std::uint32_t input);
+  static Result<std::size_t> read_input(const Open& open, std::uint64_t offset,
+                                        std::span<char> into);
   Result<> find_packing(Open& open, std::string_view name);
   static Result<> unpack_to(Open& open, std::uint64_t end);
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t control_bytes_max = 1u << 20;
 constexpr std::string_view worker_hole = "{worker}", drain_shape = "/api/v1/workers/{worker}/drain";
+constexpr std::string_view input_hole = "{input}", input_shape = "/api/v1/inputs/{input}";
 
 // Compared as hashes, so that neither length nor content shows in the time.
 bool same_secret(std::string_view a, std::string_view b) {
@@ -44,9 +45,11 @@ std::string_view in_hole(std::string_view shape, std::string_view hole, std::str
   return path.find('/') == path.npos ? path : std::string_view{};
 }
 
-// Whether the path is of this shape; `{job}` and `{worker}` stand for one segment.
+// Whether the path is of this shape; `{job}`, `{worker}` and `{input}` stand for one segment.
 bool matches(std::string_view shape, std::string_view path, std::string& job) {
-  if (shape == path || !in_hole(shape, worker_hole, path).empty()) return true;
+  if (shape == path || !in_hole(shape, worker_hole, path).empty() ||
+      !in_hole(shape, input_hole, path).empty())
+    return true;
   const std::string_view found = in_hole(shape, "{job}", path);
   if (!found.empty()) job = found;
   return !found.empty();
@@ -71,6 +74,7 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/healthz", &HttpApi::health, true},
       {"GET", "/readyz", &HttpApi::ready, true},
       {"POST", "/api/v1/inputs", &HttpApi::upload},
+      {"DELETE", input_shape, &HttpApi::discard_upload},
       {"POST", "/api/v1/jobs", &HttpApi::submit},
       {"GET", "/api/v1/jobs", &HttpApi::list_jobs},
       {"GET", "/api/v1/jobs/{job}", &HttpApi::show_job},
@@ -205,9 +209,23 @@ HttpApi::Task HttpApi::retry_job(const HttpRequest& head, JobId job) {
 }
 
 HttpApi::Task HttpApi::forget_job(const HttpRequest&, JobId job) {
-  return asking(wiring::ForgetJob{job}, [this](const wiring::Answer& answer) {
-    for (const std::string& input : answer.unused_inputs) uploads_->remove(input);
-    return show(answer, 200);
+  return gathered(control_bytes_max, [this, job](std::string, Respond respond) {
+    options_.ask(wiring::ForgetJob{job}, [this, respond](wiring::Answer answer) {
+      if (answer.error) return respond(error_response(*answer.error));
+      auto inputs = std::move(answer.forgotten_inputs);
+      job_inputs_.forgotten(std::move(inputs), [this, respond, answer = std::move(answer)] {
+        respond(show(answer, 200));
+      });
+    });
+  });
+}
+
+HttpApi::Task HttpApi::discard_upload(const HttpRequest& head, JobId) {
+  std::string id{in_hole(input_shape, input_hole, head.path)};
+  return gathered(control_bytes_max, [this, id = std::move(id)](std::string, Respond respond) {
+    job_inputs_.discard(id, [id, respond](Result<> discarded) {
+      respond(discarded ? json_response(200, {{"id", id}}) : error_response(discarded.error()));
+    });
   });
 }
 

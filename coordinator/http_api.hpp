@@ -2,6 +2,7 @@
 //
 //   GET  /healthz /readyz                     the only ones that never ask for the token
 //   POST /api/v1/inputs?name=NAME             body = the file -> {id, path, bytes}
+//   DELETE /api/v1/inputs/ID                  an upload that no job has goes
 //   POST /api/v1/jobs                         {"spec": {…}} -> 201 and the job
 //   GET  /api/v1/jobs                         {"jobs": […]}
 //   GET  /api/v1/jobs/ID                      the job
@@ -18,6 +19,7 @@
 
 #include "actors/wiring/message.hpp"
 #include "coordinator/http_task.hpp"
+#include "coordinator/job_inputs.hpp"
 #include "coordinator/uploads.hpp"
 
 #include <functional>
@@ -35,6 +37,9 @@ struct HttpApiOptions {
   // Of the node: both may be called on any thread.
   std::function<void(Question, std::function<void(wiring::Answer)>)> ask;
   std::function<std::string(const wiring::JobView&)> output_path;
+
+  std::vector<std::vector<InputSpec>> inputs_in_use; // of each job that there is
+  JobInputsLimits inputs;
 };
 
 class HttpApi {
@@ -49,11 +54,13 @@ private:
   struct Route;
   static const std::vector<Route>& routes();
   HttpApi(HttpApiOptions options, std::unique_ptr<Uploads> uploads)
-      : options_{std::move(options)}, uploads_{std::move(uploads)} {}
+      : options_{std::move(options)}, uploads_{std::move(uploads)},
+        job_inputs_{*uploads_, options_.inputs_in_use, options_.inputs} {}
 
   Task health(const HttpRequest& head, JobId job);
   Task ready(const HttpRequest& head, JobId job);
   Task upload(const HttpRequest& head, JobId job);
+  Task discard_upload(const HttpRequest& head, JobId job);
   Task submit(const HttpRequest& head, JobId job);
   Task list_jobs(const HttpRequest& head, JobId job);
   Task show_job(const HttpRequest& head, JobId job);
@@ -69,7 +76,7 @@ private:
   Task list_pools(const HttpRequest& head, JobId job);
 
   bool is_authorized(const HttpRequest& head) const;
-  Result<JobSpec> spec_of(const std::string& body) const;
+  void ask_for_job(JobSpec spec, const Respond& respond);
   // Asks the node when the request is complete, and answers with what `show` makes of it.
   Task asking(HttpApiOptions::Question question, std::function<HttpResponse(wiring::Answer)> show);
   HttpResponse show(const wiring::Answer& answer, int status) const;
@@ -77,6 +84,7 @@ private:
 
   HttpApiOptions options_;
   std::unique_ptr<Uploads> uploads_;
+  JobInputs job_inputs_;
 };
 
 } // namespace gristmill::coordinator

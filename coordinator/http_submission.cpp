@@ -46,7 +46,9 @@ HttpApi::Task HttpApi::upload(const HttpRequest& head, JobId) {
   return std::make_unique<UploadTask>(*uploads_, std::move(*begun));
 }
 
-Result<JobSpec> HttpApi::spec_of(const std::string& body) const {
+namespace {
+
+Result<JobSpec> spec_of(const std::string& body) {
   namespace json = openai::json;
   if (auto checked = json::check(body); !checked)
     return fail(ErrorCode::usage, "expected {\"spec\": {…}}: " + checked.error().message);
@@ -60,26 +62,30 @@ Result<JobSpec> HttpApi::spec_of(const std::string& body) const {
   if (!spec->output.empty())
     return fail(ErrorCode::usage, "expected no output: the result stays with the coordinator, "
                                   "fetch it with GET /api/v1/jobs/ID/results");
-  for (InputSpec& input : spec->inputs) {
-    // What such a list names was not checked against what a client may read.
-    if (input.files > 0)
-      return fail(ErrorCode::usage, "expected inputs by their paths, got a list of inputs");
-    auto path = uploads_->readable(input.path);
-    if (!path) return tl::unexpected{path.error()};
-    input.path = std::move(*path);
-  }
   return spec;
 }
+
+} // namespace
 
 HttpApi::Task HttpApi::submit(const HttpRequest&, JobId) {
   return gathered(submission_bytes_max, [this](const std::string& body, const Respond& respond) {
     auto spec = spec_of(body);
     if (!spec) return respond(error_response(spec.error()));
-    options_.ask(wiring::SubmitJob{std::move(*spec)},
-                 [this, respond](const wiring::Answer& answer) {
-                   respond(answer.error ? error_response(*answer.error) : show(answer, 201));
-                 });
+    job_inputs_.admit(std::move(*spec), [this, respond](Result<JobSpec> admitted) {
+      if (!admitted) return respond(error_response(admitted.error()));
+      ask_for_job(std::move(*admitted), respond);
+    });
   });
+}
+
+void HttpApi::ask_for_job(JobSpec spec, const Respond& respond) {
+  auto inputs = spec.inputs;
+  options_.ask(wiring::SubmitJob{std::move(spec)},
+               [this, respond, inputs = std::move(inputs)](const wiring::Answer& answer) {
+                 if (!answer.error) return respond(show(answer, 201));
+                 job_inputs_.refused(inputs);
+                 respond(error_response(*answer.error));
+               });
 }
 
 } // namespace gristmill::coordinator

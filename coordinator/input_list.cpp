@@ -15,25 +15,6 @@ namespace {
 
 constexpr std::size_t blocks_kept = 16, digest_bytes = 16;
 
-class Digest {
-public:
-  Digest() { crypto_generichash_init(&state_, nullptr, 0, digest_bytes); }
-  void add(std::string_view text) {
-    crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(text.data()),
-                              text.size());
-  }
-  std::string text() {
-    std::array<unsigned char, digest_bytes> bytes{};
-    crypto_generichash_final(&state_, bytes.data(), bytes.size());
-    std::string digits;
-    for (const unsigned char byte : bytes) digits += fmt::format("{:02x}", byte);
-    return digits;
-  }
-
-private:
-  crypto_generichash_state state_;
-};
-
 Result<std::size_t> read_at(const FileDescriptor& file, const std::string& path,
                             std::uint64_t offset, std::span<char> into) {
   for (;;) {
@@ -45,8 +26,40 @@ Result<std::size_t> read_at(const FileDescriptor& file, const std::string& path,
 
 } // namespace
 
+struct ListDigest::State {
+  crypto_generichash_state hash;
+};
+
+ListDigest::ListDigest() : state_{std::make_unique<State>()} {
+  crypto_generichash_init(&state_->hash, nullptr, 0, digest_bytes);
+}
+ListDigest::~ListDigest() = default;
+ListDigest::ListDigest(ListDigest&&) noexcept = default;
+
+void ListDigest::add(std::string_view text) {
+  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(text.data()),
+                            text.size());
+}
+
+std::string ListDigest::text() {
+  std::array<unsigned char, digest_bytes> bytes{};
+  crypto_generichash_final(&state_->hash, bytes.data(), bytes.size());
+  std::string digits;
+  for (const unsigned char byte : bytes) digits += fmt::format("{:02x}", byte);
+  return digits;
+}
+
+InputSpec listed_input(std::string path, std::uint64_t files, std::uint64_t bytes,
+                       std::string digest) {
+  InputSpec list{std::move(path), fmt::format("{} files", files)};
+  list.bytes = bytes;
+  list.files = files;
+  list.digest = std::move(digest);
+  return list;
+}
+
 std::string digest_of_list(std::string_view text) {
-  Digest digest;
+  ListDigest digest;
   digest.add(text);
   return digest.text();
 }
@@ -66,7 +79,7 @@ Result<> InputList::read_index(const InputSpec& list) {
   path_ = list.path;
   file_ = FileDescriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!file_) return tl::unexpected{disk_error("open the list of inputs", path_)};
-  Digest digest;
+  ListDigest digest;
   std::vector<char> bytes(256 * 1024);
   std::uint64_t lines = 0, offset = 0;
   starts_.push_back(0);

@@ -7,14 +7,33 @@
 #include "protocol/job_spec.hpp"
 
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gristmill::coordinator {
 
-// The digest of a list's text.
+// More inputs than a specification should hold; beyond it they stand in a list.
+inline constexpr std::size_t inputs_in_spec_max = 1'000;
+
+// The digest of a list's text, added piece by piece.
+class ListDigest {
+public:
+  ListDigest();
+  ~ListDigest();
+  ListDigest(ListDigest&&) noexcept;
+  void add(std::string_view text);
+  std::string text(); // once, at the end
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 std::string digest_of_list(std::string_view text);
+// The one input that stands for so many, in a list at this path.
+InputSpec listed_input(std::string path, std::uint64_t files, std::uint64_t bytes,
+                       std::string digest);
 
 class InputList {
 public:

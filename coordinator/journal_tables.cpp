@@ -135,6 +135,15 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
   return tables;
 }
 
+Result<Database> JournalTables::open_to_look(const std::string& path) {
+  auto database = Database::open(path);
+  bool fresh = false;
+  if (database)
+    if (auto ours = refuse_other_files(*database, path, fresh); !ours)
+      return tl::unexpected{ours.error()};
+  return database;
+}
+
 Result<> JournalTables::prepare() {
   const std::pair<Statement*, std::string_view> statements[] = {
       {&sql_.begin, "BEGIN IMMEDIATE"},

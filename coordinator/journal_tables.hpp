@@ -29,6 +29,10 @@ public:
 
   Database& database() { return database_; }
 
+  // To look at the tables of a coordinator that is down, as they are: nothing is written, not even
+  // what stands in the log. The same errors as open().
+  static Result<Database> open_to_look(const std::string& path);
+
   // Blocks that ended at or before their epoch's time are forgotten, and the epoch is ours.
   Result<> begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over);
 

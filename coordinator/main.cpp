@@ -96,11 +96,20 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
   return CoordinatorHost::open(stage, std::move(host));
 }
 
+// What jobs have is kept, and a specification that cannot be read has nothing.
+std::vector<std::vector<InputSpec>> inputs_of(const journal::Recovered& recovered) {
+  std::vector<std::vector<InputSpec>> inputs;
+  for (const journal::RecoveredJob& job : recovered.jobs)
+    if (auto spec = job_spec_from_json(job.spec)) inputs.push_back(std::move(spec->inputs));
+  return inputs;
+}
+
 HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
                            std::string token) {
   HttpApiOptions api;
   api.state_directory = options.state;
   api.data_root = options.data_root;
+  api.inputs_in_use = inputs_of(host.recovered());
   api.token = std::move(token);
   api.ask = [&host](HttpApiOptions::Question question, std::function<void(wiring::Answer)> then) {
     host.ask(std::move(question), std::move(then));

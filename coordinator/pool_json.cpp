@@ -22,6 +22,7 @@ Json json_of(const EndpointView& endpoint) {
           {"requests_per_minute", limit_or_null(standing.limits.requests_per_minute)},
           {"tokens_per_minute", limit_or_null(standing.limits.tokens_per_minute)},
           {"max_in_flight", limit_or_null(standing.limits.max_in_flight)},
+          {"concurrency_limit", limit_or_null(standing.slots)},
           {"in_flight", standing.in_flight},
           {"parked_s", static_cast<double>(standing.parked_ms) / 1e3},
           {"why", text_or_null(standing.why)}};

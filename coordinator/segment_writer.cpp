@@ -53,6 +53,11 @@ SegmentWriter::SegmentWriter(std::string state_directory, std::uint64_t segment_
     : state_directory_{std::move(state_directory)}, segment_bytes_{segment_bytes}, calls_{std::move(
                                                                                        calls)} {}
 
+std::string segment_path(const std::string& state_directory, const std::string& job_directory,
+                         std::uint32_t number) {
+  return (fs::path{state_directory} / job_directory / segment_name(number)).string();
+}
+
 std::string SegmentWriter::place_of(const std::string& directory) const {
   return directory.empty() ? state_directory_ : state_directory_ + "/" + directory;
 }

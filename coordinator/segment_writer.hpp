@@ -36,6 +36,10 @@ struct SegmentRange {
   std::uint64_t from = 0, to = 0;
 };
 
+// A job's segment; its directory as the journal names it, relative to the state directory.
+std::string segment_path(const std::string& state_directory, const std::string& job_directory,
+                         std::uint32_t number);
+
 // What the journal knows about the segments of a job: number and bytes.
 struct JobSegments {
   JobId job;

@@ -27,9 +27,21 @@ Result<> refuse_network_file_system(const std::string& path) {
   return {};
 }
 
+// What another user began cannot be gone on with: files would belong to one or the other.
+Result<> refuse_other_owner(const std::string& journal) {
+  struct stat info {};
+  if (::stat(journal.c_str(), &info) != 0) return tl::unexpected{disk_error("stat", journal)};
+  if (info.st_uid == ::geteuid()) return {};
+  return fail(ErrorCode::conflict,
+              fmt::format("expected a journal of user {}, {} belongs to user {}: run as that user, "
+                          "or change the owner of the whole directory",
+                          ::geteuid(), journal, info.st_uid));
+}
+
 Result<> refuse_foreign_files(const std::string& path) {
   std::error_code error;
-  if (fs::exists(fs::path{path} / journal_file_name, error)) return {};
+  const fs::path journal = fs::path{path} / journal_file_name;
+  if (fs::exists(journal, error)) return refuse_other_owner(journal.string());
   for (fs::directory_iterator entry{path, error}, end; !error && entry != end;
        entry.increment(error)) {
     // A start that died early leaves its lock behind and nothing else.

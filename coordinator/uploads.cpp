@@ -31,14 +31,20 @@ bool is_below(const fs::path& path, const fs::path& root) {
   return in_root == root.end() && in_path != path.end();
 }
 
+bool is_unfinished(const fs::path& upload) {
+  std::error_code error;
+  const fs::directory_iterator files{upload, error};
+  return std::any_of(begin(files), end(files), [](const fs::directory_entry& file) {
+    return file.path().extension() == part_suffix;
+  });
+}
+
 // An upload whose process died; its client knows of no file.
 void remove_unfinished(const fs::path& inputs) {
   std::error_code error;
-  for (const auto& input : fs::directory_iterator{inputs, error}) {
-    for (const auto& file : fs::directory_iterator{input.path(), error})
-      if (file.path().extension() == part_suffix) fs::remove(file.path(), error);
-    fs::remove(input.path(), error); // fails, as it should, when a complete file is in it
-  }
+  for (const auto& input : fs::directory_iterator{inputs, error})
+    if (fs::is_empty(input.path(), error) || is_unfinished(input.path()))
+      fs::remove_all(input.path(), error);
 }
 
 Result<std::string> real_path(const std::string& path, std::string_view what) {
@@ -70,7 +76,11 @@ std::string file_name_of(std::string_view name) {
 Upload::~Upload() {
   file_.reset();
   std::error_code error;
-  if (!finished_) fs::remove(fs::path{path_}.parent_path(), error);
+  if (!finished_) fs::remove_all(directory(), error);
+}
+
+std::string Upload::directory() const {
+  return fs::path{path_}.parent_path();
 }
 
 Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_directory,
@@ -138,48 +148,70 @@ void Uploads::run() {
     auto [upload, finished] = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    auto durable = upload->file_->finish();
-    if (durable) durable = sync_directory(inputs_); // which names the upload's own directory
-    if (durable) {
-      upload->finished_ = true;
-      finished(UploadedFile{upload->id_, upload->path_, upload->file_->bytes()});
-    } else {
-      finished(tl::unexpected{durable.error()});
-    }
+    finished(finish_now(*upload));
     upload.reset();
     finished = nullptr;
     lock.lock();
   }
 }
 
-Result<std::string> Uploads::readable(const std::string& path) const {
-  const std::string shown = openai::json::printable(path, 200);
+Result<UploadedFile> Uploads::finish_now(Upload& upload) {
+  auto durable = upload.file_->finish();
+  if (durable) durable = sync_directory(inputs_); // which names the upload's own directory
+  if (!durable) return tl::unexpected{durable.error()};
+  upload.finished_ = true;
+  return UploadedFile{upload.id_, upload.path_, upload.file_->bytes()};
+}
+
+Result<std::string> Uploads::located(const std::string& path) const {
   std::error_code error;
   const fs::path asked = data_root_.empty() ? fs::path{path} : fs::path{data_root_} / path;
   // Without links and "..", as far as it exists; what lies outside is not even looked at.
-  const fs::path real = fs::weakly_canonical(asked, error);
-  const bool uploaded = !error && is_below(real, inputs_) && real.extension() != part_suffix;
-  const bool in_place = !error && !data_root_.empty() && is_below(real, data_root_);
+  fs::path real = fs::weakly_canonical(asked, error);
+  if (!error && !real.has_filename()) real = real.parent_path(); // "a/b/" is "a/b"
+  std::error_code ignored;
+  const bool uploaded = !error && is_below(real, inputs_) && real.extension() != part_suffix &&
+                        !fs::is_directory(real, ignored);
+  const bool in_place =
+      !error && !data_root_.empty() && (real == data_root_ || is_below(real, data_root_));
   if (path.find('\0') != path.npos || !asked.is_absolute() || !(uploaded || in_place))
     return fail(
         ErrorCode::refused,
         fmt::format("expected an input that was uploaded (POST /api/v1/inputs){}, got \"{}\"",
                     data_root_.empty() ? "; this coordinator has no --data-root"
                                        : " or lies below the coordinator's --data-root",
-                    shown));
-  if (!fs::is_regular_file(real, error))
-    return fail(ErrorCode::bad_input,
-                fmt::format("expected a regular file as input, got \"{}\", which is {}", shown,
-                            fs::exists(real, error) ? "something else" : "not there"));
+                    openai::json::printable(path, 200)));
   return real.string();
 }
 
-void Uploads::remove(const std::string& path) {
+std::string Uploads::id_of(const std::string& path) const {
+  const std::string root = inputs_ + "/";
+  if (!path.starts_with(root)) return {};
+  const std::size_t end = path.find('/', root.size());
+  return end == path.npos ? std::string{} : path.substr(root.size(), end - root.size());
+}
+
+bool Uploads::remove(const std::string& id) {
   std::error_code ignored;
-  const fs::path real = fs::weakly_canonical(path, ignored);
-  // An upload has a directory of its own.
-  if (!ignored && is_below(real, inputs_) && real.parent_path() != fs::path{inputs_})
-    fs::remove_all(real.parent_path(), ignored);
+  // A name and no way to somewhere else.
+  if (id.empty() || id == "." || id == ".." || id.find('/') != id.npos) return false;
+  return fs::remove_all(fs::path{inputs_} / id, ignored) > 0;
+}
+
+std::size_t Uploads::remove_unused(std::chrono::seconds age,
+                                   const std::function<bool(const std::string& id)>& in_use) {
+  std::error_code error;
+  std::vector<fs::path> unused;
+  const auto now = fs::file_time_type::clock::now();
+  for (const auto& upload : fs::directory_iterator{inputs_, error}) {
+    // Its directory changed last when it was complete.
+    const auto changed = fs::last_write_time(upload.path(), error);
+    if (!error && now - changed > age && !in_use(upload.path().filename()) &&
+        !is_unfinished(upload.path()))
+      unused.push_back(upload.path());
+  }
+  for (const fs::path& upload : unused) fs::remove_all(upload, error);
+  return unused.size();
 }
 
 } // namespace gristmill::coordinator

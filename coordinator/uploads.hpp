@@ -1,7 +1,7 @@
 // UPLOADS: the input files that clients bring, and the say over which files a job may read at all:
 //
 //   STATE/inputs/ID/NAME.part   while it comes
-//   STATE/inputs/ID/NAME        complete and durable
+//   STATE/inputs/ID/NAME        complete and durable; beside a list, what of the uploads it names
 //   DATA_ROOT/…                 files that are there already, if the coordinator was given one
 //
 // Invariant: a client can make the coordinator read nothing else on its disk.
@@ -10,6 +10,7 @@
 #include "coordinator/part_file.hpp"
 #include "protocol/result.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -33,6 +34,7 @@ public:
   Upload& operator=(const Upload&) = delete;
 
   Result<> append(std::string_view bytes) { return file_->append(bytes); }
+  std::string directory() const; // its own
 
 private:
   friend class Uploads;
@@ -59,12 +61,18 @@ public:
   Result<std::unique_ptr<Upload>> begin(std::string_view name, std::optional<std::uint64_t> bytes);
   // Makes it durable on a thread of its own, because that may take long.
   void finish(std::unique_ptr<Upload> upload, Finished finished);
+  Result<UploadedFile> finish_now(Upload& upload);
 
-  // The absolute path of a file that a job may read: an upload, or one below the data root, for
-  // which a path may also be given relative to it.
-  Result<std::string> readable(const std::string& path) const;
-  // Removes an upload that no job has any more; what was not uploaded stays.
-  void remove(const std::string& path);
+  const std::string& data_root() const { return data_root_; } // empty: there is none
+  // Where a path really leads that a job may read: an upload, or the data root or something below
+  // it, for which a path may also be given relative to it. It need not be there.
+  Result<std::string> located(const std::string& path) const;
+  // The upload that a located path is part of; empty = of none.
+  std::string id_of(const std::string& path) const;
+  bool remove(const std::string& id); // false: there is none
+  // Removes those that have been there for so long and are not in use; returns how many.
+  std::size_t remove_unused(std::chrono::seconds age,
+                            const std::function<bool(const std::string& id)>& in_use);
 
 private:
   Uploads(std::string inputs, std::string data_root);

@@ -24,6 +24,7 @@ template <MaybeConst<InputSpec> Spec, class Visit> void visit_members(Spec& spec
   visit("modified_ns", spec.modified_ns);
   visit("files", spec.files);
   visit("digest", spec.digest);
+  visit("offset", spec.offset);
 }
 
 template <MaybeConst<EndpointSpec> Spec, class Visit>
@@ -75,6 +76,9 @@ template <class T> Json written(const T& value) {
     Json object = Json::object();
     visit_members(
         value, [&object](const char* key, const auto& member) { object[key] = written(member); });
+    // Left out where it says nothing, because nodes before it know no such member.
+    if constexpr (std::is_same_v<T, InputSpec>)
+      if (value.offset == 0) object.erase("offset");
     return object;
   }
 }

@@ -37,6 +37,8 @@ struct InputSpec {
   // Not 0: `path` is a list of so many inputs, each a line of JSON, and `digest` is the list's.
   std::uint64_t files = 0;
   std::string digest{};
+  // Not 0: the input is the `bytes` bytes from there on of a file that holds many.
+  std::uint64_t offset = 0;
   bool operator==(const InputSpec&) const = default;
 };
 

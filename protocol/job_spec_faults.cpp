@@ -84,6 +84,8 @@ void check_inputs(const JobSpec& spec, Faults& faults) {
     faults.text("INPUT", input.name, limits::text_bytes_max);
     if (input.files > 0 && spec.inputs.size() > 1)
       faults.add("INPUT", "a list of inputs by itself", "a list and more");
+    if (input.files > 0 && input.offset > 0)
+      faults.add("INPUT", "a list of inputs in a file of its own", "one within another file");
     if (input.files > inputs_max)
       faults.add("INPUT", fmt::format("at most {} files", inputs_max), input.files);
   }

@@ -37,6 +37,7 @@ struct ProgramOptions {
   std::string coordinator, keys, access, name;
   std::uint32_t concurrency = 256;
   std::string endpoint, model, api_key_env, api_key_file;
+  std::vector<std::string> allow_key;
   double drain_timeout_s = 25;
   std::string config;
   bool quiet = false, verbose = false;
@@ -60,6 +61,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--model", options.model, "the model that it serves");
   app.add_option("--api-key-env", options.api_key_env, "environment variable with its key");
   app.add_option("--api-key-file", options.api_key_file, "file with its key");
+  app.add_option("--allow-key", options.allow_key,
+                 "NAME=URL: jobs may use this variable or file as key of endpoints of their own at "
+                 "or below URL; repeatable");
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
@@ -134,6 +138,16 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
   return std::vector<protocol::AnnouncedEndpoint>{{options.model, std::move(endpoint)}};
 }
 
+Result<KeyRules> key_rules(const ProgramOptions& options) {
+  std::vector<KeyRule> rules;
+  for (const std::string& text : options.allow_key) {
+    auto rule = key_rule_of(text);
+    if (!rule) return fail(ErrorCode::usage, "--allow-key: " + rule.error().message);
+    rules.push_back(std::move(*rule));
+  }
+  return KeyRules{std::move(rules)};
+}
+
 Result<HostOptions> host_options(const ProgramOptions& options) {
   HostOptions host;
   auto access = access_of(options);
@@ -142,6 +156,8 @@ Result<HostOptions> host_options(const ProgramOptions& options) {
   if (!address) return tl::unexpected{address.error()};
   auto endpoints = announced(options);
   if (!endpoints) return tl::unexpected{endpoints.error()};
+  auto keys = key_rules(options);
+  if (!keys) return tl::unexpected{keys.error()};
   if (auto enough = check_descriptor_limit(options.concurrency); !enough)
     return tl::unexpected{enough.error()};
   host.coordinator = std::move(*address);
@@ -151,6 +167,7 @@ Result<HostOptions> host_options(const ProgramOptions& options) {
   host.worker.process = Nonce{random_seed()};
   host.worker.capacity = {options.concurrency, limits::held_bytes_max};
   host.worker.endpoints = std::move(*endpoints);
+  host.worker.keys = std::move(*keys);
   host.worker.drain_timeout = from_seconds(options.drain_timeout_s);
   return host;
 }

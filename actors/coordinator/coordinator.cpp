@@ -200,7 +200,8 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
   std::vector<AttemptId> unwanted;
   for (Outcome& outcome : outcomes.outcomes) {
     effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
-                             outcome.retry_after_ms});
+                             outcome.retry_after_ms,
+                             std::chrono::microseconds{outcome.latency_us}});
     ++session.completed;
     if (const Assigned* known = session.find(outcome.call);
         known && known->attempt == outcome.attempt)

@@ -148,6 +148,7 @@ private:
   std::vector<protocol::EndpointEntry> endpoints_of(const JobSpec& spec, Effects& effects);
   void drop_endpoints(const Job& job, Effects& effects);
   std::set<std::string> served() const;
+  std::string why_never_served(const Job& job, const protocol::PlannedCall& call) const;
   std::string url_of(EndpointId id) const;
   std::uint64_t cost_of(const protocol::Outcome& outcome) const;
   std::size_t alternatives_of(JobId job, EndpointId endpoint) const;

@@ -28,7 +28,15 @@ Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now)
     Job& asked = job->second;
     asked.asked_calls -= std::min(asked.asked_calls, 1u);
     asked.asked_bytes -= static_cast<std::int64_t>(call.bytes());
-    if (asked.held) {
+    if (std::string why = why_never_served(asked, call.planned); !why.empty()) {
+      ReportedOutcome unserved;
+      unserved.outcome.call = call.planned.call;
+      unserved.outcome.parts = call.planned.parts;
+      unserved.outcome.cls = OutcomeClass::bad_line;
+      unserved.outcome.code = "model_not_served";
+      unserved.outcome.message = std::move(why);
+      effects.jobs[id].outcomes.push_back(std::move(unserved));
+    } else if (asked.held) {
       effects.jobs[id].returned.push_back(
           {call.planned.parts.front().item, call.planned.call, false, false, false});
     } else {

@@ -79,17 +79,30 @@ void Coordinator::drop_endpoints(const Job& closed, Effects& effects) {
   }
 }
 
+// A line that names a model of its own, where the configuration says which there are, and nobody
+// serves it: to wait would be for ever. What workers announce may come at any time, so without
+// pools it waits.
+std::string Coordinator::why_never_served(const Job& job, const PlannedCall& call) const {
+  if (options_.pools.empty() || job.own_endpoints || !job.model.empty() || call.model.empty())
+    return {};
+  return why_unserved(call.model, served());
+}
+
 std::string Coordinator::url_of(EndpointId id) const {
   const auto it = endpoints_.find(id);
   return it == endpoints_.end() ? std::string{} : it->second.spec.url;
 }
 
-// A pool's price holds for all endpoints that serve its model, announced ones too; a job's own have
-// none.
+// A pool's price holds for all endpoints that serve its model, announced ones too; of a job's own
+// endpoints the model says which pool's it is.
 std::uint64_t Coordinator::cost_of(const Outcome& outcome) const {
   const auto it = endpoints_.find(outcome.endpoint);
   if (it == endpoints_.end() || !outcome.usage.known) return 0;
-  const PoolSpec* pool = pool_of(options_.pools, it->second.model);
+  const PoolSpec* pool =
+      pool_of(options_.pools, it->second.model.empty() ? outcome.model : it->second.model);
+  if (pool == nullptr && it->second.model.empty() && !outcome.parts.empty())
+    if (const auto job = jobs_.find(outcome.parts.front().job); job != jobs_.end())
+      pool = pool_of(options_.pools, job->second.model);
   return pool == nullptr ? 0 : cost_nano_usd(pool->price, outcome.usage);
 }
 

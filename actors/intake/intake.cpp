@@ -19,7 +19,7 @@ using Shape = InputFormat::Shape;
 } // namespace
 
 Intake::Intake(const JobSpec& spec, ByteSource& source, InputPosition from, Ids ids)
-    : spec_{spec}, source_{source}, at_{from} {
+    : spec_{spec}, check_{spec}, source_{source}, at_{from} {
   if (ids == Ids::unique) {
     seen_.emplace(source.scratch());
     caught_up_ = from.offset == 0;
@@ -166,6 +166,7 @@ Intake::Identity Intake::identify(std::string_view record) const {
     auto read = openai::read_batch_line(record);
     if (read) {
       identity.id = std::move(read->custom_id);
+      identity.bad = check_.fault_of_line(read->path);
     } else {
       identity.bad = std::move(read.error().message);
       identity.id = openai::field_text(record, "custom_id").value_or("");
@@ -174,6 +175,7 @@ Intake::Identity Intake::identify(std::string_view record) const {
     auto id = openai::field_text(record, spec_.id_field);
     if (id) {
       identity.id = std::move(*id);
+      identity.bad = check_.fault_of_object(record);
     } else {
       identity.bad = std::move(id.error().message);
     }
@@ -224,6 +226,7 @@ Result<std::optional<Item>> Intake::next_document() {
     item.bad = "expected a text document, got a binary file (it has NUL bytes)";
   if (item.bad.empty() && !openai::json::is_utf8(text))
     item.bad = "expected a document in UTF-8, got bytes that are not; convert it";
+  if (item.bad.empty()) item.bad = check_.fault_of_text();
   if (item.bad.empty()) item.raw = without_mark(text);
   return item;
 }

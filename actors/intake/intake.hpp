@@ -1,9 +1,9 @@
 // INTAKE turns a job's inputs into items, one after the other, each with its ordinal, its id and
 // the place where it can be read again. By suffix and content an input is a file of OpenAI Batch
-// lines, of JSON objects, a table with a header, or one text document. What cannot become a call is
-// an item too, with the sentence that says why. Ids are unique in their input: of two equal ones
-// the later is such an item. Invariant: the same inputs give the same items, so an ordinal means
-// the same after a restart.
+// lines, of JSON objects, a table with a header, or one text document. What cannot become a call,
+// because it is malformed or lacks a field of the job's template, is an item too, with the sentence
+// that says why. Ids are unique in their input: of two equal ones the later is such an item.
+// Invariant: the same inputs give the same items, so an ordinal means the same after a restart.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
@@ -13,6 +13,7 @@
 #include "actors/intake/seen_ids.hpp"
 #include "actors/kit/input_position.hpp"
 #include "protocol/job_spec.hpp"
+#include "protocol/openai/item_check.hpp"
 
 #include <list>
 #include <memory>
@@ -79,6 +80,7 @@ private:
   Result<const CsvHeader*> header_of(std::uint32_t input);
 
   const JobSpec& spec_;
+  const openai::ItemCheck check_;
   ByteSource& source_;
   InputPosition at_;
   std::optional<SeenIds> seen_; // nothing: ids are taken as they are

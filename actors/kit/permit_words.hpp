@@ -2,6 +2,7 @@
 // and what became of a permit. Plain data.
 #pragma once
 
+#include "actors/kit/time.hpp"
 #include "protocol/messages.hpp"
 
 #include <string>
@@ -55,6 +56,7 @@ struct Ended {
   OutcomeClass cls = OutcomeClass::ok;
   protocol::Usage usage;
   std::int64_t retry_after_ms = -1;
+  Duration latency{}; // of an answer
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.
@@ -75,6 +77,7 @@ struct EndpointOffer {
 struct EndpointStanding {
   AccountLimits limits; // the strictest of all who name its URL and key
   std::uint32_t in_flight = 0;
+  std::uint32_t slots = 0;    // calls in flight that it takes up, as found so far; 0 = not known
   std::int64_t parked_ms = 0; // > 0: it gets no calls for so long, because …
   std::string why;
 };

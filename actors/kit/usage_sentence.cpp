@@ -31,6 +31,7 @@ std::string usage_sentence(std::string_view kind, std::string_view what) {
   if (kind == "ExtrasError" && !after(what, "expected: ").empty())
     return fmt::format("expected only the options and arguments that there are, got {}",
                        after(what, "expected: "));
+  if (what == "A subcommand is required") return "expected one of its commands, got none";
   if (kind == "RequiredError" && what.ends_with(" is required"))
     return fmt::format("expected {}, got none", before(what, " is required"));
   if (kind == "ArgumentMismatch" && what.ends_with(" missing"))

@@ -49,6 +49,7 @@ void Account::set_limits(const AccountLimits& limits, Time now) {
   calls_window_.set_amount_max(limits.requests_per_minute);
   tokens_window_.set_amount_max(limits.tokens_per_minute);
   limits_ = limits;
+  if (concurrency_) concurrency_->set_most(limits.max_in_flight);
 }
 
 double Account::load(Time now) {
@@ -56,8 +57,7 @@ double Account::load(Time now) {
   const auto share = [](std::uint64_t taken, std::uint64_t most) {
     return most == 0 ? 0 : static_cast<double>(taken) / static_cast<double>(most);
   };
-  const std::uint32_t slots = limits_.max_in_flight == 0 ? unlimited_slots : limits_.max_in_flight;
-  return std::max({share(in_flight_, slots),
+  return std::max({share(in_flight_, slots() == 0 ? unlimited_slots : slots()),
                    share(calls_window_.held(), limits_.requests_per_minute),
                    share(tokens_window_.held(), limits_.tokens_per_minute)});
 }
@@ -115,6 +115,8 @@ std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uin
   if (now < parked_until_) return Refusal{parked_until_, parked_why_};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed"};
+  if (concurrency_ && !concurrency_->allows(in_flight_))
+    return Refusal{now + slot_retry, "all calls in flight that the server takes up"};
   if (!calls_window_.fits(1))
     return Refusal{calls_window_.when_fits(1, now), "requests per minute"};
   if (!calls_smoother_.fits(1))
@@ -138,13 +140,32 @@ Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n, Duration l
   const Time until = now + hold_of(life);
   // Also what is not limited now: a stricter limit may come.
   const Charge charge{tokens, calls_window_.charge_until(1, until),
-                      tokens_window_.charge_until(tokens, until)};
+                      tokens_window_.charge_until(tokens, until),
+                      concurrency_ ? concurrency_->begun() : 0};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens));
+  breaker_.begun();
   block_->drawn_tokens += tokens;
   n = ++block_->drawn_calls;
   ++in_flight_;
   return charge;
+}
+
+void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now) {
+  switch (cls) {
+  case OutcomeClass::transient:
+  case OutcomeClass::timeout: breaker_.failed(now); break;
+  case OutcomeClass::unstarted:
+  case OutcomeClass::cancelled: breaker_.ended_otherwise(); break;
+  default: breaker_.answered();
+  }
+  if (!concurrency_) return;
+  switch (cls) {
+  case OutcomeClass::ok: return concurrency_->answered(charge.cohort, latency, now);
+  case OutcomeClass::timeout: return concurrency_->timed_out(charge.cohort, now);
+  case OutcomeClass::overload: return concurrency_->overloaded(now);
+  default: return concurrency_->ended_otherwise(charge.cohort);
+  }
 }
 
 void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Time now) {

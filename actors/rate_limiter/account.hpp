@@ -7,6 +7,8 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/rate_limiter/breaker.hpp"
+#include "actors/rate_limiter/concurrency_limit.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
 #include "actors/rate_limiter/smoother.hpp"
 
@@ -20,6 +22,7 @@ namespace gristmill::rate_limiter {
 struct Charge {
   std::uint64_t tokens = 0;
   Time calls_until{}, tokens_until{}; // names of the holds
+  std::uint64_t cohort = 0;           // of the concurrency limit
 };
 
 // Why a call may not go now, and when to ask again.
@@ -37,6 +40,14 @@ public:
   const std::string& name() const { return name_; }
   const AccountLimits& limits() const { return limits_; }
   std::uint32_t in_flight() const { return in_flight_; }
+  // The most calls that may be in flight now; 0 = no such limit.
+  std::uint32_t slots() const {
+    return concurrency_ ? concurrency_->limit() : limits_.max_in_flight;
+  }
+  // Of a server: finds by itself how many calls it takes up, within the limits.
+  void find_concurrency() {
+    if (!concurrency_) concurrency_.emplace(limits_.max_in_flight);
+  }
   // Other limits from now on; what is charged stays charged.
   void set_limits(const AccountLimits& limits, Time now);
   // How much of its limits is taken, from 0 to 1 and beyond: what endpoints are compared by. An
@@ -52,6 +63,9 @@ public:
               Duration life = defaults::permit_life);
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
+  const Breaker& breaker() const { return breaker_; }
+  // What the end of a call says about the server: whether it is well, and how much it takes up.
+  void felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now);
   // The slot is free; `used` known: what the call did not use is free as well.
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
   void refund(const Charge& charge, Time now); // the call was never sent
@@ -92,6 +106,8 @@ private:
   int unused_in_a_row_ = 0, used_in_a_row_ = 0;
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
+  Breaker breaker_;
+  std::optional<ConcurrencyLimit> concurrency_;
   Time parked_until_{Time::min()};
   std::string_view parked_why_;
 

@@ -16,6 +16,7 @@ constexpr auto park_untold = std::chrono::seconds{1};
 constexpr auto park_quota = std::chrono::seconds{60};
 constexpr auto shun = std::chrono::seconds{10}; // an endpoint that refused a job, by that job
 constexpr auto park_max = std::chrono::seconds{600};
+constexpr std::string_view endpoint_fails = "the endpoint fails; it is tried again now and then";
 constexpr auto look_for_idle_every = std::chrono::seconds{1};
 
 std::uint32_t ms_until(Time until, Time now) {
@@ -84,6 +85,7 @@ void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time 
 
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
   AccountRef a = account(account_name(offer), limits_of(offer.endpoint), now);
+  a->find_concurrency();
   const AccountRef before = endpoints_.add(offer, a);
   settle_limits(a, now);
   if (before && before != a) settle_limits(before, now);
@@ -149,8 +151,19 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
 
   Choice choice{nullptr, never, ""};
   std::tuple<double, std::uint32_t, std::uint64_t> least;
-  for (Endpoint* endpoint : willing(job->second, usable(job->second, model, session), now)) {
+  const std::vector<Endpoint*> endpoints =
+      willing(job->second, usable(job->second, model, session), now);
+  // When none has ever answered, the items shall fail and say why, not wait for what never was.
+  const bool proved = std::any_of(endpoints.begin(), endpoints.end(), [](const Endpoint* endpoint) {
+    return endpoint->account->breaker().proved();
+  });
+  for (Endpoint* endpoint : endpoints) {
     Account& account = *endpoint->account;
+    if (const auto until = account.breaker().refuses(now); until && proved) {
+      if (choice.endpoint == nullptr && *until < choice.until)
+        choice = {nullptr, *until, std::string{endpoint_fails}};
+      continue;
+    }
     // Asked also when the job must wait: the blocks of both are then written together.
     if (const auto no = account.refuses(call.token_bound, call.job, call.item, now)) {
       if (choice.endpoint == nullptr && no->until < choice.until)
@@ -217,11 +230,15 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   out_.erase(it);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
+    out.endpoint->felt(out.endpoint_charge, OutcomeClass::unstarted, {}, now);
     out.endpoint->refund(out.endpoint_charge, now);
     if (out.job) out.job->refund(out.job_charge, now);
     return;
   }
   out.endpoint->permit_used();
+  const bool lost = ended.how == Ended::How::lost;
+  out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
+                     now);
   std::optional<std::uint64_t> used;
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
   out.endpoint->settle(out.endpoint_charge, used, now);
@@ -295,10 +312,13 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
   const auto it = endpoints_.all().find(id);
   if (it == endpoints_.all().end()) return {};
   const Account& account = *it->second.account;
-  EndpointStanding standing{account.limits(), account.in_flight(), 0, {}};
+  EndpointStanding standing{account.limits(), account.in_flight(), account.slots(), 0, {}};
   if (account.parked_until() > now) {
     standing.parked_ms = to_ms(account.parked_until() - now);
     standing.why = account.parked_why();
+  } else if (const auto until = account.breaker().refuses(now)) {
+    standing.parked_ms = to_ms(*until - now);
+    standing.why = endpoint_fails;
   }
   return standing;
 }

@@ -1,5 +1,5 @@
 // How SUPERVISOR comes to its items: after a restart those that may be called already, then the due
-// ones, then the next of the input.
+// ones, then the next of the input. A strict job reads its whole input before all that.
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
@@ -22,6 +22,10 @@ Effects Supervisor::started(Time) {
   if (mutated("no_item_mark")) mark_ = 0;
   catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
   look_ahead(effects);
+  // What has been called was proved before.
+  const bool begun = mark_ > 0 || counts_.terminal() > 0 || intake_.position().item > 0;
+  if (spec_.strict && !begun)
+    proof_ = std::make_unique<intake::Intake>(spec_, source_, InputPosition{});
   effects.progress = true;
   return sealed(effects);
 }
@@ -68,7 +72,29 @@ bool Supervisor::caught_up(Time now, Effects& effects) {
   return !catching_up_;
 }
 
+// Nothing is offered, and so nothing paid, for an input that would fail the job in its middle.
+bool Supervisor::proved(Effects& effects) {
+  if (paused_ && !cancelling_) return false;
+  for (int n = 0; proof_ && !cancelling_ && n < items_per_slice; ++n) {
+    const auto read = proof_->next();
+    if (!read) fail_reading(read.error(), effects);
+    if (read && *read && !(*read)->bad.empty())
+      stop_at_bad_line((*read)->place, (*read)->bad, effects);
+    if (failed_ || !*read) proof_.reset();
+  }
+  if (cancelling_) proof_.reset();
+  return !proof_ && !failed_;
+}
+
+void Supervisor::stop_at_bad_line(const intake::Place& place, const std::string& bad,
+                                  Effects& effects) {
+  stop(StateChange{JobState::failed, JobReason::bad_input,
+                   fmt::format("{}: {} (--strict)", intake_.source_of(place), bad)},
+       effects);
+}
+
 void Supervisor::fill(Time now, Effects& effects) {
+  if (proof_ && !proved(effects)) return;
   if (catching_up_ && !caught_up(now, effects)) return;
   more_to_read_ = false;
   for (int n = 0; n < items_per_slice; ++n) {
@@ -125,9 +151,7 @@ bool Supervisor::read_next(Time, Effects& effects) {
     give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled",
             effects);
   } else if (!item.bad.empty() && spec_.strict) {
-    stop(StateChange{JobState::failed, JobReason::bad_input,
-                     fmt::format("{}: {} (--strict)", intake_.source_of(item.place), item.bad)},
-         effects);
+    stop_at_bad_line(item.place, item.bad, effects);
     return false;
   } else if (!item.bad.empty()) {
     give_up(item.ordinal, live, OutcomeClass::bad_line, "invalid_line",

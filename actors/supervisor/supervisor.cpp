@@ -219,6 +219,7 @@ Time Supervisor::wake_at() const {
   if (failed_) return never;
   if (catching_up_) return Time::min();
   if (paused_ && !cancelling_) return never;
+  if (proof_) return Time::min();
   if (more_to_read_ && may_read()) return Time::min();
   Time at = cancel_deadline_;
   if (credit_.left()) at = std::min(at, ledger_.next_due());

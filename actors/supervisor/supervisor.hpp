@@ -24,6 +24,7 @@
 #include "actors/supervisor/model_plan.hpp"
 #include "actors/supervisor/retry_policy.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -104,6 +105,8 @@ private:
   };
 
   void look_ahead(Effects& effects);
+  bool proved(Effects& effects);
+  void stop_at_bad_line(const intake::Place& place, const std::string& bad, Effects& effects);
   bool caught_up(Time now, Effects& effects);
   void fail_reading(const Error& error, Effects& effects);
   void fill(Time now, Effects& effects);
@@ -153,6 +156,8 @@ private:
   bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
   bool paused_ = false;
   bool catching_up_ = false;  // after a restart: what was read before is being read again
+  // Of a strict job, until its whole input has been read once and found good.
+  std::unique_ptr<intake::Intake> proof_;
   bool more_to_read_ = false; // a slice ended before its work did
   Time cancel_deadline_ = never;
 };

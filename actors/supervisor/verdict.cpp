@@ -34,7 +34,9 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   LiveItem* live = ledger_.find(item);
   // An item that was never offered cannot have been called: nothing is promised to who says so.
   if (live == nullptr && !ledger_.is_terminal(item)) return;
-  effects.append.acks.push_back({reported.session, outcome.attempt});
+  // Without an attempt there was no call: nobody serves it.
+  const bool called = bool{outcome.attempt};
+  if (called) effects.append.acks.push_back({reported.session, outcome.attempt});
   // Withdrawn in favour of a twin, whose outcome decides; unless the twin is gone and this was it.
   if (outcome.cls == OutcomeClass::cancelled && !cancelling_) {
     if (live != nullptr && live->state == LiveState::out && live->call == outcome.call)
@@ -55,11 +57,11 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
     if (outcome.cls != OutcomeClass::cancelled) ++effects.append.note.late;
     return;
   }
-  ++effects.append.note.attempts;
+  if (called) ++effects.append.note.attempts;
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
   effects.append.note.cost_nano_usd += reported.cost_nano_usd;
-  ++live->tries;
+  if (called) ++live->tries;
   // The failure may be the one that sent the item to its fallback; nothing says whether it is.
   if (outcome.cls != OutcomeClass::ok && live->on_fallback && of_earlier_life(outcome.call))
     return retry(item, *live, reported, now, effects);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <set>
 
 namespace gristmill::wiring {
 namespace {
@@ -113,12 +112,8 @@ void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& po
   const coordinator::JobEntry* job = desk_.find(forgotten.job);
   if (job == nullptr) return refuse(forgotten.token, ErrorCode::not_found, "it is forgotten", post);
   Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}, {}};
-  std::set<std::string> inputs;
-  for (const InputSpec& input : job->spec.inputs) inputs.insert(input.path);
+  answer.forgotten_inputs = job->spec.inputs;
   desk_.forget(forgotten.job);
-  for (const auto& [id, other] : desk_.jobs())
-    for (const InputSpec& input : other.spec.inputs) inputs.erase(input.path);
-  answer.unused_inputs.assign(inputs.begin(), inputs.end());
   post.tell(to_client, std::move(answer));
 }
 

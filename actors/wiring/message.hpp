@@ -93,7 +93,7 @@ struct Answer {
   std::vector<JobView> jobs;                    // of all questions about jobs
   std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
   std::vector<coordinator::PoolView> pools;     // of ListPools
-  std::vector<std::string> unused_inputs;       // of ForgetJob: paths that no job has any more
+  std::vector<InputSpec> forgotten_inputs;      // of ForgetJob: those of the job that is gone
 };
 
 // To COORDINATOR.

@@ -81,13 +81,13 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   const auto planned = held_.take(permit.call);
   InFlight call;
   call.claim = {permit.call, permit.attempt, planned->parts, permit.endpoint};
-  const auto refuse = [&](std::string code, std::string message) {
+  const auto refuse = [&](OutcomeClass cls, std::string code, std::string message) {
     Outcome outcome;
     outcome.call = permit.call;
     outcome.attempt = permit.attempt;
     outcome.parts = planned->parts;
     outcome.endpoint = permit.endpoint;
-    outcome.cls = OutcomeClass::bad_line;
+    outcome.cls = cls;
     outcome.code = std::move(code);
     outcome.message = std::move(message);
     std::vector<Outcome> one;
@@ -102,11 +102,14 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
         {"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
     return;
   }
+  if (where.model.empty())
+    if (std::string why = options_.keys.why_not(*where.spec); !why.empty())
+      return refuse(OutcomeClass::config, "key_not_allowed", std::move(why));
   const JobSpec& spec = job->second.spec;
   auto request =
       openai::render(spec, planned->kind, planned->raw,
                      where.model.empty() ? spec.default_model : where.model, planned->model);
-  if (!request) return refuse("invalid_line", request.error().message);
+  if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
   call.api = openai::api_of(request->path);
   call.model = std::move(request->model);
   HttpCall http;

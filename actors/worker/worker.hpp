@@ -9,6 +9,7 @@
 
 #include "actors/kit/event.hpp"
 #include "actors/worker/held_calls.hpp"
+#include "actors/worker/key_rules.hpp"
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
 #include "protocol/grammar.hpp"
@@ -29,6 +30,7 @@ struct Options {
   protocol::Capacity capacity;
   std::vector<protocol::AnnouncedEndpoint> endpoints;
   Duration drain_timeout{};
+  KeyRules keys; // of endpoints that jobs bring along
 };
 
 struct Effects {
@@ -93,7 +95,7 @@ private:
   // An endpoint and the model that its pool is of; no spec: we know of none.
   struct Served {
     const EndpointSpec* spec = nullptr;
-    std::string_view model;
+    std::string_view model; // empty: the job's own, of no pool
   };
   Served endpoint(const Job& job, EndpointId id) const;
 

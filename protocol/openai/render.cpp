@@ -1,3 +1,4 @@
+#include "protocol/openai/item_check.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
 #include "protocol/openai/prompt_template.hpp"
@@ -55,16 +56,6 @@ Result<Request> request_of(const JobSpec& spec, std::string path, Value body,
   return request;
 }
 
-// A line asks for what it says; nothing of a task is laid over it.
-Result<> check_task_of_line(const JobSpec& spec, std::string_view path) {
-  if (spec.task == "classify")
-    return bad("expected a document with --task classify, got a batch line, whose request names no "
-               "labels; give documents, or leave --task out");
-  if (spec.task == "embed" && api_of(path) != Api::embeddings)
-    return bad(fmt::format("expected url /v1/embeddings with --task embed, got /v1{}", path));
-  return {};
-}
-
 Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Models& models) {
   if (const auto checked = json::check(raw); !checked)
     return bad("expected a JSON object: " + checked.error().message);
@@ -76,7 +67,8 @@ Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Mod
   }
   auto path = path_of(json::text_of(url));
   if (!path) return tl::unexpected{path.error()};
-  if (auto fits = check_task_of_line(spec, *path); !fits) return tl::unexpected{fits.error()};
+  // A line asks for what it says; nothing of a task is laid over it.
+  if (auto fault = fault_of_task(spec.task, *path); !fault.empty()) return bad(std::move(fault));
   if (!body.is(Kind::object))
     return bad(fmt::format("expected body to be an object, got {}", json::name_of(body.kind())));
   return request_of(spec, std::move(*path), body, models);
@@ -93,17 +85,11 @@ struct Document {
 Result<std::string> field_of(const Document& document, std::string_view field) {
   if (document.kind == ItemKind::text) {
     if (field == "text") return std::string{document.text};
-    return bad(
-        fmt::format("expected only {{{{text}}}} in the template, because a text document has "
-                    "no fields, got {{{{{}}}}}",
-                    field));
+    return bad(sentence_of_fields_in_text(field));
   }
   const std::string_view name = field == "text" ? document.text_field : field;
   const Value value = json::find(document.object, name);
-  if (value.is(Kind::none))
-    return bad(fmt::format("expected the field \"{}\", which the template names, got an object "
-                           "without it",
-                           name));
+  if (value.is(Kind::none)) return bad(sentence_of_missing_field(name, document.object.text));
   return value.is(Kind::string) ? json::text_of(value) : std::string{value.text};
 }
 

@@ -16,7 +16,8 @@ import unittest
 
 from harness import PATIENCE_S, ROOT, EndToEnd, binary, write_batch
 
-COMMANDS = ("run", "submit", "watch", "jobs", "status", "results", "cancel", "workers", "drain", "keygen")
+COMMANDS = ("run", "submit", "watch", "jobs", "status", "results", "cancel", "pause", "resume", "retry",
+            "forget", "workers", "drain", "pools", "keygen", "journal")
 
 
 class Endpoint:
@@ -132,6 +133,7 @@ class Sentences(EndToEnd):
     def test_every_option_is_in_the_operations_manual(self):
         manual = (ROOT / "docs/OPERATIONS.md").read_text()
         programs = [["gristmill", name] for name in COMMANDS]
+        programs += [["gristmill", "journal", "verify"], ["gristmill", "journal", "show"]]
         programs += [["gristmill-coordinator"], ["gristmill-worker"]]
         missing = []
         for program, *command in programs:

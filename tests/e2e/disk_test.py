@@ -19,7 +19,7 @@ class FullDisk(EndToEnd):
         self.input = self.directory / "in.jsonl"
         self.disk = self.directory / "disk"
         self.disk.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "gristmill-e2e", self.disk],
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "gristmill-e2e", self.disk],
                               capture_output=True, text=True)
         if done.returncode != 0:
             self.fail(f"expected to be allowed `mount -t tmpfs`, got {done.stderr.strip()}; this test "

@@ -22,6 +22,10 @@ BUILD = pathlib.Path(os.environ.get("GRISTMILL_BUILD", ROOT / "build/release")).
 PATIENCE_S = int(os.environ.get("GRISTMILL_PATIENCE_S", "120"))  # how long anything may take before the test gives up on it
 
 
+# What sanitizers add to the memory of a process.
+MEMORY_SLACK_MIB = int(os.environ.get("GRISTMILL_MEMORY_SLACK_MIB", "0"))
+
+
 def binary(name):
     for path in (BUILD / name, BUILD / "tests/simllm" / name, BUILD / "tests/bench" / name):
         if path.exists():

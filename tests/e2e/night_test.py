@@ -1,6 +1,7 @@
 """What a user meets between the first command and the morning: failures, stops, and going on."""
 import contextlib
 import json
+import os
 import sqlite3
 import unittest
 
@@ -161,6 +162,36 @@ class Night(EndToEnd):
         done = self.run_command(server, check=2)
         self.assertIn("expected schema version", done.stderr)
         self.assertIn("version 99", done.stderr)
+
+    def test_a_state_directory_of_another_user_is_refused(self):
+        server = self.server()
+        write_batch(self.input, 5)
+        self.run_command(server)
+        journal = f"{self.output}.state/journal.db"
+        os.chown(journal, 65534, -1)  # needs root, as other tests do
+        done = self.run_command(server, check=2)
+        self.assertIn(f"{journal} belongs to user 65534", done.stderr)
+        os.chown(journal, os.geteuid(), -1)
+        self.run_command(server)
+
+    def test_a_state_directory_is_verified_and_shown(self):
+        server = self.server()
+        write_batch(self.input, 50)
+        self.gristmill("run", self.input, "--endpoint", server.url, "-o", self.output)
+        state = f"{self.output}.state"
+        self.assertIn("50 result lines", self.gristmill("journal", "verify", state).stdout)
+        self.assertEqual(json.loads(self.gristmill("journal", "verify", state, "--json").stdout)["lines"], 50)
+        self.assertRegex(self.gristmill("journal", "show", state).stdout, r"job-1 +finished +50 ")
+        shown = json.loads(self.gristmill("journal", "show", state, "--json").stdout)
+        self.assertEqual([(job["state"], job["completed"]) for job in shown["jobs"]], [("finished", 50)])
+        commits = [json.loads(line) for line in
+                   self.gristmill("journal", "show", state, "--commits", "--json").stdout.splitlines()]
+        self.assertEqual(sum(commit["completed"] for commit in commits), 50)
+        with open(f"{state}/results-000001.jsonl", "r+b") as segment:
+            segment.seek(100)
+            segment.write(b"~")
+        self.assertIn("damaged", self.gristmill("journal", "verify", state, check=70).stdout)
+        self.assertIn("no journal.db", self.gristmill("journal", "verify", self.directory, check=2).stderr)
 
     def test_strict_fails_the_job_at_the_first_bad_line(self):
         write_batch(self.input, 10)

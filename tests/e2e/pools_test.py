@@ -130,6 +130,31 @@ class Pools(EndToEnd):
             self.assertEqual(collections.Counter(call["model"] for call in self.calls(server)),
                              {model: 50})
 
+    def test_lines_of_a_model_that_no_pool_serves_fail_at_once(self):
+        server = self.server()
+        coordinator = self.coordinator("--config", self.config(("small", "", [f'url = "{server.url}"'])))
+        self.worker(coordinator, "w0", "--concurrency", "8")
+        lines = self.source(300).read_text().splitlines(keepends=True)
+        for n in range(0, 300, 10):
+            lines[n] = lines[n].replace('"small"', '"unknown"')
+        (self.directory / "in.jsonl").write_text("".join(lines))
+        self.submit(coordinator, self.directory / "in.jsonl", check=3)
+        self.check_result(self.output, 300, failed=range(0, 300, 10))
+        failed = json.loads(self.output.read_text().splitlines()[10])
+        self.assertEqual(failed["error"]["code"], "model_not_served")
+        self.assertIn('no pool serves the model "unknown"; served: small', failed["error"]["message"])
+        self.assertEqual(failed["gristmill"]["attempts"], 0)
+        self.assertEqual(self.job(coordinator, "job-1")["counts"]["attempts"], 270)
+        self.assertEqual(len(self.calls(server)), 270)
+
+    def test_the_price_of_a_model_holds_at_a_jobs_own_endpoint(self):
+        server = self.server()
+        config = self.config(("small", "price_input = 2", []))
+        output = self.directory / "out.jsonl"
+        self.gristmill("run", self.source(20), "--config", config, "--endpoint", server.url, "-o", output)
+        summary = json.loads((self.directory / "out.jsonl.summary.json").read_text())
+        self.assertAlmostEqual(summary["cost_usd"], self.cost([(server, 2, 0)]))
+
     def test_the_only_model_supplies_documents_that_name_none(self):
         server = self.server()
         coordinator = self.coordinator("--config", self.config(

@@ -116,8 +116,31 @@ TEST_CASE("a call costs what the pool says that its endpoint is of") {
   CHECK(cost_at(added[0].id) == 16'000);
   CHECK(cost_at(added[2].id) == 0);                  // of a pool without a price
   CHECK(cost_at(welcome.endpoints.at(0)) == 16'000); // announced for a model that has one
-  CHECK(cost_at(own_ids.at(0)) == 0);
+  CHECK(cost_at(own_ids.at(0)) == 16'000);           // the job asks for a model that has one
   CHECK(cost_at(EndpointId{12345}) == 0);
+}
+
+TEST_CASE("a line that names a model which no pool serves fails without a call, others go") {
+  Cluster cluster;
+  cluster.open_job(7, JobSpec{});
+  Speaker worker;
+  cluster.join(worker);
+  cluster.take();
+  std::vector<OfferedCall> calls(2);
+  for (std::uint64_t n = 0; n < 2; ++n) {
+    calls[n].planned.call = CallId{n + 1};
+    calls[n].planned.parts = {{JobId{7}, n + 1, 0}};
+    calls[n].planned.model = n == 0 ? "tiny" : "large";
+  }
+  cluster.hear(cluster.coordinator.offered(JobId{7}, std::move(calls), cluster.now));
+  const JobNews news = cluster.take_news();
+  REQUIRE(news.outcomes.size() == 1);
+  const Outcome& outcome = news.outcomes[0].outcome;
+  CHECK(outcome.call == CallId{1});
+  CHECK_FALSE(outcome.attempt);
+  CHECK(outcome.cls == OutcomeClass::bad_line);
+  CHECK(outcome.code == "model_not_served");
+  CHECK(outcome.message == "no pool serves the model \"tiny\"; served: large, small");
 }
 
 TEST_CASE("a job is taken if a pool or a worker serves its model") {

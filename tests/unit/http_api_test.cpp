@@ -1,116 +1,10 @@
-// The coordinator's routes over real sockets, with a node that answers as the test says.
-#include "coordinator/http_api.hpp"
-#include "coordinator/http_server.hpp"
-#include "tests/unit/raw_http.hpp"
-
-#include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <thread>
+// The coordinator's routes: what comes back over a real socket.
+#include "tests/unit/http_api_harness.hpp"
 
 using namespace gristmill;
-using namespace gristmill::coordinator;
-using nlohmann::json;
-using test::RawHttp;
-namespace fs = std::filesystem;
+using namespace gristmill::http_api_test;
 
 namespace {
-
-// A coordinator that knows one job, and takes every other that it is given.
-struct FakeNode {
-  fs::path directory;
-  wiring::JobView job;
-  std::vector<JobSpec> submitted;
-  std::vector<std::string> drained;
-
-  wiring::Answer answer(const HttpApiOptions::Question& question) {
-    wiring::Answer answer;
-    if (const auto* submit = std::get_if<wiring::SubmitJob>(&question)) {
-      submitted.push_back(submit->spec);
-      answer.jobs.push_back(job);
-    } else if (const auto* show = std::get_if<wiring::ShowJob>(&question);
-               show && show->job != job.id) {
-      answer.error = Error{ErrorCode::not_found, "there is no such job"};
-    } else if (const auto* drain = std::get_if<wiring::DrainWorker>(&question)) {
-      drained.push_back(drain->worker);
-      answer.workers.emplace_back().name = drain->worker;
-    } else if (std::holds_alternative<wiring::ListWorkers>(question)) {
-      WorkerView worker;
-      worker.session = {(std::uint64_t{3} << 32) + 1};
-      worker.name = "w";
-      worker.capacity = 256;
-      answer.workers.push_back(worker);
-    } else {
-      answer.jobs.push_back(job);
-    }
-    return answer;
-  }
-};
-
-struct ApiStage {
-  explicit ApiStage(const std::string& token = "") {
-    char name[] = "/tmp/gristmill-api-test-XXXXXX";
-    node.directory = ::mkdtemp(name);
-    node.job.id = JobId{7};
-    fs::create_directories(node.directory / "data");
-    HttpApiOptions options;
-    options.state_directory = node.directory / "state";
-    options.data_root = node.directory / "data";
-    options.token = token;
-    options.ask = [this](const HttpApiOptions::Question& question, auto then) {
-      std::thread{[this, question, then] { then(node.answer(question)); }}.join();
-    };
-    options.output_path = [this](const wiring::JobView&) {
-      return (node.directory / "out").string();
-    };
-    auto opened = HttpApi::open(std::move(options));
-    REQUIRE(opened.has_value());
-    api = std::move(*opened);
-    HttpServerOptions http;
-    http.listen = "127.0.0.1:0";
-    http.open_task = [this](const HttpRequest& head) { return api->open_task(head); };
-    auto served = HttpServer::open(std::move(http));
-    REQUIRE(served.has_value());
-    server = std::move(*served);
-  }
-  ~ApiStage() {
-    server.reset();
-    api.reset();
-    fs::remove_all(node.directory);
-  }
-
-  RawHttp client() const { return RawHttp{server->url()}; }
-  RawHttp::Answer call(std::string_view method, std::string_view path, std::string_view body = {},
-                       std::string_view headers = {}) const {
-    return client().call(method, path, body, headers);
-  }
-  RawHttp::Answer submit(const std::string& path, const json& more = json::object()) const {
-    json spec{{"inputs", {{{"path", path}, {"name", "in.jsonl"}}}}};
-    spec.update(more);
-    return call("POST", "/api/v1/jobs", json{{"spec", spec}}.dump());
-  }
-  std::size_t files() const {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry :
-         fs::recursive_directory_iterator{node.directory / "state/inputs"})
-      ++count;
-    return count;
-  }
-
-  FakeNode node;
-  std::unique_ptr<HttpApi> api;
-  std::unique_ptr<HttpServer> server;
-};
-
-void write(const fs::path& path, std::string_view text) {
-  std::ofstream{path} << text;
-}
-
-std::string read(const fs::path& path) {
-  std::ifstream file{path};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
 
 std::uint64_t peak_resident_kib() {
   std::ifstream status{"/proc/self/status"};
@@ -119,10 +13,6 @@ std::uint64_t peak_resident_kib() {
   while (status >> word)
     if (word == "VmHWM:") status >> kib;
   return kib;
-}
-
-std::string code_of(const RawHttp::Answer& answer) {
-  return json::parse(answer.body)["error"]["code"];
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -216,7 +106,7 @@ TEST_CASE("a job reads uploads and files below the data root, and nothing else")
         (stage.node.directory / "data-beside").string(), (data / "link").string(),
         (data / "../secret").string(), std::string{"../secret"}, std::string{"link"},
         (stage.node.directory / "state/journal.db").string(), std::string{"/proc/self/environ"},
-        data.string(), std::string{"in.jsonl\0/../x", 14}}) {
+        std::string{"in.jsonl\0/../x", 14}}) {
     const auto answer = stage.submit(path);
     INFO(path);
     CHECK(answer.status == 403);

@@ -203,3 +203,71 @@ TEST_CASE("a file that only has the name of lines is one item that says so") {
   // A restart behind it does not find it again.
   if (binary) CHECK(desk.items({0, 1, 1, 1}).size() == 1);
 }
+
+TEST_CASE("an object without a field of the template is bad, and says which fields there are") {
+  const auto [prompt, system, object, fault] =
+      GENERATE(table<std::string, std::string, std::string, std::string>({
+          {"{{a}} {{b}}", "", R"({"a":1,"b":null})", ""},
+          {"{{a}} {{b}}", "", R"({"b":1})",
+           R"(the field "a", which the template names, got only the field "b")"},
+          {"{{b}} {{a}}", "", "{}", R"(the field "b", which the template names, got no field)"},
+          {"{{a}}", "{{s}}", R"({"a":1,"x":2})",
+           R"(the field "s", which the template names, got the fields "a", "x")"},
+          {"{{a}}", "", R"({"\u0061":1})", ""},
+          {"", "", R"({"text":"x"})", ""},
+          {"", "", R"({"body":"x"})",
+           R"(the field "text", which the template names, got only the field "body")"},
+          {"no field", "", R"({"body":"x"})", ""},
+      }));
+  CAPTURE(prompt, system, object);
+  Desk desk{{{"a.jsonl", "{\"a\":1,\"b\":1,\"s\":1,\"text\":1}\n" + object + "\n"}}};
+  desk.spec.prompt = prompt;
+  desk.spec.system = system;
+  const auto items = desk.items();
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].bad.empty());
+  if (fault.empty()) CHECK(items[1].bad.empty());
+  CHECK_THAT(items[1].bad, Catch::Contains(fault));
+  CHECK(items[1].raw.empty() == !fault.empty());
+}
+
+TEST_CASE("of an object's fields at most ten are named, each with its first bytes") {
+  const std::size_t fields = GENERATE(9, 10, 11);
+  std::string object = "{\"" + std::string(100, 'n') + "\":0";
+  for (std::size_t i = 1; i < fields; ++i) object += fmt::format(",\"f{}\":0", i);
+  Desk desk{{{"a.jsonl", object + "}\n"}}};
+  desk.spec.prompt = "{{missing}}";
+  const std::string bad = desk.items().at(0).bad;
+  CHECK((bad.find("and 1 more") != bad.npos) == (fields == 11));
+  CHECK((bad.find("\"f9\"") != bad.npos) == (fields == 10 || fields == 11));
+  CHECK(bad.size() < 250);
+}
+
+TEST_CASE("rows and text documents are checked against the template too") {
+  Desk desk{{{"a.csv", "id,title\n1,x\n"}, {"b.txt", "a document"}}};
+  desk.spec.prompt = "{{title}}";
+  auto items = desk.items();
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].bad.empty());
+  CHECK_THAT(items[1].bad, Catch::Contains("no fields, got {{title}}"));
+  desk.spec.prompt = "{{text}}";
+  items = desk.items();
+  CHECK_THAT(items[0].bad, Catch::Contains("got the fields \"id\", \"title\""));
+  CHECK(items[1].bad.empty());
+  desk.spec.text_field = "title";
+  CHECK(desk.items()[0].bad.empty());
+}
+
+TEST_CASE("a batch line that is none of the task's is bad where it is read") {
+  const auto [task, url, good] = GENERATE(table<std::string, std::string, bool>({
+      {"chat", "/v1/embeddings", true},
+      {"embed", "/v1/embeddings", true},
+      {"embed", "/v1/chat/completions", false},
+      {"classify", "/v1/chat/completions", false},
+  }));
+  CAPTURE(task, url);
+  Desk desk{{{"a.jsonl",
+              R"({"custom_id":"a","method":"POST","url":")" + url + R"(","body":{"model":"m"}})"}}};
+  desk.spec.task = task;
+  CHECK(desk.items().at(0).bad.empty() == good);
+}

@@ -12,7 +12,7 @@ namespace {
 
 JobSpec whole_spec() {
   JobSpec spec;
-  spec.inputs = {{"/data/a.jsonl", "a.jsonl"}, {"/data/b.jsonl", "b.jsonl"}};
+  spec.inputs = {{"/data/a.jsonl", "a.jsonl"}, {"/data/b.jsonl", "b.jsonl", 3, 4, 0, "", 7}};
   spec.prompt = "Say \"{{text}}\"\n\xc3\xa9";
   spec.system = "s";
   spec.model = "m";
@@ -50,6 +50,13 @@ TEST_CASE("A job survives its text form", "[job_spec]") {
     REQUIRE(read);
     CHECK(*read == spec);
   }
+}
+
+TEST_CASE("An input that is a whole file has no member that older nodes do not know") {
+  InputSpec input{"/data/a.txt", "a.txt"};
+  CHECK(to_json(input).find("offset") == std::string::npos);
+  input.offset = 1;
+  CHECK(input_spec_from_json(to_json(input)).value() == input);
 }
 
 TEST_CASE("Members that are missing keep their defaults", "[job_spec]") {

@@ -26,6 +26,12 @@ inline EndpointSpec endpoint_at(std::string url, AccountLimits limits = {}) {
   return spec;
 }
 
+inline std::vector<CallId> calls(std::uint64_t count) {
+  std::vector<CallId> calls;
+  for (std::uint64_t call = 1; call <= count; ++call) calls.push_back(CallId{call});
+  return calls;
+}
+
 struct Bench {
   rate_limiter::RateLimiter limiter{Epoch{3}};
   Time now = time_from_ns(0) + 1h;

@@ -17,12 +17,6 @@ std::size_t count_of(const std::vector<std::uint32_t>& ids, std::uint32_t id) {
   return static_cast<std::size_t>(std::count(ids.begin(), ids.end(), id));
 }
 
-std::vector<CallId> calls(std::uint64_t count) {
-  std::vector<CallId> calls;
-  for (std::uint64_t call = 1; call <= count; ++call) calls.push_back(CallId{call});
-  return calls;
-}
-
 } // namespace
 
 TEST_CASE("equal endpoints are taken in turn, also when each call ends before the next") {

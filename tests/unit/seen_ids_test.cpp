@@ -44,6 +44,7 @@ TEST_CASE("of two lines with one id the later is an error line under its place")
       "{\"id\":\"x\"}\n{\"id\":\"y\"}\n{\"id\":\"x\"}\n{\"id\":7}\n{\"id\":\"7\"}\n{}\n{}\n",
       "id,t\nx,1\nx,2\n", "{\"custom_id\":\"x\",\"method\":\"GET\"}\n{\"custom_id\":\"x\"}\n"};
   JobSpec spec;
+  spec.prompt = "Go on."; // names no field, so that any object is an item
   Intake intake{spec, source, {}};
   std::vector<Item> items;
   std::vector<InputPosition> before;

@@ -43,6 +43,7 @@ inline JobSpec spec_of(std::size_t inputs = 1) {
   for (std::size_t i = 0; i < inputs; ++i)
     spec.inputs.push_back({fmt::format("/in-{}.jsonl", i), fmt::format("in-{}.jsonl", i)});
   spec.model = "m";
+  spec.prompt = "Go on."; // names no field, so that any object is an item
   return spec;
 }
 

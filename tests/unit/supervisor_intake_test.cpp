@@ -75,3 +75,16 @@ TEST_CASE("after a restart an id that came before is still a repeated one, and n
   CHECK(bench.line_of(10'004)["error"]["message"].get<std::string>().find("line 10003's") !=
         std::string::npos);
 }
+
+TEST_CASE("a line without a field of the template is an error line that nobody is asked to call") {
+  Bench bench{"{\"id\":\"a\",\"title\":\"t\"}\n{\"id\":\"b\",\"titel\":\"t\"}\n"};
+  bench.spec.prompt = "Sum up {{title}}";
+  bench.start_fresh();
+  CHECK(bench.take_offer().planned.parts.front().item == 0);
+  const auto bad = bench.line_of(1);
+  CHECK(bad["custom_id"] == "b");
+  CHECK(bad["gristmill"]["class"] == "bad_line");
+  CHECK(bad["gristmill"]["attempts"] == 0);
+  CHECK(bad["error"]["message"] == "in-0.jsonl:2: expected the field \"title\", which the template "
+                                   "names, got the fields \"id\", \"titel\"");
+}

@@ -114,13 +114,17 @@ TEST_CASE("an endpoint that takes other items refuses one with 404 for the item'
   CHECK(bench.lines()[1].cls == OutcomeClass::config);
 }
 
-TEST_CASE("a bad line fails the whole job if it is strict") {
+TEST_CASE("a bad line fails the whole job if it is strict, before anything is offered") {
   JobSpec spec = spec_of();
   spec.strict = true;
-  Bench bench{good_line(0) + "nonsense\n" + good_line(2), spec};
+  // Beyond what one step reads, or in it.
+  const std::uint64_t before = GENERATE(0, 1, 1'023, 1'024, 5'000);
+  Bench bench{good_lines(before) + "nonsense\n" + good_line(9'999), spec};
   bench.start_fresh();
-  CHECK(bench.take_offers().size() == 1);
-  CHECK_THAT(bench.failure, Contains("in-0.jsonl:2: ") && Contains("--strict"));
+  while (bench.supervisor->wake_at() == Time::min()) bench.tick_at(bench.now);
+  CHECK(bench.take_offers().empty());
+  CHECK_THAT(bench.failure,
+             Contains(fmt::format("in-0.jsonl:{}: ", before + 1)) && Contains("--strict"));
   bench.want(100);
   CHECK(bench.take_offers().empty());
   CHECK(bench.lines().empty());
@@ -137,4 +141,54 @@ TEST_CASE("calls of a reopened job have names that none of its earlier calls had
   bench.want(10);
   for (const auto& again : bench.take_offers())
     for (const auto& call : first) CHECK(again.planned.call != call.planned.call);
+}
+
+TEST_CASE("a strict job whose input is good begins when all of it was read") {
+  JobSpec spec = spec_of();
+  spec.strict = true;
+  spec.limit = GENERATE(0, 3'000); // what lies behind a limit is not looked at
+  Bench bench{good_lines(3'000) + (spec.limit > 0 ? "nonsense\n" : ""), spec};
+  bench.start_fresh(10);
+  CHECK(bench.take_offers().empty());
+  std::size_t steps = 0;
+  for (; bench.supervisor->wake_at() == Time::min(); ++steps) bench.tick_at(bench.now);
+  CHECK(steps >= 1);
+  CHECK(bench.failure.empty());
+  CHECK(bench.take_offers().size() == 10);
+}
+
+TEST_CASE("a strict job that is paused or cancelled while its input is read does as it is told") {
+  JobSpec spec = spec_of();
+  spec.strict = true;
+  Bench bench{good_lines(5'000) + "nonsense\n", spec};
+  bench.start_fresh(10);
+  bench.hear(bench.supervisor->pause(bench.now));
+  CHECK(bench.supervisor->wake_at() == never);
+  SECTION("resumed, it finds the bad line") {
+    bench.hear(bench.supervisor->resume(bench.now));
+    while (bench.supervisor->wake_at() == Time::min()) bench.tick_at(bench.now);
+    CHECK_THAT(bench.failure, Contains("in-0.jsonl:5001: "));
+  }
+  SECTION("cancelled, each item gets its line") {
+    bench.hear(bench.supervisor->cancel(bench.now));
+    for (int n = 0; n < 20 && !bench.all_terminal; ++n) {
+      bench.write();
+      bench.tick_at(bench.now);
+    }
+    CHECK(bench.failure.empty());
+    CHECK(bench.lines().size() == 5'001);
+  }
+  CHECK(bench.take_offers().empty());
+}
+
+TEST_CASE("a strict job that has called something is not proved again after a restart") {
+  JobSpec spec = spec_of();
+  spec.strict = true;
+  Bench bench{good_lines(5'000), spec};
+  supervisor::RecoveredItems recovered;
+  recovered.mark = 1;
+  bench.start(std::move(recovered));
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.want(10);
+  CHECK(bench.take_offers().size() == 10);
 }

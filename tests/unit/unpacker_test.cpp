@@ -204,3 +204,39 @@ TEST_CASE("many inputs stand in a list that must stay as it was") {
   REQUIRE_FALSE(changed);
   CHECK(changed.error().message.find("began with") != std::string::npos);
 }
+
+TEST_CASE("an input may be a piece of a file, packed or not, and reads nothing around it") {
+  const Directory directory;
+  const std::string packed = gzipped(text_of(5'000));
+  const std::string file = directory.write("pack", "head\n" + text_of(300) + packed + "secret");
+  std::vector<InputSpec> inputs{{file, "a.txt"}, {file, "b.txt.gz"}, {file, "none.txt"}};
+  inputs[0].offset = 5;
+  inputs[0].bytes = 300;
+  inputs[1].offset = 305;
+  inputs[1].bytes = packed.size();
+  inputs[2].offset = 305 + packed.size();
+  auto source = FileSource::open(inputs, directory.path);
+  REQUIRE(source);
+  CHECK(read_all(**source, 0) == text_of(300));
+  CHECK(read_all(**source, 0, 299).size() == 1);
+  CHECK(read_all(**source, 0, 300).empty());
+  CHECK(read_all(**source, 1) == text_of(5'000));
+  CHECK(read_all(**source, 2).empty());
+}
+
+TEST_CASE("a piece must be within its file") {
+  const Directory directory;
+  const auto [offset, bytes, good] = GENERATE(table<std::uint64_t, std::uint64_t, bool>({
+      {1, 9, true},
+      {1, 10, false},
+      {10, 0, true},
+      {11, 0, false},
+      {~std::uint64_t{0}, 1, false},
+      {1, ~std::uint64_t{0}, false},
+  }));
+  InputSpec input{directory.write("pack", "0123456789"), "a.txt"};
+  input.offset = offset;
+  input.bytes = bytes;
+  CAPTURE(offset, bytes);
+  CHECK(FileSource::open({input}, directory.path).has_value() == good);
+}

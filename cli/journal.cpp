@@ -1,0 +1,159 @@
+#include "cli/journal.hpp"
+
+#include "cli/exit_codes.hpp"
+#include "cli/table.hpp"
+#include "cli/text.hpp"
+#include "coordinator/journal_check.hpp"
+
+#include <cstdio>
+#include <fmt/format.h>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace gristmill::cli {
+namespace {
+
+using coordinator::CommitView;
+using coordinator::JournalCheck;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string directory;
+  bool json = false, commits = false;
+};
+
+int complain(const char* command, const Error& error) {
+  std::fputs(fmt::format("gristmill journal {}: {}\n", command, error.message).c_str(), stderr);
+  return error.code == ErrorCode::io ? exit_internal : exit_usage;
+}
+
+void print(const Json& json) {
+  std::fputs((json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stdout);
+}
+
+int verify(const Options& options) {
+  auto journal = JournalCheck::open(options.directory);
+  if (!journal) return complain("verify", journal.error());
+  const auto found = journal->verify();
+  if (!found) return complain("verify", found.error());
+  const std::uint64_t faults = found->faults.size() + found->more_faults;
+  if (options.json) {
+    print({{"commits", found->commits},
+           {"lines", found->lines},
+           {"line_bytes", found->line_bytes},
+           {"faults", found->faults},
+           {"more_faults", found->more_faults},
+           {"notes", found->notes}});
+  } else {
+    std::string text;
+    for (const std::string& note : found->notes) text += "note: " + note + "\n";
+    for (const std::string& fault : found->faults) text += "fault: " + fault + "\n";
+    if (found->more_faults > 0)
+      text += fmt::format("and {} more faults\n", grouped(found->more_faults));
+    text += fmt::format(
+        "{}: {} commits, {} result lines, {} bytes of them: {}\n", options.directory,
+        grouped(found->commits), grouped(found->lines), grouped(found->line_bytes),
+        faults == 0 ? "whole" : fmt::format("{} fault{}", grouped(faults), faults == 1 ? "" : "s"));
+    std::fputs(text.c_str(), stdout);
+  }
+  return faults == 0 ? exit_ok : exit_internal;
+}
+
+Json json_of(const CommitView& commit) {
+  return {{"position", commit.position},  {"epoch", commit.epoch.value},
+          {"job", to_string(commit.job)}, {"segment", commit.segment},
+          {"from", commit.from},          {"to", commit.to},
+          {"reopened", commit.reopened},  {"completed", commit.completed},
+          {"failed", commit.failed},      {"attempts", commit.attempts},
+          {"low_item", commit.low_item}};
+}
+
+// One line a commit, because there may be millions.
+int show_commits(JournalCheck& journal, const Options& options) {
+  if (!options.json)
+    std::fputs("position epoch job segment from to reopened completed failed attempts low_item\n",
+               stdout);
+  const auto shown = journal.commits([&](const CommitView& c) {
+    const std::string line =
+        options.json ? json_of(c).dump()
+                     : fmt::format("{} {} {} {} {} {} {} {} {} {} {}", c.position, c.epoch.value,
+                                   to_string(c.job), c.segment, c.from, c.to, c.reopened,
+                                   c.completed, c.failed, c.attempts, c.low_item);
+    return std::fputs((line + "\n").c_str(), stdout) >= 0;
+  });
+  return shown ? exit_ok : complain("show", shown.error());
+}
+
+Json json_of(const journal::RecoveredJob& job) {
+  return {{"id", to_string(job.job)},
+          {"state", name_of(job.state)},
+          {"reason", name_of(job.reason)},
+          {"detail", job.detail},
+          {"directory", job.directory},
+          {"completed", job.counts.completed},
+          {"failed", job.counts.failed},
+          {"attempts", job.counts.attempts},
+          {"ambiguous", job.counts.ambiguous},
+          {"low_item", job.low.item},
+          {"mark", job.mark}};
+}
+
+int show(const Options& options) {
+  auto journal = JournalCheck::open(options.directory);
+  if (!journal) return complain("show", journal.error());
+  if (options.commits) return show_commits(*journal, options);
+  const auto found = journal->recovered();
+  if (!found) return complain("show", found.error());
+  if (options.json) {
+    Json jobs = Json::array();
+    for (const auto& job : found->jobs) jobs.push_back(json_of(job));
+    print({{"next_epoch", found->epoch.value},
+           {"last_position", found->last_position},
+           {"open_sessions", found->sessions.size()},
+           {"blocks", found->blocks.size()},
+           {"jobs", std::move(jobs)}});
+    return exit_ok;
+  }
+  std::vector<std::vector<std::string>> rows{
+      {"job", "state", "completed", "failed", "calls", "ambiguous", "low item", "mark", "why"}};
+  for (const auto& job : found->jobs)
+    rows.push_back({to_string(job.job), std::string{name_of(job.state)},
+                    grouped(job.counts.completed), grouped(job.counts.failed),
+                    grouped(job.counts.attempts), grouped(job.counts.ambiguous),
+                    grouped(job.low.item), grouped(job.mark), cut_to(job.detail, 60)});
+  std::fputs(table(rows).c_str(), stdout);
+  std::fputs(fmt::format("the next epoch is {}; the last position {}; {} sessions open, {} budget "
+                         "blocks remembered\n",
+                         found->epoch.value, grouped(found->last_position), found->sessions.size(),
+                         found->blocks.size())
+                 .c_str(),
+             stdout);
+  return exit_ok;
+}
+
+} // namespace
+
+void add_journal(CLI::App& app, int& exit_code) {
+  auto* journal = app.add_subcommand("journal", "look into a state directory whose owner is down");
+  journal->require_subcommand(1);
+  journal->footer("Example:\n"
+                  "  gristmill journal verify answers.jsonl.state");
+  const auto add = [&](const char* name, const char* help, const char* example,
+                       int (*carry_out)(const Options&)) {
+    auto* command = journal->add_subcommand(name, help);
+    auto options = std::make_shared<Options>();
+    command->add_option("DIR", options->directory, "state directory")->required();
+    command->add_flag("--json", options->json, "print JSON");
+    command->footer(fmt::format("Example:\n  {}", example));
+    command->callback([options, carry_out, &exit_code] { exit_code = carry_out(*options); });
+    return std::pair{command, options};
+  };
+  add("verify", "read all of it: pages, rows, and every result line; exit code 70 if it is damaged",
+      "gristmill journal verify answers.jsonl.state", verify);
+  const auto [command, options] = add("show", "its jobs as the next start would find them",
+                                      "gristmill journal show answers.jsonl.state --commits", show);
+  command->add_flag("--commits", options->commits,
+                    "each group of the journal instead, one line for each job in it");
+}
+
+} // namespace gristmill::cli

@@ -1,0 +1,49 @@
+// INPUT FINDER: what a name stands for: a file for itself, a pattern for what it matches, a
+// directory for the files below it whose suffix we know, in the order of their names. The user's
+// command looks where it stands, a coordinator below its data root. Invariant: the same files give
+// the same inputs in the same order, and none that `real` refuses.
+#pragma once
+
+#include "protocol/job_spec.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <sys/stat.h>
+
+namespace gristmill::coordinator {
+
+struct FinderRules {
+  std::string base; // where relative names begin; empty = the current directory
+  std::string own;  // absolute; it and what begins with it and a point is no input; empty = nothing
+  // Where a file or a directory really is, or why it may not be read; none = anywhere.
+  std::function<Result<std::string>(const std::string&)> real;
+};
+
+class InputFinder {
+public:
+  using Found = std::function<Result<>(InputSpec)>;
+  // `found` hears of each file; its error ends the search.
+  InputFinder(FinderRules rules, Found found);
+
+  // Errors name the input as it was given.
+  Result<> add(const std::string& name);
+
+private:
+  Result<> add_file(const std::string& path, std::string shown);
+  Result<> add_directory(const std::string& path, const std::string& shown);
+  Result<> add_matches(const std::string& name);
+  Result<std::string> real(const std::string& path) const;
+  std::string place_of(const std::string& name) const;
+  bool is_own(const std::filesystem::path& path) const;
+
+  FinderRules rules_;
+  Found found_;
+};
+
+bool is_pattern(const std::string& name);
+
+// The file as it is now, so that a later reader sees whether it has changed.
+InputSpec input_as_found(const std::string& path, std::string name, const struct stat& about);
+
+} // namespace gristmill::coordinator

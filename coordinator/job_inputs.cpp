@@ -1,0 +1,268 @@
+#include "coordinator/job_inputs.hpp"
+
+#include "coordinator/input_finder.hpp"
+#include "coordinator/input_list.hpp"
+#include "coordinator/state_directory.hpp"
+#include "protocol/openai/json_text.hpp"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <unistd.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* list_name = "inputs.jsonl";
+constexpr std::size_t entry_bytes_max = 256 * 1024;
+
+Result<std::string> regular(std::string path, const std::string& asked) {
+  std::error_code error;
+  if (fs::is_regular_file(path, error)) return path;
+  return fail(ErrorCode::bad_input,
+              fmt::format("expected a regular file as input, got \"{}\", which is {}",
+                          openai::json::printable(asked, 200),
+                          fs::exists(path, error) ? "something else" : "not there"));
+}
+
+} // namespace
+
+// The inputs one after the other: a few are kept as they are, many are written down.
+class JobInputs::Listing {
+public:
+  Listing(Uploads& uploads, std::uint64_t files_max) : uploads_{uploads}, files_max_{files_max} {}
+
+  Result<> add(InputSpec input) {
+    if (++files_ > files_max_)
+      return fail(ErrorCode::usage,
+                  fmt::format("INPUT: expected at most {} files in a job, got more; put documents "
+                              "together into JSONL files",
+                              files_max_));
+    if (list_) return write(std::move(input));
+    few_.push_back(std::move(input));
+    return few_.size() <= inputs_in_spec_max ? Result<>{} : begin();
+  }
+
+  // To be written down in any case, because its entries are not for themselves.
+  Result<> begin() {
+    if (list_) return {};
+    auto list = uploads_.begin(list_name, std::nullopt);
+    if (!list) return tl::unexpected{list.error()};
+    list_ = std::move(*list);
+    for (InputSpec& input : few_)
+      if (auto written = write(std::move(input)); !written) return written;
+    few_.clear();
+    return {};
+  }
+
+  Result<std::vector<InputSpec>> finish() {
+    if (!list_) return std::move(few_);
+    auto file = uploads_.finish_now(*list_);
+    if (!file) return tl::unexpected{file.error()};
+    return std::vector<InputSpec>{listed_input(file->path, files_, file->bytes, digest_.text())};
+  }
+
+private:
+  Result<> write(InputSpec input) {
+    if (!uploads_.id_of(input.path).empty())
+      if (auto linked = link(input.path); !linked) return linked;
+    const std::string line = to_json(input) + "\n";
+    digest_.add(line);
+    return list_->append(line);
+  }
+
+  Result<> link(std::string& path) {
+    if (path != linked_from_) {
+      const std::string place = fmt::format("{}/content-{}", list_->directory(), ++links_);
+      if (::link(path.c_str(), place.c_str()) != 0)
+        return tl::unexpected{disk_error("link", path)};
+      linked_from_ = path;
+      linked_ = place;
+    }
+    path = linked_;
+    return {};
+  }
+
+  Uploads& uploads_;
+  const std::uint64_t files_max_;
+  std::uint64_t files_ = 0, links_ = 0;
+  std::vector<InputSpec> few_;
+  std::unique_ptr<Upload> list_; // none: there are few
+  ListDigest digest_;
+  std::string linked_from_, linked_; // the last one: the many of a pack stand together
+};
+
+JobInputs::JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>& in_use,
+                     JobInputsLimits limits)
+    : uploads_{uploads}, limits_{limits} {
+  for (const std::vector<InputSpec>& inputs : in_use) hold(inputs);
+  thread_ = std::thread{[this] { run(); }};
+}
+
+JobInputs::~JobInputs() {
+  {
+    const std::lock_guard lock{mutex_};
+    ends_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void JobInputs::order(std::function<void()> order) {
+  {
+    const std::lock_guard lock{mutex_};
+    orders_.push_back(std::move(order));
+  }
+  changed_.notify_one();
+}
+
+void JobInputs::run() {
+  const auto in_use = [this](const std::string& id) { return held_.contains(id); };
+  std::unique_lock lock{mutex_};
+  auto look_at = std::chrono::steady_clock::now(); // first of all: what an earlier life left
+  for (;;) {
+    changed_.wait_until(lock, look_at, [this] { return ends_ || !orders_.empty(); });
+    if (ends_) return;
+    std::function<void()> order;
+    if (!orders_.empty()) {
+      order = std::move(orders_.front());
+      orders_.pop_front();
+    }
+    lock.unlock();
+    if (order) order();
+    if (std::chrono::steady_clock::now() >= look_at) {
+      uploads_.remove_unused(limits_.unused_max, in_use);
+      look_at = std::chrono::steady_clock::now() + limits_.look_every;
+    }
+    lock.lock();
+  }
+}
+
+void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
+  auto shared = std::make_shared<JobSpec>(std::move(spec));
+  order([this, shared, then = std::move(then)] {
+    auto result = admitted(std::move(*shared));
+    if (result) hold(result->inputs);
+    then(std::move(result));
+  });
+}
+
+void JobInputs::refused(std::vector<InputSpec> inputs) {
+  order([this, inputs = std::move(inputs)] {
+    const bool listed = inputs.size() == 1 && inputs.front().files > 0;
+    for (const std::string& id : ids_of(inputs))
+      if (let_go(id) && listed) uploads_.remove(id);
+  });
+}
+
+void JobInputs::forgotten(std::vector<InputSpec> inputs, std::function<void()> removed) {
+  order([this, inputs = std::move(inputs), removed = std::move(removed)] {
+    for (const std::string& id : ids_of(inputs))
+      if (let_go(id)) uploads_.remove(id);
+    removed();
+  });
+}
+
+void JobInputs::discard(std::string id, std::function<void(Result<>)> then) {
+  order([this, id = std::move(id), then = std::move(then)] {
+    const std::string shown = openai::json::printable(id, 100);
+    if (held_.contains(id))
+      return then(fail(ErrorCode::conflict, fmt::format("a job has the input {}", shown)));
+    if (!uploads_.remove(id))
+      return then(fail(ErrorCode::not_found, fmt::format("there is no input {}", shown)));
+    then({});
+  });
+}
+
+std::set<std::string> JobInputs::ids_of(const std::vector<InputSpec>& inputs) const {
+  std::set<std::string> ids;
+  for (const InputSpec& input : inputs)
+    if (std::string id = uploads_.id_of(input.path); !id.empty()) ids.insert(std::move(id));
+  return ids;
+}
+
+void JobInputs::hold(const std::vector<InputSpec>& inputs) {
+  for (const std::string& id : ids_of(inputs)) ++held_[id];
+}
+
+bool JobInputs::let_go(const std::string& id) {
+  const auto held = held_.find(id);
+  if (held == held_.end() || --held->second > 0) return false;
+  held_.erase(held);
+  return true;
+}
+
+Result<JobSpec> JobInputs::admitted(JobSpec spec) {
+  Listing listing{uploads_, limits_.files_max};
+  for (const InputSpec& input : spec.inputs) {
+    auto placed = input.files > 0 ? place_list(input, listing) : place(input, listing);
+    if (!placed) return tl::unexpected{placed.error()};
+  }
+  auto inputs = listing.finish();
+  if (!inputs) return tl::unexpected{inputs.error()};
+  spec.inputs = std::move(*inputs);
+  return spec;
+}
+
+// A file, or what lies below a directory of the data root or matches a pattern.
+Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
+  auto path = uploads_.located(input.path);
+  if (!path) return tl::unexpected{path.error()};
+  std::error_code error;
+  const bool is_there = fs::exists(*path, error);
+  if (input.offset == 0 && (is_there ? fs::is_directory(*path, error) : is_pattern(input.path))) {
+    FinderRules rules;
+    rules.base = uploads_.data_root();
+    rules.real = [this](const std::string& file) { return uploads_.located(file); };
+    const auto found = [&](InputSpec file) { return listing.add(std::move(file)); };
+    return InputFinder{std::move(rules), found}.add(input.path);
+  }
+  auto file = regular(std::move(*path), input.path);
+  if (!file) return tl::unexpected{file.error()};
+  InputSpec placed = input;
+  placed.path = std::move(*file);
+  return listing.add(std::move(placed));
+}
+
+// A client's list is one of its uploads: what lies below the data root may change behind us.
+Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
+  auto path = uploads_.located(list.path);
+  if (path) path = regular(std::move(*path), list.path);
+  if (!path) return tl::unexpected{path.error()};
+  if (uploads_.id_of(*path).empty())
+    return fail(ErrorCode::refused, "expected a list of inputs that was uploaded, got one below "
+                                    "the data root");
+  if (auto begun = listing.begin(); !begun) return begun;
+  std::ifstream lines{*path, std::ios::binary};
+  std::string line(entry_bytes_max + 1, '\0'), last_asked, last_real;
+  std::uint64_t files = 0;
+  for (; lines.getline(line.data(), static_cast<std::streamsize>(line.size())); ++files) {
+    auto input = input_spec_from_json(line.c_str());
+    if (!input || input->path.empty() || input->name.empty() || input->files > 0)
+      return fail(ErrorCode::usage,
+                  fmt::format("{}:{}: {}", list_name, files + 1,
+                              input ? "expected an input with path and name, and no list"
+                                    : input.error().message));
+    if (input->path != last_asked) {
+      auto real = uploads_.located(input->path);
+      if (real) real = regular(std::move(*real), input->path);
+      if (!real) return tl::unexpected{real.error()};
+      last_asked = std::exchange(input->path, *real);
+      last_real = std::move(*real);
+    } else {
+      input->path = last_real;
+    }
+    if (auto added = listing.add(std::move(*input)); !added) return added;
+  }
+  if (files != list.files || !lines.eof())
+    return fail(
+        ErrorCode::usage,
+        fmt::format("expected a list of {} inputs, each on a line of at most {} bytes, got "
+                    "something else after {} of them",
+                    list.files, entry_bytes_max, files));
+  return {};
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,36 @@
+// ITEM CHECK: what an item lacks for the job's template and task, found where items are read, so
+// that a line that can never be rendered costs no dispatch and no budget. Invariant: an item
+// without a fault here has every field that rendering will ask for.
+#pragma once
+
+#include "protocol/job_spec.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::openai {
+
+class ItemCheck {
+public:
+  explicit ItemCheck(const JobSpec& spec);
+
+  // Of an object that has been checked to be one. Empty = every field of the template is there.
+  std::string fault_of_object(std::string_view object) const;
+  std::string fault_of_text() const; // the same for every text document
+  // Of a batch line's path, below the base URL.
+  std::string fault_of_line(std::string_view path) const;
+
+private:
+  std::string task_;
+  std::vector<std::string> fields_; // as objects have them, in the template's order
+  std::string foreign_;             // the first that no text document has; empty = none
+};
+
+// The sentences of rendering and of the check, which are the same.
+std::string sentence_of_missing_field(std::string_view field, std::string_view object);
+std::string sentence_of_fields_in_text(std::string_view field);
+// Empty = a line of this path may be part of the task.
+std::string fault_of_task(std::string_view task, std::string_view path);
+
+} // namespace gristmill::openai

@@ -1,0 +1,236 @@
+// How many calls a server takes up, found against servers that never say it: a closed loop of
+// clients before slots with a queue, on simulated time with seeded latencies.
+#include "actors/rate_limiter/concurrency_limit.hpp"
+
+#include "actors/kit/random.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <deque>
+#include <functional>
+#include <queue>
+
+using namespace gristmill;
+using namespace gristmill::rate_limiter;
+
+namespace {
+
+struct Server {
+  std::uint32_t slots = 0;
+  double seconds = 0, spread = 0; // median latency of an idle server, and ln's deviation
+  bool collapses = false;         // answers ever more slowly beyond twice its slots
+};
+using ServerAt = std::function<Server(double seconds)>;
+
+struct Found {
+  double rate = 0, p95 = 0;     // calls a second, latency in seconds, in the last three quarters
+  std::uint32_t limit_most = 0; // that was ever allowed
+  std::vector<std::uint32_t> limits; // at each end of a call
+};
+
+// A standard normal number, by Box and Muller.
+double normal(Random& random) {
+  const double u = random.unit(), v = random.unit();
+  return std::sqrt(-2 * std::log(1 - u)) * std::cos(6.283185307179586 * v);
+}
+
+class Loop {
+public:
+  Loop(ServerAt server, std::uint32_t most, std::uint32_t fixed, std::uint64_t seed)
+      : server_{std::move(server)}, limit_{most}, fixed_{fixed}, random_{seed} {}
+
+  Found run(double seconds) {
+    begin();
+    while (!ends_.empty() && ends_.top().at <= seconds) {
+      const End end = ends_.top();
+      ends_.pop();
+      now_ = end.at;
+      --in_flight_;
+      --busy_;
+      if (now_ > seconds / 4) latencies_.push_back(now_ - end.begun);
+      if (fixed_ == 0) limit_.answered(end.cohort, from_seconds(now_ - end.begun), at(now_));
+      found_.limits.push_back(limit_.limit());
+      found_.limit_most = std::max(found_.limit_most, in_flight_);
+      serve();
+      begin();
+    }
+    std::sort(latencies_.begin(), latencies_.end());
+    found_.rate = static_cast<double>(latencies_.size()) / (0.75 * seconds);
+    if (!latencies_.empty()) found_.p95 = latencies_[latencies_.size() * 95 / 100];
+    return std::move(found_);
+  }
+
+private:
+  struct Waiting {
+    double begun;
+    std::uint64_t cohort;
+  };
+  struct End {
+    double at, begun;
+    std::uint64_t cohort;
+    bool operator>(const End& other) const { return at > other.at; }
+  };
+  static Time at(double seconds) { return Time{} + std::chrono::hours{1} + from_seconds(seconds); }
+
+  void begin() {
+    while (fixed_ != 0 ? in_flight_ < fixed_ : limit_.allows(in_flight_)) {
+      waiting_.push_back({now_, fixed_ != 0 ? 0 : limit_.begun()});
+      ++in_flight_;
+      serve();
+    }
+  }
+  void serve() {
+    const Server server = server_(now_);
+    while (busy_ < server.slots && !waiting_.empty()) {
+      double seconds = server.seconds * std::exp(server.spread * normal(random_));
+      const double load = in_flight_ / (2.0 * server.slots);
+      if (server.collapses && load > 1) seconds *= std::pow(load, 1.5);
+      ends_.push({now_ + seconds, waiting_.front().begun, waiting_.front().cohort});
+      waiting_.pop_front();
+      ++busy_;
+    }
+  }
+
+  ServerAt server_;
+  ConcurrencyLimit limit_;
+  std::uint32_t fixed_;
+  Random random_;
+  double now_ = 0;
+  std::uint32_t in_flight_ = 0, busy_ = 0;
+  std::deque<Waiting> waiting_;
+  std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
+  std::vector<double> latencies_;
+  Found found_;
+};
+
+ServerAt always(Server server) {
+  return [server](double) { return server; };
+}
+
+// The fixed limit that brings most, the lowest of equal ones.
+Found best_fixed(const ServerAt& server, double seconds) {
+  Found best;
+  for (const std::uint32_t fixed :
+       {1u, 2u, 4u, 8u, 12u, 16u, 24u, 32u, 40u, 64u, 128u, 256u, 512u}) {
+    Found found = Loop{server, 0, fixed, 99}.run(seconds);
+    if (found.rate > best.rate * 1.005) best = std::move(found);
+  }
+  return best;
+}
+
+// Against the best fixed limit, over seeds: the mean of the rates and of the 95th percentiles.
+struct Compared {
+  double rate = 0, p95 = 0;
+};
+Compared compared(const ServerAt& server, double seconds, std::uint32_t most = 512) {
+  constexpr int seeds = 10;
+  const Found best = best_fixed(server, seconds);
+  Compared mean;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Found found = Loop{server, most, 0, seed}.run(seconds);
+    CHECK(found.limit_most <= most);
+    mean.rate += found.rate / best.rate / seeds;
+    mean.p95 += found.p95 / best.p95 / seeds;
+  }
+  return mean;
+}
+
+std::uint32_t limit_at(const Found& found, double share) {
+  return found.limits.at(
+      static_cast<std::size_t>(share * static_cast<double>(found.limits.size() - 1)));
+}
+
+} // namespace
+
+TEST_CASE("a server with slots that queues in silence gets about as many calls as it has slots") {
+  for (const double spread : {0.02, 0.3, 0.5}) {
+    INFO("spread " << spread);
+    const Compared to_best = compared(always({32, 0.1, spread}), 40);
+    CHECK(to_best.rate > 0.95);
+    CHECK(to_best.p95 < 1.5);
+  }
+}
+
+TEST_CASE("a slow server and a small one are found, too") {
+  const Compared slow = compared(always({32, 1, 0.5}), 120);
+  CHECK(slow.rate > 0.95);
+  CHECK(slow.p95 < 1.5);
+  const Compared small = compared(always({8, 0.3, 0.3}), 120);
+  CHECK(small.rate > 0.95);
+  CHECK(small.p95 < 1.7);
+}
+
+TEST_CASE("a server that takes up everything soon gets everything that is allowed") {
+  const Compared to_best = compared(always({100'000, 1, 0.5}), 60);
+  CHECK(to_best.rate > 0.93);
+  const Found found = Loop{always({100'000, 1, 0.02}), 512, 0, 1}.run(20);
+  CHECK(limit_at(found, 1) == 512);
+}
+
+TEST_CASE("a server that collapses when it has too much is kept from it") {
+  const Compared to_best = compared(always({32, 0.1, 0.3, true}), 40);
+  CHECK(to_best.rate > 0.93);
+}
+
+TEST_CASE("other slots in the middle are followed within seconds, down and up") {
+  for (const auto& [before, after] : {std::pair{32u, 8u}, std::pair{8u, 32u}}) {
+    INFO("from " << before << " to " << after);
+    const std::uint32_t a = before, b = after;
+    const auto server = [a, b](double seconds) { return Server{seconds < 20 ? a : b, 0.1, 0.3}; };
+    const Found found = Loop{server, 512, 0, 5}.run(60);
+    std::uint64_t sum = 0;
+    const std::size_t from = found.limits.size() * 9 / 10;
+    for (std::size_t n = from; n < found.limits.size(); ++n) sum += found.limits[n];
+    const double mean = static_cast<double>(sum) / static_cast<double>(found.limits.size() - from);
+    CHECK(mean > 0.8 * after);
+    CHECK(mean < 1.7 * after);
+  }
+}
+
+TEST_CASE("a server that becomes slower without queueing keeps its calls") {
+  const auto server = [](double seconds) { return Server{32, seconds < 20 ? 0.1 : 0.4, 0.3}; };
+  CHECK(compared(server, 80).rate > 0.93);
+}
+
+TEST_CASE("the first limit, the floor and the ceiling are kept") {
+  CHECK(ConcurrencyLimit{0}.limit() == 128);
+  CHECK(ConcurrencyLimit{127}.limit() == 127);
+  CHECK(ConcurrencyLimit{128}.limit() == 128);
+  CHECK(ConcurrencyLimit{129}.limit() == 128);
+  ConcurrencyLimit limit{512};
+  CHECK(limit.allows(127));
+  CHECK_FALSE(limit.allows(128));
+  limit.set_most(40);
+  CHECK(limit.limit() == 40);
+  limit.set_most(100);
+  CHECK(limit.limit() == 100);
+  limit.set_most(512);
+  CHECK(limit.limit() == 128);
+  Time now = Time{} + std::chrono::hours{1};
+  for (int n = 0; n < 50; ++n) limit.overloaded(now += std::chrono::seconds{2});
+  CHECK(limit.limit() == 1);
+  CHECK(limit.allows(0));
+}
+
+TEST_CASE("an overload shrinks the limit once for all calls of a burst") {
+  ConcurrencyLimit limit{0};
+  const Time now = Time{} + std::chrono::hours{1};
+  for (int n = 0; n < 100; ++n) limit.overloaded(now + std::chrono::milliseconds{n});
+  CHECK(limit.limit() == 90); // 128 * 0.7
+  limit.overloaded(now + std::chrono::seconds{1});
+  CHECK(limit.limit() == 63);
+}
+
+TEST_CASE("a single call without an answer in time is no overload, many are one") {
+  ConcurrencyLimit limit{0};
+  Time now = Time{} + std::chrono::hours{1};
+  for (int n = 0; n < 1'000; ++n) {
+    now += std::chrono::milliseconds{10};
+    if (n % 100 == 0) limit.timed_out(0, now); // one in a hundred
+    limit.answered(0, std::chrono::milliseconds{50}, now);
+  }
+  CHECK(limit.limit() == 128);
+  for (int n = 0; n < 8; ++n) limit.timed_out(0, now += std::chrono::milliseconds{10});
+  CHECK(limit.limit() == 90);
+}
