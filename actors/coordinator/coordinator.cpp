@@ -1,9 +1,11 @@
 #include "actors/coordinator/coordinator.hpp"
 
 #include "actors/kit/defaults.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/limits.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
@@ -33,10 +35,14 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
   const Heard heard = (session ? session->grammar : stranger).hear(*frame);
   switch (heard.verdict) {
   case Verdict::ok: break;
-  case Verdict::needs_hello:
   case Verdict::other_session:
+    if (mutated("frame_without_session")) break;
+    [[fallthrough]];
+  case Verdict::needs_hello:
     return refuse(received.peer, RefusedCode::no_session, "say Hello first", effects);
-  case Verdict::gap: return refuse(received.peer, RefusedCode::resync, heard.sentence, effects);
+  case Verdict::gap:
+    if (mutated("gap_ignored")) break;
+    return refuse(received.peer, RefusedCode::resync, heard.sentence, effects);
   case Verdict::violation:
     effects.events.push_back(
         {"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true});
@@ -49,9 +55,9 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, Need> || std::is_same_v<M, Returned>) {
+        if constexpr (std::is_same_v<M, Returned>) {
           handle(*session, message, effects);
-        } else if constexpr (std::is_same_v<M, Outcomes>) {
+        } else if constexpr (std::is_same_v<M, Outcomes> || std::is_same_v<M, Need>) {
           handle(*session, message, now, effects);
         } else if constexpr (std::is_same_v<M, Heartbeat>) {
           handle(*session, message, frame->ack, now, effects);
@@ -95,6 +101,9 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     }
   }
   const auto wanted = [&](const Claim& claim) {
+    if (mutated("kept_outcome_dropped") &&
+        std::find(hello.outbox.begin(), hello.outbox.end(), claim) != hello.outbox.end())
+      return false;
     return !claim.parts.empty() && jobs_.contains(claim.parts.front().job);
   };
   if (Session* before = roster_.of_peer(peer);
@@ -142,16 +151,25 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
   return effects;
 }
 
-void Coordinator::handle(Session& session, const Need& need, Effects& effects) {
+void Coordinator::handle(Session& session, const Need& need, Time now, Effects& effects) {
   Acquire acquire{session.id, need.nonce, {}};
+  Cancel stands;
   for (const CallId call : need.calls) {
     const Assigned* assigned = session.find(call);
     // Calls that were withdrawn meanwhile, and ones whose permit is on its way, are passed over.
     if (assigned == nullptr || assigned->attempt) continue;
+    // Its permit was out when the job was held, and came back unused.
+    if (const auto job = jobs_.find(assigned->job); job != jobs_.end() && job->second.held) {
+      effects.jobs[job->first].returned.push_back(
+          {session.take(call).item, call, false, false, false});
+      stands.calls.push_back(call);
+      continue;
+    }
     acquire.calls.push_back(
         {call, assigned->job, assigned->item, assigned->token_bound, assigned->model});
   }
   if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
+  send_cancel(session, stands, now, effects);
 }
 
 Effects Coordinator::granted(const Granted& granted, Time now) {
@@ -225,7 +243,9 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
 void Coordinator::handle(Session& session, const Returned& returned, Effects& effects) {
   for (const auto& entry : returned.calls) {
     const Assigned* known = session.find(entry.call);
-    if (known == nullptr || known->attempt != entry.attempt) continue;
+    if (known == nullptr ||
+        (known->attempt != entry.attempt && !mutated("returned_of_another_attempt")))
+      continue;
     if (entry.attempt) {
       const auto how = returned.too_late ? Ended::How::too_late : Ended::How::unstarted;
       effects.ended.push_back({how, entry.attempt, {}, {}, -1});

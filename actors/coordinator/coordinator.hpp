@@ -114,7 +114,7 @@ private:
 
   void receive(const ReceivedFrame& received, Time now, Effects& effects);
   void hello(const ReceivedFrame& frame, const protocol::Hello& hello, Time now, Effects& effects);
-  void handle(Session& session, const protocol::Need& need, Effects& effects);
+  void handle(Session& session, const protocol::Need& need, Time now, Effects& effects);
   void handle(Session& session, const protocol::Heartbeat& beat, std::uint64_t ack, Time now,
               Effects& effects);
   void handle(Session& session, protocol::Outcomes& outcomes, Time now, Effects& effects);

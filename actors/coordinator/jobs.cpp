@@ -11,6 +11,13 @@ using namespace protocol;
 namespace {
 // A frame's lists are bounded; what may be longer goes in pieces.
 constexpr std::size_t list_piece = 8'192;
+
+// A greeted worker hears of nothing before its Welcome: what it is to stop stands there.
+void stop_at_welcome(Session& session, CallId call, AttemptId attempt) {
+  if (session.state != SessionState::greeted) return;
+  if (attempt) session.welcome.drop_attempts.push_back(attempt);
+  std::erase(session.welcome.keep_held, call);
+}
 } // namespace
 
 Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
@@ -48,6 +55,7 @@ Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time
       const Assigned* assigned = session->find(call);
       if (assigned == nullptr) continue;
       cancels[id].calls.push_back(call);
+      stop_at_welcome(*session, call, assigned->attempt);
       // A permitted call ends by the worker's word; a held one is simply gone.
       if (!assigned->attempt) session->take(call);
       break;
@@ -106,6 +114,7 @@ Effects Coordinator::job_closed(JobId id, Time now) {
     std::sort(cancel.calls.begin(), cancel.calls.end());
     for (const CallId call : cancel.calls) {
       const Assigned assigned = session->take(call);
+      stop_at_welcome(*session, call, assigned.attempt);
       if (assigned.attempt)
         effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
     }
@@ -130,8 +139,10 @@ Effects Coordinator::job_held(JobId id, Time now) {
     for (const auto& [call, assigned] : session->calls())
       if (assigned.job == id && !assigned.attempt) cancel.calls.push_back(call);
     std::sort(cancel.calls.begin(), cancel.calls.end());
-    for (const CallId call : cancel.calls)
+    for (const CallId call : cancel.calls) {
+      stop_at_welcome(*session, call, AttemptId{});
       effects.jobs[id].returned.push_back({session->take(call).item, call, false, false, false});
+    }
     send_cancel(*session, cancel, now, effects);
   }
   return effects;

@@ -2,6 +2,7 @@
 #include "actors/coordinator/coordinator.hpp"
 
 #include "actors/kit/defaults.hpp"
+#include "actors/kit/mutant.hpp"
 
 #include <algorithm>
 
@@ -73,9 +74,9 @@ void Coordinator::watch_silence(Time now, Effects& effects) {
         now - session->last_sent >= defaults::heartbeat / 2)
       send(*session, Recorded{}, now, effects);
     if (session->state == SessionState::closed) {
-      if (now - session->closed_at >= defaults::closed_lost)
+      if (now - session->closed_at >= defaults::closed_lost && !mutated("no_lease_expiry"))
         gone.push_back({id, true, "its connection closed and no Hello came"});
-    } else if (silent >= defaults::silent_lost) {
+    } else if (silent >= defaults::silent_lost && !mutated("silence_is_no_loss")) {
       gone.push_back({id, false, "silent on an open connection"});
     } else if (silent >= defaults::silent_suspect && session->state == SessionState::active) {
       session->state = SessionState::suspect;
@@ -110,8 +111,9 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
 }
 
 void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effects) {
-  if (r.assigned.attempt)
-    effects.ended.push_back({Ended::How::lost, r.assigned.attempt, {}, {}, -1});
+  const auto how = mutated("refund_on_expiry") ? Ended::How::unstarted : Ended::How::lost;
+  if (r.assigned.attempt && !mutated("slot_not_freed"))
+    effects.ended.push_back({how, r.assigned.attempt, {}, {}, -1});
   if (!jobs_.contains(r.assigned.job)) return;
   JobNews& news = effects.jobs[r.assigned.job];
   (lost.permitted ? news.lost : news.returned).push_back(lost);

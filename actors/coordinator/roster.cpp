@@ -1,5 +1,7 @@
 #include "actors/coordinator/roster.hpp"
 
+#include "actors/kit/mutant.hpp"
+
 namespace gristmill::coordinator {
 
 Session* Roster::find(SessionId id) {
@@ -21,7 +23,8 @@ Session* Roster::of_process(const std::string& user, Nonce process) {
 Session& Roster::open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
                       Time now) {
   auto session = std::make_unique<Session>(epoch_);
-  session->id = SessionId{(std::uint64_t{epoch_.value} << 32) | next_session_++};
+  const std::uint64_t epoch = mutated("no_epoch_fencing") ? 1 : epoch_.value;
+  session->id = SessionId{(epoch << 32) | next_session_++};
   session->grammar.begin(session->id);
   session->peer = peer;
   session->user = user;

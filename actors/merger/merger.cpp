@@ -1,6 +1,7 @@
 #include "actors/merger/merger.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 #include "actors/merger/array_writer.hpp"
 #include "actors/merger/item_scan.hpp"
 #include "actors/merger/segment_scan.hpp"
@@ -100,6 +101,7 @@ Result<> Merger::Work::note_place(const PlacedLine& line) {
   const auto before = files.place_of(read->item);
   if (!before) return tl::unexpected{before.error()};
   if (before->bytes == 0) ++items_with_line;
+  if (before->bytes != 0 && mutated("merge_takes_first_line")) return {};
   return files.put_place(read->item, line.place);
 }
 

@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/defaults.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/ids.hpp"
 
 #include <algorithm>
@@ -10,14 +11,21 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-const Duration minute_hold = defaults::hold_of(defaults::minute_window);
+Duration hold_of(Duration life) {
+  if (mutated("no_drift_margin")) return life + defaults::minute_window + defaults::delay_margin;
+  return defaults::hold_of(defaults::minute_window, life);
+}
+
+Duration minute_hold() {
+  return hold_of(defaults::permit_life);
+}
 
 constexpr auto slot_retry = std::chrono::milliseconds{10};
 constexpr auto block_retry = std::chrono::milliseconds{2};
 constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
 
 double rate_of(std::uint64_t per_minute) {
-  return static_cast<double>(per_minute) / to_seconds(minute_hold);
+  return static_cast<double>(per_minute) / to_seconds(minute_hold());
 }
 
 Smoother smoother(std::uint64_t per_minute, Time now) {
@@ -29,9 +37,9 @@ Smoother smoother(std::uint64_t per_minute, Time now) {
 
 Account::Account(std::string name, AccountLimits limits, Time now)
     : name_{std::move(name)}, limits_{limits}, calls_window_{limits.requests_per_minute,
-                                                             minute_hold},
-      tokens_window_{limits.tokens_per_minute, minute_hold}, calls_smoother_{smoother(
-                                                                 limits.requests_per_minute, now)},
+                                                             minute_hold()},
+      tokens_window_{limits.tokens_per_minute, minute_hold()},
+      calls_smoother_{smoother(limits.requests_per_minute, now)},
       tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
 
 void Account::set_limits(const AccountLimits& limits, Time now) {
@@ -119,10 +127,11 @@ Tokens Account::charged(Tokens tokens) const {
 }
 
 bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now) {
-  if (!block_ || now >= block_->note.until) return false;
+  if (!block_ || (now >= block_->note.until && !mutated("block_without_end"))) return false;
   const journal::BlockNote& note = block_->note;
   if (block_->drawn_calls >= note.calls) return false;
   if (tokens_window_.limited() && block_->drawn_tokens + tokens > note.tokens) return false;
+  if (mutated("no_mark_check")) return true;
   return std::any_of(note.marks.begin(), note.marks.end(),
                      [&](const auto& mark) { return mark.first == job && item < mark.second; });
 }
@@ -157,7 +166,7 @@ std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t 
 Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
   const Tokens tokens = charged(wanted);
-  const Time until = now + defaults::hold_of(defaults::minute_window, life);
+  const Time until = now + hold_of(life);
   // Also what is not limited now: a stricter limit may come.
   const Charge charge{tokens, now, calls_window_.charge_until(1, until),
                       tokens_window_.charge_until(tokens.reserved, until),
@@ -192,6 +201,7 @@ void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Tim
 
 void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Time now) {
   if (in_flight_ > 0) --in_flight_;
+  if (!used && mutated("settle_to_zero")) used = 0;
   if (!used) return;
   advance(now);
   const auto [reserved, paced] = charge.tokens;
@@ -207,7 +217,7 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   // The excess is a debt, to the second in which the call began.
   const std::uint64_t excess = *used - reserved;
   tokens_window_.charge_until(excess,
-                              charge.tokens_until > now ? charge.tokens_until : now + minute_hold);
+                              charge.tokens_until > now ? charge.tokens_until : now + minute_hold());
   if (block_) block_->drawn_tokens += excess;
 }
 
@@ -263,9 +273,7 @@ void Account::durable(std::uint64_t block) {
 
 void Account::assume_spent(const journal::BlockNote& block, Time now) {
   // How long its permits lived is not known any more: the longest life is assumed.
-  static const Duration hold =
-      defaults::hold_of(defaults::minute_window, defaults::permit_life_max);
-  const Time until = std::min(block.until, now) + hold;
+  const Time until = std::min(block.until, now) + hold_of(defaults::permit_life_max);
   if (until <= now) return;
   calls_window_.charge_until(block.calls, until);
   tokens_window_.charge_until(block.tokens, until);

@@ -1,6 +1,7 @@
 #include "actors/rate_limiter/rate_limiter.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/limits.hpp"
 
 #include <algorithm>
@@ -98,6 +99,7 @@ RateLimiter::AccountRef RateLimiter::account(const std::string& name, const Acco
 
 void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time now,
                             bool same_boot) {
+  if (mutated("window_reset_on_restart")) return;
   spent_ = blocks;
   // The clock of another boot says nothing: its blocks count from now.
   if (!same_boot)
@@ -261,7 +263,8 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     const Duration life = out.endpoint->life();
     out.job_charge = out.job->draw(choice.job_tokens, now, unused, life);
     out.endpoint_charge = out.endpoint->draw(choice.endpoint_tokens, now, n, life);
-    const AttemptId attempt = AttemptId::of(epoch_, out.endpoint->block(), n);
+    const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
+    const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
     // Only where there is a window does a permit have to age.
     const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
     const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);

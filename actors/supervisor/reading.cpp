@@ -3,6 +3,7 @@
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/wire.hpp"
 
@@ -18,6 +19,7 @@ constexpr int items_per_slice = 1'024;
 
 Effects Supervisor::started(Time) {
   Effects effects;
+  if (mutated("no_item_mark")) mark_ = 0;
   catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
   look_ahead(effects);
   // What has been called was proved before.
@@ -190,7 +192,7 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
 
 InputPosition Supervisor::low() const {
   const std::uint64_t low = ledger_.low();
-  if (low >= intake_.position().item) return intake_.position();
+  if (low >= intake_.position().item || mutated("low_mark_ahead")) return intake_.position();
   const auto it = ledger_.live().find(low);
   GRISTMILL_CHECK(it != ledger_.live().end(), "item {} is neither live nor terminal", low);
   const intake::Place& place = it->second.place;

@@ -1,6 +1,7 @@
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -71,6 +72,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
     LiveItem* live = ledger_.find(call.item);
     if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
     if (call.permitted) ++effects.append.note.ambiguous;
+    if (mutated("lost_consumes_attempt")) ++live->consumed;
     if (call.permitted && call.died) {
       ++live->deaths;
       effects.append.attempts.push_back(note_of(call.item, *live));
@@ -90,6 +92,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
 Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now) {
   Effects effects;
   for (const protocol::Claim& claim : claims) {
+    if (mutated("claim_ignored")) break;
     for (const PartId& part : claim.parts) {
       LiveItem* live = ledger_.find(part.item);
       if (live == nullptr) {
@@ -122,6 +125,7 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
     for (const PartId& part : claim.parts) {
       LiveItem* live = ledger_.find(part.item);
       if (live == nullptr || live->state != LiveState::unknown) continue;
+      if (live->call == claim.call) continue; // it has failed, as we have heard
       live->state = LiveState::out;
       live->call = claim.call;
     }
@@ -135,10 +139,15 @@ Effects Supervisor::grace_over(Time now) {
   if (grace_) {
     grace_ = false;
     std::vector<std::uint64_t> unclaimed;
-    for (const auto& [item, live] : ledger_.live())
-      if (live.state == LiveState::unknown) unclaimed.push_back(item);
+    for (const auto& [item, live] : ledger_.live()) {
+      if (live.state != LiveState::unknown) continue;
+      unclaimed.push_back(item);
+      effects.append.note.ambiguous += may_have_called_ && !live.call; // with a call it has failed
+    }
     std::sort(unclaimed.begin(), unclaimed.end());
-    if (may_have_called_) effects.append.note.ambiguous += unclaimed.size();
+    if (mutated("no_requeue_after_restart")) unclaimed.clear();
+    if (mutated("death_counted_at_own_crash"))
+      for (const std::uint64_t item : unclaimed) ++ledger_.find(item)->deaths;
     for (const std::uint64_t item : unclaimed) again(item, *ledger_.find(item), now, effects);
   }
   fill(now, effects);

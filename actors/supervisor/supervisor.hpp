@@ -115,12 +115,15 @@ private:
   bool may_read() const;
   void offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects);
   void accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects);
+  bool of_earlier_life(CallId call) const;
+  void wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before);
   bool refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
                Effects& effects);
   void stop(std::optional<StateChange> stop, Effects& effects);
   std::string described(const std::string& id, const intake::Place& place,
                         const protocol::Outcome& outcome);
-  bool fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now, Effects& effects);
+  bool fall_back(std::uint64_t item, LiveItem& live, const protocol::Outcome& outcome, Time now,
+                 Effects& effects);
   void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
              Effects& effects);
   void again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);

@@ -3,6 +3,7 @@
 #include "actors/supervisor/supervisor.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
 #include "protocol/openai/wire.hpp"
@@ -42,10 +43,16 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
       again(item, *live, now, effects);
     return;
   }
+  // One that is out with this call, or perhaps with it: an unknown one that names it has heard of
+  // its failure.
   const bool current =
-      live != nullptr && (live->call == outcome.call || live->state == LiveState::unknown);
+      live != nullptr && (live->call == outcome.call) != (live->state == LiveState::unknown);
   // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
   // before, and told again because its Recorded got lost.
+  if (live == nullptr && outcome.cls == OutcomeClass::ok && mutated("first_outcome_does_not_win")) {
+    effects.append.lines.push_back({job_, item, outcome.cls, "{}"});
+    return;
+  }
   if (live == nullptr || (!current && outcome.cls != OutcomeClass::ok)) {
     if (outcome.cls != OutcomeClass::cancelled) ++effects.append.note.late;
     return;
@@ -55,16 +62,35 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   effects.append.note.completion_tokens += outcome.usage.completion;
   effects.append.note.cost_nano_usd += reported.cost_nano_usd;
   if (called) ++live->tries;
+  // The failure may be the one that sent the item to its fallback; nothing says whether it is.
+  if (outcome.cls != OutcomeClass::ok && live->on_fallback && of_earlier_life(outcome.call))
+    return retry(item, *live, reported, now, effects);
   if (refused(item, *live, reported, now, effects)) return;
   if (info(outcome.cls).consumes_attempt) ++live->consumed;
   const Decision decision =
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
   if (decision.what == Decision::What::again)
     return retry(item, *live, reported, decision.not_before, effects);
-  if (decision.what == Decision::What::failed && fall_back(item, *live, outcome.cls, now, effects))
+  if (decision.what == Decision::What::failed && fall_back(item, *live, outcome, now, effects))
     return;
   if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
   finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
+}
+
+bool Supervisor::of_earlier_life(CallId call) const {
+  return call.value >> 52 != next_call_ >> 52;
+}
+
+// After a restart a failure may be an old one, whose Recorded got lost: the item waits for the
+// claim of whoever has made its next call meanwhile.
+void Supervisor::wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before) {
+  if (grace_ && of_earlier_life(failed)) {
+    live.state = LiveState::unknown;
+    live.call = failed;
+    return;
+  }
+  live.call = CallId{}; // if it is told again, it has been handled
+  ledger_.wait(item, live, not_before);
 }
 
 // Whether an endpoint refuses the job rather than this item: then the item waits for a better one.
@@ -79,8 +105,7 @@ bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutco
   // A model that an endpoint does not know may be the item's own fault; a key never is.
   const bool may_be_own = outcome.http_status != 0 && outcome.http_status != 401;
   if (may_be_own && failures_.takes(outcome.endpoint)) return false;
-  live.call = CallId{};
-  ledger_.wait(item, live, now + refused_again_after);
+  wait_again(item, live, outcome.call, now + refused_again_after);
   stop(failures_.refuses(outcome.endpoint, reported.endpoint,
                          described(live.id, live.place, outcome), reported.alternatives),
        effects);
@@ -106,15 +131,14 @@ std::string Supervisor::described(const std::string& id, const intake::Place& pl
 }
 
 // An item whose line cannot succeed at its model begins anew at the fallback, once.
-bool Supervisor::fall_back(std::uint64_t item, LiveItem& live, OutcomeClass cls, Time now,
-                           Effects& effects) {
-  if (cancelling_ || live.on_fallback || !may_fall_back(cls)) return false;
+bool Supervisor::fall_back(std::uint64_t item, LiveItem& live, const protocol::Outcome& outcome,
+                           Time now, Effects& effects) {
+  if (cancelling_ || live.on_fallback || !may_fall_back(outcome.cls)) return false;
   if (!live.has_fallback) return false;
   live.on_fallback = true;
   live.consumed = 0;
   effects.append.attempts.push_back(note_of(item, live));
-  live.call = CallId{}; // if the failure is told again, it has been handled
-  ledger_.wait(item, live, now);
+  wait_again(item, live, outcome.call, now);
   return true;
 }
 
@@ -130,8 +154,7 @@ void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome
   }
   if (info(reported.outcome.cls).consumes_attempt)
     effects.append.attempts.push_back(note_of(item, live));
-  live.call = CallId{}; // if it is told again, it has been handled
-  ledger_.wait(item, live, not_before);
+  wait_again(item, live, reported.outcome.call, not_before);
 }
 
 void Supervisor::finish(std::uint64_t item, const intake::Place& place, const std::string& id,

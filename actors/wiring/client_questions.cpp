@@ -1,5 +1,6 @@
 // What clients ask of a coordinator node, and how it answers: at once, or when the change that they
 // want is durable.
+#include "actors/kit/mutant.hpp"
 #include "actors/wiring/rooms.hpp"
 #include "protocol/openai/json_text.hpp"
 
@@ -23,6 +24,7 @@ std::vector<journal::Reopened> reopened_of(JobId job, ClosedJob& content,
   std::sort(reopened.begin(), reopened.end(),
             [](const auto& a, const auto& b) { return a.item < b.item; });
   for (const auto& again : reopened) content.items.terminal.erase(again.item);
+  if (mutated("retry_runs_completed_items")) content.items.terminal = {};
   content.items.counts.failed -= reopened.size();
   return reopened;
 }

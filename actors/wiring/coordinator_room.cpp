@@ -1,5 +1,7 @@
 #include "actors/wiring/rooms.hpp"
 
+#include "actors/kit/mutant.hpp"
+
 #include <fmt/format.h>
 
 namespace gristmill::wiring {
@@ -130,6 +132,7 @@ void CoordinatorRoom::close(JobId id, const Moment& moment, Post& post) {
 
 // At once: what takes permission away waits for no disk.
 void CoordinatorRoom::hold(JobId job, const Moment& moment, Post& post) {
+  if (mutated("paused_job_still_offers")) return;
   post.tell(to_supervisor(job), PauseItems{});
   emit(coordinator_.job_held(job, moment.now), post);
 }
@@ -141,7 +144,8 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
   if (!change) return;
   AppendNow append;
   append.part.jobs.push_back(std::move(*change));
-  append.release.push_back({to_coordinator, JobDurable{id, state, token}});
+  (mutated("job_told_before_durable") ? post.envelopes : append.release)
+      .push_back({to_coordinator, JobDurable{id, state, token}});
   post.tell(to_journal, std::move(append));
 }
 
@@ -220,7 +224,7 @@ void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) 
   if (!report.failure.empty()) {
     change(job->id, {JobState::failed, JobReason::internal, report.failure}, 0, moment, post);
   } else {
-    const bool cancelled = job->detail == "cancelled";
+    const bool cancelled = job->detail == "cancelled" && !mutated("cancel_overwritten");
     change(job->id, {cancelled ? JobState::cancelled : JobState::finished, JobReason::none, ""}, 0,
            moment, post);
   }
@@ -274,7 +278,9 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
   if (!effects.sessions.empty()) {
     AppendNow append;
     for (const auto& session : effects.sessions)
-      if (session.open) append.release.push_back({to_coordinator, SessionDurable{session.session}});
+      if (session.open)
+        (mutated("welcome_before_durable") ? post.envelopes : append.release)
+            .push_back({to_coordinator, SessionDurable{session.session}});
     append.part.sessions = std::move(effects.sessions);
     post.tell(to_journal, std::move(append));
   }

@@ -2,6 +2,7 @@
 #include "actors/wiring/rooms.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
 
 #include <map>
 
@@ -101,13 +102,17 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
     now_durable.part.lines = std::move(append.lines);
     now_durable.part.attempts = std::move(append.attempts);
     now_durable.part.notes.push_back(append.note);
+    const bool repeated = now_durable.part.lines.empty() && now_durable.part.attempts.empty();
+    const bool too_early =
+        mutated("ack_before_journal") || (mutated("dup_ack_overtakes_commit") && repeated);
     if (append.completed + append.failed > 0)
-      now_durable.release.push_back(
-          {to_supervisor(job_), LinesDurable{append.completed, append.failed}});
+      (mutated("count_before_durable") ? post.envelopes : now_durable.release)
+          .push_back({to_supervisor(job_), LinesDurable{append.completed, append.failed}});
     std::map<SessionId, std::vector<AttemptId>> recorded;
     for (const supervisor::Ack& ack : append.acks) recorded[ack.session].push_back(ack.attempt);
     for (auto& [session, attempts] : recorded)
-      now_durable.release.push_back({to_coordinator, RecordedNow{session, std::move(attempts)}});
+      (too_early ? post.envelopes : now_durable.release)
+          .push_back({to_coordinator, RecordedNow{session, std::move(attempts)}});
     post.tell(to_journal, std::move(now_durable));
   }
   report_due_ |= effects.progress;
@@ -144,9 +149,11 @@ void MergerRoom::handle(Message message, const Moment& moment, Post& post) {
 }
 
 void MergerRoom::begin(Time now, Post& post) {
-  auto files = options_.open_merge(job_, task_->spec);
-  if (!files) return failed(files.error(), now, post);
-  files_ = std::move(*files);
+  if (!files_) {
+    auto files = options_.open_merge(job_, task_->spec);
+    if (!files) return failed(files.error(), now, post);
+    files_ = std::move(*files);
+  }
   merger_ = std::make_unique<merger::Merger>(*task_, *files_);
   post.wake_at = Time::min();
 }
@@ -154,7 +161,8 @@ void MergerRoom::begin(Time now, Post& post) {
 // The segments stand, so merging can begin anew as often as it takes.
 void MergerRoom::failed(const Error& error, Time now, Post& post) {
   merger_.reset();
-  files_.reset(); // what it holds on disk is not kept while the job waits
+  if (!mutated("merge_not_idempotent"))
+    files_.reset(); // what it holds on disk is not kept while the job waits
   const bool again = error.code == ErrorCode::disk_full;
   post.tell(to_coordinator, MergeReport{job_, error.message, again});
   if (again)

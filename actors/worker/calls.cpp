@@ -2,6 +2,7 @@
 #include "actors/worker/worker.hpp"
 
 #include "actors/kit/defaults.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/limits.hpp"
 
 #include <algorithm>
@@ -32,9 +33,11 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
   late.too_late = !draining_;
   for (const Permit& permit : permits.permits) {
     // Without its Need nobody can say how old a permit is.
-    const Time not_after = permit.life_ms == 0 ? never
-                           : sent              ? *sent + std::chrono::milliseconds{permit.life_ms}
-                                               : Time::min();
+    const bool ages = permit.life_ms != 0 && !mutated("no_lease_check_in_worker");
+    const Time from = sent && !mutated("lease_from_receipt") ? *sent : now;
+    const Time not_after = !ages  ? never
+                           : sent ? from + std::chrono::milliseconds{permit.life_ms}
+                                  : Time::min();
     if (!held_.contains(permit.call)) {
       gone.calls.push_back({permit.call, permit.attempt});
     } else if (now < not_after && !draining_) {
@@ -54,6 +57,7 @@ void Worker::handle(const Wait& wait, Time now) {
 
 void Worker::handle(const Recorded& recorded) {
   for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
+  if (mutated("outbox_cleared_by_any_recorded")) outbox_ = {};
 }
 
 void Worker::handle(const Cancel& cancel, Effects& effects) {
@@ -116,7 +120,8 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   http.api_key_file = where.spec->api_key_file;
   http.timeout = std::chrono::milliseconds{spec.timeout_ms};
   http.connect_timeout = std::chrono::milliseconds{spec.connect_timeout_ms};
-  http.not_after = not_after;
+  http.not_after = mutated("gate_without_end") ? never : not_after;
+  if (mutated("hidden_retry_in_worker")) effects.starts.push_back(http);
   in_flight_.emplace(permit.attempt, std::move(call));
   effects.starts.push_back(std::move(http));
 }

@@ -1,6 +1,7 @@
 #include "actors/worker/worker.hpp"
 
 #include "actors/kit/defaults.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/codec.hpp"
 
 #include <algorithm>
@@ -121,7 +122,7 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
       held_.take(call);
   std::vector<const Outcome*> again;
   for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
-  send_outcomes(std::move(again), effects);
+  if (!mutated("result_sent_once")) send_outcomes(std::move(again), effects);
   effects.events.push_back(
       {"session.begun", {{"session", std::to_string(grammar_.session().value)}}});
 }

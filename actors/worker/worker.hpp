@@ -55,6 +55,7 @@ public:
   Effects tick(Time now);
   Time wake_at() const;
 
+  std::size_t held() const { return held_.size(); }
   std::size_t in_flight() const { return in_flight_.size(); }
   std::size_t unrecorded() const { return outbox_.size(); }
 

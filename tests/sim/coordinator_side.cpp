@@ -1,12 +1,9 @@
-// The coordinator's process in the simulator: its rooms, the channels between them, its disk.
-#include "tests/sim/world.hpp"
+// The coordinator's process in the simulator: its rooms, the channels between them, its clocks.
 #include "tests/sim/world_parts.hpp"
-#include "tests/unit/memory_pages.hpp"
 
-#include "actors/kit/check.hpp"
+#include "actors/kit/defaults.hpp"
 
-#include <cstring>
-#include <fmt/format.h>
+#include <array>
 
 namespace gristmill::sim {
 
@@ -16,122 +13,118 @@ using wiring::Message;
 
 namespace {
 
-class MemorySource final : public intake::ByteSource {
-public:
-  explicit MemorySource(const std::string& text) : text_{text} {}
-  Result<std::size_t> read(std::uint32_t, std::uint64_t offset, std::span<char> into) override {
-    if (offset >= text_.size()) return std::size_t{0};
-    const std::size_t n = std::min(into.size(), text_.size() - static_cast<std::size_t>(offset));
-    std::memcpy(into.data(), text_.data() + offset, n);
-    return n;
-  }
-  std::uint32_t input_count() const override { return 1; }
-  Result<std::string> name_of(std::uint32_t) override { return std::string{"in.jsonl"}; }
-  std::unique_ptr<intake::ScratchPages> scratch() override {
-    return std::make_unique<MemoryPages>();
-  }
+constexpr std::array message_names{
+    "Start",      "FramesIn",      "PeersGone",   "Offer",        "Granted",     "SessionDurable",
+    "JobDurable", "JobForgotten",  "RecordedNow", "JobReport",    "JobRead",     "MergeReport",
+    "DiskFull",   "RoomCrashed",   "Ask",         "Answer",       "OpenJob",     "JobNews",
+    "PauseItems", "ResumeItems",   "CancelItems", "LinesDurable", "CloseRoom",   "LimiterNews",
+    "ShowPools",  "BlocksDurable", "AppendNow",   "StoreDurable", "StoreFailed", "Group",
+    "MergeTask",  "SendFrames",    "ReadJob",     "Tick"};
+static_assert(message_names.size() == std::variant_size_v<Message>);
 
-private:
-  const std::string& text_;
-};
-
-class MemoryMerge final : public merger::MergeFiles {
-public:
-  MemoryMerge(const std::vector<MemoryStore::Line>& lines, std::string& result) : result_{result} {
-    for (const auto& line : lines) segment_ += line.text + "\n";
-  }
-  std::size_t segment_count() const override { return 1; }
-  std::uint64_t segment_bytes(std::size_t) const override { return segment_.size(); }
-  Result<> read(std::size_t, std::uint64_t offset, std::span<char> into) override {
-    std::memcpy(into.data(), segment_.data() + offset, into.size());
-    return {};
-  }
-  Result<> put_place(std::uint64_t item, merger::LinePlace place) override {
-    places_[item] = place;
-    return {};
-  }
-  Result<merger::LinePlace> place_of(std::uint64_t item) override { return places_[item]; }
-  Result<> write(std::string_view bytes) override {
-    part_ += bytes;
-    return {};
-  }
-  Result<> write_ids(std::string_view) override { return {}; }
-  Result<merger::FinalFile> finish() override {
-    result_ = part_;
-    return merger::FinalFile{"out.jsonl", "", part_.size(), 0, ""};
-  }
-  Result<> write_summary(std::string_view) override { return {}; }
-
-private:
-  std::string segment_, part_;
-  std::string& result_;
-  std::map<std::uint64_t, merger::LinePlace> places_;
-};
+constexpr Address the_coordinator{wiring::Place::coordinator, {}};
 
 } // namespace
 
+wiring::Moment World::moment() const {
+  return {clock_.at(now_), (now_ + wall_off_).time_since_epoch().count() / 1'000'000'000};
+}
+
 void World::start_coordinator() {
   ++life_;
-  wiring::NodeOptions options;
-  options.random_seed = random_.next();
-  options.open_source = [this](const JobSpec&) -> Result<std::unique_ptr<intake::ByteSource>> {
-    return std::make_unique<MemorySource>(input_);
-  };
-  options.open_merge = [this](JobId job,
-                              const JobSpec&) -> Result<std::unique_ptr<merger::MergeFiles>> {
-    return std::make_unique<MemoryMerge>(store_.lines().at(job), result_);
-  };
+  heard_.clear();
+  coordinator_paused_until_ = {};
+  unheard_.clear();
+  if (boot_ == 0 || luck(swarm_.reboot)) {
+    ++boot_;
+    const auto up = random_.between(std::chrono::seconds{5}, std::chrono::seconds{100'000});
+    clock_ = LocalClock{now_, Time{up}, swarm_.coordinator_ppb};
+  }
+  journal::Recovered recovered = store_.recover(clock_.at(now_), boot_);
+  ledger_.recovered(recovered);
+  trace("coordinator starts, epoch {}, boot {}", recovered.epoch.value, boot_);
   coordinator_ = std::make_unique<Coordinator>();
   coordinator_->node =
-      std::make_unique<wiring::CoordinatorNode>(std::move(options), store_.recover());
-  trace(fmt::format("coordinator starts, epoch {}", life_));
+      std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered));
   for (const Address& address : wiring::CoordinatorNode::shared_rooms())
     coordinator_->rooms[address] = coordinator_->node->make_room(address, moment());
-  handle({wiring::Place::coordinator, {}}, wiring::Start{});
-  if (store_.jobs().empty()) submit();
+  handle(the_coordinator, wiring::Start{});
+  const Time grace = clock_.truth_of(clock_.at(now_) + defaults::restart_grace);
+  at(grace, [this, life = life_] {
+    if (life == life_) ledger_.grace_over(heard_);
+  });
   if (swarm_.poll != Duration::zero()) poll(life_);
 }
 
-// A client that asks all the time must not keep the coordinator from anything.
-void World::poll(std::uint64_t life) {
-  if (!coordinator_ || life != life_) return;
-  handle({wiring::Place::coordinator, {}}, wiring::Ask{2, wiring::ListJobs{}});
-  after(swarm_.poll, [this, life] { poll(life); });
-}
-
-void World::submit() {
-  handle({wiring::Place::coordinator, {}}, wiring::Ask{1, wiring::SubmitJob{spec_}});
+// What is in memory is gone. What was handed to the disk may have reached it or not.
+void World::stop_coordinator() {
+  if (store_.busy() && random_.chance(0.5)) make_durable();
+  store_.crash();
+  coordinator_.reset();
+  ledger_.coordinator_crashed();
+  for (User& user : users_) user.asked = User::Asked::nothing;
 }
 
 void World::crash_coordinator() {
+  exact_ = false;
   ++verdict_.coordinator_crashes;
   trace("coordinator crashes");
-  // What was handed to the disk may have reached it or not.
-  if (store_.busy() && random_.chance(0.5)) store_.make_durable();
-  store_.crash();
-  coordinator_.reset();
-  for (const auto& worker : workers_)
-    if (worker->alive)
-      wasted_allowed_ += worker->worker->in_flight() + worker->worker->unrecorded();
-  for (auto& [peer, connection] : connections_) {
+  stop_coordinator();
+  if (swarm_.one_process) {
+    // Its workers are threads of the same process.
+    for (std::size_t i = 0; i < workers_.size(); ++i) end_worker(i, false);
+  }
+  for (const auto& [peer, connection] : connections_) {
     if (!connection->open) continue;
-    const std::size_t index = connection->worker;
-    after(around(std::chrono::milliseconds{20}), [this, index, process = connection->process] {
-      if (workers_[index]->process == process) cut(index);
-    });
+    after(around(std::chrono::milliseconds{20}),
+          [this, index = connection->worker, process = connection->process] {
+            if (workers_[index]->process == process) cut(index);
+          });
   }
   const auto down = random_.between(std::chrono::milliseconds{10}, std::chrono::seconds{3});
-  after(down, [this] { start_coordinator(); });
+  after(down, [this] {
+    start_coordinator();
+    if (!swarm_.one_process) return;
+    for (std::size_t i = 0; i < workers_.size(); ++i) start_worker(i);
+  });
+}
+
+// A stopped process hears all of it later, in the same order.
+void World::to_coordinator(std::function<void()> what) {
+  if (now_ >= coordinator_paused_until_ && unheard_.empty()) return what();
+  unheard_.push_back(std::move(what));
+  if (unheard_.size() == 1) wake_coordinator();
+}
+
+void World::wake_coordinator() {
+  at(std::max(now_, coordinator_paused_until_), [this, life = life_] {
+    if (life != life_) return;
+    while (now_ >= coordinator_paused_until_ && !unheard_.empty()) {
+      const auto what = std::move(unheard_.front());
+      what();
+      unheard_.pop_front();
+    }
+    if (!unheard_.empty()) wake_coordinator();
+  });
+}
+
+void World::tell_coordinator(Message message) {
+  auto shared = std::make_shared<Message>(std::move(message));
+  to_coordinator([this, shared, life = life_] {
+    if (coordinator_ && life == life_) handle(the_coordinator, std::move(*shared));
+  });
 }
 
 // Messages between rooms take no time that anybody may count on: each pair of rooms has a channel
 // that keeps its order, and the channels race.
 void World::deliver(const Address& from, Envelope envelope) {
   Time& last = coordinator_->channels[{from, envelope.to}];
-  last = std::max(last, now_ + random_.between(Duration::zero(), std::chrono::milliseconds{2}));
+  last = std::max(last, now_ + upto(swarm_.channel_max));
   auto shared = std::make_shared<Envelope>(std::move(envelope));
   at(last, [this, shared, life = life_] {
-    if (coordinator_ && life == life_) handle(shared->to, std::move(shared->message));
+    to_coordinator([this, shared, life] {
+      if (coordinator_ && life == life_) handle(shared->to, std::move(shared->message));
+    });
   });
 }
 
@@ -144,76 +137,83 @@ void World::handle(const Address& address, Message message) {
     room = coordinator_->rooms.emplace(address, coordinator_->node->make_room(address, moment()))
                .first;
   }
-  trace(fmt::format("{} <- {}", name_of(address), message.index()));
+  if (trace_.verbose()) {
+    trace("{} <- {}", name_of(address), message_names[message.index()]);
+  } else {
+    trace("{} {} {}", address.job.value, static_cast<unsigned>(address.place), message.index());
+  }
   wiring::Post post;
   room->second->handle(std::move(message), moment(), post);
   carry_out(address, std::move(post));
 }
 
 void World::carry_out(const Address& from, wiring::Post post) {
-  for (const gristmill::Event& event : post.events) {
-    std::string line{event.name};
-    for (const auto& [name, value] : event.fields) {
-      line += fmt::format(" {}={}", name, value);
-      if (event.name == "worker.lost" && name == "in_flight") wasted_allowed_ += std::stoull(value);
-    }
-    trace(line);
-  }
-  if (post.fatal) violation("fatal: " + post.fatal->message);
-  const std::uint64_t alarm = ++coordinator_->alarms[from];
+  for (const gristmill::Event& event : post.events) hear(event);
   if (post.closed) coordinator_->rooms.erase(from);
+  set_alarm(from, post.closed ? never : post.wake_at);
   for (Envelope& envelope : post.envelopes) {
     switch (envelope.to.place) {
     case wiring::Place::gateway:
       for (const auto& frame : std::get<wiring::SendFrames>(envelope.message).frames)
         send_to_worker(frame);
       break;
-    case wiring::Place::store: write(std::move(std::get<journal::Group>(envelope.message))); break;
-    case wiring::Place::client:
-      if (const auto& error = std::get<wiring::Answer>(envelope.message).error)
-        violation("the job was refused: " + error->message);
+    case wiring::Place::store:
+      if (const auto* read = std::get_if<wiring::ReadJob>(&envelope.message)) {
+        read_job(read->job);
+      } else {
+        write(std::move(std::get<journal::Group>(envelope.message)));
+      }
       break;
+    case wiring::Place::client: answered(std::get<wiring::Answer>(envelope.message)); break;
     default: deliver(from, std::move(envelope));
     }
   }
-  if (post.wake_at == never || post.closed) return;
-  at(std::max(post.wake_at, now_), [this, from, alarm, life = life_] {
-    if (coordinator_ && life == life_ && coordinator_->alarms[from] == alarm &&
-        coordinator_->rooms.contains(from))
-      handle(from, wiring::Tick{});
+  if (!post.fatal) return;
+  if (swarm_.disk_broken == 0) violation("fatal: " + post.fatal->message);
+  after(Duration::zero(), [this, life = life_] {
+    if (coordinator_ && life == life_) crash_coordinator();
   });
 }
 
-void World::write(journal::Group group) {
-  GRISTMILL_CHECK(!store_.busy(), "a group was handed over while another was being written");
-  store_.hand_over(std::move(group));
-  after(around(swarm_.commit_mean), [this, life = life_] {
-    if (!coordinator_ || life != life_) return;
-    const journal::Position upto = store_.make_durable();
-    handle({wiring::Place::journal, {}}, wiring::StoreDurable{upto});
-  });
+// A room wants to be woken then, and at no other time that it said before.
+void World::set_alarm(const Address& room, Time local) {
+  Alarm& alarm = coordinator_->alarms[room];
+  alarm.wanted = local == never ? never : std::max(clock_.truth_of(local), now_);
+  if (alarm.wanted < alarm.set) ring_at(room, alarm.wanted);
 }
 
-void World::send_to_worker(const coordinator::OutgoingFrame& frame) {
-  const auto it = connections_.find(frame.peer);
-  const auto connection = it == connections_.end() ? nullptr : it->second;
-  if (!connection || !connection->open || connection->life != life_) {
-    after(std::chrono::milliseconds{1}, [this, peer = frame.peer, life = life_] {
-      if (coordinator_ && life == life_)
-        handle({wiring::Place::coordinator, {}}, wiring::PeersGone{{peer}});
+void World::ring_at(const Address& room, Time when) {
+  coordinator_->alarms[room].set = when;
+  at(when, [this, room, when, life = life_] {
+    to_coordinator([this, room, when, life] {
+      if (!coordinator_ || life != life_) return;
+      Alarm& alarm = coordinator_->alarms[room];
+      if (alarm.set != when) return; // an earlier one has taken its place
+      alarm.set = never;
+      if (alarm.wanted > now_) {
+        if (alarm.wanted != never) ring_at(room, alarm.wanted);
+      } else if (coordinator_->rooms.contains(room)) {
+        alarm.wanted = never;
+        handle(room, wiring::Tick{});
+      }
     });
-    return;
+  });
+}
+
+void World::hear(const gristmill::Event& event) {
+  std::string line{event.name};
+  std::size_t worker = 0;
+  for (const auto& [name, value] : event.fields) {
+    line += fmt::format(" {}={}", name, value);
+    if (name == "name") worker = std::stoul(value.substr(1)); // "w3"
   }
-  if (!healed_ && random_.chance(swarm_.drop)) return;
-  connection->last_down = std::max(connection->last_down, now_ + around(swarm_.network_mean));
-  at(connection->last_down, [this, connection, bytes = frame.bytes] {
-    if (!connection->open) return;
-    to_worker(connection->worker, [this, connection, bytes](WorkerProcess& worker) {
-      if (!connection->open || worker.connection != connection) return;
-      watch_recorded(connection->worker, bytes);
-      carry_out(connection->worker, worker.worker->received(bytes, now_));
-    });
-  });
+  trace("{}", line);
+  if (event.name == "worker.hello") {
+    heard_.insert(workers_[worker]->process);
+    ledger_.back(workers_[worker]->process);
+  }
+  if (event.name == "worker.lost") ledger_.session_lost(worker);
+  if (event.name == "frame.bad" || event.name == "frame.violation") violation(line);
 }
 
 } // namespace gristmill::sim

@@ -1,49 +1,36 @@
 #include "tests/sim/memory_store.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gristmill::sim {
+namespace {
+// Longer than any window, hold and margin.
+constexpr auto block_memory = std::chrono::seconds{70};
+} // namespace
+
+journal::Group MemoryStore::take_back() {
+  return *std::exchange(pending_, std::nullopt);
+}
 
 journal::Position MemoryStore::make_durable() {
-  journal::Group group = std::move(*pending_);
-  pending_.reset();
-  for (auto& change : group.jobs) {
-    journal::RecoveredJob& job = jobs_[change.job];
-    job.job = change.job;
-    if (!change.spec.empty()) {
-      job.spec = change.spec;
-      job.directory = change.directory;
-      job.created_at = change.at;
-    }
-    job.state = change.state;
-    job.reason = change.reason;
-    job.detail = change.detail;
-  }
-  for (auto& line : group.lines) {
-    journal::RecoveredJob& job = jobs_[line.job];
-    ++(line.failed() ? job.counts.failed : job.counts.completed);
-    job.terminal.insert(line.item);
-    terminal_[line.job].insert(line.item);
-    attempts_[line.job].erase(line.item);
-    lines_[line.job].push_back({line.item, line.failed(), std::move(line.line)});
-  }
+  journal::Group group = take_back();
+  for (const auto& job : group.jobs) change(job);
+  for (const auto& again : group.reopened) reopen(again);
+  for (auto& line : group.lines) add_line(std::move(line));
   for (const auto& note : group.attempts)
-    if (!terminal_[note.job].contains(note.item)) attempts_[note.job][note.item] = note;
+    if (Job& job = jobs_[note.job]; !job.known.terminal.contains(note.item))
+      job.attempts[note.item] = note;
   for (const auto& note : group.notes) {
-    journal::RecoveredJob& job = jobs_[note.job];
+    journal::RecoveredJob& job = jobs_[note.job].known;
     job.counts.attempts += note.attempts;
     job.counts.ambiguous += note.ambiguous;
     job.counts.late += note.late;
+    job.counts.prompt_tokens += note.prompt_tokens;
+    job.counts.completion_tokens += note.completion_tokens;
     job.low = std::max(job.low, note.low);
   }
-  for (const auto& block : group.blocks) {
-    blocks_[{epoch_, block.block}] = block;
-    const auto previous = blocks_.find({epoch_, block.previous_block});
-    if (block.previous_block != 0 && previous != blocks_.end()) {
-      previous->second.calls = block.previous_calls;
-      previous->second.tokens = block.previous_tokens;
-    }
-  }
+  for (const auto& block : group.blocks) add_block(block);
   for (const auto& session : group.sessions) {
     if (session.open) {
       sessions_[session.session] = session;
@@ -51,32 +38,100 @@ journal::Position MemoryStore::make_durable() {
       sessions_.erase(session.session);
     }
   }
-  last_ = group.upto;
-  return last_;
+  for (const JobId job : group.forgotten) {
+    jobs_.erase(job);
+    last_forgotten_ = std::max(last_forgotten_, job);
+  }
+  return last_ = group.upto;
 }
 
-journal::Recovered MemoryStore::recover() {
+void MemoryStore::change(const journal::JobChange& change) {
+  journal::RecoveredJob& job = jobs_[change.job].known;
+  job.job = change.job;
+  if (!change.spec.empty()) {
+    job.spec = change.spec;
+    job.directory = change.directory;
+    if (job.created_at == 0) job.created_at = change.at;
+  }
+  job.state = change.state;
+  job.reason = change.reason;
+  job.detail = change.detail;
+  job.ended_at = is_over(change.state) ? change.at : 0;
+}
+
+void MemoryStore::reopen(const journal::Reopened& again) {
+  journal::RecoveredJob& job = jobs_[again.job].known;
+  for (auto& [cls, items] : job.failed)
+    if (items.erase(again.item)) --job.counts.failed;
+  job.terminal.erase(again.item);
+  job.low = {}; // nothing says where a reopened item stands
+}
+
+void MemoryStore::add_line(journal::ResultLine line) {
+  Job& job = jobs_[line.job];
+  ++(line.failed() ? job.known.counts.failed : job.known.counts.completed);
+  if (line.failed()) job.known.failed[line.cls].insert(line.item);
+  job.known.terminal.insert(line.item);
+  job.attempts.erase(line.item);
+  job.lines.push_back(std::move(line));
+}
+
+void MemoryStore::add_block(const journal::BlockNote& block) {
+  blocks_[{epoch_, block.block}] = block;
+  const auto previous = blocks_.find({epoch_, block.previous_block});
+  if (block.previous_block == 0 || previous == blocks_.end()) return;
+  previous->second.calls = block.previous_calls;
+  previous->second.tokens = block.previous_tokens;
+}
+
+Result<journal::RecoveredJob> MemoryStore::read_job(JobId id) const {
+  const auto it = jobs_.find(id);
+  if (it == jobs_.end()) return fail(ErrorCode::not_found, "the journal knows no " + to_string(id));
+  journal::RecoveredJob job = it->second.known;
+  for (const auto& [item, note] : it->second.attempts) job.attempts.push_back(note);
+  return job;
+}
+
+journal::Recovered MemoryStore::recover(Time now, std::uint32_t boot) {
   journal::Recovered recovered;
-  recovered.epoch = Epoch{++epoch_};
-  recovered.same_boot = true;
+  recovered.same_boot = lives_.empty() || lives_.rbegin()->second.boot == boot;
+  lives_[++epoch_] = {boot, now};
+  recovered.epoch = Epoch{epoch_};
   recovered.last_position = last_;
-  for (auto& [id, job] : jobs_) {
-    journal::RecoveredJob copy = job;
-    for (const auto& [item, note] : attempts_[id]) copy.attempts.push_back(note);
+  recovered.last_forgotten = last_forgotten_;
+  for (const auto& [id, job] : jobs_) {
+    journal::RecoveredJob copy = *read_job(id);
     // Of every epoch: one that crashed before its first block must not hide the one before it.
     for (const auto& [key, block] : blocks_)
       for (const auto& [marked, mark] : block.marks)
         if (marked == id) copy.mark = std::max(copy.mark, mark);
     recovered.jobs.push_back(std::move(copy));
   }
-  for (const auto& [key, block] : blocks_) recovered.blocks.push_back(block);
+  // Everything of another boot was over when the first life of this one began.
+  Time first = now;
+  std::map<std::uint32_t, Time> newest;
+  for (const auto& [epoch, life] : lives_)
+    if (life.boot == boot) first = std::min(first, life.started);
+  for (const auto& [key, block] : blocks_) {
+    Time& until = newest[lives_.at(static_cast<std::uint32_t>(key.first)).boot];
+    until = std::max(until, block.until);
+  }
+  for (const auto& [key, block] : blocks_) {
+    const std::uint32_t of = lives_.at(static_cast<std::uint32_t>(key.first)).boot;
+    journal::BlockNote note = block;
+    if (of == boot ? note.until <= now - block_memory
+                   : first <= now - block_memory || note.until <= newest[of] - block_memory)
+      continue;
+    if (of != boot) note.until = first;
+    recovered.blocks.push_back(std::move(note));
+  }
   for (const auto& [id, session] : sessions_) recovered.sessions.push_back(session);
   return recovered;
 }
 
-bool MemoryStore::is_terminal(JobId job, std::uint64_t item) const {
-  const auto it = terminal_.find(job);
-  return it != terminal_.end() && it->second.contains(item);
+const MemoryStore::Job* MemoryStore::job(JobId id) const {
+  const auto it = jobs_.find(id);
+  return it == jobs_.end() ? nullptr : &it->second;
 }
 
 const journal::BlockNote* MemoryStore::block(std::uint64_t epoch, std::uint64_t number) const {

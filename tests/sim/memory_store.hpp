@@ -1,45 +1,56 @@
 // MEMORY STORE: a journal on a disk that the simulator owns. A group becomes durable some time
-// after it was handed over, or a crash comes first and it never was. Recovery is what a journal
-// must give back; it is written here a second time on purpose, as the simple form of what the real
-// store does.
+// after it was handed over, or a crash comes first and it never was, or the disk refuses it.
+// Recovery is what a journal must give back; it is written here a second time on purpose, as the
+// simple form of what the real store does.
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
 
 #include <map>
 #include <optional>
-#include <set>
 
 namespace gristmill::sim {
 
 class MemoryStore {
 public:
-  struct Line {
-    std::uint64_t item = 0;
-    bool failed = false;
-    std::string text;
+  struct Job {
+    journal::RecoveredJob known;
+    std::map<std::uint64_t, journal::AttemptNote> attempts;
+    std::vector<journal::ResultLine> lines; // its segments
   };
 
   void hand_over(journal::Group group) { pending_ = std::move(group); }
   bool busy() const { return pending_.has_value(); }
-  journal::Position make_durable(); // of what was handed over
+  const journal::Group& pending() const { return *pending_; }
+  journal::Group take_back(); // the disk did not take it
+  journal::Position make_durable();
   void crash() { pending_.reset(); }
-  journal::Recovered recover(); // begins a new epoch
+  // Begins a new epoch. `boot`: how often the machine was started; times of others say nothing.
+  journal::Recovered recover(Time now, std::uint32_t boot);
+  Result<journal::RecoveredJob> read_job(JobId id) const;
 
-  const std::map<JobId, std::vector<Line>>& lines() const { return lines_; }
-  bool is_terminal(JobId job, std::uint64_t item) const;
+  const std::map<JobId, Job>& jobs() const { return jobs_; }
+  const Job* job(JobId id) const;
   // The block that a permit's number names, if it is durable.
   const journal::BlockNote* block(std::uint64_t epoch, std::uint64_t number) const;
-  const std::map<JobId, journal::RecoveredJob>& jobs() const { return jobs_; }
+  std::uint32_t epoch() const { return epoch_; }
 
 private:
+  struct Life {
+    std::uint32_t boot = 0;
+    Time started{};
+  };
+  void reopen(const journal::Reopened& again);
+  void add_line(journal::ResultLine line);
+  void change(const journal::JobChange& change);
+  void add_block(const journal::BlockNote& block);
+
   std::optional<journal::Group> pending_;
   std::uint32_t epoch_ = 0;
   journal::Position last_ = 0;
-  std::map<JobId, journal::RecoveredJob> jobs_;
-  std::map<JobId, std::map<std::uint64_t, journal::AttemptNote>> attempts_;
-  std::map<JobId, std::vector<Line>> lines_;
-  std::map<JobId, std::set<std::uint64_t>> terminal_;
+  JobId last_forgotten_;
+  std::map<JobId, Job> jobs_;
+  std::map<std::uint32_t, Life> lives_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, journal::BlockNote> blocks_;
   std::map<SessionId, journal::SessionNote> sessions_;
 };

@@ -1,48 +1,165 @@
 #include "tests/sim/swarm.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace gristmill::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high) {
+  return low + static_cast<std::uint32_t>(random.below(high - low + 1));
+}
+
+AccountLimits limits_for(std::uint32_t items, std::uint32_t text_bytes_max, double chance,
+                         Random& random) {
+  AccountLimits limits;
+  // Tight enough that the job takes some minutes: only then can a window be exceeded.
+  if (random.chance(chance)) limits.requests_per_minute = 2 + items / 4 + random.below(items);
+  if (random.chance(chance / 3))
+    limits.tokens_per_minute = (text_bytes_max + 350) * (1 + items / 8 + random.below(items));
+  if (random.chance(chance / 2)) limits.max_in_flight = between(random, 1, 8);
+  return limits;
+}
+
+JobPlan draw_job(std::uint32_t items_max, Random& random) {
+  JobPlan job;
+  job.items = between(random, 1, items_max);
+  job.text_bytes_max = random.chance(0.2) ? between(random, 100, 3'000) : 8;
+  if (random.chance(0.2)) job.retries = between(random, 0, 4);
+  job.limits = limits_for(job.items, job.text_bytes_max, 0.2, random);
+  job.by_completion = random.chance(0.2);
+  if (random.chance(0.25)) job.bad = 0.3 * random.unit();
+  if (random.chance(0.2)) job.too_long = 0.3 * random.unit();
+  if (random.chance(0.5)) job.submit_at = random.between(milliseconds{0}, seconds{10});
+  if (random.chance(0.15)) job.pause_at = random.between(milliseconds{10}, seconds{15});
+  job.resume_after = random.between(milliseconds{50}, seconds{20});
+  if (random.chance(0.1)) job.cancel_at = random.between(milliseconds{10}, seconds{20});
+  job.retries_failed = random.chance(0.6);
+  job.forgets = random.chance(0.2);
+  return job;
+}
+
+void draw_faults(Swarm& swarm, bool quiet, Random& random) {
+  const auto fault = [&](double share, double most) {
+    return quiet || !random.chance(share) ? 0 : random.unit() * most;
+  };
+  swarm.drop = fault(0.6, 0.02);
+  swarm.repeat = fault(0.2, 0.05);
+  swarm.tail = fault(0.3, 0.03);
+  swarm.slow_commit = fault(0.3, 0.05);
+  swarm.disk_full = fault(0.2, 0.02);
+  swarm.disk_broken = fault(0.1, 0.01);
+  swarm.server_error = fault(0.7, 0.2);
+  swarm.rate_refusal = fault(0.7, 0.1);
+  swarm.reset = fault(0.7, 0.1);
+  swarm.hang = fault(0.6, 0.02);
+  swarm.no_usage = fault(0.3, 1);
+  swarm.unauthorized = fault(0.05, 0.02);
+  swarm.cut = fault(0.7, 0.03);
+  swarm.partition = fault(0.3, 0.01);
+  swarm.swizzle = fault(0.1, 0.005);
+  swarm.worker_crash = fault(0.6, 0.02);
+  swarm.silent_crash = fault(0.3, 0.3);
+  swarm.for_good = fault(0.3, 0.2);
+  swarm.worker_drain = fault(0.2, 0.01);
+  swarm.stuck = fault(0.2, 0.1);
+  swarm.pause = fault(0.6, 0.03);
+  swarm.coordinator_crash = fault(0.6, 0.015);
+  swarm.coordinator_pause = fault(0.3, 0.01);
+  swarm.reboot = fault(0.2, 0.5);
+  swarm.wall_step = fault(0.3, 0.02);
+  swarm.crash_at_commit = fault(0.3, 0.02);
+  swarm.pause_at_edge = fault(0.3, 0.1);
+}
+
+void draw_edge(Swarm& swarm, Random& random) {
+  swarm.jobs.resize(1);
+  JobPlan& job = swarm.jobs.front();
+  job = {};
+  job.items = between(random, 6, 20);
+  job.text_bytes_max = 8;
+  swarm.endpoints.assign(1, {between(random, 2, 6), 0, 0});
+  if (random.chance(0.2)) swarm.endpoints[0] = {0, between(random, 400, 2'000), 0};
+  swarm.workers = between(random, 1, 3);
+  swarm.concurrency = between(random, 1, 6);
+  swarm.network_mean = random.between(milliseconds{0}, milliseconds{2});
+  swarm.commit_mean = random.between(milliseconds{1}, milliseconds{4});
+  swarm.call_mean = random.between(milliseconds{5}, milliseconds{100});
+  swarm.channel_max = std::chrono::microseconds{200};
+  swarm.send_delay = {};
+  swarm.coordinator_ppb = random.chance(0.8) ? 999'000 : -999'000;
+  if (random.chance(0.3)) swarm.coordinator_crash = 0.004 * random.unit();
+  if (random.chance(0.3)) swarm.pause_at_edge = 0.2;
+  if (random.chance(0.3)) swarm.stuck = 0.2;
+  if (random.chance(0.3)) swarm.tail = 0.2;
+  if (random.chance(0.3)) swarm.worker_crash = 0.01;
+  if (random.chance(0.3)) swarm.no_usage = random.unit();
+  if (random.chance(0.3)) swarm.crash_at_commit = 0.01;
+  swarm.faulty_phase = seconds{240};
+}
+
+} // namespace
 
 Swarm Swarm::draw(Random& random) {
-  using std::chrono::milliseconds;
-  using std::chrono::seconds;
-  const bool quiet = random.chance(0.3); // only the edges of permits and commits are left to fail
-  const auto fault = [&](double most) {
-    return quiet || random.chance(0.3) ? 0 : random.unit() * most;
-  };
   Swarm swarm;
-  swarm.items = 1 + static_cast<std::uint32_t>(random.below(120));
-  swarm.workers = 1 + static_cast<std::uint32_t>(random.below(5));
-  swarm.concurrency = 1 + static_cast<std::uint32_t>(random.below(16));
-  // Tight enough that the job takes some minutes: only then can a window be exceeded.
-  if (random.chance(0.5))
-    swarm.requests_per_minute = 2 + swarm.items / 4 + random.below(swarm.items);
+  const bool quiet = random.chance(0.2);
+  swarm.edge = random.chance(0.2);
+  swarm.one_process = random.chance(0.1);
+  const std::uint32_t jobs = swarm.one_process || random.chance(0.6) ? 1 : between(random, 2, 3);
+  for (std::uint32_t n = 0; n < jobs; ++n) swarm.jobs.push_back(draw_job(100 / jobs, random));
+  swarm.serving = random.chance(0.5)                        ? Serving::own
+                  : swarm.one_process || random.chance(0.6) ? Serving::pools
+                                                            : Serving::announced;
+  const std::uint32_t urls = between(random, 1, 2);
+  std::uint32_t text = 0;
+  for (const auto& job : swarm.jobs) text = std::max(text, job.text_bytes_max);
+  for (std::uint32_t n = 0; n < urls; ++n)
+    swarm.endpoints.push_back(limits_for(100 / urls, text, 0.45, random));
+  swarm.fallback = random.chance(0.3);
+  swarm.workers = between(random, 1, 5);
+  swarm.concurrency = between(random, 1, 16);
+  swarm.capacity_bytes = random.chance(0.3) ? 4'096 : 1u << 20;
+  const auto off = [&] { return static_cast<std::int64_t>(random.below(1'999'000)) - 999'500; };
+  swarm.coordinator_ppb = off();
+  swarm.worker_ppb = off();
   swarm.network_mean = random.between(milliseconds{1}, milliseconds{120});
   swarm.commit_mean = random.between(milliseconds{1}, milliseconds{30});
   swarm.call_mean = random.between(milliseconds{5}, milliseconds{2'000});
-  swarm.cut = fault(0.03);
-  swarm.drop = fault(0.02);
-  swarm.worker_crash = fault(0.03);
-  swarm.coordinator_crash = fault(0.02);
-  swarm.pause = fault(0.03);
-  swarm.server_error = fault(0.2);
-  swarm.rate_refusal = fault(0.1);
-  swarm.reset = fault(0.1);
-  swarm.hang = fault(0.02);
-  if (random.chance(0.1)) swarm.poll = random.between(milliseconds{50}, milliseconds{450});
+  swarm.channel_max = random.chance(0.7) ? milliseconds{2} : milliseconds{20};
+  draw_faults(swarm, quiet || swarm.edge, random);
+  if (random.chance(0.2)) swarm.poll = random.between(milliseconds{50}, milliseconds{450});
   if (random.chance(0.1)) swarm.send_delay = random.between(milliseconds{150}, milliseconds{1'500});
-  swarm.faulty_phase = swarm.requests_per_minute != 0 ? seconds{120} : seconds{30};
+  if (swarm.one_process) {
+    // Threads of one process lose no frames and die together.
+    swarm.drop = swarm.repeat = swarm.tail = swarm.cut = swarm.partition = swarm.swizzle = 0;
+    swarm.worker_crash = swarm.worker_drain = swarm.pause = swarm.pause_at_edge = 0;
+    swarm.network_mean = std::chrono::microseconds{100};
+  }
+  bool windows = false;
+  for (const auto& endpoint : swarm.endpoints) windows |= endpoint.windows();
+  for (const auto& job : swarm.jobs) windows |= job.limits.windows();
+  swarm.faulty_phase = windows ? seconds{120} : seconds{30};
+  if (swarm.edge) draw_edge(swarm, random);
   return swarm;
 }
 
 std::string Swarm::text() const {
-  return fmt::format("items={} workers={} concurrency={} rpm={} net={}ms commit={}ms call={}ms "
-                     "cut={:.3f} drop={:.3f} wcrash={:.3f} ccrash={:.3f} pause={:.3f} err={:.2f} "
-                     "rate={:.2f} reset={:.2f} hang={:.2f}",
-                     items, workers, concurrency, requests_per_minute, to_ms(network_mean),
-                     to_ms(commit_mean), to_ms(call_mean), cut, drop, worker_crash,
-                     coordinator_crash, pause, server_error, rate_refusal, reset, hang);
+  static constexpr std::string_view servings[]{"own", "pools", "announced"};
+  std::string text = fmt::format(
+      "{}{}{} workers of {}, clocks {} and {} ppb; net {} ms, commit {} ms, call {} ms; {} "
+      "endpoints",
+      edge ? "edge, " : "", one_process ? "one process, " : "", workers, concurrency,
+      coordinator_ppb, worker_ppb, to_ms(network_mean), to_ms(commit_mean), to_ms(call_mean),
+      servings[static_cast<std::size_t>(serving)]);
+  for (const auto& e : endpoints)
+    text += fmt::format(" [{} {} {}]", e.requests_per_minute, e.tokens_per_minute, e.max_in_flight);
+  for (const auto& job : jobs)
+    text += fmt::format("; job of {} items [{} {} {}]", job.items, job.limits.requests_per_minute,
+                        job.limits.tokens_per_minute, job.limits.max_in_flight);
+  return text;
 }
 
 } // namespace gristmill::sim

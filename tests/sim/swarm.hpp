@@ -1,26 +1,56 @@
 // SWARM: the conditions of one simulated history, drawn anew from its seed, so that each history
-// exercises another mix (Groce et al., "Swarm testing", 2012).
+// exercises another mix (Groce et al., "Swarm testing", 2012). Some histories are quiet, so that
+// only the edges of permits, windows and commits are left to fail.
 #pragma once
 
+#include "actors/kit/permit_words.hpp"
 #include "actors/kit/random.hpp"
 
 #include <string>
+#include <vector>
 
 namespace gristmill::sim {
 
+// Who makes the calls' endpoints known.
+enum class Serving : std::uint8_t { own, pools, announced };
+
+// One job, and what its user does with it.
+struct JobPlan {
+  std::uint32_t items = 0, text_bytes_max = 0, retries = 1'000;
+  AccountLimits limits;
+  bool by_completion = false;
+  double bad = 0, too_long = 0; // share of items that their first model refuses
+  Duration submit_at{}, pause_at{}, resume_after{}, cancel_at{}; // zero: not at all (but submit)
+  bool retries_failed = false, forgets = false;
+};
+
 struct Swarm {
-  std::uint32_t items = 0, workers = 0, concurrency = 0;
-  std::uint64_t requests_per_minute = 0; // 0 = unlimited
-  Duration network_mean{}, commit_mean{}, call_mean{};
-  double cut = 0;               // a connection closes, per 100 ms and worker
-  double drop = 0;              // a frame vanishes on an open connection
-  double worker_crash = 0;      // per 100 ms and worker
-  double coordinator_crash = 0; // per 100 ms
-  double pause = 0;             // a worker's process stops for a while, per 100 ms
-  double server_error = 0, rate_refusal = 0, reset = 0, hang = 0;
+  bool edge = false;        // quiet, and everything at the last or the first moment
+  bool one_process = false; // `gristmill run`: coordinator and workers live and die together
+  std::vector<JobPlan> jobs;
+  Serving serving = Serving::own;
+  std::vector<AccountLimits> endpoints; // of the first model
+  bool fallback = false;                // a second model with an endpoint of its own
+  std::uint32_t workers = 0, concurrency = 0;
+  std::uint64_t capacity_bytes = 0;
+  std::int64_t coordinator_ppb = 0, worker_ppb = 0; // most that a worker's clock is off
+
+  Duration network_mean{}, commit_mean{}, call_mean{}, channel_max{};
   Duration send_delay{}; // until a call leaves its worker: a far endpoint's handshake
   Duration poll{};       // between two questions of a client; 0 = nobody asks
   Duration faulty_phase{};
+
+  // Of a frame, a commit, or a call.
+  double drop = 0, repeat = 0, tail = 0, slow_commit = 0, disk_full = 0, disk_broken = 0;
+  double stuck = 0; // it waits for a connection, perhaps for longer than its permit lives
+  double server_error = 0, rate_refusal = 0, reset = 0, hang = 0, no_usage = 0, unauthorized = 0;
+  // Per 100 ms, and worker where it is one's.
+  double cut = 0, partition = 0, swizzle = 0, worker_crash = 0, silent_crash = 0, for_good = 0;
+  double worker_drain = 0, pause = 0, coordinator_crash = 0, coordinator_pause = 0, reboot = 0;
+  double wall_step = 0;
+  // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
+  // ends.
+  double crash_at_commit = 0, pause_at_edge = 0;
 
   static Swarm draw(Random& random);
   std::string text() const; // one line

@@ -1,211 +1,251 @@
-// The workers' processes in the simulator, their connections, and the endpoint that they call.
-#include "tests/sim/world.hpp"
+// The workers' processes in the simulator, and the way of their calls to the endpoints.
 #include "tests/sim/world_parts.hpp"
 
-#include "protocol/codec.hpp"
+#include "actors/kit/defaults.hpp"
 
-#include <charconv>
-#include <fmt/format.h>
+#include <algorithm>
 
 namespace gristmill::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string_view name_of(worker::CallEnd end) {
+  static constexpr std::string_view names[]{"answered", "failed", "timed out", "unstarted",
+                                            "aborted"};
+  return names[static_cast<std::size_t>(end)];
+}
+
+} // namespace
 
 void World::start_worker(std::size_t index) {
   worker::Options options;
   options.name = fmt::format("w{}", index);
   options.process = Nonce{next_process_};
-  options.capacity = {swarm_.concurrency, 1u << 20};
-  options.drain_timeout = std::chrono::seconds{25};
+  options.capacity = {swarm_.concurrency, swarm_.capacity_bytes};
+  options.drain_timeout = seconds{25};
+  if (swarm_.serving == Serving::announced)
+    options.endpoints = {{"m", {fmt::format("http://gpu{}/v1", index), "", "", 0, 0, 0}}};
+  const Time partitioned_until = workers_[index] ? workers_[index]->partitioned_until : Time{};
   workers_[index] = std::make_unique<WorkerProcess>();
-  workers_[index]->process = next_process_++;
-  workers_[index]->worker = std::make_unique<worker::Worker>(std::move(options));
-  trace(fmt::format("w{} starts", index));
+  WorkerProcess& worker = *workers_[index];
+  worker.process = next_process_++;
+  worker.partitioned_until = partitioned_until;
+  worker.worker = std::make_unique<worker::Worker>(std::move(options));
+  // In a quiet history every worker is as slow as a clock may be.
+  const std::int64_t off = swarm_.edge ? -999'000 : swarm_.worker_ppb;
+  worker.clock = LocalClock{now_, Time{upto(seconds{100'000})}, off};
+  trace("w{} starts", index);
   connect(index);
 }
 
-void World::crash_worker(std::size_t index) {
-  ++verdict_.worker_crashes;
+// Its calls and its outbox are gone; what has left it arrives.
+void World::end_worker(std::size_t index, bool silently) {
   WorkerProcess& worker = *workers_[index];
-  trace(fmt::format("w{} crashes, {} in flight, {} not recorded", index, worker.worker->in_flight(),
-                    worker.worker->unrecorded()));
-  wasted_allowed_ += worker.worker->in_flight() + worker.worker->unrecorded();
+  if (!worker.alive) return;
   worker.alive = false;
-  if (worker.connection) worker.connection->open = false;
-  after(random_.between(std::chrono::milliseconds{10}, std::chrono::seconds{3}),
-        [this, index] { start_worker(index); });
+  for (const auto& [attempt, running] : worker.running)
+    if (running->left) provider_.over(running->request);
+  ledger_.process_ended(worker.process);
+  // A machine that loses its power says nothing to anybody.
+  if (worker.connection && !silently) worker.connection->open = false;
+}
+
+void World::drain_worker(std::size_t index) {
+  to_worker(index, [this, index](WorkerProcess& worker) {
+    trace("w{} is told to stop", index);
+    carry_out(index, worker.worker->drain(worker.clock.at(now_)));
+  });
 }
 
 // A worker's process hears of the world only while it runs; a stopped one hears all of it later.
 void World::to_worker(std::size_t index, std::function<void(WorkerProcess&)> what) {
   WorkerProcess& worker = *workers_[index];
   if (!worker.alive) return;
-  if (now_ < worker.paused_until) {
-    at(worker.paused_until, [this, index, process = worker.process, what = std::move(what)] {
-      if (workers_[index]->process == process) to_worker(index, what);
-    });
-    return;
-  }
-  what(worker);
+  if (now_ >= worker.paused_until && worker.unheard.empty()) return what(worker);
+  worker.unheard.push_back(std::move(what));
+  if (worker.unheard.size() == 1) wake_worker(index);
 }
 
-void World::connect(std::size_t index) {
-  const std::uint64_t process = workers_[index]->process;
-  after(random_.between(std::chrono::milliseconds{1}, std::chrono::milliseconds{400}),
-        [this, index, process] {
-          if (workers_[index]->process != process || !workers_[index]->alive) return;
-          if (!coordinator_) return connect(index); // refused: tried again
-          auto connection = std::make_shared<Connection>();
-          connection->peer = fmt::format("p{}", next_connection_++);
-          connection->worker = index;
-          connection->process = process;
-          connection->life = life_;
-          connections_[connection->peer] = connection;
-          to_worker(index, [this, index, connection](WorkerProcess& worker) {
-            // A stopped process may find its coordinator gone again when it wakes.
-            if (!coordinator_ || connection->life != life_) return connect(index);
-            worker.connection = connection;
-            carry_out(index, worker.worker->link_up(now_));
-          });
-        });
-}
-
-void World::cut(std::size_t index) {
-  WorkerProcess& worker = *workers_[index];
-  if (!worker.alive || !worker.connection || !worker.connection->open) return;
-  ++verdict_.cuts;
-  trace(fmt::format("w{} connection cut", index));
-  worker.connection->open = false;
-  const std::uint64_t process = worker.process;
-  to_worker(index, [this, index, process](WorkerProcess& cut_off) {
-    carry_out(index, cut_off.worker->link_down("cut", now_));
-    if (cut_off.process == process) connect(index);
-  });
+void World::wake_worker(std::size_t index) {
+  at(std::max(now_, workers_[index]->paused_until),
+     [this, index, process = workers_[index]->process] {
+       WorkerProcess& worker = *workers_[index];
+       if (worker.process != process) return;
+       while (worker.alive && now_ >= worker.paused_until && !worker.unheard.empty()) {
+         const auto what = std::move(worker.unheard.front());
+         what(worker);
+         worker.unheard.pop_front();
+       }
+       if (worker.alive && !worker.unheard.empty()) wake_worker(index);
+     });
 }
 
 void World::carry_out(std::size_t index, worker::Effects effects) {
   WorkerProcess& worker = *workers_[index];
-  for (const auto& event : effects.events) trace(fmt::format("w{} {}", index, event.name));
+  for (const auto& event : effects.events) {
+    std::string line{event.name};
+    for (const auto& [name, value] : event.fields) line += fmt::format(" {}={}", name, value);
+    trace("w{} {}", index, line);
+    if (event.name == "frame.bad" || event.name == "frame.violation" ||
+        event.name == "job.unreadable" || event.name == "permit.unusable")
+      violation(fmt::format("w{} {}", index, line));
+    if (event.name == "frame.gap" && worker.connection->lost == 0)
+      violation(fmt::format("w{} sees a gap, no frame was lost: {}", index, line));
+  }
   if (!effects.refused.empty()) violation("worker refused: " + effects.refused);
   for (auto& frame : effects.frames) send_to_coordinator(index, std::move(frame));
-  for (auto& call : effects.starts) start_call(index, std::move(call));
-  for (const AttemptId attempt : effects.aborts)
-    if (worker.running.contains(attempt)) worker.aborted.insert(attempt);
-  const Time wake = worker.worker->wake_at();
-  if (wake == never || (wake >= worker.wakes_at && worker.wakes_at > now_)) return;
-  worker.wakes_at = std::max(wake, now_);
-  at(worker.wakes_at, [this, index, process = worker.process] {
+  for (auto& call : effects.starts) begin_call(index, std::move(call));
+  for (const AttemptId attempt : effects.aborts) abort_call(index, attempt);
+  if (effects.finished) {
+    trace("w{} has ended in peace", index);
+    end_worker(index, false);
+    // Its last words are on their way.
+    if (worker.connection) worker.connection->lingers = worker.connection->life == life_;
+    after(upto(seconds{3}), [this, index, process = worker.process] {
+      if (workers_[index]->process == process) start_worker(index);
+    });
+    return;
+  }
+  const Time local = worker.worker->wake_at();
+  worker.alarm.wanted = local == never ? never : std::max(worker.clock.truth_of(local), now_);
+  if (worker.alarm.wanted < worker.alarm.set) ring_worker_at(index, worker.alarm.wanted);
+}
+
+void World::ring_worker_at(std::size_t index, Time when) {
+  workers_[index]->alarm.set = when;
+  at(when, [this, index, when, process = workers_[index]->process] {
     if (workers_[index]->process != process) return;
-    to_worker(index, [this, index](WorkerProcess& awake) {
-      awake.wakes_at = never;
-      carry_out(index, awake.worker->tick(now_));
+    to_worker(index, [this, index, when](WorkerProcess& awake) {
+      if (awake.alarm.set != when) return; // an earlier one has taken its place
+      awake.alarm.set = never;
+      if (awake.alarm.wanted <= now_)
+        carry_out(index, awake.worker->tick(awake.clock.at(now_)));
+      else if (awake.alarm.wanted != never)
+        ring_worker_at(index, awake.alarm.wanted);
     });
   });
 }
 
-void World::send_to_coordinator(std::size_t index, std::string frame) {
-  const auto connection = workers_[index]->connection;
-  if (!connection || !connection->open) return;
-  if (!healed_ && random_.chance(swarm_.drop)) return;
-  connection->last_up = std::max(connection->last_up, now_ + around(swarm_.network_mean));
-  at(connection->last_up, [this, connection, bytes = std::move(frame)] {
-    if (!connection->open || !coordinator_ || connection->life != life_) return;
-    handle({wiring::Place::coordinator, {}}, wiring::FramesIn{{{connection->peer, "", bytes}}});
-  });
-}
+// The way of a call: begun, past the gate, at the endpoint, ended.
 
-// An answer is Recorded only when its item's line would survive a crash now.
-void World::watch_recorded(std::size_t, const std::string& bytes) {
-  const auto frame = protocol::decode(bytes, protocol::Direction::from_coordinator);
-  if (!frame)
-    return violation("a frame of the coordinator cannot be read: " + frame.error().message);
-  const auto* recorded = std::get_if<protocol::Recorded>(&frame->message);
-  if (recorded == nullptr) return;
-  for (const AttemptId attempt : recorded->attempts) {
-    const auto item = item_of_attempt_.find(attempt);
-    if (item == item_of_attempt_.end() || !answered_ok_.contains(attempt)) continue;
-    if (!store_.is_terminal(JobId{1}, item->second))
-      violation(fmt::format("attempt {} was recorded before item {} was durable",
-                            to_string(attempt), item->second));
-  }
-}
-
-// The endpoint.
-
-void World::start_call(std::size_t index, worker::HttpCall call) {
-  workers_[index]->running.insert(call.attempt);
-  // Most calls leave at once, some only when their permit is about to die.
-  const Duration delay =
-      swarm_.send_delay + (random_.chance(0.1)
-                               ? random_.between(Duration::zero(), std::chrono::milliseconds{400})
-                               : around(std::chrono::milliseconds{2}));
-  after(delay, [this, index, process = workers_[index]->process, call = std::move(call)] {
-    if (workers_[index]->process != process) return;
-    to_worker(index, [this, index, call](WorkerProcess&) { arrive(index, call); });
-  });
-}
-
-void World::arrive(std::size_t index, const worker::HttpCall& call) {
-  worker::CallEnded ended;
-  ended.attempt = call.attempt;
+void World::begin_call(std::size_t index, worker::HttpCall call) {
   WorkerProcess& worker = *workers_[index];
-  if (now_ >= call.not_after || worker.aborted.contains(call.attempt)) {
-    ended.end = worker::CallEnd::unstarted;
-    ended.code = now_ >= call.not_after ? "permit_ended" : "aborted";
-    return end_call(index, std::move(ended), Duration::zero());
+  auto running = std::make_shared<Running>();
+  running->request = request_of(call);
+  running->process = worker.process;
+  running->worker = index;
+  const Time last = worker.clock.truth_of(call.not_after);
+  const AttemptId attempt = call.attempt;
+  running->call = std::move(call);
+  // Most calls leave at once, some only when their permit is about to die.
+  Duration delay =
+      swarm_.send_delay + (random_.chance(0.1) ? upto(milliseconds{400}) : around(milliseconds{2}));
+  if (swarm_.edge) delay = Duration::zero();
+  if (swarm_.edge && last != never && random_.chance(0.5))
+    delay = last - upto(milliseconds{2}) - now_;
+  if (luck(swarm_.stuck)) delay = upto(seconds{8});
+  if (luck(swarm_.pause_at_edge)) {
+    const Time until = last != never && random_.chance(0.5)
+                           ? last + random_.between(milliseconds{-2}, milliseconds{300})
+                           : now_ + upto(seconds{8});
+    worker.paused_until = std::max(worker.paused_until, until);
   }
-  const std::string_view text = std::string_view{call.body}.substr(call.body.find("text ") + 5);
-  std::uint64_t item = 0;
-  std::from_chars(text.data(), text.data() + text.size(), item);
-  calls_.push_back({call.attempt, item, now_});
-  item_of_attempt_[call.attempt] = item;
-  check_call(calls_.back());
-
-  const double luck = healed_ ? 1 : random_.unit();
-  double bound = swarm_.server_error;
-  Duration latency = around(swarm_.call_mean);
-  ended.end = worker::CallEnd::answered;
-  ++wasted_allowed_; // of every call that brings no answer; taken back below
-  if (luck < bound) {
-    ended.http_status = 500;
-    ended.body = R"({"error":{"message":"oops","type":"server_error","param":null,"code":null}})";
-  } else if (luck < (bound += swarm_.rate_refusal)) {
-    ended.http_status = 429;
-    ended.headers = {{"retry-after", "1"}};
-    ended.body = R"({"error":{"message":"slow","type":"requests","code":"rate_limit_exceeded"}})";
-  } else if (luck < (bound += swarm_.reset)) {
-    ended.end = worker::CallEnd::failed;
-    ended.code = "connection_lost";
-  } else if (luck < (bound += swarm_.hang) || latency >= call.timeout) {
-    ended.end = worker::CallEnd::timed_out;
-    ended.code = "timeout";
-    latency = call.timeout;
-  } else {
-    --wasted_allowed_;
-    answered_ok_.insert(call.attempt);
-    ended.http_status = 200;
-    ended.body = fmt::format(
-        R"({{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,)"
-        R"("message":{{"role":"assistant","content":"sim {}"}},"finish_reason":"stop"}}],)"
-        R"("usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}})",
-        item);
-  }
-  trace(fmt::format("call {} item {} by w{}: {} after {} ms", to_string(call.attempt), item, index,
-                    ended.end == worker::CallEnd::answered ? std::to_string(ended.http_status)
-                                                           : ended.code,
-                    to_ms(latency)));
-  end_call(index, std::move(ended), latency);
+  worker.running.try_emplace(attempt, running);
+  after(std::max(delay, Duration::zero()), [this, index, running] {
+    if (workers_[index]->process != running->process) return;
+    to_worker(index, [this, index, running](WorkerProcess&) { leave(index, running); });
+  });
 }
 
-void World::end_call(std::size_t index, worker::CallEnded ended, Duration latency) {
-  ended.latency_us = static_cast<std::uint64_t>(latency.count() / 1'000);
-  after(latency, [this, index, process = workers_[index]->process, ended = std::move(ended)] {
-    if (workers_[index]->process != process) return;
-    to_worker(index, [this, index, ended](WorkerProcess& worker) {
-      worker.running.erase(ended.attempt);
-      worker.aborted.erase(ended.attempt);
-      std::vector<worker::CallEnded> one{ended};
-      carry_out(index, worker.worker->ended(std::move(one), now_));
-    });
+void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
+  WorkerProcess& worker = *workers_[index];
+  const bool late = worker.clock.at(now_) >= running->call.not_after;
+  if (late || running->aborted) {
+    worker::CallEnded ended;
+    ended.attempt = running->call.attempt;
+    ended.end = worker::CallEnd::unstarted;
+    ended.code = late ? "permit_ended" : "aborted";
+    return end_call(index, running->call.attempt, std::move(ended));
+  }
+  running->left = true;
+  ledger_.sent({running->call.attempt, running->request.plan, index, running->request.item,
+                running->process});
+  provider_.departs(running->request, exact_);
+  // The spread between sending and arrival, up to the margin that a hold leaves for it.
+  Duration travels = std::min<Duration>(around(milliseconds{5}), milliseconds{249});
+  if (swarm_.edge)
+    travels = random_.chance(0.5) ? Duration::zero()
+                                  : defaults::delay_margin - upto(milliseconds{2}) - Duration{1};
+  after(travels, [this, running] { arrive(running); });
+}
+
+void World::arrive(const std::shared_ptr<Running>& running) {
+  Fate fate = provider_.fate_of(running->request, healed_, random_);
+  provider_.arrived(running->request, fate.tokens, now_);
+  fate.ended.attempt = running->call.attempt;
+  if (fate.ended.end == worker::CallEnd::timed_out || fate.latency >= running->call.timeout) {
+    fate.ended = {};
+    fate.ended.attempt = running->call.attempt;
+    fate.ended.end = worker::CallEnd::timed_out;
+    fate.ended.code = "timeout";
+    fate.latency = running->call.timeout;
+    fate.consumes = true;
+  }
+  fate.ended.latency_us = static_cast<std::uint64_t>(fate.latency.count() / 1'000);
+  running->consumes = fate.consumes;
+  running->ok = fate.ended.http_status == 200;
+  trace("call {} plan {} item {} by w{}: {} {} after {} ms", to_string(running->call.attempt),
+        running->request.plan, running->request.item, running->worker, name_of(fate.ended.end),
+        fate.ended.http_status, to_ms(fate.latency));
+  after(fate.latency, [this, running, ended = std::move(fate.ended)] {
+    if (workers_[running->worker]->process == running->process)
+      end_call(running->worker, running->call.attempt, ended);
   });
+}
+
+void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded ended) {
+  to_worker(index, [this, index, attempt, ended](WorkerProcess& worker) {
+    const auto running = worker.running.find(attempt);
+    if (running == worker.running.end()) return; // aborted meanwhile
+    if (running->second->left) {
+      provider_.over(running->second->request);
+      if (running->second->ok && ended.end == worker::CallEnd::answered)
+        ledger_.answered(attempt);
+      else
+        ledger_.failed(attempt, running->second->consumes);
+    }
+    worker.running.erase(running);
+    std::vector<worker::CallEnded> one{ended};
+    carry_out(index, worker.worker->ended(std::move(one), worker.clock.at(now_)));
+    check_worker(index);
+  });
+}
+
+void World::abort_call(std::size_t index, AttemptId attempt) {
+  WorkerProcess& worker = *workers_[index];
+  const auto running = worker.running.find(attempt);
+  if (running == worker.running.end()) return;
+  running->second->aborted = true;
+  if (!running->second->left) return; // it ends at the gate
+  running->second->consumes = false;
+  worker::CallEnded ended;
+  ended.attempt = attempt;
+  ended.end = worker::CallEnd::aborted;
+  ended.code = "aborted";
+  after(Duration::zero(), [this, index, attempt, process = worker.process, ended] {
+    if (workers_[index]->process == process) end_call(index, attempt, ended);
+  });
+}
+
+// What it has in hand is bounded by what it said it could have.
+void World::check_worker(std::size_t index) {
+  const WorkerProcess& worker = *workers_[index];
+  if (!worker.alive) return;
+  if (worker.worker->in_flight() > swarm_.concurrency)
+    violation(fmt::format("w{} makes {} calls at a time, {} are its most", index,
+                          worker.worker->in_flight(), swarm_.concurrency));
 }
 
 } // namespace gristmill::sim

@@ -1,27 +1,28 @@
-// WORLD: one coordinator, a few workers and an endpoint on simulated time, network and disk. The
-// rooms, the wiring, the codec and the worker are the production classes; only what is outside of
-// them is played here. Two phases as in FoundationDB's and TigerBeetle's simulators: first anything
-// may fail, then everything is healed and the job must end.
+// WORLD: one coordinator, a few workers, an endpoint or two and their users, on simulated time,
+// network and disk. The rooms, the wiring, the codec and the worker are the production classes;
+// only what is outside of them is played here. Two phases as in FoundationDB's and TigerBeetle's
+// simulators: first anything may fail, then everything is healed and the jobs must end.
 //
 //   worker 1..n  --frames-->  connection (delay, loss, cut)  --frames-->  rooms of the coordinator
 //       |                                                                     |
-//       calls --> endpoint (errors, hangs)                        groups --> memory store (crash)
+//       calls --> provider (errors, hangs)                       groups --> memory store (crash)
 //
 // Invariant: the same seed gives the same history, to the last event.
 #pragma once
 
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/worker/worker.hpp"
+#include "protocol/codec.hpp"
+#include "tests/sim/ledger.hpp"
+#include "tests/sim/local_clock.hpp"
 #include "tests/sim/memory_store.hpp"
-#include "tests/sim/swarm.hpp"
+#include "tests/sim/provider.hpp"
+#include "tests/sim/trace.hpp"
 
+#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <queue>
-#include <set>
-#include <string>
-#include <vector>
 
 namespace gristmill::sim {
 
@@ -40,13 +41,11 @@ public:
 
 private:
   struct Connection;
+  struct Running;
   struct WorkerProcess;
+  struct Alarm;
   struct Coordinator;
-  struct ProviderCall {
-    AttemptId attempt;
-    std::uint64_t item = 0;
-    Time at{};
-  };
+  struct User;
   struct Event {
     Time at;
     std::uint64_t order;
@@ -58,68 +57,120 @@ private:
 
   void after(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
   void at(Time time, std::function<void()> what);
-  void trace(const std::string& line);
+  template <class... Args> void trace(fmt::format_string<Args...> text, const Args&... args) {
+    trace_.line(now_ - begin_, text, args...);
+  }
   void violation(std::string what);
   Duration around(Duration mean); // exponential with the given mean
-  wiring::Moment moment() const { return {now_, now_.time_since_epoch().count() / 1'000'000'000}; }
+  Duration upto(Duration most) { return random_.between(Duration::zero(), most); }
+  bool luck(double chance) { return !healed_ && chance > 0 && random_.chance(chance); }
+  bool done() const;
+  void step();
+  void settle();
+  void check_end();
+  void check_result(std::size_t plan);
+
+  // inputs.cpp
+  void make_inputs();
+  std::string line_of(std::size_t plan, std::uint32_t item);
+  void make_endpoints();
+  JobSpec spec_of(std::size_t plan) const;
 
   // coordinator_side.cpp
   void start_coordinator();
+  void stop_coordinator();
   void crash_coordinator();
+  void to_coordinator(std::function<void()> what);
+  void wake_coordinator();
+  void tell_coordinator(wiring::Message message);
   void deliver(const wiring::Address& from, wiring::Envelope envelope);
   void handle(const wiring::Address& address, wiring::Message message);
   void carry_out(const wiring::Address& from, wiring::Post post);
-  void send_to_worker(const coordinator::OutgoingFrame& frame);
+  void set_alarm(const wiring::Address& room, Time local);
+  void ring_at(const wiring::Address& room, Time when);
+  void hear(const gristmill::Event& event);
+  wiring::Moment moment() const;
+
+  // disk.cpp
+  wiring::NodeOptions node_options();
   void write(journal::Group group);
-  void submit();
-  void poll(std::uint64_t life);
+  void wrote(std::uint64_t life);
+  void make_durable();
+  void read_job(JobId job);
+
+  // network.cpp
+  void connect(std::size_t index);
+  void cut(std::size_t index);
+  void partition(std::size_t index, Duration length);
+  void send_to_worker(const coordinator::OutgoingFrame& frame);
+  void deliver_down(const std::shared_ptr<Connection>& connection, const std::string& bytes);
+  void send_to_coordinator(std::size_t index, std::string frame);
+  void deliver_up(const std::shared_ptr<Connection>& connection, const std::string& bytes);
+  void watch(const Connection& connection, const std::string& frame);
+  Duration travel();
+  void show(std::size_t worker, std::string_view arrow, const std::string& frame,
+            protocol::Direction direction) const;
 
   // worker_side.cpp
   void start_worker(std::size_t index);
-  void crash_worker(std::size_t index);
-  void connect(std::size_t index);
-  void cut(std::size_t index);
+  void end_worker(std::size_t index, bool silently);
+  void drain_worker(std::size_t index);
   void to_worker(std::size_t index, std::function<void(WorkerProcess&)> what);
+  void wake_worker(std::size_t index);
+  void ring_worker_at(std::size_t index, Time when);
   void carry_out(std::size_t index, worker::Effects effects);
-  void send_to_coordinator(std::size_t index, std::string frame);
-  void start_call(std::size_t index, worker::HttpCall call);
-  void arrive(std::size_t index, const worker::HttpCall& call);
-  void end_call(std::size_t index, worker::CallEnded ended, Duration latency);
-  void watch_recorded(std::size_t index, const std::string& frame);
+  void begin_call(std::size_t index, worker::HttpCall call);
+  void leave(std::size_t index, const std::shared_ptr<Running>& running);
+  void arrive(const std::shared_ptr<Running>& running);
+  void end_call(std::size_t index, AttemptId attempt, worker::CallEnded ended);
+  void abort_call(std::size_t index, AttemptId attempt);
+  void check_worker(std::size_t index);
 
-  // world.cpp
+  // faults.cpp
   void roll_faults();
-  void check_call(const ProviderCall& call);
-  void check_end();
-  void check_windows();
-  void check_result();
-  bool finished() const;
+  void roll_worker(std::size_t index);
+  void swizzle();
+  void heal();
+
+  // users.cpp
+  void users_act();
+  void act(std::size_t plan);
+  template <class Question> void ask(std::size_t plan, Question question);
+  void answered(const wiring::Answer& answer);
+  void poll(std::uint64_t life);
+  void polled(const std::vector<wiring::JobView>& views);
 
   Random random_;
   Swarm swarm_;
-  bool verbose_;
+  Trace trace_;
   Time now_{std::chrono::seconds{1'000}};
   Time begin_{now_};
   std::uint64_t next_order_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  bool healed_ = false;
+  bool healed_ = false, exact_ = true; // exact: nothing has happened that may hide a call
+  Time healed_at_{};
 
-  std::string input_;
-  JobSpec spec_;
+  std::vector<std::string> inputs_;
+  std::vector<PoolSpec> pools_;
   MemoryStore store_;
-  std::string result_;
+  Time disk_full_until_{};
+  std::map<std::string, std::string> results_; // by path
   std::unique_ptr<Coordinator> coordinator_;
-  std::uint64_t life_ = 0; // of the coordinator
+  std::uint64_t life_ = 0;
+  std::uint32_t boot_ = 0;
+  LocalClock clock_; // the coordinator's
+  Duration wall_off_{};
+  Time coordinator_paused_until_{};
+  std::deque<std::function<void()>> unheard_; // while it is stopped
+  std::set<std::uint64_t> heard_;             // processes that said Hello in this life
   std::vector<std::unique_ptr<WorkerProcess>> workers_;
   std::map<std::string, std::shared_ptr<Connection>> connections_; // by peer id
-  std::uint64_t next_connection_ = 1, next_process_ = 1;
+  std::uint64_t next_connection_ = 1, next_process_ = 1, next_token_ = 10;
+  std::vector<User> users_;
 
-  std::vector<ProviderCall> calls_;
-  std::set<AttemptId> attempts_seen_;
-  std::map<AttemptId, std::uint64_t> item_of_attempt_;
-  std::set<AttemptId> answered_ok_;
-  std::uint64_t wasted_allowed_ = 0;
   Verdict verdict_;
+  Ledger ledger_;
+  Provider provider_;
 };
 
 } // namespace gristmill::sim

@@ -5,29 +5,56 @@
 
 namespace gristmill::sim {
 
+// When somebody wants to be woken, and the event that will wake him.
+struct World::Alarm {
+  Time wanted = never, set = never;
+};
+
 struct World::Connection {
   std::string peer;
   std::size_t worker = 0;
   std::uint64_t process = 0, life = 0;
   bool open = true;
+  bool lingers = false;        // what had left when it was cut arrives all the same
   Time last_up{}, last_down{}; // frames of one direction keep their order
+  std::uint64_t lost = 0;      // frames that vanished on it: gaps that are ours
+};
+
+struct World::Running {
+  worker::HttpCall call;
+  Request request;
+  std::uint64_t process = 0;
+  std::size_t worker = 0;
+  bool left = false, aborted = false, consumes = false, ok = false;
 };
 
 struct World::WorkerProcess {
   std::uint64_t process = 0;
-  bool alive = true;
+  bool alive = true, reachable = true; // not reachable: partitioned
+  LocalClock clock;
   std::unique_ptr<worker::Worker> worker;
   std::shared_ptr<Connection> connection;
-  Time paused_until{};
-  Time wakes_at = never;
-  std::set<AttemptId> aborted, running;
+  Time paused_until{}, partitioned_until{};
+  Alarm alarm;
+  std::deque<std::function<void(WorkerProcess&)>> unheard; // while it is stopped
+  std::map<AttemptId, std::shared_ptr<Running>> running;
 };
 
 struct World::Coordinator {
   std::unique_ptr<wiring::CoordinatorNode> node;
   std::map<wiring::Address, std::unique_ptr<wiring::Room>> rooms;
-  std::map<wiring::Address, std::uint64_t> alarms;
+  std::map<wiring::Address, Alarm> alarms;
   std::map<std::pair<wiring::Address, wiring::Address>, Time> channels;
+};
+
+// Who submitted a plan's job, and what he still means to do with it.
+struct World::User {
+  enum class Asked : std::uint8_t { nothing, submit, pause, cancel, go_on, retry, forget };
+  Asked asked = Asked::nothing;
+  std::uint64_t token = 0;
+  Time asked_at{}, paused_at{};
+  bool paused = false, cancelled = false, retried = false, done = false;
+  JobCounts counts; // as they were last seen
 };
 
 } // namespace gristmill::sim

@@ -252,15 +252,23 @@ TEST_CASE("an announced endpoint is for its session and keeps its id over reconn
   CHECK(next.join(again).endpoints == welcome.endpoints);
 }
 
-TEST_CASE("a worker hears of nothing before its Welcome, not even that a job of its is closed") {
+TEST_CASE("a worker hears in its Welcome, and not before, which of its calls are to stop") {
+  const bool closed = GENERATE(false, true); // the job, or only its item has been answered
+  CAPTURE(closed);
   Bench bench;
   bench.open_job();
   Speaker worker;
   worker.hello.in_flight = {claim_of(1)};
   bench.say_hello(worker);
-  bench.hear(bench.coordinator.job_closed(JobId{7}, bench.now));
+  worker.session = bench.seen.sessions.back().session;
+  bench.hear(closed ? bench.coordinator.job_closed(JobId{7}, bench.now)
+                    : bench.coordinator.withdrawn(JobId{7}, ids({1}), bench.now));
   CHECK(bench.frames.empty());
-  CHECK(bench.seen.ended.size() == 1);
+  CHECK(bench.seen.ended.size() == (closed ? 1 : 0));
+  bench.hear(bench.coordinator.session_durable(worker.session, bench.now));
+  const auto welcomes = bench.take_messages<Welcome>(worker);
+  REQUIRE(welcomes.size() == 1);
+  CHECK(welcomes[0].drop_attempts == std::vector<AttemptId>{Bench::attempt_of(1)});
 }
 
 TEST_CASE("a closed job cancels its calls everywhere and frees their slots") {
@@ -289,4 +297,18 @@ TEST_CASE("a job that is held starts nothing: what no worker is making goes back
   CHECK(bench.coordinator.in_flight(JobId{7}) == 2);
   bench.tick_at(bench.now + 1s);
   CHECK(bench.take_news().want_calls == 0);
+}
+
+TEST_CASE("a call of a held job whose permit came back unused goes back when it is asked for") {
+  Busy bench;
+  bench.hear(bench.coordinator.job_held(JobId{7}, bench.now));
+  bench.frames.clear();
+  bench.take();
+  bench.say(bench.worker, Returned{{{CallId{1}, Bench::attempt_of(1)}}, true, true});
+  bench.need(bench.worker, ids({1}));
+  CHECK(bench.seen.acquires.empty());
+  const auto cancels = bench.take_messages<Cancel>(bench.worker);
+  REQUIRE(cancels.size() == 1);
+  CHECK(cancels[0].calls == ids({1}));
+  REQUIRE(bench.take_news().returned.size() == 1);
 }

@@ -125,6 +125,28 @@ TEST_CASE("after a restart an item is still on its fallback, with its attempts")
   CHECK(next.line_of(0)["gristmill"]["attempts"] == 3);
 }
 
+TEST_CASE("a failure kept from an earlier life does not end an item that is on its fallback") {
+  Bench bench{good_lines(1), with_fallback(0)};
+  RecoveredItems recovered;
+  recovered.attempts = {{JobId{7}, 0, 0, 0, 1}}; // its first model failed, and that was durable
+  recovered.mark = 1;
+  bench.start(recovered);
+  bench.want(10);
+  const auto kept = claim(0, 99); // … and the worker has not heard that it was
+  bench.hear(bench.supervisor->kept({kept}, bench.now));
+  OfferedCall call;
+  call.planned.call = kept.call;
+  call.planned.parts = kept.parts;
+  bench.report(call, OutcomeClass::too_long);
+  CHECK(bench.lines().empty());
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  const auto again = later(bench);
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].planned.model == "large");
+  bench.report(again[0], OutcomeClass::too_long);
+  CHECK(bench.lines().size() == 1);
+}
+
 TEST_CASE("an item whose call is claimed after a restart falls back too") {
   Bench bench{good_lines(1), with_fallback(0)};
   RecoveredItems recovered;
@@ -137,6 +159,7 @@ TEST_CASE("an item whose call is claimed after a restart falls back too") {
   call.planned.call = claimed.call;
   call.planned.parts = claimed.parts;
   bench.report(call, OutcomeClass::too_long);
+  bench.hear(bench.supervisor->grace_over(bench.now));
   CHECK(later(bench).at(0).planned.model == "large");
 }
 

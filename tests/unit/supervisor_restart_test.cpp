@@ -179,8 +179,32 @@ TEST_CASE("an outcome that nobody claimed counts, too, after a restart") {
   known.planned.parts = {{JobId{7}, 0, 0}};
   bench.report(known, cls);
   CHECK(bench.lines().size() == (cls == OutcomeClass::transient ? 0 : 1));
-  CHECK(bench.supervisor->counts().retrying == (cls == OutcomeClass::transient ? 1 : 0));
   CHECK(bench.supervisor->counts().attempts == 1);
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  CHECK(bench.supervisor->counts().retrying == (cls == OutcomeClass::transient ? 1 : 0));
+  CHECK(bench.supervisor->counts().ambiguous == 0);
+}
+
+TEST_CASE("a failure of an earlier life leaves its item to whoever claims it within the grace") {
+  const bool claims = GENERATE(false, true);
+  CAPTURE(claims);
+  Bench bench{good_lines(1)};
+  bench.start(all_marked(1));
+  bench.want(100);
+  OfferedCall known;
+  known.planned.call = CallId{900};
+  known.planned.parts = {{JobId{7}, 0, 0}};
+  bench.hear(bench.supervisor->kept({claim(0, 900)}, bench.now));
+  for (int told = 0; told < 3; ++told) {
+    bench.hear(bench.supervisor->kept({claim(0, 900)}, bench.now));
+    bench.report(known, OutcomeClass::transient);
+  }
+  CHECK(bench.supervisor->counts().attempts == 1);
+  bench.tick_at(bench.now + 1h);
+  CHECK(bench.offered.empty());
+  if (claims) bench.hear(bench.supervisor->claimed({claim(0, 901)}, bench.now));
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  CHECK(bench.offered.size() == (claims ? 0 : 1));
 }
 
 TEST_CASE("a late claim takes the item from its twin, wherever that is") {

@@ -1,0 +1,24 @@
+// MUTANTS: named faults of the protocol, to prove that the simulator would see them. A hook stands
+// beside the rule that it breaks: `if (mutated("name")) …`. Only the simulator compiles hooks that
+// can be switched on, in files of its own; everywhere else `mutated` is a constant and the hook is
+// nothing. Invariant: a release contains no mutant.
+#pragma once
+
+#include <string_view>
+
+namespace gristmill {
+
+#ifdef GRISTMILL_MUTANTS
+inline namespace mutants {
+extern std::string_view chosen_mutant; // empty = none
+inline bool mutated(std::string_view name) {
+  return chosen_mutant == name;
+}
+} // namespace mutants
+#else
+constexpr bool mutated(std::string_view) {
+  return false;
+}
+#endif
+
+} // namespace gristmill

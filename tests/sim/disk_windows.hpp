@@ -1,0 +1,71 @@
+// The windows of a job's rooms on the simulator's disk: its input, and the files of a merge.
+#pragma once
+
+#include "actors/intake/byte_source.hpp"
+#include "actors/merger/merge_files.hpp"
+#include "tests/sim/memory_store.hpp"
+#include "tests/unit/memory_pages.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+namespace gristmill::sim {
+
+class MemorySource final : public intake::ByteSource {
+public:
+  explicit MemorySource(const std::string& text) : text_{text} {}
+  Result<std::size_t> read(std::uint32_t, std::uint64_t offset, std::span<char> into) override {
+    if (offset >= text_.size()) return std::size_t{0};
+    const std::size_t n = std::min(into.size(), text_.size() - static_cast<std::size_t>(offset));
+    std::memcpy(into.data(), text_.data() + offset, n);
+    return n;
+  }
+  std::uint32_t input_count() const override { return 1; }
+  Result<std::string> name_of(std::uint32_t) override { return std::string{"in.jsonl"}; }
+  std::unique_ptr<intake::ScratchPages> scratch() override {
+    return std::make_unique<MemoryPages>();
+  }
+
+private:
+  const std::string& text_;
+};
+
+class MemoryMerge final : public merger::MergeFiles {
+public:
+  // `full()`: the disk takes nothing now.
+  MemoryMerge(const MemoryStore::Job& job, std::string& result, std::function<bool()> full)
+      : result_{result}, full_{std::move(full)} {
+    for (const auto& line : job.lines) segment_ += line.line + "\n";
+  }
+  std::size_t segment_count() const override { return 1; }
+  std::uint64_t segment_bytes(std::size_t) const override { return segment_.size(); }
+  Result<> read(std::size_t, std::uint64_t offset, std::span<char> into) override {
+    std::memcpy(into.data(), segment_.data() + offset, into.size());
+    return {};
+  }
+  Result<> put_place(std::uint64_t item, merger::LinePlace place) override {
+    places_[item] = place;
+    return {};
+  }
+  Result<merger::LinePlace> place_of(std::uint64_t item) override { return places_[item]; }
+  Result<> write(std::string_view bytes) override {
+    if (full_()) return fail(ErrorCode::disk_full, "the disk is full");
+    part_ += bytes;
+    return {};
+  }
+  Result<> write_ids(std::string_view) override { return {}; }
+  Result<merger::FinalFile> finish() override {
+    result_ = part_;
+    return merger::FinalFile{"out.jsonl", "", part_.size(), 0, ""};
+  }
+  Result<> write_summary(std::string_view) override { return {}; }
+
+private:
+  std::string segment_, part_;
+  std::string& result_;
+  std::function<bool()> full_;
+  std::map<std::uint64_t, merger::LinePlace> places_;
+};
+
+} // namespace gristmill::sim

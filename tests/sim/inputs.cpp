@@ -1,0 +1,71 @@
+// What the users bring along: their inputs, the endpoints, the jobs.
+#include "tests/sim/world_parts.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace gristmill::sim {
+namespace {
+
+std::string url_of(std::size_t endpoint) {
+  return fmt::format("http://e{}/v1", endpoint);
+}
+
+EndpointSpec endpoint_of(std::size_t number, const AccountLimits& limits) {
+  return {url_of(number),      "", "", limits.requests_per_minute, limits.tokens_per_minute,
+          limits.max_in_flight};
+}
+
+} // namespace
+
+std::string World::line_of(std::size_t plan, std::uint32_t item) {
+  const std::uint64_t padding = random_.below(swarm_.jobs[plan].text_bytes_max);
+  return fmt::format(
+      "{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+      "\"body\":{{\"model\":\"m\",\"max_tokens\":{2},\"messages\":[{{\"role\":"
+      "\"user\",\"content\":\"text {1} item {0} {3:x>{4}}\"}}]}}}}\n",
+      item, plan, 20 + random_.below(80), "", padding);
+}
+
+void World::make_inputs() {
+  for (std::size_t plan = 0; plan < swarm_.jobs.size(); ++plan) {
+    std::string& input = inputs_.emplace_back();
+    for (std::uint32_t item = 0; item < swarm_.jobs[plan].items; ++item)
+      input += line_of(plan, item);
+  }
+}
+
+void World::make_endpoints() {
+  PoolSpec first{"m", swarm_.fallback ? "n" : "", {}, 0, {}};
+  for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n) {
+    first.endpoints.push_back(endpoint_of(n, swarm_.endpoints[n]));
+    provider_.limit(url_of(n), swarm_.endpoints[n]);
+  }
+  if (swarm_.serving == Serving::announced) first.endpoints.clear();
+  if (swarm_.serving != Serving::own) pools_.push_back(std::move(first));
+  if (swarm_.serving != Serving::own && swarm_.fallback)
+    pools_.push_back({"n", "", {}, 0, {{"http://n/v1", "", "", 0, 0, 0}}});
+}
+
+JobSpec World::spec_of(std::size_t number) const {
+  const JobPlan& plan = swarm_.jobs[number];
+  JobSpec spec;
+  const std::string name = fmt::format("in-{}", number);
+  spec.inputs = {{name, name}};
+  spec.output = fmt::format("out-{}", number);
+  if (swarm_.serving == Serving::own) {
+    for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n)
+      spec.endpoints.push_back(endpoint_of(n, swarm_.endpoints[n]));
+    if (swarm_.fallback) spec.fallback_model = "n";
+  }
+  spec.requests_per_minute = plan.limits.requests_per_minute;
+  spec.tokens_per_minute = plan.limits.tokens_per_minute;
+  spec.max_in_flight = plan.limits.max_in_flight;
+  spec.order = plan.by_completion ? "completion" : "input";
+  spec.retries = plan.retries;
+  spec.timeout_ms = 5'000;
+  spec.max_failure_percent = 0;
+  return spec;
+}
+
+} // namespace gristmill::sim

@@ -1,0 +1,354 @@
+#include "tests/sim/ledger.hpp"
+
+#include "protocol/job_spec.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+
+namespace gristmill::sim {
+namespace {
+
+// A number in [0, 1) that belongs to the item.
+double fate(std::size_t plan, std::uint64_t item, std::uint64_t salt) {
+  return Random{(plan << 32) ^ item ^ (salt << 48)}.unit();
+}
+
+} // namespace
+
+Ledger::Ledger(const Swarm& swarm, Violation violation)
+    : swarm_{swarm}, violation_{std::move(violation)}, plans_(swarm.jobs.size()) {
+  for (std::size_t n = 0; n < plans_.size(); ++n) plans_[n].items.resize(swarm.jobs[n].items);
+}
+
+bool Ledger::is_bad(std::size_t plan, std::uint64_t item) const {
+  return fate(plan, item, 1) < swarm_.jobs[plan].bad;
+}
+
+bool Ledger::is_too_long(std::size_t plan, std::uint64_t item) const {
+  return fate(plan, item, 2) < swarm_.jobs[plan].too_long;
+}
+
+std::uint64_t Ledger::items_failed(std::size_t plan) const {
+  const auto& items = plans_[plan].items;
+  return static_cast<std::uint64_t>(std::count_if(items.begin(), items.end(), [](const Item& i) {
+    return i.terminal && *i.terminal != OutcomeClass::ok;
+  }));
+}
+
+std::optional<JobId> Ledger::job_of(std::size_t plan) const {
+  const JobId job = plans_[plan].job;
+  return job ? std::optional{job} : std::nullopt;
+}
+
+std::optional<std::size_t> Ledger::plan_of(JobId job) const {
+  for (std::size_t n = 0; n < plans_.size(); ++n)
+    if (plans_[n].job == job) return n;
+  return std::nullopt;
+}
+
+std::optional<JobState> Ledger::state_of(JobId job) const {
+  const auto it = jobs_.find(job);
+  return it == jobs_.end() ? std::nullopt : std::optional{it->second.state};
+}
+
+// The journal.
+
+void Ledger::committed(const journal::Group& group, std::uint32_t epoch) {
+  for (const auto& block : group.blocks) blocks_[{epoch, block.block}] = block;
+  for (const auto& change : group.jobs) check(change);
+  for (const auto& again : group.reopened) check_reopened(again);
+  for (const auto& line : group.lines) check(line);
+  for (const auto& note : group.attempts) check(note);
+  for (const auto& note : group.notes) check(note);
+  for (const JobId job : group.forgotten) {
+    if (const auto state = state_of(job); state && !is_over(*state))
+      broken("{} was forgotten while it was {}", to_string(job), name_of(*state));
+    jobs_.erase(job);
+  }
+}
+
+void Ledger::check(const journal::JobChange& change) {
+  auto known = jobs_.find(change.job);
+  if (known == jobs_.end()) {
+    const auto spec = job_spec_from_json(change.spec);
+    if (!spec) return broken("{} begins without a specification", to_string(change.job));
+    std::size_t plan = 0; // "out-N"
+    std::from_chars(spec->output.data() + 4, spec->output.data() + spec->output.size(), plan);
+    if (plans_[plan].job) broken("the job of plan {} was made twice", plan);
+    plans_[plan].job = change.job;
+    jobs_[change.job] = {plan, change.state, 0, 0};
+    return;
+  }
+  Job& job = known->second;
+  Plan& plan = plans_[job.plan];
+  const JobState from = std::exchange(job.state, change.state);
+  const std::string_view name = name_of(change.state);
+  if (is_over(from) && !plan.go_on_asked)
+    broken("{} was over and became {} by itself", to_string(change.job), name);
+  plan.go_on_asked = false;
+  const bool complete = job.terminal == plan.items.size();
+  switch (change.state) {
+  case JobState::merging:
+  case JobState::finished:
+    if (!complete)
+      broken("{} is {} with {} of {} items on the disk", to_string(change.job), name, job.terminal,
+             plan.items.size());
+    if (change.state == JobState::finished && plan.cancel_told)
+      broken("{} was told to be cancelling, and finished", to_string(change.job));
+    break;
+  case JobState::cancelling:
+  case JobState::cancelled:
+    if (!plan.cancel_asked) broken("{} is {}, nobody asked for it", to_string(change.job), name);
+    break;
+  case JobState::paused:
+    if (change.reason == JobReason::endpoint && swarm_.unauthorized > 0) break;
+    if (change.reason != JobReason::user)
+      broken("{} paused: {}", to_string(change.job), change.detail);
+    break;
+  case JobState::failed: broken("{} failed: {}", to_string(change.job), change.detail); break;
+  case JobState::running: break;
+  }
+}
+
+void Ledger::check_reopened(const journal::Reopened& again) {
+  Job& job = jobs_[again.job];
+  Plan& plan = plans_[job.plan];
+  Item& item = plan.items.at(again.item);
+  if (!plan.retry_asked || !item.terminal || *item.terminal == OutcomeClass::ok)
+    broken("item {} of {} was reopened, it had not failed", again.item, to_string(again.job));
+  item.terminal.reset();
+  for (const AttemptId id : item.calls) attempts_.at(id).excused = true;
+  --job.terminal;
+  job.low = 0;
+}
+
+void Ledger::check(const journal::ResultLine& line) {
+  const auto known = jobs_.find(line.job);
+  if (known == jobs_.end()) return broken("a line of {}, which is not known", to_string(line.job));
+  Job& job = known->second;
+  Plan& plan = plans_[job.plan];
+  if (line.item >= plan.items.size())
+    return broken("a line of item {} of {}", line.item, plan.items.size());
+  Item& item = plan.items[line.item];
+  if (item.terminal) broken("item {} of {} has two results", line.item, to_string(line.job));
+  if (!item.terminal) ++job.terminal;
+  item.terminal = line.cls;
+  if (line.cls == OutcomeClass::ok) {
+    const auto answers = [this](AttemptId id) {
+      return attempts_.at(id).state == Attempt::State::answered;
+    };
+    if (std::none_of(item.calls.begin(), item.calls.end(), answers))
+      broken("item {} of {} is done, and no call answered it", line.item, to_string(line.job));
+  } else if (!explained(plan, job.plan, line.item, line)) {
+    broken("item {} of {} failed: {}", line.item, to_string(line.job), line.line);
+  }
+}
+
+// Whether the item may have failed like this.
+bool Ledger::explained(const Plan& plan, std::size_t number, std::uint64_t ordinal,
+                       const journal::ResultLine& line) const {
+  const Item& item = plan.items[ordinal];
+  if (line.cls == OutcomeClass::cancelled) return plan.cancel_asked;
+  if (plan.cancel_asked && !item.calls.empty()) return true; // its retry was cancelled
+  if (line.line.find("\"quarantined\"") != line.line.npos) return item.deaths >= 3;
+  switch (line.cls) {
+  case OutcomeClass::bad_line: return is_bad(number, ordinal) && !item.calls.empty();
+  case OutcomeClass::too_long: return is_too_long(number, ordinal) && !swarm_.fallback;
+  case OutcomeClass::transient:
+  case OutcomeClass::timeout: return item.failures + crashes_ > swarm_.jobs[number].retries;
+  case OutcomeClass::config: return plan.cancel_asked;
+  default: return false;
+  }
+}
+
+void Ledger::check(const journal::AttemptNote& note) {
+  const auto job = jobs_.find(note.job);
+  if (job == jobs_.end()) return;
+  const Item& item = plans_[job->second.plan].items.at(note.item);
+  if (note.deaths > item.deaths)
+    broken("item {} of {} is said to have seen {} deaths, it saw {}", note.item,
+           to_string(note.job), note.deaths, item.deaths);
+  // One that a crash hid may be told, and counted, again.
+  if (note.attempts > item.failures + crashes_)
+    broken("item {} of {} is said to have failed {} times, it failed {}", note.item,
+           to_string(note.job), note.attempts, item.failures);
+}
+
+void Ledger::check(const journal::JobNote& note) {
+  const auto known = jobs_.find(note.job);
+  if (known == jobs_.end()) return;
+  Job& job = known->second;
+  const auto& items = plans_[job.plan].items;
+  for (; job.low < note.low.item && job.low < items.size(); ++job.low)
+    if (!items[job.low].terminal)
+      return broken("reading of {} would go on at item {}, but item {} has no result",
+                    to_string(note.job), note.low.item, job.low);
+}
+
+void Ledger::recovered(const journal::Recovered& recovered) {
+  for (const auto& [id, job] : jobs_) {
+    const auto found =
+        std::find_if(recovered.jobs.begin(), recovered.jobs.end(),
+                     [id = id](const journal::RecoveredJob& other) { return other.job == id; });
+    if (found == recovered.jobs.end()) {
+      broken("{} is gone after a restart", to_string(id));
+    } else if (found->counts.terminal() != job.terminal || found->state != job.state) {
+      broken("{} was {} with {} results, after a restart it is {} with {}", to_string(id),
+             name_of(job.state), job.terminal, name_of(found->state), found->counts.terminal());
+    }
+  }
+}
+
+// Calls.
+
+void Ledger::sent(const SentCall& call) {
+  const std::string name = to_string(call.attempt);
+  const auto permit = attempts_.find(call.attempt);
+  if (permit == attempts_.end()) return broken("attempt {} was never permitted", name);
+  if (permit->second.state != Attempt::State::permitted)
+    return broken("attempt {} was sent twice", name);
+  if (permit->second.call.item != call.item || permit->second.call.plan != call.plan)
+    return broken("attempt {} was permitted for another item", name);
+  permit->second.state = Attempt::State::flying;
+  check_block(call);
+  Item& item = plans_[call.plan].items[call.item];
+  for (const AttemptId id : item.calls) {
+    if (permit->second.excused) break; // given up long ago, and it did not know
+    const Attempt& other = attempts_.at(id);
+    if (!other.excused && other.state != Attempt::State::failed)
+      broken("item {} of plan {} is called again by {}, while {} {}", call.item, call.plan, name,
+             to_string(id),
+             other.state == Attempt::State::flying ? "is in flight" : "has answered it");
+  }
+  item.calls.push_back(call.attempt);
+}
+
+// Each call is made under a durable block that covers it.
+void Ledger::check_block(const SentCall& call) {
+  const std::string name = to_string(call.attempt);
+  const auto it = blocks_.find({call.attempt.epoch(), call.attempt.block()});
+  if (it == blocks_.end()) return broken("attempt {} names no durable block", name);
+  const journal::BlockNote& block = it->second;
+  if (call.attempt.n() == 0 || call.attempt.n() > block.calls)
+    broken("attempt {} is not within its block's {} calls", name, block.calls);
+  const JobId job = plans_[call.plan].job;
+  const bool marked = std::any_of(block.marks.begin(), block.marks.end(), [&](const auto& mark) {
+    return mark.first == job && call.item < mark.second;
+  });
+  if (!marked) broken("attempt {} of item {} lies above its block's mark", name, call.item);
+}
+
+// Of a block that may still be drawn from, for a job that goes on.
+void Ledger::permitted(const Permitted& permit) {
+  const AttemptId attempt = permit.attempt;
+  const auto part = parts_.find(permit.call);
+  if (part == parts_.end())
+    return broken("permit {} is for a call that nobody has", to_string(attempt));
+  const JobId job = part->second.job;
+  const auto block = blocks_.find({attempt.epoch(), attempt.block()});
+  if (block == blocks_.end()) return broken("permit {} names no durable block", to_string(attempt));
+  if (permit.now > block->second.until + permit.slack)
+    broken("permit {} is of a block that ended {} ms ago", to_string(attempt),
+           to_ms(permit.now - block->second.until));
+  const auto known = jobs_.find(job);
+  if (known == jobs_.end() || is_over(known->second.state))
+    return broken("permit {} is for {}, which is over", to_string(attempt), to_string(job));
+  if (plans_[known->second.plan].held)
+    broken("permit {} is for {}, which somebody was told to stand", to_string(attempt),
+           to_string(job));
+  const auto [it, first] = attempts_.try_emplace(attempt);
+  if (!first) return broken("attempt {} was permitted twice", to_string(attempt));
+  it->second.call = {attempt, known->second.plan, permit.worker, part->second.item, permit.process};
+  of_process_[permit.process].push_back(attempt);
+}
+
+void Ledger::answered(AttemptId attempt) {
+  attempts_.at(attempt).state = Attempt::State::answered;
+}
+
+void Ledger::failed(AttemptId id, bool consumes) {
+  Attempt& attempt = attempts_.at(id);
+  attempt.state = Attempt::State::failed;
+  if (consumes) ++plans_[attempt.call.plan].items[attempt.call.item].failures;
+}
+
+// An outcome is Recorded only when its item's line would survive a crash now.
+void Ledger::recorded(AttemptId id) {
+  const auto it = attempts_.find(id);
+  if (it == attempts_.end())
+    return broken("attempt {} is recorded, and was never sent", to_string(id));
+  Attempt& attempt = it->second;
+  attempt.recorded = true;
+  const SentCall& call = attempt.call;
+  if (attempt.state == Attempt::State::flying)
+    broken("attempt {} is recorded before it ended", to_string(id));
+  const auto job = jobs_.find(plans_[call.plan].job);
+  const bool wanted = job != jobs_.end() && !is_over(job->second.state);
+  if (attempt.state == Attempt::State::answered && wanted &&
+      !plans_[call.plan].items[call.item].terminal)
+    broken("attempt {} was recorded before item {} was durable", to_string(id), call.item);
+}
+
+// Excuses.
+
+template <class Which> void Ledger::excuse(Which which, bool deaths) {
+  for (auto& [process, attempts] : of_process_) {
+    for (const AttemptId id : attempts) {
+      Attempt& attempt = attempts_.at(id);
+      if (!which(attempt.call)) continue;
+      if (!attempt.recorded) attempt.excused = true;
+      // That it was recorded may be news to the worker, and to the coordinator after a restart.
+      if (attempt.recorded && crashes_ == 0) continue;
+      if (!deaths || std::exchange(attempt.died, true)) continue;
+      ++plans_[attempt.call.plan].items[attempt.call.item].deaths;
+    }
+  }
+}
+
+void Ledger::process_ended(std::uint64_t process) {
+  excuse([process](const SentCall& call) { return call.process == process; }, false);
+}
+
+void Ledger::session_lost(std::size_t worker) {
+  excuse([worker](const SentCall& call) { return call.worker == worker; }, true);
+}
+
+void Ledger::back(std::uint64_t process) {
+  for (const AttemptId id : of_process_[process]) {
+    const Attempt& attempt = attempts_.at(id);
+    if (!attempt.excused || attempt.recorded) continue;
+    for (const AttemptId twin : plans_[attempt.call.plan].items[attempt.call.item].calls)
+      attempts_.at(twin).excused = true;
+  }
+}
+
+void Ledger::grace_over(const std::set<std::uint64_t>& heard) {
+  excuse([&heard](const SentCall& call) { return !heard.contains(call.process); }, false);
+}
+
+// Users.
+
+void Ledger::asked_to_go_on(std::size_t number, bool retry) {
+  Plan& plan = plans_[number];
+  plan.go_on_asked = true;
+  plan.retry_asked |= retry;
+  plan.cancel_asked = plan.cancel_told = plan.held = false;
+}
+
+// What a question's answer says is on the disk, and holds from then on.
+void Ledger::told(std::size_t number, JobState state) {
+  Plan& plan = plans_[number];
+  const auto on_disk = plan.job ? state_of(plan.job) : std::nullopt;
+  if (!on_disk)
+    return broken("somebody was told that plan {} is {}, the disk does not know it", number,
+                  name_of(state));
+  if (state == JobState::paused || state == JobState::cancelling) plan.held = true;
+  if (state == JobState::cancelling) plan.cancel_told = true;
+  // It may have gone on from there already; and what a job comes to by itself is shown at once.
+  if (state < JobState::merging && *on_disk < state && !plan.go_on_asked)
+    broken("somebody was told that {} is {}, on the disk it is {}", to_string(plan.job),
+           name_of(state), name_of(*on_disk));
+}
+
+} // namespace gristmill::sim

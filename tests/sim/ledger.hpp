@@ -1,0 +1,126 @@
+// LEDGER: the simulator's own books, kept from what the endpoint saw and what the disk holds, never
+// from what a room says of itself. It knows which call answered which item, who may be excused for
+// a call that was made in vain, and what the journal may therefore say.
+// Invariant: everything that breaks a promise is told at the event that breaks it.
+#pragma once
+
+#include "actors/journal/journal_store.hpp"
+#include "tests/sim/swarm.hpp"
+
+#include <fmt/format.h>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace gristmill::sim {
+
+// A call as it left its worker.
+struct SentCall {
+  AttemptId attempt;
+  std::size_t plan = 0, worker = 0;
+  std::uint64_t item = 0, process = 0;
+};
+
+// A permit as it left the coordinator.
+struct Permitted {
+  CallId call;
+  AttemptId attempt;
+  std::size_t worker = 0;
+  std::uint64_t process = 0;
+  Time now{}; // on the coordinator's clock
+  Duration slack{};
+};
+
+class Ledger {
+public:
+  using Violation = std::function<void(std::string)>;
+  Ledger(const Swarm& swarm, Violation violation);
+
+  // The journal: what a group says must follow from what was there.
+  void committed(const journal::Group& group, std::uint32_t epoch);
+  void recovered(const journal::Recovered& recovered);
+  std::optional<JobId> job_of(std::size_t plan) const;
+  std::optional<std::size_t> plan_of(JobId job) const;
+  std::optional<JobState> state_of(JobId job) const; // as the disk holds it
+  bool is_known(JobId job) const { return jobs_.contains(job); }
+
+  // Calls. `failed`: it brought no answer; `consumes`: and counts against the retries.
+  void sent(const SentCall& call);
+  void answered(AttemptId attempt);
+  void failed(AttemptId attempt, bool consumes);
+  // The coordinator has given a call to a worker, and a permit for it.
+  void planned(CallId call, PartId part) { parts_[call] = part; }
+  void permitted(const Permitted& permit);
+  void recorded(AttemptId attempt);
+
+  // A call that is made again is excused when nobody could know what became of it.
+  void process_ended(std::uint64_t process);
+  void session_lost(std::size_t worker); // the coordinator gave it up
+  // A worker is there again, and says what it is making: it takes these items from their twins.
+  void back(std::uint64_t process);
+  void grace_over(const std::set<std::uint64_t>& processes_heard);
+  void coordinator_crashed() { ++crashes_; }
+
+  // What users did.
+  void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
+  void asked_to_go_on(std::size_t plan, bool retry);
+  void told(std::size_t plan, JobState state); // an answer said so
+  void mended(std::size_t plan) { plans_[plan].mended = true; }
+  bool is_mended(std::size_t plan) const { return plans_[plan].mended; }
+  // Whether its first model can answer the item.
+  bool is_bad(std::size_t plan, std::uint64_t item) const;
+  bool is_too_long(std::size_t plan, std::uint64_t item) const;
+  std::uint64_t items_failed(std::size_t plan) const;
+
+private:
+  struct Attempt {
+    SentCall call;
+    enum class State : std::uint8_t { permitted, flying, answered, failed } state{};
+    bool excused = false, recorded = false, died = false;
+  };
+  struct Item {
+    std::optional<OutcomeClass> terminal;
+    std::uint32_t deaths = 0, failures = 0;
+    std::vector<AttemptId> calls; // of this generation
+  };
+  struct Plan {
+    std::vector<Item> items;
+    JobId job;
+    bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;
+    bool held = false, cancel_told = false; // somebody was told that nothing more starts
+  };
+  struct Job {
+    std::size_t plan = 0;
+    JobState state = JobState::running;
+    std::uint64_t terminal = 0, low = 0;
+  };
+
+  template <class... Args> void broken(fmt::format_string<Args...> text, const Args&... args) {
+    violation_(fmt::vformat(text, fmt::make_format_args(args...)));
+  }
+  void check(const journal::JobChange& change);
+  void check(const journal::ResultLine& line);
+  void check_reopened(const journal::Reopened& again);
+  void check(const journal::AttemptNote& note);
+  void check(const journal::JobNote& note);
+  bool explained(const Plan& plan, std::size_t number, std::uint64_t item,
+                 const journal::ResultLine& line) const;
+  void check_block(const SentCall& call);
+  template <class Which> void excuse(Which which, bool deaths);
+
+  const Swarm& swarm_;
+  Violation violation_;
+  std::vector<Plan> plans_;
+  std::map<JobId, Job> jobs_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, journal::BlockNote> blocks_;
+  std::unordered_map<AttemptId, Attempt> attempts_;
+  std::unordered_map<CallId, PartId> parts_;
+  std::unordered_map<std::uint64_t, std::vector<AttemptId>> of_process_;
+  std::uint64_t crashes_ = 0;
+};
+
+} // namespace gristmill::sim

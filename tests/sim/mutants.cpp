@@ -1,0 +1,71 @@
+#include "tests/sim/mutants.hpp"
+
+#define GRISTMILL_MUTANTS
+#include "actors/kit/mutant.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace gristmill {
+std::string_view mutants::chosen_mutant;
+} // namespace gristmill
+
+namespace gristmill::sim {
+namespace {
+
+constexpr std::array table{std::to_array<Mutant>(
+    {{"ack_before_journal", "Recorded is told before the line is durable", 0},
+     {"dup_ack_overtakes_commit", "a repeated outcome is acknowledged at once", 0},
+     {"count_before_durable", "lines count, and end a job, before they are durable", 0},
+     {"job_told_before_durable", "a job's state is told before it is durable", 0},
+     {"welcome_before_durable", "a session begins before the journal shows it open", 0},
+     {"grant_not_journaled", "a block is drawn from before it is durable", 0},
+     {"block_without_end", "a block is drawn from after its end", 0},
+     {"no_mark_check", "a block covers every item, whatever its mark", 0},
+     {"attempt_id_reuse", "attempt ids of each life begin anew", 0},
+     {"window_reset_on_restart", "blocks of earlier lives do not count", 0},
+     {"wall_clock_window", "windows are measured by the wall clock", 0},
+     {"no_drift_margin", "a hold leaves nothing for the error of clocks", 0},
+     {"no_lease_check_in_worker", "a permit never ends", 0},
+     {"lease_from_receipt", "a permit lives from its receipt", 0},
+     {"gate_without_end", "a call that waits to leave does not look at its permit again", 0},
+     {"refund_on_expiry", "what a lost call was charged is given back", 0},
+     {"settle_to_zero", "an answer without usage is charged nothing", 0},
+     {"slot_not_freed", "the slot of a lost call is never free again", 0},
+     {"hidden_retry_in_worker", "a worker sends a call a second time", 0},
+     {"result_sent_once", "a new session is not told what the last one kept", 0},
+     {"outbox_cleared_by_any_recorded", "a Recorded clears the whole outbox", 0},
+     {"no_lease_expiry", "a session whose connection is closed is never given up", 0},
+     {"silence_is_no_loss", "a silent session is never given up", 0},
+     {"no_requeue_after_restart", "what nobody claims after a restart is forgotten", 0},
+     {"no_item_mark", "after a restart nothing is known to be called already", 0},
+     {"claim_ignored", "a claim does not keep its item from being called again", 0},
+     {"kept_outcome_dropped", "an outcome of an earlier life is not wanted", 0},
+     {"no_epoch_fencing", "sessions of all lives have the same numbers", 0},
+     {"frame_without_session", "frames of other sessions are heard", 0},
+     {"gap_ignored", "a gap in the numbers is passed over", 0},
+     {"returned_of_another_attempt", "a returned call is believed whatever its attempt", 0},
+     {"death_counted_at_own_crash", "the coordinator's own crash counts as a worker's death", 0},
+     {"lost_consumes_attempt", "a lost worker counts against the retries", 0},
+     {"first_outcome_does_not_win", "a later answer of an item is written too", 0},
+     {"low_mark_ahead", "reading goes on behind items that have no result", 0},
+     {"retry_runs_completed_items", "a retry forgets what is done", 0},
+     {"paused_job_still_offers", "a paused job's calls go on", 0},
+     {"cancel_overwritten", "a cancelled job ends as finished", 0},
+     {"merge_not_idempotent", "a merge that begins anew keeps what it had written", 0},
+     {"merge_takes_first_line", "the first line of an item holds, not the last", 0}})};
+
+} // namespace
+
+std::span<const Mutant> mutants() {
+  return table;
+}
+
+bool choose_mutant(std::string_view name) {
+  const auto named = [name](const Mutant& mutant) { return mutant.name == name; };
+  const auto mutant = std::find_if(table.begin(), table.end(), named);
+  chosen_mutant = mutant == table.end() ? std::string_view{} : mutant->name;
+  return mutant != table.end() || name.empty();
+}
+
+} // namespace gristmill::sim

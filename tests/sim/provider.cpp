@@ -1,0 +1,152 @@
+#include "tests/sim/provider.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace gristmill::sim {
+namespace {
+
+constexpr std::string_view server_error =
+    R"({"error":{"message":"oops","type":"server_error","param":null,"code":null}})";
+constexpr std::string_view rate_limit =
+    R"({"error":{"message":"slow","type":"requests","code":"rate_limit_exceeded"}})";
+constexpr std::string_view bad_request =
+    R"({"error":{"message":"no","type":"invalid_request_error","code":"invalid_value"}})";
+constexpr std::string_view too_long =
+    R"({"error":{"message":"long","type":"invalid_request_error","code":"context_length_exceeded"}})";
+constexpr std::string_view no_key =
+    R"({"error":{"message":"key","type":"invalid_request_error","code":"invalid_api_key"}})";
+
+std::uint64_t number_after(std::string_view text, std::string_view mark) {
+  std::uint64_t number = 0;
+  const auto at = text.find(mark);
+  if (at != text.npos) {
+    text.remove_prefix(at + mark.size());
+    std::from_chars(text.data(), text.data() + text.size(), number);
+  }
+  return number;
+}
+
+std::string text_after(std::string_view text, std::string_view mark) {
+  const auto at = text.find(mark);
+  if (at == text.npos) return {};
+  text.remove_prefix(at + mark.size());
+  return std::string{text.substr(0, text.find('"'))};
+}
+
+} // namespace
+
+Request request_of(const worker::HttpCall& call) {
+  const std::string_view body = call.body;
+  Request request;
+  request.url = call.url.substr(0, call.url.find("/chat"));
+  request.model = text_after(body, "\"model\":\"");
+  request.plan = number_after(body, "text ");
+  request.item = number_after(body, "item ");
+  request.tokens_max = number_after(body, "\"max_tokens\":");
+  request.bytes = body.size();
+  return request;
+}
+
+Fate Provider::fate_of(const Request& request, bool healed, Random& random) {
+  Fate fate;
+  worker::CallEnded& ended = fate.ended;
+  const double factor = -std::log(1.0 - random.unit());
+  fate.latency =
+      Duration{static_cast<std::int64_t>(factor * static_cast<double>(swarm_.call_mean.count()))};
+  ended.end = worker::CallEnd::answered;
+  const auto refuse = [&](std::uint16_t status, std::string_view body) {
+    ended.http_status = status;
+    ended.body = body;
+    return fate;
+  };
+  const double luck = healed ? 1 : random.unit();
+  const std::uint64_t used = 1 + request.bytes / 8 + random.below(request.tokens_max);
+  double bound = swarm_.server_error;
+  fate.consumes = true;
+  if (luck < bound) return refuse(500, server_error);
+  if (luck < (bound += swarm_.rate_refusal)) {
+    fate.consumes = false;
+    ended.headers = {{"retry-after", "1"}};
+    return refuse(429, rate_limit);
+  }
+  if (luck < (bound += swarm_.unauthorized)) {
+    fate.consumes = false;
+    return refuse(401, no_key);
+  }
+  if (luck < (bound += swarm_.reset)) {
+    ended.end = worker::CallEnd::failed;
+    ended.code = "connection_lost";
+    return fate;
+  }
+  fate.tokens = used;
+  if (luck < (bound += swarm_.hang)) {
+    ended.end = worker::CallEnd::timed_out;
+    ended.code = "timeout";
+    return fate;
+  }
+  if (!ledger_.is_mended(request.plan) && request.model == "m") {
+    if (ledger_.is_bad(request.plan, request.item)) return refuse(400, bad_request);
+    if (ledger_.is_too_long(request.plan, request.item)) return refuse(400, too_long);
+  }
+  fate.consumes = false;
+  const std::string usage =
+      random.chance(swarm_.no_usage)
+          ? std::string{}
+          : fmt::format(
+                R"(,"usage":{{"prompt_tokens":1,"completion_tokens":{},"total_tokens":{}}})",
+                used - 1, used);
+  return refuse(200,
+                fmt::format(R"({{"id":"x","object":"chat.completion","created":1,"model":"{}",)"
+                            R"("choices":[{{"index":0,"message":{{"role":"assistant",)"
+                            R"("content":"sim {} {}"}},"finish_reason":"stop"}}]{}}})",
+                            request.model, request.plan, request.item, usage));
+}
+
+void Provider::arrived(const Request& request, std::uint64_t tokens, Time now) {
+  ++calls_;
+  const Arrival arrival{now, tokens};
+  if (const auto limits = limits_.find(request.url); limits != limits_.end())
+    count(accounts_[request.url], limits->second, request.url, arrival);
+  const std::string job = name_of(request.plan);
+  count(accounts_[job], swarm_.jobs[request.plan].limits, job, arrival);
+}
+
+void Provider::count(Account& account, const AccountLimits& limits, const std::string& name,
+                     Arrival arrival) {
+  if (!limits.windows()) return;
+  auto& minute = account.minute;
+  minute.push_back(arrival);
+  account.tokens += arrival.tokens;
+  while (arrival.at - minute.front().at >= std::chrono::seconds{60}) {
+    account.tokens -= minute.front().tokens;
+    minute.pop_front();
+  }
+  if (limits.requests_per_minute != 0 && minute.size() > limits.requests_per_minute)
+    violation_(fmt::format("{}: {} calls within a minute, {} allowed, the first {} ms ago", name,
+                           minute.size(), limits.requests_per_minute,
+                           to_ms(arrival.at - minute.front().at)));
+  if (limits.tokens_per_minute != 0 && account.tokens > limits.tokens_per_minute)
+    violation_(fmt::format("{}: {} tokens within a minute, {} allowed", name, account.tokens,
+                           limits.tokens_per_minute));
+}
+
+void Provider::departs(const Request& request, bool exact) {
+  const auto check = [&](const std::string& name, std::uint64_t most) {
+    const std::uint64_t now = ++accounts_[name].in_flight;
+    if (exact && most != 0 && now > most)
+      violation_(fmt::format("{}: {} calls in flight, {} allowed", name, now, most));
+  };
+  const auto limits = limits_.find(request.url);
+  check(request.url, limits == limits_.end() ? 0 : limits->second.max_in_flight);
+  check(name_of(request.plan), swarm_.jobs[request.plan].limits.max_in_flight);
+}
+
+void Provider::over(const Request& request) {
+  --accounts_[request.url].in_flight;
+  --accounts_[name_of(request.plan)].in_flight;
+}
+
+} // namespace gristmill::sim

@@ -1,0 +1,67 @@
+// PROVIDER: the endpoints that the workers call, with the limits that they are said to have. It
+// counts what arrives in every minute and what is under way, and draws how each call ends.
+// Invariant: its books know arrivals only, nothing of permits.
+#pragma once
+
+#include "actors/worker/model_client.hpp"
+#include "tests/sim/ledger.hpp"
+
+#include <deque>
+#include <map>
+#include <string>
+
+namespace gristmill::sim {
+
+// What arrives, as the request says it.
+struct Request {
+  std::string url, model;
+  std::size_t plan = 0;
+  std::uint64_t item = 0;
+  std::uint64_t tokens_max = 0; // of the answer
+  std::size_t bytes = 0;
+};
+Request request_of(const worker::HttpCall& call);
+
+struct Fate {
+  worker::CallEnded ended;
+  Duration latency{};
+  std::uint64_t tokens = 0;
+  bool consumes = false; // it failed, and counts against the retries
+};
+
+class Provider {
+public:
+  Provider(const Swarm& swarm, Ledger& ledger, Ledger::Violation violation)
+      : swarm_{swarm}, ledger_{ledger}, violation_{std::move(violation)} {}
+
+  // `limits` of an endpoint of this URL, as the cluster was told.
+  void limit(const std::string& url, const AccountLimits& limits) { limits_[url] = limits; }
+  Fate fate_of(const Request& request, bool healed, Random& random);
+  void arrived(const Request& request, std::uint64_t tokens, Time now);
+  // From its departure to its end; `exact`: nothing has happened that may hide a call.
+  void departs(const Request& request, bool exact);
+  void over(const Request& request);
+  std::uint64_t calls() const { return calls_; }
+  std::uint64_t failed_calls() const { return failed_; }
+
+private:
+  struct Arrival {
+    Time at;
+    std::uint64_t tokens;
+  };
+  struct Account {
+    std::deque<Arrival> minute;
+    std::uint64_t tokens = 0, in_flight = 0;
+  };
+  void count(Account& account, const AccountLimits& limits, const std::string& name, Arrival now);
+  std::string name_of(std::size_t plan) const { return "job of plan " + std::to_string(plan); }
+
+  const Swarm& swarm_;
+  Ledger& ledger_;
+  Ledger::Violation violation_;
+  std::map<std::string, AccountLimits> limits_;
+  std::map<std::string, Account> accounts_; // by URL, and by job
+  std::uint64_t calls_ = 0, failed_ = 0;
+};
+
+} // namespace gristmill::sim
