@@ -98,7 +98,7 @@ class Server:
     def ask(self, path, body=None):
         request = urllib.request.Request(self.url.removesuffix("/v1") + path, body,
                                          method="POST" if body else "GET")
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.read()
 
     def calls(self):
@@ -193,7 +193,7 @@ class Cluster:
         request = urllib.request.Request(f"{self.http}/api/v1/jobs/{job}", headers={
             "Authorization": f"Bearer {self.token_file.read_text().strip()}"})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return json.load(answer)["state"]
         except (OSError, urllib.error.URLError):
             return "unknown"  # just started

@@ -57,10 +57,6 @@ class SlowSync(EndToEnd):
 
         self.until("all outcomes to be acknowledged", lambda: len(witness.first(RECORDED)) == COUNT)
         strace.end()
-        self.until("the job to end", lambda: self.job(coordinator, job)["state"] == "finished")
-        self.gristmill("results", job, "-o", output, "--server", coordinator.http)
-        self.check_result(output, COUNT)
-
         done = syncs(trace.read_text())
         self.assertTrue(done and all(end - begin >= DELAY_US / 1e6 for begin, end in done), done)
         outcomes, recorded = witness.first(OUTCOMES), witness.first(RECORDED)
@@ -71,6 +67,10 @@ class SlowSync(EndToEnd):
             self.assertGreaterEqual(len(covering), 2, f"{attempt} came at {outcomes[attempt]}, was "
                                     f"acknowledged at {at}, syncs: {done}")
             self.assertGreaterEqual(at - outcomes[attempt], 2 * DELAY_US / 1e6)
+
+        self.until("the job to end", lambda: self.job(coordinator, job)["state"] == "finished")
+        self.gristmill("results", job, "-o", output, "--server", coordinator.http)
+        self.check_result(output, COUNT)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Scene:
         # A minute's window wants a job of minutes; it is killed like everything else. Each death
         # counts its block as spent, so it uses a part of its budget only.
         self.steady = RunJob(directory, "steady", random.Random(f"{self.seed}:steady"),
-                             max(20, self.cycles * 2), ["--rpm", 300, "--tpm", 60_000], "20ms")
+                             max(20, self.cycles * 3), ["--rpm", 300, "--tpm", 60_000], "20ms")
 
     # ---- what faults ask of the scene -------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Scene:
         self.longest_s = 12.0 if self.cycles >= 200 and rng.random() < 0.02 else 1.0
         if self.job is None:
             self.new_job(rng)
-        if n % 4 == 3 and not self.steady.over():
+        if n % 12 == 3 and not self.steady.over():
             self.steady.process.kill()
             self.steady.killed()
         alive = self.progress(rng)

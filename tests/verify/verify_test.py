@@ -247,17 +247,12 @@ class Verify(unittest.TestCase):
         self.write_calls([*calls, {**good, "attempt": f"{block}-{spare}"}])
         self.rejected_by("I9")
 
-    def test_a_call_without_a_block(self):
+    def test_a_call_without_a_block_or_without_an_attempt_id(self):
         calls = self.calls()
-        calls[-1]["attempt"] = "2-4000-1"
-        self.write_calls(calls)
-        self.rejected_by("I7")
-
-    def test_a_call_without_an_attempt_id(self):
-        calls = self.calls()
-        calls[-1]["attempt"] = ""
-        self.write_calls(calls)
-        self.rejected_by("I7")
+        for stranger in ("2-4000-1", ""):
+            calls[-1]["attempt"] = stranger
+            self.write_calls(calls)
+            self.rejected_by("I7")
 
     def test_an_attempt_that_is_called_twice(self):
         calls = self.calls()
@@ -292,17 +287,11 @@ class Verify(unittest.TestCase):
         self.write_calls([*calls, *({**bad, "attempt": f"{block}-{spare + n}"} for n in range(1, 9))])
         self.rejected_by("I5")
 
-    def shrink_limit(self, key):
+    def test_a_minute_with_too_many_calls_or_tokens(self):
         spec = json.loads(self.sql("SELECT spec FROM jobs")[0][0])
-        self.sql("UPDATE jobs SET spec=?", json.dumps({**spec, key: 500}))
-
-    def test_a_minute_with_too_many_calls(self):
-        self.shrink_limit("requests_per_minute")
-        self.rejected_by("I6")
-
-    def test_a_minute_with_too_many_tokens(self):
-        self.shrink_limit("tokens_per_minute")
-        self.rejected_by("I6")
+        for key in ("requests_per_minute", "tokens_per_minute"):
+            self.sql("UPDATE jobs SET spec=?", json.dumps({**spec, key: 500}))
+            self.rejected_by("I6")
 
 
 if __name__ == "__main__":
