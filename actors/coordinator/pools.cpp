@@ -81,9 +81,10 @@ void Coordinator::drop_endpoints(const Job& closed, Effects& effects) {
 
 // A line that names a model of its own, where the configuration says which there are, and nobody
 // serves it: to wait would be for ever. What workers announce may come at any time, so without
-// pools it waits.
+// pools, and for a configured pool whose workers are away, it waits.
 std::string Coordinator::why_never_served(const Job& job, const PlannedCall& call) const {
-  if (options_.pools.empty() || job.own_endpoints || !job.model.empty() || call.model.empty())
+  if (options_.pools.empty() || job.own_endpoints || !job.model.empty() || call.model.empty() ||
+      pool_of(options_.pools, call.model) != nullptr)
     return {};
   return why_unserved(call.model, served());
 }
