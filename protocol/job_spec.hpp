@@ -25,6 +25,8 @@ struct EndpointSpec {
   std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
   std::uint64_t tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0;
+  bool strict_tokens = false;           // reserve what a call may use at most, never less
+  std::string token_counting = "usage"; // or "reserved": what a call may use at most is charged
   bool operator==(const EndpointSpec&) const = default;
 };
 

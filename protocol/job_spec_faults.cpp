@@ -55,6 +55,9 @@ void check_endpoint(const EndpointSpec& endpoint, Faults& faults) {
     faults.add("--api-key-env", fault, "something else (not shown, it may be the key itself)");
   faults.text("--api-key-env", endpoint.api_key_env, limits::name_bytes_max);
   faults.text("--api-key-file", endpoint.api_key_file, limits::text_bytes_max);
+  if (endpoint.token_counting != "usage" && endpoint.token_counting != "reserved")
+    faults.add_quoted("endpoints: token_counting", "\"usage\" or \"reserved\"",
+                      endpoint.token_counting);
 }
 
 void check_params(const JobSpec& spec, Faults& faults) {

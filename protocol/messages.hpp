@@ -53,6 +53,7 @@ struct Outcome {
   OutcomeClass cls = OutcomeClass::transient;
   std::uint16_t http_status = 0;    // 0 = no HTTP answer
   std::int64_t retry_after_ms = -1; // -1 = the server said nothing
+  bool tokens_refused = false;      // of a 429: its limit is one of tokens, not of calls
   std::uint64_t latency_us = 0;
   Usage usage;
   std::string request_id;

@@ -96,6 +96,8 @@ inline constexpr std::tuple fields<EndpointSpec>{
     field("r", &EndpointSpec::requests_per_minute),
     field("t", &EndpointSpec::tokens_per_minute),
     field("m", &EndpointSpec::max_in_flight),
+    field("s", &EndpointSpec::strict_tokens),
+    field("c", &EndpointSpec::token_counting, Rule::name),
 };
 template <>
 inline constexpr std::tuple fields<Claim>{
@@ -123,6 +125,7 @@ inline constexpr std::tuple fields<Outcome>{
     field("o", &Outcome::cls),
     field("h", &Outcome::http_status),
     field("r", &Outcome::retry_after_ms),
+    field("t", &Outcome::tokens_refused),
     field("l", &Outcome::latency_us),
     field("u", &Outcome::usage),
     field("i", &Outcome::request_id, Rule::name),

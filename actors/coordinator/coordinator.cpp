@@ -125,7 +125,10 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     effects.sessions.push_back({adopted.replaced, hello.name, hello.process, false});
   }
   announce(session, hello, effects);
-  std::erase(options_.expected, hello.process);
+  std::vector<Nonce> settled{hello.process};
+  for (const journal::SessionNote& before : options_.expected)
+    if (fresh && before.worker == hello.name) settled.push_back(before.process);
+  for (const Nonce process : settled) expect_no_more(process, effects);
   session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
   session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
   effects.sessions.push_back({session.id, session.name, session.process, true});
@@ -192,16 +195,32 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
       send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
            effects);
   }
+  if (session != nullptr) refuse_for_good(*session, granted.exceeding, now, effects);
   if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
   return effects;
+}
+
+// Calls that no endpoint may ever take leave the worker, and their supervisors hear why.
+void Coordinator::refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
+                                  Effects& effects) {
+  Cancel cancel;
+  for (const Exceeding& exceeding : calls) {
+    const Assigned* known = session.find(exceeding.call);
+    if (known == nullptr || known->attempt) continue;
+    const Assigned assigned = session.take(exceeding.call);
+    cancel.calls.push_back(exceeding.call);
+    effects.jobs[assigned.job].returned.push_back(
+        {assigned.item, exceeding.call, false, false, false, exceeding.why});
+  }
+  if (!cancel.calls.empty()) send_cancel(session, cancel, now, effects);
 }
 
 void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects& effects) {
   std::vector<AttemptId> unwanted;
   for (Outcome& outcome : outcomes.outcomes) {
     effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
-                             outcome.retry_after_ms,
-                             std::chrono::microseconds{outcome.latency_us}});
+                             outcome.retry_after_ms, std::chrono::microseconds{outcome.latency_us},
+                             outcome.tokens_refused});
     ++session.completed;
     if (const Assigned* known = session.find(outcome.call);
         known && known->attempt == outcome.attempt)

@@ -62,8 +62,8 @@ struct PoolView {
 struct Options {
   Epoch epoch;
   std::string cluster;
-  // Processes whose sessions the journal shows open: they may still be calling.
-  std::vector<Nonce> expected;
+  // Sessions that the journal shows open: their processes may still be calling.
+  std::vector<journal::SessionNote> expected;
   std::vector<PoolSpec> pools = {}; // as configured
 };
 
@@ -119,10 +119,13 @@ private:
               Effects& effects);
   void handle(Session& session, protocol::Outcomes& outcomes, Time now, Effects& effects);
   void handle(Session& session, const protocol::Returned& returned, Effects& effects);
+  void refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
+                       Effects& effects);
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
   void lose(SessionId id, bool died, std::string_view why, Effects& effects);
   void give_up(const Released& released, const LostCall& lost, Effects& effects);
   void end_grace(Time now, Effects& effects);
+  void expect_no_more(Nonce process, Effects& effects);
   void watch_silence(Time now, Effects& effects);
 
   // dispatch.cpp

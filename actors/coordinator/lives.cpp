@@ -47,6 +47,17 @@ void Coordinator::end_grace(Time now, Effects& effects) {
   if (!grace_ || (now < grace_ends_ && !options_.expected.empty())) return;
   grace_ = false;
   for (const auto& [id, job] : jobs_) effects.jobs[id].grace_over = true;
+  while (!options_.expected.empty()) expect_no_more(options_.expected.back().process, effects);
+}
+
+// The sessions of earlier lives that a process left open are over in the journal too, or every
+// later life would wait for a process that has been dead for long.
+void Coordinator::expect_no_more(Nonce process, Effects& effects) {
+  std::erase_if(options_.expected, [&](const journal::SessionNote& before) {
+    if (before.process != process) return false;
+    effects.sessions.push_back({before.session, before.worker, before.process, false});
+    return true;
+  });
 }
 
 void Coordinator::watch_silence(Time now, Effects& effects) {

@@ -79,13 +79,12 @@ void Coordinator::drop_endpoints(const Job& closed, Effects& effects) {
   }
 }
 
-// A line that names a model of its own, where the configuration says which there are, and nobody
-// serves it: to wait would be for ever. What workers announce may come at any time, so without
-// pools, and for a configured pool whose workers are away, it waits.
+// A line that names a model of its own, where the configuration says which there are, and it is
+// none of them, nor does a worker announce it: to wait would be for ever. Without pools, and for
+// the endpoints of a pool that workers announce, it waits: they may come at any time.
 std::string Coordinator::why_never_served(const Job& job, const PlannedCall& call) const {
-  if (options_.pools.empty() || job.own_endpoints || !job.model.empty() || call.model.empty() ||
-      pool_of(options_.pools, call.model) != nullptr)
-    return {};
+  const bool may_come = options_.pools.empty() || pool_of(options_.pools, call.model) != nullptr;
+  if (may_come || job.own_endpoints || !job.model.empty() || call.model.empty()) return {};
   return why_unserved(call.model, served());
 }
 

@@ -30,6 +30,7 @@ struct LostCall {
   bool permitted = false; // may have been made
   bool died = false;      // … when its worker's process ended
   bool alone = false;     // … and the worker was making no other call
+  std::string exceeds{};  // set: no endpoint may ever take it, because …
 };
 
 // Everything that one event means for one job.

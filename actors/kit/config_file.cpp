@@ -255,6 +255,18 @@ private:
     endpoint.max_in_flight = static_cast<std::uint32_t>(number(m, slots_max));
   }
 
+  void strict_tokens(const Member& m, EndpointSpec& endpoint) {
+    const auto* given = m.node->as_boolean();
+    if (given == nullptr) return expected(m, "true or false");
+    endpoint.strict_tokens = given->get();
+  }
+  void token_counting(const Member& m, EndpointSpec& endpoint) {
+    const auto* given = m.node->as_string();
+    if (given == nullptr || (given->get() != "usage" && given->get() != "reserved"))
+      return expected(m, "\"usage\" or \"reserved\"");
+    endpoint.token_counting = given->get();
+  }
+
   static constexpr Key<PoolSpec> pool_keys[]{
       {"model", &Reader::model},
       {"fallback", &Reader::fallback},
@@ -270,6 +282,8 @@ private:
       {"requests_per_minute", &Reader::requests_per_minute},
       {"tokens_per_minute", &Reader::tokens_per_minute},
       {"max_in_flight", &Reader::max_in_flight},
+      {"strict_tokens", &Reader::strict_tokens},
+      {"token_counting", &Reader::token_counting},
   };
 
   ConfigFile& file_;

@@ -14,6 +14,8 @@ struct AccountLimits {
   std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
   std::uint64_t tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0;
+  bool strict_tokens = false;   // reserve a call's bound, never a learned part of it
+  bool reserved_tokens = false; // the bound is charged, whatever the call uses
   bool operator==(const AccountLimits&) const = default;
   bool windows() const { return requests_per_minute != 0 || tokens_per_minute != 0; }
 };
@@ -41,11 +43,18 @@ struct Waiting {
   std::string model = {}; // as of the calls
 };
 
+// A call that no endpoint may ever take.
+struct Exceeding {
+  CallId call;
+  std::string why;
+};
+
 struct Granted {
   SessionId session;
   Nonce nonce;
   std::vector<protocol::Permit> permits;
   std::vector<Waiting> waits;
+  std::vector<Exceeding> exceeding = {};
 };
 
 // What became of a permit.
@@ -56,7 +65,8 @@ struct Ended {
   OutcomeClass cls = OutcomeClass::ok;
   protocol::Usage usage;
   std::int64_t retry_after_ms = -1;
-  Duration latency{}; // of an answer
+  Duration latency{};          // of an answer
+  bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.

@@ -24,8 +24,12 @@ constexpr auto slot_retry = std::chrono::milliseconds{10};
 constexpr auto block_retry = std::chrono::milliseconds{2};
 constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
 
+double rate_of(std::uint64_t per_minute) {
+  return static_cast<double>(per_minute) / to_seconds(minute_hold());
+}
+
 Smoother smoother(std::uint64_t per_minute, Time now) {
-  const double rate = static_cast<double>(per_minute) / to_seconds(minute_hold());
+  const double rate = rate_of(per_minute);
   return {rate, rate * defaults::burst_seconds, now};
 }
 
@@ -87,13 +91,39 @@ void Account::permit_used() {
 void Account::advance(Time now) {
   calls_window_.advance(now);
   tokens_window_.advance(now);
+  pace(now);
   calls_smoother_.advance(now);
   tokens_smoother_.advance(now);
 }
 
-// A call whose bound exceeds the whole window is charged the window: it goes alone.
-std::uint64_t Account::charged(std::uint64_t tokens) const {
-  return tokens_window_.limited() ? std::min(tokens, limits_.tokens_per_minute) : tokens;
+void Account::pace(Time now) {
+  const auto pace = [now](Smoother& smoother, LearnedRate& learned, std::uint64_t per_minute) {
+    const double configured = rate_of(per_minute);
+    learned.advance(configured, now);
+    const double rate = learned.rate() == 0 ? configured : learned.rate();
+    if (rate != smoother.rate()) smoother.set_rate(rate, rate * defaults::burst_seconds, now);
+  };
+  pace(calls_smoother_, calls_rate_, limits_.requests_per_minute);
+  pace(tokens_smoother_, tokens_rate_, limits_.tokens_per_minute);
+}
+
+void Account::refused(const Charge& charge, bool tokens, bool slowly, Time now) {
+  if (charge.drawn_at == Time{}) return; // a call of an earlier life of ours
+  calls_rate_.corrected(-1, charge.drawn_at);
+  if (tokens) {
+    tokens_rate_.refused(static_cast<double>(charge.tokens.paced), charge.drawn_at,
+                         tokens_smoother_.rate(), slowly, now);
+  } else {
+    calls_rate_.refused(1, charge.drawn_at, calls_smoother_.rate(), slowly, now);
+  }
+  pace(now);
+}
+
+// A call whose reserve exceeds the whole window is charged the window: it goes alone.
+Tokens Account::charged(Tokens tokens) const {
+  if (!tokens_window_.limited()) return tokens;
+  const std::uint64_t all = limits_.tokens_per_minute;
+  return {std::min(tokens.reserved, all), std::min(tokens.paced, all)};
 }
 
 bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now) {
@@ -106,10 +136,9 @@ bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time n
                      [&](const auto& mark) { return mark.first == job && item < mark.second; });
 }
 
-std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uint64_t item,
-                                        Time now) {
+std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t item, Time now) {
   advance(now);
-  const std::uint64_t tokens = charged(bound);
+  const auto [tokens, paced] = charged(wanted);
   auto& highest = highest_[job];
   highest = std::max(highest, item + 1);
   if (now < parked_until_) return Refusal{parked_until_, parked_why_};
@@ -123,7 +152,7 @@ std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uin
     return Refusal{calls_smoother_.when_fits(1, now), "requests per minute"};
   if (!tokens_window_.fits(tokens))
     return Refusal{tokens_window_.when_fits(tokens, now), "tokens per minute"};
-  const auto amount = static_cast<double>(tokens);
+  const auto amount = static_cast<double>(paced);
   if (!tokens_smoother_.fits(amount))
     return Refusal{tokens_smoother_.when_fits(amount, now), "tokens per minute"};
   if (!covers(tokens, job, item, now)) {
@@ -134,18 +163,20 @@ std::optional<Refusal> Account::refuses(std::uint64_t bound, JobId job, std::uin
   return std::nullopt;
 }
 
-Charge Account::draw(std::uint64_t bound, Time now, std::uint64_t& n, Duration life) {
+Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
-  const std::uint64_t tokens = charged(bound);
+  const Tokens tokens = charged(wanted);
   const Time until = now + hold_of(life);
   // Also what is not limited now: a stricter limit may come.
-  const Charge charge{tokens, calls_window_.charge_until(1, until),
-                      tokens_window_.charge_until(tokens, until),
+  const Charge charge{tokens, now, calls_window_.charge_until(1, until),
+                      tokens_window_.charge_until(tokens.reserved, until),
                       concurrency_ ? concurrency_->begun() : 0};
   calls_smoother_.take(1);
-  tokens_smoother_.take(static_cast<double>(tokens));
+  tokens_smoother_.take(static_cast<double>(tokens.paced));
+  calls_rate_.sent(1, now);
+  tokens_rate_.sent(static_cast<double>(tokens.paced), now);
+  block_->drawn_tokens += tokens.reserved;
   breaker_.begun();
-  block_->drawn_tokens += tokens;
   n = ++block_->drawn_calls;
   ++in_flight_;
   return charge;
@@ -173,19 +204,28 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   if (!used && mutated("settle_to_zero")) used = 0;
   if (!used) return;
   advance(now);
-  if (*used > charge.tokens) { // the bound was wrong: the excess is a debt
-    tokens_window_.charge(*used - charge.tokens, now);
-    tokens_smoother_.take(static_cast<double>(*used - charge.tokens));
-    return;
+  const auto [reserved, paced] = charge.tokens;
+  if (charge.drawn_at != Time{})
+    tokens_rate_.corrected(static_cast<double>(*used) - static_cast<double>(paced),
+                           charge.drawn_at);
+  if (*used > paced) {
+    tokens_smoother_.take(static_cast<double>(*used - paced));
+  } else {
+    tokens_smoother_.give_back(static_cast<double>(paced - *used), charge.drawn_at);
   }
-  tokens_window_.refund(charge.tokens - *used, charge.tokens_until);
-  tokens_smoother_.give_back(static_cast<double>(charge.tokens - *used));
+  if (*used <= reserved) return tokens_window_.refund(reserved - *used, charge.tokens_until);
+  // The excess is a debt, to the second in which the call began.
+  const std::uint64_t excess = *used - reserved;
+  tokens_window_.charge_until(excess,
+                              charge.tokens_until > now ? charge.tokens_until : now + minute_hold());
+  if (block_) block_->drawn_tokens += excess;
 }
 
 void Account::refund(const Charge& charge, Time now) {
   settle(charge, 0, now);
   calls_window_.refund(1, charge.calls_until);
-  calls_smoother_.give_back(1);
+  calls_smoother_.give_back(1, charge.drawn_at);
+  if (charge.drawn_at != Time{}) calls_rate_.corrected(-1, charge.drawn_at);
 }
 
 std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now) {

@@ -9,8 +9,10 @@
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/breaker.hpp"
 #include "actors/rate_limiter/concurrency_limit.hpp"
+#include "actors/rate_limiter/learned_rate.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
 #include "actors/rate_limiter/smoother.hpp"
+#include "actors/rate_limiter/token_reserve.hpp"
 
 #include <map>
 #include <optional>
@@ -20,7 +22,8 @@ namespace gristmill::rate_limiter {
 
 // What one call took, to be settled or refunded.
 struct Charge {
-  std::uint64_t tokens = 0;
+  Tokens tokens;
+  Time drawn_at{};
   Time calls_until{}, tokens_until{}; // names of the holds
   std::uint64_t cohort = 0;           // of the concurrency limit
 };
@@ -57,10 +60,9 @@ public:
   bool is_idle(Time now);
 
   // Nothing if a call of `tokens` for item `item` of `job` may go now.
-  std::optional<Refusal> refuses(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
+  std::optional<Refusal> refuses(Tokens tokens, JobId job, std::uint64_t item, Time now);
   // After refuses() said nothing; the number within the block is returned in `n`.
-  Charge draw(std::uint64_t tokens, Time now, std::uint64_t& n,
-              Duration life = defaults::permit_life);
+  Charge draw(Tokens tokens, Time now, std::uint64_t& n, Duration life = defaults::permit_life);
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
   const Breaker& breaker() const { return breaker_; }
@@ -69,7 +71,10 @@ public:
   // The slot is free; `used` known: what the call did not use is free as well.
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
   void refund(const Charge& charge, Time now); // the call was never sent
-  void occupy() { ++in_flight_; }              // a call that another life of ours permitted
+  // … but refused by the server, whose limit of tokens or calls is lower than ours. `slowly`: it
+  // asked for a ramp.
+  void refused(const Charge& charge, bool tokens, bool slowly, Time now);
+  void occupy() { ++in_flight_; } // a call that another life of ours permitted
   // How long a permit of this endpoint lives: it grows while calls cannot be sent in time.
   Duration life() const { return life_; }
   void permit_used();
@@ -95,13 +100,15 @@ private:
     std::uint64_t drawn_calls = 0, drawn_tokens = 0;
   };
   bool covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
-  std::uint64_t charged(std::uint64_t tokens) const;
+  Tokens charged(Tokens tokens) const;
   void advance(Time now);
+  void pace(Time now);
 
   std::string name_;
   AccountLimits limits_;
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;
+  LearnedRate calls_rate_, tokens_rate_; // where the server takes less than the limits say
   Duration life_;
   int unused_in_a_row_ = 0, used_in_a_row_ = 0;
   Time life_changed_at_{Time::min()};

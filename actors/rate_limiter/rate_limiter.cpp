@@ -33,13 +33,36 @@ std::string account_name(const EndpointOffer& offer) {
 }
 
 AccountLimits limits_of(const EndpointSpec& e) {
-  return {e.requests_per_minute, e.tokens_per_minute, e.max_in_flight};
+  return {e.requests_per_minute, e.tokens_per_minute, e.max_in_flight, e.strict_tokens,
+          e.token_counting == "reserved"};
 }
 
 AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
   const auto least = [](auto x, auto y) { return x == 0 ? y : y == 0 ? x : std::min(x, y); };
   return {least(a.requests_per_minute, b.requests_per_minute),
-          least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight)};
+          least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight),
+          a.strict_tokens || b.strict_tokens, a.reserved_tokens || b.reserved_tokens};
+}
+
+// Where nothing but the bound counts, a call whose bound exceeds the whole window never goes.
+bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
+  return limits.strict_tokens && limits.tokens_per_minute != 0 && bound > limits.tokens_per_minute;
+}
+
+// What a call takes of an account's tokens: all that it may use, where the account says so.
+Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
+  const AccountLimits& limits = account.limits();
+  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
+  return reserve->of(bound, account.in_flight());
+}
+
+std::string why_never(const std::vector<Endpoint*>& endpoints, std::uint64_t bound) {
+  std::uint64_t most = 0;
+  for (const Endpoint* e : endpoints) most = std::max(most, e->account->limits().tokens_per_minute);
+  return fmt::format("expected a call within {} tokens per minute, which is what its endpoint "
+                     "allows under strict_tokens, got one that may use {}; lower max_tokens, or "
+                     "allow more",
+                     most, bound);
 }
 
 std::string why_none_serves(const std::string& model, bool own, const EndpointBook& endpoints) {
@@ -108,7 +131,7 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
 }
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
-  jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}};
+  jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
 }
 
 void RateLimiter::job_closed(JobId job) {
@@ -143,16 +166,25 @@ std::vector<Endpoint*> RateLimiter::willing(const Job& job, std::vector<Endpoint
 RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId session, Time now) {
   const auto job = jobs_.find(call.job);
   if (job == jobs_.end()) return {nullptr, now + no_endpoint_retry, "the job is not running"};
-  const auto refused = job->second.account->refuses(call.token_bound, call.job, call.item, now);
   const JobBudget& budget = job->second.budget;
   std::string model = call.model.empty() ? budget.model : call.model;
   // Who names no model gets the only one that there is.
   if (model.empty() && endpoints_.served().size() == 1) model = endpoints_.served().begin()->first;
 
+  const auto learned = job->second.reserves.find(model);
+  const TokenReserve* reserve =
+      learned == job->second.reserves.end() ? nullptr : learned->second.get();
+  const Tokens job_tokens = reserved(reserve, *job->second.account, call.token_bound);
+  const auto refused = job->second.account->refuses(job_tokens, call.job, call.item, now);
+  const std::vector<Endpoint*> served = usable(job->second, model, session);
+  if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
+        return never_fits(e->account->limits(), call.token_bound);
+      }))
+    return {nullptr, never, why_never(served, call.token_bound), {}, {}, {}, true};
+
   Choice choice{nullptr, never, ""};
   std::tuple<double, std::uint32_t, std::uint64_t> least;
-  const std::vector<Endpoint*> endpoints =
-      willing(job->second, usable(job->second, model, session), now);
+  const std::vector<Endpoint*> endpoints = willing(job->second, served, now);
   // When none has ever answered, the items shall fail and say why, not wait for what never was.
   const bool proved = std::any_of(endpoints.begin(), endpoints.end(), [](const Endpoint* endpoint) {
     return endpoint->account->breaker().proved();
@@ -164,8 +196,15 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
         choice = {nullptr, *until, std::string{endpoint_fails}};
       continue;
     }
+    if (never_fits(account.limits(), call.token_bound)) {
+      if (choice.why.empty()) choice.why = "too large for the endpoints that take calls now";
+      if (choice.endpoint == nullptr)
+        choice.until = std::min(choice.until, now + no_endpoint_retry);
+      continue;
+    }
+    const Tokens tokens = reserved(reserve, account, call.token_bound);
     // Asked also when the job must wait: the blocks of both are then written together.
-    if (const auto no = account.refuses(call.token_bound, call.job, call.item, now)) {
+    if (const auto no = account.refuses(tokens, call.job, call.item, now)) {
       if (choice.endpoint == nullptr && no->until < choice.until)
         choice = {nullptr, no->until, std::string{no->why}};
       continue;
@@ -173,6 +212,7 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
     const std::tuple rank{account.load(now), account.in_flight(), endpoint->chosen_at};
     if (choice.endpoint == nullptr || rank < least) {
       choice.endpoint = endpoint;
+      choice.endpoint_tokens = tokens;
       least = rank;
     }
   }
@@ -180,7 +220,12 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
   if (choice.endpoint == nullptr && choice.why.empty())
     choice = {nullptr, now + no_endpoint_retry,
               why_none_serves(model, !budget.endpoints.empty(), endpoints_)};
-  if (choice.endpoint != nullptr) choice.endpoint->chosen_at = ++choices_;
+  if (choice.endpoint == nullptr) return choice;
+  choice.endpoint->chosen_at = ++choices_;
+  choice.job_tokens = job_tokens;
+  choice.reserve = job->second.reserves[model];
+  if (!choice.reserve)
+    choice.reserve = job->second.reserves[model] = std::make_shared<TokenReserve>();
   return choice;
 }
 
@@ -197,6 +242,10 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
       continue;
     }
     Choice choice = choose(call, acquire.session, now);
+    if (choice.exceeds) {
+      granted.exceeding.push_back({call.call, std::move(choice.why)});
+      continue;
+    }
     if (choice.endpoint == nullptr) {
       granted.waits.push_back(
           {{call.call}, call.job, ms_until(choice.until, now), std::move(choice.why), call.model});
@@ -207,11 +256,13 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
             {},
             {},
             choice.endpoint->offer.id,
-            call.job};
+            call.job,
+            std::move(choice.reserve),
+            call.token_bound};
     std::uint64_t n = 0, unused = 0;
     const Duration life = out.endpoint->life();
-    out.job_charge = out.job->draw(call.token_bound, now, unused, life);
-    out.endpoint_charge = out.endpoint->draw(call.token_bound, now, n, life);
+    out.job_charge = out.job->draw(choice.job_tokens, now, unused, life);
+    out.endpoint_charge = out.endpoint->draw(choice.endpoint_tokens, now, n, life);
     const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
     const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
     // Only where there is a window does a permit have to age.
@@ -239,9 +290,14 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   const bool lost = ended.how == Ended::How::lost;
   out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
                      now);
+  const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   std::optional<std::uint64_t> used;
+  if (ended.how == Ended::How::answered && told_to_wait) used = 0;
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
-  out.endpoint->settle(out.endpoint_charge, used, now);
+  if (out.reserve && used && ended.cls == OutcomeClass::ok)
+    out.reserve->learn(out.token_bound, *used, now - out.endpoint_charge.drawn_at);
+  const bool all_charged = out.endpoint->limits().reserved_tokens && !told_to_wait;
+  out.endpoint->settle(out.endpoint_charge, all_charged ? std::nullopt : used, now);
   if (out.job) out.job->settle(out.job_charge, used, now);
   if (const auto job = jobs_.find(out.job_id); job != jobs_.end()) {
     if (ended.cls == OutcomeClass::config) {
@@ -253,8 +309,9 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   // An account without credit is asked again now and then, not all the time.
   if (ended.cls == OutcomeClass::quota)
     out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
-  const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   if (told_to_wait) {
+    out.endpoint->refused(out.endpoint_charge, ended.tokens_refused,
+                          ended.cls == OutcomeClass::ramp, now);
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};
     out.endpoint->park(
         now + (ended.retry_after_ms < 0 ? park_untold : std::min<Duration>(told, park_max)),

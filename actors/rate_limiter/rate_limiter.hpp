@@ -12,6 +12,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
+#include "actors/rate_limiter/token_reserve.hpp"
 
 #include <map>
 #include <memory>
@@ -50,19 +51,25 @@ private:
   struct Job {
     JobBudget budget;
     AccountRef account;
-    std::map<EndpointId, Time> shunned; // until when
+    std::map<EndpointId, Time> shunned;                            // until when
+    std::map<std::string, std::shared_ptr<TokenReserve>> reserves; // by model
   };
   struct Out {
     AccountRef endpoint, job;
     Charge endpoint_charge, job_charge;
     EndpointId endpoint_id;
     JobId job_id;
+    std::shared_ptr<TokenReserve> reserve{}; // that learns from its end; nullptr = none
+    std::uint64_t token_bound = 0;
   };
   // Where a call goes, or why it may not.
   struct Choice {
     Endpoint* endpoint = nullptr;
     Time until{};
     std::string why;
+    std::shared_ptr<TokenReserve> reserve = {};
+    Tokens job_tokens{}, endpoint_tokens{}; // to be drawn
+    bool exceeds = false;                   // no endpoint may ever take it
   };
 
   AccountRef account(const std::string& name, const AccountLimits& limits, Time now);

@@ -55,8 +55,15 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
   Effects effects;
   for (const LostCall& call : calls) {
     LiveItem* live = ledger_.find(call.item);
-    if (live != nullptr && live->state == LiveState::out && live->call == call.call)
+    if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
+    protocol::Outcome too_long; // in place of the one that no server was asked for
+    too_long.cls = OutcomeClass::too_long;
+    too_long.call = call.call;
+    if (call.exceeds.empty() || cancelling_) {
       again(call.item, *live, now, effects);
+    } else if (!fall_back(call.item, *live, too_long, now, effects)) {
+      give_up(call.item, *live, OutcomeClass::too_long, "exceeds_limit", call.exceeds, effects);
+    }
   }
   fill(now, effects);
   return sealed(effects);

@@ -11,8 +11,7 @@ constexpr auto tick_every = std::chrono::milliseconds{500};
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
   coordinator::Options coordinator{recovered.epoch, options.cluster, {}, options.pools};
-  if (!options.workers_died)
-    for (const auto& session : recovered.sessions) coordinator.expected.push_back(session.process);
+  if (!options.workers_died) coordinator.expected = recovered.sessions;
   return coordinator;
 }
 

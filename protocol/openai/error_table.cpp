@@ -1,5 +1,6 @@
 #include "protocol/openai/error_table.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 
@@ -81,7 +82,13 @@ bool is_too_big_pack(const ErrorBody& error) {
          has(error.message, "maximum request size");
 }
 
+// A call that is larger than the whole limit is refused like one that came too soon, for ever.
+bool never_fits(std::uint16_t status, const ErrorBody& error) {
+  return status == 429 && has(error.message, "Request too large");
+}
+
 std::optional<OutcomeClass> class_of_words(Api api, std::uint16_t status, const ErrorBody& error) {
+  if (never_fits(status, error)) return too_long;
   for (const WordRow& row : words) {
     const bool applies = status == 0 || (status >= row.low && status <= row.high);
     if (applies && (error.code == row.word || error.type == row.word)) return row.cls;
@@ -159,6 +166,16 @@ Verdict classify(Api api, std::uint16_t status, const ErrorBody& error) {
   const std::uint16_t said = status != 0 ? status : error.status;
   const bool intended = said == 402 || said == 429 || said == 529;
   return {class_of_status(said), !intended};
+}
+
+bool names_tokens(const ErrorBody& error) {
+  constexpr std::array<std::string_view, 3> phrases{"tokens per ", "(tpm)", "token rate limit"};
+  if (error.type == "tokens" || error.code == "tokens") return true;
+  std::string message = error.message;
+  for (char& c : message)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return std::any_of(phrases.begin(), phrases.end(),
+                     [&](std::string_view phrase) { return has(message, phrase); });
 }
 
 } // namespace gristmill::openai

@@ -36,4 +36,7 @@ struct Verdict {
 // `status` 0: the body came with 200, so it alone speaks.
 Verdict classify(Api api, std::uint16_t status, const ErrorBody& error);
 
+// Whether a refusal names a limit of tokens rather than of calls.
+bool names_tokens(const ErrorBody& error);
+
 } // namespace gristmill::openai

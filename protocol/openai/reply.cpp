@@ -122,6 +122,7 @@ void tell(Reply& reply, const ErrorBody& error, std::uint16_t status) {
   reply.code = json::printable(code, limits::name_bytes_max);
   if (reply.code.empty()) reply.code = fmt::format("http_{}", status);
   reply.message = json::printable(error.message, message_bytes_max);
+  reply.tokens_refused = (reply.cls == rate || reply.cls == ramp) && names_tokens(error);
 }
 
 // A status of success: the whole body must be an answer of its kind.

@@ -85,6 +85,7 @@ struct Reply {
   OutcomeClass cls = OutcomeClass::ok;
   protocol::Usage usage;
   std::int64_t retry_after_ms = -1; // clamped to [0, 600 s]
+  bool tokens_refused = false;      // of class rate or ramp: the limit is one of tokens
   std::string request_id, model, code, message;
   std::string body; // the answer as one line of JSON; of an HTML or cut error answer nothing
 };

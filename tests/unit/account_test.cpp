@@ -102,7 +102,7 @@ TEST_CASE("a call that is larger than the whole window goes alone") {
   CHECK(why(account, alone - 2s, 5'000'000) == "tokens per minute");
   renew(account, 2, alone, 5'000'000);
   const Charge charge = draw(account, alone, 5'000'000);
-  CHECK(charge.tokens == 1'000);
+  CHECK(charge.tokens.reserved == 1'000);
   CHECK(why(account, alone + 59s, 1) == "tokens per minute");
 }
 

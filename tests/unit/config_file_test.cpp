@@ -41,6 +41,8 @@ max_output_tokens = 16384
   [[pool.endpoint]]
   url = "http://b:8000/v1"
   api_key_file = "/run/key"
+  strict_tokens = true
+  token_counting = "reserved"
 [[pool]]
 model = "large"
 )",
@@ -55,7 +57,8 @@ model = "large"
   REQUIRE(pool.endpoints.size() == 2);
   CHECK(pool.endpoints[0] ==
         EndpointSpec{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500});
-  CHECK(pool.endpoints[1] == EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0});
+  CHECK(pool.endpoints[1] ==
+        EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true, "reserved"});
   CHECK(file->pools[1] == PoolSpec{"large", "", {}, 0, {}});
   CHECK(file->first_pool.line == 3);
   REQUIRE(file->entries.size() == 1);
@@ -101,7 +104,10 @@ TEST_CASE("every fault has its file, line and column", "[config]") {
       {pool + "[[pool.endpoint]]\nurl = \"http://u:secret@a\"",
        "f.toml:4:7: ", "without credentials"},
       {endpoint + "rpm = 1", "f.toml:5:1: ", "expected a key of [[pool.endpoint]], got \"rpm\""},
-      {endpoint + "strict_tokens = true", "f.toml:5:1: ", "got \"strict_tokens\""},
+      {endpoint + "strict_token = true", "f.toml:5:1: ", "did you mean strict_tokens?"},
+      {endpoint + "strict_tokens = 1", "f.toml:5:17: ", "expected true or false, got 1"},
+      {endpoint + "token_counting = \"use\"", "f.toml:5:18: ", "\"usage\" or \"reserved\""},
+      {endpoint + "token_counting = true", "f.toml:5:18: ", "got true"},
       {endpoint + "requests_per_minute = 0", "f.toml:5:23: ", "from 1 to"},
       {endpoint + "tokens_per_minute = -1", "f.toml:5:21: ", "got -1"},
       {endpoint + "max_in_flight = 10000001", "f.toml:5:17: ", "from 1 to 10000000"},

@@ -201,6 +201,7 @@ TEST_CASE("an outcome frees its slot and goes to its job with its endpoint's URL
   auto outcome = outcome_of(1);
   outcome.endpoint = endpoints.at(0);
   outcome.retry_after_ms = 700;
+  outcome.tokens_refused = true;
   outcome.cls = OutcomeClass::rate;
   bench.say(worker, Outcomes{{outcome}});
   const auto news = bench.take_news();
@@ -211,6 +212,7 @@ TEST_CASE("an outcome frees its slot and goes to its job with its endpoint's URL
   REQUIRE(bench.seen.ended.size() == 1);
   CHECK(bench.seen.ended[0].how == Ended::How::answered);
   CHECK(bench.seen.ended[0].retry_after_ms == 700);
+  CHECK(bench.seen.ended[0].tokens_refused);
   CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
   CHECK(bench.take_messages<Recorded>(worker).empty());
 }
@@ -225,6 +227,25 @@ TEST_CASE("outcomes are recorded when they are durable, those of no job at once"
   recorded = bench.take_messages<Recorded>(bench.worker);
   REQUIRE(recorded.size() == 1);
   CHECK(recorded[0].attempts == std::vector<AttemptId>{Bench::attempt_of(1)});
+}
+
+TEST_CASE("a call that exceeds every limit leaves its worker, and its job hears why") {
+  Busy bench{3};
+  bench.grant(bench.worker, ids({1}));
+  Granted granted{bench.worker.session, Nonce{1}, {}, {}, {}};
+  // One that is permitted meanwhile, and one that nobody knows, are passed over.
+  for (const CallId call : ids({1, 2, 99})) granted.exceeding.push_back({call, "too large"});
+  bench.take();
+  bench.hear(bench.coordinator.granted(granted, bench.now));
+  const auto news = bench.take_news();
+  REQUIRE(news.returned.size() == 1);
+  CHECK(news.returned[0].call == CallId{2});
+  CHECK(news.returned[0].item == 2);
+  CHECK(news.returned[0].exceeds == "too large");
+  const auto cancels = bench.take_messages<Cancel>(bench.worker);
+  REQUIRE(cancels.size() == 1);
+  CHECK(cancels[0].calls == ids({2}));
+  CHECK(bench.coordinator.in_flight(JobId{7}) == 1);
 }
 
 TEST_CASE("what a worker returns is unpermitted or goes back to its job") {

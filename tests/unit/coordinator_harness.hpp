@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <set>
 
 namespace gristmill::coordinator_test {
 
@@ -39,6 +40,7 @@ public:
   Time now = time_from_ns(0) + 1h;
   coordinator::Coordinator coordinator;
   coordinator::Effects seen; // all but the frames, since take()
+  std::set<SessionId> closed_sessions; // of all time
   std::vector<std::pair<std::string, protocol::Frame>> frames;
 
   void hear(coordinator::Effects effects) {
@@ -55,6 +57,8 @@ public:
     add(seen.claimed, effects.claimed);
     add(seen.endpoints_added, effects.endpoints_added);
     add(seen.endpoints_gone, effects.endpoints_gone);
+    for (const auto& session : effects.sessions)
+      if (!session.open) closed_sessions.insert(session.session);
     add(seen.sessions, effects.sessions);
     add(seen.events, effects.events);
     for (auto& [job, news] : effects.jobs) {

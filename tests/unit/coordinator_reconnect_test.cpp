@@ -88,7 +88,7 @@ TEST_CASE("a permit that got lost with the connection comes back, its call stays
 }
 
 TEST_CASE("after a restart claims and kept outcomes of living jobs are adopted, others dropped") {
-  Bench bench{Options{epoch, "", {Nonce{1}}}};
+  Bench bench{Options{epoch, "", {{SessionId{11}, "worker-1", Nonce{1}, true}}}};
   bench.open_job(7);
   Speaker worker;
   worker.hello.in_flight = {claim_of(1), claim_of(2, 9)};
@@ -123,7 +123,11 @@ TEST_CASE("a Hello that names a call twice leaves the books right") {
 TEST_CASE("the grace is over when all expected processes came, or its time has passed") {
   const bool all_come = GENERATE(false, true);
   CAPTURE(all_come);
-  Bench bench{Options{epoch, "", {Nonce{1}, Nonce{2}}}};
+  // The first came back once before; the row of its session before is still open.
+  const std::vector<journal::SessionNote> open{{SessionId{11}, "worker-1", Nonce{1}, true},
+                                               {SessionId{12}, "worker-2", Nonce{2}, true},
+                                               {SessionId{13}, "worker-1", Nonce{1}, true}};
+  Bench bench{Options{epoch, "", open}};
   bench.open_job();
   Speaker first{1}, second{2};
   bench.join(first);
@@ -140,6 +144,21 @@ TEST_CASE("the grace is over when all expected processes came, or its time has p
   CHECK(bench.take_news().grace_over);
   bench.open_job(8);
   CHECK(bench.take_news(8).grace_over);
+  // The next life waits for nobody of the life before ours.
+  CHECK(bench.closed_sessions == std::set{SessionId{11}, SessionId{12}, SessionId{13}});
+}
+
+TEST_CASE("the grace does not wait for a process whose successor has come under its name") {
+  const bool fresh = GENERATE(false, true);
+  CAPTURE(fresh);
+  Bench bench{Options{epoch, "", {{SessionId{11}, "worker-2", Nonce{1}, true}}}};
+  bench.open_job();
+  Speaker successor{2};
+  // One that has calls in hand lived before: the two share a name.
+  if (!fresh) successor.hello.in_flight = {claim_of(1)};
+  bench.join(successor);
+  bench.tick_at(bench.now);
+  CHECK(bench.take_news().grace_over == fresh);
 }
 
 TEST_CASE("a new process under the name of one whose connection closed has replaced it") {

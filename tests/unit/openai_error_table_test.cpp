@@ -93,6 +93,11 @@ TEST_CASE("A word in type or code decides before the status", "[error_table]") {
 
 TEST_CASE("Each server's form of an error is read", "[error_table]") {
   const auto row = GENERATE(
+      // OpenAI, of a call that would never fit
+      Row{429,
+          R"({"error":{"message":"Request too large for m on tokens per min (TPM): Limit 9, )"
+          R"(Requested 10.","type":"tokens","param":null,"code":"rate_limit_exceeded"}})",
+          too_long, "rate_limit_exceeded"},
       // vLLM, new and old
       Row{400,
           R"({"error":{"message":"This model's maximum context length is 9 tokens.",)"

@@ -230,6 +230,24 @@ TEST_CASE("The wait is what the headers say, within ten minutes", "[reply]") {
   CHECK(read_reply(Api::chat, 429, row.headers, "", now).retry_after_ms == row.wait_ms);
 }
 
+TEST_CASE("A refusal says whether its limit is one of tokens", "[reply]") {
+  const auto [status, type, message, tokens] =
+      GENERATE(table<std::uint16_t, std::string, std::string, bool>({
+          {429, "tokens", "m", true},
+          {429, "requests", "m", false},
+          {429, "rate_limit_error", "exceed the limit of 40,000 input tokens per minute", true},
+          {429, "", "Limit reached on Tokens Per Min (TPM): Limit 10000, Used 9900", true},
+          {429, "", "have exceeded token rate limit of your current tier", true},
+          {429, "", "Limit reached on requests per min (RPM): Limit 3, Used 3", false},
+          {429, "insufficient_quota", "no more tokens per minute", false}, // no limit of a rate
+          {400, "tokens", "m", false},
+      }));
+  CAPTURE(status, type, message);
+  const std::string body =
+      fmt::format(R"({{"error":{{"type":"{}","message":"{}"}}}})", type, message);
+  CHECK(read_reply(Api::chat, status, {}, body, 0).tokens_refused == tokens);
+}
+
 TEST_CASE("An answer needs no wait", "[reply]") {
   CHECK(read_reply(Api::chat, 200, {{"retry-after", "5"}}, chat_answer, 0).retry_after_ms == -1);
 }

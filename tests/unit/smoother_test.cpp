@@ -94,10 +94,58 @@ TEST_CASE("a call larger than the burst needs a full bucket and leaves a debt") 
 TEST_CASE("what is given back fills no more than the burst") {
   Smoother smoother{10, 5, start};
   smoother.take(2);
-  smoother.give_back(100);
+  smoother.give_back(100, start);
   CHECK(smoother.fits(5));
   smoother.take(5);
   CHECK_FALSE(smoother.fits(1));
+}
+
+TEST_CASE("what is given back counts from when it was taken") {
+  Smoother smoother{10, 5, start};
+  smoother.take(5);
+  const Duration since = GENERATE(150ms, 300ms, 500ms, 5s, 2min);
+  CAPTURE(since.count());
+  for (Time now = start; now < start + since; now += 50ms) smoother.advance(now);
+  smoother.advance(start + since);
+  smoother.take(4);
+  smoother.give_back(5, start);
+  // Not taken at all, the five would have left a full bucket, and a quarter of it is lent at most:
+  // 5 - 4 + 1.25, whenever it is known.
+  CHECK(smoother.fits(2.24));
+  CHECK_FALSE(smoother.fits(2.26));
+}
+
+TEST_CASE("several that come back share what the bucket would have held") {
+  Smoother smoother{10, 5, start};
+  smoother.take(3);
+  smoother.take(2);
+  smoother.advance(start + 400ms); // 4 of 5
+  smoother.take(4);
+  smoother.give_back(3, start);
+  smoother.give_back(2, start);
+  CHECK(smoother.fits(2.2)); // not 5: only 1 + 1.25 had room
+  CHECK_FALSE(smoother.fits(2.3));
+}
+
+TEST_CASE("another rate begins with nothing piled up, and with the debts of before") {
+  const double taken = GENERATE(0.0, 5.0, 15.0);
+  Smoother smoother{10, 5, start};
+  smoother.take(taken);
+  smoother.set_rate(2, 1, start);
+  CHECK(smoother.rate() == 2);
+  const Duration first = from_seconds((std::max(taken - 5, 0.0) + 1) / 2);
+  smoother.advance(start + first - 10ms);
+  CHECK_FALSE(smoother.fits(1));
+  smoother.advance(start + first + 10ms);
+  CHECK(smoother.fits(1));
+}
+
+TEST_CASE("a rate where there was none begins empty") {
+  Smoother smoother{0, 0, start};
+  smoother.set_rate(2, 1, start + 1h);
+  CHECK_FALSE(smoother.fits(1));
+  smoother.advance(start + 1h + 501ms);
+  CHECK(smoother.fits(1));
 }
 
 TEST_CASE("time that does not go on fills nothing") {

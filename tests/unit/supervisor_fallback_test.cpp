@@ -206,3 +206,26 @@ TEST_CASE("the cost of every attempt is counted, of failed ones too") {
   CHECK(bench.last().note.cost_nano_usd == 2);
   CHECK(bench.supervisor->counts().cost_nano_usd == 42);
 }
+
+TEST_CASE("a call that exceeds every limit falls back, or becomes an error line at once") {
+  const bool has_fallback = GENERATE(true, false);
+  Bench bench{good_lines(1), has_fallback ? with_fallback() : spec_of()};
+  bench.start_fresh();
+  const auto exceeds = [&] {
+    LostCall call = lost(bench.take_offer(), false);
+    call.exceeds = "expected a call within 1000 tokens per minute";
+    bench.hear(bench.supervisor->returned({call}, bench.now));
+  };
+  exceeds();
+  if (has_fallback) {
+    CHECK(bench.lines().empty());
+    bench.tick_at(bench.now + 1s);
+    exceeds();
+  }
+  const auto line = bench.line_of(0);
+  CHECK(line["error"]["code"] == "exceeds_limit");
+  CHECK(line["error"]["message"] == "expected a call within 1000 tokens per minute");
+  CHECK(line["gristmill"]["class"] == "too_long");
+  CHECK(line["gristmill"]["attempts"] == 0);
+  CHECK(bench.take_offers().empty());
+}

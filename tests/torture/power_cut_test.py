@@ -1,0 +1,156 @@
+"""Power cuts: the state lies on a small ext4 file system in an image; a copy of the image, taken while
+the coordinator stands still in the middle of anything, holds what the disk had, not what the kernel
+still kept. Whatever a witness on the wire saw acknowledged must be in it. Needs root, for the mount.
+
+GRISTMILL_CUTS is the number of cuts (25).
+"""
+import os
+import pathlib
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "verify")]
+import evidence
+from harness import EndToEnd, write_batch
+from witness import RECORDED, Witness
+
+CUTS = int(os.environ.get("GRISTMILL_CUTS", "25"))
+SEED = int(os.environ.get("GRISTMILL_SEED", "1"))
+COUNT = 500 * CUTS
+VERIFY = HERE.parent / "verify/verify.py"
+
+
+def sh(*command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+
+
+class PowerCut(EndToEnd):
+    def mount(self, image, name):
+        place = self.directory / name
+        place.mkdir()
+        sh("mount", "-o", "loop", image, place)
+        self.mounts.append(place)
+        return place
+
+    def unmount(self, place):
+        sh("umount", place)
+        self.mounts.remove(place)
+
+    def setUp(self):
+        super().setUp()
+        self.mounts = []
+
+    def tearDown(self):
+        for process in self.processes:  # whoever has files open there
+            if process.popen.poll() is None:
+                process.kill()
+        for place in reversed(self.mounts):
+            sh("umount", place)
+        super().tearDown()
+
+    def cut(self, image, copy, for_good=False):
+        """The disk at a moment at which no call of the coordinator into the kernel is under way, and
+        what was acknowledged by then. For good: the power does not come back to the old disk."""
+        with self.old.frozen():
+            sh("cp", "--sparse=always", image, copy)
+            # What it had sent when it was stopped has arrived by now.
+            acknowledged = set(self.witness.first(RECORDED))
+            if for_good:
+                self.old.kill()
+                self.old_worker.kill()
+            self.calls(self.sim)
+            return time.clock_gettime_ns(time.CLOCK_BOOTTIME), acknowledged
+
+    def lost(self, copy, acknowledged):
+        """Mounted, as it will be found after the cut; and what is not in it."""
+        place = self.mount(copy, f"{copy.name}.mounted")
+        ordinal = {call["attempt"]: call["crc"] for call in self.calls(self.sim)}
+        items = {crc: n for n, (_, crc) in enumerate(evidence.read_input([self.source], 0))}
+        try:
+            lines = evidence.Journal(place / "state", 1).lines()
+        except (sqlite3.DatabaseError, ValueError, OSError):
+            lines = {}
+        return place, [attempt for attempt in acknowledged if items[ordinal[attempt]] not in lines]
+
+    def verify(self, place, *more):
+        done = subprocess.run(
+            [sys.executable, "-B", VERIFY, "--input", self.source, "--journal", place / "state", "--log",
+             self.sim.log, *more], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def begin(self):
+        """A job under way on a disk in an image."""
+        image = self.directory / "disk.img"
+        sh("truncate", "-s", "96M", image)
+        sh("mkfs.ext4", "-q", "-F", image)
+        disk = self.mount(image, "disk")
+        self.sim = self.server("--latency", "20ms")
+        self.old = self.start("gristmill-coordinator", "--listen", "tcp://127.0.0.1:0", "--http",
+                              "127.0.0.1:0", "--state", disk / "state")
+        ready = self.old.ready()
+        self.witness = Witness(int(ready["listen"].rsplit(":", 1)[1]))
+        self.addCleanup(self.witness.close)
+        self.old_worker = self.start("gristmill-worker", "--coordinator",
+                                     f"tcp://127.0.0.1:{self.witness.port}", "--name", "w0",
+                                     "--concurrency", 16)
+        self.old_worker.ready()
+        self.source = self.directory / "in.jsonl"
+        write_batch(self.source, COUNT)
+        self.gristmill("submit", self.source, "--endpoint", self.sim.url, "--server", ready["http"])
+        return image
+
+    def until_acknowledged(self, count):
+        self.until(f"{count} acknowledged items", lambda: len(self.witness.first(RECORDED)) >= count)
+
+    def test_what_was_acknowledged_survives_every_cut(self):
+        rng, image, output = random.Random(SEED), self.begin(), self.directory / "out.jsonl"
+
+        for n in range(CUTS):
+            self.until_acknowledged(int(0.8 * COUNT * (n + rng.random()) / CUTS))
+            copy, last = self.directory / f"cut-{n}", n == CUTS - 1
+            moment, acknowledged = self.cut(image, copy, for_good=last)
+            self.assertLess(len(acknowledged), COUNT, "the job was over before the last cut")
+            place, missing = self.lost(copy, acknowledged)
+            self.assertEqual(missing, [], f"acknowledged, and lost by cut {n}")
+            self.verify(place, "--partial", "--until", str(moment))
+            if not last:
+                self.unmount(place)
+                copy.unlink()
+
+        at_cut = self.directory / "journal-at-the-cut"
+        sh("cp", "-r", place / "state", at_cut)
+        coordinator = self.start("gristmill-coordinator", "--listen", "tcp://127.0.0.1:0", "--http",
+                                 "127.0.0.1:0", "--state", place / "state", label="coordinator-2")
+        ready = coordinator.ready()
+        coordinator.http, coordinator.listen = ready["http"], ready["listen"]
+        self.worker(coordinator, "w1", "--concurrency", 64)
+        self.until("the job to end", lambda: self.job(coordinator, "job-1")["state"] == "finished")
+        self.gristmill("results", "job-1", "-o", output, "--server", coordinator.http)
+        self.check_result(output, COUNT)
+        coordinator.end()
+        self.calls(self.sim)
+        self.verify(place, "--output", output, "--kill", f"{moment}={at_cut}/journal.db")
+        print(f"{CUTS} power cuts; {len(acknowledged)} of {COUNT} items acknowledged at the last")
+
+    def test_a_disk_that_lies_is_found_out(self):
+        """The same with a disk that says it has what it has not: the losses must show."""
+        image = self.begin()
+        strace = self.start_command(
+            ["strace", "-f", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:retval=0", "-o",
+             "/dev/null", "-p", str(self.old.popen.pid)], "strace")
+        self.until("strace to hold the coordinator", lambda: "attached" in strace.stderr())
+        self.until_acknowledged(len(self.witness.first(RECORDED)) + 1_000)
+        _, acknowledged = self.cut(image, self.directory / "cut")
+        strace.end()
+        self.assertGreater(len(self.lost(self.directory / "cut", acknowledged)[1]), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

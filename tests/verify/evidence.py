@@ -1,0 +1,165 @@
+"""What verify looks at: input, output, raw journal, segments and the provider's call log, each read
+here by its own few lines, so that a mistake of the product cannot hide in code that both share.
+Invariant: nothing is changed; of a journal a copy is opened.
+"""
+import collections
+import contextlib
+import json
+import pathlib
+import shutil
+import sqlite3
+import tempfile
+import zlib
+
+COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED = range(5)  # kinds of entries in commits.items
+Entry = collections.namedtuple("Entry", "kind item bytes cls")
+Commit = collections.namedtuple("Commit", "position epoch segment begin end sums entries raw")
+Block = collections.namedtuple("Block", "account calls tokens marks drawn_calls")
+Call = collections.namedtuple("Call", "t_ns attempt block n crc ok rate tokens status")
+
+
+def varints(blob):
+    value = shift = 0
+    for byte in blob:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield value
+            value = shift = 0
+    if shift:
+        raise ValueError("a number is cut")
+
+
+def entries(blob):
+    """The items of one commit; the grammar stands in actors/journal/commit_row.hpp."""
+    numbers, item, result = varints(blob), 0, []
+    for head in numbers:
+        kind, delta = head & 7, head >> 3
+        item += (delta >> 1) ^ -(delta & 1)
+        size = cls = 0
+        if kind in (COMPLETED, FAILED):
+            size = next(numbers)
+            cls = next(numbers) if kind == FAILED else 0
+        elif kind in (ATTEMPTS, FALLBACK):
+            for _ in range(2 if kind == ATTEMPTS else 3):
+                next(numbers)
+        elif kind != REOPENED:
+            raise ValueError(f"an entry of the unknown kind {kind}")
+        result.append(Entry(kind, item, size, cls))
+    return result
+
+
+class Journal:
+    """One job of a journal file and its log, from a copy, without the coordinator."""
+
+    def __init__(self, path, job, segments=None):
+        path = pathlib.Path(path)
+        self.state = pathlib.Path(segments or (path if path.is_dir() else path.parent))
+        file = path / "journal.db" if path.is_dir() else path
+        with tempfile.TemporaryDirectory(prefix="gristmill-verify-") as place:
+            for part in (file, file.with_name(file.name + "-wal")):
+                if part.exists():
+                    shutil.copy(part, pathlib.Path(place) / part.name)
+            with contextlib.closing(sqlite3.connect(f"{place}/{file.name}")) as database:
+                self.read(database, job)
+
+    def read(self, database, job):
+        self.integrity = database.execute("PRAGMA integrity_check").fetchone()[0]
+        self.epochs = [row[0] for row in database.execute("SELECT epoch FROM epochs ORDER BY rowid")]
+        self.last_position = database.execute(
+            "SELECT value FROM meta WHERE key='last_position'").fetchone()[0]
+        found = database.execute("SELECT spec, state, directory FROM jobs WHERE job=?", (job,)).fetchone()
+        self.spec, self.job_state, self.directory = ({}, "", "") if not found else (
+            json.loads(found[0]), found[1], found[2])
+        self.commits = []
+        for row in database.execute(
+                "SELECT position, epoch, segment, from_offset, to_offset, reopened, completed, failed, "
+                "items FROM commits WHERE job=? ORDER BY position", (job,)):
+            self.commits.append(Commit(*row[:5], row[5:8], entries(row[8]), row))
+        self.blocks = {}
+        for epoch, block, account, calls, tokens, marks, drawn in database.execute(
+                "SELECT epoch, block, account, calls, tokens, marks, drawn_calls FROM blocks"):
+            self.blocks[epoch, block] = Block(account, calls, tokens,
+                                              json.loads(marks).get(str(job), 0), drawn)
+        self.terminal = {}  # item -> (kind, class), the last one
+        for commit in self.commits:
+            for entry in commit.entries:
+                if entry.kind in (COMPLETED, FAILED):
+                    self.terminal[entry.item] = (entry.kind, entry.cls)
+                elif entry.kind == REOPENED:
+                    self.terminal.pop(entry.item, None)
+
+    def segment_path(self, number):
+        return self.state / self.directory / f"results-{number:06}.jsonl"
+
+    def lines(self):
+        """Each item's last line, bytes as they stand in the segments; names what is not there."""
+        result, files = {}, {}
+        for commit in self.commits:
+            if commit.segment == 0:
+                continue
+            if commit.segment not in files:
+                files[commit.segment] = self.segment_path(commit.segment).read_bytes()
+            offset = commit.begin
+            for entry in commit.entries:
+                if entry.kind in (COMPLETED, FAILED):
+                    line = files[commit.segment][offset:offset + entry.bytes]
+                    offset += entry.bytes
+                    if len(line) != entry.bytes or line.count(b"\n") != 1 or line[-1:] != b"\n":
+                        raise ValueError(f"item {entry.item}: no whole line at byte "
+                                         f"{offset - entry.bytes} of segment {commit.segment}")
+                    result[entry.item] = line
+            if offset != commit.end:
+                raise ValueError(f"position {commit.position}: lines end at {offset}, not {commit.end}")
+        return result
+
+
+def crc32c_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+CRC32C = crc32c_table()
+
+
+def sealed(line):
+    """A result line ends with ,"crc":"XXXXXXXX"}} over everything before it."""
+    body, seal = line[:-20], line[-20:]
+    value = 0xFFFFFFFF
+    for byte in body:
+        value = CRC32C[(value ^ byte) & 0xFF] ^ value >> 8
+    return seal == b',"crc":"%08x"}}\n' % (value ^ 0xFFFFFFFF)
+
+
+def read_input(paths, limit):
+    """(custom_id, crc of what is asked) of each line of OpenAI Batch files."""
+    items = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.strip():
+                    request = json.loads(line)
+                    text = "".join(message["content"] for message in request["body"]["messages"])
+                    items.append((request["custom_id"], f"{zlib.crc32(text.encode()):08x}"))
+    return items[:limit] if limit else items
+
+
+def read_log(path, until_ns=None):
+    """The provider's calls. A call is ok when the provider gave a usable answer."""
+    calls = []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            call = json.loads(line)
+            parts = call["attempt"].split("-")  # EPOCH-BLOCK-N
+            known = len(parts) == 3 and all(part.isdigit() for part in parts)
+            calls.append(Call(call["t_ns"], call["attempt"],
+                              (int(parts[0]), int(parts[1])) if known else None,
+                              int(parts[2]) if known else 0, call["crc"],
+                              call["status"] == 200 and not call["fault"], call["status"] == 429,
+                              call["prompt_tokens"] + call["completion_tokens"], call["status"]))
+    return sorted((call for call in calls if until_ns is None or call.t_ns <= until_ns),
+                  key=lambda call: call.t_ns)

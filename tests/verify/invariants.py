@@ -1,0 +1,226 @@
+"""The invariants, one function each. A function returns its counts and what it found wrong, a
+sentence per finding; it knows nothing of the others. The names are those of docs/TESTING.md.
+"""
+import collections
+import json
+
+from evidence import COMPLETED, FAILED, REOPENED, sealed
+
+WINDOW_NS = 60 * 10**9
+FINAL = {400, 401, 403, 404, 413, 422}  # answers that end an item at once
+
+
+def i1_conservation(case):
+    """Every item is open, completed or failed, and at the end none is open."""
+    wrong = []
+    if case.journal.integrity != "ok":
+        wrong.append(f"integrity_check says {case.journal.integrity}")
+    for name, journal in case.all_journals():
+        strangers = [item for item in journal.terminal if item >= len(case.items)]
+        if strangers:
+            wrong.append(f"{name}: items {strangers[:3]} are not in the input")
+        for commit in journal.commits:
+            counted = tuple(sum(entry.kind == kind for entry in commit.entries)
+                            for kind in (REOPENED, COMPLETED, FAILED))
+            if counted != commit.sums:
+                wrong.append(f"{name}: position {commit.position} says {commit.sums}, holds {counted}")
+    done = len(case.journal.terminal)
+    if not case.partial and done != len(case.items):
+        missing = [n for n in range(len(case.items)) if n not in case.journal.terminal]
+        wrong.append(f"{len(missing)} items have no result in the journal, the first is {missing[:3]}")
+    return f"items={len(case.items)} terminal={done} open={len(case.items) - done}", wrong
+
+
+def i2_recorded_stays(case):
+    """What one journal held every later one holds; the lines are there, whole, and in the output."""
+    wrong, rows = [], 0
+    journals = case.all_journals()
+    for (early_name, early), (late_name, late) in zip(journals, journals[1:]):
+        held = {commit.raw for commit in late.commits}
+        lost = [f"position {commit.position}" for commit in early.commits if commit.raw not in held]
+        lost += [f"block {epoch}-{number}" for (epoch, number), block in early.blocks.items()
+                 if late.blocks.get((epoch, number), block)[:4] != block[:4]
+                 or (epoch, number) not in late.blocks]
+        rows += len(early.commits) + len(early.blocks)
+        if lost:
+            wrong.append(f"{late_name} has not, or not as it was, what {early_name} had: {lost[:3]}")
+    if case.partial:
+        for number in {commit.segment for commit in case.journal.commits} - {0}:
+            end = max(c.end for c in case.journal.commits if c.segment == number)
+            size = case.journal.segment_path(number).stat().st_size
+            if size < end:
+                wrong.append(f"segment {number} has {size} bytes, the journal knows {end}")
+        return f"snapshots={len(journals) - 1} rows={rows}", wrong
+    try:
+        lines = case.journal.lines()
+    except (ValueError, OSError) as error:
+        return "", [*wrong, str(error)]
+    written = set(case.output)
+    for item, line in lines.items():
+        if not sealed(line):
+            wrong.append(f"item {item}: its line in the segment is damaged")
+        elif line not in written:
+            wrong.append(f"item {item}: the recorded line is not in the output")
+    return f"snapshots={len(journals) - 1} rows={rows} lines={len(lines)}", wrong
+
+
+def i3_each_once(case):
+    """Each custom_id once, in the input's order, with its own answer, in whole lines."""
+    if case.partial:
+        return "no output yet", []
+    wrong, failed = [], 0
+    if len(case.output) != len(case.items):
+        wrong.append(f"{len(case.items)} items, {len(case.output)} lines")
+    if case.output and not case.output[-1].endswith(b"\n"):
+        wrong.append("the last line is torn")
+    for number, (line, (name, crc)) in enumerate(zip(case.output, case.items)):
+        try:
+            result = json.loads(line)
+        except ValueError:
+            wrong.append(f"line {number + 1} does not parse")
+            continue
+        if result["custom_id"] != name:
+            wrong.append(f"line {number + 1} is {result['custom_id']}, expected {name}")
+        elif (result["response"] or {}).get("status_code") == 200:
+            said = result["response"]["body"]["choices"][0]["message"]["content"]
+            if said.split()[:2] != ["sim", crc]:
+                wrong.append(f"{name} has the answer {said[:16]}, expected sim {crc}")
+        else:
+            failed += 1
+            calls = case.calls_of[crc]
+            lost = len(case.unrecorded & {call.attempt for call in calls})
+            if not (any(call.status in FINAL for call in calls) or lost >= 3 or
+                    sum(not call.ok and not call.rate for call in calls) + lost > case.retries):
+                wrong.append(f"{name} has failed, and the provider's log does not say why")
+    return f"lines={len(case.output)} failed={failed}", wrong
+
+
+def i4_first_terminal(case):
+    """An item has one terminal outcome, unless a retry reopened a failed one, and keeps it."""
+    wrong, terminal = [], {}
+    for commit in case.journal.commits:
+        for entry in commit.entries:
+            if entry.kind == REOPENED:
+                if terminal.pop(entry.item, (COMPLETED, 0))[0] != FAILED:
+                    wrong.append(f"item {entry.item} was reopened, and had not failed")
+            elif entry.kind in (COMPLETED, FAILED):
+                if entry.item in terminal:
+                    wrong.append(f"item {entry.item} has two results")
+                terminal.setdefault(entry.item, (entry.kind, entry.cls))
+    if not any(commit.sums[0] for commit in case.journal.commits):
+        for name, snapshot in case.snapshots:
+            for item, outcome in snapshot.terminal.items():
+                if case.journal.terminal.get(item) != outcome:
+                    wrong.append(f"item {item} was {outcome} in {name}, is "
+                                 f"{case.journal.terminal.get(item)}")
+    return f"terminal={len(terminal)}", wrong
+
+
+def i5_lifetime(case):
+    """No item is called more often than its retries allow, no block drawn beyond what it reserves."""
+    wrong, most = [], 0
+    for name, crc in case.items:
+        consumed = sum(not call.ok and not call.rate for call in case.calls_of[crc])
+        most = max(most, consumed)
+        lost = len(case.unrecorded & {call.attempt for call in case.calls_of[crc]})
+        if consumed > case.retries + 1 + lost:
+            wrong.append(f"{name} failed {consumed} times at the provider, --retries is {case.retries}")
+    for (epoch, number), block in case.journal.blocks.items():
+        drawn = case.drawn[epoch, number]
+        allowed = block.calls if block.drawn_calls is None else block.drawn_calls
+        if drawn > allowed or (block.drawn_calls or 0) > block.calls:
+            wrong.append(f"block {epoch}-{number} of {block.calls} calls, closed at "
+                         f"{block.drawn_calls}: call {drawn} was made under it")
+    return f"calls={len(case.calls)} blocks={len(case.journal.blocks)} failures-of-one={most}", wrong
+
+
+def i6_windows(case):
+    """In no minute more calls or tokens at the provider than the job or its endpoint allows."""
+    spec, wrong, words = case.journal.spec, [], []
+    for what, key, weight in (("calls", "requests_per_minute", lambda call: 1),
+                              ("tokens", "tokens_per_minute", lambda call: call.tokens)):
+        limits = [limit for limit in (spec.get(key, 0), *(endpoint.get(key, 0) for endpoint in
+                                                          spec.get("endpoints", []))) if limit]
+        if not limits:
+            continue
+        most, held, window = 0, 0, collections.deque()
+        for call in case.calls:
+            window.append(call)
+            held += weight(call)
+            while call.t_ns - window[0].t_ns >= WINDOW_NS:
+                held -= weight(window.popleft())
+            most = max(most, held)
+        words.append(f"{what} max={most}/{min(limits)}")
+        if most > min(limits):
+            wrong.append(f"{most} {what} within a minute, {min(limits)} are allowed")
+    return f"windows={len(case.calls)} " + (" ".join(words) or "no limit"), wrong
+
+
+def i7_covered(case):
+    """Each call carries an attempt id that a durable block covers; none is made twice. A block was
+    durable first: what had been called at a kill has its block in the journal of that moment."""
+    wrong, seen = [], set()
+    for t_ns, (name, snapshot) in zip(case.kill_times, case.snapshots):
+        early = [call.attempt for call in case.calls if call.t_ns <= t_ns and
+                 call.block in case.journal.blocks and call.block not in snapshot.blocks]
+        if early:
+            wrong.append(f"{name} has no block for {early[:3]}, which were called by then")
+    item_of = {crc: n for n, (_, crc) in enumerate(case.items)}
+    for call in case.calls:
+        if call.attempt in seen:
+            wrong.append(f"attempt {call.attempt} was called twice")
+        seen.add(call.attempt)
+        block, item = case.journal.blocks.get(call.block), item_of.get(call.crc)
+        if call.block is None:
+            wrong.append(f"a call has the attempt id {call.attempt!r}")
+        elif item is None:
+            wrong.append(f"attempt {call.attempt} asks what no item asks")
+        elif block is None:
+            wrong.append(f"attempt {call.attempt} has no block in the journal")
+        elif not 1 <= call.n <= block.calls:
+            wrong.append(f"attempt {call.attempt}: its block has {block.calls} calls")
+        elif item >= block.marks:
+            wrong.append(f"attempt {call.attempt} for item {item}: its block ends at {block.marks}")
+    return f"calls={len(case.calls)} attempts={len(seen)}", wrong
+
+
+def i8_epochs(case):
+    """No record of an older life of the coordinator after one of a newer life."""
+    wrong = []
+    for (_, early), (name, late) in zip(case.all_journals(), case.all_journals()[1:]):
+        newest = early.epochs[-1] if early.epochs else 0
+        old = [c.position for c in late.commits if c.position > early.last_position and c.epoch < newest]
+        if old:
+            wrong.append(f"{name}: positions {old[:3]} are older than epoch {newest} before them")
+    newest, epochs = 0, case.journal.epochs
+    for commit in case.journal.commits:
+        if commit.epoch < newest:
+            wrong.append(f"position {commit.position} is of epoch {commit.epoch}, after {newest}")
+        newest = max(newest, commit.epoch)
+        if commit.position > case.journal.last_position:
+            wrong.append(f"position {commit.position} is after the last, {case.journal.last_position}")
+    if epochs != list(range(1, len(epochs) + 1)):
+        wrong.append(f"expected epochs from 1 without a gap, got {epochs[:5]}")
+    strangers = ({c.epoch for c in case.journal.commits} | {e for e, _ in case.journal.blocks}) - set(epochs)
+    if strangers:
+        wrong.append(f"records of epochs {sorted(strangers)[:3]}, which never began")
+    return f"epochs={len(epochs)} commits={len(case.journal.commits)}", wrong
+
+
+def i9_waste(case):
+    """A second good call of an item only for one that a kill took before it was recorded."""
+    wrong, twice, errors = [], 0, 0
+    for name, crc in case.items:
+        good = [call.attempt for call in case.calls_of[crc] if call.ok]
+        errors += len(case.calls_of[crc]) - len(good)
+        twice += max(0, len(good) - 1)
+        lost = len(case.unrecorded.intersection(good))
+        if len(good) - 1 > lost:
+            wrong.append(f"{name} was answered {len(good)} times, at kills {lost} were not recorded")
+    return (f"calls={len(case.calls)} items={len(case.items)} errors={errors} called-again={twice} "
+            f"unrecorded-at-kills={len(case.unrecorded)}"), wrong
+
+
+ALL = [("I1", i1_conservation), ("I2", i2_recorded_stays), ("I3", i3_each_once),
+       ("I4", i4_first_terminal), ("I5", i5_lifetime), ("I6", i6_windows), ("I7", i7_covered),
+       ("I8", i8_epochs), ("I9", i9_waste)]
