@@ -12,8 +12,13 @@ std::string url_of(std::size_t endpoint) {
 }
 
 EndpointSpec endpoint_of(std::size_t number, const AccountLimits& limits) {
-  return {url_of(number),      "", "", limits.requests_per_minute, limits.tokens_per_minute,
-          limits.max_in_flight};
+  EndpointSpec endpoint;
+  endpoint.url = url_of(number);
+  endpoint.requests_per_minute = limits.requests_per_minute;
+  endpoint.tokens_per_minute = limits.tokens_per_minute;
+  endpoint.max_in_flight = limits.max_in_flight;
+  endpoint.strict_tokens = limits.strict_tokens;
+  return endpoint;
 }
 
 } // namespace

@@ -216,12 +216,13 @@ void Ledger::sent(const SentCall& call) {
   for (const AttemptId id : item.calls) {
     if (permit->second.excused) break; // given up long ago, and it did not know
     const Attempt& other = attempts_.at(id);
-    if (!other.excused && other.state != Attempt::State::failed)
+    const bool may_answer = other.state == Attempt::State::answered ||
+                            (other.state == Attempt::State::flying && id != call.attempt);
+    if (!other.excused && may_answer)
       broken("item {} of plan {} is called again by {}, while {} {}", call.item, call.plan, name,
              to_string(id),
              other.state == Attempt::State::flying ? "is in flight" : "has answered it");
   }
-  item.calls.push_back(call.attempt);
 }
 
 // Each call is made under a durable block that covers it.
@@ -261,6 +262,7 @@ void Ledger::permitted(const Permitted& permit) {
   if (!first) return broken("attempt {} was permitted twice", to_string(attempt));
   it->second.call = {attempt, known->second.plan, permit.worker, part->second.item, permit.process};
   of_process_[permit.process].push_back(attempt);
+  plans_[known->second.plan].items[part->second.item].calls.push_back(attempt);
 }
 
 void Ledger::answered(AttemptId attempt) {

@@ -85,7 +85,7 @@ private:
   struct Item {
     std::optional<OutcomeClass> terminal;
     std::uint32_t deaths = 0, failures = 0;
-    std::vector<AttemptId> calls; // of this generation
+    std::vector<AttemptId> calls; // permitted, of any generation
   };
   struct Plan {
     std::vector<Item> items;

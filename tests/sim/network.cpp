@@ -187,7 +187,7 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   const auto* permits = std::get_if<protocol::Permits>(&frame->message);
   if (permits == nullptr) return;
   const Duration slack =
-      2 * swarm_.channel_max + (swarm_.coordinator_pause > 0 ? seconds{8} : seconds{0});
+      2 * swarm_.channel_max + (swarm_.coordinator_pause > 0 ? seconds{30} : seconds{0});
   for (const protocol::Permit& permit : permits->permits)
     ledger_.permitted({permit.call, permit.attempt, connection.worker, connection.process,
                        clock_.at(now_), slack});

@@ -20,6 +20,7 @@ AccountLimits limits_for(std::uint32_t items, std::uint32_t text_bytes_max, doub
   if (random.chance(chance)) limits.requests_per_minute = 2 + items / 4 + random.below(items);
   if (random.chance(chance / 3))
     limits.tokens_per_minute = (text_bytes_max + 350) * (1 + items / 8 + random.below(items));
+  limits.strict_tokens = limits.tokens_per_minute != 0 && random.chance(0.6);
   if (random.chance(chance / 2)) limits.max_in_flight = between(random, 1, 8);
   return limits;
 }
@@ -30,6 +31,7 @@ JobPlan draw_job(std::uint32_t items_max, Random& random) {
   job.text_bytes_max = random.chance(0.2) ? between(random, 100, 3'000) : 8;
   if (random.chance(0.2)) job.retries = between(random, 0, 4);
   job.limits = limits_for(job.items, job.text_bytes_max, 0.2, random);
+  job.limits.strict_tokens = false; // a job's own budget is not
   job.by_completion = random.chance(0.2);
   if (random.chance(0.25)) job.bad = 0.3 * random.unit();
   if (random.chance(0.2)) job.too_long = 0.3 * random.unit();
@@ -82,7 +84,7 @@ void draw_edge(Swarm& swarm, Random& random) {
   job.items = between(random, 6, 20);
   job.text_bytes_max = 8;
   swarm.endpoints.assign(1, {between(random, 2, 6), 0, 0});
-  if (random.chance(0.2)) swarm.endpoints[0] = {0, between(random, 400, 2'000), 0};
+  if (random.chance(0.2)) swarm.endpoints[0] = {0, between(random, 400, 2'000), 0, true};
   swarm.workers = between(random, 1, 3);
   swarm.concurrency = between(random, 1, 6);
   swarm.network_mean = random.between(milliseconds{0}, milliseconds{2});

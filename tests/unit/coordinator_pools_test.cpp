@@ -211,3 +211,16 @@ TEST_CASE("pools are shown with what workers announce") {
   CHECK(pools[2].endpoints[1].url == "http://b");
   CHECK(pools[2].endpoints[2].worker == "worker-1");
 }
+
+TEST_CASE("a line of a configured pool waits for the workers that announce its endpoints") {
+  PoolSpec announced;
+  announced.model = "large";
+  Bench bench{Options{epoch, "", {}, {announced}}};
+  bench.open_job(7, JobSpec{});
+  std::vector<OfferedCall> calls(1);
+  calls[0].planned.call = CallId{1};
+  calls[0].planned.parts = {{JobId{7}, 1, 0}};
+  calls[0].planned.model = "large";
+  bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));
+  CHECK(bench.take_news().outcomes.empty());
+}
