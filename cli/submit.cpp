@@ -10,11 +10,13 @@
 #include "cli/progress.hpp"
 #include "cli/server_options.hpp"
 #include "coordinator/job_json.hpp"
+#include "protocol/pool_spec.hpp"
 
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <set>
 #include <thread>
 
 namespace gristmill::cli {
@@ -98,6 +100,19 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
   return exit_code_of(end->state, end->reason, end->counts);
 }
 
+// The coordinator would refuse the job for the same reason, but only after its inputs are uploaded.
+// Whoever is not answered here is told why by what follows.
+std::string why_refused(ClusterClient& client, const JobSpec& spec) {
+  if (!spec.endpoints.empty()) return {};
+  const auto answer = client.ask("/api/v1/pools");
+  if (!answer) return {};
+  std::set<std::string> served;
+  for (const auto& pool : answer->value("pools", ClusterClient::Json::array()))
+    if (!pool.value("endpoints", ClusterClient::Json::array()).empty())
+      served.insert(pool.value("model", ""));
+  return why_not_served(spec, served);
+}
+
 int submit(const CLI::App& command, SubmitOptions options) {
   if (!options.wait && !options.output.empty())
     return complain(command,
@@ -121,6 +136,8 @@ int submit(const CLI::App& command, SubmitOptions options) {
   if (!client) return complain(command, client.error().message, exit_usage);
   auto spec = options.job.spec();
   if (!spec) return complain(command, spec.error().message, exit_usage);
+  if (const std::string why = why_refused(*client, *spec); !why.empty())
+    return complain(command, why, exit_usage);
   Placement placement{*client, options.job.inputs};
   const auto refusal =
       options.in_place ? placement.in_place(*spec) : placement.upload(*spec, options.output);

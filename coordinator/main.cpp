@@ -56,7 +56,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
       ->capture_default_str();
   add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
-  app.add_flag("-v,--verbose", options.verbose, "log everything")->excludes(quiet);
+  app.add_flag("-v,--verbose", options.verbose, "log each request of a client, too")->excludes(quiet);
   app.footer("Example:\n"
              "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR "
              "--config gristmill.toml");
@@ -159,7 +159,11 @@ int serve(const ProgramOptions& options) {
 
   HttpServerOptions http;
   http.listen = options.http;
-  http.open_task = [&api](const HttpRequest& head) { return (*api)->open_task(head); };
+  http.open_task = [&api](const HttpRequest& head) {
+    if (logs_details())
+      log_detail("http", {"http.request", {{"method", head.method}, {"path", head.path}}});
+    return (*api)->open_task(head);
+  };
   auto server = HttpServer::open(std::move(http));
   if (!server) return complain(server.error().message, exit_code_of(server.error()));
   say_ready((*host)->listening(), (*server)->url(), epoch);

@@ -27,6 +27,16 @@ void post(const Stage::ActorRef& to, Message message) {
   Stage::post(to, std::make_shared<Message>(std::move(message)));
 }
 
+void log_calls(const std::vector<CallEnded>& calls) {
+  if (!logs_details()) return;
+  for (const CallEnded& call : calls)
+    log_detail("worker", {"call.ended",
+                          {{"attempt", to_string(call.attempt)},
+                           {"status", std::to_string(call.http_status)},
+                           {"code", call.code},
+                           {"latency_us", std::to_string(call.latency_us)}}});
+}
+
 } // namespace
 
 class WorkerHost::WorkerPlayer final : public Player {
@@ -53,6 +63,7 @@ public:
     } else if (auto* down = std::get_if<LinkDown>(&message)) {
       carry_out(worker_.link_down(std::move(down->why), now));
     } else if (auto* ended = std::get_if<CallsEnded>(&message)) {
+      log_calls(ended->calls);
       carry_out(worker_.ended(std::move(ended->calls), now));
     } else {
       carry_out(worker_.drain(now));

@@ -70,7 +70,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
       ->capture_default_str();
   add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
-  app.add_flag("-v,--verbose", options.verbose, "log everything")->excludes(quiet);
+  app.add_flag("-v,--verbose", options.verbose, "log each call that ended, too")->excludes(quiet);
   app.footer("Example:\n"
              "  gristmill-worker --access worker.access --endpoint http://localhost:8000/v1 "
              "--model llama-3");

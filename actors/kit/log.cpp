@@ -29,16 +29,7 @@ void append_value(std::string& line, const std::string& value) {
   line += '"';
 }
 
-} // namespace
-
-void set_log_level(LogLevel level) {
-  static constexpr spdlog::level::level_enum levels[]{spdlog::level::err, spdlog::level::warn,
-                                                      spdlog::level::info, spdlog::level::debug};
-  logger().set_level(levels[static_cast<std::size_t>(level)]);
-}
-
-void log_event(std::string_view source, const Event& event) {
-  const auto level = event.warning ? spdlog::level::warn : spdlog::level::info;
+void log_at(spdlog::level::level_enum level, std::string_view source, const Event& event) {
   if (!logger().should_log(level)) return;
   std::string line{event.name};
   line += " source=";
@@ -50,6 +41,26 @@ void log_event(std::string_view source, const Event& event) {
     append_value(line, value);
   }
   logger().log(level, line);
+}
+
+} // namespace
+
+void set_log_level(LogLevel level) {
+  static constexpr spdlog::level::level_enum levels[]{spdlog::level::err, spdlog::level::warn,
+                                                      spdlog::level::info, spdlog::level::debug};
+  logger().set_level(levels[static_cast<std::size_t>(level)]);
+}
+
+void log_event(std::string_view source, const Event& event) {
+  log_at(event.warning ? spdlog::level::warn : spdlog::level::info, source, event);
+}
+
+bool logs_details() {
+  return logger().should_log(spdlog::level::debug);
+}
+
+void log_detail(std::string_view source, const Event& event) {
+  log_at(spdlog::level::debug, source, event);
 }
 
 } // namespace gristmill

@@ -383,7 +383,8 @@ class Cluster(EndToEnd):
 
     def test_a_coordinator_waits_for_an_upload_and_leaves_at_the_second_signal(self):
         coordinator = self.coordinator("--drain-timeout", "3600")
-        upload = subprocess.Popen([binary("gristmill"), "submit", "-", "--server", coordinator.http],
+        upload = subprocess.Popen([binary("gristmill"), "submit", "-", "--endpoint", "http://127.0.0.1:1/v1", "--server",
+                                   coordinator.http],
                                   stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         upload.stdin.write(b"{}\n" * 100_000)
         upload.stdin.flush()

@@ -144,9 +144,9 @@ class EndToEnd(unittest.TestCase):
     # ---- the cluster -----------------------------------------------------------------------------
 
     def coordinator(self, *arguments, label="coordinator", listen="tcp://127.0.0.1:0",
-                    http="127.0.0.1:0"):
+                    http="127.0.0.1:0", state="state"):
         process = self.start("gristmill-coordinator", "--listen", listen, "--http", http, "--state",
-                             self.directory / "state", *arguments, label=label)
+                             self.directory / state, *arguments, label=label)
         ready = process.ready()
         process.listen, process.http = ready["listen"], ready["http"]
         return process

@@ -54,6 +54,10 @@ void CallLog::add(const LogEntry& entry) {
   append_field(out, "completion_tokens", entry.completion_tokens);
   append_field(out, "connection", entry.connection);
   append_field(out, "latency_us", entry.latency_us);
+  if (entry.body) {
+    out += ",\"body\":";
+    append_json(out, *entry.body);
+  }
   out += "}\n";
   if (out.size() >= piece_bytes) flush();
 }

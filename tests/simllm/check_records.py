@@ -1,5 +1,6 @@
 """The call log, the statistics, and changes to a running server."""
 
+import json
 import os
 import re
 import subprocess
@@ -43,6 +44,13 @@ class Records(unittest.TestCase):
             "prompt_tokens": ref.prompt_tokens("t"), "completion_tokens": 8, "latency_us": 0})
         self.assertEqual(lines[1]["path"], "/p/v1/chat/completions")
         self.assertEqual(lines[1]["completion_tokens"], 0)
+
+    def test_bodies_are_logged_when_asked_for(self):
+        body = json.dumps(chat_body("žluť \"x\"\n"), ensure_ascii=False).encode()
+        with server("--log-bodies", log=self.log) as sim, sim.connect() as client:
+            client.request("POST", "/v1/chat/completions", body)
+            client.request("POST", "/v1/chat/completions", b"{\xff")
+        self.assertEqual([line["body"] for line in read_log(self.log)], [body.decode(), ""])
 
     def test_statistics_flush_the_log_and_count_repeated_attempts(self):
         with server(log=self.log) as sim, sim.connect() as client:

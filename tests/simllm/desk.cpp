@@ -14,7 +14,7 @@ RateLimits limits_of(const LiveSettings& settings) {
 Desk::Desk(const Options& options)
     : seed_(options.seed), settings_(options.live), latency_(LatencyLaw::parse(settings_.latency)),
       faults_(settings_.faults), limits_(limits_of(settings_)), slots_(settings_.slots),
-      log_(options.log) {}
+      log_(options.log), log_bodies_(options.log_bodies) {}
 
 Verdict Desk::admit(const Arrival& arrival, Now now) {
   // Hashed outside the lock: it reads the whole text.
@@ -58,6 +58,8 @@ void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now no
 
 void Desk::log(const Verdict& verdict, const Arrival& arrival, Now now) {
   if (!log_.enabled()) return;
+  std::optional<std::string_view> body;
+  if (log_bodies_) body = arrival.call.problem.empty() ? arrival.body : "";
   log_.add({.n = verdict.arrival,
             .t_ns = now.boot_ns,
             .attempt = arrival.attempt,
@@ -69,7 +71,8 @@ void Desk::log(const Verdict& verdict, const Arrival& arrival, Now now) {
             .prompt_tokens = arrival.call.prompt_tokens,
             .completion_tokens = verdict.served ? arrival.completion_tokens : 0,
             .connection = arrival.connection,
-            .latency_us = verdict.latency_us});
+            .latency_us = verdict.latency_us,
+            .body = body});
 }
 
 bool Desk::take_slot(Ticket ticket) {

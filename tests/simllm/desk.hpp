@@ -37,6 +37,7 @@ struct Arrival {
   const Call& call;
   std::string_view path;
   std::string_view attempt;
+  std::string_view body;
   bool key_accepted = true;
   std::uint64_t connection = 0; // number for the log
   std::uint64_t completion_tokens = 0;
@@ -99,6 +100,7 @@ private:
   CountTable texts_;
   Counters counters_;
   CallLog log_;
+  const bool log_bodies_;
   std::uint64_t arrivals_ = 0;
   std::uint64_t connections_made_ = 0;
 };

@@ -105,6 +105,7 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--log", options.log,
                  "Write one JSON line per call to this file, which is made anew");
+  app.add_flag("--log-bodies", options.log_bodies, "Write each call's request body there, too");
   describe_answers(app, options);
   describe_behaviour(app, options.live);
   try {

@@ -30,6 +30,7 @@ struct Options {
   std::vector<std::string> models;
   std::string api_key;
   std::string log;
+  bool log_bodies = false;
   std::string answer = "checksum";
   AnswerShape shape;
   LiveSettings live;

@@ -44,6 +44,7 @@ Handling Service::call(Route route, const HttpRequest& request, std::uint64_t co
   const Arrival arrival{.call = call,
                         .path = request.path,
                         .attempt = request.request_id,
+                        .body = request.body,
                         .key_accepted = accepts_key(request),
                         .connection = connection,
                         .completion_tokens = completion_tokens(call, shape_)};
