@@ -215,7 +215,7 @@ TEST_CASE("pools are shown with what workers announce") {
 TEST_CASE("a line of a configured pool waits for the workers that announce its endpoints") {
   PoolSpec announced;
   announced.model = "large";
-  Bench bench{Options{epoch, "", {}, {announced}}};
+  Bench bench{coordinator::Options{epoch, "", {}, {announced}}};
   bench.open_job(7, JobSpec{});
   std::vector<OfferedCall> calls(1);
   calls[0].planned.call = CallId{1};
