@@ -205,7 +205,9 @@ class Money(EndToEnd):
         server = self.server()
         coordinator, _ = self.cluster(server, workers=1)
         job = self.submitted(coordinator, whole / 2)
-        view = self.until_paused(coordinator, job)
+        self.until_paused(coordinator, job)
+        self.until("counts", lambda: self.job(coordinator, job)["estimate"] is not None)
+        view = self.job(coordinator, job)
         self.assertTrue(0.8 * whole < view["estimate"]["cost_usd"] < 1.2 * whole, view)
         self.assertGreater(view["estimate"]["tokens"]["completion"], view["tokens"]["completion"])
         self.assertIn("est. total", self.gristmill("status", job, "--server",
