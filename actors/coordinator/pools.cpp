@@ -142,7 +142,14 @@ std::string Coordinator::why_waiting(JobId id, Time now) const {
   if (!job->second.own_endpoints)
     if (std::string unserved = why_unserved(job->second.model, served()); !unserved.empty())
       return unserved;
-  return now > job->second.why_until ? std::string{} : job->second.why;
+  if (now <= job->second.why_until) return job->second.why;
+  for (const std::string& model : queue_.models(id)) {
+    const auto reached = [&](const auto& session) { return reaches(*session.second, id, model); };
+    const auto& sessions = roster_.sessions();
+    if (std::none_of(sessions.begin(), sessions.end(), reached))
+      return why_item_unserved(model, served());
+  }
+  return {};
 }
 
 std::vector<PoolView> Coordinator::pools() const {
