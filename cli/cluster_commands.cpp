@@ -6,6 +6,7 @@
 #include "cli/submit.hpp"
 #include "cli/table.hpp"
 #include "coordinator/job_json.hpp"
+#include "protocol/job_estimate.hpp"
 
 #include <cstdio>
 #include <fmt/chrono.h>
@@ -20,6 +21,7 @@ using Json = ClusterClient::Json;
 struct Options {
   ServerOptions server;
   std::string job, worker, output, classes;
+  double budget_usd = 0;
 };
 // What a command does once it has a client.
 using Action = Result<> (*)(ClusterClient& client, const Options& options);
@@ -47,7 +49,11 @@ void print_job(const wiring::JobView& job) {
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
   line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
   line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
-  line("cost", and_cost(c.cost_nano_usd, ""));
+  if (c.cost_nano_usd > 0 || job.budget_usd)
+    line("cost", and_cost_of(c.cost_nano_usd, job.budget_usd, ""));
+  if (const auto total = estimate_of(c); total && !is_over(job.state))
+    line("est. total", fmt::format(" {} tokens in, {} out{}", total->prompt_tokens,
+                                   total->completion_tokens, and_cost(total->cost_nano_usd)));
   line("created", time_of(job.created_at));
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
   if (job.state == JobState::finished || job.state == JobState::cancelled)
@@ -80,7 +86,7 @@ Result<> pause(ClusterClient& client, const Options& options) {
 }
 
 Result<> resume(ClusterClient& client, const Options& options) {
-  return show_one(client.change(options.job, "resume"), options);
+  return show_one(client.resume(options.job, usd_of(options.budget_usd)), options);
 }
 
 Result<> retry(ClusterClient& client, const Options& options) {
@@ -227,6 +233,9 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
           ->add_option("-o,--output", options->output,
                        "file for the result; - = standard output, without the summary")
           ->required();
+    if (described.action == resume)
+      add_budget_option(*command, options->budget_usd,
+                        "US$ that the job may cost in its whole life from now on");
     if (described.action == retry)
       command->add_option("--class", options->classes,
                           "classes of errors, separated by commas [all]");

@@ -1,8 +1,8 @@
 // Jobs and workers as the HTTP API shows them, written and read in one place, so that the
 // coordinator and the command cannot disagree.
 //
-//   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, why_waiting,
-//           created_at, ended_at, output}            times in unix seconds; ended_at 0 = not yet
+//   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd,
+//           budget_usd, estimate{tokens{…}, cost_usd}, reason, why_waiting, created_at, ended_at, output}            times in unix seconds; ended_at 0 = not yet
 //   worker {session, name, state, user, capacity, in_flight, held, completed, rate}
 #pragma once
 

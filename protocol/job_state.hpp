@@ -36,6 +36,8 @@ enum class JobReason : std::uint8_t {
   input = 5,     // the input cannot be read
   internal = 6,
   disk = 7, // no space: it goes on by itself when there is some
+  budget = 8, // what it may cost is spent
+  quota = 9,  // every endpoint's account is used up: asked again now and then
 };
 std::string_view name_of(JobReason reason);
 std::optional<JobReason> job_reason_named(std::string_view name);

@@ -16,9 +16,11 @@
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "protocol/call_cost.hpp"
 #include "protocol/pool_spec.hpp"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,9 +33,13 @@ struct Effects {
   std::vector<Acquire> acquires;     // RATE LIMITER, and what follows
   std::vector<Ended> ended;
   std::vector<ClaimedCall> claimed;
+  std::optional<bool> earlier_lives_told; // true: every session of theirs has said what it holds
   std::vector<EndpointOffer> endpoints_added;
   std::vector<EndpointId> endpoints_gone;
   std::vector<journal::SessionNote> sessions; // JOURNAL; open ones come back as session_durable
+  // … as one with them: what lost calls may have cost. A session that is over in the journal must
+  // owe nothing.
+  std::map<JobId, std::uint64_t> charged_nano_usd;
   std::vector<Event> events;
 };
 
@@ -96,6 +102,7 @@ public:
   std::uint32_t in_flight(JobId job) const;
   std::string why_waiting(JobId job, Time now) const; // empty = it does not wait
   std::string why_refused(const JobSpec& spec) const; // empty = some pool serves the new job
+  std::string why_no_budget(const JobSpec& spec) const; // empty = its calls have prices
   std::vector<PoolView> pools() const;
 
 private:
@@ -124,6 +131,7 @@ private:
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
   void lose(SessionId id, bool died, std::string_view why, Effects& effects);
   void give_up(const Released& released, const LostCall& lost, Effects& effects);
+  void charge_lost(const Assigned& assigned, Effects& effects);
   void end_grace(Time now, Effects& effects);
   void expect_no_more(Nonce process, Effects& effects);
   void watch_silence(Time now, Effects& effects);
@@ -154,7 +162,7 @@ private:
   std::set<std::string> served() const;
   std::string why_never_served(const Job& job, const protocol::PlannedCall& call) const;
   std::string url_of(EndpointId id) const;
-  std::uint64_t cost_of(const protocol::Outcome& outcome) const;
+  CallCost cost_of(const protocol::Outcome& outcome, const Assigned* known) const;
   std::size_t alternatives_of(JobId job, EndpointId endpoint) const;
 
   Options options_;
@@ -165,6 +173,7 @@ private:
   std::vector<EndpointId> pooled_; // in the order of the configuration
   Time grace_ends_;
   bool grace_ = true;
+  bool all_told_ = true; // no session of an earlier life is lost
 };
 
 } // namespace gristmill::coordinator

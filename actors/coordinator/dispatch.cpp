@@ -87,7 +87,7 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
              effects);
       bytes += call.bytes();
       session.give(call.planned.call, {part.job, part.item, call.token_bound, call.bytes(),
-                                       AttemptId{}, EndpointId{}, call.planned.model});
+                                       AttemptId{}, EndpointId{}, call.planned.model, call.output_bound});
       batch.calls.push_back(std::move(call.planned));
       --deficit;
     }

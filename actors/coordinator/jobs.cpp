@@ -85,6 +85,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Job job;
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
   for_workers.inputs.clear();
+  for_workers.budget_usd = {}; // nor do they need to know it
   job.spec = to_json(for_workers);
   job.batch_size = spec.batch_size;
   job.endpoints = endpoints_of(spec, effects);
@@ -115,8 +116,9 @@ Effects Coordinator::job_closed(JobId id, Time now) {
     for (const CallId call : cancel.calls) {
       const Assigned assigned = session->take(call);
       stop_at_welcome(*session, call, assigned.attempt);
-      if (assigned.attempt)
-        effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
+      if (!assigned.attempt) continue;
+      effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
+      charge_lost(assigned, effects);
     }
     session->jobs_opened.erase(id);
     send_cancel(*session, cancel, now, effects);

@@ -25,6 +25,8 @@ struct Assigned {
   AttemptId attempt; // set: permitted
   EndpointId endpoint;
   std::string model = {}; // that the call was planned for; empty = the job's
+  std::uint64_t output_bound = 0;
+  std::uint64_t most_nano_usd = 0; // permitted: that it may cost, of a job with a budget of money
 };
 
 enum class SessionState : std::uint8_t {
@@ -69,11 +71,13 @@ public:
     const auto it = calls_.find(call);
     return it == calls_.end() ? nullptr : &it->second;
   }
-  void permit(CallId call, AttemptId attempt, EndpointId endpoint) {
+  void permit(CallId call, AttemptId attempt, EndpointId endpoint,
+              std::uint64_t most_nano_usd = 0) {
     Assigned& assigned = calls_.at(call);
     count(assigned, -1);
     assigned.attempt = attempt;
     assigned.endpoint = endpoint;
+    assigned.most_nano_usd = most_nano_usd;
     count(assigned, 1);
   }
   void unpermit(CallId call) { permit(call, AttemptId{}, EndpointId{}); }

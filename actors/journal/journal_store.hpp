@@ -30,6 +30,7 @@ struct RecoveredJob {
   JobCounts counts;                       // completed, failed, attempts, ambiguous, late, tokens
   InputPosition low;
   std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
+  std::uint64_t money_watermark = 0, money_assumed = 0; // of the last notes, 10^-9 US$
 };
 
 struct Recovered {

@@ -5,6 +5,7 @@
 #include "actors/kit/time.hpp"
 #include "protocol/messages.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct AcquireCall {
   JobId job;
   std::uint64_t item = 0;
   std::uint64_t token_bound = 0;
-  std::string model = {}; // empty = the job's
+  std::string model = {};         // empty = the job's
+  std::uint64_t output_bound = 0; // the part of token_bound that the answer may have
 };
 
 // A worker's question: these calls could start now.
@@ -49,12 +51,23 @@ struct Exceeding {
   std::string why;
 };
 
+// A job with a budget of money whose next call may not go, however long it waits.
+struct BudgetStop {
+  JobId job;
+  std::uint64_t cap = 0, charged = 0; // 10^-9 US$
+  std::uint64_t unknown = 0;          // of `charged`: for calls whose cost nobody knows
+  std::uint64_t next_call = 0;        // may cost so much; 0 = its model has no price
+  std::string model;
+};
+
 struct Granted {
   SessionId session;
   Nonce nonce;
   std::vector<protocol::Permit> permits;
   std::vector<Waiting> waits;
   std::vector<Exceeding> exceeding = {};
+  std::vector<std::uint64_t> most_nano_usd = {}; // of each permit: what it may cost; 0 = not known
+  std::vector<BudgetStop> stops = {};
 };
 
 // What became of a permit.
@@ -67,6 +80,7 @@ struct Ended {
   std::int64_t retry_after_ms = -1;
   Duration latency{};          // of an answer
   bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
+  std::optional<std::uint64_t> cost_nano_usd{0}; // of an answer; nothing: nobody knows
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.
@@ -74,6 +88,7 @@ struct ClaimedCall {
   AttemptId attempt;
   EndpointId endpoint;
   JobId job;
+  bool has_ended = false; // the worker keeps its outcome
 };
 
 struct EndpointOffer {
@@ -92,11 +107,28 @@ struct EndpointStanding {
   std::string why;
 };
 
+// A job's budget of money as it stands when the job is opened, in 10^-9 US$.
+struct JobMoney {
+  std::uint64_t cap = 0;        // 0 = the job has none
+  std::uint64_t charged = 0;    // counts as spent
+  std::uint64_t watermark = 0;  // of the journal
+  std::uint64_t assumed = 0;    // of `charged`: beyond the recorded costs
+  std::uint64_t returnable = 0; // of `assumed`: may come back, when the earlier lives' calls end
+};
+
 struct JobBudget {
   JobId job;
   std::string model;
   AccountLimits limits;
   std::vector<EndpointId> endpoints; // its own; empty = those that serve `model`
+  JobMoney money = {};
+  std::string default_model = {}; // of calls that name none, at the job's own endpoints
+};
+
+// A job that goes on after a pause.
+struct JobResumed {
+  JobId job;
+  std::uint64_t cap_nano_usd = 0;
 };
 
 } // namespace gristmill

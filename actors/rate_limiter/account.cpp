@@ -142,6 +142,7 @@ std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t 
   auto& highest = highest_[job];
   highest = std::max(highest, item + 1);
   if (now < parked_until_) return Refusal{parked_until_, parked_why_};
+  if (const auto until = quota_.refuses(now)) return Refusal{*until, quota_used_up};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed"};
   if (concurrency_ && !concurrency_->allows(in_flight_))
@@ -177,12 +178,14 @@ Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   tokens_rate_.sent(static_cast<double>(tokens.paced), now);
   block_->drawn_tokens += tokens.reserved;
   breaker_.begun();
+  quota_.begun();
   n = ++block_->drawn_calls;
   ++in_flight_;
   return charge;
 }
 
 void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now) {
+  quota_.ended(cls, charge.drawn_at, now);
   switch (cls) {
   case OutcomeClass::transient:
   case OutcomeClass::timeout: breaker_.failed(now); break;

@@ -10,6 +10,7 @@
 #include "actors/rate_limiter/breaker.hpp"
 #include "actors/rate_limiter/concurrency_limit.hpp"
 #include "actors/rate_limiter/learned_rate.hpp"
+#include "actors/rate_limiter/quota_gate.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
 #include "actors/rate_limiter/smoother.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
@@ -33,6 +34,9 @@ struct Refusal {
   Time until{};
   std::string_view why; // static text
 };
+
+inline constexpr std::string_view quota_used_up =
+    "its account's quota or credit is used up; it is asked again now and then";
 
 inline constexpr std::uint32_t unlimited_slots = 128;
 
@@ -66,6 +70,8 @@ public:
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
   const Breaker& breaker() const { return breaker_; }
+  QuotaGate& quota() { return quota_; }
+  const QuotaGate& quota() const { return quota_; }
   // What the end of a call says about the server: whether it is well, and how much it takes up.
   void felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now);
   // The slot is free; `used` known: what the call did not use is free as well.
@@ -114,6 +120,7 @@ private:
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
   Breaker breaker_;
+  QuotaGate quota_;
   std::optional<ConcurrencyLimit> concurrency_;
   Time parked_until_{Time::min()};
   std::string_view parked_why_;

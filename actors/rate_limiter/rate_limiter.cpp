@@ -13,7 +13,6 @@ namespace {
 
 constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 constexpr auto park_untold = std::chrono::seconds{1};
-constexpr auto park_quota = std::chrono::seconds{60};
 constexpr auto shun = std::chrono::seconds{10}; // an endpoint that refused a job, by that job
 constexpr auto park_max = std::chrono::seconds{600};
 constexpr std::string_view endpoint_fails = "the endpoint fails; it is tried again now and then";
@@ -132,11 +131,18 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
+  money_.opened(budget);
 }
 
 void RateLimiter::job_closed(JobId job) {
   jobs_.erase(job);
   for (auto& [name, account] : accounts_) account->forget(job);
+  money_.closed(job);
+}
+
+void RateLimiter::job_resumed(const JobResumed& job) {
+  money_.resumed(job);
+  for (const auto& [name, account] : accounts_) account->quota().ask_at_once();
 }
 
 std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
@@ -176,6 +182,7 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
       learned == job->second.reserves.end() ? nullptr : learned->second.get();
   const Tokens job_tokens = reserved(reserve, *job->second.account, call.token_bound);
   const auto refused = job->second.account->refuses(job_tokens, call.job, call.item, now);
+  MoneyBook::Answer money = money_.ask(call, model);
   const std::vector<Endpoint*> served = usable(job->second, model, session);
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
         return never_fits(e->account->limits(), call.token_bound);
@@ -217,12 +224,15 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
     }
   }
   if (refused) return {nullptr, refused->until, std::string{refused->why}};
+  if (const auto& no = money.refusal)
+    return {nullptr, now + no->wait, std::string{no->why}, {}, {}, {}, false, {}, money.stop};
   if (choice.endpoint == nullptr && choice.why.empty())
     choice = {nullptr, now + no_endpoint_retry,
               why_none_serves(model, !budget.endpoints.empty(), endpoints_)};
   if (choice.endpoint == nullptr) return choice;
   choice.endpoint->chosen_at = ++choices_;
   choice.job_tokens = job_tokens;
+  choice.money = std::move(money.charge);
   choice.reserve = job->second.reserves[model];
   if (!choice.reserve)
     choice.reserve = job->second.reserves[model] = std::make_shared<TokenReserve>();
@@ -246,6 +256,7 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
       granted.exceeding.push_back({call.call, std::move(choice.why)});
       continue;
     }
+    if (choice.stop) granted.stops.push_back(std::move(*choice.stop));
     if (choice.endpoint == nullptr) {
       granted.waits.push_back(
           {{call.call}, call.job, ms_until(choice.until, now), std::move(choice.why), call.model});
@@ -258,27 +269,32 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
             choice.endpoint->offer.id,
             call.job,
             std::move(choice.reserve),
-            call.token_bound};
+            call.token_bound,
+            std::move(choice.money)};
     std::uint64_t n = 0, unused = 0;
     const Duration life = out.endpoint->life();
     out.job_charge = out.job->draw(choice.job_tokens, now, unused, life);
     out.endpoint_charge = out.endpoint->draw(choice.endpoint_tokens, now, n, life);
+    out.money.draw();
     const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
     const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
     // Only where there is a window does a permit have to age.
     const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
     const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);
     granted.permits.push_back({call.call, attempt, choice.endpoint->offer.id, life_ms});
+    granted.most_nano_usd.push_back(out.money.most);
     out_.emplace(attempt, std::move(out));
   }
   return granted;
 }
 
 void RateLimiter::ended(const Ended& ended, Time now) {
+  money_.ended_earlier(ended);
   const auto it = out_.find(ended.attempt);
   if (it == out_.end()) return;
   const Out out = std::move(it->second);
   out_.erase(it);
+  out.money.end(ended);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
     out.endpoint->felt(out.endpoint_charge, OutcomeClass::unstarted, {}, now);
@@ -306,9 +322,6 @@ void RateLimiter::ended(const Ended& ended, Time now) {
       job->second.shunned.erase(out.endpoint_id);
     }
   }
-  // An account without credit is asked again now and then, not all the time.
-  if (ended.cls == OutcomeClass::quota)
-    out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
   if (told_to_wait) {
     out.endpoint->refused(out.endpoint_charge, ended.tokens_refused,
                           ended.cls == OutcomeClass::ramp, now);
@@ -320,6 +333,8 @@ void RateLimiter::ended(const Ended& ended, Time now) {
 }
 
 void RateLimiter::claimed(const ClaimedCall& call) {
+  money_.claimed(call);
+  if (call.has_ended) return; // it takes no slot
   const Endpoint* e = endpoints_.find(call.endpoint);
   if (e == nullptr || out_.contains(call.attempt)) return;
   const auto j = jobs_.find(call.job);
@@ -332,6 +347,7 @@ void RateLimiter::claimed(const ClaimedCall& call) {
 
 void RateLimiter::durable(std::uint64_t block) {
   for (auto& [name, account] : accounts_) account->durable(block);
+  money_.durable(block);
 }
 
 std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
@@ -373,6 +389,9 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
   if (account.parked_until() > now) {
     standing.parked_ms = to_ms(account.parked_until() - now);
     standing.why = account.parked_why();
+  } else if (const auto asked_at = account.quota().refuses(now)) {
+    standing.parked_ms = to_ms(*asked_at - now);
+    standing.why = quota_used_up;
   } else if (const auto until = account.breaker().refuses(now)) {
     standing.parked_ms = to_ms(*until - now);
     standing.why = endpoint_fails;

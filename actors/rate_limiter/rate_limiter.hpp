@@ -12,6 +12,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
+#include "actors/rate_limiter/money_book.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
 
 #include <map>
@@ -25,22 +26,31 @@ namespace gristmill::rate_limiter {
 
 class RateLimiter {
 public:
-  explicit RateLimiter(Epoch epoch) : epoch_{epoch} {}
+  // `pools`: what calls of a model cost.
+  explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {})
+      : epoch_{epoch}, money_{std::move(pools)} {}
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
   void job_closed(JobId job);
+  void job_resumed(const JobResumed& job); // endpoints without credit are asked at once
 
   Granted acquire(const Acquire& acquire, Time now);
   void ended(const Ended& ended, Time now);
   // A worker is making this call since before our life began.
   void claimed(const ClaimedCall& call);
+  // All sessions of earlier lives have said what they hold; or not all, and nobody waits for more.
+  void earlier_lives_told(bool all) { money_.earlier_lives_told(all); }
   void durable(std::uint64_t block);
 
   // Blocks that should be written now.
   std::vector<journal::BlockNote> reserve(Time now);
+  std::vector<journal::MoneyNote> reserve_money(Time now) {
+    return money_.reserve(next_block_, now);
+  }
+  Time wake_at() const { return money_.wake_at(); } // for reserve_money()
   std::uint32_t in_flight(EndpointId id) const;
   // How an endpoint stands, for people.
   EndpointStanding standing(EndpointId id, Time now) const;
@@ -61,6 +71,7 @@ private:
     JobId job_id;
     std::shared_ptr<TokenReserve> reserve{}; // that learns from its end; nullptr = none
     std::uint64_t token_bound = 0;
+    MoneyCharge money{};
   };
   // Where a call goes, or why it may not.
   struct Choice {
@@ -70,6 +81,8 @@ private:
     std::shared_ptr<TokenReserve> reserve = {};
     Tokens job_tokens{}, endpoint_tokens{}; // to be drawn
     bool exceeds = false;                   // no endpoint may ever take it
+    MoneyCharge money{};
+    std::optional<BudgetStop> stop{}; // the job's money is spent
   };
 
   AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
@@ -85,6 +98,7 @@ private:
   Time idle_sought_at_{Time::min()};
   std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
   EndpointBook endpoints_;
+  MoneyBook money_;
   std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;

@@ -189,7 +189,15 @@ Effects Supervisor::pause(Time now) {
 Effects Supervisor::resume(Time now) {
   paused_ = false;
   failures_.resumed();
+  quota_.resumed();
   return tick(now);
+}
+
+Effects Supervisor::charged(std::uint64_t nano_usd) {
+  counts_.cost_nano_usd += nano_usd;
+  Effects effects;
+  effects.progress = true;
+  return effects;
 }
 
 Effects Supervisor::durable(std::uint64_t completed, std::uint64_t failed, Time now) {

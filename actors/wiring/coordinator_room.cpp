@@ -48,6 +48,10 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
       entry.state = JobState::failed;
       entry.detail = spec.error().message;
     }
+    const bool crashed = !recovered.sessions.empty();
+    money_[job.job] = money_of(job, crashed, crashed && !options.workers_died);
+    if (entry.state == JobState::paused && entry.reason == JobReason::quota)
+      quota_wait_.paused(job.job, now);
     if (is_over(entry.state)) {
       entry.counts.total = entry.counts.terminal();
       entry.counts.total_known = true;
@@ -65,9 +69,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   std::visit(
       [&](auto& m) {
         using M = std::decay_t<decltype(m)>;
-        if constexpr (std::is_same_v<M, Granted>) {
-          emit(coordinator_.granted(m, now), post);
-        } else if constexpr (std::is_same_v<M, SessionDurable>) {
+        if constexpr (std::is_same_v<M, SessionDurable>) {
           emit(coordinator_.session_durable(m.session, now), post);
         } else if constexpr (std::is_same_v<M, RecordedNow>) {
           emit(coordinator_.recorded(m.session, m.attempts, now), post);
@@ -79,12 +81,14 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   // Not an interval since the last message: a busy room would never hear its alarm.
   if (now >= next_tick_) {
     emit(coordinator_.tick(now), post);
+    ask_for_quota(moment, post);
     next_tick_ = now + tick_every;
   }
   post.wake_at = next_tick_;
 }
 
 void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
+  journal_assumed_money(post);
   emit(coordinator_.started(), post);
   if (flat_) return; // the command says how its job goes on
   for (auto& [id, job] : desk_.jobs()) {
@@ -94,9 +98,21 @@ void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
   closed_.clear();
 }
 
+// Before any session of an earlier life is over in the journal: from then on nothing else would say
+// that its calls may have cost more than is recorded.
+void CoordinatorRoom::journal_assumed_money(Post& post) {
+  AppendNow append;
+  for (const auto& [id, money] : money_)
+    if (money.assumed > 0) append.part.money.push_back({id, 0, {}, money.assumed});
+  if (!append.part.money.empty()) post.tell(to_journal, std::move(append));
+}
+
 void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
                            const Moment& moment, Post& post) {
   job.open = true;
+  JobMoney money = money_[job.id];
+  money.cap = job.spec.budget_usd.nano;
+  money_.erase(job.id);
   post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
@@ -105,7 +121,9 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
       job.id,
       model_of_all(job.spec),
       {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
-      {}};
+      {},
+      money,
+      job.spec.default_model};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
   LimiterNews news;
   news.endpoints_added = std::move(effects.endpoints_added);
@@ -177,6 +195,9 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
       const auto items = reopening_.extract(job->id);
       open(*job, items ? std::move(items.mapped()) : supervisor::RecoveredItems{}, moment, post);
     } else {
+      LimiterNews news;
+      news.jobs_resumed.push_back({job->id, job->spec.budget_usd.nano});
+      post.tell(to_limiter, std::move(news));
       post.tell(to_supervisor(job->id), ResumeItems{});
       emit(coordinator_.job_released(job->id, moment.now), post);
     }
@@ -194,6 +215,34 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
     post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
 }
 
+void CoordinatorRoom::on(Granted& granted, const Moment& moment, Post& post) {
+  emit(coordinator_.granted(granted, moment.now), post);
+  for (const BudgetStop& stop : granted.stops) {
+    const coordinator::JobEntry* job = desk_.find(stop.job);
+    // One that was said before the budget was raised says nothing of the new one.
+    if (job == nullptr || job->state != JobState::running || job->spec.budget_usd.nano != stop.cap)
+      continue;
+    hold(job->id, moment, post);
+    std::string why = why_stopped(stop);
+    if (!flat_)
+      why += fmt::format("; `gristmill resume {} --budget-usd USD` goes on with more",
+                         to_string(job->id));
+    change(job->id, {JobState::paused, JobReason::budget, std::move(why)}, 0, moment, post);
+  }
+}
+
+// A job whose endpoints have no credit goes on by itself now and then: its first calls tell whether
+// they have some again.
+void CoordinatorRoom::ask_for_quota(const Moment& moment, Post& post) {
+  if (flat_) return;
+  for (const JobId id : quota_wait_.due(moment.now)) {
+    coordinator::JobEntry* job = desk_.find(id);
+    if (job != nullptr && job->open && job->state == JobState::paused &&
+        job->reason == JobReason::quota)
+      run_again(*job, {}, {}, 0, moment, post);
+  }
+}
+
 void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(report.job);
   if (job == nullptr || is_over(job->state)) return;
@@ -201,6 +250,12 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   job->next_call = report.next_call;
   if (report.stop) {
     if (report.stop->state == JobState::paused) hold(job->id, moment, post);
+    if (report.stop->reason == JobReason::quota && !flat_) {
+      quota_wait_.paused(job->id, moment.now);
+      report.stop->sentence += fmt::format("; it is asked again by itself now and then, at once "
+                                           "with `gristmill resume {}`",
+                                           to_string(job->id));
+    }
     change(job->id, std::move(*report.stop), 0, moment, post);
   } else if (report.all_terminal) {
     merger::MergeTask task{
@@ -245,7 +300,8 @@ void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post)
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
   JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
-               "",     job.created_at, job.ended_at, job.spec.output};
+               "",     job.created_at, job.ended_at, job.spec.output,
+               job.spec.budget_usd};
   view.counts.in_flight = coordinator_.in_flight(job.id);
   if (is_over(job.state)) return view;
   view.why_waiting = coordinator_.why_waiting(job.id, now);
@@ -271,12 +327,21 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
                    {},
                    std::move(effects.claimed),
                    std::move(effects.ended),
-                   std::move(effects.acquires)};
+                   std::move(effects.acquires),
+                   {},
+                   effects.earlier_lives_told};
   if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
-      !news.ended.empty() || !news.acquires.empty())
+      !news.ended.empty() || !news.acquires.empty() ||
+      news.earlier_lives_told)
     post.tell(to_limiter, std::move(news));
-  if (!effects.sessions.empty()) {
+  if (!effects.sessions.empty() || !effects.charged_nano_usd.empty()) {
     AppendNow append;
+    for (const auto& [job, nano_usd] : effects.charged_nano_usd) {
+      journal::JobNote note;
+      note.job = job;
+      note.cost_nano_usd = nano_usd;
+      append.part.notes.push_back(std::move(note));
+    }
     for (const auto& session : effects.sessions)
       if (session.open)
         (mutated("welcome_before_durable") ? post.envelopes : append.release)

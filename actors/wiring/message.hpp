@@ -48,6 +48,7 @@ struct JobView {
   std::string why_waiting;
   std::int64_t created_at = 0, ended_at = 0;
   std::string output;
+  Usd budget_usd{};
 };
 
 struct SubmitJob {
@@ -68,6 +69,7 @@ struct ReopenJob {
   std::optional<JobSpec> spec; // in place of the one that it had; its identity is the same
   // Also runs again what has failed, of these classes; an empty list = of any.
   std::optional<std::vector<OutcomeClass>> retry;
+  std::optional<Usd> budget_usd = {}; // in place of the one of `spec`, or that it had
 };
 struct ListJobs {};
 struct ShowJob {
@@ -171,6 +173,8 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<ClaimedCall> claimed;
   std::vector<Ended> ended;
   std::vector<Acquire> acquires;
+  std::vector<JobResumed> jobs_resumed = {};
+  std::optional<bool> earlier_lives_told = {}; // as Effects of COORDINATOR say it
 };
 struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
   std::uint64_t token = 0;

@@ -76,6 +76,12 @@ Result<std::string> canonical_key(const Request& request);
 // max_tokens, max_output_tokens, else `max_output_tokens_default`). A byte-level tokenizer makes at
 // least one byte of each token, hence the bound. Embeddings have no answer tokens. Takes the raw
 // item, so that the coordinator need not render: the bytes of the raw item bound those of its text.
+struct TokenBound {
+  std::uint64_t input = 0, output = 0;
+  std::uint64_t total() const; // the greatest number, if it is beyond all
+};
+TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw,
+                        std::uint64_t max_output_tokens_default);
 std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,
                           std::uint64_t max_output_tokens_default);
 

@@ -24,6 +24,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"no_mark_check", "a block covers every item, whatever its mark", 0},
      {"attempt_id_reuse", "attempt ids of each life begin anew", 0},
      {"window_reset_on_restart", "blocks of earlier lives do not count", 0},
+     {"money_reset_on_restart", "what a job has cost in earlier lives does not count", 0},
      {"wall_clock_window", "windows are measured by the wall clock", 0},
      {"no_drift_margin", "a hold leaves nothing for the error of clocks", 0},
      {"no_lease_check_in_worker", "a permit never ends", 0},
