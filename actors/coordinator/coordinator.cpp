@@ -165,8 +165,8 @@ void Coordinator::handle(Session& session, const Need& need, Time now, Effects& 
       stands.calls.push_back(call);
       continue;
     }
-    acquire.calls.push_back(
-        {call, assigned->job, assigned->item, assigned->token_bound, assigned->model});
+    acquire.calls.push_back({call, assigned->job, assigned->item, assigned->token_bound,
+                             assigned->model, assigned->failed_at, assigned->prefix});
   }
   if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
   send_cancel(session, stands, now, effects);
@@ -220,7 +220,7 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
   for (Outcome& outcome : outcomes.outcomes) {
     effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
                              outcome.retry_after_ms, std::chrono::microseconds{outcome.latency_us},
-                             outcome.tokens_refused});
+                             outcome.tokens_refused, outcome.limits});
     ++session.completed;
     if (const Assigned* known = session.find(outcome.call);
         known && known->attempt == outcome.attempt)

@@ -25,6 +25,8 @@ struct Assigned {
   AttemptId attempt; // set: permitted
   EndpointId endpoint;
   std::string model = {}; // that the call was planned for; empty = the job's
+  std::vector<EndpointId> failed_at = {};
+  std::uint64_t prefix = 0;
 };
 
 enum class SessionState : std::uint8_t {

@@ -10,7 +10,9 @@ namespace gristmill {
 // A call that is ready to leave.
 struct OfferedCall {
   protocol::PlannedCall planned;
-  std::uint64_t token_bound = 0; // most tokens that the call may be charged
+  std::uint64_t token_bound = 0;          // most tokens that the call may be charged
+  std::vector<EndpointId> failed_at = {}; // where earlier attempts failed, the latest last
+  std::uint64_t prefix = 0;               // as of AcquireCall
   std::size_t bytes() const { return planned.raw.size() + 128; }
 };
 

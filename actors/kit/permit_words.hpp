@@ -25,7 +25,9 @@ struct AcquireCall {
   JobId job;
   std::uint64_t item = 0;
   std::uint64_t token_bound = 0;
-  std::string model = {}; // empty = the job's
+  std::string model = {};                 // empty = the job's
+  std::vector<EndpointId> failed_at = {}; // others are preferred
+  std::uint64_t prefix = 0; // calls of equal ones begin alike; 0 = nothing worth to be shared
 };
 
 // A worker's question: these calls could start now.
@@ -40,7 +42,8 @@ struct Waiting {
   JobId job;
   std::uint32_t wait_ms = 0;
   std::string why;
-  std::string model = {}; // as of the calls
+  std::string model = {};   // as of the calls
+  std::uint64_t prefix = 0; // set: only calls that begin so have to wait
 };
 
 // A call that no endpoint may ever take.
@@ -67,6 +70,7 @@ struct Ended {
   std::int64_t retry_after_ms = -1;
   Duration latency{};          // of an answer
   bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
+  std::vector<protocol::LimitHint> limits = {};
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.
@@ -80,7 +84,8 @@ struct EndpointOffer {
   EndpointId id;
   std::string model; // empty = of those jobs only that name the endpoint
   EndpointSpec endpoint;
-  SessionId only; // set: reachable for this session alone
+  SessionId only;              // set: reachable for this session alone
+  bool prefix_affinity = true; // calls that begin alike go there together
 };
 
 // How an endpoint stands, for people.

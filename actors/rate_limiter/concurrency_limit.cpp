@@ -73,7 +73,7 @@ std::uint64_t ConcurrencyLimit::begun() {
   if (!binding_ && !rising_) return 0;
   if (cohorts_.empty() || cohorts_.back().begun == cohort_size) {
     if (cohorts_.size() >= (rising_ ? cohorts_most : 1)) return 0;
-    cohorts_.push_back({next_cohort_++, 0, in_flight_ + 1, {}});
+    cohorts_.push_back({next_cohort_++, 0, in_flight_ + 1, 0, {}});
   }
   ++cohorts_.back().begun;
   return cohorts_.back().id;
@@ -85,13 +85,20 @@ ConcurrencyLimit::Cohort* ConcurrencyLimit::find(std::uint64_t id) {
   return found == cohorts_.end() ? nullptr : &*found;
 }
 
-void ConcurrencyLimit::ended_otherwise(std::uint64_t id) {
-  // Another one takes its place, or it is as if it had ended when the longest did.
-  if (Cohort* cohort = find(id); cohort != nullptr && cohort == &cohorts_.back()) --cohort->begun;
+void ConcurrencyLimit::ended_otherwise(std::uint64_t id, Time now) {
+  Cohort* cohort = find(id);
+  if (cohort == nullptr) return;
+  // Another one takes its place, if it can.
+  if (cohort == &cohorts_.back()) {
+    --cohort->begun;
+    return;
+  }
+  ++cohort->ended_otherwise;
+  conclude(*cohort, now);
 }
 
 void ConcurrencyLimit::timed_out(std::uint64_t id, Time now) {
-  ended_otherwise(id);
+  ended_otherwise(id, now);
   timeouts_ += (1 - timeouts_) / cohort_size;
   if (timeouts_ < timeouts_most) return;
   timeouts_ = 0;
@@ -104,15 +111,23 @@ void ConcurrencyLimit::answered(std::uint64_t id, Duration latency, Time now) {
   Cohort* cohort = find(id);
   if (cohort == nullptr) return;
   cohort->ended.push_back(std::max(to_seconds(latency), 1e-6));
-  const auto measurement = complete(*cohort);
-  if (!measurement) return;
-  const std::uint32_t in_flight = cohort->in_flight;
-  cohorts_.erase(cohorts_.begin() + (cohort - &cohorts_.front()));
-  measured(*measurement, in_flight, now);
+  conclude(*cohort, now);
 }
 
-std::optional<ConcurrencyLimit::Measurement> ConcurrencyLimit::complete(const Cohort& cohort) {
-  if (cohort.begun < cohort_size || cohort.ended.size() < cohort_ended) return std::nullopt;
+bool ConcurrencyLimit::is_over(const Cohort& cohort) {
+  return cohort.begun == cohort_size &&
+         cohort.ended.size() + cohort.ended_otherwise >= cohort_ended;
+}
+
+// Of a cohort that was mostly something else nothing is learned.
+void ConcurrencyLimit::conclude(Cohort& cohort, Time now) {
+  if (!is_over(cohort)) return;
+  const Cohort over = std::move(cohort);
+  cohorts_.erase(cohorts_.begin() + (&cohort - &cohorts_.front()));
+  if (over.ended.size() >= cohort_size / 2) measured(measure(over), over.in_flight, now);
+}
+
+ConcurrencyLimit::Measurement ConcurrencyLimit::measure(const Cohort& cohort) {
   const double longest = *std::max_element(cohort.ended.begin(), cohort.ended.end());
   double sum = 0, squares = 0;
   const auto count = [&](double seconds, double times) {
@@ -120,10 +135,11 @@ std::optional<ConcurrencyLimit::Measurement> ConcurrencyLimit::complete(const Co
     squares += seconds * seconds * times;
   };
   for (const double seconds : cohort.ended) count(seconds, 1);
-  count(longest, static_cast<double>(cohort_size - cohort.ended.size()));
-  const double mean = sum / cohort_size;
-  const double variance = std::max(0.0, squares / cohort_size - mean * mean);
-  return Measurement{std::log(mean), std::sqrt(variance / cohort_size) / mean, cohort_size};
+  const std::uint32_t calls = cohort_size - cohort.ended_otherwise;
+  count(longest, static_cast<double>(calls - cohort.ended.size()));
+  const double mean = sum / calls;
+  const double variance = std::max(0.0, squares / calls - mean * mean);
+  return Measurement{std::log(mean), std::sqrt(variance / calls) / mean, calls};
 }
 
 void ConcurrencyLimit::measured(const Measurement& m, std::uint32_t in_flight, Time now) {

@@ -185,6 +185,8 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
   call.token_bound = openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
   call.planned.model = std::move(planned.model);
   live.has_fallback = planned.has_fallback;
+  call.failed_at = live.failed_at;
+  call.prefix = openai::prefix_of(spec_, live.place.kind, raw);
   call.planned.raw = std::move(raw);
   credit_.spend(call.bytes());
   effects.offers.push_back(std::move(call));
