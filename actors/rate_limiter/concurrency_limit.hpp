@@ -80,7 +80,8 @@ private:
   bool binding_ = false; // since it was last changed the limit has kept a call from beginning
   std::uint32_t in_flight_ = 0;
   std::uint64_t next_cohort_ = 1;
-  std::vector<Cohort> cohorts_;      // open ones, oldest first; only while rising several
+  std::vector<Cohort> cohorts_;      // open ones, oldest first
+  bool strayed_ = false;             // the last measurement was far from what was known
   std::optional<Measurement> least_; // the shortest latency of late
   Time least_at_{};
 
