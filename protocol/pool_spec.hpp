@@ -26,6 +26,7 @@ struct PoolSpec {
   TokenPrice price;
   std::uint64_t max_output_tokens = 0; // most of an answer whose request does not say; 0 = unknown
   std::vector<EndpointSpec> endpoints; // that every worker reaches; workers may announce others
+  bool prefix_affinity = true;         // calls that begin alike go to one endpoint
   bool operator==(const PoolSpec&) const = default;
 };
 

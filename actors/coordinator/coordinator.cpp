@@ -176,9 +176,9 @@ void Coordinator::handle(Session& session, const Need& need, Time now, Effects& 
       stands.calls.push_back(call);
       continue;
     }
-    acquire.calls.push_back(
-        {call, assigned->job, assigned->item, assigned->token_bound, assigned->model,
-         assigned->output_bound});
+    acquire.calls.push_back({call, assigned->job, assigned->item, assigned->token_bound,
+                             assigned->model, assigned->output_bound, assigned->failed_at,
+                             assigned->prefix});
   }
   if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
   send_cancel(session, stands, now, effects);
@@ -238,8 +238,13 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
     Ended ended{Ended::How::answered,   outcome.attempt,
                 outcome.cls,            outcome.usage,
                 outcome.retry_after_ms, std::chrono::microseconds{outcome.latency_us},
-                outcome.tokens_refused, {}};
-    if (cost.known) ended.cost_nano_usd = cost.nano_usd;
+                outcome.tokens_refused};
+    if (cost.known) {
+      ended.cost_nano_usd = cost.nano_usd;
+    } else {
+      ended.cost_nano_usd.reset();
+    }
+    ended.limits = outcome.limits;
     effects.ended.push_back(std::move(ended));
     ++session.completed;
     if (known != nullptr) session.take(outcome.call);

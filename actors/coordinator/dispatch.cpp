@@ -86,8 +86,10 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
         send(session, protocol::JobOpened{part.job, job->second.spec, job->second.endpoints}, now,
              effects);
       bytes += call.bytes();
-      session.give(call.planned.call, {part.job, part.item, call.token_bound, call.bytes(),
-                                       AttemptId{}, EndpointId{}, call.planned.model, call.output_bound});
+      session.give(call.planned.call,
+                   {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{},
+                    call.planned.model, call.output_bound, 0, std::move(call.failed_at),
+                    call.prefix});
       batch.calls.push_back(std::move(call.planned));
       --deficit;
     }

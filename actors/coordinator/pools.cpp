@@ -14,7 +14,8 @@ Effects Coordinator::started() {
   for (const PoolSpec& pool : options_.pools)
     for (const EndpointSpec& endpoint : pool.endpoints) {
       pooled_.push_back(endpoint_id({endpoint, pool.model, true}, Nonce{}));
-      effects.endpoints_added.push_back({pooled_.back(), pool.model, endpoint, SessionId{}});
+      effects.endpoints_added.push_back(
+          {pooled_.back(), pool.model, endpoint, SessionId{}, pool.prefix_affinity});
     }
   return effects;
 }
@@ -42,7 +43,9 @@ void Coordinator::announce(Session& session, const Hello& hello, Effects& effect
   for (const AnnouncedEndpoint& announced : hello.endpoints) {
     const EndpointId id = endpoint_id({announced.endpoint, announced.model, false}, hello.process);
     session.endpoints.push_back(id);
-    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id});
+    const PoolSpec* pool = pool_of(options_.pools, announced.model);
+    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id,
+                                       pool == nullptr || pool->prefix_affinity});
   }
   session.welcome.endpoints = session.endpoints;
 }

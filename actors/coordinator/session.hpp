@@ -27,6 +27,8 @@ struct Assigned {
   std::string model = {}; // that the call was planned for; empty = the job's
   std::uint64_t output_bound = 0;
   std::uint64_t most_nano_usd = 0; // permitted: that it may cost, of a job with a budget of money
+  std::vector<EndpointId> failed_at = {};
+  std::uint64_t prefix = 0;
 };
 
 enum class SessionState : std::uint8_t {

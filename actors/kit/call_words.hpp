@@ -10,8 +10,10 @@ namespace gristmill {
 // A call that is ready to leave.
 struct OfferedCall {
   protocol::PlannedCall planned;
-  std::uint64_t token_bound = 0; // most tokens that the call may be charged
-  std::uint64_t output_bound = 0; // … of them in its answer
+  std::uint64_t token_bound = 0;          // most tokens that the call may be charged
+  std::uint64_t output_bound = 0;         // … of them in its answer
+  std::vector<EndpointId> failed_at = {}; // where earlier attempts failed, the latest last
+  std::uint64_t prefix = 0;               // as of AcquireCall
   std::size_t bytes() const { return planned.raw.size() + 128; }
 };
 

@@ -26,8 +26,10 @@ struct AcquireCall {
   JobId job;
   std::uint64_t item = 0;
   std::uint64_t token_bound = 0;
-  std::string model = {};         // empty = the job's
-  std::uint64_t output_bound = 0; // the part of token_bound that the answer may have
+  std::string model = {};                 // empty = the job's
+  std::uint64_t output_bound = 0;         // the part of token_bound that the answer may have
+  std::vector<EndpointId> failed_at = {}; // others are preferred
+  std::uint64_t prefix = 0; // calls of equal ones begin alike; 0 = nothing worth to be shared
 };
 
 // A worker's question: these calls could start now.
@@ -42,7 +44,8 @@ struct Waiting {
   JobId job;
   std::uint32_t wait_ms = 0;
   std::string why;
-  std::string model = {}; // as of the calls
+  std::string model = {};   // as of the calls
+  std::uint64_t prefix = 0; // set: only calls that begin so have to wait
 };
 
 // A call that no endpoint may ever take.
@@ -81,6 +84,7 @@ struct Ended {
   Duration latency{};          // of an answer
   bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
   std::optional<std::uint64_t> cost_nano_usd{0}; // of an answer; nothing: nobody knows
+  std::vector<protocol::LimitHint> limits = {};
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.
@@ -95,7 +99,8 @@ struct EndpointOffer {
   EndpointId id;
   std::string model; // empty = of those jobs only that name the endpoint
   EndpointSpec endpoint;
-  SessionId only; // set: reachable for this session alone
+  SessionId only;              // set: reachable for this session alone
+  bool prefix_affinity = true; // calls that begin alike go there together
 };
 
 // How an endpoint stands, for people.

@@ -14,8 +14,9 @@ constexpr double stride_first = 1.25, stride_most = 2;
 // A higher limit is worth it when latency rises by less than this power of the limit; a lower one
 // when it falls by more than that.
 constexpr double taken_up = 0.5, queued = 0.8;
-constexpr double errors_apart = 2, luck = 3.5; // luck: of the least of many measurements
-constexpr double risen_by = 1.5, changed_by = 1.3, queue_suspected = 1.15;
+constexpr double errors_apart = 2, risen_errors = 3, no_luck_errors = 5,
+                 luck = 3.8; // luck: of the least of many measurements
+constexpr double risen_by = 1.5, doubled = 2, changed_by = 1.3, queue_suspected = 1.15;
 constexpr double of_concern_s = 0.025; // a shorter latency is not worth a thought
 constexpr double room = 1.03;          // above the knee, so that no slot of the server is idle
 constexpr std::size_t cohorts_most = 16;
@@ -50,7 +51,7 @@ void ConcurrencyLimit::set_most(std::uint32_t most) {
   // It was not the server that asked for less.
   limit_ = std::max(limit_, std::min(first, most_));
   rising_ = true;
-  binding_ = trying_ = false;
+  binding_ = trying_ = strayed_ = false;
 }
 
 std::uint32_t ConcurrencyLimit::bounded(double limit) const {
@@ -71,9 +72,12 @@ bool ConcurrencyLimit::allows(std::uint32_t in_flight) {
 // The first calls of all find an idle server, so they are measured before the limit binds.
 std::uint64_t ConcurrencyLimit::begun() {
   if (!binding_ && !rising_) return 0;
+  // Of many calls in flight several cohorts are as soon at their end as one of few.
+  const std::size_t open_most =
+      rising_ ? cohorts_most : std::clamp<std::size_t>(limit_ / (2 * cohort_size), 1, cohorts_most);
   if (cohorts_.empty() || cohorts_.back().begun == cohort_size) {
-    if (cohorts_.size() >= (rising_ ? cohorts_most : 1)) return 0;
-    cohorts_.push_back({next_cohort_++, 0, in_flight_ + 1, {}});
+    if (cohorts_.size() >= open_most) return 0;
+    cohorts_.push_back({next_cohort_++, 0, in_flight_ + 1, 0, {}});
   }
   ++cohorts_.back().begun;
   return cohorts_.back().id;
@@ -85,13 +89,20 @@ ConcurrencyLimit::Cohort* ConcurrencyLimit::find(std::uint64_t id) {
   return found == cohorts_.end() ? nullptr : &*found;
 }
 
-void ConcurrencyLimit::ended_otherwise(std::uint64_t id) {
-  // Another one takes its place, or it is as if it had ended when the longest did.
-  if (Cohort* cohort = find(id); cohort != nullptr && cohort == &cohorts_.back()) --cohort->begun;
+void ConcurrencyLimit::ended_otherwise(std::uint64_t id, Time now) {
+  Cohort* cohort = find(id);
+  if (cohort == nullptr) return;
+  // Another one takes its place, if it can.
+  if (cohort == &cohorts_.back()) {
+    --cohort->begun;
+    return;
+  }
+  ++cohort->ended_otherwise;
+  conclude(*cohort, now);
 }
 
 void ConcurrencyLimit::timed_out(std::uint64_t id, Time now) {
-  ended_otherwise(id);
+  ended_otherwise(id, now);
   timeouts_ += (1 - timeouts_) / cohort_size;
   if (timeouts_ < timeouts_most) return;
   timeouts_ = 0;
@@ -104,15 +115,23 @@ void ConcurrencyLimit::answered(std::uint64_t id, Duration latency, Time now) {
   Cohort* cohort = find(id);
   if (cohort == nullptr) return;
   cohort->ended.push_back(std::max(to_seconds(latency), 1e-6));
-  const auto measurement = complete(*cohort);
-  if (!measurement) return;
-  const std::uint32_t in_flight = cohort->in_flight;
-  cohorts_.erase(cohorts_.begin() + (cohort - &cohorts_.front()));
-  measured(*measurement, in_flight, now);
+  conclude(*cohort, now);
 }
 
-std::optional<ConcurrencyLimit::Measurement> ConcurrencyLimit::complete(const Cohort& cohort) {
-  if (cohort.begun < cohort_size || cohort.ended.size() < cohort_ended) return std::nullopt;
+bool ConcurrencyLimit::is_over(const Cohort& cohort) {
+  return cohort.begun == cohort_size &&
+         cohort.ended.size() + cohort.ended_otherwise >= cohort_ended;
+}
+
+// Of a cohort that was mostly something else nothing is learned.
+void ConcurrencyLimit::conclude(Cohort& cohort, Time now) {
+  if (!is_over(cohort)) return;
+  const Cohort over = std::move(cohort);
+  cohorts_.erase(cohorts_.begin() + (&cohort - &cohorts_.front()));
+  if (over.ended.size() >= cohort_size / 2) measured(measure(over), over.in_flight, now);
+}
+
+ConcurrencyLimit::Measurement ConcurrencyLimit::measure(const Cohort& cohort) {
   const double longest = *std::max_element(cohort.ended.begin(), cohort.ended.end());
   double sum = 0, squares = 0;
   const auto count = [&](double seconds, double times) {
@@ -120,10 +139,11 @@ std::optional<ConcurrencyLimit::Measurement> ConcurrencyLimit::complete(const Co
     squares += seconds * seconds * times;
   };
   for (const double seconds : cohort.ended) count(seconds, 1);
-  count(longest, static_cast<double>(cohort_size - cohort.ended.size()));
-  const double mean = sum / cohort_size;
-  const double variance = std::max(0.0, squares / cohort_size - mean * mean);
-  return Measurement{std::log(mean), std::sqrt(variance / cohort_size) / mean, cohort_size};
+  const std::uint32_t calls = cohort_size - cohort.ended_otherwise;
+  count(longest, static_cast<double>(calls - cohort.ended.size()));
+  const double mean = sum / calls;
+  const double variance = std::max(0.0, squares / calls - mean * mean);
+  return Measurement{std::log(mean), std::sqrt(variance / calls) / mean, calls};
 }
 
 void ConcurrencyLimit::measured(const Measurement& m, std::uint32_t in_flight, Time now) {
@@ -133,7 +153,11 @@ void ConcurrencyLimit::measured(const Measurement& m, std::uint32_t in_flight, T
     compare(m, now);
   else
     watch(m, now);
-  if (least_ && m.ln_mean >= least_->ln_mean && now < least_at_ + least_holds) return;
+  // The least of many is low by luck, so a lower one counts where it cannot be luck alone; among
+  // few calls in flight a mistake is cheap and an unheard queue long.
+  const double by_luck =
+      limit_ < cohort_size || !least_ ? 0 : errors_apart * std::hypot(m.error, least_->error);
+  if (least_ && m.ln_mean >= least_->ln_mean - by_luck && now < least_at_ + least_holds) return;
   least_ = m;
   least_at_ = now;
 }
@@ -142,15 +166,19 @@ void ConcurrencyLimit::rise(const Measurement& m, std::uint32_t in_flight, Time 
   if (limit_ >= most_ && binding_) return settle(limit_, std::nullopt, now + try_every);
   if (!least_ || m.seconds() < of_concern_s) return;
   const double risen = m.ln_mean - least_->ln_mean;
-  if (risen < std::max(std::log(risen_by), luck * std::hypot(m.error, least_->error))) return;
   const double unsure = std::hypot(m.error, least_->error);
+  // Two in a row, because one of many is high by luck; unless it is beyond all luck.
+  const bool has_risen = risen >= std::max(std::log(risen_by), risen_errors * unsure);
+  const bool beyond_luck = risen >= std::max(std::log(doubled), no_luck_errors * unsure);
+  const bool before = std::exchange(strayed_, has_risen);
+  if (!beyond_luck && !(before && has_risen)) return;
   settle(in_flight * std::exp(unsure - std::min(risen, fall_most)) * room, std::nullopt, now);
   next_is_up_ = false;
   stride_ = stride_most;
 }
 
 void ConcurrencyLimit::settle(double limit, std::optional<Measurement> there, Time next_trial) {
-  rising_ = trying_ = false;
+  rising_ = trying_ = strayed_ = false;
   const std::uint32_t before = std::exchange(limit_, bounded(limit));
   steady_limit_ = limit_;
   if (before != limit_) binding_ = false;
@@ -168,13 +196,17 @@ void ConcurrencyLimit::watch(const Measurement& m, Time now) {
   const double change = m.ln_mean - steady_->ln_mean;
   const double apart = 2 * errors_apart * std::hypot(m.error, steady_->error);
   const bool of_concern = std::max(m.seconds(), steady_->seconds()) >= of_concern_s;
-  if (of_concern && std::abs(change) > std::max(std::log(changed_by), apart)) {
+  // Two in a row here as well: one that was chosen for its distance is no measure to compare with.
+  const bool strays = of_concern && std::abs(change) > std::max(std::log(changed_by), apart);
+  const bool strayed = std::exchange(strayed_, strays);
+  if (strays && strayed) {
     // The server has another speed than before, or other slots: a trial says which.
     steady_ = m;
     next_is_up_ = change < 0;
     stride_ = std::clamp(std::exp(std::abs(change)), stride_first, 4.0);
     try_at_ = now;
-  } else {
+    strayed_ = false;
+  } else if (!strays) {
     steady_->add(m);
   }
   if (now < try_at_) return;
@@ -195,7 +227,7 @@ void ConcurrencyLimit::try_other(double limit, Time now) {
     return;
   }
   trying_ = true;
-  binding_ = false;
+  binding_ = strayed_ = false;
   trial_.reset();
   cohorts_.clear();
   limit_ = other;
@@ -231,6 +263,11 @@ void ConcurrencyLimit::compare(const Measurement& m, Time now) {
   const double knee = std::clamp(high * std::exp(-queue) * room, low, high);
   const bool stay = up ? knee < steady_limit_ * room : knee > steady_limit_ / room;
   const bool no_queue = !up && elasticity + error < taken_up;
+  // That shows more than the least of many measurements.
+  if (no_queue) {
+    least_ = steady_;
+    least_at_ = now;
+  }
   settle(stay || !of_concern ? steady_limit_ : knee, stay ? steady_ : std::nullopt,
          no_queue ? now : now + try_every);
   next_is_up_ = !up;

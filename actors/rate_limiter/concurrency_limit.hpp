@@ -40,7 +40,7 @@ public:
   std::uint64_t begun();
   void answered(std::uint64_t cohort, Duration latency, Time now);
   // It ended in a way that says nothing about the server's speed.
-  void ended_otherwise(std::uint64_t cohort);
+  void ended_otherwise(std::uint64_t cohort, Time now);
 
   // The server says that it has too much; counts once for all calls of a burst.
   void overloaded(Time now);
@@ -58,10 +58,13 @@ private:
   struct Cohort {
     std::uint64_t id = 0;
     std::uint32_t begun = 0, in_flight = 0;
+    std::uint32_t ended_otherwise = 0;
     std::vector<double> ended; // latency in seconds
   };
 
-  static std::optional<Measurement> complete(const Cohort& cohort);
+  static bool is_over(const Cohort& cohort);
+  static Measurement measure(const Cohort& cohort);
+  void conclude(Cohort& cohort, Time now);
   Cohort* find(std::uint64_t id);
   void measured(const Measurement& m, std::uint32_t in_flight, Time now);
   void rise(const Measurement& m, std::uint32_t in_flight, Time now);
@@ -77,7 +80,8 @@ private:
   bool binding_ = false; // since it was last changed the limit has kept a call from beginning
   std::uint32_t in_flight_ = 0;
   std::uint64_t next_cohort_ = 1;
-  std::vector<Cohort> cohorts_;      // open ones, oldest first; only while rising several
+  std::vector<Cohort> cohorts_;      // open ones, oldest first
+  bool strayed_ = false;             // the last measurement was far from what was known
   std::optional<Measurement> least_; // the shortest latency of late
   Time least_at_{};
 

@@ -6,16 +6,13 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <tuple>
 
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 constexpr auto park_untold = std::chrono::seconds{1};
 constexpr auto shun = std::chrono::seconds{10}; // an endpoint that refused a job, by that job
 constexpr auto park_max = std::chrono::seconds{600};
-constexpr std::string_view endpoint_fails = "the endpoint fails; it is tried again now and then";
 constexpr auto look_for_idle_every = std::chrono::seconds{1};
 
 std::uint32_t ms_until(Time until, Time now) {
@@ -41,18 +38,6 @@ AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
   return {least(a.requests_per_minute, b.requests_per_minute),
           least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight),
           a.strict_tokens || b.strict_tokens, a.reserved_tokens || b.reserved_tokens};
-}
-
-// Where nothing but the bound counts, a call whose bound exceeds the whole window never goes.
-bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
-  return limits.strict_tokens && limits.tokens_per_minute != 0 && bound > limits.tokens_per_minute;
-}
-
-// What a call takes of an account's tokens: all that it may use, where the account says so.
-Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
-  const AccountLimits& limits = account.limits();
-  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
-  return reserve->of(bound, account.in_flight());
 }
 
 std::string why_never(const std::vector<Endpoint*>& endpoints, std::uint64_t bound) {
@@ -167,11 +152,12 @@ std::vector<Endpoint*> RateLimiter::willing(const Job& job, std::vector<Endpoint
   return willing.empty() ? usable : willing;
 }
 
-// The endpoint with the most headroom that lets the call go: the least loaded one, of equal ones
-// that with the fewest calls in flight, of equal ones in turn. Else the earliest refusal.
-RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId session, Time now) {
+RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId session, Time now) {
+  const auto waits = [](Time until, std::string why) {
+    return Placed{{nullptr, {}, until, std::move(why), false}, {}, {}, false};
+  };
   const auto job = jobs_.find(call.job);
-  if (job == jobs_.end()) return {nullptr, now + no_endpoint_retry, "the job is not running"};
+  if (job == jobs_.end()) return waits(now + no_endpoint_retry, "the job is not running");
   const JobBudget& budget = job->second.budget;
   std::string model = call.model.empty() ? budget.model : call.model;
   // Who names no model gets the only one that there is.
@@ -180,63 +166,37 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
   const auto learned = job->second.reserves.find(model);
   const TokenReserve* reserve =
       learned == job->second.reserves.end() ? nullptr : learned->second.get();
-  const Tokens job_tokens = reserved(reserve, *job->second.account, call.token_bound);
+  const Tokens job_tokens = tokens_of(reserve, *job->second.account, call.token_bound);
   const auto refused = job->second.account->refuses(job_tokens, call.job, call.item, now);
   MoneyBook::Answer money = money_.ask(call, model);
   const std::vector<Endpoint*> served = usable(job->second, model, session);
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
         return never_fits(e->account->limits(), call.token_bound);
-      }))
-    return {nullptr, never, why_never(served, call.token_bound), {}, {}, {}, true};
-
-  Choice choice{nullptr, never, ""};
-  std::tuple<double, std::uint32_t, std::uint64_t> least;
-  const std::vector<Endpoint*> endpoints = willing(job->second, served, now);
-  // When none has ever answered, the items shall fail and say why, not wait for what never was.
-  const bool proved = std::any_of(endpoints.begin(), endpoints.end(), [](const Endpoint* endpoint) {
-    return endpoint->account->breaker().proved();
-  });
-  for (Endpoint* endpoint : endpoints) {
-    Account& account = *endpoint->account;
-    if (const auto until = account.breaker().refuses(now); until && proved) {
-      if (choice.endpoint == nullptr && *until < choice.until)
-        choice = {nullptr, *until, std::string{endpoint_fails}};
-      continue;
-    }
-    if (never_fits(account.limits(), call.token_bound)) {
-      if (choice.why.empty()) choice.why = "too large for the endpoints that take calls now";
-      if (choice.endpoint == nullptr)
-        choice.until = std::min(choice.until, now + no_endpoint_retry);
-      continue;
-    }
-    const Tokens tokens = reserved(reserve, account, call.token_bound);
-    // Asked also when the job must wait: the blocks of both are then written together.
-    if (const auto no = account.refuses(tokens, call.job, call.item, now)) {
-      if (choice.endpoint == nullptr && no->until < choice.until)
-        choice = {nullptr, no->until, std::string{no->why}};
-      continue;
-    }
-    const std::tuple rank{account.load(now), account.in_flight(), endpoint->chosen_at};
-    if (choice.endpoint == nullptr || rank < least) {
-      choice.endpoint = endpoint;
-      choice.endpoint_tokens = tokens;
-      least = rank;
-    }
+      })) {
+    Placed placed = waits(never, why_never(served, call.token_bound));
+    placed.exceeds = true;
+    return placed;
   }
-  if (refused) return {nullptr, refused->until, std::string{refused->why}};
-  if (const auto& no = money.refusal)
-    return {nullptr, now + no->wait, std::string{no->why}, {}, {}, {}, false, {}, money.stop};
-  if (choice.endpoint == nullptr && choice.why.empty())
-    choice = {nullptr, now + no_endpoint_retry,
-              why_none_serves(model, !budget.endpoints.empty(), endpoints_)};
-  if (choice.endpoint == nullptr) return choice;
-  choice.endpoint->chosen_at = ++choices_;
-  choice.job_tokens = job_tokens;
-  choice.money = std::move(money.charge);
-  choice.reserve = job->second.reserves[model];
-  if (!choice.reserve)
-    choice.reserve = job->second.reserves[model] = std::make_shared<TokenReserve>();
-  return choice;
+  // Asked also when the job must wait: the blocks of both are then written together.
+  Choice where = choose_endpoint(willing(job->second, served, now), call, reserve, prefixes_, now);
+  if (refused) return waits(refused->until, std::string{refused->why});
+  if (const auto& no = money.refusal) {
+    Placed placed = waits(now + no->wait, std::string{no->why});
+    placed.stop = money.stop;
+    return placed;
+  }
+  if (where.endpoint == nullptr && where.why.empty())
+    return waits(now + no_endpoint_retry,
+                 why_none_serves(model, !budget.endpoints.empty(), endpoints_));
+  Placed placed{std::move(where)};
+  if (placed.where.endpoint == nullptr) return placed;
+  placed.where.endpoint->chosen_at = ++choices_;
+  std::shared_ptr<TokenReserve>& kept = job->second.reserves[model];
+  if (!kept) kept = std::make_shared<TokenReserve>();
+  placed.reserve = kept;
+  placed.job_tokens = job_tokens;
+  placed.money = std::move(money.charge);
+  return placed;
 }
 
 Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
@@ -245,47 +205,60 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     // Once a job must wait for a model, its other calls of this question wait with it: a large call
     // that has to save up is not overtaken for ever by small ones.
     const auto waiting =
-        std::find_if(granted.waits.begin(), granted.waits.end(),
-                     [&](const Waiting& w) { return w.job == call.job && w.model == call.model; });
+        std::find_if(granted.waits.begin(), granted.waits.end(), [&](const Waiting& w) {
+          return w.job == call.job && w.model == call.model &&
+                 (w.prefix == 0 || w.prefix == call.prefix);
+        });
     if (waiting != granted.waits.end()) {
       waiting->calls.push_back(call.call);
       continue;
     }
-    Choice choice = choose(call, acquire.session, now);
-    if (choice.exceeds) {
-      granted.exceeding.push_back({call.call, std::move(choice.why)});
-      continue;
+    Placed placed = place(call, acquire.session, now);
+    Choice& where = placed.where;
+    if (placed.stop) granted.stops.push_back(std::move(*placed.stop));
+    if (placed.exceeds) {
+      granted.exceeding.push_back({call.call, std::move(where.why)});
+    } else if (where.endpoint == nullptr) {
+      granted.waits.push_back({{call.call},
+                               call.job,
+                               ms_until(where.until, now),
+                               std::move(where.why),
+                               call.model,
+                               where.of_its_prefix ? call.prefix : 0});
+    } else {
+      granted.most_nano_usd.push_back(placed.money.most);
+      granted.permits.push_back(permit(call, std::move(placed), now));
     }
-    if (choice.stop) granted.stops.push_back(std::move(*choice.stop));
-    if (choice.endpoint == nullptr) {
-      granted.waits.push_back(
-          {{call.call}, call.job, ms_until(choice.until, now), std::move(choice.why), call.model});
-      continue;
-    }
-    Out out{choice.endpoint->account,
-            jobs_.at(call.job).account,
-            {},
-            {},
-            choice.endpoint->offer.id,
-            call.job,
-            std::move(choice.reserve),
-            call.token_bound,
-            std::move(choice.money)};
-    std::uint64_t n = 0, unused = 0;
-    const Duration life = out.endpoint->life();
-    out.job_charge = out.job->draw(choice.job_tokens, now, unused, life);
-    out.endpoint_charge = out.endpoint->draw(choice.endpoint_tokens, now, n, life);
-    out.money.draw();
-    const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
-    const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
-    // Only where there is a window does a permit have to age.
-    const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
-    const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);
-    granted.permits.push_back({call.call, attempt, choice.endpoint->offer.id, life_ms});
-    granted.most_nano_usd.push_back(out.money.most);
-    out_.emplace(attempt, std::move(out));
   }
   return granted;
+}
+
+protocol::Permit RateLimiter::permit(const AcquireCall& call, Placed placed, Time now) {
+  const Endpoint& endpoint = *placed.where.endpoint;
+  Out out{endpoint.account,
+          jobs_.at(call.job).account,
+          {},
+          {},
+          endpoint.offer.id,
+          call.job,
+          std::move(placed.reserve),
+          call.token_bound,
+          endpoint.offer.prefix_affinity ? call.prefix : 0,
+          std::move(placed.money)};
+  std::uint64_t n = 0, unused = 0;
+  const Duration life = out.endpoint->life();
+  out.job_charge = out.job->draw(placed.job_tokens, now, unused, life);
+  out.endpoint_charge = out.endpoint->draw(placed.where.tokens, now, n, life);
+  out.money.draw();
+  if (out.prefix != 0) prefixes_.went(out.prefix, out.endpoint_id, now);
+  const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
+  const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
+  // Only where there is a window does a permit have to age.
+  const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
+  const protocol::Permit permit{call.call, attempt, out.endpoint_id,
+                                static_cast<std::uint32_t>(ages ? to_ms(life) : 0)};
+  out_.emplace(attempt, std::move(out));
+  return permit;
 }
 
 void RateLimiter::ended(const Ended& ended, Time now) {
@@ -295,6 +268,9 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   const Out out = std::move(it->second);
   out_.erase(it);
   out.money.end(ended);
+  if (out.prefix != 0)
+    prefixes_.ended(out.prefix, out.endpoint_id,
+                    ended.how == Ended::How::answered && ended.cls == OutcomeClass::ok);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
     out.endpoint->felt(out.endpoint_charge, OutcomeClass::unstarted, {}, now);
@@ -304,8 +280,10 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   }
   out.endpoint->permit_used();
   const bool lost = ended.how == Ended::How::lost;
+  const bool from_cache = 2 * ended.usage.cached > ended.usage.prompt;
   out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
-                     now);
+                     now, from_cache);
+  out.endpoint->advertised(out.endpoint_charge, ended.limits, now);
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   std::optional<std::uint64_t> used;
   if (ended.how == Ended::How::answered && told_to_wait) used = 0;

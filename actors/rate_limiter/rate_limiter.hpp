@@ -12,7 +12,9 @@
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
+#include "actors/rate_limiter/endpoint_choice.hpp"
 #include "actors/rate_limiter/money_book.hpp"
+#include "actors/rate_limiter/prefix_groups.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
 
 #include <map>
@@ -70,17 +72,15 @@ private:
     EndpointId endpoint_id;
     JobId job_id;
     std::shared_ptr<TokenReserve> reserve{}; // that learns from its end; nullptr = none
-    std::uint64_t token_bound = 0;
+    std::uint64_t token_bound = 0, prefix = 0;
     MoneyCharge money{};
   };
   // Where a call goes, or why it may not.
-  struct Choice {
-    Endpoint* endpoint = nullptr;
-    Time until{};
-    std::string why;
+  struct Placed {
+    Choice where;
     std::shared_ptr<TokenReserve> reserve = {};
-    Tokens job_tokens{}, endpoint_tokens{}; // to be drawn
-    bool exceeds = false;                   // no endpoint may ever take it
+    Tokens job_tokens{};  // to be drawn from the job's account
+    bool exceeds = false; // no endpoint may ever take it
     MoneyCharge money{};
     std::optional<BudgetStop> stop{}; // the job's money is spent
   };
@@ -88,7 +88,8 @@ private:
   AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
   void settle_limits(const AccountRef& account, Time now);
   void forget_idle_accounts(Time now);
-  Choice choose(const AcquireCall& call, SessionId session, Time now);
+  Placed place(const AcquireCall& call, SessionId session, Time now);
+  protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
   static std::vector<Endpoint*> willing(const Job& job, std::vector<Endpoint*> usable, Time now);
 
@@ -99,6 +100,7 @@ private:
   std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
   EndpointBook endpoints_;
   MoneyBook money_;
+  PrefixGroups prefixes_;
   std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;

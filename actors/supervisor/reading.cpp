@@ -188,6 +188,8 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
   call.output_bound = bound.output;
   call.planned.model = std::move(planned.model);
   live.has_fallback = planned.has_fallback;
+  call.failed_at = live.failed_at;
+  call.prefix = openai::prefix_of(spec_, live.place.kind, raw);
   call.planned.raw = std::move(raw);
   credit_.spend(call.bytes());
   effects.offers.push_back(std::move(call));

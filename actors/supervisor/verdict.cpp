@@ -164,8 +164,10 @@ void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome
     finish(item, live.place, live.id, live.tries, reported.outcome, reported.endpoint, effects);
     return;
   }
-  if (info(reported.outcome.cls).consumes_attempt)
+  if (info(reported.outcome.cls).consumes_attempt) {
     effects.append.attempts.push_back(note_of(item, live));
+    ledger_.failed_at(live, reported.outcome.endpoint);
+  }
   wait_again(item, live, reported.outcome.call, not_before);
 }
 

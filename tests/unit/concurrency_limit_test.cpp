@@ -40,6 +40,12 @@ public:
   Loop(ServerAt server, std::uint32_t most, std::uint32_t fixed, std::uint64_t seed)
       : server_{std::move(server)}, limit_{most}, fixed_{fixed}, random_{seed} {}
 
+  // Until the end of that many calls.
+  double makespan(std::uint64_t calls) {
+    left_ = calls;
+    run(1e9);
+    return now_;
+  }
   Found run(double seconds) {
     begin();
     while (!ends_.empty() && ends_.top().at <= seconds) {
@@ -74,7 +80,8 @@ private:
   static Time at(double seconds) { return Time{} + std::chrono::hours{1} + from_seconds(seconds); }
 
   void begin() {
-    while (fixed_ != 0 ? in_flight_ < fixed_ : limit_.allows(in_flight_)) {
+    while (left_ > 0 && (fixed_ != 0 ? in_flight_ < fixed_ : limit_.allows(in_flight_))) {
+      --left_;
       waiting_.push_back({now_, fixed_ != 0 ? 0 : limit_.begun()});
       ++in_flight_;
       serve();
@@ -97,6 +104,7 @@ private:
   std::uint32_t fixed_;
   Random random_;
   double now_ = 0;
+  std::uint64_t left_ = std::uint64_t{1} << 60;
   std::uint32_t in_flight_ = 0, busy_ = 0;
   std::deque<Waiting> waiting_;
   std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
@@ -166,6 +174,43 @@ TEST_CASE("a server that takes up everything soon gets everything that is allowe
   CHECK(to_best.rate > 0.93);
   const Found found = Loop{always({100'000, 1, 0.02}), 512, 0, 1}.run(20);
   CHECK(limit_at(found, 1) == 512);
+}
+
+TEST_CASE(
+    "a job of 20,000 calls, 512 at a time, takes little longer than with 512 from the start") {
+  for (const double spread : {0.02, 0.5, 1.0}) {
+    constexpr int seeds = 10;
+    double share = 0;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+      const auto server = always({100'000, 0.4, spread});
+      share += Loop{server, 512, 0, seed}.makespan(20'000) /
+               Loop{server, 0, 512, seed}.makespan(20'000) / seeds;
+    }
+    INFO("spread " << spread);
+    CHECK(share < 1.04);
+  }
+}
+
+TEST_CASE("a queue is heard of although every fourth call ends in a way that says nothing") {
+  ConcurrencyLimit limit{0};
+  Time now = Time{} + std::chrono::hours{1};
+  CHECK_FALSE(limit.allows(128));
+  const auto round = [&](std::chrono::milliseconds latency) {
+    std::vector<std::uint64_t> flying;
+    for (int n = 0; n < 128; ++n) flying.push_back(limit.begun());
+    now += latency;
+    for (std::size_t n = 0; n < flying.size(); ++n) {
+      if (n % 4 == 3)
+        limit.ended_otherwise(flying[n], now);
+      else
+        limit.answered(flying[n], latency, now);
+    }
+  };
+  round(std::chrono::milliseconds{100});
+  const std::uint32_t risen = limit.limit();
+  CHECK(risen > 128);
+  for (int n = 0; n < 3; ++n) round(std::chrono::milliseconds{1'000});
+  CHECK(limit.limit() < risen);
 }
 
 TEST_CASE("a server that collapses when it has too much is kept from it") {
