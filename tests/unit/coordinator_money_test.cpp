@@ -21,6 +21,7 @@ Options priced(std::vector<journal::SessionNote> expected = {}) {
 JobSpec within_a_budget() {
   JobSpec spec;
   spec.model = "m";
+  spec.endpoints.emplace_back().url = "http://own"; // that every worker reaches
   spec.budget_usd = {nano_per_usd};
   return spec;
 }
