@@ -183,14 +183,11 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
       continue;
     }
     session->permit(permit.call, permit.attempt, permit.endpoint);
+    session->begun(permit.call, now);
     permits.permits.push_back(permit);
   }
   for (const Waiting& waiting : granted.waits) {
-    if (const auto job = jobs_.find(waiting.job); job != jobs_.end()) {
-      job->second.why = waiting.why;
-      job->second.why_until =
-          now + std::chrono::milliseconds{waiting.wait_ms} + std::chrono::seconds{1};
-    }
+    hear_reason(waiting, now);
     if (session != nullptr)
       send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
            effects);

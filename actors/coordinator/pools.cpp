@@ -127,16 +127,6 @@ std::string Coordinator::why_refused(const JobSpec& spec) const {
   return why_not_served(spec, served());
 }
 
-std::string Coordinator::why_waiting(JobId id, Time now) const {
-  if (roster_.size() == 0) return "no worker is connected";
-  const auto job = jobs_.find(id);
-  if (job == jobs_.end()) return {};
-  if (!job->second.own_endpoints)
-    if (std::string unserved = why_unserved(job->second.model, served()); !unserved.empty())
-      return unserved;
-  return now > job->second.why_until ? std::string{} : job->second.why;
-}
-
 std::vector<PoolView> Coordinator::pools() const {
   std::map<std::string, PoolView> by_model;
   for (const PoolSpec& pool : options_.pools)

@@ -25,6 +25,7 @@ struct Assigned {
   AttemptId attempt; // set: permitted
   EndpointId endpoint;
   std::string model = {}; // that the call was planned for; empty = the job's
+  Time since{};           // when it was permitted by this life of ours
 };
 
 enum class SessionState : std::uint8_t {
@@ -75,6 +76,7 @@ public:
     assigned.endpoint = endpoint;
     count(assigned, 1);
   }
+  void begun(CallId call, Time now) { calls_.at(call).since = now; }
   void unpermit(CallId call) { permit(call, AttemptId{}, EndpointId{}); }
   Assigned take(CallId call) {
     const auto it = calls_.find(call);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/kit/time.hpp"
+#include "actors/kit/wait_reason.hpp"
 #include "protocol/messages.hpp"
 
 #include <string>
@@ -41,6 +42,7 @@ struct Waiting {
   std::uint32_t wait_ms = 0;
   std::string why;
   std::string model = {}; // as of the calls
+  WaitReason reason = {}; // for people; none = it is over at once
 };
 
 // A call that no endpoint may ever take.

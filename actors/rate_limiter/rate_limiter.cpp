@@ -49,13 +49,6 @@ bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
   return limits.strict_tokens && limits.tokens_per_minute != 0 && bound > limits.tokens_per_minute;
 }
 
-// What a call takes of an account's tokens: all that it may use, where the account says so.
-Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
-  const AccountLimits& limits = account.limits();
-  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
-  return reserve->of(bound, account.in_flight());
-}
-
 std::string why_never(const std::vector<Endpoint*>& endpoints, std::uint64_t bound) {
   std::uint64_t most = 0;
   for (const Endpoint* e : endpoints) most = std::max(most, e->account->limits().tokens_per_minute);
@@ -85,6 +78,12 @@ std::string why_none_serves(const std::string& model, bool own, const EndpointBo
 }
 
 } // namespace
+
+Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
+  const AccountLimits& limits = account.limits();
+  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
+  return reserve->of(bound, account.in_flight());
+}
 
 RateLimiter::AccountRef RateLimiter::account(const std::string& name, const AccountLimits& limits,
                                              Time now) {
@@ -249,6 +248,8 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     if (choice.endpoint == nullptr) {
       granted.waits.push_back(
           {{call.call}, call.job, ms_until(choice.until, now), std::move(choice.why), call.model});
+      Waiting& refused = granted.waits.back();
+      refused.reason = explain(call, acquire.session, choice.until, refused.why, now);
       continue;
     }
     Out out{choice.endpoint->account,
@@ -308,14 +309,15 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   }
   // An account without credit is asked again now and then, not all the time.
   if (ended.cls == OutcomeClass::quota)
-    out.endpoint->park(now + park_quota, "its account's quota or credit is used up");
+    out.endpoint->park(now + park_quota, "its account's quota or credit is used up", ended.attempt,
+                       now);
   if (told_to_wait) {
     out.endpoint->refused(out.endpoint_charge, ended.tokens_refused,
                           ended.cls == OutcomeClass::ramp, now);
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};
     out.endpoint->park(
         now + (ended.retry_after_ms < 0 ? park_untold : std::min<Duration>(told, park_max)),
-        "the endpoint asked us to wait");
+        "the endpoint asked us to wait", ended.attempt, now);
   }
 }
 

@@ -23,6 +23,9 @@
 
 namespace gristmill::rate_limiter {
 
+// What a call takes of an account's tokens: all that it may use, where the account says so.
+Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound);
+
 class RateLimiter {
 public:
   explicit RateLimiter(Epoch epoch) : epoch_{epoch} {}
@@ -77,6 +80,9 @@ private:
   void forget_idle_accounts(Time now);
   Choice choose(const AcquireCall& call, SessionId session, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
+  // Why choose() gave the call no endpoint until `until`, which it called `why`.
+  WaitReason explain(const AcquireCall& call, SessionId session, Time until, const std::string& why,
+                     Time now);
   static std::vector<Endpoint*> willing(const Job& job, std::vector<Endpoint*> usable, Time now);
 
   Epoch epoch_;

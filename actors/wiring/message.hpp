@@ -9,6 +9,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
+#include "actors/wiring/explanation.hpp"
 
 #include <optional>
 #include <string>
@@ -48,6 +49,7 @@ struct JobView {
   std::string why_waiting;
   std::int64_t created_at = 0, ended_at = 0;
   std::string output;
+  WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
 };
 
 struct SubmitJob {
@@ -73,6 +75,10 @@ struct ListJobs {};
 struct ShowJob {
   JobId job;
 };
+struct ExplainJob {
+  JobId job;
+  std::optional<supervisor::ItemQuestion> item; // nothing: the job as a whole
+};
 struct ShowReady {}; // an answer without an error says that jobs can go on
 struct ListWorkers {};
 struct DrainWorker {
@@ -83,7 +89,7 @@ struct ListPools {};
 struct Ask {
   std::uint64_t token = 0;
   std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ShowReady,
-               ListWorkers, DrainWorker, ListPools>
+               ListWorkers, DrainWorker, ListPools, ExplainJob>
       question;
 };
 
@@ -94,6 +100,7 @@ struct Answer {
   std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
   std::vector<coordinator::PoolView> pools;     // of ListPools
   std::vector<InputSpec> forgotten_inputs;      // of ForgetJob: those of the job that is gone
+  std::optional<Explanation> explanation = {};  // of ExplainJob
 };
 
 // To COORDINATOR.
@@ -132,6 +139,13 @@ struct JobReport {
   bool all_terminal = false;
   std::optional<StateChange> stop;
   std::uint64_t next_call = 0;
+  WaitReason waiting = {}; // why the supervisor offers no call
+};
+struct ItemsExplained { // from SUPERVISOR: its part of an answer
+  JobId job;
+  std::uint64_t token = 0;
+  WaitReason waiting;
+  std::optional<supervisor::ItemStanding> item;
 };
 struct JobRead { // what the journal holds of a job that is not open
   JobId job;
@@ -158,6 +172,10 @@ struct OpenJob { // to SUPERVISOR
 };
 struct PauseItems {};  // to SUPERVISOR
 struct ResumeItems {}; // to SUPERVISOR
+struct ExplainItems {  // to SUPERVISOR
+  std::uint64_t token = 0;
+  std::optional<supervisor::ItemQuestion> item;
+};
 struct CancelItems {}; // to SUPERVISOR
 struct LinesDurable {
   std::uint64_t completed = 0, failed = 0;
@@ -202,7 +220,7 @@ struct Tick {}; // to whoever asked to be woken
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomCrashed,
-                 Ask, Answer, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
+                 Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
                  CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
                  StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 

@@ -167,9 +167,10 @@ TEST_CASE("a job whose model is not served any more says so while it waits") {
   cluster.open_job(8, of_model("small"));
   Speaker worker;
   cluster.join(worker);
-  CHECK(cluster.coordinator.why_waiting(JobId{7}, cluster.now) ==
-        "no pool serves the model \"gone\"; served: large, small");
-  CHECK(cluster.coordinator.why_waiting(JobId{8}, cluster.now).empty());
+  const WaitReason why = cluster.coordinator.why_waiting(JobId{7}, cluster.now);
+  CHECK(why.kind == WaitKind::unserved);
+  CHECK(why.because == "no pool serves the model \"gone\"; served: large, small");
+  CHECK_FALSE(cluster.coordinator.why_waiting(JobId{8}, cluster.now));
 }
 
 TEST_CASE("a closed job's own endpoints go with the last job that names them; a pool's stay") {
