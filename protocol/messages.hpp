@@ -71,7 +71,8 @@ struct Hello {
   std::uint16_t version_low = version_min, version_high = version_max;
   std::string cluster;
   std::string name;
-  Nonce process; // new with every process
+  Nonce process;            // new with every process
+  std::uint32_t number = 0; // of this process's Hellos: rises with each
   Capacity capacity;
   std::vector<AnnouncedEndpoint> endpoints;
   std::vector<Claim> in_flight;

@@ -62,6 +62,12 @@ std::string why_unserved(const std::string& model, const std::set<std::string>& 
                      openai::json::printable(model, 100), list_of(served));
 }
 
+std::string why_item_unserved(const std::string& model, const std::set<std::string>& served) {
+  if (model.empty() && served.size() > 1)
+    return "the item names no model and several are served: " + list_of(served);
+  return why_unserved(model, served);
+}
+
 std::string why_not_served(const JobSpec& spec, const std::set<std::string>& served) {
   if (!spec.endpoints.empty()) return {};
   if (served.empty())

@@ -45,6 +45,9 @@ std::string model_of_all(const JobSpec& spec);
 // items name theirs.
 std::string why_unserved(const std::string& model, const std::set<std::string>& served);
 
+// The same for an item, which without a model goes to the only one that is served.
+std::string why_item_unserved(const std::string& model, const std::set<std::string>& served);
+
 // Why a job cannot go to the pools that serve these models, as a sentence; empty = it can. A job
 // with endpoints of its own always can.
 std::string why_not_served(const JobSpec& spec, const std::set<std::string>& served);

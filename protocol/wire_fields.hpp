@@ -170,6 +170,7 @@ inline constexpr std::tuple fields<Hello>{
     field("cl", &Hello::cluster, Rule::name),
     field("n", &Hello::name, Rule::name),
     essential("p", &Hello::process),
+    field("i", &Hello::number),
     field("c", &Hello::capacity),
     field("e", &Hello::endpoints),
     field("f", &Hello::in_flight),

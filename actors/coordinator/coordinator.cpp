@@ -90,6 +90,12 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
            effects);
     return;
   }
+  // A connection that the worker gave up may still deliver, behind the Hello that replaced it.
+  if (const Session* known = roster_.of_process(received.user, hello.process);
+      known != nullptr && hello.number < known->hello) {
+    effects.events.push_back({"worker.hello_overtaken", {{"name", hello.name}}});
+    return;
+  }
   // A process that starts anew, with nothing in hand, under the name of one whose connection is
   // closed has replaced it.
   const bool fresh = hello.in_flight.empty() && hello.outbox.empty() && hello.held.empty();

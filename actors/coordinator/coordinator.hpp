@@ -148,6 +148,7 @@ private:
   std::uint32_t ahead_of(const Session& session) const;
   void ask_supervisors(Effects& effects);
   bool may_be_fed(const Session& session) const;
+  bool reaches(const Session& session, JobId job, const std::string& model) const;
 
   void send(Session& session, protocol::Message message, Time now, Effects& effects);
   void send_cancel(Session& session, const protocol::Cancel& cancel, Time now, Effects& effects);

@@ -37,6 +37,24 @@ void Coordinator::dispatch(Time now, Effects& effects) {
   ask_supervisors(effects);
 }
 
+// A call waits here, not with a worker that cannot make it: whoever can may come at any time.
+bool Coordinator::reaches(const Session& session, JobId id, const std::string& model) const {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end() || job->second.own_endpoints) return true;
+  std::string wanted = model.empty() ? job->second.model : model;
+  if (wanted.empty()) {
+    const std::set<std::string> models = served();
+    if (models.size() != 1) return false;
+    wanted = *models.begin();
+  }
+  const auto serves = [&](EndpointId endpoint) {
+    const auto it = endpoints_.find(endpoint);
+    return it != endpoints_.end() && it->second.model == wanted;
+  };
+  return std::any_of(pooled_.begin(), pooled_.end(), serves) ||
+         std::any_of(session.endpoints.begin(), session.endpoints.end(), serves);
+}
+
 void Coordinator::feed(Session& session, Time now, Effects& effects) {
   const std::uint32_t ahead = ahead_of(session);
   const std::uint32_t target = session.capacity.calls + ahead;
@@ -45,11 +63,14 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
   std::uint32_t deficit = target - has;
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
   if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) return;
+  const auto reached = [&](JobId job, const std::string& model) {
+    return reaches(session, job, model);
+  };
   while (deficit > 0 && !queue_.empty()) {
     protocol::Batch batch;
     std::size_t bytes = 0;
     while (deficit > 0 && batch.calls.size() < limits::batch_calls_max) {
-      const OfferedCall* next = queue_.front();
+      const OfferedCall* next = queue_.front(reached);
       if (next == nullptr || (bytes > 0 && bytes + next->bytes() > limits::frame_target_bytes))
         break;
       if (session.held() > 0 && session.held_bytes() + next->bytes() > session.capacity.bytes) {
@@ -58,7 +79,7 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
       }
       const auto job = jobs_.find(next->planned.parts.front().job);
       if (job != jobs_.end() && batch.calls.size() >= job->second.batch_size) break;
-      OfferedCall call = *queue_.pop();
+      OfferedCall call = *queue_.pop(reached);
       const PartId part = call.planned.parts.front();
       if (job == jobs_.end()) continue;
       if (session.jobs_opened.insert(part.job).second)

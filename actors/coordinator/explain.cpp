@@ -74,6 +74,15 @@ WaitReason Coordinator::why_waiting(JobId id, Time now) const {
     return unserved;
   }
   if (const WaitReason* told = fresh_reason(job, nullptr, now)) return *told;
+  for (const std::string& model : queue_.models(id)) {
+    if (std::any_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
+          return reaches(*entry.second, id, model);
+        }))
+      continue;
+    WaitReason unserved = of_kind(WaitKind::unserved);
+    unserved.because = why_item_unserved(model, served());
+    return unserved;
+  }
   if (queue_.size(id) > 0 && !has_room()) {
     WaitReason full = of_kind(WaitKind::workers_full);
     for (const auto& [session_id, session] : sessions)

@@ -4,19 +4,39 @@
 
 namespace gristmill::coordinator {
 
-std::map<JobId, FairQueue::Queue>::const_iterator FairQueue::next() const {
-  auto best = jobs_.end();
-  for (auto it = jobs_.begin(); it != jobs_.end(); ++it)
-    if (!it->second.calls.empty() &&
-        (best == jobs_.end() || it->second.served < best->second.served))
-      best = it;
+OfferedCall FairQueue::Queue::take(std::map<std::string, Line>::iterator line,
+                                   Line::iterator waiting) {
+  OfferedCall call = std::move(waiting->call);
+  bytes -= call.bytes();
+  --calls;
+  line->second.erase(waiting);
+  if (line->second.empty()) models.erase(line);
+  return call;
+}
+
+std::pair<JobId, std::string> FairQueue::next(const Reaches& reaches) const {
+  std::pair<JobId, std::string> best;
+  const Queue* least = nullptr;
+  for (const auto& [job, queue] : jobs_) {
+    if (least != nullptr && queue.served >= least->served) continue;
+    const Line* first = nullptr;
+    for (const auto& [model, line] : queue.models) {
+      if (first != nullptr && line.front().order > first->front().order) continue;
+      if (!reaches(job, model)) continue;
+      first = &line;
+      best = {job, model};
+    }
+    if (first != nullptr) least = &queue;
+  }
   return best;
 }
 
 std::deque<OfferedCall> FairQueue::close(JobId job) {
+  std::deque<OfferedCall> left;
   const auto it = jobs_.find(job);
-  if (it == jobs_.end()) return {};
-  std::deque<OfferedCall> left = std::move(it->second.calls);
+  if (it == jobs_.end()) return left;
+  for (auto& [model, line] : it->second.models)
+    for (Waiting& waiting : line) left.push_back(std::move(waiting.call));
   size_ -= left.size();
   jobs_.erase(it);
   return left;
@@ -26,44 +46,54 @@ void FairQueue::push(JobId job, OfferedCall call) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return; // closed meanwhile: its supervisor is gone
   Queue& queue = it->second;
-  if (queue.calls.empty()) queue.served = std::max(queue.served, level_);
+  if (queue.calls == 0) queue.served = std::max(queue.served, level_);
   queue.bytes += call.bytes();
-  queue.calls.push_back(std::move(call));
+  ++queue.calls;
   ++size_;
+  Line& line = queue.models[call.planned.model];
+  line.push_back({++came_, std::move(call)});
 }
 
 void FairQueue::remove(JobId job, CallId call) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return;
-  Queue& queue = it->second;
-  const auto found = std::find_if(queue.calls.begin(), queue.calls.end(),
-                                  [&](const OfferedCall& c) { return c.planned.call == call; });
-  if (found == queue.calls.end()) return;
-  queue.bytes -= found->bytes();
-  queue.calls.erase(found);
-  --size_;
+  auto& models = it->second.models;
+  for (auto line = models.begin(); line != models.end(); ++line) {
+    const auto found =
+        std::find_if(line->second.begin(), line->second.end(),
+                     [&](const Waiting& waiting) { return waiting.call.planned.call == call; });
+    if (found == line->second.end()) continue;
+    it->second.take(line, found);
+    --size_;
+    return;
+  }
 }
 
-const OfferedCall* FairQueue::front() const {
-  const auto it = next();
-  return it == jobs_.end() ? nullptr : &it->second.calls.front();
+const OfferedCall* FairQueue::front(const Reaches& reaches) const {
+  const auto [job, model] = next(reaches);
+  return job == JobId{} ? nullptr : &jobs_.at(job).models.at(model).front().call;
 }
 
-std::optional<OfferedCall> FairQueue::pop() {
-  const auto found = next();
-  if (found == jobs_.end()) return std::nullopt;
-  Queue& queue = jobs_.at(found->first);
-  OfferedCall call = std::move(queue.calls.front());
-  queue.calls.pop_front();
-  queue.bytes -= call.bytes();
+std::optional<OfferedCall> FairQueue::pop(const Reaches& reaches) {
+  const auto [job, model] = next(reaches);
+  if (job == JobId{}) return std::nullopt;
+  Queue& queue = jobs_.at(job);
+  const auto line = queue.models.find(model);
   level_ = queue.served++;
   --size_;
-  return call;
+  return queue.take(line, line->second.begin());
 }
 
 std::size_t FairQueue::size(JobId job) const {
   const auto it = jobs_.find(job);
-  return it == jobs_.end() ? 0 : it->second.calls.size();
+  return it == jobs_.end() ? 0 : it->second.calls;
+}
+
+std::vector<std::string> FairQueue::models(JobId job) const {
+  std::vector<std::string> models;
+  if (const auto it = jobs_.find(job); it != jobs_.end())
+    for (const auto& [model, line] : it->second.models) models.push_back(model);
+  return models;
 }
 
 std::size_t FairQueue::bytes(JobId job) const {

@@ -1,16 +1,19 @@
 // FAIR QUEUE over jobs: whose call goes next. Each job has a queue of ready calls, bounded by what
 // it was asked for; the job that has been served least goes first. A job that was idle starts at
 // the level of the others, so it can neither starve them nor be starved. (Start-time fair queueing,
-// Goyal, Vin, Cheng, 1996, with one unit per call.)
-// Invariant: calls of one job leave in the order in which they came.
+// Goyal, Vin, Cheng, 1996, with one unit per call.) Who asks says which models it reaches.
+// Invariant: calls of one job and model leave in the order in which they came.
 #pragma once
 
 #include "actors/kit/call_words.hpp"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
-#include <unordered_map>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace gristmill::coordinator {
 
@@ -21,23 +24,34 @@ public:
   std::deque<OfferedCall> close(JobId job);
   void push(JobId job, OfferedCall call);
   void remove(JobId job, CallId call); // rare: walks the job's queue
-  std::optional<OfferedCall> pop();
-  const OfferedCall* front() const; // what pop() would give
+  // What is next of the models that `reaches` (JobId, model) says yes to, and its taking.
+  using Reaches = std::function<bool(JobId, const std::string&)>;
+  const OfferedCall* front(const Reaches& reaches) const;
+  std::optional<OfferedCall> pop(const Reaches& reaches);
 
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
   std::size_t size(JobId job) const;
   std::size_t bytes(JobId job) const;
+  std::vector<std::string> models(JobId job) const; // that its calls wait for
 
 private:
-  struct Queue {
-    std::deque<OfferedCall> calls;
-    std::size_t bytes = 0;
-    std::uint64_t served = 0; // virtual time
+  struct Waiting {
+    std::uint64_t order; // of its coming
+    OfferedCall call;
   };
-  std::map<JobId, Queue>::const_iterator next() const;
+  using Line = std::deque<Waiting>; // none is empty
+  struct Queue {
+    std::map<std::string, Line> models;
+    std::size_t calls = 0, bytes = 0;
+    std::uint64_t served = 0; // virtual time
+    OfferedCall take(std::map<std::string, Line>::iterator line, Line::iterator waiting);
+  };
+  // The job and the model of the call that is next; no job if there is none.
+  std::pair<JobId, std::string> next(const Reaches& reaches) const;
 
   std::map<JobId, Queue> jobs_;
+  std::uint64_t came_ = 0;
   std::size_t size_ = 0;
   std::uint64_t level_ = 0; // virtual time of the last call that left
 };

@@ -30,6 +30,7 @@ Session& Roster::open(const PeerId& peer, const std::string& user, const protoco
   session->user = user;
   session->name = hello.name;
   session->process = hello.process;
+  session->hello = hello.number;
   session->capacity = hello.capacity;
   session->last_heard = session->last_sent = now;
   Session& opened = *session;

@@ -34,6 +34,7 @@ public:
 
   Session* find(SessionId id);
   Session* of_peer(const PeerId& peer);
+  Session* of_process(const std::string& user, Nonce process);
   std::map<SessionId, std::unique_ptr<Session>>& sessions() { return sessions_; }
   const std::map<SessionId, std::unique_ptr<Session>>& sessions() const { return sessions_; }
   std::size_t size() const { return sessions_.size(); }
@@ -50,7 +51,6 @@ public:
 private:
   Session& open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
                 Time now);
-  Session* of_process(const std::string& user, Nonce process);
 
   Epoch epoch_;
   std::uint32_t next_session_ = 1;

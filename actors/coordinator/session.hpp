@@ -43,6 +43,7 @@ public:
   PeerId peer;
   std::string user, name;
   Nonce process;
+  std::uint32_t hello = 0; // number of the Hello that it began with
   protocol::Capacity capacity;
   SessionState state = SessionState::greeted;
   protocol::Welcome welcome;         // sent when the session is durable

@@ -42,6 +42,7 @@ void Worker::say_hello(Time now, Effects& effects) {
   hello.cluster = options_.cluster;
   hello.name = options_.name;
   hello.process = options_.process;
+  hello.number = ++hellos_;
   hello.capacity = capacity();
   hello.endpoints = options_.endpoints;
   for (const auto& [attempt, call] : in_flight_) hello.in_flight.push_back(call.claim);

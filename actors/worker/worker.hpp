@@ -56,6 +56,7 @@ public:
   Time wake_at() const;
 
   std::size_t held() const { return held_.size(); }
+  std::size_t held_bytes() const { return held_.bytes(); }
   std::size_t in_flight() const { return in_flight_.size(); }
   std::size_t unrecorded() const { return outbox_.size(); }
 
@@ -105,6 +106,7 @@ private:
   std::uint64_t seq_ = 0, next_nonce_ = 1;
   Duration heartbeat_{};
   std::uint64_t outcome_window_bytes_ = 0;
+  std::uint32_t hellos_ = 0;
   Time hello_at_{}, heartbeat_at_{never}, drain_ends_{never};
   bool draining_ = false, finished_ = false;
   std::string down_why_;

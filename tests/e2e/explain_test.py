@@ -107,7 +107,7 @@ class Explain(EndToEnd):
         write_batch(self.source, 5, model="small")
         job = self.submit()
         why = self.until_why(job, "unserved")
-        self.assertIn('no endpoint serves the model "small"; served: other', why["sentence"])
+        self.assertIn('no pool serves the model "small"; served: other', why["sentence"])
         self.assertIn("worker that announces", why["remedy"])
         self.worker(self.node, "w1", *announce, "small")
         self.until_finished(job)

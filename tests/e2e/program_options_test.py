@@ -14,7 +14,7 @@ import harness
 import option_table
 from harness import PATIENCE_S, EndToEnd, binary, write_batch
 
-PROGRESS = r"(?m)^[\d,]+/[\d,]+ "
+PROGRESS = r"(?m)^[\d,]+/[\d,]+\+? "
 
 
 class Run(EndToEnd):
@@ -207,7 +207,8 @@ def help_of(*command):
 
 def commands(*program):
     """The names of the commands below a program or command."""
-    _, _, listed = help_of(*program or ("gristmill",)).partition("Subcommands:\n")
+    _, _, after = help_of(*program or ("gristmill",)).partition("Subcommands:\n")
+    listed, _, _ = after.partition("\n\n")
     return re.findall(r"(?m)^  (\w+) ", listed)
 
 

@@ -48,7 +48,7 @@ class Unserved(EndToEnd):
         announce = ["--endpoint", self.simllm.url, "--model"]
         self.worker(coordinator, "w0", *announce, "other")
         job = self.gristmill("submit", self.source, "--server", coordinator.http).stdout.strip()
-        self.until("the job to say why it waits", lambda: 'no pool serves the model "small"'
+        self.until("the job to say why it waits", lambda: 'no pool serves the model "small"; served: other'
                    in self.job(coordinator, job)["why_waiting"])
         self.worker(coordinator, "w1", *announce, "small")
         self.until("the job to finish", lambda: self.job(coordinator, job)["state"] == "finished")

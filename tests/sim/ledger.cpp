@@ -56,6 +56,8 @@ std::optional<JobState> Ledger::state_of(JobId job) const {
 
 void Ledger::committed(const journal::Group& group, std::uint32_t epoch) {
   for (const auto& block : group.blocks) blocks_[{epoch, block.block}] = block;
+  for (const auto& note : group.sessions)
+    if (note.open) sessions_.insert(note.session);
   for (const auto& change : group.jobs) check(change);
   for (const auto& again : group.reopened) check_reopened(again);
   for (const auto& line : group.lines) check(line);
@@ -198,6 +200,12 @@ void Ledger::recovered(const journal::Recovered& recovered) {
              name_of(job.state), job.terminal, name_of(found->state), found->counts.terminal());
     }
   }
+}
+
+// Who is welcomed before the journal shows it is not asked for after a crash.
+void Ledger::welcomed(SessionId session) {
+  if (!sessions_.contains(session))
+    broken("session {} begins before it is durable", session.value);
 }
 
 // Calls.

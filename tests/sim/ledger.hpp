@@ -48,6 +48,8 @@ public:
   std::optional<JobState> state_of(JobId job) const; // as the disk holds it
   bool is_known(JobId job) const { return jobs_.contains(job); }
 
+  void welcomed(SessionId session);
+
   // Calls. `failed`: it brought no answer; `consumes`: and counts against the retries.
   void sent(const SentCall& call);
   void answered(AttemptId attempt);
@@ -120,6 +122,7 @@ private:
   std::unordered_map<AttemptId, Attempt> attempts_;
   std::unordered_map<CallId, PartId> parts_;
   std::unordered_map<std::uint64_t, std::vector<AttemptId>> of_process_;
+  std::set<SessionId> sessions_;
   std::uint64_t crashes_ = 0;
 };
 

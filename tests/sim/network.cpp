@@ -184,6 +184,7 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   if (refused != nullptr && refused->sentence.starts_with("expected frame") && connection.lost == 0)
     violation(fmt::format("w{} is told of a gap, no frame was lost: {}", connection.worker,
                           refused->sentence));
+  if (std::holds_alternative<protocol::Welcome>(frame->message)) ledger_.welcomed(frame->session);
   const auto* permits = std::get_if<protocol::Permits>(&frame->message);
   if (permits == nullptr) return;
   const Duration slack =

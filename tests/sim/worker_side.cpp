@@ -246,6 +246,11 @@ void World::check_worker(std::size_t index) {
   if (worker.worker->in_flight() > swarm_.concurrency)
     violation(fmt::format("w{} makes {} calls at a time, {} are its most", index,
                           worker.worker->in_flight(), swarm_.concurrency));
+  // A call whose permit ended comes back into a hand that has been filled up meanwhile.
+  if (worker.worker->held() > 1 && worker.worker->held_bytes() > 2 * swarm_.capacity_bytes)
+    violation(fmt::format("w{} holds {} bytes in {} calls, twice {} are its most", index,
+                          worker.worker->held_bytes(), worker.worker->held(),
+                          swarm_.capacity_bytes));
 }
 
 } // namespace gristmill::sim

@@ -37,11 +37,14 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until(what, condition, explain=lambda: ""):
-    deadline = time.monotonic() + PATIENCE_S
+def until(what, condition, explain=lambda: "", progress=lambda: None):
+    """Gives up after PATIENCE_S in which progress() has stayed the same."""
+    seen, deadline = progress(), time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
-            raise Failure(f"waited {PATIENCE_S} s in vain for {what} {explain()}")
+            if seen == (seen := progress()):
+                raise Failure(f"waited {PATIENCE_S} s in vain for {what} {explain()}")
+            deadline = time.monotonic() + PATIENCE_S
         time.sleep(0.005)
 
 

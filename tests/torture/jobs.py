@@ -133,7 +133,7 @@ class RunJob(Job):
         self.verify_so_far(*self.kills[-1])
 
     def finish(self):
-        until(f"{self.name} to end", self.over)
+        until(f"{self.name} to end", self.over, progress=self.server.calls)
         self.process.process.popen.stdout.close()
         self.server.calls()
         return self.verify(self.state(), "--output", self.output)

@@ -49,7 +49,7 @@ TEST_CASE("a job is opened at a worker once, before its first batch") {
 }
 
 TEST_CASE("no batch has more calls than the job allows, and each as many as it may") {
-  JobSpec spec;
+  JobSpec spec = with_endpoint();
   spec.batch_size = 4;
   Bench bench;
   bench.open_job(7, spec);

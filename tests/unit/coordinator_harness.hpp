@@ -32,6 +32,13 @@ struct Speaker {
   }
 };
 
+// A job that any worker can make the calls of.
+inline JobSpec with_endpoint() {
+  JobSpec spec;
+  spec.endpoints.emplace_back().url = "http://own";
+  return spec;
+}
+
 class Bench {
 public:
   explicit Bench(coordinator::Options options = {epoch, "", {}})
@@ -138,7 +145,7 @@ public:
   }
 
   // ---- other rooms speak ------------------------------------------------------------------------
-  std::vector<EndpointId> open_job(std::uint32_t job = 7, JobSpec spec = {}) {
+  std::vector<EndpointId> open_job(std::uint32_t job = 7, JobSpec spec = with_endpoint()) {
     std::vector<EndpointId> endpoints;
     hear(coordinator.job_opened(JobId{job}, spec, endpoints, now));
     return endpoints;

@@ -225,3 +225,48 @@ TEST_CASE("a line of a configured pool waits for the workers that announce its e
   bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));
   CHECK(bench.take_news().outcomes.empty());
 }
+
+TEST_CASE("a call waits for a worker that reaches its model, and is not given to another") {
+  Bench bench;
+  const auto announcing = [](std::uint64_t process, const std::string& model) {
+    Speaker worker{process};
+    worker.hello.endpoints = {{model, at("http://" + model)}};
+    return worker;
+  };
+  bench.open_job(7, JobSpec{});
+  Speaker other = announcing(1, "other");
+  bench.join(other);
+  std::vector<OfferedCall> calls(2);
+  for (std::uint64_t n = 0; n < 2; ++n) {
+    calls[n].planned.call = CallId{n + 1};
+    calls[n].planned.parts = {{JobId{7}, n + 1, 0}};
+    calls[n].planned.model = n == 0 ? "small" : "other";
+  }
+  bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));
+  CHECK(bench.take_batch(other) == ids({2}));
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) ==
+        "no pool serves the model \"small\"; served: other");
+  Speaker small = announcing(2, "small");
+  bench.join(small);
+  CHECK(bench.take_batch(small) == ids({1}));
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).empty());
+}
+
+TEST_CASE("a call without a model goes to the only one that is served") {
+  Bench bench;
+  bench.open_job(7, JobSpec{});
+  Speaker one{1}, two{2};
+  one.hello.endpoints = {{"one", at("http://one")}};
+  two.hello.endpoints = {{"two", at("http://two")}};
+  bench.join(one);
+  if (GENERATE(true, false)) {
+    bench.offer(1, 1);
+    CHECK(bench.take_batch(one) == ids({1}));
+    return;
+  }
+  bench.join(two);
+  bench.offer(1, 1);
+  CHECK(bench.take_batch(one).empty());
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) ==
+        "the item names no model and several are served: one, two");
+}

@@ -312,3 +312,25 @@ TEST_CASE("a call of a held job whose permit came back unused goes back when it 
   CHECK(cancels[0].calls == ids({1}));
   REQUIRE(bench.take_news().returned.size() == 1);
 }
+
+TEST_CASE("a Hello that a later one of its process overtook takes no session from it") {
+  Bench bench;
+  Speaker worker;
+  worker.hello.number = 2;
+  bench.join(worker);
+  Speaker late = worker;
+  late.peer = "peer-of-before";
+  late.hello.number = 1;
+  bench.say_hello(late);
+  CHECK(bench.take().sessions.empty());
+  CHECK(bench.frames.empty());
+  bench.beat(worker, 0, 0);
+  CHECK(bench.take_messages<Refused>(worker).empty());
+
+  // The same one again, and the next, are heard.
+  for (const std::uint32_t number : {2u, 3u}) {
+    late.hello.number = number;
+    bench.say_hello(late);
+    CHECK_FALSE(bench.take().sessions.empty());
+  }
+}

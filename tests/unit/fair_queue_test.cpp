@@ -10,12 +10,16 @@ using namespace gristmill::coordinator;
 
 namespace {
 
-void push(FairQueue& queue, std::uint32_t job, std::uint64_t first, std::uint64_t last) {
+const FairQueue::Reaches all = [](JobId, const std::string&) { return true; };
+
+void push(FairQueue& queue, std::uint32_t job, std::uint64_t first, std::uint64_t last,
+          const std::string& model = "") {
   for (std::uint64_t call = first; call <= last; ++call) {
     OfferedCall offered;
     offered.planned.call = CallId{call};
     offered.planned.parts = {{JobId{job}, call, 0}};
     offered.planned.raw.assign(1, 'x');
+    offered.planned.model = model;
     queue.push(JobId{job}, std::move(offered));
   }
 }
@@ -30,8 +34,8 @@ FairQueue opened(std::uint32_t jobs) {
 std::string turns(FairQueue& queue, int calls) {
   std::string jobs;
   for (int i = 0; i < calls; ++i) {
-    const OfferedCall* front = queue.front();
-    const auto call = queue.pop();
+    const OfferedCall* front = queue.front(all);
+    const auto call = queue.pop(all);
     if (!call) break;
     CHECK(front != nullptr);
     jobs += std::to_string(call->planned.parts.front().job.value);
@@ -44,16 +48,16 @@ std::string turns(FairQueue& queue, int calls) {
 TEST_CASE("an empty queue gives nothing") {
   FairQueue queue = opened(1);
   CHECK(queue.empty());
-  CHECK(queue.front() == nullptr);
-  CHECK_FALSE(queue.pop());
+  CHECK(queue.front(all) == nullptr);
+  CHECK_FALSE(queue.pop(all));
 }
 
 TEST_CASE("calls of one job leave in the order in which they came") {
   FairQueue queue = opened(1);
   push(queue, 1, 1, 100);
   for (std::uint64_t call = 1; call <= 100; ++call) {
-    CHECK(queue.front()->planned.call == CallId{call});
-    CHECK(queue.pop()->planned.call == CallId{call});
+    CHECK(queue.front(all)->planned.call == CallId{call});
+    CHECK(queue.pop(all)->planned.call == CallId{call});
   }
 }
 
@@ -88,13 +92,13 @@ TEST_CASE("a queue counts its calls and bytes, job by job") {
   push(queue, 2, 4, 4);
   CHECK(queue.size() == 4);
   CHECK(queue.size(JobId{1}) == 3);
-  CHECK(queue.bytes(JobId{1}) == 3 * queue.front()->bytes());
+  CHECK(queue.bytes(JobId{1}) == 3 * queue.front(all)->bytes());
   CHECK(queue.size(JobId{9}) == 0);
   queue.remove(JobId{1}, CallId{2});
   queue.remove(JobId{1}, CallId{2});
   queue.remove(JobId{9}, CallId{1});
   CHECK(queue.size(JobId{1}) == 2);
-  CHECK(queue.pop()->planned.call == CallId{1});
+  CHECK(queue.pop(all)->planned.call == CallId{1});
   CHECK(queue.close(JobId{1}).size() == 1);
   CHECK(queue.close(JobId{1}).empty());
   CHECK(queue.size() == 1);
@@ -112,4 +116,26 @@ TEST_CASE("opening a job again changes nothing") {
   push(queue, 1, 1, 2);
   queue.open(JobId{1});
   CHECK(queue.size() == 2);
+}
+
+TEST_CASE("only calls of models that are reached leave, in the order in which they came") {
+  FairQueue queue = opened(2);
+  push(queue, 1, 1, 2, "a");
+  push(queue, 1, 3, 3, "b");
+  push(queue, 1, 4, 4, "a");
+  push(queue, 2, 5, 6, "b");
+  const FairQueue::Reaches only_b = [](JobId, const std::string& model) { return model == "b"; };
+  const auto next = [&](const FairQueue::Reaches& reaches) {
+    const auto call = queue.pop(reaches);
+    return call ? call->planned.call.value : 0;
+  };
+  CHECK(next(only_b) == 3);
+  CHECK(next(only_b) == 5);
+  CHECK(next(all) == 1);
+  CHECK(next(only_b) == 6);
+  CHECK(queue.front(only_b) == nullptr);
+  CHECK(next(only_b) == 0);
+  CHECK(next(all) == 2);
+  CHECK(next(all) == 4);
+  CHECK(queue.empty());
 }
