@@ -22,6 +22,8 @@ struct Options {
   ServerOptions server;
   std::string job, worker, output, classes;
   double budget_usd = 0;
+  std::string item;         // an id
+  std::uint64_t number = 0; // of an item, from 1; 0 = none
 };
 // What a command does once it has a client.
 using Action = Result<> (*)(ClusterClient& client, const Options& options);
@@ -75,6 +77,30 @@ Result<> show_one(Result<wiring::JobView> job, const Options& options) {
 
 Result<> status(ClusterClient& client, const Options& options) {
   return show_one(client.show(options.job), options);
+}
+
+Result<> explain(ClusterClient& client, const Options& options) {
+  if (options.number != 0 && !options.item.empty())
+    return fail(ErrorCode::usage, "expected CUSTOM_ID or --item, got both");
+  std::string path = "/api/v1/jobs/" + url_encoded(options.job) + "/explain";
+  if (!options.item.empty()) path += "?item=" + url_encoded(options.item);
+  if (options.number != 0) path += fmt::format("?number={}", options.number);
+  const auto answer = client.ask(path);
+  if (!answer) return tl::unexpected{answer.error()};
+  if (options.server.json) {
+    print_json(*answer);
+    return {};
+  }
+  const auto text = [&](const char* member) {
+    const Json value = answer->value(member, Json());
+    return value.is_string() ? value.get<std::string>() : std::string{};
+  };
+  const std::string id = text("item"), remedy = text("remedy");
+  std::string lines = fmt::format("{}{}: {}\n", options.job, id.empty() ? "" : " " + id,
+                                  text("sentence"));
+  if (!remedy.empty()) lines += fmt::format("  what would change it: {}\n", remedy);
+  std::fputs(lines.c_str(), stdout);
+  return {};
 }
 
 Result<> cancel(ClusterClient& client, const Options& options) {
@@ -205,6 +231,8 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
   static constexpr Command commands[]{
       {"jobs", "list the coordinator's jobs", "jobs", jobs},
       {"status", "show one job", "status job-7", status, true},
+      {"explain", "say why a job, or one item of it, waits, and what would change it",
+       "explain job-7 item-123", explain, true},
       {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results,
        true},
       {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel,
@@ -236,6 +264,11 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
     if (described.action == resume)
       add_budget_option(*command, options->budget_usd,
                         "US$ that the job may cost in its whole life from now on");
+    if (described.action == explain) {
+      command->add_option("CUSTOM_ID", options->item, "the id of an item [the job as a whole]");
+      command->add_option("--item", options->number, "N: the Nth item of the input instead")
+          ->check(CLI::PositiveNumber);
+    }
     if (described.action == retry)
       command->add_option("--class", options->classes,
                           "classes of errors, separated by commas [all]");

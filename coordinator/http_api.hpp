@@ -6,6 +6,8 @@
 //   POST /api/v1/jobs                         {"spec": {…}} -> 201 and the job
 //   GET  /api/v1/jobs                         {"jobs": […]}
 //   GET  /api/v1/jobs/ID                      the job
+//   GET  /api/v1/jobs/ID/explain?item=ID      why the job, or that item of it, waits;
+//                                             number=N: the Nth item
 //   POST /api/v1/jobs/ID/cancel               the job
 //   GET  /api/v1/jobs/ID/results              the result's JSON lines; 409 until it is there
 //   GET  /api/v1/jobs/ID/summary              its summary; the same
@@ -64,6 +66,7 @@ private:
   Task submit(const HttpRequest& head, JobId job);
   Task list_jobs(const HttpRequest& head, JobId job);
   Task show_job(const HttpRequest& head, JobId job);
+  Task explain_job(const HttpRequest& head, JobId job);
   Task cancel_job(const HttpRequest& head, JobId job);
   Task pause_job(const HttpRequest& head, JobId job);
   Task resume_job(const HttpRequest& head, JobId job);

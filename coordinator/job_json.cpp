@@ -3,6 +3,7 @@
 #include "coordinator/pool_json.hpp"
 #include "protocol/job_estimate.hpp"
 
+#include <cmath>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -100,7 +101,28 @@ Json json_of(const wiring::JobView& job) {
             {"budget_usd", cost_usd(job.budget_usd.nano)},
             {"estimate", estimate(job)}};
   visit_rest(job, writer_to(json));
+  const bool waits = wiring::is_waiting(job.waiting_for);
+  json["waiting_for"] = waits ? Json(wiring::name_of(job.waiting_for)) : Json();
   return json;
+}
+
+Json json_of(const wiring::Explanation& explanation) {
+  const WaitReason& reason = explanation.reason;
+  const auto text = [](const std::string& value) { return value.empty() ? Json() : Json(value); };
+  // To the millisecond, and as that is spelled.
+  const auto seconds = [](double s) { return s < 0 ? Json() : Json(std::round(s * 1e3) / 1e3); };
+  return {{"job", to_string(explanation.job)},
+          {"item", text(explanation.item)},
+          {"number", explanation.number ? Json(*explanation.number + 1) : Json()},
+          {"kind", wiring::name_of(reason.kind)},
+          {"sentence", explanation.sentence},
+          {"remedy", text(explanation.remedy)},
+          {"endpoint", text(reason.endpoint)},
+          {"worker", text(reason.worker)},
+          {"limit", reason.limit == 0 ? Json() : Json(reason.limit)},
+          {"call", reason.attempt ? Json(to_string(reason.attempt)) : Json()},
+          {"for_s", seconds(explanation.for_s)},
+          {"since_s", seconds(explanation.since_s)}};
 }
 
 Json json_of(const WorkerView& worker) {

@@ -1,8 +1,9 @@
 // Jobs and workers as the HTTP API shows them, written and read in one place, so that the
 // coordinator and the command cannot disagree.
 //
-//   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd,
-//           budget_usd, estimate{tokens{…}, cost_usd}, reason, why_waiting, created_at, ended_at, output}            times in unix seconds; ended_at 0 = not yet
+//   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, budget_usd,
+//           estimate{tokens{…}, cost_usd}, reason, why_waiting, created_at, ended_at, output,
+//           waiting_for}                             times in unix seconds; ended_at 0 = not yet
 //   worker {session, name, state, user, capacity, in_flight, held, completed, rate}
 #pragma once
 
@@ -15,6 +16,9 @@ namespace gristmill::coordinator {
 
 nlohmann::ordered_json json_of(const wiring::JobView& job);
 nlohmann::ordered_json json_of(const WorkerView& worker);
+// {job, item, number, kind, sentence, remedy, endpoint, worker, limit, call, for_s, since_s}; null
+// where it is not known or has nothing to do with it; number: of the item, from 1
+nlohmann::ordered_json json_of(const wiring::Explanation& explanation);
 
 // Unknown members are skipped, missing ones keep their defaults.
 Result<wiring::JobView> job_view_of(const nlohmann::ordered_json& json);

@@ -197,14 +197,11 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
     }
     session->permit(permit.call, permit.attempt, permit.endpoint,
                     n < granted.most_nano_usd.size() ? granted.most_nano_usd[n] : 0);
+    session->begun(permit.call, now);
     permits.permits.push_back(permit);
   }
   for (const Waiting& waiting : granted.waits) {
-    if (const auto job = jobs_.find(waiting.job); job != jobs_.end()) {
-      job->second.why = waiting.why;
-      job->second.why_until =
-          now + std::chrono::milliseconds{waiting.wait_ms} + std::chrono::seconds{1};
-    }
+    hear_reason(waiting, now);
     if (session != nullptr)
       send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
            effects);

@@ -16,6 +16,7 @@
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/kit/wait_reason.hpp"
 #include "protocol/call_cost.hpp"
 #include "protocol/pool_spec.hpp"
 
@@ -100,7 +101,10 @@ public:
 
   std::vector<WorkerView> workers() const;
   std::uint32_t in_flight(JobId job) const;
-  std::string why_waiting(JobId job, Time now) const; // empty = it does not wait
+  // explain.cpp: why no call of the job begins though it has some; none = that is not the reason.
+  WaitReason why_waiting(JobId job, Time now) const;
+  // The same of one of its calls, or which worker has it.
+  WaitReason standing(JobId job, CallId call, Time now) const;
   std::string why_refused(const JobSpec& spec) const; // empty = some pool serves the new job
   std::string why_no_budget(const JobSpec& spec) const; // empty = its calls have prices
   std::vector<PoolView> pools() const;
@@ -114,10 +118,20 @@ private:
     std::vector<protocol::EndpointEntry> endpoints;
     std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
     std::int64_t asked_bytes = 0;  // the supervisor's credit, debt included
-    std::string why;
-    Time why_until{};
+    // What the limiter last said, by the calls' model, and until when that is news.
+    struct Heard {
+      WaitReason reason;
+      Time fresh_until{};
+    };
+    std::map<std::string, Heard> heard;
     bool held = false;
   };
+  static constexpr std::size_t reasons_max = 16; // of a job, for as many models
+
+  void hear_reason(const Waiting& waiting, Time now);
+  const WaitReason* fresh_reason(const Job& job, const std::string* model, Time now) const;
+  bool is_served(const std::string& model) const;
+  bool has_room() const;
 
   void receive(const ReceivedFrame& received, Time now, Effects& effects);
   void hello(const ReceivedFrame& frame, const protocol::Hello& hello, Time now, Effects& effects);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/kit/records.hpp"
+#include "actors/kit/wait_reason.hpp"
 #include "protocol/job_spec.hpp"
 #include "protocol/result.hpp"
 
@@ -25,6 +26,7 @@ struct JobEntry {
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
   bool open = false;                         // its rooms exist
   std::uint64_t next_call = 0;               // of its last supervisor in this life of ours
+  WaitReason waiting = {};                   // why its supervisor offers no call
 };
 
 class JobDesk {

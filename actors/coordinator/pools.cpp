@@ -138,23 +138,6 @@ std::string Coordinator::why_no_budget(const JobSpec& spec) const {
   return why_unpriced(spec, options_.pools);
 }
 
-std::string Coordinator::why_waiting(JobId id, Time now) const {
-  if (roster_.size() == 0) return "no worker is connected";
-  const auto job = jobs_.find(id);
-  if (job == jobs_.end()) return {};
-  if (!job->second.own_endpoints)
-    if (std::string unserved = why_unserved(job->second.model, served()); !unserved.empty())
-      return unserved;
-  if (now <= job->second.why_until) return job->second.why;
-  for (const std::string& model : queue_.models(id)) {
-    const auto reached = [&](const auto& session) { return reaches(*session.second, id, model); };
-    const auto& sessions = roster_.sessions();
-    if (std::none_of(sessions.begin(), sessions.end(), reached))
-      return why_item_unserved(model, served());
-  }
-  return {};
-}
-
 std::vector<PoolView> Coordinator::pools() const {
   std::map<std::string, PoolView> by_model;
   for (const PoolSpec& pool : options_.pools)

@@ -29,6 +29,7 @@ struct Assigned {
   std::uint64_t most_nano_usd = 0; // permitted: that it may cost, of a job with a budget of money
   std::vector<EndpointId> failed_at = {};
   std::uint64_t prefix = 0;
+  Time since{}; // when it was permitted by this life of ours
 };
 
 enum class SessionState : std::uint8_t {
@@ -82,6 +83,7 @@ public:
     assigned.most_nano_usd = most_nano_usd;
     count(assigned, 1);
   }
+  void begun(CallId call, Time now) { calls_.at(call).since = now; }
   void unpermit(CallId call) { permit(call, AttemptId{}, EndpointId{}); }
   Assigned take(CallId call) {
     const auto it = calls_.find(call);

@@ -194,6 +194,12 @@ Result<std::uint64_t> Intake::first_line_of(const std::string& id, std::uint64_t
   return seen_->add(id, line);
 }
 
+bool Intake::has_read(const std::string& id) {
+  if (!seen_) return false;
+  const auto line = seen_->find(id);
+  return line && *line != 0;
+}
+
 Result<std::optional<Item>> Intake::next_document() {
   if (at_.offset > 0) return std::nullopt; // the document has been read
   Item item;

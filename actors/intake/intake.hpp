@@ -54,6 +54,11 @@ public:
   // Where the item after the last one returned begins.
   InputPosition position() const { return at_; }
 
+  // Whether an item with this id was read in the input that is open. Only of records: a document's
+  // id is not remembered, and at the end of an input its ids are forgotten.
+  bool has_read(const std::string& id);
+  bool reads_records() const { return records_ != nullptr; }
+
   Result<std::string> read_again(const Place& place);
   std::string source_of(const Place& place); // "FILE:LINE", or "FILE" for a document
   // The fields of --keep as a JSON object; nothing for a document, or if there are none to keep.

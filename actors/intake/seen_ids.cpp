@@ -18,7 +18,7 @@ struct SeenIds::PageOfEntries {
   std::array<Entry, page_entries> entries;
 };
 
-Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
+SeenIds::Entry SeenIds::entry_of(std::string_view id, std::uint64_t line) {
   static_assert(sizeof(PageOfEntries) == std::tuple_size_v<Page>);
   static constexpr std::array<unsigned char, crypto_shorthash_siphashx24_KEYBYTES> key{};
   std::array<std::uint64_t, 2> hash{};
@@ -26,11 +26,22 @@ Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
   crypto_shorthash_siphashx24(reinterpret_cast<unsigned char*>(hash.data()),
                               reinterpret_cast<const unsigned char*>(id.data()), id.size(),
                               key.data());
+  return {hash[0], hash[1], line};
+}
+
+Result<std::uint64_t> SeenIds::find(std::string_view id) {
+  if (table_.empty()) return 0;
+  const Entry entry = entry_of(id, 0);
+  Block block = block_of(entry); // a copy: asking is not adding
+  return add_to(block, entry.low) ? look_up(table_[entry.high % buckets], entry) : 0;
+}
+
+Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
   if (table_.empty()) {
     table_.resize(buckets);
     blocks_.resize(blocks_min);
   }
-  const Entry entry{hash[0], hash[1], line};
+  const Entry entry = entry_of(id, line);
   Bucket& bucket = table_[entry.high % buckets];
   if (add_to(block_of(entry), entry.low)) {
     ++lookups_;

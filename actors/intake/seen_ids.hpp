@@ -22,6 +22,8 @@ public:
 
   // The line in which the id came first; 0 if it is new, and then it is remembered with `line`.
   Result<std::uint64_t> add(std::string_view id, std::uint64_t line);
+  // The same line, or 0; nothing is remembered.
+  Result<std::uint64_t> find(std::string_view id);
   Result<> clear(); // another input begins
 
   std::size_t filter_bytes() const { return blocks_.size() * sizeof(Block); }
@@ -40,6 +42,7 @@ private:
   struct PageOfEntries;
 
   Block& block_of(const Entry& entry) { return blocks_[(entry.high >> 12) & (blocks_.size() - 1)]; }
+  static Entry entry_of(std::string_view id, std::uint64_t line);
   static bool add_to(Block& block, std::uint64_t bits); // true if it may have been there
   Result<std::uint64_t> look_up(const Bucket& bucket, const Entry& entry);
   Result<> write(Bucket& bucket);

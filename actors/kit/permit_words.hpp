@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/kit/time.hpp"
+#include "actors/kit/wait_reason.hpp"
 #include "protocol/messages.hpp"
 
 #include <optional>
@@ -46,6 +47,7 @@ struct Waiting {
   std::string why;
   std::string model = {};   // as of the calls
   std::uint64_t prefix = 0; // set: only calls that begin so have to wait
+  WaitReason reason = {};   // for people; none = it is over at once
 };
 
 // A call that no endpoint may ever take.

@@ -152,30 +152,48 @@ bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time n
                      [&](const auto& mark) { return mark.first == job && item < mark.second; });
 }
 
-std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t item, Time now) {
+// The most calls or tokens a minute that may begin: as configured, or as the server's refusals tell.
+std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& learned) const {
+  if (learned.rate() == 0) return configured;
+  return static_cast<std::uint64_t>(learned.rate() * to_seconds(minute_hold()));
+}
+
+std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);
-  auto& highest = highest_[job];
-  highest = std::max(highest, item + 1);
-  if (now < parked_until_) return Refusal{parked_until_, parked_why_};
+  if (now < parked_until_) return Refusal{parked_until_, parked_why_, WaitKind::cooldown};
   if (const auto until = quota_.refuses(now)) return Refusal{*until, quota_used_up};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
-    return Refusal{now + slot_retry, "all calls in flight that are allowed"};
+    return Refusal{now + slot_retry, "all calls in flight that are allowed",
+                   WaitKind::calls_allowed, limits_.max_in_flight};
   if (concurrency_ && !concurrency_->allows(in_flight_))
-    return Refusal{now + slot_retry, "all calls in flight that the server takes up"};
-  if (!calls_window_.fits(1))
-    return Refusal{calls_window_.when_fits(1, now), "requests per minute"};
-  if (!calls_smoother_.fits(1))
-    return Refusal{calls_smoother_.when_fits(1, now), "requests per minute"};
-  if (!tokens_window_.fits(tokens))
-    return Refusal{tokens_window_.when_fits(tokens, now), "tokens per minute"};
+    return Refusal{now + slot_retry, "all calls in flight that the server takes up",
+                   WaitKind::calls_taken_up, concurrency_->limit()};
+  const auto requests = [&](Time until) {
+    return Refusal{until, "requests per minute", WaitKind::requests,
+                   per_minute(limits_.requests_per_minute, calls_rate_)};
+  };
+  if (!calls_window_.fits(1)) return requests(calls_window_.when_fits(1, now));
+  if (!calls_smoother_.fits(1)) return requests(calls_smoother_.when_fits(1, now));
+  const auto of_tokens = [&](Time until) {
+    return Refusal{until, "tokens per minute", WaitKind::tokens,
+                   per_minute(limits_.tokens_per_minute, tokens_rate_)};
+  };
+  if (!tokens_window_.fits(tokens)) return of_tokens(tokens_window_.when_fits(tokens, now));
   const auto amount = static_cast<double>(paced);
-  if (!tokens_smoother_.fits(amount))
-    return Refusal{tokens_smoother_.when_fits(amount, now), "tokens per minute"};
+  if (!tokens_smoother_.fits(amount)) return of_tokens(tokens_smoother_.when_fits(amount, now));
+  return std::nullopt;
+}
+
+std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t item, Time now) {
+  auto& highest = highest_[job];
+  highest = std::max(highest, item + 1);
+  if (auto limit = limited(wanted, now)) return limit;
+  const std::uint64_t tokens = charged(wanted).reserved;
   if (!covers(tokens, job, item, now)) {
     wanted_ = true;
     tokens_wanted_ = std::max(tokens_wanted_, tokens);
-    return Refusal{now + block_retry, "the budget block is being written"};
+    return Refusal{now + block_retry, block_being_written, WaitKind::journal};
   }
   return std::nullopt;
 }
@@ -286,6 +304,7 @@ std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time no
     block.note.previous_tokens = closed_->drawn_tokens;
   }
   next_ = std::move(block);
+  next_since_ = now;
   return next_->note;
 }
 

@@ -7,6 +7,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/kit/wait_reason.hpp"
 #include "actors/rate_limiter/advertised_limit.hpp"
 #include "actors/rate_limiter/answer_time.hpp"
 #include "actors/rate_limiter/breaker.hpp"
@@ -36,11 +37,13 @@ struct Charge {
 struct Refusal {
   Time until{};
   std::string_view why; // static text
+  WaitKind kind = WaitKind::none;
+  std::uint64_t limit = 0; // that is reached: calls or tokens per minute, calls in flight
 };
 
 inline constexpr std::string_view quota_used_up =
     "its account's quota or credit is used up; it is asked again now and then";
-
+inline constexpr std::string_view block_being_written = "the budget block is being written";
 inline constexpr std::uint32_t unlimited_slots = 128;
 
 class Account {
@@ -70,6 +73,12 @@ public:
 
   // Nothing if a call of `tokens` for item `item` of `job` may go now.
   std::optional<Refusal> refuses(Tokens tokens, JobId job, std::uint64_t item, Time now);
+  // The same but for the budget block, and nothing is remembered of the question.
+  std::optional<Refusal> limited(Tokens tokens, Time now);
+  // Since when the next budget block is on its way to the disk; nothing: none is.
+  std::optional<Time> writing_since() const {
+    return next_ ? std::optional{next_since_} : std::nullopt;
+  }
   // After refuses() said nothing; the number within the block is returned in `n`.
   Charge draw(Tokens tokens, Time now, std::uint64_t& n, Duration life = defaults::permit_life);
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
@@ -94,13 +103,18 @@ public:
   Duration life() const { return life_; }
   void permit_used();
   void permit_came_too_late(Time now);
-  void park(Time until, std::string_view why) { // static text
+  // `why` is static text; `by`: the attempt whose answer said so, at `at`.
+  void park(Time until, std::string_view why, AttemptId by = {}, Time at = {}) {
     if (until <= parked_until_) return;
     parked_until_ = until;
     parked_why_ = why;
+    parked_by_ = by;
+    parked_at_ = at;
   }
   Time parked_until() const { return parked_until_; }
   std::string_view parked_why() const { return parked_why_; }
+  AttemptId parked_by() const { return parked_by_; }
+  Time parked_at() const { return parked_at_; }
 
   // A block to be journalled, when the next one is due. `number` becomes its name.
   std::optional<journal::BlockNote> reserve(std::uint64_t number, Time now);
@@ -116,6 +130,7 @@ private:
   };
   bool covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
   Tokens charged(Tokens tokens) const;
+  std::uint64_t per_minute(std::uint64_t configured, const LearnedRate& learned) const;
   void advance(Time now);
   void pace(Time now);
 
@@ -137,9 +152,12 @@ private:
   std::optional<ConcurrencyLimit> concurrency_;
   Time parked_until_{Time::min()};
   std::string_view parked_why_;
+  AttemptId parked_by_;
+  Time parked_at_{};
 
   std::optional<Block> block_;  // durable, being drawn from
   std::optional<Block> next_;   // on its way to the disk
+  Time next_since_{};
   std::optional<Block> closed_; // the one before block_
   bool wanted_ = false;         // somebody asked for what block_ does not cover
   std::uint64_t tokens_wanted_ = 0;

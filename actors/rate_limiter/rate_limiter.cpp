@@ -225,6 +225,8 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
                                std::move(where.why),
                                call.model,
                                where.of_its_prefix ? call.prefix : 0});
+      Waiting& refused = granted.waits.back();
+      refused.reason = explain(call, acquire.session, where.until, refused.why, now);
     } else {
       granted.most_nano_usd.push_back(placed.money.most);
       granted.permits.push_back(permit(call, std::move(placed), now));
@@ -306,7 +308,7 @@ void RateLimiter::ended(const Ended& ended, Time now) {
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};
     out.endpoint->park(
         now + (ended.retry_after_ms < 0 ? park_untold : std::min<Duration>(told, park_max)),
-        "the endpoint asked us to wait");
+        "the endpoint asked us to wait", ended.attempt, now);
   }
 }
 

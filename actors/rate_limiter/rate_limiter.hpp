@@ -91,6 +91,9 @@ private:
   Placed place(const AcquireCall& call, SessionId session, Time now);
   protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
+  // Why choose() gave the call no endpoint until `until`, which it called `why`.
+  WaitReason explain(const AcquireCall& call, SessionId session, Time until, const std::string& why,
+                     Time now);
   static std::vector<Endpoint*> willing(const Job& job, std::vector<Endpoint*> usable, Time now);
 
   Epoch epoch_;

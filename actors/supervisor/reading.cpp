@@ -12,8 +12,6 @@
 
 namespace gristmill::supervisor {
 namespace {
-// Lines that the supervisor writes by itself and that are not durable yet.
-constexpr std::uint64_t undurable_lines_max = 8'192;
 constexpr int items_per_slice = 1'024;
 } // namespace
 

@@ -19,6 +19,7 @@
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/random.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/kit/wait_reason.hpp"
 #include "actors/supervisor/failure_budget.hpp"
 #include "actors/supervisor/item_ledger.hpp"
 #include "actors/supervisor/model_plan.hpp"
@@ -32,6 +33,9 @@
 #include <vector>
 
 namespace gristmill::supervisor {
+
+// Lines that the supervisor writes by itself and that are not durable yet.
+inline constexpr std::uint64_t undurable_lines_max = 8'192;
 
 struct Ack {
   SessionId session;
@@ -70,6 +74,22 @@ struct RecoveredItems {
   std::uint64_t next_call = 0;  // of an earlier life of the job in this epoch; 0 = it had none
 };
 
+// An item that somebody asks about: by its id, or by its number in the order of the input.
+struct ItemQuestion {
+  std::string id; // empty = by number
+  std::uint64_t item = 0;
+};
+
+// What is known of it. `reason` says where it stands; of one that is out (`call` is set) only
+// COORDINATOR knows.
+struct ItemStanding {
+  std::string id;
+  std::optional<std::uint64_t> item;
+  CallId call;
+  std::uint32_t tries = 0; // attempts that ended
+  WaitReason reason;
+};
+
 class Supervisor {
 public:
   Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
@@ -94,6 +114,9 @@ public:
   Time wake_at() const; // when tick() has something to do
   JobCounts counts() const;
   bool reading() const { return !read_all_; }
+  // explain.cpp: why no call is offered though there may be room; none = that is not the reason.
+  WaitReason why_waiting(Time now) const;
+  ItemStanding standing(const ItemQuestion& question, Time now);
   std::uint64_t next_call() const { return next_call_; }
 
 private:

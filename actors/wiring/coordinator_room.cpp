@@ -82,6 +82,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   if (now >= next_tick_) {
     emit(coordinator_.tick(now), post);
     ask_for_quota(moment, post);
+    tell_reasons(now, post);
     next_tick_ = now + tick_every;
   }
   post.wake_at = next_tick_;
@@ -248,6 +249,7 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   if (job == nullptr || is_over(job->state)) return;
   job->counts = report.counts;
   job->next_call = report.next_call;
+  job->waiting = std::move(report.waiting);
   if (report.stop) {
     if (report.stop->state == JobState::paused) hold(job->id, moment, post);
     if (report.stop->reason == JobReason::quota && !flat_) {
@@ -292,6 +294,7 @@ void CoordinatorRoom::on(DiskFull& full, const Moment&, Post& post) {
 
 // A job's room that crashed parks its job; the others go on.
 void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post) {
+  explain_no_items(crashed.room.job, moment, post);
   change(crashed.room.job,
          {JobState::failed, JobReason::internal,
           fmt::format("internal error in {}: {}", name_of(crashed.room), crashed.what)},
@@ -304,9 +307,11 @@ JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const 
                job.spec.budget_usd};
   view.counts.in_flight = coordinator_.in_flight(job.id);
   if (is_over(job.state)) return view;
-  view.why_waiting = coordinator_.why_waiting(job.id, now);
-  const auto merge = merge_full_.find(job.id);
-  const std::string& full = merge != merge_full_.end() ? merge->second : journal_full_;
+  const std::string& full = full_disk_of(job.id);
+  if (WaitReason reason = reason_of(job, now); is_waiting(reason.kind)) {
+    view.waiting_for = reason.kind;
+    view.why_waiting = explained(job.id, std::move(reason), now).sentence;
+  }
   if (!full.empty() && job.state != JobState::paused) {
     view.state = JobState::paused;
     view.reason = JobReason::disk;

@@ -54,6 +54,10 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
     post.closed = true;
     return;
   }
+  if (const auto* explain = std::get_if<ExplainItems>(&message)) {
+    answer(*explain, now, post);
+    return;
+  }
   if (!supervisor_) return; // its input could not be opened: the job has failed
   supervisor::Effects effects;
   if (auto* news = std::get_if<JobNews>(&message)) effects = hear(*news, now);
@@ -77,6 +81,17 @@ supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
   supervisor_ = std::make_unique<supervisor::Supervisor>(
       job_, epoch_, std::move(open.spec), *source_, std::move(open.recovered), options_.pools);
   return supervisor_->started(now);
+}
+
+void SupervisorRoom::answer(const ExplainItems& explain, Time now, Post& post) {
+  ItemsExplained known{job_, explain.token, {}, {}};
+  if (supervisor_) {
+    known.waiting = supervisor_->why_waiting(now);
+    if (explain.item) known.item = supervisor_->standing(*explain.item, now);
+    post.wake_at = supervisor_->wake_at();
+  }
+  if (report_due_) post.wake_at = std::min(post.wake_at, reported_at_ + report_every);
+  post.tell(to_coordinator, std::move(known));
 }
 
 supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
@@ -117,12 +132,15 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
     post.tell(to_journal, std::move(now_durable));
   }
   report_due_ |= effects.progress;
+  const WaitReason waiting = supervisor_ ? supervisor_->why_waiting(now) : WaitReason{};
+  report_due_ |= !same_to_people(waiting, reported_waiting_);
   const bool final = effects.all_terminal || effects.stop;
   if (final || (report_due_ && now >= reported_at_ + report_every)) {
     post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : JobCounts{},
                                         effects.all_terminal, std::move(effects.stop),
-                                        supervisor_ ? supervisor_->next_call() : 0});
+                                        supervisor_ ? supervisor_->next_call() : 0, waiting});
     report_due_ = false;
+    reported_waiting_ = waiting;
     reported_at_ = now;
   }
   if (supervisor_) post.wake_at = supervisor_->wake_at();

@@ -9,6 +9,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
+#include "actors/wiring/explanation.hpp"
 
 #include <optional>
 #include <string>
@@ -49,6 +50,7 @@ struct JobView {
   std::int64_t created_at = 0, ended_at = 0;
   std::string output;
   Usd budget_usd{};
+  WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
 };
 
 struct SubmitJob {
@@ -75,6 +77,10 @@ struct ListJobs {};
 struct ShowJob {
   JobId job;
 };
+struct ExplainJob {
+  JobId job;
+  std::optional<supervisor::ItemQuestion> item; // nothing: the job as a whole
+};
 struct ShowReady {}; // an answer without an error says that jobs can go on
 struct ListWorkers {};
 struct DrainWorker {
@@ -85,7 +91,7 @@ struct ListPools {};
 struct Ask {
   std::uint64_t token = 0;
   std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ShowReady,
-               ListWorkers, DrainWorker, ListPools>
+               ListWorkers, DrainWorker, ListPools, ExplainJob>
       question;
 };
 
@@ -96,6 +102,7 @@ struct Answer {
   std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
   std::vector<coordinator::PoolView> pools;     // of ListPools
   std::vector<InputSpec> forgotten_inputs;      // of ForgetJob: those of the job that is gone
+  std::optional<Explanation> explanation = {};  // of ExplainJob
 };
 
 // To COORDINATOR.
@@ -134,6 +141,13 @@ struct JobReport {
   bool all_terminal = false;
   std::optional<StateChange> stop;
   std::uint64_t next_call = 0;
+  WaitReason waiting = {}; // why the supervisor offers no call
+};
+struct ItemsExplained { // from SUPERVISOR: its part of an answer
+  JobId job;
+  std::uint64_t token = 0;
+  WaitReason waiting;
+  std::optional<supervisor::ItemStanding> item;
 };
 struct JobRead { // what the journal holds of a job that is not open
   JobId job;
@@ -160,6 +174,10 @@ struct OpenJob { // to SUPERVISOR
 };
 struct PauseItems {};  // to SUPERVISOR
 struct ResumeItems {}; // to SUPERVISOR
+struct ExplainItems {  // to SUPERVISOR
+  std::uint64_t token = 0;
+  std::optional<supervisor::ItemQuestion> item;
+};
 struct CancelItems {}; // to SUPERVISOR
 struct LinesDurable {
   std::uint64_t completed = 0, failed = 0;
@@ -206,7 +224,7 @@ struct Tick {}; // to whoever asked to be woken
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomCrashed,
-                 Ask, Answer, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
+                 Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
                  CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
                  StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 

@@ -67,6 +67,14 @@ private:
   void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListPools&, std::uint64_t token, const Moment&, Post&);
   void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
+
+  // explanations.cpp
+  void answer(ExplainJob&, std::uint64_t token, const Moment&, Post&);
+  void on(ItemsExplained&, const Moment&, Post&);
+  WaitReason reason_of(const coordinator::JobEntry& job, Time now) const;
+  const std::string& full_disk_of(JobId job) const;
+  void tell_reasons(Time now, Post& post);
+  void explain_no_items(JobId job, const Moment&, Post&);
   void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
   void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);
   coordinator::JobEntry* asked(JobId job, std::uint64_t token, Post&);
@@ -102,6 +110,8 @@ private:
   // no journal; whoever starts on a full disk finds out anew.
   std::string journal_full_;
   std::map<JobId, std::string> merge_full_;
+  std::map<std::uint64_t, JobId> explaining_; // questions that wait for a supervisor's part
+  WaitNews wait_news_;
   Time next_tick_{Time::min()};
 };
 
@@ -141,6 +151,7 @@ private:
   supervisor::Effects open(OpenJob& open, Time now);
   supervisor::Effects hear(JobNews& news, Time now);
   void emit(supervisor::Effects effects, Time now, Post& post);
+  void answer(const ExplainItems& explain, Time now, Post& post);
 
   JobId job_;
   Epoch epoch_;
@@ -150,6 +161,7 @@ private:
   std::unique_ptr<supervisor::Supervisor> supervisor_;
   bool report_due_ = false;
   Time reported_at_{Time::min()};
+  WaitReason reported_waiting_;
 };
 
 class MergerRoom : public Room {

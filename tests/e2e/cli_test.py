@@ -17,7 +17,7 @@ import unittest
 from harness import PATIENCE_S, ROOT, EndToEnd, binary, write_batch
 
 COMMANDS = ("run", "submit", "watch", "jobs", "status", "results", "cancel", "pause", "resume", "retry",
-            "forget", "workers", "drain", "pools", "keygen", "journal")
+            "forget", "explain", "workers", "drain", "pools", "keygen", "journal")
 
 
 class Endpoint:

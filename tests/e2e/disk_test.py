@@ -73,6 +73,8 @@ class Cluster(FullDisk):
         ballast = self.fill()
         self.until("the job says that it waits for the disk",
                    lambda: self.job(coordinator, "job-1")["state"] == "paused")
+        why = self.gristmill("explain", "job-1", "--json", "--server", coordinator.http).stdout
+        self.assertEqual(json.loads(why)["kind"], "disk", why)
         job = self.job(coordinator, "job-1")
         self.assertEqual(job["reason"], "disk")
         self.assertIn("free some space", job["detail"])

@@ -5,7 +5,7 @@ demands a row for each option that any --help lists.
 # Where a test uses an option's short name.
 SHORT = {"--model": "-m", "--output": "-o", "--prompt": "-p", "--quiet": "-q", "--verbose": "-v"}
 
-ASKING = ("watch jobs status results cancel pause resume retry forget workers drain pools "
+ASKING = ("watch jobs status explain results cancel pause resume retry forget workers drain pools "
           "submit")  # the commands that ask a coordinator
 
 # (test, commands, options); the command of a node is its program's name, a space in it a dash.
@@ -69,6 +69,7 @@ ROWS = [
      ASKING, "--server --token-file --json"),
     ("cli_test.Cluster.test_the_commands_print_aligned_tables_or_json", "results", "--output"),
     ("night_test.Night.test_in_a_cluster_a_job_is_paused_resumed_and_retried", "retry", "--class"),
+    ("explain_test.Explain.test_an_item_on_its_way", "explain", "--item"),
     ("night_test.Night.test_a_state_directory_is_verified_and_shown",
      "journal-verify journal-show", "--json"),
     ("night_test.Night.test_a_state_directory_is_verified_and_shown", "journal-show", "--commits"),

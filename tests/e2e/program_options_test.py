@@ -96,7 +96,7 @@ class Cluster(EndToEnd):
                 asked.add(command[0])
 
         for command in (submit, ["jobs"], ["pools"], ["pause", "job-1"], ["status", "job-1"],
-                        ["resume", "job-1"]):
+                        ["explain", "job-1"], ["resume", "job-1"]):
             ask(*command)
         worker = self.worker(coordinator, "w")
         ask("workers")

@@ -16,7 +16,8 @@ namespace {
 constexpr std::array message_names{
     "Start",      "FramesIn",      "PeersGone",   "Offer",        "Granted",     "SessionDurable",
     "JobDurable", "JobForgotten",  "RecordedNow", "JobReport",    "JobRead",     "MergeReport",
-    "DiskFull",   "RoomCrashed",   "Ask",         "Answer",       "OpenJob",     "JobNews",
+    "DiskFull",   "RoomCrashed",   "Ask",         "Answer",       "ItemsExplained", "ExplainItems",
+    "OpenJob",    "JobNews",
     "PauseItems", "ResumeItems",   "CancelItems", "LinesDurable", "CloseRoom",   "LimiterNews",
     "ShowPools",  "BlocksDurable", "AppendNow",   "StoreDurable", "StoreFailed", "Group",
     "MergeTask",  "SendFrames",    "ReadJob",     "Tick"};

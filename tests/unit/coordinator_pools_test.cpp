@@ -182,9 +182,10 @@ TEST_CASE("a job whose model is not served any more says so while it waits") {
   cluster.open_job(8, of_model("small"));
   Speaker worker;
   cluster.join(worker);
-  CHECK(cluster.coordinator.why_waiting(JobId{7}, cluster.now) ==
-        "no pool serves the model \"gone\"; served: large, small");
-  CHECK(cluster.coordinator.why_waiting(JobId{8}, cluster.now).empty());
+  const WaitReason why = cluster.coordinator.why_waiting(JobId{7}, cluster.now);
+  CHECK(why.kind == WaitKind::unserved);
+  CHECK(why.because == "no pool serves the model \"gone\"; served: large, small");
+  CHECK_FALSE(cluster.coordinator.why_waiting(JobId{8}, cluster.now));
 }
 
 TEST_CASE("a closed job's own endpoints go with the last job that names them; a pool's stay") {
@@ -258,12 +259,12 @@ TEST_CASE("a call waits for a worker that reaches its model, and is not given to
   }
   bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));
   CHECK(bench.take_batch(other) == ids({2}));
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) ==
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).because ==
         "no pool serves the model \"small\"; served: other");
   Speaker small = announcing(2, "small");
   bench.join(small);
   CHECK(bench.take_batch(small) == ids({1}));
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).empty());
+  CHECK_FALSE(bench.coordinator.why_waiting(JobId{7}, bench.now));
 }
 
 TEST_CASE("a call without a model goes to the only one that is served") {
@@ -281,6 +282,6 @@ TEST_CASE("a call without a model goes to the only one that is served") {
   bench.join(two);
   bench.offer(1, 1);
   CHECK(bench.take_batch(one).empty());
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) ==
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).because ==
         "the item names no model and several are served: one, two");
 }

@@ -218,14 +218,16 @@ TEST_CASE("a job waits when no worker is there, or for what the limiter said") {
   JobSpec spec;
   spec.endpoints.resize(1);
   bench.open_job(7, spec);
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) == "no worker is connected");
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).kind == WaitKind::no_worker);
   Speaker worker;
   bench.join(worker);
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).empty());
-  bench.hear(bench.coordinator.granted(
-      {worker.session, Nonce{9}, {}, {{ids({1}), JobId{7}, 300, "tokens per minute"}}}, bench.now));
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) == "tokens per minute");
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now + 2s).empty());
+  CHECK_FALSE(bench.coordinator.why_waiting(JobId{7}, bench.now));
+  Waiting waiting{ids({1}), JobId{7}, 300, "tokens per minute"};
+  waiting.reason.kind = WaitKind::tokens;
+  bench.hear(bench.coordinator.granted({worker.session, Nonce{9}, {}, {waiting}}, bench.now));
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).kind == WaitKind::tokens);
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now + 1'300ms).kind == WaitKind::tokens);
+  CHECK_FALSE(bench.coordinator.why_waiting(JobId{7}, bench.now + 1'301ms));
   const auto waits = bench.take_messages<Wait>(worker);
   REQUIRE(waits.size() == 1);
   CHECK(waits[0] == Wait{Nonce{9}, ids({1}), 300, "tokens per minute"});

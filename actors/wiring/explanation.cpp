@@ -1,0 +1,215 @@
+#include "actors/wiring/explanation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+namespace gristmill::wiring {
+namespace {
+
+constexpr std::array<std::string_view, 27> names{
+    "none",         "requests",  "tokens", "calls_allowed", "calls_taken_up", "cooldown", "breaker",
+    "journal",      "budget",    "no_worker", "workers_full", "turn",         "unserved", "claims",
+    "reading",      "retry",     "open_items", "paused",     "disk",          "cancelling", "merging",
+    "over",         "queued",    "held",   "in_flight",     "recorded",       "not_read"};
+
+// A time as people say it: "0.4 s", "27 s", "3 min".
+std::string span(double seconds) {
+  if (seconds < 9.95) return fmt::format("{:.1f} s", std::max(seconds, 0.0));
+  if (seconds < 119.5) return fmt::format("{:.0f} s", seconds);
+  return fmt::format("{:.0f} min", seconds / 60);
+}
+
+std::string in_span(const Explanation& e, std::string_view before) {
+  return e.for_s < 0 ? std::string{} : fmt::format("{}{}", before, span(e.for_s));
+}
+
+std::string since_span(const Explanation& e, std::string_view before, std::string_view after) {
+  return e.since_s < 0 ? std::string{} : fmt::format("{}{}{}", before, span(e.since_s), after);
+}
+
+std::string and_because(const WaitReason& reason) {
+  return reason.because.empty() ? std::string{} : "; " + reason.because;
+}
+
+struct Words {
+  std::string sentence, remedy;
+};
+
+// Of a minute's window: "requests per minute at URL (60): the next call may go in 0.4 s".
+Words of_window(const Explanation& e, std::string_view what, std::string_view option) {
+  const WaitReason& r = e.reason;
+  const bool own = r.endpoint.empty();
+  return {fmt::format("{} {} ({}) are used up{}", what,
+                      own ? "of the job itself" : "at " + r.endpoint, r.limit,
+                      in_span(e, "; the next call may go in ")),
+          own ? fmt::format("a higher {}", option)
+              : fmt::format("a higher limit of the endpoint, if its provider allows more, or "
+                            "another endpoint for the model")};
+}
+
+Words of_limiter(const Explanation& e) {
+  const WaitReason& r = e.reason;
+  const std::string where = r.endpoint.empty() ? "of the job itself" : "at " + r.endpoint;
+  switch (r.kind) {
+  case WaitKind::requests: return of_window(e, "requests per minute", "--rpm");
+  case WaitKind::tokens: return of_window(e, "tokens per minute", "--tpm");
+  case WaitKind::calls_allowed:
+    return {fmt::format("calls in flight {}: all {} that are allowed are being made", where, r.limit),
+            fmt::format("a call that ends, or a higher {}",
+                        r.endpoint.empty() ? "--max-in-flight" : "max_in_flight of the endpoint")};
+  case WaitKind::calls_taken_up:
+    return {fmt::format("calls in flight {}: all {} that its server was found to take up are being "
+                        "made",
+                        where, r.limit),
+            "a call that ends, or another endpoint for the model"};
+  case WaitKind::cooldown:
+    return {fmt::format("{} gets no calls{}: {} (the answer to call {}{})", r.endpoint,
+                        in_span(e, " for "), r.because, to_string(r.attempt),
+                        since_span(e, ", ", " ago")),
+            "it goes on by itself; another endpoint for the model would take the calls meanwhile"};
+  case WaitKind::breaker:
+    return {fmt::format("{}: the endpoint fails; it is tried again{}", r.endpoint,
+                        in_span(e, " in ")),
+            "an endpoint that answers: it goes on by itself"};
+  case WaitKind::journal:
+    return {fmt::format("the journal is being written{}", since_span(e, " since ", "")),
+            "a faster disk for the state directory"};
+  default:
+    return {r.because + (r.endpoint.empty() ? "" : " (" + r.endpoint + ")"), ""};
+  }
+}
+
+Words of_rooms(const Explanation& e) {
+  const WaitReason& r = e.reason;
+  switch (r.kind) {
+  case WaitKind::no_worker:
+    if (r.limit == 0) return {"no worker is connected", "start a gristmill-worker"};
+    return {fmt::format("no worker takes calls: {} connected, all of them drained, silent or away",
+                        r.limit),
+            "start a gristmill-worker; `gristmill workers` shows those that are there"};
+  case WaitKind::workers_full:
+    return {fmt::format("the workers are full: they have all {} calls that they take at a time",
+                        r.limit),
+            "more workers, or a higher --concurrency of theirs"};
+  case WaitKind::turn:
+    return {fmt::format("the workers are full, and {} other job{} calls to make", r.limit,
+                        r.limit == 1 ? " has" : "s have"),
+            "more workers, or a higher --weight or --priority of the job"};
+  case WaitKind::unserved:
+    return {r.because, "a [[pool]] of the coordinator, or a worker that announces the model"};
+  case WaitKind::claims:
+    return {fmt::format("after the restart, items that may have been called wait until the workers "
+                        "have said what they hold{}",
+                        in_span(e, ", at most for ")),
+            "it goes on by itself"};
+  case WaitKind::reading: return {r.because, "it goes on by itself"};
+  case WaitKind::retry:
+    return {r.limit == 0 ? fmt::format("waits for another attempt{}", in_span(e, ", in "))
+                         : fmt::format("all {} open items wait for another attempt{}", r.limit,
+                                       in_span(e, ", the next one in ")),
+            "it goes on by itself; `gristmill status` and the summary tell the errors"};
+  case WaitKind::open_items:
+    return {fmt::format("{} items are open, the most that are kept: no more are read until some "
+                        "are done",
+                        r.limit),
+            ""};
+  default: return {};
+  }
+}
+
+Words of_whole(const Explanation& e) {
+  const WaitReason& r = e.reason;
+  const std::string job = to_string(e.job);
+  switch (r.kind) {
+  case WaitKind::none: return {"nothing waits: calls go as fast as they can", ""};
+  case WaitKind::paused:
+    return {"paused: " + r.because, fmt::format("`gristmill resume {}`, when that is mended", job)};
+  case WaitKind::disk: return {r.because, "free some space: it goes on by itself"};
+  case WaitKind::cancelling: return {"it is being cancelled; calls in flight may still end", ""};
+  case WaitKind::merging: return {"every item is done, the result is being written", ""};
+  case WaitKind::over: return {r.because, ""};
+  case WaitKind::queued: return {"its call is ready and goes to a worker next", ""};
+  case WaitKind::held:
+    return {fmt::format("its call is with worker {} and begins next{}", r.worker, and_because(r)),
+            ""};
+  case WaitKind::in_flight:
+    return {fmt::format("in flight at worker {} at {}{} (call {}){}", r.worker, r.endpoint,
+                        since_span(e, " since ", ""), to_string(r.attempt), and_because(r)),
+            "its answer, or the end of --timeout"};
+  case WaitKind::recorded: return {"done: its line, an answer or an error, is recorded", ""};
+  case WaitKind::not_read:
+    return {"its line has not been read yet: reading stays ahead of the calls by a bounded number "
+            "of items",
+            "its turn: items are read in the order of the input"};
+  case WaitKind::not_open:
+    return {"no open item has this id: its line is recorded already, or the job has no such item",
+            fmt::format("`gristmill results {} -o FILE`, or --item with its number, tells", job)};
+  default: return {};
+  }
+}
+
+Words words_of(const Explanation& e) {
+  if (e.reason.kind == WaitKind::none || e.reason.kind >= WaitKind::paused) return of_whole(e);
+  return e.reason.kind <= WaitKind::budget ? of_limiter(e) : of_rooms(e);
+}
+
+} // namespace
+
+std::string_view name_of(WaitKind kind) {
+  return kind == WaitKind::not_open ? "not_open" : names[static_cast<std::size_t>(kind)];
+}
+
+bool is_waiting(WaitKind kind) {
+  return kind > WaitKind::none && kind < WaitKind::paused;
+}
+
+WaitReason why_waiting(const coordinator::JobEntry& job, const std::string& disk,
+                       const WaitReason& supervisor, const WaitReason& coordinator) {
+  WaitReason whole;
+  whole.because = job.detail;
+  if (is_over(job.state)) {
+    whole.kind = WaitKind::over;
+    whole.because = fmt::format("the job is {}{}", name_of(job.state),
+                                job.detail.empty() ? "" : ": " + job.detail);
+    return whole;
+  }
+  if (job.state == JobState::paused) whole.kind = WaitKind::paused;
+  if (!disk.empty() && job.state != JobState::paused) {
+    whole.kind = WaitKind::disk;
+    whole.because = disk;
+  } else if (job.state == JobState::cancelling) {
+    whole.kind = WaitKind::cancelling;
+  } else if (job.state == JobState::merging) {
+    whole.kind = WaitKind::merging;
+  }
+  if (whole) return whole;
+  const auto first = [&](WaitKind kind) { return coordinator.kind == kind; };
+  if (first(WaitKind::no_worker) || first(WaitKind::unserved)) return coordinator;
+  // Where nothing is ready, what was last said to another call does not matter.
+  if (supervisor.kind == WaitKind::reading || supervisor.kind == WaitKind::retry) return supervisor;
+  return coordinator ? coordinator : supervisor;
+}
+
+Explanation explained(JobId job, WaitReason reason, Time now) {
+  Explanation e;
+  e.job = job;
+  e.reason = std::move(reason);
+  if (e.reason.until != never) e.for_s = std::max(to_seconds(e.reason.until - now), 0.0);
+  if (e.reason.since != Time{}) e.since_s = std::max(to_seconds(now - e.reason.since), 0.0);
+  Words words = words_of(e);
+  e.sentence = std::move(words.sentence);
+  e.remedy = std::move(words.remedy);
+  return e;
+}
+
+bool WaitNews::met(JobId job, const WaitReason& reason) {
+  Said& entry = jobs_[job];
+  const bool again = same_to_people(entry.last, reason);
+  entry.last = reason;
+  if (!again || same_to_people(entry.said, reason)) return false;
+  entry.said = reason;
+  return true;
+}
+
+} // namespace gristmill::wiring

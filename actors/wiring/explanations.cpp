@@ -1,0 +1,91 @@
+// How the coordinator's room answers who asks why something waits: the job's supervisor says what it
+// knows of its items, then COORDINATOR what it knows of their calls.
+#include "actors/wiring/rooms.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::wiring {
+
+const std::string& CoordinatorRoom::full_disk_of(JobId job) const {
+  const auto merge = merge_full_.find(job);
+  return merge != merge_full_.end() ? merge->second : journal_full_;
+}
+
+WaitReason CoordinatorRoom::reason_of(const coordinator::JobEntry& job, Time now) const {
+  return why_waiting(job, full_disk_of(job.id), job.waiting, coordinator_.why_waiting(job.id, now));
+}
+
+void CoordinatorRoom::answer(ExplainJob& explain, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  const coordinator::JobEntry* job = asked(explain.job, token, post);
+  if (job == nullptr) return;
+  if (job->open && !is_over(job->state)) {
+    explaining_.emplace(token, job->id);
+    post.tell(to_supervisor(job->id), ExplainItems{token, std::move(explain.item)});
+    return;
+  }
+  Answer answer{token, {}, {}, {}, {}, {}};
+  answer.explanation = explained(job->id, reason_of(*job, moment.now), moment.now);
+  if (explain.item) answer.explanation->item = explain.item->id;
+  post.tell(to_client, std::move(answer));
+}
+
+void CoordinatorRoom::on(ItemsExplained& known, const Moment& moment, Post& post) {
+  if (explaining_.erase(known.token) == 0) return; // answered without it
+  coordinator::JobEntry* job = desk_.find(known.job);
+  if (job == nullptr)
+    return refuse(known.token, ErrorCode::not_found, "the job is forgotten", post);
+  if (!is_over(job->state)) job->waiting = std::move(known.waiting);
+  const Time now = moment.now;
+  WaitReason reason = reason_of(*job, now);
+  if (known.item && !known.item->reason && !known.item->call)
+    return refuse(known.token, ErrorCode::not_found,
+                  fmt::format("{} has no item {}: its last one is {}", to_string(job->id),
+                              *known.item->item + 1, job->counts.total),
+                  post);
+  if (known.item) {
+    WaitReason& item = known.item->reason;
+    if (known.item->call) item = coordinator_.standing(job->id, known.item->call, now);
+    // What holds the whole job holds each of its items that is not done or being called.
+    const bool own = item.kind == WaitKind::in_flight || item.kind == WaitKind::recorded ||
+                     item.kind == WaitKind::not_open || !reason || is_waiting(reason.kind);
+    if (own) reason = std::move(item);
+  }
+  Answer answer{known.token, {}, {}, {}, {}, {}};
+  answer.explanation = explained(job->id, std::move(reason), now);
+  if (known.item) {
+    answer.explanation->item = std::move(known.item->id);
+    answer.explanation->number = known.item->item;
+  }
+  post.tell(to_client, std::move(answer));
+}
+
+// Its supervisor is gone, and with it the answers that it owed.
+void CoordinatorRoom::explain_no_items(JobId job, const Moment&, Post& post) {
+  std::erase_if(explaining_, [&](const auto& entry) {
+    if (entry.second != job) return false;
+    refuse(entry.first, ErrorCode::internal, fmt::format("{} has just failed", to_string(job)),
+           post);
+    return true;
+  });
+}
+
+void CoordinatorRoom::tell_reasons(Time now, Post& post) {
+  for (const auto& [id, job] : desk_.jobs()) {
+    if (!job.open || is_over(job.state)) {
+      wait_news_.forget(id);
+      continue;
+    }
+    WaitReason reason = reason_of(job, now);
+    if (!is_waiting(reason.kind)) reason = {};
+    if (!wait_news_.met(id, reason)) continue;
+    Event event{reason ? "job.waiting" : "job.goes_on", {{"job", to_string(id)}}};
+    if (reason) {
+      event.fields.emplace_back("for", std::string{name_of(reason.kind)});
+      event.fields.emplace_back("why", explained(id, std::move(reason), now).sentence);
+    }
+    post.events.push_back(std::move(event));
+  }
+}
+
+} // namespace gristmill::wiring
