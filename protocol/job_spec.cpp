@@ -67,6 +67,7 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("max_failures", spec.max_failures);
   visit("max_failure_percent", spec.max_failure_percent);
   visit("strict", spec.strict);
+  visit("hedge_percent", spec.hedge_percent);
   visit("fallback_model", spec.fallback_model);
   visit("output", spec.output);
 }
@@ -87,6 +88,8 @@ template <class T> Json written(const T& value) {
       if (value.offset == 0) object.erase("offset");
     if constexpr (std::is_same_v<T, JobSpec>)
       if (!value.budget_usd) object.erase("budget_usd");
+    if constexpr (std::is_same_v<T, JobSpec>)
+      if (value.hedge_percent == 0) object.erase("hedge_percent");
     return object;
   }
 }
