@@ -119,6 +119,13 @@ void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   money_.opened(budget);
 }
 
+void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return;
+  job->second.budget.limits = limits;
+  job->second.account->set_limits(limits, now);
+}
+
 void RateLimiter::job_closed(JobId job) {
   jobs_.erase(job);
   for (auto& [name, account] : accounts_) account->forget(job);

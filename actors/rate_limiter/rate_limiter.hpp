@@ -36,6 +36,7 @@ public:
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
+  void job_changed(JobId job, const AccountLimits& limits, Time now);
   void job_closed(JobId job);
   void job_resumed(const JobResumed& job); // endpoints without credit are asked at once
 

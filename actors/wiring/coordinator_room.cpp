@@ -8,6 +8,7 @@ namespace gristmill::wiring {
 namespace {
 
 constexpr auto tick_every = std::chrono::milliseconds{500};
+constexpr std::uint32_t crashes_max = 3;
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
   coordinator::Options coordinator{recovered.epoch, options.cluster, {}, options.pools};
@@ -42,6 +43,7 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
     entry.counts = job.counts;
     entry.created_at = job.created_at;
     entry.ended_at = job.ended_at;
+    entry.crashes = job.crashes;
     if (auto spec = job_spec_from_json(job.spec)) {
       entry.spec = std::move(*spec);
     } else {
@@ -94,7 +96,9 @@ void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
   if (flat_) return; // the command says how its job goes on
   for (auto& [id, job] : desk_.jobs()) {
     const auto content = closed_.find(id);
-    if (content != closed_.end()) open(job, std::move(content->second.items), moment, post);
+    if (content == closed_.end()) continue;
+    suspect(job, moment, post);
+    open(job, std::move(content->second.items), moment, post);
   }
   closed_.clear();
 }
@@ -108,12 +112,52 @@ void CoordinatorRoom::journal_assumed_money(Post& post) {
   if (!append.part.money.empty()) post.tell(to_journal, std::move(append));
 }
 
+namespace {
+
+// What the job's calls are limited to by itself.
+AccountLimits limits_of(const coordinator::JobEntry& job) {
+  const bool careful = job.careful_beyond.has_value();
+  return {job.spec.requests_per_minute, job.spec.tokens_per_minute,
+          careful ? 1 : job.spec.max_in_flight};
+}
+
+} // namespace
+
+// What brought the coordinator down three times may do so a fourth time.
+void CoordinatorRoom::suspect(coordinator::JobEntry& job, const Moment& moment, Post& post) {
+  if (job.crashes < crashes_max || job.state != JobState::running) return;
+  change(job.id,
+         {JobState::paused, JobReason::crashes,
+          fmt::format("the coordinator ended {} times without warning while this job ran, and "
+                      "nothing of it was recorded between; look into its log, and `gristmill "
+                      "resume {}` tries again",
+                      job.crashes, to_string(job.id))},
+         0, moment, post);
+}
+
+// Something was recorded: it is not this job that brings us down.
+void CoordinatorRoom::trust(coordinator::JobEntry& job, Post& post) {
+  job.careful_beyond.reset();
+  job.crashes = 0;
+  job.detail.clear();
+  LimiterNews news;
+  news.jobs_changed.emplace_back(job.id, limits_of(job));
+  post.tell(to_limiter, std::move(news));
+}
+
 void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
                            const Moment& moment, Post& post) {
   job.open = true;
   JobMoney money = money_[job.id];
   money.cap = job.spec.budget_usd.nano;
   money_.erase(job.id);
+  if (flat_ && job.crashes >= crashes_max) { // the command runs it all the same
+    job.careful_beyond = items.counts.attempts + items.counts.terminal();
+    job.detail = fmt::format("after {} ends without warning and with nothing recorded: one call at a "
+                             "time until something is",
+                             job.crashes);
+    post.events.push_back({"job.careful", {{"job", to_string(job.id)}}, true});
+  }
   post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
@@ -121,7 +165,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   JobBudget budget{
       job.id,
       model_of_all(job.spec),
-      {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
+      limits_of(job),
       {},
       money,
       job.spec.default_model};
@@ -250,6 +294,9 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   job->counts = report.counts;
   job->next_call = report.next_call;
   job->waiting = std::move(report.waiting);
+  if (job->careful_beyond &&
+      report.counts.attempts + report.counts.terminal() > *job->careful_beyond)
+    trust(*job, post);
   if (report.stop) {
     if (report.stop->state == JobState::paused) hold(job->id, moment, post);
     if (report.stop->reason == JobReason::quota && !flat_) {

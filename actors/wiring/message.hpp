@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -193,6 +194,7 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<Acquire> acquires;
   std::vector<JobResumed> jobs_resumed = {};
   std::optional<bool> earlier_lives_told = {}; // as Effects of COORDINATOR say it
+  std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
 };
 struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
   std::uint64_t token = 0;
