@@ -321,7 +321,8 @@ Result<> Reading::days(Time now) {
   if (!recovered.same_boot) {
     // In whole buckets, or later notes would not meet the same ones.
     const Duration bucket = defaults::bucket_of(defaults::hold_of(defaults::day_window));
-    later = (now - time_from_ns(*came)) / bucket * bucket + bucket;
+    const Duration apart = now - time_from_ns(*came);
+    later = (apart / bucket + (apart % bucket > Duration::zero() ? 1 : 0)) * bucket;
   }
   return each("SELECT account, until_ns, calls, tokens FROM days", [&](const Statement& row) {
     const Time until = time_from_ns(row.integer(1)) + later;

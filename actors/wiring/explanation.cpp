@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 29> names{
 std::string span(double seconds) {
   if (seconds < 9.95) return fmt::format("{:.1f} s", std::max(seconds, 0.0));
   if (seconds < 119.5) return fmt::format("{:.0f} s", seconds);
-  const auto minutes = static_cast<std::int64_t>(std::lround(seconds / 60));
+  const auto minutes = static_cast<std::int64_t>(std::lrint(seconds / 60));
   if (minutes < 120) return fmt::format("{} min", minutes);
   return fmt::format("{} h {} min", minutes / 60, minutes % 60);
 }
