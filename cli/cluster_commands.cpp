@@ -233,8 +233,8 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
       {"jobs", "list the coordinator's jobs", "jobs", jobs},
       {"status", "show one job", "status job-7", status, true},
       {"explain",
-       "say why a job, or one item of it, waits, and what would change it; of an item that is over, "
-       "what became of it",
+       "say why a job, or one item of it, waits, and what would change it; of an item that is "
+       "over, what became of it",
        "explain job-7 item-123", explain, true},
       {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results,
        true},

@@ -1,5 +1,5 @@
-// GET /api/v1/jobs/ID/explain: the rooms say why a job or an item waits; what became of an item that
-// is over stands in its line.
+// GET /api/v1/jobs/ID/explain: the rooms say why a job or an item waits; what became of an item
+// that is over stands in its line.
 #include "coordinator/http_api.hpp"
 
 #include "coordinator/http_answer.hpp"
@@ -57,7 +57,8 @@ Json result_of(const FoundLine& found) {
 std::string sentence_of(const Json& result) {
   const std::string cls = text_of(result["class"]), message = text_of(result["message"]);
   const std::string endpoint = text_of(result["endpoint"]);
-  const auto attempts = result["attempts"].is_number() ? result["attempts"].get<std::uint64_t>() : 0;
+  const Json& tries = result["attempts"];
+  const std::uint64_t attempts = tries.is_number() ? tries.get<std::uint64_t>() : 0;
   std::string text = cls.empty() ? "answered" : fmt::format("failed as {}", cls);
   if (!endpoint.empty()) text += " by " + endpoint;
   if (attempts > 0) text += fmt::format(" at attempt {}", attempts);

@@ -111,7 +111,8 @@ struct Group {
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
   bool empty() const {
     return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() &&
-           blocks.empty() && days.empty() && money.empty() && sessions.empty() && jobs.empty() && forgotten.empty();
+           blocks.empty() && days.empty() && money.empty() && sessions.empty() && jobs.empty() &&
+           forgotten.empty();
   }
 };
 

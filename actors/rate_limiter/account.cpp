@@ -73,8 +73,9 @@ double Account::load(Time now) {
 
 bool Account::is_idle(Time now) {
   advance(now);
-  return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 && day_.is_empty() && !next_ &&
-         (!block_ || block_->note.until <= now) && parked_until_ <= now;
+  return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 &&
+         day_.is_empty() && !next_ && (!block_ || block_->note.until <= now) &&
+         parked_until_ <= now;
 }
 
 void Account::permit_came_too_late(Time now) {

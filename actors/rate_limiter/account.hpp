@@ -1,7 +1,7 @@
 // ACCOUNT: one budget that calls draw from: an endpoint's key, or a job's own limits. It has minute
 // windows of calls and tokens with their smoothers, windows of a day, a number of slots, and the
-// budget block that the journal holds for it. Invariant: nothing is drawn that a durable block does not cover, so a
-// crash can forget only what it then assumes to be spent.
+// budget block that the journal holds for it. Invariant: nothing is drawn that a durable block does
+// not cover, so a crash can forget only what it then assumes to be spent.
 #pragma once
 
 #include "actors/kit/defaults.hpp"

@@ -78,7 +78,9 @@ std::vector<journal::DayNote> Account::day_notes(Time now) {
   std::vector<DayWindow::Open> open;
   for (const auto* block : {&block_, &next_}) {
     if (!*block || now >= (*block)->note.until || mutated("day_without_open_blocks")) continue;
-    const auto left = [](std::uint64_t most, std::uint64_t drawn) { return most - std::min(most, drawn); };
+    const auto left = [](std::uint64_t most, std::uint64_t drawn) {
+      return most - std::min(most, drawn);
+    };
     const auto& [note, calls, tokens] = **block;
     open.push_back({note.until + hold_of(day_length_, defaults::permit_life_max),
                     left(note.calls, calls), left(note.tokens, tokens)});

@@ -137,7 +137,8 @@ void Provider::count(Account& account, const AccountLimits& limits, const std::s
   if (!limits.windows()) return;
   // What is learned may err, and is made good by the calls that follow.
   const std::uint64_t slack = limits.strict_tokens ? 1 : 2;
-  count(account.minute, limits.requests_per_minute, slack * limits.tokens_per_minute, name, arrival);
+  count(account.minute, limits.requests_per_minute, slack * limits.tokens_per_minute, name,
+        arrival);
   count(account.day, limits.requests_per_day, slack * limits.tokens_per_day, name, arrival);
 }
 

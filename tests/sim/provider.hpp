@@ -1,5 +1,5 @@
 // PROVIDER: the endpoints that the workers call, with the limits that they are said to have. It
-// counts what arrives in every minute and every day and what is under way, and draws how each call ends.
+// counts what arrives in every minute and day and what is under way, and draws how each call ends.
 // Invariant: its books know arrivals only, nothing of permits.
 #pragma once
 

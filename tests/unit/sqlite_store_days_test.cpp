@@ -49,7 +49,8 @@ TEST_CASE("the last note of a bucket comes back, until the bucket is over", "[da
     auto journal = life(temp / "state", "boot-a", start);
     REQUIRE(journal.store);
     CHECK(journal.recovered.days.empty());
-    commit(journal, {note("a", start + minutes{10}, 5, start), note("b", start + minutes{10}, 1, start)});
+    commit(journal, {note("a", start + minutes{10}, 5, start),
+                     note("b", start + minutes{10}, 1, start)});
     commit(journal, {note("a", start + minutes{10}, 3, start + seconds{1}),
                      note("a", start + minutes{20}, 7, start + seconds{1})});
   }
