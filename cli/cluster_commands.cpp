@@ -199,15 +199,16 @@ std::string cell(const Json& object, const char* member) {
 Result<> pools(ClusterClient& client, const Options& options) {
   const auto answer = client.ask("/api/v1/pools");
   if (!answer) return tl::unexpected{answer.error()};
-  std::vector<std::vector<std::string>> rows{{"MODEL", "ENDPOINT", "WORKER", "RPM", "TPM", "SLOTS",
-                                              "LIMIT", "IN FLIGHT", "PARKED S", "WHY", "$ IN",
-                                              "$ OUT", "FALLBACK"}};
+  std::vector<std::vector<std::string>> rows{{"MODEL", "ENDPOINT", "WORKER", "RPM", "TPM", "RPD",
+                                              "TPD", "SLOTS", "LIMIT", "IN FLIGHT", "PARKED S",
+                                              "WHY", "$ IN", "$ OUT", "FALLBACK"}};
   for (const Json& pool : answer->value("pools", Json::array())) {
     Json endpoints = pool.value("endpoints", Json::array());
     if (endpoints.empty()) endpoints.push_back(Json::object());
     for (const Json& endpoint : endpoints)
       rows.push_back({cell(pool, "model"), cell(endpoint, "url"), cell(endpoint, "worker"),
                       cell(endpoint, "requests_per_minute"), cell(endpoint, "tokens_per_minute"),
+                      cell(endpoint, "requests_per_day"), cell(endpoint, "tokens_per_day"),
                       cell(endpoint, "max_in_flight"), cell(endpoint, "concurrency_limit"),
                       cell(endpoint, "in_flight"), cell(endpoint, "parked_s"),
                       cell(endpoint, "why"), cell(pool, "price_input"), cell(pool, "price_output"),
@@ -231,7 +232,9 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
   static constexpr Command commands[]{
       {"jobs", "list the coordinator's jobs", "jobs", jobs},
       {"status", "show one job", "status job-7", status, true},
-      {"explain", "say why a job, or one item of it, waits, and what would change it",
+      {"explain",
+       "say why a job, or one item of it, waits, and what would change it; of an item that is "
+       "over, what became of it",
        "explain job-7 item-123", explain, true},
       {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results,
        true},

@@ -7,7 +7,6 @@
 #include "protocol/openai/json_text.hpp"
 
 #include <array>
-#include <charconv>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
@@ -198,26 +197,6 @@ HttpApi::Task HttpApi::list_jobs(const HttpRequest&, JobId) {
 HttpApi::Task HttpApi::show_job(const HttpRequest&, JobId job) {
   return asking(wiring::ShowJob{job},
                 [this](const wiring::Answer& answer) { return show(answer, 200); });
-}
-
-HttpApi::Task HttpApi::explain_job(const HttpRequest& head, JobId job) {
-  wiring::ExplainJob question{job, {}};
-  if (const auto id = head.query.find("item"); id != head.query.end())
-    question.item = supervisor::ItemQuestion{id->second, 0};
-  if (const auto number = head.query.find("number"); number != head.query.end()) {
-    std::uint64_t n = 0;
-    const char* end = number->second.data() + number->second.size();
-    const auto [stop, error] = std::from_chars(number->second.data(), end, n);
-    if (error != std::errc{} || stop != end || n == 0 || question.item)
-      return answered(http_error(400, "usage",
-                                 "expected either item=ID or number=N with N from 1 in the query"));
-    question.item = supervisor::ItemQuestion{"", n - 1};
-  }
-  if (question.item && question.item->id.empty() && head.query.contains("item"))
-    return answered(http_error(400, "usage", "expected an id after item=, got nothing"));
-  return asking(std::move(question), [](const wiring::Answer& answer) {
-    return json_response(200, json_of(answer.explanation.value()));
-  });
 }
 
 HttpApi::Task HttpApi::cancel_job(const HttpRequest&, JobId job) {

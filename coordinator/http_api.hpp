@@ -7,7 +7,7 @@
 //   GET  /api/v1/jobs                         {"jobs": […]}
 //   GET  /api/v1/jobs/ID                      the job
 //   GET  /api/v1/jobs/ID/explain?item=ID      why the job, or that item of it, waits;
-//                                             number=N: the Nth item
+//                                             number=N: the Nth item; what became of it
 //   POST /api/v1/jobs/ID/cancel               the job
 //   GET  /api/v1/jobs/ID/results              the result's JSON lines; 409 until it is there
 //   GET  /api/v1/jobs/ID/summary              its summary; the same
@@ -22,6 +22,7 @@
 #include "actors/wiring/message.hpp"
 #include "coordinator/http_task.hpp"
 #include "coordinator/job_inputs.hpp"
+#include "coordinator/line_finder.hpp"
 #include "coordinator/uploads.hpp"
 
 #include <functional>
@@ -36,9 +37,10 @@ struct HttpApiOptions {
   std::string token;     // empty: nobody is asked for one
 
   using Question = decltype(wiring::Ask::question);
-  // Of the node: both may be called on any thread.
+  // Of the node: all may be called on any thread.
   std::function<void(Question, std::function<void(wiring::Answer)>)> ask;
   std::function<std::string(const wiring::JobView&)> output_path;
+  std::function<Result<std::vector<journal::Segment>>(JobId)> segments; // that are durable
 
   std::vector<std::vector<InputSpec>> inputs_in_use; // of each job that there is
   JobInputsLimits inputs;
@@ -88,6 +90,7 @@ private:
   HttpApiOptions options_;
   std::unique_ptr<Uploads> uploads_;
   JobInputs job_inputs_;
+  LineFinder line_finder_;
 };
 
 } // namespace gristmill::coordinator

@@ -1,6 +1,7 @@
 #include "coordinator/journal_recovery.hpp"
 
 #include "actors/journal/commit_row.hpp"
+#include "actors/kit/defaults.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -44,6 +45,8 @@ public:
   Result<> marks();
   Result<> crashes();
   Result<> blocks(const std::string& boot_id, Time now);
+  Result<> days(Time now);
+  Result<bool> has_table(std::string_view name);
   JournalContent take();
 
 private:
@@ -125,10 +128,9 @@ Result<> Reading::commits(JobId only) {
 }
 
 Result<> Reading::money(JobId only) {
-  const auto known =
-      database_.integer("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'money'");
+  const auto known = has_table("money");
   if (!known) return tl::unexpected{known.error()};
-  if (*known == 0) return {}; // of a release without budgets of money
+  if (!*known) return {}; // of a release without budgets of money
   return each(
       "SELECT job, watermark_nano_usd, assumed_nano_usd FROM money WHERE job = ?1 OR ?1 = 0",
       [this](const Statement& row) -> std::string {
@@ -139,6 +141,13 @@ Result<> Reading::money(JobId only) {
         return {};
       },
       only.value);
+}
+
+Result<bool> Reading::has_table(std::string_view name) {
+  const auto count = database_.integer(
+      fmt::format("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '{}'", name));
+  if (!count) return tl::unexpected{count.error()};
+  return *count != 0;
 }
 
 std::string Reading::commit(const Statement& row) {
@@ -347,6 +356,32 @@ Result<> Reading::blocks(const std::string& boot_id, Time now) {
   return {};
 }
 
+// The clock of another boot says nothing, but how far that boot had come is noted: what was left of
+// a bucket then is left of it now. How long the machine was off nobody can prove.
+Result<> Reading::days(Time now) {
+  const auto known = has_table("days");
+  if (!known) return tl::unexpected{known.error()};
+  if (!*known) return {}; // of a release without limits per day
+  const auto came = database_.integer("SELECT coalesce(max(value), 0) FROM meta "
+                                      "WHERE key = 'days_ns'");
+  if (!came) return tl::unexpected{came.error()};
+  auto& recovered = content_.recovered;
+  Duration later{};
+  if (!recovered.same_boot) {
+    // In whole buckets, or later notes would not meet the same ones.
+    const Duration bucket = defaults::bucket_of(defaults::hold_of(defaults::day_window));
+    const Duration apart = now - time_from_ns(*came);
+    later = (apart / bucket + (apart % bucket > Duration::zero() ? 1 : 0)) * bucket;
+  }
+  return each("SELECT account, until_ns, calls, tokens FROM days", [&](const Statement& row) {
+    const Time until = time_from_ns(row.integer(1)) + later;
+    if (until > now)
+      recovered.days.push_back(
+          {std::string{row.text(0)}, until, row.number(2), row.number(3), now});
+    return std::string{};
+  });
+}
+
 JournalContent Reading::take() {
   for (auto& [id, job] : jobs_) {
     for (const auto& [item, note] : job.attempts) job.recovered.attempts.push_back(note);
@@ -368,6 +403,7 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.marks(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.blocks(boot_id, now); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.days(now); !read) return tl::unexpected{read.error()};
   return reading.take();
 }
 

@@ -20,7 +20,7 @@ struct JournalContent {
   std::map<Epoch, Time> blocks_over; // blocks of the epoch that ended by then may be forgotten
 };
 
-// The longest window is a day; an hour more covers every hold and margin.
+// A day, and an hour more for every hold and margin.
 inline constexpr Duration block_memory = std::chrono::hours{25};
 
 // What the journal holds of one job, now.

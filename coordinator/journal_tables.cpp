@@ -59,6 +59,14 @@ constexpr const char* crashes_schema = R"(
 CREATE TABLE IF NOT EXISTS crashes(job INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 )";
 
+// Of earlier releases neither. Times are of the newest epoch's boot; meta has how far it has come,
+// as days_ns.
+constexpr const char* days_schema = R"(
+CREATE TABLE IF NOT EXISTS days(
+  account TEXT NOT NULL, until_ns INTEGER NOT NULL, calls INTEGER NOT NULL,
+  tokens INTEGER NOT NULL, PRIMARY KEY(account, until_ns)) WITHOUT ROWID;
+)";
+
 Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
   const auto tables = database.integer("SELECT count(*) FROM sqlite_master");
   if (!tables) return tl::unexpected{tables.error()};
@@ -144,8 +152,9 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
     if (auto whole = check_pages(tables.database_, path); !whole)
       return tl::unexpected{whole.error()};
   }
-  for (const char* later : {money_schema, crashes_schema})
-    if (auto made = tables.database_.execute(later); !made) return tl::unexpected{made.error()};
+  for (const char* of_later_releases : {money_schema, crashes_schema, days_schema})
+    if (auto made = tables.database_.execute(of_later_releases); !made)
+      return tl::unexpected{made.error()};
   if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
   return tables;
 }
@@ -176,6 +185,12 @@ Result<> JournalTables::prepare() {
       {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_.close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
+      {&sql_.day,
+       "INSERT INTO days VALUES(?1, ?2, ?3, ?4) ON CONFLICT(account, until_ns) DO UPDATE SET "
+       "calls = ?3, tokens = ?4"},
+      {&sql_.days_over, "DELETE FROM days WHERE account = ? AND until_ns <= ?"},
+      {&sql_.days_clock,
+       "INSERT INTO meta VALUES('days_ns', ?1) ON CONFLICT(key) DO UPDATE SET value = ?1"},
       {&sql_.money_watermark,
        "INSERT INTO money(job, watermark_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
        "watermark_nano_usd = ?2"},
@@ -194,7 +209,8 @@ Result<> JournalTables::prepare() {
 }
 
 Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over,
-                                    const std::map<JobId, std::uint32_t>& crashes) {
+                                    const std::map<JobId, std::uint32_t>& crashes,
+                                    const std::vector<journal::DayNote>& days) {
   auto no_crashes = database_.prepare("DELETE FROM crashes");
   if (!no_crashes) return tl::unexpected{no_crashes.error()};
   auto crashed = database_.prepare("INSERT INTO crashes VALUES(?, ?)");
@@ -203,10 +219,16 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (!forget) return tl::unexpected{forget.error()};
   auto begin = database_.prepare("INSERT INTO epochs VALUES(?, ?, ?, ?, ?)");
   if (!begin) return tl::unexpected{begin.error()};
+  auto forget_days = database_.prepare("DELETE FROM days");
+  if (!forget_days) return tl::unexpected{forget_days.error()};
 
   if (auto begun = sql_.begin.run(); !begun) return begun;
   for (const auto& [epoch, over] : blocks_over)
     if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
+  if (auto done = forget_days->run(); !done) return done;
+  for (const journal::DayNote& note : days)
+    if (auto done = insert(note); !done) return done;
+  if (auto done = sql_.days_clock.run(to_ns(row.started)); !done) return done;
   if (auto done =
           begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid());
       !done)
@@ -244,6 +266,8 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
     if (auto done = insert(group.upto, row); !done) return done;
   for (const journal::BlockNote& block : group.blocks)
     if (auto done = insert(block); !done) return done;
+  for (const journal::DayNote& note : group.days)
+    if (auto done = insert(note); !done) return done;
   for (const journal::MoneyNote& note : group.money)
     if (auto done = insert(note); !done) return done;
   for (const journal::SessionNote& note : group.sessions)
@@ -294,6 +318,13 @@ Result<> JournalTables::insert(const journal::BlockNote& block) {
       return done;
   return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
                         to_ns(block.until), marks_text(block));
+}
+
+Result<> JournalTables::insert(const journal::DayNote& note) {
+  if (auto done = sql_.days_over.run(note.account, to_ns(note.noted_at)); !done) return done;
+  if (auto done = sql_.day.run(note.account, to_ns(note.until), note.calls, note.tokens); !done)
+    return done;
+  return sql_.days_clock.run(to_ns(note.noted_at));
 }
 
 Result<> JournalTables::insert(const journal::MoneyNote& note) {

@@ -33,10 +33,11 @@ public:
   // what stands in the log. The same errors as open().
   static Result<Database> open_to_look(const std::string& path);
 
-  // Blocks that ended at or before their epoch's time are forgotten, and the epoch is ours.
-  // `crashes`: in a row, of each job that had any.
+  // Blocks that ended at or before their epoch's time are forgotten, the days are as they count on
+  // the epoch's boot, and the epoch is ours. `crashes`: in a row, of each job that had any.
   Result<> begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over,
-                       const std::map<JobId, std::uint32_t>& crashes);
+                       const std::map<JobId, std::uint32_t>& crashes,
+                       const std::vector<journal::DayNote>& days);
   // Our epoch ends in order: it is no crash.
   Result<> end_epoch();
 
@@ -58,6 +59,7 @@ private:
   Result<> insert(const journal::JobChange& change);
   Result<> insert(journal::Position position, const JobRow& row);
   Result<> insert(const journal::BlockNote& block);
+  Result<> insert(const journal::DayNote& note);
   Result<> insert(const journal::MoneyNote& note);
   Result<> forget(JobId job);
 
@@ -65,8 +67,8 @@ private:
   Database database_;
   struct {
     Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
-        last_forgotten, commit_row, block, close_block, session, money_watermark, money_assumed,
-        forget_money;
+        last_forgotten, commit_row, block, close_block, day, days_over, days_clock, session,
+        money_watermark, money_assumed, forget_money;
   } sql_;
 };
 

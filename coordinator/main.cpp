@@ -114,6 +114,7 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
   api.ask = [&host](HttpApiOptions::Question question, std::function<void(wiring::Answer)> then) {
     host.ask(std::move(question), std::move(then));
   };
+  api.segments = [&host](JobId job) { return host.segments(job); };
   api.output_path = [&host](const wiring::JobView& job) {
     JobSpec spec;
     spec.output = job.output;

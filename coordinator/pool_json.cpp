@@ -21,6 +21,8 @@ Json json_of(const EndpointView& endpoint) {
           {"worker", text_or_null(endpoint.worker)},
           {"requests_per_minute", limit_or_null(standing.limits.requests_per_minute)},
           {"tokens_per_minute", limit_or_null(standing.limits.tokens_per_minute)},
+          {"requests_per_day", limit_or_null(standing.limits.requests_per_day)},
+          {"tokens_per_day", limit_or_null(standing.limits.tokens_per_day)},
           {"max_in_flight", limit_or_null(standing.limits.max_in_flight)},
           {"concurrency_limit", limit_or_null(standing.slots)},
           {"in_flight", standing.in_flight},

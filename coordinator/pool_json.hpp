@@ -1,9 +1,9 @@
 // Pools and money as the HTTP API shows them.
 //
-//   pool     {model, fallback, price_input, price_output, endpoints[…]}   prices in US$ for 1M
-//   tokens endpoint {url, worker, requests_per_minute, tokens_per_minute, max_in_flight,
-//   concurrency_limit, in_flight,
-//             parked_s, why}
+//   pool     {model, fallback, price_input, price_output, endpoints[…]}
+//            prices in US$ for 1M tokens
+//   endpoint {url, worker, requests_per_minute, tokens_per_minute, requests_per_day,
+//            tokens_per_day, max_in_flight, concurrency_limit, in_flight, parked_s, why}
 //
 // What there is not, is null: a limit, a price, a worker (every worker reaches the endpoint).
 #pragma once

@@ -29,7 +29,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
                                                      std::move(options), std::move(events)}};
   if (auto cut = store->segments_.recover(content->segments); !cut)
     return tl::unexpected{cut.error()};
-  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over, content->crashes); !begun)
+  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over, content->crashes,
+                                              content->recovered.days);
+      !begun)
     return tl::unexpected{begun.error()};
   if (auto synced = sync_directory(store->directory_.path); !synced)
     return tl::unexpected{synced.error()};

@@ -35,6 +35,8 @@ void visit_members(Spec& spec, Visit&& visit) {
   visit("api_key_file", spec.api_key_file);
   visit("requests_per_minute", spec.requests_per_minute);
   visit("tokens_per_minute", spec.tokens_per_minute);
+  visit("requests_per_day", spec.requests_per_day);
+  visit("tokens_per_day", spec.tokens_per_day);
   visit("max_in_flight", spec.max_in_flight);
   visit("strict_tokens", spec.strict_tokens);
   visit("token_counting", spec.token_counting);

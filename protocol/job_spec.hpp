@@ -28,6 +28,8 @@ struct EndpointSpec {
   std::uint32_t max_in_flight = 0;
   bool strict_tokens = false;           // reserve what a call may use at most, never less
   std::string token_counting = "usage"; // or "reserved": what a call may use at most is charged
+  std::uint64_t requests_per_day = 0;   // in any 24 hours
+  std::uint64_t tokens_per_day = 0;
   bool operator==(const EndpointSpec&) const = default;
 };
 

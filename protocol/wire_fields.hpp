@@ -98,6 +98,8 @@ inline constexpr std::tuple fields<EndpointSpec>{
     field("f", &EndpointSpec::api_key_file, Rule::sentence),
     field("r", &EndpointSpec::requests_per_minute),
     field("t", &EndpointSpec::tokens_per_minute),
+    field("rd", &EndpointSpec::requests_per_day),
+    field("td", &EndpointSpec::tokens_per_day),
     field("m", &EndpointSpec::max_in_flight),
     field("s", &EndpointSpec::strict_tokens),
     field("c", &EndpointSpec::token_counting, Rule::name),

@@ -43,6 +43,7 @@ struct Recovered {
   std::vector<RecoveredJob> jobs;
   JobId last_forgotten;              // the highest one: no number is given to two jobs
   std::vector<BlockNote> blocks;     // those whose hold may not be over; newest last; of any epoch
+  std::vector<DayNote> days;         // that are not over, by this boot's clock
   std::vector<SessionNote> sessions; // open at the crash
 };
 

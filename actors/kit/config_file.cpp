@@ -257,6 +257,12 @@ private:
   void tokens_per_minute(const Member& m, EndpointSpec& endpoint) {
     endpoint.tokens_per_minute = number(m, rate_max);
   }
+  void requests_per_day(const Member& m, EndpointSpec& endpoint) {
+    endpoint.requests_per_day = number(m, rate_max);
+  }
+  void tokens_per_day(const Member& m, EndpointSpec& endpoint) {
+    endpoint.tokens_per_day = number(m, rate_max);
+  }
   void max_in_flight(const Member& m, EndpointSpec& endpoint) {
     endpoint.max_in_flight = static_cast<std::uint32_t>(number(m, slots_max));
   }
@@ -288,6 +294,8 @@ private:
       {"api_key_file", &Reader::api_key_file},
       {"requests_per_minute", &Reader::requests_per_minute},
       {"tokens_per_minute", &Reader::tokens_per_minute},
+      {"requests_per_day", &Reader::requests_per_day},
+      {"tokens_per_day", &Reader::tokens_per_day},
       {"max_in_flight", &Reader::max_in_flight},
       {"strict_tokens", &Reader::strict_tokens},
       {"token_counting", &Reader::token_counting},

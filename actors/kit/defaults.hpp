@@ -17,6 +17,7 @@ inline constexpr int unused_permits_max = 3;                // in a row: the lif
 inline constexpr int used_permits_min = 1'000;              // in a row: it halves again
 inline constexpr Duration delay_margin = milliseconds{250}; // D: spread between send and arrival
 inline constexpr Duration minute_window = seconds{60};      // W
+inline constexpr Duration day_window = std::chrono::hours{24};
 inline constexpr double clock_error = 1e-3; // rho: relative rate error of two clocks
 
 // How long a permit counts in a window, from its issue: it may be used for L on a clock that is
@@ -27,6 +28,12 @@ constexpr Duration hold_of(Duration window, Duration life = permit_life) {
       (1 + clock_error);
   return from_seconds(s);
 }
+// Windows count in so many buckets, and a restart finds the day's where they were.
+inline constexpr int window_buckets = 1'000;
+constexpr Duration bucket_of(Duration hold) {
+  return hold / window_buckets;
+}
+
 // Seconds of its rate that a smoother may let through at once: a second's burst at the server, less
 // what L and D may add.
 inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_seconds(delay_margin);

@@ -18,8 +18,13 @@ struct AccountLimits {
   std::uint32_t max_in_flight = 0;
   bool strict_tokens = false;   // reserve a call's bound, never a learned part of it
   bool reserved_tokens = false; // the bound is charged, whatever the call uses
+  std::uint64_t requests_per_day = 0; // in any 24 hours
+  std::uint64_t tokens_per_day = 0;
   bool operator==(const AccountLimits&) const = default;
-  bool windows() const { return requests_per_minute != 0 || tokens_per_minute != 0; }
+  bool windows() const {
+    return requests_per_minute != 0 || tokens_per_minute != 0 || requests_per_day != 0 ||
+           tokens_per_day != 0;
+  }
 };
 
 struct AcquireCall {

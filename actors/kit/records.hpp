@@ -63,6 +63,15 @@ struct BlockNote {
       marks; // highest item + 1 that may be called, per job
 };
 
+// What an account took of its windows of a day in the bucket that ends then. It replaces what was
+// noted of that bucket, and includes what open blocks may still draw.
+struct DayNote {
+  std::string account;
+  Time until{};                        // BootClock of the epoch's boot, as below
+  std::uint64_t calls = 0, tokens = 0;
+  Time noted_at{};                     // so far has the clock of this boot come
+};
+
 // Of a job's budget of money, in 10^-9 US$; what a note does not say stays.
 struct MoneyNote {
   JobId job;
@@ -95,13 +104,15 @@ struct Group {
   std::vector<AttemptNote> attempts;
   std::vector<JobNote> notes;
   std::vector<BlockNote> blocks;
+  std::vector<DayNote> days;
   std::vector<MoneyNote> money;
   std::vector<SessionNote> sessions;
   std::vector<JobChange> jobs;
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
   bool empty() const {
     return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() &&
-           blocks.empty() && money.empty() && sessions.empty() && jobs.empty() && forgotten.empty();
+           blocks.empty() && days.empty() && money.empty() && sessions.empty() && jobs.empty() &&
+           forgotten.empty();
   }
 };
 

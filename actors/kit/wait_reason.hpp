@@ -17,6 +17,8 @@ enum class WaitKind : std::uint8_t {
   // Of RATE LIMITER.
   requests,       // requests per minute
   tokens,         // tokens per minute
+  day_requests,   // requests per day
+  day_tokens,     // tokens per day
   calls_allowed,  // max_in_flight calls are under way
   calls_taken_up, // … or as many as the server was found to take up
   cooldown,       // the endpoint is parked by an answer

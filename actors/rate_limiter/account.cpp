@@ -6,23 +6,19 @@
 #include "protocol/ids.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
 namespace gristmill::rate_limiter {
 namespace {
 
-Duration hold_of(Duration life) {
-  if (mutated("no_drift_margin")) return life + defaults::minute_window + defaults::delay_margin;
-  return defaults::hold_of(defaults::minute_window, life);
-}
-
 Duration minute_hold() {
-  return hold_of(defaults::permit_life);
+  if (mutated("no_drift_margin"))
+    return defaults::permit_life + defaults::minute_window + defaults::delay_margin;
+  return defaults::hold_of(defaults::minute_window);
 }
 
 constexpr auto slot_retry = std::chrono::milliseconds{10};
 constexpr auto block_retry = std::chrono::milliseconds{2};
-constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
 
 double rate_of(std::uint64_t per_minute) {
   return static_cast<double>(per_minute) / to_seconds(minute_hold());
@@ -35,12 +31,20 @@ Smoother smoother(std::uint64_t per_minute, Time now) {
 
 } // namespace
 
-Account::Account(std::string name, AccountLimits limits, Time now)
+// How long a call counts whose permit lives so long.
+Duration Account::hold_of(Duration window, Duration life) {
+  if (mutated("no_drift_margin")) return life + window + defaults::delay_margin;
+  return defaults::hold_of(window, life);
+}
+
+Account::Account(std::string name, AccountLimits limits, Time now, Duration day)
     : name_{std::move(name)}, limits_{limits}, calls_window_{limits.requests_per_minute,
                                                              minute_hold()},
       tokens_window_{limits.tokens_per_minute, minute_hold()},
       calls_smoother_{smoother(limits.requests_per_minute, now)},
-      tokens_smoother_{smoother(limits.tokens_per_minute, now)}, life_{defaults::permit_life} {}
+      tokens_smoother_{smoother(limits.tokens_per_minute, now)}, day_length_{day},
+      day_{limits.requests_per_day, limits.tokens_per_day, defaults::hold_of(day)},
+      life_{defaults::permit_life} {}
 
 void Account::set_limits(const AccountLimits& limits, Time now) {
   const auto slower = [&](Smoother& old, std::uint64_t per_minute, std::uint64_t before) {
@@ -52,6 +56,7 @@ void Account::set_limits(const AccountLimits& limits, Time now) {
   slower(tokens_smoother_, limits.tokens_per_minute, limits_.tokens_per_minute);
   calls_window_.set_amount_max(limits.requests_per_minute);
   tokens_window_.set_amount_max(limits.tokens_per_minute);
+  day_.set_most(limits.requests_per_day, limits.tokens_per_day);
   limits_ = limits;
   if (concurrency_) concurrency_->set_most(limits.max_in_flight);
 }
@@ -68,8 +73,9 @@ double Account::load(Time now) {
 
 bool Account::is_idle(Time now) {
   advance(now);
-  return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 && !next_ &&
-         (!block_ || block_->note.until <= now) && parked_until_ <= now;
+  return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 &&
+         day_.is_empty() && !next_ && (!block_ || block_->note.until <= now) &&
+         parked_until_ <= now;
 }
 
 void Account::permit_came_too_late(Time now) {
@@ -91,6 +97,7 @@ void Account::permit_used() {
 void Account::advance(Time now) {
   calls_window_.advance(now);
   tokens_window_.advance(now);
+  day_.advance(now);
   pace(now);
   calls_smoother_.advance(now);
   tokens_smoother_.advance(now);
@@ -137,19 +144,11 @@ void Account::advertised(const Charge& charge, const std::vector<protocol::Limit
 
 // A call whose reserve exceeds the whole window is charged the window: it goes alone.
 Tokens Account::charged(Tokens tokens) const {
-  if (!tokens_window_.limited()) return tokens;
-  const std::uint64_t all = limits_.tokens_per_minute;
+  if (!counts_tokens()) return tokens;
+  std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
+  if (limits_.tokens_per_minute != 0) all = std::min(all, limits_.tokens_per_minute);
+  if (limits_.tokens_per_day != 0) all = std::min(all, limits_.tokens_per_day);
   return {std::min(tokens.reserved, all), std::min(tokens.paced, all)};
-}
-
-bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now) {
-  if (!block_ || (now >= block_->note.until && !mutated("block_without_end"))) return false;
-  const journal::BlockNote& note = block_->note;
-  if (block_->drawn_calls >= note.calls) return false;
-  if (tokens_window_.limited() && block_->drawn_tokens + tokens > note.tokens) return false;
-  if (mutated("no_mark_check")) return true;
-  return std::any_of(note.marks.begin(), note.marks.end(),
-                     [&](const auto& mark) { return mark.first == job && item < mark.second; });
 }
 
 // The most calls or tokens a minute that may begin: as configured, or as the server's refusals tell.
@@ -173,6 +172,7 @@ std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
     return Refusal{until, "requests per minute", WaitKind::requests,
                    per_minute(limits_.requests_per_minute, calls_rate_)};
   };
+  if (const auto used_up = day_refuses(tokens, now)) return used_up;
   if (!calls_window_.fits(1)) return requests(calls_window_.when_fits(1, now));
   if (!calls_smoother_.fits(1)) return requests(calls_smoother_.when_fits(1, now));
   const auto of_tokens = [&](Time until) {
@@ -182,6 +182,17 @@ std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   if (!tokens_window_.fits(tokens)) return of_tokens(tokens_window_.when_fits(tokens, now));
   const auto amount = static_cast<double>(paced);
   if (!tokens_smoother_.fits(amount)) return of_tokens(tokens_smoother_.when_fits(amount, now));
+  return std::nullopt;
+}
+
+// No smoother belongs to a day: what it allows goes as soon as it may.
+std::optional<Refusal> Account::day_refuses(std::uint64_t tokens, Time now) const {
+  if (!day_.calls().fits(1))
+    return Refusal{day_.calls().when_fits(1, now), "requests per day", WaitKind::day_requests,
+                   limits_.requests_per_day};
+  if (!day_.tokens().fits(tokens))
+    return Refusal{day_.tokens().when_fits(tokens, now), "tokens per day", WaitKind::day_tokens,
+                   limits_.tokens_per_day};
   return std::nullopt;
 }
 
@@ -201,10 +212,11 @@ std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t 
 Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
   const Tokens tokens = charged(wanted);
-  const Time until = now + hold_of(life);
+  const Time until = now + hold_of(defaults::minute_window, life);
   // Also what is not limited now: a stricter limit may come.
   const Charge charge{tokens, now, calls_window_.charge_until(1, until),
                       tokens_window_.charge_until(tokens.reserved, until),
+                      day_.charge(tokens.reserved, now + hold_of(day_length_, life)),
                       concurrency_ ? concurrency_->begun() : 0};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens.paced));
@@ -258,71 +270,25 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   } else {
     tokens_smoother_.give_back(static_cast<double>(paced - *used), charge.drawn_at);
   }
-  if (*used <= reserved) return tokens_window_.refund(reserved - *used, charge.tokens_until);
+  if (*used <= reserved) {
+    tokens_window_.refund(reserved - *used, charge.tokens_until);
+    return day_.refund(0, reserved - *used, charge.day_until);
+  }
   // The excess is a debt, to the second in which the call began.
   const std::uint64_t excess = *used - reserved;
   tokens_window_.charge_until(excess, charge.tokens_until > now ? charge.tokens_until
                                                                 : now + minute_hold());
+  // What a call of an earlier life used lies in what that life had noted of its day.
+  day_.charge_more(excess, charge.day_until);
   if (block_) block_->drawn_tokens += excess;
 }
 
 void Account::refund(const Charge& charge, Time now) {
   settle(charge, 0, now);
   calls_window_.refund(1, charge.calls_until);
+  day_.refund(1, 0, charge.day_until);
   calls_smoother_.give_back(1, charge.drawn_at);
   if (charge.drawn_at != Time{}) calls_rate_.corrected(-1, charge.drawn_at);
-}
-
-std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now) {
-  if (next_ || highest_.empty()) return std::nullopt;
-  const bool ending = block_ && now + defaults::block_renewal >= block_->note.until &&
-                      now < block_->note.until && block_->drawn_calls > 0;
-  if (!wanted_ && !ending) return std::nullopt;
-  Block block;
-  block.note.block = number;
-  block.note.account = name_;
-  // What may be drawn until it ends: the burst, and what the rate yields meanwhile.
-  const double seconds = to_seconds(defaults::block_life + defaults::block_renewal);
-  const auto yield = [&](const Smoother& s) {
-    return static_cast<std::uint64_t>(std::ceil(s.burst() + s.rate() * seconds)) + 1;
-  };
-  block.note.calls = limits_.requests_per_minute != 0
-                         ? std::min(yield(calls_smoother_), attempts_per_block_max)
-                         : defaults::block_calls_unlimited;
-  if (limits_.tokens_per_minute != 0)
-    block.note.tokens = std::max(yield(tokens_smoother_), tokens_wanted_);
-  block.note.until = now + defaults::block_life + defaults::block_renewal;
-  for (const auto& [job, highest] : highest_) {
-    const std::uint64_t ahead =
-        std::max(defaults::mark_ahead, block_ ? 2 * block_->drawn_calls : std::uint64_t{0});
-    block.note.marks.emplace_back(job, highest + ahead);
-  }
-  // Only of a block that nobody draws from any more can a note say what was drawn in truth.
-  if (closed_) {
-    block.note.previous_block = closed_->note.block;
-    block.note.previous_calls = closed_->drawn_calls;
-    block.note.previous_tokens = closed_->drawn_tokens;
-  }
-  next_ = std::move(block);
-  next_since_ = now;
-  return next_->note;
-}
-
-void Account::durable(std::uint64_t block) {
-  if (!next_ || next_->note.block != block) return;
-  closed_ = std::move(block_);
-  block_ = std::move(next_);
-  next_.reset();
-  wanted_ = false;
-  tokens_wanted_ = 0;
-}
-
-void Account::assume_spent(const journal::BlockNote& block, Time now) {
-  // How long its permits lived is not known any more: the longest life is assumed.
-  const Time until = std::min(block.until, now) + hold_of(defaults::permit_life_max);
-  if (until <= now) return;
-  calls_window_.charge_until(block.calls, until);
-  tokens_window_.charge_until(block.tokens, until);
 }
 
 } // namespace gristmill::rate_limiter

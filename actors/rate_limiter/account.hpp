@@ -1,7 +1,7 @@
 // ACCOUNT: one budget that calls draw from: an endpoint's key, or a job's own limits. It has minute
-// windows of calls and tokens with their smoothers, a number of slots, and the budget block that
-// the journal holds for it. Invariant: nothing is drawn that a durable block does not cover, so a
-// crash can forget only what it then assumes to be spent.
+// windows of calls and tokens with their smoothers, windows of a day, a number of slots, and the
+// budget block that the journal holds for it. Invariant: nothing is drawn that a durable block does
+// not cover, so a crash can forget only what it then assumes to be spent.
 #pragma once
 
 #include "actors/kit/defaults.hpp"
@@ -12,6 +12,7 @@
 #include "actors/rate_limiter/answer_time.hpp"
 #include "actors/rate_limiter/breaker.hpp"
 #include "actors/rate_limiter/concurrency_limit.hpp"
+#include "actors/rate_limiter/day_window.hpp"
 #include "actors/rate_limiter/learned_rate.hpp"
 #include "actors/rate_limiter/quota_gate.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
@@ -29,7 +30,7 @@ namespace gristmill::rate_limiter {
 struct Charge {
   Tokens tokens;
   Time drawn_at{};
-  Time calls_until{}, tokens_until{}; // names of the holds
+  Time calls_until{}, tokens_until{}, day_until{}; // names of the holds
   std::uint64_t cohort = 0;           // of the concurrency limit
 };
 
@@ -38,7 +39,7 @@ struct Refusal {
   Time until{};
   std::string_view why; // static text
   WaitKind kind = WaitKind::none;
-  std::uint64_t limit = 0; // that is reached: calls or tokens per minute, calls in flight
+  std::uint64_t limit = 0; // that is reached: calls or tokens of a window, calls in flight
 };
 
 inline constexpr std::string_view quota_used_up =
@@ -48,7 +49,8 @@ inline constexpr std::uint32_t unlimited_slots = 128;
 
 class Account {
 public:
-  Account(std::string name, AccountLimits limits, Time now);
+  // `day`: the length of the long window.
+  Account(std::string name, AccountLimits limits, Time now, Duration day = defaults::day_window);
 
   const std::string& name() const { return name_; }
   const AccountLimits& limits() const { return limits_; }
@@ -121,6 +123,11 @@ public:
   void durable(std::uint64_t block);
   // A block of an earlier life: all of it counts as spent.
   void assume_spent(const journal::BlockNote& block, Time now);
+  // What the day's windows have taken, for the journal; nothing, while it knows. To be asked when a
+  // block is reserved, before it is written, and at next_day_notes_at().
+  std::vector<journal::DayNote> day_notes(Time now);
+  Time next_day_notes_at() const { return day_.next_notes_at(); }
+  void assume_spent(const journal::DayNote& note) { day_.assume_spent(note); }
   void forget(JobId job) { highest_.erase(job); }
 
 private:
@@ -128,7 +135,11 @@ private:
     journal::BlockNote note;
     std::uint64_t drawn_calls = 0, drawn_tokens = 0;
   };
+  static Duration hold_of(Duration window, Duration life);
+  bool counts_tokens() const;
+  std::optional<Refusal> day_refuses(std::uint64_t tokens, Time now) const;
   bool covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
+  void size(journal::BlockNote& note) const;
   Tokens charged(Tokens tokens) const;
   std::uint64_t per_minute(std::uint64_t configured, const LearnedRate& learned) const;
   void advance(Time now);
@@ -138,6 +149,8 @@ private:
   AccountLimits limits_;
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;
+  Duration day_length_;
+  DayWindow day_;
   LearnedRate calls_rate_, tokens_rate_; // where the server takes less than the limits say
   // What the server says of its limits, by their names.
   std::array<AdvertisedLimit, 4> advertised_;
@@ -159,6 +172,7 @@ private:
   std::optional<Block> next_;   // on its way to the disk
   Time next_since_{};
   std::optional<Block> closed_; // the one before block_
+  bool day_noted_ = true;       // since next_ was reserved
   bool wanted_ = false;         // somebody asked for what block_ does not cover
   std::uint64_t tokens_wanted_ = 0;
   std::map<JobId, std::uint64_t> highest_; // items + 1 that were asked for

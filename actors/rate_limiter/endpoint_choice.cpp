@@ -114,7 +114,9 @@ Tokens tokens_of(const TokenReserve* reserve, const Account& account, std::uint6
 }
 
 bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
-  return limits.strict_tokens && limits.tokens_per_minute != 0 && bound > limits.tokens_per_minute;
+  const auto exceeds = [bound](std::uint64_t most) { return most != 0 && bound > most; };
+  return limits.strict_tokens &&
+         (exceeds(limits.tokens_per_minute) || exceeds(limits.tokens_per_day));
 }
 
 Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,

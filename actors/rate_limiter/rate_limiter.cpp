@@ -30,23 +30,29 @@ std::string account_name(const EndpointOffer& offer) {
 
 AccountLimits limits_of(const EndpointSpec& e) {
   return {e.requests_per_minute, e.tokens_per_minute, e.max_in_flight, e.strict_tokens,
-          e.token_counting == "reserved"};
+          e.token_counting == "reserved", e.requests_per_day, e.tokens_per_day};
 }
 
 AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
   const auto least = [](auto x, auto y) { return x == 0 ? y : y == 0 ? x : std::min(x, y); };
   return {least(a.requests_per_minute, b.requests_per_minute),
           least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight),
-          a.strict_tokens || b.strict_tokens, a.reserved_tokens || b.reserved_tokens};
+          a.strict_tokens || b.strict_tokens, a.reserved_tokens || b.reserved_tokens,
+          least(a.requests_per_day, b.requests_per_day),
+          least(a.tokens_per_day, b.tokens_per_day)};
 }
 
 std::string why_never(const std::vector<Endpoint*>& endpoints, std::uint64_t bound) {
-  std::uint64_t most = 0;
-  for (const Endpoint* e : endpoints) most = std::max(most, e->account->limits().tokens_per_minute);
-  return fmt::format("expected a call within {} tokens per minute, which is what its endpoint "
+  std::uint64_t minute = 0, day = 0;
+  for (const Endpoint* e : endpoints) {
+    minute = std::max(minute, e->account->limits().tokens_per_minute);
+    day = std::max(day, e->account->limits().tokens_per_day);
+  }
+  const bool of_day = minute == 0 || bound <= minute;
+  return fmt::format("expected a call within {} tokens per {}, which is what its endpoint "
                      "allows under strict_tokens, got one that may use {}; lower max_tokens, or "
                      "allow more",
-                     most, bound);
+                     of_day ? day : minute, of_day ? "day" : "minute", bound);
 }
 
 std::string why_none_serves(const std::string& model, bool own, const EndpointBook& endpoints) {
@@ -74,9 +80,12 @@ RateLimiter::AccountRef RateLimiter::account(const std::string& name, const Acco
                                              Time now) {
   AccountRef& slot = accounts_[name];
   if (!slot) {
-    slot = std::make_shared<Account>(name, limits, now);
+    slot = std::make_shared<Account>(name, limits, now, day_);
     for (const auto& block : spent_)
       if (block.account == name) slot->assume_spent(block, now);
+    // Once: the account then stays until all of it is over.
+    if (const auto of_day = days_.extract(name))
+      for (const auto& note : of_day.mapped()) slot->assume_spent(note);
   }
   return slot;
 }
@@ -88,6 +97,14 @@ void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time 
   // The clock of another boot says nothing: its blocks count from now.
   if (!same_boot)
     for (auto& block : spent_) block.until = now;
+}
+
+void RateLimiter::days_recovered(std::vector<journal::DayNote> days) {
+  if (mutated("day_reset_on_restart")) return;
+  for (auto& note : days) {
+    const std::string account = note.account;
+    days_[account].push_back(std::move(note));
+  }
 }
 
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
@@ -347,6 +364,19 @@ std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
     }
   }
   return notes;
+}
+
+std::vector<journal::DayNote> RateLimiter::day_notes(Time now) {
+  std::vector<journal::DayNote> notes;
+  for (auto& [name, account] : accounts_)
+    for (auto& note : account->day_notes(now)) notes.push_back(std::move(note));
+  return notes;
+}
+
+Time RateLimiter::wake_at() const {
+  Time at = money_.wake_at();
+  for (const auto& [name, account] : accounts_) at = std::min(at, account->next_day_notes_at());
+  return at;
 }
 
 // Accounts of closed jobs and of workers that have left, once nothing of theirs counts any more.

@@ -29,10 +29,12 @@ namespace gristmill::rate_limiter {
 class RateLimiter {
 public:
   // `pools`: what calls of a model cost.
-  explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {})
-      : epoch_{epoch}, money_{std::move(pools)} {}
+  explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {},
+                       Duration day = defaults::day_window)
+      : epoch_{epoch}, day_{day}, money_{std::move(pools)} {}
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
+  void days_recovered(std::vector<journal::DayNote> days);
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
@@ -53,7 +55,9 @@ public:
   std::vector<journal::MoneyNote> reserve_money(Time now) {
     return money_.reserve(next_block_, now);
   }
-  Time wake_at() const { return money_.wake_at(); } // for reserve_money()
+  // To be durable no later than the blocks that reserve() gave just before.
+  std::vector<journal::DayNote> day_notes(Time now);
+  Time wake_at() const; // for reserve_money() and day_notes()
   std::uint32_t in_flight(EndpointId id) const;
   // How an endpoint stands, for people.
   EndpointStanding standing(EndpointId id, Time now) const;
@@ -98,10 +102,12 @@ private:
   static std::vector<Endpoint*> willing(const Job& job, std::vector<Endpoint*> usable, Time now);
 
   Epoch epoch_;
+  Duration day_; // its length
   std::uint64_t next_block_ = 1;
   std::map<std::string, AccountRef> accounts_;
   Time idle_sought_at_{Time::min()};
   std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
+  std::map<std::string, std::vector<journal::DayNote>> days_; // the same of their days
   EndpointBook endpoints_;
   MoneyBook money_;
   PrefixGroups prefixes_;

@@ -22,9 +22,19 @@ Time SlidingWindow::when_fits(std::uint64_t amount, Time now) const {
   return now;
 }
 
-Time SlidingWindow::charge_until(std::uint64_t amount, Time until) {
+Time SlidingWindow::end_of(Time until) const {
   const auto ns = until.time_since_epoch().count(), step = bucket_.count();
-  const Time end{Duration{(ns + step - 1) / step * step}};
+  return Time{Duration{(ns + step - 1) / step * step}};
+}
+
+std::uint64_t SlidingWindow::held_until(Time end) const {
+  const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), end,
+                                   [](const Bucket& b, Time t) { return b.until < t; });
+  return at == buckets_.end() || at->until != end ? 0 : at->amount;
+}
+
+Time SlidingWindow::charge_until(std::uint64_t amount, Time until) {
+  const Time end = end_of(until);
   const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), end,
                                    [](const Bucket& b, Time t) { return b.until < t; });
   if (at != buckets_.end() && at->until == end) {

@@ -4,6 +4,7 @@
 // away. Invariant: held() never understates what was charged and is not yet over.
 #pragma once
 
+#include "actors/kit/defaults.hpp"
 #include "actors/kit/time.hpp"
 
 #include <cstdint>
@@ -15,7 +16,7 @@ class SlidingWindow {
 public:
   // `amount_max` 0 = no limit. `hold`: how long a charge counts, from the moment it is made.
   SlidingWindow(std::uint64_t amount_max, Duration hold)
-      : amount_max_{amount_max}, hold_{hold}, bucket_{hold / 1'000} {}
+      : amount_max_{amount_max}, hold_{hold}, bucket_{defaults::bucket_of(hold)} {}
 
   bool limited() const { return amount_max_ != 0; }
   std::uint64_t amount_max() const { return amount_max_; }
@@ -32,6 +33,10 @@ public:
   Time charge(std::uint64_t amount, Time now) { return charge_until(amount, now + hold_); }
   Time charge_until(std::uint64_t amount, Time until);
   void refund(std::uint64_t amount, Time until);
+
+  Time end_of(Time until) const; // of the bucket that holds a charge until then
+  std::uint64_t held_until(Time end) const; // in the bucket that ends then
+  Time newest() const { return buckets_.empty() ? Time::min() : buckets_.back().until; }
 
 private:
   struct Bucket {

@@ -6,6 +6,7 @@
 
 #include "actors/intake/byte_source.hpp"
 #include "actors/journal/journal_store.hpp"
+#include "actors/kit/defaults.hpp"
 #include "actors/wiring/message.hpp"
 
 #include <functional>
@@ -19,6 +20,7 @@ struct NodeOptions {
   bool workers_died = false; // `gristmill run`: no session outlived our last life
   std::uint64_t random_seed = 0;
   std::vector<PoolSpec> pools; // as configured for this life
+  Duration day = defaults::day_window; // of limits per day
   // Windows that a job's rooms need when it opens.
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
   std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;

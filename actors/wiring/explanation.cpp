@@ -2,22 +2,26 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace gristmill::wiring {
 namespace {
 
-constexpr std::array<std::string_view, 27> names{
-    "none",         "requests",  "tokens", "calls_allowed", "calls_taken_up", "cooldown", "breaker",
-    "journal",      "budget",    "no_worker", "workers_full", "turn",         "unserved", "claims",
-    "reading",      "retry",     "open_items", "paused",     "disk",          "cancelling", "merging",
-    "over",         "queued",    "held",   "in_flight",     "recorded",       "not_read"};
+constexpr std::array<std::string_view, 29> names{
+    "none",     "requests", "tokens",  "day_requests", "day_tokens", "calls_allowed",
+    "calls_taken_up",       "cooldown", "breaker",     "journal",    "budget",
+    "no_worker", "workers_full", "turn", "unserved",   "claims",     "reading",
+    "retry",    "open_items", "paused", "disk",        "cancelling", "merging",
+    "over",     "queued",   "held",    "in_flight",    "recorded",   "not_read"};
 
-// A time as people say it: "0.4 s", "27 s", "3 min".
+// A time as people say it: "0.4 s", "27 s", "3 min", "3 h 12 min".
 std::string span(double seconds) {
   if (seconds < 9.95) return fmt::format("{:.1f} s", std::max(seconds, 0.0));
   if (seconds < 119.5) return fmt::format("{:.0f} s", seconds);
-  return fmt::format("{:.0f} min", seconds / 60);
+  const auto minutes = static_cast<std::int64_t>(std::lrint(seconds / 60));
+  if (minutes < 120) return fmt::format("{} min", minutes);
+  return fmt::format("{} h {} min", minutes / 60, minutes % 60);
 }
 
 std::string in_span(const Explanation& e, std::string_view before) {
@@ -36,7 +40,7 @@ struct Words {
   std::string sentence, remedy;
 };
 
-// Of a minute's window: "requests per minute at URL (60): the next call may go in 0.4 s".
+// Of a window: "requests per minute at URL (60) are used up; the next call may go in 0.4 s".
 Words of_window(const Explanation& e, std::string_view what, std::string_view option) {
   const WaitReason& r = e.reason;
   const bool own = r.endpoint.empty();
@@ -54,6 +58,8 @@ Words of_limiter(const Explanation& e) {
   switch (r.kind) {
   case WaitKind::requests: return of_window(e, "requests per minute", "--rpm");
   case WaitKind::tokens: return of_window(e, "tokens per minute", "--tpm");
+  case WaitKind::day_requests: return of_window(e, "requests per day", "limit");
+  case WaitKind::day_tokens: return of_window(e, "tokens per day", "limit");
   case WaitKind::calls_allowed:
     return {fmt::format("calls in flight {}: all {} that are allowed are being made", where, r.limit),
             fmt::format("a call that ends, or a higher {}",

@@ -119,7 +119,8 @@ private:
 
 class LimiterRoom : public Room {
 public:
-  LimiterRoom(const journal::Recovered& recovered, Time now, std::vector<PoolSpec> pools = {});
+  LimiterRoom(const journal::Recovered& recovered, Time now, std::vector<PoolSpec> pools = {},
+              Duration day = defaults::day_window);
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:

@@ -9,9 +9,10 @@
 namespace gristmill::wiring {
 
 LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now,
-                         std::vector<PoolSpec> pools)
-    : limiter_{recovered.epoch, std::move(pools)} {
+                         std::vector<PoolSpec> pools, Duration day)
+    : limiter_{recovered.epoch, std::move(pools), day} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
+  limiter_.days_recovered(recovered.days);
 }
 
 void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
@@ -49,12 +50,14 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
 void LimiterRoom::write_blocks(Time now, Post& post) {
   auto blocks = limiter_.reserve(now);
   auto money = limiter_.reserve_money(now);
-  if (blocks.empty() && money.empty()) return;
+  auto days = limiter_.day_notes(now);
+  if (blocks.empty() && money.empty() && days.empty()) return;
   BlocksDurable durable;
   for (const auto& block : blocks) durable.blocks.push_back(block.block);
   for (const auto& note : money) durable.blocks.push_back(note.number);
   AppendNow append;
   append.part.blocks = std::move(blocks);
+  append.part.days = std::move(days);
   append.part.money = std::move(money);
   (mutated("grant_not_journaled") ? post.envelopes : append.release)
       .push_back({to_limiter, std::move(durable)});

@@ -224,7 +224,8 @@ class Explain(EndToEnd):
         self.assertGreater(again["for_s"], 3)
         self.assertEqual(self.why(job, number=1)["item"], "item-0")
         self.assertEqual(self.why(job, number=3)["kind"], "recorded")
-        self.assertEqual(self.why(job, "item-2")["kind"], "not_open")
+        self.assertEqual(self.why(job, "item-2")["kind"], "recorded")
+        self.assertEqual(self.why(job, "item-6000")["kind"], "not_open")
         for wrong in ({"number": 0}, {"number": "x"}, {"number": 1, "item": "item-0"}, {"item": ""}):
             with self.assertRaises(urllib.error.HTTPError, msg=wrong) as refused:
                 self.why(job, **wrong)
@@ -236,6 +237,51 @@ class Explain(EndToEnd):
         as_json = self.gristmill("explain", job, "--item", "1", "--json", "--server",
                                  self.node.http).stdout
         self.assertEqual(json.loads(as_json)["item"], "item-0")
+
+    def line_at(self, result):
+        with open(result["file"], "rb") as file:
+            file.seek(result["offset"])
+            return json.loads(file.read(result["bytes"]))
+
+    def test_what_became_of_an_item_that_is_over(self):
+        text = lambda n: {1: "REFUSED", 2: "HANG"}.get(n, f"question {n}")
+        job = self.begin(4, "--retries", "0", "--max-failures", "off",
+                         server=("--fault", "status:code=500,match=REFUSED",
+                                 "--fault", "hang:match=HANG"), text=text)
+        self.until("all but one to end", lambda: sum(
+            self.job(self.node, job)["counts"][what] for what in ("completed", "failed")) == 3)
+        self.until_why(job, "recorded", "item-1")
+        for over in (False, True):
+            answered = self.why(job, "item-0")
+            self.assertEqual(answered["kind"], "recorded")
+            self.assertIsNone(answered["result"]["class"])
+            self.assertEqual(answered["result"]["status_code"], 200)
+            self.assertRegex(answered["sentence"], rf"^answered by {self.simllm.url} at attempt 1; "
+                                                   r"its line begins at byte \d+ of /")
+            self.assertEqual(self.why(job, number=1)["result"], answered["result"])
+            failed = self.why(job, "item-1")
+            line = self.line_at(failed["result"])
+            self.assertEqual(line["custom_id"], "item-1")
+            self.assertEqual(failed["result"]["class"], line["gristmill"]["class"])
+            self.assertEqual(failed["result"]["message"],
+                             line["response"]["body"]["error"]["message"])
+            self.assertRegex(failed["sentence"], r"^failed as transient by http.*: .*; its line ")
+            self.assertIn(f"gristmill retry {job}", failed["remedy"])
+            printed = self.gristmill("explain", job, "item-1", "--server", self.node.http).stdout
+            self.assertIn(failed["sentence"], printed)
+            self.assertIn("no line of this item is recorded", self.why(job, "item-9")["sentence"])
+            if not over:
+                self.control(self.simllm, faults=[])
+                self.gristmill("cancel", job, "--server", self.node.http)
+                self.until("its end", lambda: self.job(self.node, job)["state"] == "cancelled")
+        cancelled = self.why(job, "item-2")
+        self.assertEqual(self.line_at(cancelled["result"])["custom_id"], "item-2")
+        # A second generation's line is the one that holds.
+        self.gristmill("retry", job, "--server", self.node.http)
+        self.until("its end", lambda: self.job(self.node, job)["state"] == "finished")
+        again = self.why(job, "item-1")
+        self.assertIsNone(again["result"]["class"])
+        self.assertNotEqual(again["result"]["offset"], failed["result"]["offset"])
 
     def test_an_item_whose_line_has_not_been_read(self):
         job = self.begin(30_000, "--rpm", "60")

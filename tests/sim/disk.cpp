@@ -23,6 +23,7 @@ wiring::NodeOptions World::node_options() {
   wiring::NodeOptions options;
   options.random_seed = random_.next();
   options.pools = pools_;
+  options.day = sim_day;
   options.flat = options.workers_died = swarm_.one_process;
   options.open_source = [this](const JobSpec& spec) -> Result<std::unique_ptr<intake::ByteSource>> {
     return std::make_unique<MemorySource>(inputs_.at(number_in(spec.inputs.front().path)));

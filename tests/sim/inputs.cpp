@@ -16,6 +16,8 @@ EndpointSpec endpoint_of(std::size_t number, const AccountLimits& limits) {
   endpoint.url = url_of(number);
   endpoint.requests_per_minute = limits.requests_per_minute;
   endpoint.tokens_per_minute = limits.tokens_per_minute;
+  endpoint.requests_per_day = limits.requests_per_day;
+  endpoint.tokens_per_day = limits.tokens_per_day;
   endpoint.max_in_flight = limits.max_in_flight;
   endpoint.strict_tokens = limits.strict_tokens;
   return endpoint;

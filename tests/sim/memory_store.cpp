@@ -32,6 +32,10 @@ journal::Position MemoryStore::make_durable() {
     job.low = std::max(job.low, note.low);
   }
   for (const auto& block : group.blocks) add_block(block);
+  for (const auto& note : group.days) {
+    days_[{note.account, note.until}] = note;
+    days_clock_ = note.noted_at;
+  }
   for (const auto& note : group.money) {
     if (!jobs_.contains(note.job)) continue; // forgotten
     journal::RecoveredJob& job = jobs_[note.job].known;
@@ -132,6 +136,15 @@ journal::Recovered MemoryStore::recover(Time now, std::uint32_t boot) {
     if (of != boot) note.until = first;
     recovered.blocks.push_back(std::move(note));
   }
+  // Of another boot is left what was left when it was last heard of.
+  for (auto& [key, note] : std::exchange(days_, {})) {
+    if (!recovered.same_boot) note.until += now - days_clock_;
+    note.noted_at = now;
+    if (note.until <= now) continue;
+    days_[{note.account, note.until}] = note;
+    recovered.days.push_back(note);
+  }
+  days_clock_ = now;
   for (const auto& [id, session] : sessions_) recovered.sessions.push_back(session);
   return recovered;
 }

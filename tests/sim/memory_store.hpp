@@ -52,6 +52,8 @@ private:
   std::map<JobId, Job> jobs_;
   std::map<std::uint32_t, Life> lives_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, journal::BlockNote> blocks_;
+  std::map<std::pair<std::string, Time>, journal::DayNote> days_; // by account and bucket
+  Time days_clock_{};
   std::map<SessionId, journal::SessionNote> sessions_;
 };
 

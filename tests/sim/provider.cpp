@@ -114,26 +114,32 @@ void Provider::arrived(const Request& request, std::uint64_t tokens, Time now) {
   count(accounts_[job], swarm_.jobs[request.plan].limits, job, arrival);
 }
 
+void Provider::count(Window& window, std::uint64_t calls_most, std::uint64_t tokens_most,
+                     const std::string& name, Arrival arrival) {
+  auto& arrivals = window.arrivals;
+  arrivals.push_back(arrival);
+  window.tokens += arrival.tokens;
+  while (arrival.at - arrivals.front().at >= window.length) {
+    window.tokens -= arrivals.front().tokens;
+    arrivals.pop_front();
+  }
+  if (calls_most != 0 && arrivals.size() > calls_most)
+    violation_(fmt::format("{}: {} calls within {}, {} allowed, the first {} ms ago", name,
+                           arrivals.size(), window.name, calls_most,
+                           to_ms(arrival.at - arrivals.front().at)));
+  if (tokens_most != 0 && window.tokens > tokens_most)
+    violation_(fmt::format("{}: {} tokens within {}, {} allowed", name, window.tokens, window.name,
+                           tokens_most));
+}
+
 void Provider::count(Account& account, const AccountLimits& limits, const std::string& name,
                      Arrival arrival) {
   if (!limits.windows()) return;
-  auto& minute = account.minute;
-  minute.push_back(arrival);
-  account.tokens += arrival.tokens;
-  while (arrival.at - minute.front().at >= std::chrono::seconds{60}) {
-    account.tokens -= minute.front().tokens;
-    minute.pop_front();
-  }
-  if (limits.requests_per_minute != 0 && minute.size() > limits.requests_per_minute)
-    violation_(fmt::format("{}: {} calls within a minute, {} allowed, the first {} ms ago", name,
-                           minute.size(), limits.requests_per_minute,
-                           to_ms(arrival.at - minute.front().at)));
   // What is learned may err, and is made good by the calls that follow.
-  const std::uint64_t tokens_max =
-      limits.strict_tokens ? limits.tokens_per_minute : 2 * limits.tokens_per_minute;
-  if (limits.tokens_per_minute != 0 && account.tokens > tokens_max)
-    violation_(fmt::format("{}: {} tokens within a minute, {} allowed", name, account.tokens,
-                           limits.tokens_per_minute));
+  const std::uint64_t slack = limits.strict_tokens ? 1 : 2;
+  count(account.minute, limits.requests_per_minute, slack * limits.tokens_per_minute, name,
+        arrival);
+  count(account.day, limits.requests_per_day, slack * limits.tokens_per_day, name, arrival);
 }
 
 void Provider::departs(const Request& request, bool exact) {

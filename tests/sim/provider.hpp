@@ -1,5 +1,5 @@
 // PROVIDER: the endpoints that the workers call, with the limits that they are said to have. It
-// counts what arrives in every minute and what is under way, and draws how each call ends.
+// counts what arrives in every minute and day and what is under way, and draws how each call ends.
 // Invariant: its books know arrivals only, nothing of permits.
 #pragma once
 
@@ -49,10 +49,18 @@ private:
     Time at;
     std::uint64_t tokens;
   };
-  struct Account {
-    std::deque<Arrival> minute;
-    std::uint64_t tokens = 0, in_flight = 0;
+  struct Window {
+    std::string_view name;
+    Duration length;
+    std::deque<Arrival> arrivals{};
+    std::uint64_t tokens = 0;
   };
+  struct Account {
+    Window minute{"a minute", std::chrono::seconds{60}}, day{"a day", sim_day};
+    std::uint64_t in_flight = 0;
+  };
+  void count(Window& window, std::uint64_t calls_most, std::uint64_t tokens_most,
+             const std::string& name, Arrival now);
   void count(Account& account, const AccountLimits& limits, const std::string& name, Arrival now);
   std::string name_of(std::size_t plan) const { return "job of plan " + std::to_string(plan); }
 

@@ -115,10 +115,26 @@ void draw_budgets(Swarm& swarm) {
   }
 }
 
+// Likewise.
 void draw_hedging(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ swarm.commit_mean.count())};
-  if (!random.chance(0.3)) return;
-  for (JobPlan& job : swarm.jobs) job.hedge_percent = random.chance(0.5) ? between(random, 1, 4) : between(random, 5, 100);
+  if (!random.chance(0.6)) return;
+  for (JobPlan& job : swarm.jobs)
+    job.hedge_percent = random.chance(0.3) ? between(random, 1, 4) : between(random, 5, 100);
+}
+
+// Likewise. An announced endpoint has no limits.
+void draw_days(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ swarm.call_mean.count())};
+  if (swarm.serving == Serving::announced || !random.chance(0.2)) return;
+  std::uint32_t text = 0;
+  for (const auto& job : swarm.jobs) text = std::max(text, job.text_bytes_max);
+  for (AccountLimits& limits : swarm.endpoints) {
+    if (random.chance(0.7)) limits.requests_per_day = between(random, 25, 80);
+    if (random.chance(0.3)) limits.tokens_per_day = (text + 350) * between(random, 25, 80);
+    if (limits.tokens_per_day != 0) limits.strict_tokens |= random.chance(0.6);
+  }
+  swarm.faulty_phase = std::max<Duration>(swarm.faulty_phase, 2 * sim_day);
 }
 
 } // namespace
@@ -165,6 +181,7 @@ Swarm Swarm::draw(Random& random) {
   if (swarm.edge) draw_edge(swarm, random);
   draw_budgets(swarm);
   draw_hedging(swarm);
+  draw_days(swarm);
   return swarm;
 }
 
@@ -177,7 +194,8 @@ std::string Swarm::text() const {
       coordinator_ppb, worker_ppb, to_ms(network_mean), to_ms(commit_mean), to_ms(call_mean),
       servings[static_cast<std::size_t>(serving)]);
   for (const auto& e : endpoints)
-    text += fmt::format(" [{} {} {}]", e.requests_per_minute, e.tokens_per_minute, e.max_in_flight);
+    text += fmt::format(" [{} {} {} {} {}]", e.requests_per_minute, e.tokens_per_minute,
+                        e.max_in_flight, e.requests_per_day, e.tokens_per_day);
   for (const auto& job : jobs)
     text += fmt::format("; job of {} items [{} {} {}{}]", job.items, job.limits.requests_per_minute,
                         job.limits.tokens_per_minute, job.limits.max_in_flight,

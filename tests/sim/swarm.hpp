@@ -27,6 +27,9 @@ struct JobPlan {
   std::uint32_t hedge_percent = 0;
 };
 
+// As long as a day is for the machine under test, or no history would see the end of one.
+inline constexpr Duration sim_day = std::chrono::seconds{200};
+
 // Of every model, for input and output alike: 1,000 x 10^-9 US$ a token.
 inline constexpr TokenPrice sim_price{1'000'000, 1'000'000};
 

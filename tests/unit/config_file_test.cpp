@@ -44,6 +44,8 @@ prefix_affinity = false
   api_key_file = "/run/key"
   strict_tokens = true
   token_counting = "reserved"
+  requests_per_day = 200
+  tokens_per_day = 3_000_000
 [[pool]]
 model = "large"
 )",
@@ -60,7 +62,8 @@ model = "large"
   CHECK(pool.endpoints[0] ==
         EndpointSpec{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500});
   CHECK(pool.endpoints[1] ==
-        EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true, "reserved"});
+        EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true, "reserved", 200,
+                                          3'000'000});
   CHECK(file->pools[1] == PoolSpec{"large", "", {}, 0, {}});
   CHECK(file->first_pool.line == 3);
   REQUIRE(file->entries.size() == 1);
@@ -112,6 +115,7 @@ TEST_CASE("every fault has its file, line and column", "[config]") {
       {endpoint + "token_counting = \"use\"", "f.toml:5:18: ", "\"usage\" or \"reserved\""},
       {endpoint + "token_counting = true", "f.toml:5:18: ", "got true"},
       {endpoint + "requests_per_minute = 0", "f.toml:5:23: ", "from 1 to"},
+      {endpoint + "requests_per_day = 0", "f.toml:5:20: ", "from 1 to"},
       {endpoint + "tokens_per_minute = -1", "f.toml:5:21: ", "got -1"},
       {endpoint + "max_in_flight = 10000001", "f.toml:5:17: ", "from 1 to 10000000"},
       {endpoint + "max_in_flight = true", "f.toml:5:17: ", "got true"},

@@ -81,6 +81,12 @@ TEST_CASE("a sentence names window, endpoint, limit and time; a remedy says what
         "requests per minute of the job itself (60) are used up; the next call may go in 0.0 s");
   CHECK(own.remedy == "a higher --rpm");
 
+  auto of_day = of(WaitKind::day_requests, "http://a/v1");
+  of_day.limit = 300;
+  of_day.until = now + 3h + 12min;
+  CHECK(sentence(of_day) == "requests per day at http://a/v1 (300) are used up; the next call may "
+                            "go in 3 h 12 min");
+
   auto parked = of(WaitKind::cooldown, "http://a/v1");
   parked.because = "the endpoint asked us to wait";
   parked.attempt = AttemptId::of(Epoch{1}, 2, 3);

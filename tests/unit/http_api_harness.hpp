@@ -73,6 +73,7 @@ struct ApiStage {
     options.output_path = [this](const wiring::JobView&) {
       return (node.directory / "out").string();
     };
+    options.segments = [](JobId) { return std::vector<journal::Segment>{}; };
     auto opened = HttpApi::open(std::move(options));
     REQUIRE(opened.has_value());
     api = std::move(*opened);

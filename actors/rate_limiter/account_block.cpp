@@ -1,0 +1,109 @@
+// The blocks of an ACCOUNT: what is reserved in the journal before anything is drawn.
+#include "actors/rate_limiter/account.hpp"
+
+#include "actors/kit/mutant.hpp"
+#include "protocol/ids.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace gristmill::rate_limiter {
+namespace {
+
+constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
+
+} // namespace
+
+bool Account::counts_tokens() const {
+  return tokens_window_.limited() || day_.tokens().limited();
+}
+
+bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now) {
+  if (!block_ || (now >= block_->note.until && !mutated("block_without_end"))) return false;
+  const journal::BlockNote& note = block_->note;
+  if (block_->drawn_calls >= note.calls) return false;
+  if (counts_tokens() && block_->drawn_tokens + tokens > note.tokens) return false;
+  if (mutated("no_mark_check")) return true;
+  return std::any_of(note.marks.begin(), note.marks.end(),
+                     [&](const auto& mark) { return mark.first == job && item < mark.second; });
+}
+
+// What may be drawn until it ends: the burst, and what the rate yields meanwhile; of a day's window
+// no more than a small part, because after a crash all of it counts as spent.
+void Account::size(journal::BlockNote& note) const {
+  const double seconds = to_seconds(defaults::block_life + defaults::block_renewal);
+  const auto yield = [&](const Smoother& s) {
+    return static_cast<std::uint64_t>(std::ceil(s.burst() + s.rate() * seconds)) + 1;
+  };
+  note.calls = limits_.requests_per_minute != 0
+                   ? std::min(yield(calls_smoother_), attempts_per_block_max)
+                   : defaults::block_calls_unlimited;
+  if (day_.calls().limited()) note.calls = std::min(note.calls, day_.calls_ahead());
+  if (!counts_tokens()) return;
+  note.tokens = tokens_window_.limited() ? yield(tokens_smoother_) : day_.tokens_ahead();
+  if (day_.tokens().limited()) note.tokens = std::min(note.tokens, day_.tokens_ahead());
+  note.tokens = std::max(note.tokens, tokens_wanted_);
+}
+
+std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now) {
+  if (next_ || highest_.empty()) return std::nullopt;
+  const bool ending = block_ && now + defaults::block_renewal >= block_->note.until &&
+                      now < block_->note.until && block_->drawn_calls > 0;
+  if (!wanted_ && (!ending || day_.is_used_up())) return std::nullopt;
+  Block block;
+  block.note.block = number;
+  block.note.account = name_;
+  size(block.note);
+  block.note.until = now + defaults::block_life + defaults::block_renewal;
+  for (const auto& [job, highest] : highest_) {
+    const std::uint64_t ahead =
+        std::max(defaults::mark_ahead, block_ ? 2 * block_->drawn_calls : std::uint64_t{0});
+    block.note.marks.emplace_back(job, highest + ahead);
+  }
+  // Only of a block that nobody draws from any more can a note say what was drawn in truth.
+  if (closed_) {
+    block.note.previous_block = closed_->note.block;
+    block.note.previous_calls = closed_->drawn_calls;
+    block.note.previous_tokens = closed_->drawn_tokens;
+  }
+  next_ = std::move(block);
+  next_since_ = now;
+  day_noted_ = false;
+  return next_->note;
+}
+
+std::vector<journal::DayNote> Account::day_notes(Time now) {
+  if (!day_.limited() || (std::exchange(day_noted_, true) && now < day_.next_notes_at())) return {};
+  std::vector<DayWindow::Open> open;
+  for (const auto* block : {&block_, &next_}) {
+    if (!*block || now >= (*block)->note.until || mutated("day_without_open_blocks")) continue;
+    const auto left = [](std::uint64_t most, std::uint64_t drawn) {
+      return most - std::min(most, drawn);
+    };
+    const auto& [note, calls, tokens] = **block;
+    open.push_back({note.until + hold_of(day_length_, defaults::permit_life_max),
+                    left(note.calls, calls), left(note.tokens, tokens)});
+  }
+  return day_.notes(name_, open, now);
+}
+
+void Account::durable(std::uint64_t block) {
+  if (!next_ || next_->note.block != block) return;
+  closed_ = std::move(block_);
+  block_ = std::move(next_);
+  next_.reset();
+  wanted_ = false;
+  tokens_wanted_ = 0;
+}
+
+void Account::assume_spent(const journal::BlockNote& block, Time now) {
+  // How long its permits lived is not known any more: the longest life is assumed.
+  const Time until =
+      std::min(block.until, now) + hold_of(defaults::minute_window, defaults::permit_life_max);
+  if (until <= now) return;
+  calls_window_.charge_until(block.calls, until);
+  tokens_window_.charge_until(block.tokens, until);
+}
+
+} // namespace gristmill::rate_limiter
