@@ -144,7 +144,7 @@ void CoordinatorHost::stop() {
   // Rooms first: they use the windows until they are gone.
   for (const auto& [address, actor] : rooms) stage_.leave(actor);
   gateway_.reset();
-  if (store_) store_->close();
+  if (store_) store_->close(!failed_);
 }
 
 std::string CoordinatorHost::listening() const {

@@ -2,8 +2,8 @@
 // coordinator and the command cannot disagree.
 //
 //   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, why_waiting,
-//           created_at, ended_at, output, waiting_for}
-//                                                    times in unix seconds; ended_at 0 = not yet
+//           created_at, ended_at, output, weight, priority, deadline, urgent, waiting_for}
+//           times in unix seconds; ended_at 0 = not yet, deadline 0 = none
 //   worker {session, name, state, user, capacity, in_flight, held, completed, rate}
 #pragma once
 

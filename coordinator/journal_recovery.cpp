@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <optional>
+#include <set>
 
 namespace gristmill::coordinator {
 namespace {
@@ -40,6 +41,7 @@ public:
   Result<> sessions();
   Result<> lives();
   Result<> marks();
+  Result<> crashes();
   Result<> blocks(const std::string& boot_id, Time now);
   JournalContent take();
 
@@ -212,6 +214,53 @@ Result<> Reading::lives() {
               });
 }
 
+// The last life crashed unless it says that it ended. A job is suspected if it ran, a worker was
+// there to call for it, and not one outcome was recorded; without a worker nothing is known of it.
+Result<> Reading::crashes() {
+  const std::int64_t last = lives_.empty() ? 0 : lives_.rbegin()->first.value;
+  const auto ended =
+      database_.integer("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'ended_epoch'");
+  if (!ended) return tl::unexpected{ended.error()};
+  if (last == 0 || *ended == last) return {};
+  const auto known =
+      database_.integer("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = "
+                        "'crashes'");
+  if (!known) return tl::unexpected{known.error()};
+  std::map<JobId, std::uint32_t> before;
+  const auto count = [&](const Statement& row) -> std::string {
+    before[JobId{static_cast<std::uint32_t>(row.integer(0))}] =
+        static_cast<std::uint32_t>(row.integer(1));
+    return {};
+  };
+  if (*known != 0)
+    if (auto read = each("SELECT job, count FROM crashes", count); !read) return read;
+  std::set<JobId> went_on;
+  auto read = each(
+      "SELECT DISTINCT job FROM commits WHERE epoch = ? AND completed + failed + attempts > 0",
+      [&](const Statement& row) -> std::string {
+        went_on.insert(JobId{static_cast<std::uint32_t>(row.integer(0))});
+        return {};
+      },
+      last);
+  if (!read) return read;
+  bool had_worker = false;
+  read = each(
+      "SELECT count(*) FROM sessions WHERE session >> 32 = ?",
+      [&](const Statement& row) -> std::string {
+        had_worker = row.integer(0) > 0;
+        return {};
+      },
+      last);
+  if (!read) return read;
+  for (auto& [id, job] : jobs_) {
+    if (job.recovered.state != JobState::running || went_on.contains(id)) continue;
+    const std::uint32_t crashes = before[id] + (had_worker ? 1 : 0);
+    job.recovered.crashes = crashes;
+    if (crashes > 0) content_.crashes[id] = crashes;
+  }
+  return {};
+}
+
 // Every life's blocks count: one that died before its first block leaves calls of the life before.
 Result<> Reading::marks() {
   return each("SELECT CAST(mark.key AS INTEGER), max(mark.value) FROM blocks, "
@@ -297,6 +346,7 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   if (auto read = reading.commits(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.sessions(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.lives(); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.marks(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.blocks(boot_id, now); !read) return tl::unexpected{read.error()};
   return reading.take();

@@ -46,6 +46,12 @@ CREATE TABLE sessions(
   open INTEGER NOT NULL);
 )";
 
+// Journals of releases that did not count crashes have no such table. meta.ended_epoch is the last
+// epoch that ended in order; an epoch after it crashed.
+constexpr const char* crashes_schema = R"(
+CREATE TABLE IF NOT EXISTS crashes(job INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+)";
+
 Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
   const auto tables = database.integer("SELECT count(*) FROM sqlite_master");
   if (!tables) return tl::unexpected{tables.error()};
@@ -131,6 +137,8 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
     if (auto whole = check_pages(tables.database_, path); !whole)
       return tl::unexpected{whole.error()};
   }
+  if (auto made = tables.database_.execute(crashes_schema); !made)
+    return tl::unexpected{made.error()};
   if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
   return tables;
 }
@@ -171,7 +179,12 @@ Result<> JournalTables::prepare() {
   return {};
 }
 
-Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over) {
+Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over,
+                                    const std::map<JobId, std::uint32_t>& crashes) {
+  auto no_crashes = database_.prepare("DELETE FROM crashes");
+  if (!no_crashes) return tl::unexpected{no_crashes.error()};
+  auto crashed = database_.prepare("INSERT INTO crashes VALUES(?, ?)");
+  if (!crashed) return tl::unexpected{crashed.error()};
   auto forget = database_.prepare("DELETE FROM blocks WHERE epoch = ? AND until_ns <= ?");
   if (!forget) return tl::unexpected{forget.error()};
   auto begin = database_.prepare("INSERT INTO epochs VALUES(?, ?, ?, ?, ?)");
@@ -184,8 +197,17 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
           begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid());
       !done)
     return done;
+  if (auto done = no_crashes->run(); !done) return done;
+  for (const auto& [job, count] : crashes)
+    if (auto done = crashed->run(job.value, count); !done) return done;
   epoch_ = row.epoch;
   return sql_.commit.run();
+}
+
+Result<> JournalTables::end_epoch() {
+  auto ended = database_.prepare("INSERT OR REPLACE INTO meta VALUES('ended_epoch', ?)");
+  if (!ended) return tl::unexpected{ended.error()};
+  return ended->run(epoch_.value);
 }
 
 Result<> JournalTables::write(const journal::Group& group, const std::vector<JobRow>& rows) {

@@ -34,7 +34,11 @@ public:
   static Result<Database> open_to_look(const std::string& path);
 
   // Blocks that ended at or before their epoch's time are forgotten, and the epoch is ours.
-  Result<> begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over);
+  // `crashes`: in a row, of each job that had any.
+  Result<> begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over,
+                       const std::map<JobId, std::uint32_t>& crashes);
+  // Our epoch ends in order: it is no crash.
+  Result<> end_epoch();
 
   struct JobRow {
     journal::CommitRow row;

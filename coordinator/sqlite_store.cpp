@@ -29,7 +29,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
                                                      std::move(options), std::move(events)}};
   if (auto cut = store->segments_.recover(content->segments); !cut)
     return tl::unexpected{cut.error()};
-  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over); !begun)
+  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over, content->crashes); !begun)
     return tl::unexpected{begun.error()};
   if (auto synced = sync_directory(store->directory_.path); !synced)
     return tl::unexpected{synced.error()};
@@ -68,9 +68,10 @@ Result<std::vector<journal::Segment>> SqliteStore::durable_segments(JobId job) c
   return segments_.durable(job);
 }
 
-void SqliteStore::close() {
+void SqliteStore::close(bool in_order) {
   {
     const std::lock_guard guard{mutex_};
+    in_order_ = in_order;
     closing_ = true;
     wake_.notify_one();
   }
@@ -97,6 +98,8 @@ void SqliteStore::run() {
     publish_if_due();
   }
   segments_.publish();
+  // What cannot be written down counts as a crash, and does no harm by that.
+  if (in_order_ && !broken_ && !tables_.end_epoch()) in_order_ = false;
   tables_.close(!broken_);
 }
 

@@ -50,7 +50,8 @@ public:
 
   // Finishes the group in flight and leaves one tidy file. Nothing may be committed afterwards; the
   // directory stays ours until the store is gone.
-  void close();
+  // In order: what follows is no crash.
+  void close(bool in_order = false);
 
 private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
@@ -72,7 +73,7 @@ private:
   std::condition_variable wake_;
   std::optional<journal::Group> waiting_;
   std::vector<JobId> to_read_;
-  bool in_flight_ = false, closing_ = false;
+  bool in_flight_ = false, closing_ = false, in_order_ = false;
   std::thread thread_;
 };
 

@@ -66,6 +66,9 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("max_failure_percent", spec.max_failure_percent);
   visit("strict", spec.strict);
   visit("fallback_model", spec.fallback_model);
+  visit("weight", spec.weight);
+  visit("priority", spec.priority);
+  visit("deadline", spec.deadline);
   visit("output", spec.output);
 }
 
@@ -81,6 +84,11 @@ template <class T> Json written(const T& value) {
     // Left out where it says nothing, because nodes before it know no such member.
     if constexpr (std::is_same_v<T, InputSpec>)
       if (value.offset == 0) object.erase("offset");
+    if constexpr (std::is_same_v<T, JobSpec>) {
+      if (value.weight == JobSpec{}.weight) object.erase("weight");
+      if (value.priority == JobSpec{}.priority) object.erase("priority");
+      if (value.deadline == 0) object.erase("deadline");
+    }
     return object;
   }
 }

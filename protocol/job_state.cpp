@@ -16,8 +16,9 @@ constexpr std::array<std::pair<JobState, std::string_view>, 7> names{{
     {JobState::failed, "failed"},
 }};
 
-constexpr std::array<std::string_view, 8> reasons{"",          "user",  "failures", "endpoint",
-                                                  "bad_input", "input", "internal", "disk"};
+constexpr std::array<std::string_view, 9> reasons{"",          "user",  "failures", "endpoint",
+                                                  "bad_input", "input", "internal", "disk",
+                                                  "crashes"};
 
 } // namespace
 

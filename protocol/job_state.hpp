@@ -36,6 +36,7 @@ enum class JobReason : std::uint8_t {
   input = 5,     // the input cannot be read
   internal = 6,
   disk = 7, // no space: it goes on by itself when there is some
+  crashes = 8, // the coordinator crashed again and again while it ran, and nothing was recorded
 };
 std::string_view name_of(JobReason reason);
 std::optional<JobReason> job_reason_named(std::string_view name);

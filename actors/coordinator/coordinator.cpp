@@ -174,6 +174,8 @@ void Coordinator::handle(Session& session, const Need& need, Time now, Effects& 
     acquire.calls.push_back(
         {call, assigned->job, assigned->item, assigned->token_bound, assigned->model});
   }
+  if (auto displaced = in_turn(session, acquire.calls, now); !displaced.empty())
+    session.displaced[need.nonce] = std::move(displaced);
   if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
   send_cancel(session, stands, now, effects);
 }
@@ -182,7 +184,8 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   Effects effects;
   Session* session = roster_.find(granted.session);
   Permits permits{granted.nonce, {}};
-  for (const Permit& permit : granted.permits) {
+  for (std::size_t n = 0; n < granted.permits.size(); ++n) {
+    const Permit& permit = granted.permits[n];
     const Assigned* assigned = session ? session->find(permit.call) : nullptr;
     if (assigned == nullptr || assigned->attempt || session->state == SessionState::closed) {
       effects.ended.push_back({Ended::How::unstarted, permit.attempt, {}, {}, -1});
@@ -190,16 +193,22 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
     }
     session->permit(permit.call, permit.attempt, permit.endpoint);
     session->begun(permit.call, now);
+    if (n < granted.costs.size()) served(assigned->job, granted.costs[n]);
     permits.permits.push_back(permit);
   }
+  // Permits before waits: a question whose calls are all answered is forgotten, and with it how old
+  // its permits are.
+  if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
   for (const Waiting& waiting : granted.waits) {
     hear_reason(waiting, now);
     if (session != nullptr)
       send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
            effects);
   }
-  if (session != nullptr) refuse_for_good(*session, granted.exceeding, now, effects);
-  if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
+  if (session == nullptr) return effects;
+  if (auto displaced = session->displaced.extract(granted.nonce))
+    let_wait(*session, granted.nonce, std::move(displaced.mapped()), now, effects);
+  refuse_for_good(*session, granted.exceeding, now, effects);
   return effects;
 }
 

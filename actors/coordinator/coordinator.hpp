@@ -11,6 +11,7 @@
 
 #include "actors/coordinator/fair_queue.hpp"
 #include "actors/coordinator/gateway.hpp"
+#include "actors/coordinator/urgency.hpp"
 #include "actors/coordinator/roster.hpp"
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/event.hpp"
@@ -89,6 +90,10 @@ public:
   Effects job_held(JobId job, Time now);
   Effects job_released(JobId job, Time now);
 
+  // A job with a deadline: so many items are left, and seconds.
+  void mind_deadline(JobId job, double items_left, double seconds_left);
+  const Share& share_of(JobId job) const { return turns_.of(job); } // as it is now
+
   // Tells the sessions of that name, or the one with that number, to end: they return what they
   // hold and finish what flies. `drained`: which they are.
   Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
@@ -117,6 +122,15 @@ private:
       Time fresh_until{};
     };
     std::map<std::string, Heard> heard;
+    Share share;             // as its user gave it
+    double cost = 1e-4; // of the last permit
+    Time yields_until{Time::min()}; // another job's calls went in place of its own
+    std::uint64_t calls = 0; // that were permitted
+    struct {
+      std::uint64_t calls = 0;
+      Time at{}, since{};
+      double rate = 0; // permits per second, smoothed over some ten seconds
+    } pace;
     bool held = false;
   };
   static constexpr std::size_t reasons_max = 16; // of a job, for as many models
@@ -124,6 +138,19 @@ private:
   void hear_reason(const Waiting& waiting, Time now);
   const WaitReason* fresh_reason(const Job& job, const std::string* model, Time now) const;
   bool is_served(const std::string& model) const;
+
+  // shares.cpp
+  std::vector<CallId> in_turn(Session& session, std::vector<AcquireCall>& calls, Time now);
+  void add_earlier(const Session& session, std::map<JobId, std::vector<AcquireCall>>& by_job,
+                   std::size_t most, Time now);
+  void let_wait(Session& session, Nonce nonce, std::vector<CallId> calls, Time now,
+                Effects& effects);
+  void served(JobId job, double cost);
+  void measure_paces(Time now);
+  bool compete(const Job& a, const Job& b) const;
+  std::size_t jobs_with_calls() const;
+  std::uint32_t waiting_most(const Session& session, std::size_t jobs) const;
+  void leave_room(Session& session, Time now, Effects& effects);
   bool has_room() const;
 
   void receive(const ReceivedFrame& received, Time now, Effects& effects);
@@ -174,6 +201,7 @@ private:
   Options options_;
   Roster roster_;
   FairQueue queue_;
+  FairShare turns_{1.0 / 60}; // for permits, by parts of an endpoint's minute
   std::map<JobId, Job> jobs_;
   std::map<EndpointId, Endpoint> endpoints_;
   std::vector<EndpointId> pooled_; // in the order of the configuration

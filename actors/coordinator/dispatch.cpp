@@ -56,6 +56,7 @@ bool Coordinator::reaches(const Session& session, JobId id, const std::string& m
 }
 
 void Coordinator::feed(Session& session, Time now, Effects& effects) {
+  leave_room(session, now, effects);
   const std::uint32_t ahead = ahead_of(session);
   const std::uint32_t target = session.capacity.calls + ahead;
   const std::uint32_t has = session.held() + session.in_flight();
@@ -63,8 +64,14 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
   std::uint32_t deficit = target - has;
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
   if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) return;
-  const auto reached = [&](JobId job, const std::string& model) {
-    return reaches(session, job, model);
+  const std::size_t jobs = jobs_with_calls();
+  const auto reached = [&](JobId id, const std::string& model) {
+    // What must wait anyway leaves room for the calls of others.
+    if (jobs > 1 && session.held_of(id) >= waiting_most(session, jobs))
+      if (const auto job = jobs_.find(id);
+          job != jobs_.end() && fresh_reason(job->second, nullptr, now) != nullptr)
+        return false;
+    return reaches(session, id, model);
   };
   while (deficit > 0 && !queue_.empty()) {
     protocol::Batch batch;

@@ -38,7 +38,13 @@ const WaitReason* Coordinator::fresh_reason(const Job& job, const std::string* m
     if (heard.fresh_until >= now && (model == nullptr || of == *model) &&
         (first == nullptr || heard.reason.until < first->until))
       first = &heard.reason;
-  return first;
+  static const WaitReason yields = [] {
+    WaitReason reason;
+    reason.kind = WaitKind::turn;
+    reason.limit = 1;
+    return reason;
+  }();
+  return first == nullptr && job.yields_until >= now ? &yields : first;
 }
 
 bool Coordinator::is_served(const std::string& model) const {

@@ -26,7 +26,11 @@ struct JobEntry {
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
   bool open = false;                         // its rooms exist
   std::uint64_t next_call = 0;               // of its last supervisor in this life of ours
+  std::uint32_t crashes = 0; // in a row, of coordinators while it ran and nothing was recorded
+  // Set: one call at a time, until more attempts than so many have been recorded.
+  std::optional<std::uint64_t> careful_beyond = {};
   WaitReason waiting = {};                   // why its supervisor offers no call
+  double items_left = 0;                     // … and how much it has still to do, about
 };
 
 class JobDesk {

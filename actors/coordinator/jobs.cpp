@@ -85,6 +85,9 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Job job;
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
   for_workers.inputs.clear();
+  for_workers.weight = JobSpec{}.weight; // nor is it theirs to say whose turn it is
+  for_workers.priority = JobSpec{}.priority;
+  for_workers.deadline = 0;
   job.spec = to_json(for_workers);
   job.batch_size = spec.batch_size;
   job.endpoints = endpoints_of(spec, effects);
@@ -92,8 +95,11 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
     for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
   job.model = model_of_all(spec);
   job.own_endpoints = !spec.endpoints.empty();
+  job.share = {static_cast<double>(spec.weight), spec.priority};
+  job.pace.since = job.pace.at = now;
+  turns_.set(id, job.share);
+  queue_.open(id, job.share);
   jobs_[id] = std::move(job);
-  queue_.open(id);
   if (!grace_) effects.jobs[id].grace_over = true;
   dispatch(now, effects);
   return effects;
@@ -107,6 +113,7 @@ Effects Coordinator::job_closed(JobId id, Time now) {
     drop_endpoints(closed, effects);
   }
   queue_.close(id);
+  turns_.forget(id);
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
     for (const auto& [call, assigned] : session->calls())
@@ -133,7 +140,7 @@ Effects Coordinator::job_held(JobId id, Time now) {
   for (const OfferedCall& call : queue_.close(id))
     effects.jobs[id].returned.push_back(
         {call.planned.parts.front().item, call.planned.call, false, false, false});
-  queue_.open(id);
+  queue_.open(id, turns_.of(id));
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
     for (const auto& [call, assigned] : session->calls())

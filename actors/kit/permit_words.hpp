@@ -57,6 +57,7 @@ struct Granted {
   std::vector<protocol::Permit> permits;
   std::vector<Waiting> waits;
   std::vector<Exceeding> exceeding = {};
+  std::vector<double> costs = {}; // of each permit: the part of its endpoint's minute that it takes
 };
 
 // What became of a permit.

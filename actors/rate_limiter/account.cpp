@@ -142,6 +142,17 @@ std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& l
   return static_cast<std::uint64_t>(learned.rate() * to_seconds(minute_hold()));
 }
 
+double Account::part_of_minute(Tokens tokens) const {
+  constexpr double part_unlimited = 1e-4; // where nothing is scarce all calls are alike
+  const auto part = [](double amount, std::uint64_t most) {
+    return most == 0 ? 0.0 : amount / static_cast<double>(most);
+  };
+  const double most = std::max(
+      part(1, per_minute(limits_.requests_per_minute, calls_rate_)),
+      part(static_cast<double>(tokens.paced), per_minute(limits_.tokens_per_minute, tokens_rate_)));
+  return most > 0 ? most : part_unlimited;
+}
+
 std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);

@@ -67,6 +67,8 @@ public:
   std::optional<Refusal> refuses(Tokens tokens, JobId job, std::uint64_t item, Time now);
   // The same but for the budget block, and nothing is remembered of the question.
   std::optional<Refusal> limited(Tokens tokens, Time now);
+  // The part of a minute's calls or tokens that a call takes, of whichever it takes more.
+  double part_of_minute(Tokens tokens) const;
   // Since when the next budget block is on its way to the disk; nothing: none is.
   std::optional<Time> writing_since() const {
     return next_ ? std::optional{next_since_} : std::nullopt;

@@ -133,6 +133,13 @@ void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
 }
 
+void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return;
+  job->second.budget.limits = limits;
+  job->second.account->set_limits(limits, now);
+}
+
 void RateLimiter::job_closed(JobId job) {
   jobs_.erase(job);
   for (auto& [name, account] : accounts_) account->forget(job);
@@ -270,6 +277,7 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
     const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);
     granted.permits.push_back({call.call, attempt, choice.endpoint->offer.id, life_ms});
+    granted.costs.push_back(out.endpoint->part_of_minute(choice.endpoint_tokens));
     out_.emplace(attempt, std::move(out));
   }
   return granted;

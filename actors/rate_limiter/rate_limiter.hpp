@@ -34,6 +34,7 @@ public:
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
+  void job_changed(JobId job, const AccountLimits& limits, Time now);
   void job_closed(JobId job);
 
   Granted acquire(const Acquire& acquire, Time now);

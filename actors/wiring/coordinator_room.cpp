@@ -8,6 +8,7 @@ namespace gristmill::wiring {
 namespace {
 
 constexpr auto tick_every = std::chrono::milliseconds{500};
+constexpr std::uint32_t crashes_max = 3;
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
   coordinator::Options coordinator{recovered.epoch, options.cluster, {}, options.pools};
@@ -42,6 +43,7 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
     entry.counts = job.counts;
     entry.created_at = job.created_at;
     entry.ended_at = job.ended_at;
+    entry.crashes = job.crashes;
     if (auto spec = job_spec_from_json(job.spec)) {
       entry.spec = std::move(*spec);
     } else {
@@ -79,6 +81,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   // Not an interval since the last message: a busy room would never hear its alarm.
   if (now >= next_tick_) {
     emit(coordinator_.tick(now), post);
+    mind_deadlines(moment);
     tell_reasons(now, post);
     next_tick_ = now + tick_every;
   }
@@ -90,14 +93,56 @@ void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
   if (flat_) return; // the command says how its job goes on
   for (auto& [id, job] : desk_.jobs()) {
     const auto content = closed_.find(id);
-    if (content != closed_.end()) open(job, std::move(content->second.items), moment, post);
+    if (content == closed_.end()) continue;
+    suspect(job, moment, post);
+    open(job, std::move(content->second.items), moment, post);
   }
   closed_.clear();
+}
+
+namespace {
+
+// What the job's calls are limited to by itself.
+AccountLimits limits_of(const coordinator::JobEntry& job) {
+  const bool careful = job.careful_beyond.has_value();
+  return {job.spec.requests_per_minute, job.spec.tokens_per_minute,
+          careful ? 1 : job.spec.max_in_flight};
+}
+
+} // namespace
+
+// What brought the coordinator down three times may do so a fourth time.
+void CoordinatorRoom::suspect(coordinator::JobEntry& job, const Moment& moment, Post& post) {
+  if (job.crashes < crashes_max || job.state != JobState::running) return;
+  change(job.id,
+         {JobState::paused, JobReason::crashes,
+          fmt::format("the coordinator ended {} times without warning while this job ran, and "
+                      "nothing of it was recorded between; look into its log, and `gristmill "
+                      "resume {}` tries again",
+                      job.crashes, to_string(job.id))},
+         0, moment, post);
+}
+
+// Something was recorded: it is not this job that brings us down.
+void CoordinatorRoom::trust(coordinator::JobEntry& job, Post& post) {
+  job.careful_beyond.reset();
+  job.crashes = 0;
+  job.detail.clear();
+  LimiterNews news;
+  news.jobs_changed.emplace_back(job.id, limits_of(job));
+  post.tell(to_limiter, std::move(news));
 }
 
 void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
                            const Moment& moment, Post& post) {
   job.open = true;
+  if (flat_ && job.crashes >= crashes_max) { // the command runs it all the same
+    job.careful_beyond = items.counts.attempts + items.counts.terminal();
+    job.detail = fmt::format("after {} ends without warning and with nothing recorded: one call at a "
+                             "time until something is",
+                             job.crashes);
+    post.events.push_back({"job.careful", {{"job", to_string(job.id)}}, true});
+  }
   post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
@@ -105,7 +150,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   JobBudget budget{
       job.id,
       model_of_all(job.spec),
-      {job.spec.requests_per_minute, job.spec.tokens_per_minute, job.spec.max_in_flight},
+      limits_of(job),
       {}};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
   LimiterNews news;
@@ -148,6 +193,14 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
   (mutated("job_told_before_durable") ? post.envelopes : append.release)
       .push_back({to_coordinator, JobDurable{id, state, token}});
   post.tell(to_journal, std::move(append));
+}
+
+void CoordinatorRoom::mind_deadlines(const Moment& moment) {
+  for (const auto& [id, job] : desk_.jobs())
+    if (job.open && job.state == JobState::running && job.spec.deadline != 0)
+      coordinator_.mind_deadline(id, job.items_left,
+                                 static_cast<double>(job.spec.deadline) -
+                                     static_cast<double>(moment.unix_seconds));
 }
 
 void CoordinatorRoom::on(FramesIn& in, const Moment& moment, Post& post) {
@@ -201,6 +254,10 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   job->counts = report.counts;
   job->next_call = report.next_call;
   job->waiting = std::move(report.waiting);
+  job->items_left = report.items_left;
+  if (job->careful_beyond &&
+      report.counts.attempts + report.counts.terminal() > *job->careful_beyond)
+    trust(*job, post);
   if (report.stop) {
     if (report.stop->state == JobState::paused) hold(job->id, moment, post);
     change(job->id, std::move(*report.stop), 0, moment, post);
@@ -248,7 +305,11 @@ void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post)
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
   JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
-               "",     job.created_at, job.ended_at, job.spec.output, {}};
+               "",     job.created_at, job.ended_at, job.spec.output};
+  view.weight = job.spec.weight;
+  view.priority = job.spec.priority;
+  view.deadline = static_cast<std::int64_t>(job.spec.deadline);
+  view.urgent = coordinator_.share_of(job.id).priority == coordinator::urgent_priority;
   view.counts.in_flight = coordinator_.in_flight(job.id);
   if (is_over(job.state)) return view;
   const std::string& full = full_disk_of(job.id);
@@ -272,6 +333,7 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
   }
   LimiterNews news{std::move(effects.endpoints_added),
                    std::move(effects.endpoints_gone),
+                   {},
                    {},
                    {},
                    std::move(effects.claimed),

@@ -93,9 +93,9 @@ Words of_rooms(const Explanation& e) {
                         r.limit),
             "more workers, or a higher --concurrency of theirs"};
   case WaitKind::turn:
-    return {fmt::format("the workers are full, and {} other job{} calls to make", r.limit,
+    return {fmt::format("its calls wait their turn: {} other job{} calls to make", r.limit,
                         r.limit == 1 ? " has" : "s have"),
-            "more workers, or a higher --weight or --priority of the job"};
+            "the end of the others, or a higher --weight or --priority of the job"};
   case WaitKind::unserved:
     return {r.because, "a [[pool]] of the coordinator, or a worker that announces the model"};
   case WaitKind::claims:

@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -50,6 +51,9 @@ struct JobView {
   std::int64_t created_at = 0, ended_at = 0;
   std::string output;
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
+  std::uint32_t weight = 1, priority = 0;
+  std::int64_t deadline = 0; // unix seconds; 0 = none
+  bool urgent = false;       // … for whose sake it goes before all others
 };
 
 struct SubmitJob {
@@ -140,6 +144,7 @@ struct JobReport {
   std::optional<StateChange> stop;
   std::uint64_t next_call = 0;
   WaitReason waiting = {}; // why the supervisor offers no call
+  double items_left = 0;   // of all that the inputs hold, as far as can be told
 };
 struct ItemsExplained { // from SUPERVISOR: its part of an answer
   JobId job;
@@ -186,6 +191,7 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<EndpointId> endpoints_gone;
   std::vector<JobBudget> jobs_opened;
   std::vector<JobId> jobs_closed;
+  std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
   std::vector<ClaimedCall> claimed;
   std::vector<Ended> ended;
   std::vector<Acquire> acquires;

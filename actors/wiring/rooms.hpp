@@ -86,6 +86,9 @@ private:
   void hold(JobId job, const Moment&, Post&);
   void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
   void emit(coordinator::Effects effects, Post& post);
+  void mind_deadlines(const Moment& moment);
+  void suspect(coordinator::JobEntry& job, const Moment&, Post&);
+  void trust(coordinator::JobEntry& job, Post&);
   JobView view(const coordinator::JobEntry& job, Time now) const;
 
   coordinator::Coordinator coordinator_;

@@ -244,12 +244,12 @@ TEST_CASE("a call waits for a worker that reaches its model, and is not given to
   }
   bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));
   CHECK(bench.take_batch(other) == ids({2}));
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) ==
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).because ==
         "no pool serves the model \"small\"; served: other");
   Speaker small = announcing(2, "small");
   bench.join(small);
   CHECK(bench.take_batch(small) == ids({1}));
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).empty());
+  CHECK_FALSE(bench.coordinator.why_waiting(JobId{7}, bench.now));
 }
 
 TEST_CASE("a call without a model goes to the only one that is served") {
@@ -267,6 +267,6 @@ TEST_CASE("a call without a model goes to the only one that is served") {
   bench.join(two);
   bench.offer(1, 1);
   CHECK(bench.take_batch(one).empty());
-  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now) ==
+  CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).because ==
         "the item names no model and several are served: one, two");
 }

@@ -1,0 +1,200 @@
+// Whose turn it is: by priority, by weight, and without credit for idle times.
+#include "actors/coordinator/fair_share.hpp"
+#include "actors/coordinator/urgency.hpp"
+#include "tests/unit/coordinator_harness.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+using namespace gristmill::coordinator;
+using namespace gristmill::coordinator_test;
+
+namespace {
+
+// The jobs of the next turns among those that have work, as digits.
+std::string turns(FairShare& share, const std::string& jobs, int count, double cost = 1) {
+  std::string order;
+  while (count-- > 0) {
+    const char next = *std::min_element(jobs.begin(), jobs.end(), [&](char a, char b) {
+      return share.before(JobId{static_cast<std::uint32_t>(a - '0')},
+                          JobId{static_cast<std::uint32_t>(b - '0')});
+    });
+    share.served(JobId{static_cast<std::uint32_t>(next - '0')}, cost);
+    order += next;
+  }
+  return order;
+}
+auto count(const std::string& order, char job) {
+  return std::count(order.begin(), order.end(), job);
+}
+
+} // namespace
+
+TEST_CASE("jobs are served in proportion to their weights") {
+  FairShare share;
+  share.set(JobId{1}, {1, 50});
+  share.set(JobId{2}, {3, 50});
+  for (int round = 0; round < 10; ++round) {
+    const std::string order = turns(share, "12", 4);
+    CHECK(count(order, '2') == 3);
+  }
+}
+
+TEST_CASE("cost counts, not calls") {
+  FairShare share;
+  share.set(JobId{1}, {1, 50});
+  share.set(JobId{2}, {1, 50});
+  int large = 0, small = 0;
+  for (int n = 0; n < 400; ++n) {
+    const bool first = share.before(JobId{1}, JobId{2});
+    share.served(JobId{first ? 1u : 2u}, first ? 4 : 1);
+    ++(first ? large : small);
+  }
+  CHECK(small == Approx(4 * large).epsilon(0.05));
+}
+
+TEST_CASE("a higher priority goes first, whatever the weights") {
+  FairShare share;
+  share.set(JobId{1}, {1'000, 50});
+  share.set(JobId{2}, {1, 51});
+  CHECK(turns(share, "12", 5) == "22222");
+  CHECK(turns(share, "1", 3) == "111"); // the other one has nothing to do
+  CHECK(turns(share, "12", 2) == "22");
+}
+
+TEST_CASE("a newcomer and who comes back are owed nothing") {
+  FairShare share;
+  share.set(JobId{1}, {1, 50});
+  share.set(JobId{2}, {1, 50});
+  turns(share, "1", 1'000);
+  share.joins(JobId{2});
+  CHECK(count(turns(share, "12", 10), '2') <= 6);
+  share.set(JobId{3}, {1, 50});
+  CHECK(count(turns(share, "123", 30), '3') <= 11);
+  // Others of another priority have moved on meanwhile: that is nobody's debt.
+  share.set(JobId{4}, {1, 90});
+  turns(share, "4", 1'000);
+  share.set(JobId{5}, {1, 50});
+  CHECK(count(turns(share, "1235", 40), '5') <= 11);
+}
+
+TEST_CASE("what is owed at most is what was agreed") {
+  FairShare share{5};
+  share.set(JobId{1}, {1, 50});
+  share.set(JobId{2}, {1, 50});
+  turns(share, "1", 100);
+  share.joins(JobId{2});
+  const std::string order = turns(share, "12", 20);
+  CHECK(order.substr(0, 5) == "22222");
+  CHECK(count(order, '2') <= 13);
+}
+
+TEST_CASE("another priority and back brings neither credit nor debt") {
+  FairShare share;
+  share.set(JobId{1}, {1, 50});
+  share.set(JobId{2}, {1, 50});
+  turns(share, "12", 100);
+  share.set(JobId{2}, {1, urgent_priority});
+  CHECK(turns(share, "12", 3) == "222");
+  turns(share, "2", 500);
+  share.set(JobId{2}, {1, 50});
+  CHECK(count(turns(share, "12", 20), '2') >= 9);
+  CHECK(count(turns(share, "12", 20), '2') <= 11);
+}
+
+TEST_CASE("a job with a deadline gets what it needs to be in time, and no less than its own") {
+  DeadlineFacts facts{{2, 50}, 100, 100, 1, 10, 3, false};
+  CHECK(urgent(facts) == Share{2, 50}); // an eighth would do
+  facts.items_left = 400;               // half of all
+  CHECK(urgent(facts).priority == 50);
+  CHECK(urgent(facts).weight == Approx(3));
+  facts.items_left = 639;
+  CHECK(urgent(facts).priority == 50);
+  CHECK(urgent(facts).weight > 11);
+  facts.items_left = 640; // four fifths
+  CHECK(urgent(facts).priority == urgent_priority);
+  facts.items_left = 0;
+  CHECK(urgent(facts) == Share{2, 50});
+}
+
+TEST_CASE("a deadline that is near or over, that nothing can be said of, or behind higher priorities") {
+  DeadlineFacts facts{{1, 50}, 10, 100, 1, 0, 1, false};
+  CHECK(urgent(facts) == Share{1, 50}); // nothing was measured
+  facts.seconds_left = 0;
+  CHECK(urgent(facts).priority == urgent_priority);
+  facts.seconds_left = 100;
+  facts.rate_all = 10;
+  facts.behind_others = true;
+  CHECK(urgent(facts).priority == urgent_priority); // 1.25 a second are needed
+  facts.rate = 1.25;
+  CHECK(urgent(facts).priority == 50);
+}
+
+TEST_CASE("the calls of a worker's question are put in turn, job by job in their order") {
+  Bench bench;
+  JobSpec heavy, first;
+  heavy.endpoints.resize(1);
+  heavy.weight = 3;
+  first = heavy;
+  first.priority = 60;
+  first.weight = 1;
+  JobSpec light = heavy;
+  light.weight = 1;
+  bench.open_job(7, light);
+  bench.open_job(8, heavy);
+  Speaker worker{1, 100};
+  bench.join(worker);
+  bench.offer(1, 8, 7);
+  bench.offer(11, 18, 8);
+  bench.take_batch(worker);
+  bench.need(worker, {});
+  std::vector<CallId> held = ids_between(1, 8);
+  for (const CallId call : ids_between(11, 18)) held.push_back(call);
+  bench.take();
+  bench.need(worker, held);
+  const auto asked = bench.take().acquires.at(0).calls;
+  REQUIRE(asked.size() == 16);
+  std::map<JobId, std::uint64_t> last;
+  std::size_t of_heavy = 0;
+  for (std::size_t n = 0; n < asked.size(); ++n) {
+    CHECK(asked[n].call.value > last[asked[n].job]);
+    last[asked[n].job] = asked[n].call.value;
+    of_heavy += n < 8 && asked[n].job == JobId{8};
+  }
+  CHECK(of_heavy == 6);
+  bench.open_job(9, first);
+  bench.offer(21, 22, 9);
+  bench.take_batch(worker);
+  for (const CallId call : ids({21, 22})) held.push_back(call);
+  bench.need(worker, held);
+  const auto again = bench.take().acquires.at(0).calls;
+  CHECK(again[0].job == JobId{9});
+  CHECK(again[1].job == JobId{9});
+}
+
+TEST_CASE("a job that must wait leaves room for another's calls") {
+  Bench bench;
+  JobSpec spec;
+  spec.endpoints.resize(1);
+  bench.open_job(7, spec);
+  Speaker worker{1, 16};
+  bench.join(worker);
+  bench.offer(1, 100, 7);
+  const auto held = bench.take_batch(worker);
+  REQUIRE(held.size() == 20); // all that it takes
+  Waiting waiting{held, JobId{7}, 5'000, "requests per minute"};
+  waiting.reason.kind = WaitKind::requests;
+  bench.hear(bench.coordinator.granted({worker.session, Nonce{1}, {}, {waiting}}, bench.now));
+  bench.tick_at(bench.now + 1s);
+  CHECK(bench.take_messages<protocol::Cancel>(worker).empty()); // nobody else wants it
+  bench.take();
+  bench.open_job(8, spec);
+  bench.offer(201, 210, 8);
+  const auto cancels = bench.take_messages<protocol::Cancel>(worker);
+  REQUIRE(cancels.size() == 1);
+  CHECK(cancels[0].calls.size() == 16); // the newest
+  CHECK(cancels[0].calls.front() == held[4]);
+  CHECK(bench.take_news(7).returned.size() == 16);
+  CHECK(bench.take_batch(worker).size() == 10);
+}
