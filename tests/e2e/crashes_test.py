@@ -19,7 +19,7 @@ class Crashes(EndToEnd):
     def test_after_three_crashes_without_an_outcome_a_job_starts_paused(self):
         write_batch(self.source, 50)
         node = self.coordinator(label="first")
-        self.worker(node, "w", "--concurrency", "4")
+        hung = self.worker(node, "w", "--concurrency", "4")
         job = self.gristmill("submit", self.source, "--server", node.http, "--endpoint",
                              self.simllm.url).stdout.strip()
         self.until_calls(self.simllm, 4)
@@ -35,6 +35,8 @@ class Crashes(EndToEnd):
         self.assertIn(f"gristmill resume {job}", shown["detail"])
         # Resumed when the server answers again, it finishes; a crash on the way is the first one.
         self.control(self.simllm, faults=[], latency="20ms")
+        hung.kill()  # its calls would keep its room for as long as --timeout
+        self.worker(node, "other", "--concurrency", "4")
         self.gristmill("resume", job, "--server", node.http)
         self.until("a line", lambda: self.job(node, job)["counts"]["completed"] > 0)
         node.kill()
