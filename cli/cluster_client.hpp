@@ -32,8 +32,9 @@ public:
                           decltype(HttpCall::upload) source);
   Result<> discard(const std::string& upload); // by its id, unless a job has it
   Result<wiring::JobView> submit(const JobSpec& spec);
-  // `what`: cancel, pause, resume, retry?class=…
+  // `what`: cancel, pause, retry?class=…
   Result<wiring::JobView> change(const std::string& job, const std::string& what);
+  Result<wiring::JobView> resume(const std::string& job, Usd budget); // 0 = the one that it has
   Result<wiring::JobView> forget(const std::string& job); // with its result, at the coordinator
   Result<wiring::JobView> show(const std::string& job);
   Result<Json> drain(const std::string& worker); // its name or session; those that were told

@@ -6,6 +6,7 @@
 #include "cli/submit.hpp"
 #include "cli/table.hpp"
 #include "coordinator/job_json.hpp"
+#include "protocol/job_estimate.hpp"
 
 #include <cstdio>
 #include <fmt/chrono.h>
@@ -20,6 +21,7 @@ using Json = ClusterClient::Json;
 struct Options {
   ServerOptions server;
   std::string job, worker, output, classes;
+  double budget_usd = 0;
   std::string item;         // an id
   std::uint64_t number = 0; // of an item, from 1; 0 = none
 };
@@ -55,7 +57,11 @@ void print_job(const wiring::JobView& job) {
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
   line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
   line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
-  line("cost", and_cost(c.cost_nano_usd, ""));
+  if (c.cost_nano_usd > 0 || job.budget_usd)
+    line("cost", and_cost_of(c.cost_nano_usd, job.budget_usd, ""));
+  if (const auto total = estimate_of(c); total && !is_over(job.state))
+    line("est. total", fmt::format(" {} tokens in, {} out{}", total->prompt_tokens,
+                                   total->completion_tokens, and_cost(total->cost_nano_usd)));
   line("share", share_of(job));
   line("created", time_of(job.created_at));
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
@@ -113,7 +119,7 @@ Result<> pause(ClusterClient& client, const Options& options) {
 }
 
 Result<> resume(ClusterClient& client, const Options& options) {
-  return show_one(client.change(options.job, "resume"), options);
+  return show_one(client.resume(options.job, usd_of(options.budget_usd)), options);
 }
 
 Result<> retry(ClusterClient& client, const Options& options) {
@@ -262,6 +268,9 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
           ->add_option("-o,--output", options->output,
                        "file for the result; - = standard output, without the summary")
           ->required();
+    if (described.action == resume)
+      add_budget_option(*command, options->budget_usd,
+                        "US$ that the job may cost in its whole life from now on");
     if (described.action == explain) {
       command->add_option("CUSTOM_ID", options->item, "the id of an item [the job as a whole]");
       command->add_option("--item", options->number, "N: the Nth item of the input instead")

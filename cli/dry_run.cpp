@@ -106,6 +106,13 @@ std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices
   return usd;
 }
 
+std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& usd, Usd budget) {
+  const std::uint64_t items = forecast.items - forecast.bad;
+  const double has = static_cast<double>(budget.nano) / 1e9;
+  if (usd.likely <= has) return items;
+  return static_cast<std::uint64_t>(static_cast<double>(items) * has / usd.likely);
+}
+
 Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
   JobSpec strict = spec;
   strict.strict = true;

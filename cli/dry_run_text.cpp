@@ -75,6 +75,23 @@ void add_money(Lines& lines, const Forecast& forecast, const Prices& prices) {
             "not known: there is no price of " + (unknown.empty() ? "the model" : unknown));
 }
 
+void add_budget(Lines& lines, const Forecast& forecast, const JobSpec& spec,
+                const Prices& prices) {
+  if (!spec.budget_usd) return;
+  const auto usd = cost_of(forecast, prices);
+  if (!usd)
+    return lines.add("budget", "no call: --budget-usd needs a price of every model, [[pool]] "
+                               "price_input and price_output");
+  const double has = static_cast<double>(spec.budget_usd.nano) / 1e9;
+  const std::uint64_t items = items_within(forecast, *usd, spec.budget_usd);
+  lines.add("budget",
+            usd->high <= has ? fmt::format("{} is enough", dollars(has))
+            : usd->likely <= has
+                ? fmt::format("{} is likely enough, it may not be", dollars(has))
+                : fmt::format("{} allows some {} of {}, then the job pauses", dollars(has),
+                              grouped(items), plural(forecast.items - forecast.bad, "item")));
+}
+
 // What the job's own budgets make of it, at best.
 double least_seconds(const Forecast& forecast, const JobSpec& spec) {
   double minutes = 0;
@@ -107,6 +124,7 @@ std::string to_text(const Forecast& forecast, const JobSpec& spec, const DryRunP
                                   shown(forecast.tokens.output)));
   lines.add("", "estimated: likely (least to most); --limit 10 tells how long answers really are");
   add_money(lines, forecast, prices);
+  add_budget(lines, forecast, spec, prices);
   if (const double seconds = least_seconds(forecast, spec); seconds >= 1)
     lines.add("time", fmt::format("at least {} within the job's budgets", time_span(seconds)));
   lines.add("result", places.output);
@@ -129,6 +147,12 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
   Json cost;
   if (const auto usd = cost_of(forecast, prices))
     cost = {{"low", usd->low}, {"likely", usd->likely}, {"high", usd->high}};
+  Json budget;
+  if (spec.budget_usd) {
+    budget = {{"usd", static_cast<double>(spec.budget_usd.nano) / 1e9}, {"items", nullptr}};
+    if (const auto usd = cost_of(forecast, prices))
+      budget["items"] = items_within(forecast, *usd, spec.budget_usd);
+  }
   const Json json{{"dry_run", true},
                   {"inputs", spec.inputs.size()},
                   {"items", forecast.items},
@@ -139,6 +163,7 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                   {"models", std::move(models)},
                   {"tokens", json_of(forecast.tokens)},
                   {"cost_usd", std::move(cost)},
+                  {"budget", std::move(budget)},
                   {"least_seconds", least_seconds(forecast, spec)},
                   {"output", places.output},
                   {"state", places.state},

@@ -44,7 +44,7 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
                     "{}",
                     name_of(job.state), job.counts.terminal(), job.counts.completed,
                     job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
-                    job.counts.completion_tokens, and_cost(job.counts.cost_nano_usd),
+                    job.counts.completion_tokens, and_cost_of(job.counts.cost_nano_usd, job.budget_usd),
                     places_of(output))
             .c_str(),
         stderr);
@@ -158,7 +158,11 @@ Follower::Over Follower::left(const wiring::JobView& view) {
   if ((!paused_ && signal_ == 0) || !cluster_.drained() || !workers_left(cluster_)) return {};
   progress_.clear();
   if (paused_)
-    return complain(paused_->detail + "; the same command resumes, --restart begins anew",
+    return complain(fmt::format("{}; {}, --restart begins anew", paused_->detail,
+                                paused_->reason == JobReason::budget
+                                    ? "finished items are kept: the same command with a higher "
+                                      "--budget-usd goes on"
+                                    : "the same command resumes"),
                     exit_stopped);
   if (signal_ == SIGPIPE) return complain(stream_.closed(), exit_stopped);
   const int code = stream_.finish(cluster_, job_, later_signal(), 128 + signal_, signal_);

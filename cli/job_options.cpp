@@ -2,6 +2,7 @@
 
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/usage_sentence.hpp"
+#include "cli/money.hpp"
 #include "protocol/endpoint_faults.hpp"
 
 #include <algorithm>
@@ -149,6 +150,9 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("--max-in-flight", max_in_flight,
                  "most calls in flight over all workers [unlimited]")
       ->check(natural);
+  add_budget_option(app, budget_usd,
+                    "US$ that the job may cost in its whole life, over all runs [unlimited]; needs "
+                    "prices ([[pool]] price_input, price_output)");
   app.add_option("--timeout", timeout_s, "seconds that one call may take")
       ->check(CLI::Range(0.001, 86'400.0))
       ->capture_default_str();
@@ -221,6 +225,7 @@ Result<JobSpec> JobOptions::spec() const {
   spec.requests_per_minute = requests_per_minute;
   spec.tokens_per_minute = tokens_per_minute;
   spec.max_in_flight = max_in_flight;
+  spec.budget_usd = usd_of(budget_usd);
   spec.timeout_ms = to_ms(timeout_s);
   spec.connect_timeout_ms = to_ms(connect_timeout_s);
   spec.retries = retries;

@@ -26,6 +26,7 @@ struct JobOptions {
   double temperature = -1;
   std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0, retries = 5, batch_size = 256;
+  double budget_usd = 0;
   bool strict = false;
   double timeout_s = 600, connect_timeout_s = 10;
   std::uint64_t line_bytes_max = 16u << 20, limit = 0;

@@ -105,6 +105,21 @@ Result<bool> may_need_model(const JobSpec& spec) {
   return false;
 }
 
+Result<std::string> first_named_model(const JobSpec& spec) {
+  constexpr std::string_view none = "\n"; // no model can have this name
+  auto source = coordinator::FileSource::open(spec.inputs, std::filesystem::temp_directory_path());
+  if (!source) return tl::unexpected{source.error()};
+  intake::Intake intake{spec, **source, {}};
+  for (;;) {
+    const auto item = intake.next();
+    if (!item) return tl::unexpected{item.error()};
+    if (!*item) return std::string{};
+    if (!(*item)->bad.empty()) continue;
+    const auto request = openai::render(spec, (*item)->place.kind, (*item)->raw, none);
+    if (request) return request->model == none ? std::string{} : request->model;
+  }
+}
+
 Result<std::string> discovered_model(const JobSpec& spec) {
   std::vector<std::string> models;
   std::string where;

@@ -22,6 +22,9 @@ Result<std::string> only_model(const std::vector<std::string>& models, std::stri
 // batch file what its first line does is taken for all.
 Result<bool> may_need_model(const JobSpec& spec);
 
+// The model that the first good item names; empty = it names none.
+Result<std::string> first_named_model(const JobSpec& spec);
+
 // Asks each endpoint of the job, with its key.
 Result<std::string> discovered_model(const JobSpec& spec);
 

@@ -2,6 +2,7 @@
 
 #include "cli/money.hpp"
 #include "cli/text.hpp"
+#include "protocol/job_estimate.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -68,7 +69,14 @@ std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_
   fields.push_back(
       {fmt::format("tokens {} in {} out", grouped(c.prompt_tokens), grouped(c.completion_tokens)),
        9});
-  if (c.cost_nano_usd > 0) fields.push_back({and_cost(c.cost_nano_usd, ""), 7});
+  if (c.cost_nano_usd > 0 || job.budget_usd)
+    fields.push_back({and_cost_of(c.cost_nano_usd, job.budget_usd, ""), 7});
+  if (const auto total = estimate_of(c); total && !is_over(job.state))
+    fields.push_back({total->cost_nano_usd > 0
+                          ? "est. total " + and_cost(total->cost_nano_usd, "")
+                          : fmt::format("est. total {} tokens",
+                                        grouped(total->prompt_tokens + total->completion_tokens)),
+                      12});
   if (!job.why_waiting.empty() && job.state == JobState::running)
     fields.push_back({reason("waiting: " + job.why_waiting, width), 4, yellow});
   return fields;

@@ -65,6 +65,7 @@ private:
   Over find_places();
   Over find_inputs();
   Over refuse_early();
+  Over refuse_unpriced();
   Over make_way();
   Over check_new_job();
   int begin();
@@ -145,7 +146,23 @@ RunCommand::Over RunCommand::refuse_early() {
   for (const std::string& fault : faults_of(spec_)) return complain(fault);
   if (const std::string why = why_not_served(spec_, models_of(pools_)); !why.empty())
     return complain(why);
-  return options_.restart || !known_ ? check_new_job() : Over{};
+  if (const auto over = refuse_unpriced()) return over;
+  if (known_ && !options_.restart) return {};
+  const auto over = check_new_job();
+  return over ? over : refuse_unpriced();
+}
+
+// The first item stands for all: others whose models have no price pause the job when they come.
+RunCommand::Over RunCommand::refuse_unpriced() {
+  if (!spec_.budget_usd) return {};
+  JobSpec priced = spec_;
+  if (model_of_all(priced).empty() && priced.default_model.empty()) {
+    auto named = first_named_model(looked_);
+    if (!named) return complain(named.error().message);
+    priced.default_model = std::move(*named);
+  }
+  if (const std::string why = why_unpriced(priced, pools_); !why.empty()) return complain(why);
+  return {};
 }
 
 // Under --strict the whole input is read, so that nothing is paid for one that would fail in the

@@ -11,6 +11,7 @@
 #include "cli/progress.hpp"
 #include "cli/server_options.hpp"
 #include "coordinator/job_json.hpp"
+#include "coordinator/pool_json.hpp"
 #include "protocol/pool_spec.hpp"
 
 #include <cstdio>
@@ -70,7 +71,7 @@ std::string end_of(const wiring::JobView& job) {
                      to_string(job.id), name_of(job.state), job.counts.terminal(),
                      job.counts.completed, job.counts.failed, job.counts.attempts,
                      job.counts.prompt_tokens, job.counts.completion_tokens,
-                     and_cost(job.counts.cost_nano_usd));
+                     and_cost_of(job.counts.cost_nano_usd, job.budget_usd));
 }
 
 // What was not waited out goes on without us: it can be resumed.
@@ -107,14 +108,18 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
 // The coordinator would refuse the job for the same reason, but only after its inputs are uploaded.
 // Whoever is not answered here is told why by what follows.
 std::string why_refused(ClusterClient& client, const JobSpec& spec) {
-  if (!spec.endpoints.empty()) return {};
+  if (!spec.endpoints.empty() && !spec.budget_usd) return {};
   const auto answer = client.ask("/api/v1/pools");
   if (!answer) return {};
   std::set<std::string> served;
-  for (const auto& pool : answer->value("pools", ClusterClient::Json::array()))
+  std::vector<PoolSpec> pools;
+  for (const auto& pool : answer->value("pools", ClusterClient::Json::array())) {
+    pools.push_back(coordinator::pool_spec_of(pool));
     if (!pool.value("endpoints", ClusterClient::Json::array()).empty())
-      served.insert(pool.value("model", ""));
-  return why_not_served(spec, served);
+      served.insert(pools.back().model);
+  }
+  if (std::string why = why_not_served(spec, served); !why.empty()) return why;
+  return spec.budget_usd ? why_unpriced(spec, pools) : std::string{};
 }
 
 // What only a job among others has.

@@ -56,6 +56,19 @@ bool matches(std::string_view shape, std::string_view path, std::string& job) {
   return !found.empty();
 }
 
+// Of a resume's body: {"budget_usd": US$}, or nothing.
+Result<std::optional<Usd>> budget_of(const std::string& body) {
+  if (body.empty()) return std::nullopt;
+  const Json json = Json::parse(body, nullptr, false);
+  const Json usd = json.is_object() && json.size() == 1 ? json.value("budget_usd", Json()) : Json();
+  if (json.is_object() && json.empty()) return std::nullopt;
+  const std::uint64_t nano = nano_usd_of(usd);
+  if (nano == 0 || nano > usd_max.nano)
+    return fail(ErrorCode::usage,
+                "expected no body, or {\"budget_usd\": US$} with more than 0 and at most 1,000,000");
+  return Usd{nano};
+}
+
 HttpResponse show_workers(const wiring::Answer& answer) {
   Json workers = Json::array();
   for (const WorkerView& worker : answer.workers) workers.push_back(json_of(worker));
@@ -218,8 +231,15 @@ HttpApi::Task HttpApi::pause_job(const HttpRequest&, JobId job) {
 }
 
 HttpApi::Task HttpApi::resume_job(const HttpRequest&, JobId job) {
-  return asking(wiring::ReopenJob{job, {}, {}},
-                [this](const wiring::Answer& answer) { return show(answer, 200); });
+  return gathered(control_bytes_max, [this, job](const std::string& body, Respond respond) {
+    wiring::ReopenJob reopen{job, {}, {}};
+    auto budget = budget_of(body);
+    if (!budget) return respond(error_response(budget.error()));
+    reopen.budget_usd = *budget;
+    options_.ask(std::move(reopen), [this, respond](const wiring::Answer& answer) {
+      respond(answer.error ? error_response(*answer.error) : show(answer, 200));
+    });
+  });
 }
 
 HttpApi::Task HttpApi::retry_job(const HttpRequest& head, JobId job) {

@@ -1,6 +1,7 @@
 #include "coordinator/job_json.hpp"
 
 #include "coordinator/pool_json.hpp"
+#include "protocol/job_estimate.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -75,6 +76,15 @@ auto reader_of(const Json& object) {
   };
 }
 
+// What it will have used when it is done; null when that is not known, or when it is over.
+Json estimate(const wiring::JobView& job) {
+  const auto total = is_over(job.state) ? std::nullopt : estimate_of(job.counts);
+  if (!total) return {};
+  return {{"tokens",
+           {{"prompt", total->prompt_tokens}, {"completion", total->completion_tokens}}},
+          {"cost_usd", cost_usd(total->cost_nano_usd)}};
+}
+
 template <class T> Result<T> not_understood(std::string_view what, const std::string& why) {
   return fail(ErrorCode::bad_input, fmt::format("expected {} from the coordinator, got something "
                                                 "else ({}): are both of the same version?",
@@ -91,7 +101,9 @@ Json json_of(const wiring::JobView& job) {
             {"state", name_of(job.state)},
             {"counts", std::move(counts)},
             {"tokens", std::move(tokens)},
-            {"cost_usd", cost_usd(job.counts.cost_nano_usd)}};
+            {"cost_usd", cost_usd(job.counts.cost_nano_usd)},
+            {"budget_usd", cost_usd(job.budget_usd.nano)},
+            {"estimate", estimate(job)}};
   visit_rest(job, writer_to(json));
   const bool waits = wiring::is_waiting(job.waiting_for);
   json["waiting_for"] = waits ? Json(wiring::name_of(job.waiting_for)) : Json();
@@ -133,6 +145,7 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     visit_counts(job.counts, reader_of(json.at("counts")));
     visit_tokens(job.counts, reader_of(json.at("tokens")));
     job.counts.cost_nano_usd = nano_usd_of(json.value("cost_usd", Json()));
+    job.budget_usd.nano = nano_usd_of(json.value("budget_usd", Json()));
     visit_rest(job, reader_of(json));
     return job;
   } catch (const Json::exception& e) {

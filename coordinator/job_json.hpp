@@ -1,8 +1,9 @@
 // Jobs and workers as the HTTP API shows them, written and read in one place, so that the
 // coordinator and the command cannot disagree.
 //
-//   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, why_waiting,
-//           created_at, ended_at, output, weight, priority, deadline, urgent, waiting_for}
+//   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, budget_usd,
+//           estimate{tokens{…}, cost_usd}, reason, why_waiting, created_at, ended_at, output,
+//           weight, priority, deadline, urgent, waiting_for}
 //           times in unix seconds; ended_at 0 = not yet, deadline 0 = none
 //   worker {session, name, state, user, capacity, in_flight, held, completed, rate}
 #pragma once

@@ -38,6 +38,7 @@ public:
   // Of one job, or of all (0).
   Result<> jobs(JobId only = {});
   Result<> commits(JobId only = {});
+  Result<> money(JobId only = {});
   Result<> sessions();
   Result<> lives();
   Result<> marks();
@@ -119,6 +120,23 @@ Result<> Reading::commits(JobId only) {
         return fault.empty()
                    ? fault
                    : fmt::format("commit {} of job {}: {}", row.integer(0), row.integer(1), fault);
+      },
+      only.value);
+}
+
+Result<> Reading::money(JobId only) {
+  const auto known =
+      database_.integer("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'money'");
+  if (!known) return tl::unexpected{known.error()};
+  if (*known == 0) return {}; // of a release without budgets of money
+  return each(
+      "SELECT job, watermark_nano_usd, assumed_nano_usd FROM money WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
+        if (job == jobs_.end()) return {};
+        job->second.recovered.money_watermark = row.number(1);
+        job->second.recovered.money_assumed = row.number(2);
+        return {};
       },
       only.value);
 }
@@ -344,6 +362,7 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   Reading reading{database};
   if (auto read = reading.jobs(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.commits(); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.money(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.sessions(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.lives(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
@@ -356,6 +375,7 @@ Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job) {
   Reading reading{database};
   if (auto read = reading.jobs(job); !read) return tl::unexpected{read.error()};
   if (auto read = reading.commits(job); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.money(job); !read) return tl::unexpected{read.error()};
   JournalContent content = reading.take();
   if (content.recovered.jobs.empty())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));

@@ -46,6 +46,13 @@ CREATE TABLE sessions(
   open INTEGER NOT NULL);
 )";
 
+// Journals of releases without budgets of money have no such table.
+constexpr const char* money_schema = R"(
+CREATE TABLE IF NOT EXISTS money(
+  job INTEGER PRIMARY KEY, watermark_nano_usd INTEGER NOT NULL DEFAULT 0,
+  assumed_nano_usd INTEGER NOT NULL DEFAULT 0);
+)";
+
 // Journals of releases that did not count crashes have no such table. meta.ended_epoch is the last
 // epoch that ended in order; an epoch after it crashed.
 constexpr const char* crashes_schema = R"(
@@ -137,8 +144,8 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
     if (auto whole = check_pages(tables.database_, path); !whole)
       return tl::unexpected{whole.error()};
   }
-  if (auto made = tables.database_.execute(crashes_schema); !made)
-    return tl::unexpected{made.error()};
+  for (const char* later : {money_schema, crashes_schema})
+    if (auto made = tables.database_.execute(later); !made) return tl::unexpected{made.error()};
   if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
   return tables;
 }
@@ -169,6 +176,13 @@ Result<> JournalTables::prepare() {
       {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_.close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
+      {&sql_.money_watermark,
+       "INSERT INTO money(job, watermark_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
+       "watermark_nano_usd = ?2"},
+      {&sql_.money_assumed,
+       "INSERT INTO money(job, assumed_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
+       "assumed_nano_usd = ?2"},
+      {&sql_.forget_money, "DELETE FROM money WHERE job = ?"},
       {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
   };
   for (const auto& [statement, text] : statements) {
@@ -230,6 +244,8 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
     if (auto done = insert(group.upto, row); !done) return done;
   for (const journal::BlockNote& block : group.blocks)
     if (auto done = insert(block); !done) return done;
+  for (const journal::MoneyNote& note : group.money)
+    if (auto done = insert(note); !done) return done;
   for (const journal::SessionNote& note : group.sessions)
     if (auto done =
             sql_.session.run(note.session.value, note.worker, note.process.value, note.open);
@@ -256,6 +272,7 @@ Result<> JournalTables::insert(const journal::JobChange& change) {
 Result<> JournalTables::forget(JobId job) {
   if (auto done = sql_.forget_job.run(job.value); !done) return done;
   if (auto done = sql_.forget_commits.run(job.value); !done) return done;
+  if (auto done = sql_.forget_money.run(job.value); !done) return done;
   return sql_.last_forgotten.run(job.value);
 }
 
@@ -277,6 +294,12 @@ Result<> JournalTables::insert(const journal::BlockNote& block) {
       return done;
   return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
                         to_ns(block.until), marks_text(block));
+}
+
+Result<> JournalTables::insert(const journal::MoneyNote& note) {
+  if (note.watermark)
+    if (auto done = sql_.money_watermark.run(note.job.value, *note.watermark); !done) return done;
+  return note.assumed ? sql_.money_assumed.run(note.job.value, *note.assumed) : Result<>{};
 }
 
 Result<> JournalTables::tidy() {

@@ -58,13 +58,15 @@ private:
   Result<> insert(const journal::JobChange& change);
   Result<> insert(journal::Position position, const JobRow& row);
   Result<> insert(const journal::BlockNote& block);
+  Result<> insert(const journal::MoneyNote& note);
   Result<> forget(JobId job);
 
   Epoch epoch_;
   Database database_;
   struct {
     Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
-        last_forgotten, commit_row, block, close_block, session;
+        last_forgotten, commit_row, block, close_block, session, money_watermark, money_assumed,
+        forget_money;
   } sql_;
 };
 

@@ -43,6 +43,23 @@ Json json_of(const PoolView& pool) {
           {"endpoints", std::move(endpoints)}};
 }
 
+PoolSpec pool_spec_of(const Json& pool) {
+  const auto text = [&](const char* member) {
+    const Json value = pool.value(member, Json());
+    return value.is_string() ? value.get<std::string>() : std::string{};
+  };
+  const auto price = [&](const char* member) -> std::uint64_t {
+    const Json value = pool.value(member, Json());
+    const double usd = value.is_number() ? value.get<double>() : 0;
+    return usd > 0 ? static_cast<std::uint64_t>(std::llround(usd * 1e6)) : 0;
+  };
+  PoolSpec spec;
+  spec.model = text("model");
+  spec.fallback = text("fallback");
+  spec.price = {price("price_input"), price("price_output")};
+  return spec;
+}
+
 Json cost_usd(std::uint64_t nano_usd) {
   return nano_usd == 0 ? Json() : Json(static_cast<double>(nano_usd) / 1e9);
 }

@@ -16,6 +16,9 @@ namespace gristmill::coordinator {
 
 nlohmann::ordered_json json_of(const PoolView& pool);
 
+// The model, fallback and price of such a pool; of anything else what it has of them.
+PoolSpec pool_spec_of(const nlohmann::ordered_json& pool);
+
 // US$; null when nothing that has a price was used.
 nlohmann::ordered_json cost_usd(std::uint64_t nano_usd);
 std::uint64_t nano_usd_of(const nlohmann::ordered_json& cost);

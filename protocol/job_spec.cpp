@@ -3,6 +3,7 @@
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
 
+#include <cmath>
 #include <fmt/format.h>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -56,6 +57,7 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("requests_per_minute", spec.requests_per_minute);
   visit("tokens_per_minute", spec.tokens_per_minute);
   visit("max_in_flight", spec.max_in_flight);
+  visit("budget_usd", spec.budget_usd);
   visit("timeout_ms", spec.timeout_ms);
   visit("connect_timeout_ms", spec.connect_timeout_ms);
   visit("retries", spec.retries);
@@ -77,6 +79,8 @@ template <class T> Json written(const std::vector<T>& values);
 template <class T> Json written(const T& value) {
   if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>) {
     return value;
+  } else if constexpr (std::is_same_v<T, Usd>) {
+    return static_cast<double>(value.nano) / static_cast<double>(nano_per_usd);
   } else {
     Json object = Json::object();
     visit_members(
@@ -85,6 +89,7 @@ template <class T> Json written(const T& value) {
     if constexpr (std::is_same_v<T, InputSpec>)
       if (value.offset == 0) object.erase("offset");
     if constexpr (std::is_same_v<T, JobSpec>) {
+      if (!value.budget_usd) object.erase("budget_usd");
       if (value.weight == JobSpec{}.weight) object.erase("weight");
       if (value.priority == JobSpec{}.priority) object.erase("priority");
       if (value.deadline == 0) object.erase("deadline");
@@ -133,6 +138,13 @@ public:
     } else {
       into = static_cast<Integer>(number);
     }
+  }
+
+  void read(const Json& json, const std::string& where, Usd& into) {
+    const double usd = json.is_number() ? json.get<double>() : -1;
+    if (!(usd >= 0 && usd <= static_cast<double>(usd_max.nano / nano_per_usd)))
+      return expected(where, "US$ from 0 to 1,000,000", json);
+    into.nano = static_cast<std::uint64_t>(std::llround(usd * static_cast<double>(nano_per_usd)));
   }
 
   template <class T> void read(const Json& json, const std::string& where, std::vector<T>& into) {

@@ -5,6 +5,7 @@
 
 #include "protocol/result.hpp"
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -44,6 +45,15 @@ struct InputSpec {
   bool operator==(const InputSpec&) const = default;
 };
 
+// Money in whole 10^-9 US$; in JSON a number of US$ with as many decimals.
+struct Usd {
+  std::uint64_t nano = 0;
+  auto operator<=>(const Usd&) const = default;
+  explicit operator bool() const { return nano != 0; }
+};
+inline constexpr std::uint64_t nano_per_usd = 1'000'000'000;
+inline constexpr Usd usd_max{1'000'000 * nano_per_usd};
+
 struct JobSpec {
   // What identifies the job.
   std::vector<InputSpec> inputs;
@@ -64,6 +74,7 @@ struct JobSpec {
   std::uint64_t requests_per_minute = 0;
   std::uint64_t tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0;
+  Usd budget_usd; // the most that the job may cost in its whole life; 0 = unlimited
   std::uint32_t timeout_ms = 600'000;
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t retries = 5;

@@ -36,7 +36,9 @@ enum class JobReason : std::uint8_t {
   input = 5,     // the input cannot be read
   internal = 6,
   disk = 7, // no space: it goes on by itself when there is some
-  crashes = 8, // the coordinator crashed again and again while it ran, and nothing was recorded
+  budget = 8, // what it may cost is spent
+  quota = 9,  // every endpoint's account is used up: asked again now and then
+  crashes = 10, // the coordinator crashed again and again while it ran, and nothing was recorded
 };
 std::string_view name_of(JobReason reason);
 std::optional<JobReason> job_reason_named(std::string_view name);

@@ -45,6 +45,16 @@ struct Usage {
   bool operator==(const Usage&) const = default;
 };
 
+// What an answer's headers say of one of the server's limits; -1 = nothing.
+struct LimitHint {
+  // By whom it is counted, so that two limits of one kind are told apart. Only of `requests` and
+  // `tokens` is the amount known to be ours.
+  enum class Name : std::uint8_t { requests, tokens, other_requests, other_tokens };
+  Name name = Name::requests;
+  std::int64_t limit = -1, remaining = -1, reset_ms = -1;
+  bool operator==(const LimitHint&) const = default;
+};
+
 struct Outcome {
   CallId call;
   AttemptId attempt;
@@ -54,6 +64,7 @@ struct Outcome {
   std::uint16_t http_status = 0;    // 0 = no HTTP answer
   std::int64_t retry_after_ms = -1; // -1 = the server said nothing
   bool tokens_refused = false;      // of a 429: its limit is one of tokens, not of calls
+  std::vector<LimitHint> limits;    // at most one of each name
   std::uint64_t latency_us = 0;
   Usage usage;
   std::string request_id;

@@ -31,7 +31,7 @@ std::uint64_t cost_nano_usd(const TokenPrice& price, const protocol::Usage& usag
       __builtin_mul_overflow(usage.completion, price.output, &output) ||
       __builtin_add_overflow(input, output, &sum))
     return cost_nano_usd_max;
-  const std::uint64_t nano = sum / pico_per_nano + (sum % pico_per_nano >= pico_per_nano / 2);
+  const std::uint64_t nano = sum / pico_per_nano + (sum % pico_per_nano != 0);
   return std::min(nano, cost_nano_usd_max);
 }
 
@@ -39,6 +39,30 @@ const PoolSpec* pool_of(const std::vector<PoolSpec>& pools, std::string_view mod
   const auto it = std::find_if(pools.begin(), pools.end(),
                                [model](const PoolSpec& pool) { return pool.model == model; });
   return it == pools.end() ? nullptr : &*it;
+}
+
+std::string why_unpriced(const JobSpec& spec, const std::vector<PoolSpec>& pools) {
+  constexpr std::string_view how =
+      "give it to --config FILE of the coordinator or of `gristmill run`: [[pool]] with model, "
+      "price_input and price_output";
+  std::vector<std::string> models{spec.fallback_model};
+  const std::string model = model_of_all(spec);
+  models.push_back(model.empty() ? spec.default_model : model);
+  if (const PoolSpec* pool = pool_of(pools, model); pool != nullptr && spec.endpoints.empty())
+    models.push_back(pool->fallback);
+  for (const std::string& asked : models) {
+    if (asked.empty()) continue;
+    const PoolSpec* pool = pool_of(pools, asked);
+    if (pool == nullptr || !pool->price)
+      return fmt::format("--budget-usd: expected a price of the model \"{}\", there is none; {}",
+                         openai::json::printable(asked, 100), how);
+  }
+  const bool any = std::any_of(pools.begin(), pools.end(),
+                               [](const PoolSpec& pool) { return bool{pool.price}; });
+  if (any) return {};
+  return fmt::format("--budget-usd: expected prices of the models that the items name, there is "
+                     "none of any model; {}",
+                     how);
 }
 
 std::set<std::string> models_of(const std::vector<PoolSpec>& pools) {

@@ -26,14 +26,19 @@ struct PoolSpec {
   TokenPrice price;
   std::uint64_t max_output_tokens = 0; // most of an answer whose request does not say; 0 = unknown
   std::vector<EndpointSpec> endpoints; // that every worker reaches; workers may announce others
+  bool prefix_affinity = true;         // calls that begin alike go to one endpoint
   bool operator==(const PoolSpec&) const = default;
 };
 
-// What the tokens cost, rounded to the nearest; an absurd usage counts as cost_nano_usd_max.
+// What the tokens cost, rounded up; an absurd usage counts as cost_nano_usd_max.
 inline constexpr std::uint64_t cost_nano_usd_max = 1'000'000'000'000'000; // a million dollars
 std::uint64_t cost_nano_usd(const TokenPrice& price, const protocol::Usage& usage);
 
 const PoolSpec* pool_of(const std::vector<PoolSpec>& pools, std::string_view model);
+
+// Why the job's calls would have no known price, as a sentence; empty = all have one, as far as that
+// can be known before the items are read.
+std::string why_unpriced(const JobSpec& spec, const std::vector<PoolSpec>& pools);
 
 // The models that have a configured endpoint.
 std::set<std::string> models_of(const std::vector<PoolSpec>& pools);

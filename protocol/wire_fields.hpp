@@ -71,6 +71,9 @@ template <>
 inline constexpr std::pair range<OutcomeClass>{OutcomeClass::ok, OutcomeClass::unstarted};
 template <> inline constexpr std::pair range<ItemKind>{ItemKind::batch_line, ItemKind::text};
 template <>
+inline constexpr std::pair range<LimitHint::Name>{LimitHint::Name::requests,
+                                                  LimitHint::Name::other_tokens};
+template <>
 inline constexpr std::pair range<RefusedCode>{RefusedCode::no_session, RefusedCode::full};
 
 // Structs within messages.
@@ -117,6 +120,13 @@ inline constexpr std::tuple fields<Usage>{
     field("h", &Usage::cached), field("r", &Usage::reasoning),
 };
 template <>
+inline constexpr std::tuple fields<LimitHint>{
+    field("n", &LimitHint::name),
+    field("l", &LimitHint::limit),
+    field("r", &LimitHint::remaining),
+    field("s", &LimitHint::reset_ms),
+};
+template <>
 inline constexpr std::tuple fields<Outcome>{
     essential("c", &Outcome::call),
     essential("a", &Outcome::attempt),
@@ -126,6 +136,7 @@ inline constexpr std::tuple fields<Outcome>{
     field("h", &Outcome::http_status),
     field("r", &Outcome::retry_after_ms),
     field("t", &Outcome::tokens_refused),
+    field("q", &Outcome::limits),
     field("l", &Outcome::latency_us),
     field("u", &Outcome::usage),
     field("i", &Outcome::request_id, Rule::name),

@@ -121,8 +121,10 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     effects.jobs[claim.parts.front().job].claims.push_back(claim);
     effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job});
   }
-  for (const Claim& claim : adopted.kept)
+  for (const Claim& claim : adopted.kept) {
     effects.jobs[claim.parts.front().job].kept.push_back(claim);
+    effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job, true});
+  }
   for (const Released& r : adopted.permit_unused)
     effects.ended.push_back({Ended::How::unstarted, r.assigned.attempt, {}, {}, -1});
   for (const Released& r : adopted.unknown_to_worker)
@@ -133,7 +135,10 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   announce(session, hello, effects);
   std::vector<Nonce> settled{hello.process};
   for (const journal::SessionNote& before : options_.expected)
-    if (fresh && before.worker == hello.name) settled.push_back(before.process);
+    if (fresh && before.worker == hello.name) {
+      settled.push_back(before.process);
+      all_told_ &= before.process == hello.process;
+    }
   for (const Nonce process : settled) expect_no_more(process, effects);
   session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
   session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
@@ -171,11 +176,10 @@ void Coordinator::handle(Session& session, const Need& need, Time now, Effects& 
       stands.calls.push_back(call);
       continue;
     }
-    acquire.calls.push_back(
-        {call, assigned->job, assigned->item, assigned->token_bound, assigned->model});
+    acquire.calls.push_back({call, assigned->job, assigned->item, assigned->token_bound,
+                             assigned->model, assigned->output_bound, assigned->failed_at,
+                             assigned->prefix});
   }
-  if (auto displaced = in_turn(session, acquire.calls, now); !displaced.empty())
-    session.displaced[need.nonce] = std::move(displaced);
   if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
   send_cancel(session, stands, now, effects);
 }
@@ -191,24 +195,20 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
       effects.ended.push_back({Ended::How::unstarted, permit.attempt, {}, {}, -1});
       continue;
     }
-    session->permit(permit.call, permit.attempt, permit.endpoint);
+    session->permit(permit.call, permit.attempt, permit.endpoint,
+                    n < granted.most_nano_usd.size() ? granted.most_nano_usd[n] : 0);
     session->begun(permit.call, now);
-    if (n < granted.costs.size()) served(assigned->job, granted.costs[n]);
+    if (const auto job = jobs_.find(assigned->job); job != jobs_.end()) job->second.pace.began();
     permits.permits.push_back(permit);
   }
-  // Permits before waits: a question whose calls are all answered is forgotten, and with it how old
-  // its permits are.
-  if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
   for (const Waiting& waiting : granted.waits) {
     hear_reason(waiting, now);
     if (session != nullptr)
       send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
            effects);
   }
-  if (session == nullptr) return effects;
-  if (auto displaced = session->displaced.extract(granted.nonce))
-    let_wait(*session, granted.nonce, std::move(displaced.mapped()), now, effects);
-  refuse_for_good(*session, granted.exceeding, now, effects);
+  if (session != nullptr) refuse_for_good(*session, granted.exceeding, now, effects);
+  if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
   return effects;
 }
 
@@ -230,24 +230,34 @@ void Coordinator::refuse_for_good(Session& session, const std::vector<Exceeding>
 void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects& effects) {
   std::vector<AttemptId> unwanted;
   for (Outcome& outcome : outcomes.outcomes) {
-    effects.ended.push_back({Ended::How::answered, outcome.attempt, outcome.cls, outcome.usage,
-                             outcome.retry_after_ms, std::chrono::microseconds{outcome.latency_us},
-                             outcome.tokens_refused});
+    const Assigned* known = session.find(outcome.call);
+    if (known != nullptr && known->attempt != outcome.attempt) known = nullptr;
+    const CallCost cost = cost_of(outcome, known);
+    Ended ended{Ended::How::answered,   outcome.attempt,
+                outcome.cls,            outcome.usage,
+                outcome.retry_after_ms, std::chrono::microseconds{outcome.latency_us},
+                outcome.tokens_refused};
+    if (cost.known) {
+      ended.cost_nano_usd = cost.nano_usd;
+    } else {
+      ended.cost_nano_usd.reset();
+    }
+    ended.limits = outcome.limits;
+    effects.ended.push_back(std::move(ended));
     ++session.completed;
-    if (const Assigned* known = session.find(outcome.call);
-        known && known->attempt == outcome.attempt)
-      session.take(outcome.call);
+    if (known != nullptr) session.take(outcome.call);
     const JobId job = outcome.parts.empty() ? JobId{} : outcome.parts.front().job;
     if (!jobs_.contains(job)) {
       unwanted.push_back(outcome.attempt);
       continue;
     }
     std::string url = url_of(outcome.endpoint);
-    const std::uint64_t cost = cost_of(outcome);
     const std::size_t alternatives =
-        outcome.cls == OutcomeClass::config ? alternatives_of(job, outcome.endpoint) : 0;
+        outcome.cls == OutcomeClass::config || outcome.cls == OutcomeClass::quota
+            ? alternatives_of(job, outcome.endpoint)
+            : 0;
     effects.jobs[job].outcomes.push_back(
-        {session.id, std::move(outcome), std::move(url), cost, alternatives});
+        {session.id, std::move(outcome), std::move(url), cost.nano_usd, alternatives});
   }
   if (!unwanted.empty()) send(session, Recorded{std::move(unwanted)}, now, effects);
 }

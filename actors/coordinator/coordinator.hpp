@@ -11,16 +11,18 @@
 
 #include "actors/coordinator/fair_queue.hpp"
 #include "actors/coordinator/gateway.hpp"
-#include "actors/coordinator/urgency.hpp"
 #include "actors/coordinator/roster.hpp"
+#include "actors/coordinator/urgency.hpp"
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/kit/wait_reason.hpp"
+#include "protocol/call_cost.hpp"
 #include "protocol/pool_spec.hpp"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,10 +34,15 @@ struct Effects {
   std::map<JobId, JobNews> jobs;     // SUPERVISOR of the job
   std::vector<Acquire> acquires;     // RATE LIMITER, and what follows
   std::vector<Ended> ended;
+  std::vector<std::pair<JobId, Share>> shares_changed;
   std::vector<ClaimedCall> claimed;
+  std::optional<bool> earlier_lives_told; // true: every session of theirs has said what it holds
   std::vector<EndpointOffer> endpoints_added;
   std::vector<EndpointId> endpoints_gone;
   std::vector<journal::SessionNote> sessions; // JOURNAL; open ones come back as session_durable
+  // … as one with them: what lost calls may have cost. A session that is over in the journal must
+  // owe nothing.
+  std::map<JobId, std::uint64_t> charged_nano_usd;
   std::vector<Event> events;
 };
 
@@ -91,8 +98,8 @@ public:
   Effects job_released(JobId job, Time now);
 
   // A job with a deadline: so many items are left, and seconds.
-  void mind_deadline(JobId job, double items_left, double seconds_left);
-  const Share& share_of(JobId job) const { return turns_.of(job); } // as it is now
+  Effects mind_deadline(JobId job, double items_left, double seconds_left);
+  const Share& share_of(JobId job) const { return queue_.share(job); } // as it is now
 
   // Tells the sessions of that name, or the one with that number, to end: they return what they
   // hold and finish what flies. `drained`: which they are.
@@ -105,6 +112,7 @@ public:
   // The same of one of its calls, or which worker has it.
   WaitReason standing(JobId job, CallId call, Time now) const;
   std::string why_refused(const JobSpec& spec) const; // empty = some pool serves the new job
+  std::string why_no_budget(const JobSpec& spec) const; // empty = its calls have prices
   std::vector<PoolView> pools() const;
 
 private:
@@ -122,15 +130,8 @@ private:
       Time fresh_until{};
     };
     std::map<std::string, Heard> heard;
-    Share share;             // as its user gave it
-    double cost = 1e-4; // of the last permit
-    Time yields_until{Time::min()}; // another job's calls went in place of its own
-    std::uint64_t calls = 0; // that were permitted
-    struct {
-      std::uint64_t calls = 0;
-      Time at{}, since{};
-      double rate = 0; // permits per second, smoothed over some ten seconds
-    } pace;
+    Share share; // as its user gave it
+    Pace pace;   // of its permits
     bool held = false;
   };
   static constexpr std::size_t reasons_max = 16; // of a job, for as many models
@@ -140,17 +141,9 @@ private:
   bool is_served(const std::string& model) const;
 
   // shares.cpp
-  std::vector<CallId> in_turn(Session& session, std::vector<AcquireCall>& calls, Time now);
-  void add_earlier(const Session& session, std::map<JobId, std::vector<AcquireCall>>& by_job,
-                   std::size_t most, Time now);
-  void let_wait(Session& session, Nonce nonce, std::vector<CallId> calls, Time now,
-                Effects& effects);
-  void served(JobId job, double cost);
-  void measure_paces(Time now);
+  std::set<JobId> short_of_calls(const Session& session) const;
+  std::uint32_t hand_of_job(const Session& session) const;
   bool compete(const Job& a, const Job& b) const;
-  std::size_t jobs_with_calls() const;
-  std::uint32_t waiting_most(const Session& session, std::size_t jobs) const;
-  void leave_room(Session& session, Time now, Effects& effects);
   bool has_room() const;
 
   void receive(const ReceivedFrame& received, Time now, Effects& effects);
@@ -165,6 +158,7 @@ private:
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
   void lose(SessionId id, bool died, std::string_view why, Effects& effects);
   void give_up(const Released& released, const LostCall& lost, Effects& effects);
+  void charge_lost(const Assigned& assigned, Effects& effects);
   void end_grace(Time now, Effects& effects);
   void expect_no_more(Nonce process, Effects& effects);
   void watch_silence(Time now, Effects& effects);
@@ -195,18 +189,18 @@ private:
   std::set<std::string> served() const;
   std::string why_never_served(const Job& job, const protocol::PlannedCall& call) const;
   std::string url_of(EndpointId id) const;
-  std::uint64_t cost_of(const protocol::Outcome& outcome) const;
+  CallCost cost_of(const protocol::Outcome& outcome, const Assigned* known) const;
   std::size_t alternatives_of(JobId job, EndpointId endpoint) const;
 
   Options options_;
   Roster roster_;
   FairQueue queue_;
-  FairShare turns_{1.0 / 60}; // for permits, by parts of an endpoint's minute
   std::map<JobId, Job> jobs_;
   std::map<EndpointId, Endpoint> endpoints_;
   std::vector<EndpointId> pooled_; // in the order of the configuration
   Time grace_ends_;
   bool grace_ = true;
+  bool all_told_ = true; // no session of an earlier life is lost
 };
 
 } // namespace gristmill::coordinator

@@ -38,13 +38,7 @@ const WaitReason* Coordinator::fresh_reason(const Job& job, const std::string* m
     if (heard.fresh_until >= now && (model == nullptr || of == *model) &&
         (first == nullptr || heard.reason.until < first->until))
       first = &heard.reason;
-  static const WaitReason yields = [] {
-    WaitReason reason;
-    reason.kind = WaitKind::turn;
-    reason.limit = 1;
-    return reason;
-  }();
-  return first == nullptr && job.yields_until >= now ? &yields : first;
+  return first;
 }
 
 bool Coordinator::is_served(const std::string& model) const {

@@ -45,7 +45,6 @@ void FairQueue::push(JobId job, OfferedCall call) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return; // closed meanwhile: its supervisor is gone
   Queue& queue = it->second;
-  if (queue.calls == 0) shares_.joins(job);
   queue.bytes += call.bytes();
   ++queue.calls;
   ++size_;

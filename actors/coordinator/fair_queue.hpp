@@ -5,8 +5,8 @@
 // Invariant: calls of one job and model leave in the order in which they came.
 #pragma once
 
-#include "actors/coordinator/fair_share.hpp"
 #include "actors/kit/call_words.hpp"
+#include "actors/kit/fair_share.hpp"
 
 #include <deque>
 #include <functional>
@@ -26,6 +26,7 @@ public:
   void set_share(JobId job, const Share& share) {
     if (jobs_.contains(job)) shares_.set(job, share);
   }
+  const Share& share(JobId job) const { return shares_.of(job); }
   // Its calls that have not left.
   std::deque<OfferedCall> close(JobId job);
   void push(JobId job, OfferedCall call);

@@ -1,8 +1,8 @@
-#include "actors/coordinator/fair_share.hpp"
+#include "actors/kit/fair_share.hpp"
 
 #include <algorithm>
 
-namespace gristmill::coordinator {
+namespace gristmill {
 
 void FairShare::set(JobId job, const Share& share) {
   const auto [it, added] = jobs_.try_emplace(job);
@@ -18,20 +18,14 @@ const Share& FairShare::of(JobId job) const {
   return it == jobs_.end() ? none : it->second.share;
 }
 
-void FairShare::joins(JobId job) {
-  const auto it = jobs_.find(job);
-  if (it == jobs_.end()) return;
-  Entry& entry = it->second;
-  entry.time = std::max(entry.time, clocks_[entry.share.priority] - owed_max_ / entry.share.weight);
-}
-
 void FairShare::served(JobId job, double cost) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return;
-  Entry& entry = it->second;
-  double& clock = clocks_[entry.share.priority];
-  clock = std::max(clock, entry.time);
-  entry.time += cost / entry.share.weight;
+  auto& [share, time] = it->second;
+  double& clock = clocks_[share.priority];
+  time = std::max(time, clock - owed_max_ / share.weight);
+  clock = std::max(clock, time);
+  time += cost / share.weight;
 }
 
 bool FairShare::before(JobId a, JobId b) const {
@@ -42,4 +36,11 @@ bool FairShare::before(JobId a, JobId b) const {
   return x.time != y.time ? x.time < y.time : a < b;
 }
 
-} // namespace gristmill::coordinator
+double FairShare::ahead(JobId a, JobId b) const {
+  const auto in_a = jobs_.find(a), in_b = jobs_.find(b);
+  if (in_a == jobs_.end() || in_b == jobs_.end()) return 0;
+  const Entry &x = in_a->second, &y = in_b->second;
+  return (x.time - y.time) * std::max(x.share.weight, y.share.weight);
+}
+
+} // namespace gristmill

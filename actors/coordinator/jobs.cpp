@@ -85,7 +85,8 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Job job;
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
   for_workers.inputs.clear();
-  for_workers.weight = JobSpec{}.weight; // nor is it theirs to say whose turn it is
+  for_workers.budget_usd = {}; // nor do they need to know it
+  for_workers.weight = JobSpec{}.weight; // … or whose turn it is
   for_workers.priority = JobSpec{}.priority;
   for_workers.deadline = 0;
   job.spec = to_json(for_workers);
@@ -95,9 +96,8 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
     for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
   job.model = model_of_all(spec);
   job.own_endpoints = !spec.endpoints.empty();
-  job.share = {static_cast<double>(spec.weight), spec.priority};
-  job.pace.since = job.pace.at = now;
-  turns_.set(id, job.share);
+  job.share = own_share(spec);
+  job.pace = Pace{now};
   queue_.open(id, job.share);
   jobs_[id] = std::move(job);
   if (!grace_) effects.jobs[id].grace_over = true;
@@ -113,7 +113,6 @@ Effects Coordinator::job_closed(JobId id, Time now) {
     drop_endpoints(closed, effects);
   }
   queue_.close(id);
-  turns_.forget(id);
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
     for (const auto& [call, assigned] : session->calls())
@@ -122,8 +121,9 @@ Effects Coordinator::job_closed(JobId id, Time now) {
     for (const CallId call : cancel.calls) {
       const Assigned assigned = session->take(call);
       stop_at_welcome(*session, call, assigned.attempt);
-      if (assigned.attempt)
-        effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
+      if (!assigned.attempt) continue;
+      effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
+      charge_lost(assigned, effects);
     }
     session->jobs_opened.erase(id);
     send_cancel(*session, cancel, now, effects);
@@ -137,10 +137,11 @@ Effects Coordinator::job_held(JobId id, Time now) {
   const auto job = jobs_.find(id);
   if (job == jobs_.end()) return effects;
   job->second.held = true;
+  const Share share = queue_.share(id);
   for (const OfferedCall& call : queue_.close(id))
     effects.jobs[id].returned.push_back(
         {call.planned.parts.front().item, call.planned.call, false, false, false});
-  queue_.open(id, turns_.of(id));
+  queue_.open(id, share);
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
     for (const auto& [call, assigned] : session->calls())

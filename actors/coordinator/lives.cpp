@@ -37,7 +37,7 @@ Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
 Effects Coordinator::tick(Time now) {
   Effects effects;
   for (const auto& [id, session] : roster_.sessions()) session->beat(now);
-  measure_paces(now);
+  for (auto& [id, job] : jobs_) job.pace.measure(now);
   watch_silence(now, effects);
   end_grace(now, effects);
   dispatch(now, effects);
@@ -48,7 +48,9 @@ void Coordinator::end_grace(Time now, Effects& effects) {
   if (!grace_ || (now < grace_ends_ && !options_.expected.empty())) return;
   grace_ = false;
   for (const auto& [id, job] : jobs_) effects.jobs[id].grace_over = true;
+  all_told_ &= options_.expected.empty();
   while (!options_.expected.empty()) expect_no_more(options_.expected.back().process, effects);
+  effects.earlier_lives_told = all_told_;
 }
 
 // The sessions of earlier lives that a process left open are over in the journal too, or every
@@ -115,9 +117,17 @@ void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effe
   const auto how = mutated("refund_on_expiry") ? Ended::How::unstarted : Ended::How::lost;
   if (r.assigned.attempt && !mutated("slot_not_freed"))
     effects.ended.push_back({how, r.assigned.attempt, {}, {}, -1});
+  if (lost.permitted) charge_lost(r.assigned, effects);
   if (!jobs_.contains(r.assigned.job)) return;
   JobNews& news = effects.jobs[r.assigned.job];
   (lost.permitted ? news.lost : news.returned).push_back(lost);
+}
+
+void Coordinator::charge_lost(const Assigned& assigned, Effects& effects) {
+  if (assigned.most_nano_usd == 0) return;
+  effects.charged_nano_usd[assigned.job] += assigned.most_nano_usd;
+  if (jobs_.contains(assigned.job))
+    effects.jobs[assigned.job].charged_nano_usd += assigned.most_nano_usd;
 }
 
 Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {

@@ -14,7 +14,8 @@ Effects Coordinator::started() {
   for (const PoolSpec& pool : options_.pools)
     for (const EndpointSpec& endpoint : pool.endpoints) {
       pooled_.push_back(endpoint_id({endpoint, pool.model, true}, Nonce{}));
-      effects.endpoints_added.push_back({pooled_.back(), pool.model, endpoint, SessionId{}});
+      effects.endpoints_added.push_back(
+          {pooled_.back(), pool.model, endpoint, SessionId{}, pool.prefix_affinity});
     }
   return effects;
 }
@@ -42,7 +43,9 @@ void Coordinator::announce(Session& session, const Hello& hello, Effects& effect
   for (const AnnouncedEndpoint& announced : hello.endpoints) {
     const EndpointId id = endpoint_id({announced.endpoint, announced.model, false}, hello.process);
     session.endpoints.push_back(id);
-    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id});
+    const PoolSpec* pool = pool_of(options_.pools, announced.model);
+    effects.endpoints_added.push_back({id, announced.model, announced.endpoint, session.id,
+                                       pool == nullptr || pool->prefix_affinity});
   }
   session.welcome.endpoints = session.endpoints;
 }
@@ -95,15 +98,18 @@ std::string Coordinator::url_of(EndpointId id) const {
 
 // A pool's price holds for all endpoints that serve its model, announced ones too; of a job's own
 // endpoints the model says which pool's it is.
-std::uint64_t Coordinator::cost_of(const Outcome& outcome) const {
+CallCost Coordinator::cost_of(const Outcome& outcome, const Assigned* known) const {
+  // Told before: it has been counted, or was given up and charged.
+  if (known == nullptr) return {};
   const auto it = endpoints_.find(outcome.endpoint);
-  if (it == endpoints_.end() || !outcome.usage.known) return 0;
-  const PoolSpec* pool =
-      pool_of(options_.pools, it->second.model.empty() ? outcome.model : it->second.model);
-  if (pool == nullptr && it->second.model.empty() && !outcome.parts.empty())
-    if (const auto job = jobs_.find(outcome.parts.front().job); job != jobs_.end())
+  const bool pooled = it != endpoints_.end() && !it->second.model.empty();
+  std::string model = pooled ? it->second.model : known->model;
+  if (model.empty()) model = outcome.model;
+  const PoolSpec* pool = pool_of(options_.pools, model);
+  if (pool == nullptr && !pooled)
+    if (const auto job = jobs_.find(known->job); job != jobs_.end())
       pool = pool_of(options_.pools, job->second.model);
-  return pool == nullptr ? 0 : cost_nano_usd(pool->price, outcome.usage);
+  return cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, known->most_nano_usd);
 }
 
 // How many endpoints serve calls such as this endpoint was given, it too.
@@ -124,7 +130,12 @@ std::set<std::string> Coordinator::served() const {
 }
 
 std::string Coordinator::why_refused(const JobSpec& spec) const {
-  return why_not_served(spec, served());
+  if (std::string why = why_not_served(spec, served()); !why.empty()) return why;
+  return spec.budget_usd ? why_no_budget(spec) : std::string{};
+}
+
+std::string Coordinator::why_no_budget(const JobSpec& spec) const {
+  return why_unpriced(spec, options_.pools);
 }
 
 std::vector<PoolView> Coordinator::pools() const {

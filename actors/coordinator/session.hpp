@@ -26,7 +26,11 @@ struct Assigned {
   AttemptId attempt; // set: permitted
   EndpointId endpoint;
   std::string model = {}; // that the call was planned for; empty = the job's
-  Time since{};           // when it was permitted by this life of ours
+  std::uint64_t output_bound = 0;
+  std::uint64_t most_nano_usd = 0; // permitted: that it may cost, of a job with a budget of money
+  std::vector<EndpointId> failed_at = {};
+  std::uint64_t prefix = 0;
+  Time since{}; // when it was permitted by this life of ours
 };
 
 enum class SessionState : std::uint8_t {
@@ -57,8 +61,6 @@ public:
   bool told_to_drain = false; // by us, not by a signal of its own; outlives its connection
   std::uint64_t completed = 0;
   int differing_beats = 0;
-  // Of a question that the limiter has: calls in whose place those of another job were asked for.
-  std::map<Nonce, std::vector<CallId>> displaced;
 
   const std::unordered_map<CallId, Assigned>& calls() const { return calls_; }
   std::uint32_t held() const { return held_; }
@@ -77,11 +79,13 @@ public:
     const auto it = calls_.find(call);
     return it == calls_.end() ? nullptr : &it->second;
   }
-  void permit(CallId call, AttemptId attempt, EndpointId endpoint) {
+  void permit(CallId call, AttemptId attempt, EndpointId endpoint,
+              std::uint64_t most_nano_usd = 0) {
     Assigned& assigned = calls_.at(call);
     count(assigned, -1);
     assigned.attempt = attempt;
     assigned.endpoint = endpoint;
+    assigned.most_nano_usd = most_nano_usd;
     count(assigned, 1);
   }
   void begun(CallId call, Time now) { calls_.at(call).since = now; }

@@ -4,14 +4,46 @@
 // Invariant: never less than the job's own share.
 #pragma once
 
-#include "actors/coordinator/fair_share.hpp"
+#include "actors/kit/fair_share.hpp"
+#include "actors/kit/time.hpp"
+#include "protocol/job_spec.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace gristmill::coordinator {
 
 // Above every priority that a user may give.
 inline constexpr std::uint32_t urgent_priority = 1'000;
+
+inline Share own_share(const JobSpec& spec) {
+  return {static_cast<double>(spec.weight), spec.priority};
+}
+
+// PACE: how many of a job's calls begin per second, over some ten seconds.
+class Pace {
+public:
+  explicit Pace(Time since = {}) : since_{since}, measured_at_{since} {}
+  void began() { ++calls_; }
+  double rate() const { return rate_; }
+  void measure(Time now) {
+    constexpr double smoothing_s = 10;
+    const double seconds = to_seconds(now - measured_at_), age = to_seconds(now - since_);
+    if (seconds < 0.25) return;
+    const double current = static_cast<double>(calls_ - measured_) / seconds;
+    if (age >= smoothing_s)
+      rate_ += (1 - std::exp(-seconds / smoothing_s)) * (current - rate_);
+    else // of a young job the mean of its life, once it has lived a second
+      rate_ = age < 1 ? 0 : static_cast<double>(calls_) / age;
+    measured_ = calls_;
+    measured_at_ = now;
+  }
+
+private:
+  Time since_, measured_at_;
+  std::uint64_t calls_ = 0, measured_ = 0;
+  double rate_ = 0;
+};
 
 struct DeadlineFacts {
   Share own;

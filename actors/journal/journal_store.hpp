@@ -33,6 +33,7 @@ struct RecoveredJob {
   // recorded.
   std::uint32_t crashes = 0;
   std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
+  std::uint64_t money_watermark = 0, money_assumed = 0; // of the last notes, 10^-9 US$
 };
 
 struct Recovered {

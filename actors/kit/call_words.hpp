@@ -10,7 +10,10 @@ namespace gristmill {
 // A call that is ready to leave.
 struct OfferedCall {
   protocol::PlannedCall planned;
-  std::uint64_t token_bound = 0; // most tokens that the call may be charged
+  std::uint64_t token_bound = 0;          // most tokens that the call may be charged
+  std::uint64_t output_bound = 0;         // … of them in its answer
+  std::vector<EndpointId> failed_at = {}; // where earlier attempts failed, the latest last
+  std::uint64_t prefix = 0;               // as of AcquireCall
   std::size_t bytes() const { return planned.raw.size() + 128; }
 };
 
@@ -20,7 +23,7 @@ struct ReportedOutcome {
   protocol::Outcome outcome;
   std::string endpoint; // URL
   std::uint64_t cost_nano_usd = 0;
-  std::size_t alternatives = 0; // of a refusal: how many endpoints serve such calls, this one too
+  std::size_t alternatives = 0; // of class config or quota: how many endpoints serve such calls, this one too
 };
 
 // A call that nobody will report.
@@ -40,6 +43,7 @@ struct JobNews {
   std::vector<LostCall> lost;          // their session is gone
   std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
   std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
+  std::uint64_t charged_nano_usd = 0;  // for lost calls; the journal has it already
   bool grace_over = false;             // nobody else will claim anything
   std::uint32_t want_calls = 0;        // room for so many more calls, and bytes of them
   std::uint64_t want_bytes = 0;

@@ -226,6 +226,12 @@ private:
     pool.max_output_tokens = number(m, answer_tokens_max);
   }
 
+  void prefix_affinity(const Member& m, PoolSpec& pool) {
+    const auto* given = m.node->as_boolean();
+    if (given == nullptr) return expected(m, "true or false");
+    pool.prefix_affinity = given->get();
+  }
+
   void url(const Member& m, EndpointSpec& endpoint) {
     endpoint.url = without_trailing_slash(text(m, "a base URL", limits::name_bytes_max));
     if (fault) return;
@@ -273,6 +279,7 @@ private:
       {"price_input", &Reader::price_input},
       {"price_output", &Reader::price_output},
       {"max_output_tokens", &Reader::max_output_tokens},
+      {"prefix_affinity", &Reader::prefix_affinity},
       {"endpoint", &Reader::endpoints},
   };
   static constexpr Key<EndpointSpec> endpoint_keys[]{

@@ -2,10 +2,12 @@
 // and what became of a permit. Plain data.
 #pragma once
 
+#include "actors/kit/fair_share.hpp"
 #include "actors/kit/time.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "protocol/messages.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,10 @@ struct AcquireCall {
   JobId job;
   std::uint64_t item = 0;
   std::uint64_t token_bound = 0;
-  std::string model = {}; // empty = the job's
+  std::string model = {};                 // empty = the job's
+  std::uint64_t output_bound = 0;         // the part of token_bound that the answer may have
+  std::vector<EndpointId> failed_at = {}; // others are preferred
+  std::uint64_t prefix = 0; // calls of equal ones begin alike; 0 = nothing worth to be shared
 };
 
 // A worker's question: these calls could start now.
@@ -41,8 +46,9 @@ struct Waiting {
   JobId job;
   std::uint32_t wait_ms = 0;
   std::string why;
-  std::string model = {}; // as of the calls
-  WaitReason reason = {}; // for people; none = it is over at once
+  std::string model = {};   // as of the calls
+  std::uint64_t prefix = 0; // set: only calls that begin so have to wait
+  WaitReason reason = {};   // for people; none = it is over at once
 };
 
 // A call that no endpoint may ever take.
@@ -51,13 +57,23 @@ struct Exceeding {
   std::string why;
 };
 
+// A job with a budget of money whose next call may not go, however long it waits.
+struct BudgetStop {
+  JobId job;
+  std::uint64_t cap = 0, charged = 0; // 10^-9 US$
+  std::uint64_t unknown = 0;          // of `charged`: for calls whose cost nobody knows
+  std::uint64_t next_call = 0;        // may cost so much; 0 = its model has no price
+  std::string model;
+};
+
 struct Granted {
   SessionId session;
   Nonce nonce;
   std::vector<protocol::Permit> permits;
   std::vector<Waiting> waits;
   std::vector<Exceeding> exceeding = {};
-  std::vector<double> costs = {}; // of each permit: the part of its endpoint's minute that it takes
+  std::vector<std::uint64_t> most_nano_usd = {}; // of each permit: what it may cost; 0 = not known
+  std::vector<BudgetStop> stops = {};
 };
 
 // What became of a permit.
@@ -70,6 +86,8 @@ struct Ended {
   std::int64_t retry_after_ms = -1;
   Duration latency{};          // of an answer
   bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
+  std::optional<std::uint64_t> cost_nano_usd{0}; // of an answer; nothing: nobody knows
+  std::vector<protocol::LimitHint> limits = {};
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.
@@ -77,13 +95,15 @@ struct ClaimedCall {
   AttemptId attempt;
   EndpointId endpoint;
   JobId job;
+  bool has_ended = false; // the worker keeps its outcome
 };
 
 struct EndpointOffer {
   EndpointId id;
   std::string model; // empty = of those jobs only that name the endpoint
   EndpointSpec endpoint;
-  SessionId only; // set: reachable for this session alone
+  SessionId only;              // set: reachable for this session alone
+  bool prefix_affinity = true; // calls that begin alike go there together
 };
 
 // How an endpoint stands, for people.
@@ -95,11 +115,29 @@ struct EndpointStanding {
   std::string why;
 };
 
+// A job's budget of money as it stands when the job is opened, in 10^-9 US$.
+struct JobMoney {
+  std::uint64_t cap = 0;        // 0 = the job has none
+  std::uint64_t charged = 0;    // counts as spent
+  std::uint64_t watermark = 0;  // of the journal
+  std::uint64_t assumed = 0;    // of `charged`: beyond the recorded costs
+  std::uint64_t returnable = 0; // of `assumed`: may come back, when the earlier lives' calls end
+};
+
 struct JobBudget {
   JobId job;
   std::string model;
   AccountLimits limits;
   std::vector<EndpointId> endpoints; // its own; empty = those that serve `model`
+  JobMoney money = {};
+  std::string default_model = {}; // of calls that name none, at the job's own endpoints
+  Share share = {};
+};
+
+// A job that goes on after a pause.
+struct JobResumed {
+  JobId job;
+  std::uint64_t cap_nano_usd = 0;
 };
 
 } // namespace gristmill

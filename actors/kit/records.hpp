@@ -9,6 +9,7 @@
 #include "protocol/outcome_class.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +63,14 @@ struct BlockNote {
       marks; // highest item + 1 that may be called, per job
 };
 
+// Of a job's budget of money, in 10^-9 US$; what a note does not say stays.
+struct MoneyNote {
+  JobId job;
+  std::uint64_t number = 0;               // of the note, among the epoch's blocks
+  std::optional<std::uint64_t> watermark; // up to here may be charged
+  std::optional<std::uint64_t> assumed;   // counts as spent beyond the recorded costs
+};
+
 struct SessionNote {
   SessionId session;
   std::string worker;
@@ -86,12 +95,13 @@ struct Group {
   std::vector<AttemptNote> attempts;
   std::vector<JobNote> notes;
   std::vector<BlockNote> blocks;
+  std::vector<MoneyNote> money;
   std::vector<SessionNote> sessions;
   std::vector<JobChange> jobs;
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
   bool empty() const {
     return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() &&
-           blocks.empty() && sessions.empty() && jobs.empty() && forgotten.empty();
+           blocks.empty() && money.empty() && sessions.empty() && jobs.empty() && forgotten.empty();
   }
 };
 

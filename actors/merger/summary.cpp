@@ -30,9 +30,9 @@ Json counts_of(const JobCounts& counts, std::uint64_t cached) {
           {"late", counts.late}};
 }
 
-// Null when nothing that has a price was used.
-Json cost_usd(const JobCounts& counts) {
-  return counts.cost_nano_usd == 0 ? Json() : Json(static_cast<double>(counts.cost_nano_usd) / 1e9);
+// Null when nothing that has a price was used, or when there is no budget.
+Json cost_usd(std::uint64_t nano_usd) {
+  return nano_usd == 0 ? Json() : Json(static_cast<double>(nano_usd) / 1e9);
 }
 
 } // namespace
@@ -92,7 +92,8 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
              {{"prompt", task.counts.prompt_tokens},
               {"completion", task.counts.completion_tokens},
               {"cached", cached_tokens_}}},
-            {"cost_usd", cost_usd(task.counts)},
+            {"cost_usd", cost_usd(task.counts.cost_nano_usd)},
+            {"budget_usd", cost_usd(task.spec.budget_usd.nano)},
             {"errors", errors()},
             {"latency_ms",
              {{"p50", latency_ms_.percentile(50)},

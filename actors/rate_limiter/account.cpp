@@ -61,8 +61,8 @@ double Account::load(Time now) {
   const auto share = [](std::uint64_t taken, std::uint64_t most) {
     return most == 0 ? 0 : static_cast<double>(taken) / static_cast<double>(most);
   };
-  return std::max({share(in_flight_, slots() == 0 ? unlimited_slots : slots()),
-                   share(calls_window_.held(), limits_.requests_per_minute),
+  return std::max({share(in_flight_ + 1, slots() == 0 ? unlimited_slots : slots()),
+                   share(calls_window_.held() + 1, limits_.requests_per_minute),
                    share(tokens_window_.held(), limits_.tokens_per_minute)});
 }
 
@@ -97,14 +97,19 @@ void Account::advance(Time now) {
 }
 
 void Account::pace(Time now) {
-  const auto pace = [now](Smoother& smoother, LearnedRate& learned, std::uint64_t per_minute) {
+  using Name = protocol::LimitHint::Name;
+  const auto pace = [&](Smoother& smoother, LearnedRate& learned, std::uint64_t per_minute,
+                        Name name) {
     const double configured = rate_of(per_minute);
-    learned.advance(configured, now);
-    const double rate = learned.rate() == 0 ? configured : learned.rate();
+    const double said = advertised_[static_cast<std::size_t>(name)].rate() *
+                        to_seconds(defaults::minute_window) / to_seconds(minute_hold());
+    const double most = configured == 0 || (said > 0 && said < configured) ? said : configured;
+    learned.advance(most, now);
+    const double rate = learned.rate() == 0 ? most : learned.rate();
     if (rate != smoother.rate()) smoother.set_rate(rate, rate * defaults::burst_seconds, now);
   };
-  pace(calls_smoother_, calls_rate_, limits_.requests_per_minute);
-  pace(tokens_smoother_, tokens_rate_, limits_.tokens_per_minute);
+  pace(calls_smoother_, calls_rate_, limits_.requests_per_minute, Name::requests);
+  pace(tokens_smoother_, tokens_rate_, limits_.tokens_per_minute, Name::tokens);
 }
 
 void Account::refused(const Charge& charge, bool tokens, bool slowly, Time now) {
@@ -117,6 +122,17 @@ void Account::refused(const Charge& charge, bool tokens, bool slowly, Time now) 
     calls_rate_.refused(1, charge.drawn_at, calls_smoother_.rate(), slowly, now);
   }
   pace(now);
+}
+
+void Account::advertised(const Charge& charge, const std::vector<protocol::LimitHint>& limits,
+                         Time now) {
+  if (charge.drawn_at == Time{}) return; // a call of an earlier life of ours
+  for (const protocol::LimitHint& hint : limits) {
+    AdvertisedLimit& limit = advertised_[static_cast<std::size_t>(hint.name)];
+    limit.heard(hint, charge.drawn_at, now);
+    if (limit.held_until() > now)
+      park(limit.held_until(), "the server says that its limit is used up");
+  }
 }
 
 // A call whose reserve exceeds the whole window is charged the window: it goes alone.
@@ -143,20 +159,22 @@ std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& l
 }
 
 double Account::part_of_minute(Tokens tokens) const {
-  constexpr double part_unlimited = 1e-4; // where nothing is scarce all calls are alike
   const auto part = [](double amount, std::uint64_t most) {
     return most == 0 ? 0.0 : amount / static_cast<double>(most);
   };
   const double most = std::max(
       part(1, per_minute(limits_.requests_per_minute, calls_rate_)),
       part(static_cast<double>(tokens.paced), per_minute(limits_.tokens_per_minute, tokens_rate_)));
-  return most > 0 ? most : part_unlimited;
+  if (most > 0) return most;
+  // Where only slots are scarce a job may be ahead by a quarter of them.
+  return 4 * Turns::lead_max / (slots() == 0 ? unlimited_slots : slots());
 }
 
 std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);
   if (now < parked_until_) return Refusal{parked_until_, parked_why_, WaitKind::cooldown};
+  if (const auto until = quota_.refuses(now)) return Refusal{*until, quota_used_up};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed",
                    WaitKind::calls_allowed, limits_.max_in_flight};
@@ -206,12 +224,20 @@ Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   tokens_rate_.sent(static_cast<double>(tokens.paced), now);
   block_->drawn_tokens += tokens.reserved;
   breaker_.begun();
+  quota_.begun();
   n = ++block_->drawn_calls;
   ++in_flight_;
   return charge;
 }
 
-void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now) {
+void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now,
+                   bool from_cache) {
+  quota_.ended(cls, charge.drawn_at, now);
+  // Answers whose beginning the server knew come sooner: only those of one kind are compared, or
+  // each new beginning would look like a queue.
+  const bool of_the_many = from_cache == (from_cache_ > 0.5);
+  if (cls == OutcomeClass::ok) from_cache_ += ((from_cache ? 1 : 0) - from_cache_) / 32;
+  if (cls == OutcomeClass::ok) answer_time_.heard(latency, now);
   switch (cls) {
   case OutcomeClass::transient:
   case OutcomeClass::timeout: breaker_.failed(now); break;
@@ -221,10 +247,12 @@ void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Tim
   }
   if (!concurrency_) return;
   switch (cls) {
-  case OutcomeClass::ok: return concurrency_->answered(charge.cohort, latency, now);
+  case OutcomeClass::ok:
+    if (!of_the_many) return concurrency_->ended_otherwise(charge.cohort, now);
+    return concurrency_->answered(charge.cohort, latency, now);
   case OutcomeClass::timeout: return concurrency_->timed_out(charge.cohort, now);
   case OutcomeClass::overload: return concurrency_->overloaded(now);
-  default: return concurrency_->ended_otherwise(charge.cohort);
+  default: return concurrency_->ended_otherwise(charge.cohort, now);
   }
 }
 
@@ -245,8 +273,8 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   if (*used <= reserved) return tokens_window_.refund(reserved - *used, charge.tokens_until);
   // The excess is a debt, to the second in which the call began.
   const std::uint64_t excess = *used - reserved;
-  tokens_window_.charge_until(excess,
-                              charge.tokens_until > now ? charge.tokens_until : now + minute_hold());
+  tokens_window_.charge_until(excess, charge.tokens_until > now ? charge.tokens_until
+                                                                : now + minute_hold());
   if (block_) block_->drawn_tokens += excess;
 }
 

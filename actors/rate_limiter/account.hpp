@@ -8,13 +8,18 @@
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/kit/wait_reason.hpp"
+#include "actors/rate_limiter/advertised_limit.hpp"
+#include "actors/rate_limiter/answer_time.hpp"
 #include "actors/rate_limiter/breaker.hpp"
 #include "actors/rate_limiter/concurrency_limit.hpp"
 #include "actors/rate_limiter/learned_rate.hpp"
+#include "actors/rate_limiter/quota_gate.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
 #include "actors/rate_limiter/smoother.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
+#include "actors/rate_limiter/turns.hpp"
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,6 +42,8 @@ struct Refusal {
   std::uint64_t limit = 0; // that is reached: calls or tokens per minute, calls in flight
 };
 
+inline constexpr std::string_view quota_used_up =
+    "its account's quota or credit is used up; it is asked again now and then";
 inline constexpr std::string_view block_being_written = "the budget block is being written";
 inline constexpr std::uint32_t unlimited_slots = 128;
 
@@ -57,9 +64,11 @@ public:
   }
   // Other limits from now on; what is charged stays charged.
   void set_limits(const AccountLimits& limits, Time now);
-  // How much of its limits is taken, from 0 to 1 and beyond: what endpoints are compared by. An
-  // endpoint without a limit of slots counts as one with unlimited_slots.
+  // How much of its limits one more call would take, from 0 to 1 and beyond: what endpoints are
+  // compared by. One without a limit of slots counts as one with unlimited_slots.
   double load(Time now);
+  // How long it takes for an answer, of late; 0 = nobody knows.
+  double answer_seconds(Time now) const { return answer_time_.seconds(now); }
   // Nothing is charged, reserved or under way, so forgetting it forgets nothing.
   bool is_idle(Time now);
 
@@ -67,6 +76,8 @@ public:
   std::optional<Refusal> refuses(Tokens tokens, JobId job, std::uint64_t item, Time now);
   // The same but for the budget block, and nothing is remembered of the question.
   std::optional<Refusal> limited(Tokens tokens, Time now);
+  // Whose turn it is among jobs that wait for it.
+  Turns& turns() { return turns_; }
   // The part of a minute's calls or tokens that a call takes, of whichever it takes more.
   double part_of_minute(Tokens tokens) const;
   // Since when the next budget block is on its way to the disk; nothing: none is.
@@ -78,14 +89,20 @@ public:
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
   const Breaker& breaker() const { return breaker_; }
+  QuotaGate& quota() { return quota_; }
+  const QuotaGate& quota() const { return quota_; }
   // What the end of a call says about the server: whether it is well, and how much it takes up.
-  void felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now);
+  // `from_cache`: it had read most of the request before.
+  void felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now,
+            bool from_cache = false);
   // The slot is free; `used` known: what the call did not use is free as well.
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
   void refund(const Charge& charge, Time now); // the call was never sent
   // … but refused by the server, whose limit of tokens or calls is lower than ours. `slowly`: it
   // asked for a ramp.
   void refused(const Charge& charge, bool tokens, bool slowly, Time now);
+  // What its headers said of its limits, in the answer of that call.
+  void advertised(const Charge& charge, const std::vector<protocol::LimitHint>& limits, Time now);
   void occupy() { ++in_flight_; } // a call that another life of ours permitted
   // How long a permit of this endpoint lives: it grows while calls cannot be sent in time.
   Duration life() const { return life_; }
@@ -109,7 +126,10 @@ public:
   void durable(std::uint64_t block);
   // A block of an earlier life: all of it counts as spent.
   void assume_spent(const journal::BlockNote& block, Time now);
-  void forget(JobId job) { highest_.erase(job); }
+  void forget(JobId job) {
+    highest_.erase(job);
+    turns_.forget(job);
+  }
 
 private:
   struct Block {
@@ -127,11 +147,17 @@ private:
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;
   LearnedRate calls_rate_, tokens_rate_; // where the server takes less than the limits say
+  // What the server says of its limits, by their names.
+  std::array<AdvertisedLimit, 4> advertised_;
+  AnswerTime answer_time_;
+  double from_cache_ = 0; // share of late
   Duration life_;
   int unused_in_a_row_ = 0, used_in_a_row_ = 0;
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
   Breaker breaker_;
+  Turns turns_;
+  QuotaGate quota_;
   std::optional<ConcurrencyLimit> concurrency_;
   Time parked_until_{Time::min()};
   std::string_view parked_why_;

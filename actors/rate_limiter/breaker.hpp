@@ -2,7 +2,8 @@
 // retries, and other endpoints get them meanwhile.
 //
 //   closed     calls go; `failures_in_a_row` failures without an answer between them open it
-//   open       none go, for a second; after each failed probe twice as long, at most 30 s
+//   open       none go, for a second; after each failed probe twice as long, at most 30 s; always a
+//              second where the call that probes has somewhere else to go when it fails
 //   half open  one call goes as a probe: an answer closes the breaker, a failure opens it again
 //
 // An answer that comes while it is open, of a call that began before, closes it too.
@@ -24,9 +25,10 @@ public:
   static constexpr Duration probe_look = std::chrono::milliseconds{100};
 
   // Until when no call may begin; nothing: one may.
-  std::optional<Time> refuses(Time now) const {
+  std::optional<Time> refuses(Time now, bool others_answer = false) const {
     if (!is_open()) return std::nullopt;
-    if (now < open_until_) return open_until_;
+    const Time until = others_answer ? std::min(open_until_, opened_at_ + open_least) : open_until_;
+    if (now < until) return until;
     if (probing_) return now + probe_look;
     return std::nullopt;
   }
@@ -47,6 +49,7 @@ public:
     if (was_open && !probing_) return;
     probing_ = false;
     if (!was_open && ++failures_ < failures_in_a_row) return;
+    opened_at_ = now;
     open_until_ = now + open_for_;
     open_for_ = std::min(2 * open_for_, open_most);
   }
@@ -57,7 +60,7 @@ private:
   int failures_ = 0;
   bool probing_ = false, proved_ = false;
   Duration open_for_ = open_least;
-  Time open_until_{Time::min()};
+  Time opened_at_{Time::min()}, open_until_{Time::min()};
 };
 
 } // namespace gristmill::rate_limiter

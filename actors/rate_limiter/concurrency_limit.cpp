@@ -7,15 +7,16 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr std::uint32_t cohort_size = 32;
-constexpr std::size_t cohort_ended = cohort_size - cohort_size / 10;
-constexpr std::uint32_t calls_remembered = 512;
-constexpr double stride_first = 1.25, stride_most = 2;
-// A higher limit is worth it when latency rises by less than this power of the limit; a lower one
-// when it falls by more than that.
-constexpr double taken_up = 0.5, queued = 0.8;
-constexpr double errors_apart = 2, luck = 3.5; // luck: of the least of many measurements
-constexpr double risen_by = 1.5, changed_by = 1.3, queue_suspected = 1.15;
+constexpr double stride_least = 1.25, stride_most = 2, stride_after_change = 4;
+// The least logarithm of a stride by the error of what is known: so far apart 0 is told from 1.
+constexpr double errors_to_tell = 6;
+// Of the odds that the calls stood in a queue. To lower the limit by mistake costs calls, to raise
+// it some latency.
+constexpr double odds_to_lower = 9, odds_to_raise = 3, odds_to_return = 3;
+constexpr std::uint32_t calls_to_tell = 512; // then it is somewhere between
+constexpr double errors_apart = 2, risen_errors = 3, changed_errors = 4, no_luck_errors = 5,
+                 of_the_least = 3.8; // that luck of many measurements
+constexpr double risen_by = 1.5, doubled = 2, changed_by = 1.3, queue_suspected = 1.15;
 constexpr double of_concern_s = 0.025; // a shorter latency is not worth a thought
 constexpr double room = 1.03;          // above the knee, so that no slot of the server is idle
 constexpr std::size_t cohorts_most = 16;
@@ -23,25 +24,17 @@ constexpr double fall_most = 1.4; // of ln(limit) at once
 constexpr double shrink_by = 0.7;
 constexpr double timeouts_most = 0.1; // share of calls
 constexpr auto try_every = std::chrono::seconds{4};
-constexpr auto least_holds = std::chrono::seconds{60}, ceiling_holds = std::chrono::seconds{60};
+constexpr auto least_holds = std::chrono::seconds{120}, ceiling_holds = std::chrono::seconds{60};
 constexpr auto burst = std::chrono::seconds{1};
+
+bool is_of_concern(const LatencyEstimate& a, const LatencyEstimate& b) {
+  return std::max(a.seconds(), b.seconds()) >= of_concern_s;
+}
 
 } // namespace
 
-double ConcurrencyLimit::Measurement::seconds() const {
-  return std::exp(ln_mean);
-}
-
-void ConcurrencyLimit::Measurement::add(const Measurement& other) {
-  const double old = std::min<double>(calls, calls_remembered - cohort_size), more = other.calls;
-  ln_mean = (ln_mean * old + other.ln_mean * more) / (old + more);
-  error = std::hypot(error * old, other.error * more) / (old + more);
-  calls = static_cast<std::uint32_t>(old + more);
-}
-
 ConcurrencyLimit::ConcurrencyLimit(std::uint32_t most)
-    : most_{most == 0 ? unbounded : most}, limit_{std::min(first, most_)}, stride_{stride_first},
-      ceiling_{unbounded} {}
+    : most_{most == 0 ? unbounded : most}, limit_{std::min(first, most_)}, ceiling_{unbounded} {}
 
 void ConcurrencyLimit::set_most(std::uint32_t most) {
   const bool bound = limit_ == std::exchange(most_, most == 0 ? unbounded : most);
@@ -51,6 +44,7 @@ void ConcurrencyLimit::set_most(std::uint32_t most) {
   limit_ = std::max(limit_, std::min(first, most_));
   rising_ = true;
   binding_ = trying_ = false;
+  strayed_before_ = 0;
 }
 
 std::uint32_t ConcurrencyLimit::bounded(double limit) const {
@@ -65,92 +59,103 @@ bool ConcurrencyLimit::allows(std::uint32_t in_flight) {
   in_flight_ = in_flight;
   if (in_flight < limit_) return true;
   binding_ = true;
+  cohorts_.bind();
   return false;
 }
 
 // The first calls of all find an idle server, so they are measured before the limit binds.
 std::uint64_t ConcurrencyLimit::begun() {
   if (!binding_ && !rising_) return 0;
-  if (cohorts_.empty() || cohorts_.back().begun == cohort_size) {
-    if (cohorts_.size() >= (rising_ ? cohorts_most : 1)) return 0;
-    cohorts_.push_back({next_cohort_++, 0, in_flight_ + 1, {}});
-  }
-  ++cohorts_.back().begun;
-  return cohorts_.back().id;
+  // Of many calls in flight several cohorts are as soon at their end as one of few.
+  const std::size_t open_most =
+      rising_ ? cohorts_most
+              : std::clamp<std::size_t>(limit_ / LatencyCohorts::size, 1, cohorts_most);
+  return cohorts_.begun(open_most, in_flight_ + 1);
 }
 
-ConcurrencyLimit::Cohort* ConcurrencyLimit::find(std::uint64_t id) {
-  const auto found = std::find_if(cohorts_.begin(), cohorts_.end(),
-                                  [id](const Cohort& cohort) { return cohort.id == id; });
-  return found == cohorts_.end() ? nullptr : &*found;
+void ConcurrencyLimit::ended_otherwise(std::uint64_t cohort, Time now) {
+  cohorts_.ended_otherwise(cohort);
+  measure(now);
 }
 
-void ConcurrencyLimit::ended_otherwise(std::uint64_t id) {
-  // Another one takes its place, or it is as if it had ended when the longest did.
-  if (Cohort* cohort = find(id); cohort != nullptr && cohort == &cohorts_.back()) --cohort->begun;
-}
-
-void ConcurrencyLimit::timed_out(std::uint64_t id, Time now) {
-  ended_otherwise(id);
-  timeouts_ += (1 - timeouts_) / cohort_size;
+void ConcurrencyLimit::timed_out(std::uint64_t cohort, Time now) {
+  ended_otherwise(cohort, now);
+  timeouts_ += (1 - timeouts_) / LatencyCohorts::size;
   if (timeouts_ < timeouts_most) return;
   timeouts_ = 0;
   overloaded(now);
 }
 
-void ConcurrencyLimit::answered(std::uint64_t id, Duration latency, Time now) {
-  timeouts_ -= timeouts_ / cohort_size;
+void ConcurrencyLimit::answered(std::uint64_t cohort, Duration latency, Time now) {
+  timeouts_ -= timeouts_ / LatencyCohorts::size;
   if (rising_ && binding_ && may_be(limit_ + 1, now)) ++limit_;
-  Cohort* cohort = find(id);
-  if (cohort == nullptr) return;
-  cohort->ended.push_back(std::max(to_seconds(latency), 1e-6));
-  const auto measurement = complete(*cohort);
-  if (!measurement) return;
-  const std::uint32_t in_flight = cohort->in_flight;
-  cohorts_.erase(cohorts_.begin() + (cohort - &cohorts_.front()));
-  measured(*measurement, in_flight, now);
+  cohorts_.answered(cohort, latency);
+  measure(now);
 }
 
-std::optional<ConcurrencyLimit::Measurement> ConcurrencyLimit::complete(const Cohort& cohort) {
-  if (cohort.begun < cohort_size || cohort.ended.size() < cohort_ended) return std::nullopt;
-  const double longest = *std::max_element(cohort.ended.begin(), cohort.ended.end());
-  double sum = 0, squares = 0;
-  const auto count = [&](double seconds, double times) {
-    sum += seconds * times;
-    squares += seconds * seconds * times;
-  };
-  for (const double seconds : cohort.ended) count(seconds, 1);
-  count(longest, static_cast<double>(cohort_size - cohort.ended.size()));
-  const double mean = sum / cohort_size;
-  const double variance = std::max(0.0, squares / cohort_size - mean * mean);
-  return Measurement{std::log(mean), std::sqrt(variance / cohort_size) / mean, cohort_size};
+void ConcurrencyLimit::measure(Time now) {
+  while (const auto m = cohorts_.take()) {
+    if (m->bound) {
+      heard(*m, now);
+    } else if (rising_ && (!least_ || now >= known_until_)) {
+      // Whatever it is, no queue of ours: the baseline of today.
+      least_ = m->latency;
+      known_until_ = now + least_holds;
+    }
+  }
 }
 
-void ConcurrencyLimit::measured(const Measurement& m, std::uint32_t in_flight, Time now) {
+void ConcurrencyLimit::heard(const Measured& m, Time now) {
   if (rising_)
-    rise(m, in_flight, now);
+    rise(m, now);
   else if (trying_)
     compare(m, now);
   else
     watch(m, now);
-  if (least_ && m.ln_mean >= least_->ln_mean && now < least_at_ + least_holds) return;
-  least_ = m;
-  least_at_ = now;
+  keep_least(m.latency);
 }
 
-void ConcurrencyLimit::rise(const Measurement& m, std::uint32_t in_flight, Time now) {
-  if (limit_ >= most_ && binding_) return settle(limit_, std::nullopt, now + try_every);
-  if (!least_ || m.seconds() < of_concern_s) return;
-  const double risen = m.ln_mean - least_->ln_mean;
-  if (risen < std::max(std::log(risen_by), luck * std::hypot(m.error, least_->error))) return;
-  const double unsure = std::hypot(m.error, least_->error);
-  settle(in_flight * std::exp(unsure - std::min(risen, fall_most)) * room, std::nullopt, now);
-  next_is_up_ = false;
-  stride_ = stride_most;
+// The least of many is low by luck, so a lower one counts where it cannot be luck alone; among few
+// calls in flight a mistake is cheap and an unheard queue long.
+void ConcurrencyLimit::keep_least(const LatencyEstimate& latency) {
+  const double by_luck = limit_ < LatencyCohorts::size || !least_
+                             ? 0
+                             : errors_apart * std::hypot(latency.error, least_->error);
+  if (least_ && latency.ln_mean >= least_->ln_mean - by_luck) return;
+  least_ = latency;
 }
 
-void ConcurrencyLimit::settle(double limit, std::optional<Measurement> there, Time next_trial) {
+// Two that began one after the other, because what slows one for a moment slows all of that time.
+bool ConcurrencyLimit::strays_again(const Measured& m, bool strays) {
+  if (strayed_before_ != 0 && m.cohort < strayed_before_) return false;
+  const bool again = strays && strayed_before_ != 0;
+  strayed_before_ = strays && !again ? cohorts_.next() : 0;
+  return again;
+}
+
+void ConcurrencyLimit::rise(const Measured& m, Time now) {
+  if (!least_) return;
+  const double risen = m.latency.ln_mean - least_->ln_mean;
+  const double unsure = std::hypot(m.latency.error, least_->error);
+  const bool of_concern = m.latency.seconds() >= of_concern_s;
+  const bool has_risen = of_concern && risen >= std::max(std::log(risen_by), risen_errors * unsure);
+  const bool beyond_luck =
+      of_concern && risen >= std::max(std::log(doubled), no_luck_errors * unsure);
+  if (strays_again(m, has_risen) || beyond_luck) {
+    settle(m.in_flight * std::exp(unsure - std::min(risen, fall_most)) * room, std::nullopt, now);
+    next_is_up_ = false;
+    stride_ = stride_most;
+    known_until_ = now; // perhaps the first calls stood in a queue already
+  } else if (m.in_flight >= most_ && !has_risen) {
+    // Calls that were taken up while their number doubled: what they took is the baseline.
+    known_until_ = most_ >= 2 * first ? now + least_holds : now;
+    settle(limit_, std::nullopt, now + try_every);
+  }
+}
+
+void ConcurrencyLimit::settle(double limit, std::optional<LatencyEstimate> there, Time next_trial) {
   rising_ = trying_ = false;
+  strayed_before_ = 0;
   const std::uint32_t before = std::exchange(limit_, bounded(limit));
   steady_limit_ = limit_;
   if (before != limit_) binding_ = false;
@@ -160,81 +165,107 @@ void ConcurrencyLimit::settle(double limit, std::optional<Measurement> there, Ti
   try_at_ = next_trial;
 }
 
-void ConcurrencyLimit::watch(const Measurement& m, Time now) {
+void ConcurrencyLimit::watch(const Measured& m, Time now) {
   if (!steady_) {
-    steady_ = m;
-    return;
-  }
-  const double change = m.ln_mean - steady_->ln_mean;
-  const double apart = 2 * errors_apart * std::hypot(m.error, steady_->error);
-  const bool of_concern = std::max(m.seconds(), steady_->seconds()) >= of_concern_s;
-  if (of_concern && std::abs(change) > std::max(std::log(changed_by), apart)) {
-    // The server has another speed than before, or other slots: a trial says which.
-    steady_ = m;
-    next_is_up_ = change < 0;
-    stride_ = std::clamp(std::exp(std::abs(change)), stride_first, 4.0);
-    try_at_ = now;
+    steady_ = m.latency;
   } else {
-    steady_->add(m);
+    const double change = m.latency.ln_mean - steady_->ln_mean;
+    const double apart = changed_errors * std::hypot(m.latency.error, steady_->error);
+    const bool strays = is_of_concern(m.latency, *steady_) &&
+                        std::abs(change) > std::max(std::log(changed_by), apart);
+    if (strays_again(m, strays))
+      follow(m.latency, change, now);
+    else if (!strays)
+      steady_->add(m.latency);
   }
-  if (now < try_at_) return;
-  const bool queue = of_concern && least_ &&
-                     steady_->ln_mean - least_->ln_mean >
-                         std::max(std::log(queue_suspected), luck * least_->error);
+  if (now < try_at_ || errors_to_tell * steady_->error > std::log(stride_most)) return;
   if (next_is_up_ && !may_be(limit_ + 1, now)) next_is_up_ = false;
-  if (!next_is_up_ && !queue) next_is_up_ = true;
-  try_other(next_is_up_ ? std::max(limit_ * stride_, limit_ + 1.0)
-                        : std::min(limit_ / stride_, limit_ - 1.0),
-            now);
+  if (!next_is_up_ && !a_queue_is_suspected(now)) next_is_up_ = true;
+  const double stride = std::max(stride_, std::exp(errors_to_tell * steady_->error));
+  if (next_is_up_) return try_other(std::max(limit_ * stride, limit_ + 1.0), now);
+  // Half of the way to where the baseline would be.
+  const double queue = std::exp((steady_->ln_mean - least_->ln_mean) / 2);
+  const double far = std::max(stride, std::min(queue, stride_after_change));
+  try_other(std::min(limit_ / far, limit_ - 1.0), now);
+}
+
+// The server has another speed than before, or other slots: a trial says which.
+void ConcurrencyLimit::follow(const LatencyEstimate& changed, double by, Time now) {
+  steady_ = changed;
+  next_is_up_ = by < 0;
+  stride_ = std::min(std::exp(std::abs(by)), stride_after_change);
+  try_at_ = now;
+}
+
+bool ConcurrencyLimit::a_queue_is_suspected(Time now) const {
+  if (!least_ || steady_->seconds() < of_concern_s) return false;
+  const double luck = of_the_least * least_->error;
+  return now >= known_until_ ||
+         steady_->ln_mean - least_->ln_mean > std::max(std::log(queue_suspected), luck);
 }
 
 void ConcurrencyLimit::try_other(double limit, Time now) {
   const std::uint32_t other = bounded(limit);
-  if (other == limit_ || (other > limit_ && !may_be(other, now))) {
+  const bool too_near = other <= limit_ * room && limit_ <= other * room;
+  if (too_near || (other > limit_ && !may_be(other, now))) {
     try_at_ = now + try_every;
     return;
   }
   trying_ = true;
   binding_ = false;
+  strayed_before_ = 0;
   trial_.reset();
   cohorts_.clear();
   limit_ = other;
 }
 
-void ConcurrencyLimit::compare(const Measurement& m, Time now) {
+void ConcurrencyLimit::compare(const Measured& m, Time now) {
   if (trial_)
-    trial_->add(m);
+    trial_->add(m.latency);
   else
-    trial_ = m;
+    trial_ = m.latency;
+  const bool up = limit_ > steady_limit_;
+  if (!is_of_concern(*trial_, *steady_))
+    return up ? keep_tried(now) : settle(steady_limit_, steady_, now + try_every);
   const double step = std::log(static_cast<double>(limit_) / steady_limit_);
-  const double rise = trial_->ln_mean - steady_->ln_mean;
-  const double elasticity = rise / step;
+  const double elasticity = (trial_->ln_mean - steady_->ln_mean) / step;
   const double error = std::hypot(trial_->error, steady_->error) / std::abs(step);
-  const bool up = step > 0;
-  const double limit_of_gain = up ? taken_up : queued;
-  const bool of_concern = std::max(trial_->seconds(), steady_->seconds()) >= of_concern_s;
-  if (of_concern && std::abs(elasticity - limit_of_gain) < errors_apart * error &&
-      trial_->calls < calls_remembered)
-    return;
-  const bool better = up ? !of_concern || elasticity < taken_up : of_concern && elasticity > queued;
-  if (better) {
-    const double stride = std::min(std::exp(std::abs(step)) * stride_first, stride_most);
-    settle(limit_, trial_, now);
-    next_is_up_ = up;
-    stride_ = stride;
-    return;
-  }
-  // Between the two lies the knee: where latency begins to rise.
-  const double high = std::max(limit_, steady_limit_), low = std::min(limit_, steady_limit_);
+  const double odds = (elasticity - 0.5) / (error * error); // of a queue, as logarithm
+  if (up ? odds < -odds_to_raise : odds > odds_to_lower) return keep_tried(now);
+  if (!up && odds < -odds_to_return) return there_is_no_queue(now);
+  if (up && odds > odds_to_return) return return_between(elasticity, now);
   // Too high costs some latency, too low costs calls: in doubt it is higher.
-  const double queue = std::abs(step) * std::clamp(elasticity - error, 0.0, 1.0);
+  if (trial_->calls >= calls_to_tell || trial_->error < steady_->error / errors_apart)
+    return_between(elasticity - error, now);
+}
+
+void ConcurrencyLimit::keep_tried(Time now) {
+  const bool up = limit_ > steady_limit_;
+  const double stride = up ? 1.0 * limit_ / steady_limit_ : 1.0 * steady_limit_ / limit_;
+  settle(limit_, trial_, now);
+  next_is_up_ = up;
+  stride_ = std::min(stride * stride_least, stride_most);
+}
+
+// That shows more than the least of many measurements.
+void ConcurrencyLimit::there_is_no_queue(Time now) {
+  least_ = steady_;
+  known_until_ = now + least_holds;
+  settle(steady_limit_, steady_, now);
+  next_is_up_ = true;
+  stride_ = stride_most;
+}
+
+// Between the two lies the knee: where latency begins to rise.
+void ConcurrencyLimit::return_between(double elasticity, Time now) {
+  const bool up = limit_ > steady_limit_;
+  const double high = std::max(limit_, steady_limit_), low = std::min(limit_, steady_limit_);
+  const double queue = std::log(high / low) * std::clamp(elasticity, 0.0, 1.0);
   const double knee = std::clamp(high * std::exp(-queue) * room, low, high);
   const bool stay = up ? knee < steady_limit_ * room : knee > steady_limit_ / room;
-  const bool no_queue = !up && elasticity + error < taken_up;
-  settle(stay || !of_concern ? steady_limit_ : knee, stay ? steady_ : std::nullopt,
-         no_queue ? now : now + try_every);
+  settle(stay ? steady_limit_ : knee, stay ? steady_ : std::nullopt, now + try_every);
   next_is_up_ = !up;
-  stride_ = no_queue ? stride_most : stride_first;
+  stride_ = stride_least;
 }
 
 void ConcurrencyLimit::overloaded(Time now) {

@@ -6,20 +6,15 @@
 //
 //   rising    the limit grows by one with each answer, until latency leaves its baseline
 //   steady    latency is watched; now and then another limit is tried for as long as it takes to
-//             compare: a higher one is kept when the calls were taken up, a lower one when nothing
-//             but the queue went away
+//             tell 0 from 1 (the sequential probability ratio test, A. Wald 1945): a higher one is
+//             kept when the calls were taken up, a lower one when nothing but the queue went away
 //
-// Latency is measured on cohorts: the next calls to begin, until nine tenths of them have ended;
-// the rest count as long as the longest of those. Which calls end first says nothing then, as it
-// would in a mean of what has ended. Invariant: 1 <= limit() <= most, and two limits are compared
-// only by calls that began while they bound.
+// A limit that keeps no call from beginning is no cause of anything: only calls among which it
+// bound count. Invariant: 1 <= limit() <= most, and two limits are compared only by calls that
+// began while they bound.
 #pragma once
 
-#include "actors/kit/time.hpp"
-
-#include <cstdint>
-#include <optional>
-#include <vector>
+#include "actors/rate_limiter/latency_cohorts.hpp"
 
 namespace gristmill::rate_limiter {
 
@@ -40,7 +35,7 @@ public:
   std::uint64_t begun();
   void answered(std::uint64_t cohort, Duration latency, Time now);
   // It ended in a way that says nothing about the server's speed.
-  void ended_otherwise(std::uint64_t cohort);
+  void ended_otherwise(std::uint64_t cohort, Time now);
 
   // The server says that it has too much; counts once for all calls of a burst.
   void overloaded(Time now);
@@ -48,27 +43,22 @@ public:
   void timed_out(std::uint64_t cohort, Time now);
 
 private:
-  // Of the mean latency in seconds, as natural logarithm, with its standard error.
-  struct Measurement {
-    double ln_mean = 0, error = 0;
-    std::uint32_t calls = 0;
-    void add(const Measurement& other); // forgets slowly what is old
-    double seconds() const;
-  };
-  struct Cohort {
-    std::uint64_t id = 0;
-    std::uint32_t begun = 0, in_flight = 0;
-    std::vector<double> ended; // latency in seconds
-  };
+  using Measured = LatencyCohorts::Measured;
 
-  static std::optional<Measurement> complete(const Cohort& cohort);
-  Cohort* find(std::uint64_t id);
-  void measured(const Measurement& m, std::uint32_t in_flight, Time now);
-  void rise(const Measurement& m, std::uint32_t in_flight, Time now);
-  void watch(const Measurement& m, Time now);
-  void compare(const Measurement& m, Time now);
+  void measure(Time now);
+  void heard(const Measured& m, Time now);
+  void keep_least(const LatencyEstimate& latency);
+  void rise(const Measured& m, Time now);
+  void watch(const Measured& m, Time now);
+  void compare(const Measured& m, Time now);
+  bool strays_again(const Measured& m, bool strays);
+  void follow(const LatencyEstimate& changed, double by, Time now);
+  bool a_queue_is_suspected(Time now) const;
   void try_other(double limit, Time now);
-  void settle(double limit, std::optional<Measurement> there, Time next_trial);
+  void keep_tried(Time now);
+  void there_is_no_queue(Time now);
+  void return_between(double elasticity, Time now);
+  void settle(double limit, std::optional<LatencyEstimate> there, Time next_trial);
   bool may_be(std::uint32_t limit, Time now) const;
   std::uint32_t bounded(double limit) const;
 
@@ -76,16 +66,16 @@ private:
   bool rising_ = true;
   bool binding_ = false; // since it was last changed the limit has kept a call from beginning
   std::uint32_t in_flight_ = 0;
-  std::uint64_t next_cohort_ = 1;
-  std::vector<Cohort> cohorts_;      // open ones, oldest first; only while rising several
-  std::optional<Measurement> least_; // the shortest latency of late
-  Time least_at_{};
+  LatencyCohorts cohorts_;
+  std::uint64_t strayed_before_ = 0;     // a cohort before this one strayed; 0 = none
+  std::optional<LatencyEstimate> least_; // the baseline: the shortest latency of late
+  Time known_until_{Time::min()};        // then a lower limit is tried, whatever the latency
 
   // steady: what was measured at the limit, and the trial of another
-  std::optional<Measurement> steady_, trial_;
+  std::optional<LatencyEstimate> steady_, trial_;
   std::uint32_t steady_limit_ = 0;
   bool trying_ = false, next_is_up_ = true;
-  double stride_;
+  double stride_ = 1;
   Time try_at_{Time::min()};
 
   double timeouts_ = 0;   // their share of late

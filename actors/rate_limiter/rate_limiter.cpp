@@ -6,17 +6,13 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <tuple>
 
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 constexpr auto park_untold = std::chrono::seconds{1};
-constexpr auto park_quota = std::chrono::seconds{60};
 constexpr auto shun = std::chrono::seconds{10}; // an endpoint that refused a job, by that job
 constexpr auto park_max = std::chrono::seconds{600};
-constexpr std::string_view endpoint_fails = "the endpoint fails; it is tried again now and then";
 constexpr auto look_for_idle_every = std::chrono::seconds{1};
 
 std::uint32_t ms_until(Time until, Time now) {
@@ -42,11 +38,6 @@ AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
   return {least(a.requests_per_minute, b.requests_per_minute),
           least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight),
           a.strict_tokens || b.strict_tokens, a.reserved_tokens || b.reserved_tokens};
-}
-
-// Where nothing but the bound counts, a call whose bound exceeds the whole window never goes.
-bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
-  return limits.strict_tokens && limits.tokens_per_minute != 0 && bound > limits.tokens_per_minute;
 }
 
 std::string why_never(const std::vector<Endpoint*>& endpoints, std::uint64_t bound) {
@@ -78,12 +69,6 @@ std::string why_none_serves(const std::string& model, bool own, const EndpointBo
 }
 
 } // namespace
-
-Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
-  const AccountLimits& limits = account.limits();
-  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
-  return reserve->of(bound, account.in_flight());
-}
 
 RateLimiter::AccountRef RateLimiter::account(const std::string& name, const AccountLimits& limits,
                                              Time now) {
@@ -131,6 +116,7 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
+  money_.opened(budget);
 }
 
 void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
@@ -140,9 +126,19 @@ void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
   job->second.account->set_limits(limits, now);
 }
 
+void RateLimiter::share_changed(JobId id, const Share& share) {
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.budget.share = share;
+}
+
 void RateLimiter::job_closed(JobId job) {
   jobs_.erase(job);
   for (auto& [name, account] : accounts_) account->forget(job);
+  money_.closed(job);
+}
+
+void RateLimiter::job_resumed(const JobResumed& job) {
+  money_.resumed(job);
+  for (const auto& [name, account] : accounts_) account->quota().ask_at_once();
 }
 
 std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
@@ -167,11 +163,12 @@ std::vector<Endpoint*> RateLimiter::willing(const Job& job, std::vector<Endpoint
   return willing.empty() ? usable : willing;
 }
 
-// The endpoint with the most headroom that lets the call go: the least loaded one, of equal ones
-// that with the fewest calls in flight, of equal ones in turn. Else the earliest refusal.
-RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId session, Time now) {
+RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId session, Time now) {
+  const auto waits = [](Time until, std::string why) {
+    return Placed{{nullptr, {}, until, std::move(why), false}, {}, {}, false};
+  };
   const auto job = jobs_.find(call.job);
-  if (job == jobs_.end()) return {nullptr, now + no_endpoint_retry, "the job is not running"};
+  if (job == jobs_.end()) return waits(now + no_endpoint_retry, "the job is not running");
   const JobBudget& budget = job->second.budget;
   std::string model = call.model.empty() ? budget.model : call.model;
   // Who names no model gets the only one that there is.
@@ -180,59 +177,46 @@ RateLimiter::Choice RateLimiter::choose(const AcquireCall& call, SessionId sessi
   const auto learned = job->second.reserves.find(model);
   const TokenReserve* reserve =
       learned == job->second.reserves.end() ? nullptr : learned->second.get();
-  const Tokens job_tokens = reserved(reserve, *job->second.account, call.token_bound);
+  const Tokens job_tokens = tokens_of(reserve, *job->second.account, call.token_bound);
   const auto refused = job->second.account->refuses(job_tokens, call.job, call.item, now);
+  MoneyBook::Answer money = money_.ask(call, model);
   const std::vector<Endpoint*> served = usable(job->second, model, session);
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
         return never_fits(e->account->limits(), call.token_bound);
-      }))
-    return {nullptr, never, why_never(served, call.token_bound), {}, {}, {}, true};
-
-  Choice choice{nullptr, never, ""};
-  std::tuple<double, std::uint32_t, std::uint64_t> least;
-  const std::vector<Endpoint*> endpoints = willing(job->second, served, now);
-  // When none has ever answered, the items shall fail and say why, not wait for what never was.
-  const bool proved = std::any_of(endpoints.begin(), endpoints.end(), [](const Endpoint* endpoint) {
-    return endpoint->account->breaker().proved();
-  });
-  for (Endpoint* endpoint : endpoints) {
-    Account& account = *endpoint->account;
-    if (const auto until = account.breaker().refuses(now); until && proved) {
-      if (choice.endpoint == nullptr && *until < choice.until)
-        choice = {nullptr, *until, std::string{endpoint_fails}};
-      continue;
-    }
-    if (never_fits(account.limits(), call.token_bound)) {
-      if (choice.why.empty()) choice.why = "too large for the endpoints that take calls now";
-      if (choice.endpoint == nullptr)
-        choice.until = std::min(choice.until, now + no_endpoint_retry);
-      continue;
-    }
-    const Tokens tokens = reserved(reserve, account, call.token_bound);
-    // Asked also when the job must wait: the blocks of both are then written together.
-    if (const auto no = account.refuses(tokens, call.job, call.item, now)) {
-      if (choice.endpoint == nullptr && no->until < choice.until)
-        choice = {nullptr, no->until, std::string{no->why}};
-      continue;
-    }
-    const std::tuple rank{account.load(now), account.in_flight(), endpoint->chosen_at};
-    if (choice.endpoint == nullptr || rank < least) {
-      choice.endpoint = endpoint;
-      choice.endpoint_tokens = tokens;
-      least = rank;
-    }
+      })) {
+    Placed placed = waits(never, why_never(served, call.token_bound));
+    placed.exceeds = true;
+    return placed;
   }
-  if (refused) return {nullptr, refused->until, std::string{refused->why}};
-  if (choice.endpoint == nullptr && choice.why.empty())
-    choice = {nullptr, now + no_endpoint_retry,
-              why_none_serves(model, !budget.endpoints.empty(), endpoints_)};
-  if (choice.endpoint == nullptr) return choice;
-  choice.endpoint->chosen_at = ++choices_;
-  choice.job_tokens = job_tokens;
-  choice.reserve = job->second.reserves[model];
-  if (!choice.reserve)
-    choice.reserve = job->second.reserves[model] = std::make_shared<TokenReserve>();
-  return choice;
+  for (Endpoint* endpoint : served)
+    endpoint->account->turns().asks(call.job, budget.share, session, now);
+  // Asked also when the job must wait: the blocks of both are then written together.
+  Choice where = choose_endpoint(willing(job->second, served, now), call, reserve, prefixes_, now);
+  if (refused || money.refusal) // whatever the endpoints say, nobody has to wait for it
+    for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
+  if (refused) return waits(refused->until, std::string{refused->why});
+  if (const auto& no = money.refusal) {
+    Placed placed = waits(now + no->wait, std::string{no->why});
+    placed.stop = money.stop;
+    return placed;
+  }
+  if (where.endpoint == nullptr && where.why.empty())
+    return waits(now + no_endpoint_retry,
+                 why_none_serves(model, !budget.endpoints.empty(), endpoints_));
+  Placed placed{std::move(where)};
+  if (placed.where.endpoint == nullptr) {
+    const auto asks_at = now + std::chrono::milliseconds{ms_until(placed.where.until, now)};
+    for (Account* account : placed.where.refused_by)
+      account->turns().waits(call.job, session, asks_at);
+    return placed;
+  }
+  placed.where.endpoint->chosen_at = ++choices_;
+  std::shared_ptr<TokenReserve>& kept = job->second.reserves[model];
+  if (!kept) kept = std::make_shared<TokenReserve>();
+  placed.reserve = kept;
+  placed.job_tokens = job_tokens;
+  placed.money = std::move(money.charge);
+  return placed;
 }
 
 Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
@@ -241,53 +225,75 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     // Once a job must wait for a model, its other calls of this question wait with it: a large call
     // that has to save up is not overtaken for ever by small ones.
     const auto waiting =
-        std::find_if(granted.waits.begin(), granted.waits.end(),
-                     [&](const Waiting& w) { return w.job == call.job && w.model == call.model; });
+        std::find_if(granted.waits.begin(), granted.waits.end(), [&](const Waiting& w) {
+          return w.job == call.job && w.model == call.model &&
+                 (w.prefix == 0 || w.prefix == call.prefix);
+        });
     if (waiting != granted.waits.end()) {
       waiting->calls.push_back(call.call);
       continue;
     }
-    Choice choice = choose(call, acquire.session, now);
-    if (choice.exceeds) {
-      granted.exceeding.push_back({call.call, std::move(choice.why)});
-      continue;
-    }
-    if (choice.endpoint == nullptr) {
-      granted.waits.push_back(
-          {{call.call}, call.job, ms_until(choice.until, now), std::move(choice.why), call.model});
+    Placed placed = place(call, acquire.session, now);
+    Choice& where = placed.where;
+    if (placed.stop) granted.stops.push_back(std::move(*placed.stop));
+    if (placed.exceeds) {
+      granted.exceeding.push_back({call.call, std::move(where.why)});
+    } else if (where.endpoint == nullptr) {
+      granted.waits.push_back({{call.call},
+                               call.job,
+                               ms_until(where.until, now),
+                               std::move(where.why),
+                               call.model,
+                               where.of_its_prefix ? call.prefix : 0});
       Waiting& refused = granted.waits.back();
-      refused.reason = explain(call, acquire.session, choice.until, refused.why, now);
-      continue;
+      refused.reason = explain(call, acquire.session, where.until, refused.why, now);
+    } else {
+      granted.most_nano_usd.push_back(placed.money.most);
+      granted.permits.push_back(permit(call, std::move(placed), now));
     }
-    Out out{choice.endpoint->account,
-            jobs_.at(call.job).account,
-            {},
-            {},
-            choice.endpoint->offer.id,
-            call.job,
-            std::move(choice.reserve),
-            call.token_bound};
-    std::uint64_t n = 0, unused = 0;
-    const Duration life = out.endpoint->life();
-    out.job_charge = out.job->draw(choice.job_tokens, now, unused, life);
-    out.endpoint_charge = out.endpoint->draw(choice.endpoint_tokens, now, n, life);
-    const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
-    const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
-    // Only where there is a window does a permit have to age.
-    const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
-    const auto life_ms = static_cast<std::uint32_t>(ages ? to_ms(life) : 0);
-    granted.permits.push_back({call.call, attempt, choice.endpoint->offer.id, life_ms});
-    granted.costs.push_back(out.endpoint->part_of_minute(choice.endpoint_tokens));
-    out_.emplace(attempt, std::move(out));
   }
   return granted;
 }
 
+protocol::Permit RateLimiter::permit(const AcquireCall& call, Placed placed, Time now) {
+  const Endpoint& endpoint = *placed.where.endpoint;
+  Out out{endpoint.account,
+          jobs_.at(call.job).account,
+          {},
+          {},
+          endpoint.offer.id,
+          call.job,
+          std::move(placed.reserve),
+          call.token_bound,
+          endpoint.offer.prefix_affinity ? call.prefix : 0,
+          std::move(placed.money)};
+  std::uint64_t n = 0, unused = 0;
+  const Duration life = out.endpoint->life();
+  out.job_charge = out.job->draw(placed.job_tokens, now, unused, life);
+  out.endpoint_charge = out.endpoint->draw(placed.where.tokens, now, n, life);
+  out.money.draw();
+  out.endpoint->turns().served(call.job, out.endpoint->part_of_minute(placed.where.tokens));
+  if (out.prefix != 0) prefixes_.went(out.prefix, out.endpoint_id, now);
+  const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
+  const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
+  // Only where there is a window does a permit have to age.
+  const bool ages = out.endpoint->limits().windows() || out.job->limits().windows();
+  const protocol::Permit permit{call.call, attempt, out.endpoint_id,
+                                static_cast<std::uint32_t>(ages ? to_ms(life) : 0)};
+  out_.emplace(attempt, std::move(out));
+  return permit;
+}
+
 void RateLimiter::ended(const Ended& ended, Time now) {
+  money_.ended_earlier(ended);
   const auto it = out_.find(ended.attempt);
   if (it == out_.end()) return;
   const Out out = std::move(it->second);
   out_.erase(it);
+  out.money.end(ended);
+  if (out.prefix != 0)
+    prefixes_.ended(out.prefix, out.endpoint_id,
+                    ended.how == Ended::How::answered && ended.cls == OutcomeClass::ok);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
     out.endpoint->felt(out.endpoint_charge, OutcomeClass::unstarted, {}, now);
@@ -297,8 +303,10 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   }
   out.endpoint->permit_used();
   const bool lost = ended.how == Ended::How::lost;
+  const bool from_cache = 2 * ended.usage.cached > ended.usage.prompt;
   out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
-                     now);
+                     now, from_cache);
+  out.endpoint->advertised(out.endpoint_charge, ended.limits, now);
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   std::optional<std::uint64_t> used;
   if (ended.how == Ended::How::answered && told_to_wait) used = 0;
@@ -315,10 +323,6 @@ void RateLimiter::ended(const Ended& ended, Time now) {
       job->second.shunned.erase(out.endpoint_id);
     }
   }
-  // An account without credit is asked again now and then, not all the time.
-  if (ended.cls == OutcomeClass::quota)
-    out.endpoint->park(now + park_quota, "its account's quota or credit is used up", ended.attempt,
-                       now);
   if (told_to_wait) {
     out.endpoint->refused(out.endpoint_charge, ended.tokens_refused,
                           ended.cls == OutcomeClass::ramp, now);
@@ -330,6 +334,8 @@ void RateLimiter::ended(const Ended& ended, Time now) {
 }
 
 void RateLimiter::claimed(const ClaimedCall& call) {
+  money_.claimed(call);
+  if (call.has_ended) return; // it takes no slot
   const Endpoint* e = endpoints_.find(call.endpoint);
   if (e == nullptr || out_.contains(call.attempt)) return;
   const auto j = jobs_.find(call.job);
@@ -342,6 +348,7 @@ void RateLimiter::claimed(const ClaimedCall& call) {
 
 void RateLimiter::durable(std::uint64_t block) {
   for (auto& [name, account] : accounts_) account->durable(block);
+  money_.durable(block);
 }
 
 std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
@@ -383,6 +390,9 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
   if (account.parked_until() > now) {
     standing.parked_ms = to_ms(account.parked_until() - now);
     standing.why = account.parked_why();
+  } else if (const auto asked_at = account.quota().refuses(now)) {
+    standing.parked_ms = to_ms(*asked_at - now);
+    standing.why = quota_used_up;
   } else if (const auto until = account.breaker().refuses(now)) {
     standing.parked_ms = to_ms(*until - now);
     standing.why = endpoint_fails;

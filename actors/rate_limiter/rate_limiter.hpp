@@ -12,6 +12,9 @@
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
+#include "actors/rate_limiter/endpoint_choice.hpp"
+#include "actors/rate_limiter/money_book.hpp"
+#include "actors/rate_limiter/prefix_groups.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
 
 #include <map>
@@ -23,28 +26,35 @@
 
 namespace gristmill::rate_limiter {
 
-// What a call takes of an account's tokens: all that it may use, where the account says so.
-Tokens reserved(const TokenReserve* reserve, const Account& account, std::uint64_t bound);
-
 class RateLimiter {
 public:
-  explicit RateLimiter(Epoch epoch) : epoch_{epoch} {}
+  // `pools`: what calls of a model cost.
+  explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {})
+      : epoch_{epoch}, money_{std::move(pools)} {}
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
   void job_changed(JobId job, const AccountLimits& limits, Time now);
+  void share_changed(JobId job, const Share& share);
   void job_closed(JobId job);
+  void job_resumed(const JobResumed& job); // endpoints without credit are asked at once
 
   Granted acquire(const Acquire& acquire, Time now);
   void ended(const Ended& ended, Time now);
   // A worker is making this call since before our life began.
   void claimed(const ClaimedCall& call);
+  // All sessions of earlier lives have said what they hold; or not all, and nobody waits for more.
+  void earlier_lives_told(bool all) { money_.earlier_lives_told(all); }
   void durable(std::uint64_t block);
 
   // Blocks that should be written now.
   std::vector<journal::BlockNote> reserve(Time now);
+  std::vector<journal::MoneyNote> reserve_money(Time now) {
+    return money_.reserve(next_block_, now);
+  }
+  Time wake_at() const { return money_.wake_at(); } // for reserve_money()
   std::uint32_t in_flight(EndpointId id) const;
   // How an endpoint stands, for people.
   EndpointStanding standing(EndpointId id, Time now) const;
@@ -64,22 +74,24 @@ private:
     EndpointId endpoint_id;
     JobId job_id;
     std::shared_ptr<TokenReserve> reserve{}; // that learns from its end; nullptr = none
-    std::uint64_t token_bound = 0;
+    std::uint64_t token_bound = 0, prefix = 0;
+    MoneyCharge money{};
   };
   // Where a call goes, or why it may not.
-  struct Choice {
-    Endpoint* endpoint = nullptr;
-    Time until{};
-    std::string why;
+  struct Placed {
+    Choice where;
     std::shared_ptr<TokenReserve> reserve = {};
-    Tokens job_tokens{}, endpoint_tokens{}; // to be drawn
-    bool exceeds = false;                   // no endpoint may ever take it
+    Tokens job_tokens{};  // to be drawn from the job's account
+    bool exceeds = false; // no endpoint may ever take it
+    MoneyCharge money{};
+    std::optional<BudgetStop> stop{}; // the job's money is spent
   };
 
   AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
   void settle_limits(const AccountRef& account, Time now);
   void forget_idle_accounts(Time now);
-  Choice choose(const AcquireCall& call, SessionId session, Time now);
+  Placed place(const AcquireCall& call, SessionId session, Time now);
+  protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
   // Why choose() gave the call no endpoint until `until`, which it called `why`.
   WaitReason explain(const AcquireCall& call, SessionId session, Time until, const std::string& why,
@@ -92,6 +104,8 @@ private:
   Time idle_sought_at_{Time::min()};
   std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
   EndpointBook endpoints_;
+  MoneyBook money_;
+  PrefixGroups prefixes_;
   std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;

@@ -17,6 +17,14 @@ LiveItem& ItemLedger::add(std::uint64_t item, LiveItem live) {
   return it->second;
 }
 
+void ItemLedger::failed_at(LiveItem& live, EndpointId endpoint) {
+  constexpr std::size_t remembered = 4;
+  if (!endpoint) return;
+  std::erase(live.failed_at, endpoint);
+  if (live.failed_at.size() == remembered) live.failed_at.erase(live.failed_at.begin());
+  live.failed_at.push_back(endpoint);
+}
+
 void ItemLedger::wait(std::uint64_t item, LiveItem& live, Time not_before) {
   if (live.state != LiveState::ready) ++waiting_;
   live.state = LiveState::ready;

@@ -32,6 +32,7 @@ struct LiveItem {
   bool on_fallback = false;  // its calls ask for the fallback model; `consumed` counts them alone
   bool has_fallback = false; // … and there is one, as seen when it was last offered
   Time not_before{};
+  std::vector<EndpointId> failed_at; // of late, the latest last
 };
 
 class ItemLedger {
@@ -46,6 +47,8 @@ public:
 
   // A new item, `out` or `unknown`.
   LiveItem& add(std::uint64_t item, LiveItem live);
+  // Another attempt shall go elsewhere, if it can.
+  static void failed_at(LiveItem& live, EndpointId endpoint);
   // Makes it due at its `not_before`.
   void wait(std::uint64_t item, LiveItem& live, Time not_before);
   // The next item that is due, now marked `out`; nullptr when none is.

@@ -29,10 +29,8 @@ bool may_fall_back(OutcomeClass cls) {
 }
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-    : own_endpoints_{!spec.endpoints.empty()},
-      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model} {
-  if (!own_endpoints_) pools_ = pools;
-}
+    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, has_budget_{bool{spec.budget_usd}},
+      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model} {}
 
 PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
   const std::string first = first_model(kind, raw);
@@ -52,13 +50,13 @@ std::string ModelPlan::first_model(ItemKind kind, std::string_view raw) const {
   if (!model_of_all_.empty()) return model_of_all_;
   // The endpoints of the job's own take every model, so nobody needs to know it in advance; but a
   // fallback must differ from it.
-  const bool told_apart = !own_endpoints_ || !fallback_.empty();
+  const bool told_apart = !own_endpoints_ || !fallback_.empty() || has_budget_;
   return told_apart && kind == ItemKind::batch_line ? model_of_line(raw) : std::string{};
 }
 
 std::string ModelPlan::fallback_of(std::string_view model) const {
   if (!fallback_.empty()) return fallback_;
-  const PoolSpec* pool = pool_of(pools_, model);
+  const PoolSpec* pool = own_endpoints_ ? nullptr : pool_of(pools_, model);
   return pool == nullptr ? std::string{} : pool->fallback;
 }
 

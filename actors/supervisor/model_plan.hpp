@@ -34,8 +34,9 @@ private:
   std::string fallback_of(std::string_view model) const;
   std::uint64_t max_output_tokens(std::string_view model) const;
 
-  std::vector<PoolSpec> pools_; // none for a job with endpoints of its own
-  bool own_endpoints_;
+  std::vector<PoolSpec> pools_;
+  bool own_endpoints_; // where the pools say no more than prices and limits
+  bool has_budget_;    // of money: what a call costs is told by its model
   std::string model_of_all_, fallback_;
 };
 

@@ -180,9 +180,14 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
   call.planned.parts = {PartId{job_, item, 0}};
   call.planned.kind = live.place.kind;
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
-  call.token_bound = openai::token_bound(spec_, live.place.kind, raw, planned.max_output_tokens);
+  const auto bound =
+      openai::token_bounds(spec_, live.place.kind, raw, planned.max_output_tokens);
+  call.token_bound = bound.total();
+  call.output_bound = bound.output;
   call.planned.model = std::move(planned.model);
   live.has_fallback = planned.has_fallback;
+  call.failed_at = live.failed_at;
+  call.prefix = openai::prefix_of(spec_, live.place.kind, raw);
   call.planned.raw = std::move(raw);
   credit_.spend(call.bytes());
   effects.offers.push_back(std::move(call));

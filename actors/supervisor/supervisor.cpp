@@ -12,6 +12,21 @@ namespace {
 constexpr std::uint32_t deaths_max = 3;
 constexpr auto cancel_grace = std::chrono::seconds{10};
 
+// Calls that begin alike leave next to each other, in the place of the first of them: a server that
+// has read a long beginning once is quicker with the next one soon after.
+void group_by_prefix(std::vector<OfferedCall>& offers) {
+  std::unordered_map<std::uint64_t, std::size_t> first;
+  std::vector<std::pair<std::size_t, OfferedCall>> ranked;
+  for (std::size_t at = 0; at < offers.size(); ++at) {
+    const std::uint64_t prefix = offers[at].prefix;
+    ranked.emplace_back(prefix == 0 ? at : first.try_emplace(prefix, at).first->second,
+                        std::move(offers[at]));
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (std::size_t at = 0; at < offers.size(); ++at) offers[at] = std::move(ranked[at].second);
+}
+
 } // namespace
 
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
@@ -189,7 +204,15 @@ Effects Supervisor::pause(Time now) {
 Effects Supervisor::resume(Time now) {
   paused_ = false;
   failures_.resumed();
+  quota_.resumed();
   return tick(now);
+}
+
+Effects Supervisor::charged(std::uint64_t nano_usd) {
+  counts_.cost_nano_usd += nano_usd;
+  Effects effects;
+  effects.progress = true;
+  return effects;
 }
 
 Effects Supervisor::durable(std::uint64_t completed, std::uint64_t failed, Time now) {
@@ -202,8 +225,12 @@ Effects Supervisor::durable(std::uint64_t completed, std::uint64_t failed, Time 
   return sealed(effects);
 }
 
-// Last step of every event: the append carries where reading would go on, and the end is seen.
+// Last step of every event: offers find their order, the append carries where reading would go on,
+// and the end is seen.
 Effects& Supervisor::sealed(Effects& effects) {
+  const auto has_prefix = [](const OfferedCall& call) { return call.prefix != 0; };
+  if (std::any_of(effects.offers.begin(), effects.offers.end(), has_prefix))
+    group_by_prefix(effects.offers);
   Append& append = effects.append;
   if (!append.empty()) {
     append.note.job = job_;

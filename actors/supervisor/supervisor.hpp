@@ -23,6 +23,7 @@
 #include "actors/supervisor/failure_budget.hpp"
 #include "actors/supervisor/item_ledger.hpp"
 #include "actors/supervisor/model_plan.hpp"
+#include "actors/supervisor/quota_watch.hpp"
 #include "actors/supervisor/retry_policy.hpp"
 
 #include <memory>
@@ -107,6 +108,8 @@ public:
   Effects pause(Time now);
   Effects resume(Time now);
   Effects tick(Time now);
+  // For calls that are lost; it is in the journal already.
+  Effects charged(std::uint64_t nano_usd);
 
   Time wake_at() const; // when tick() has something to do
   JobCounts counts() const;
@@ -143,6 +146,7 @@ private:
   void wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before);
   bool refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
                Effects& effects);
+  void watch_quota(const LiveItem& live, const ReportedOutcome& reported, Effects& effects);
   void stop(std::optional<StateChange> stop, Effects& effects);
   std::string described(const std::string& id, const intake::Place& place,
                         const protocol::Outcome& outcome);
@@ -170,6 +174,7 @@ private:
   intake::Intake intake_;
   ItemLedger ledger_;
   FailureBudget failures_;
+  QuotaWatch quota_;
   std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
   JobCounts counts_; // completed and failed: durable ones
   std::uint64_t mark_;

@@ -37,6 +37,8 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   // Without an attempt there was no call: nobody serves it.
   const bool called = bool{outcome.attempt};
   if (called) effects.append.acks.push_back({reported.session, outcome.attempt});
+  // Also of one that comes too late: it was paid for.
+  effects.append.note.cost_nano_usd += reported.cost_nano_usd;
   // Withdrawn in favour of a twin, whose outcome decides; unless the twin is gone and this was it.
   if (outcome.cls == OutcomeClass::cancelled && !cancelling_) {
     if (live != nullptr && live->state == LiveState::out && live->call == outcome.call)
@@ -60,12 +62,12 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   if (called) ++effects.append.note.attempts;
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
-  effects.append.note.cost_nano_usd += reported.cost_nano_usd;
   if (called) ++live->tries;
   // The failure may be the one that sent the item to its fallback; nothing says whether it is.
   if (outcome.cls != OutcomeClass::ok && live->on_fallback && of_earlier_life(outcome.call))
     return retry(item, *live, reported, now, effects);
   if (refused(item, *live, reported, now, effects)) return;
+  watch_quota(*live, reported, effects);
   if (info(outcome.cls).consumes_attempt) ++live->consumed;
   const Decision decision =
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
@@ -112,6 +114,16 @@ bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutco
   return true;
 }
 
+void Supervisor::watch_quota(const LiveItem& live, const ReportedOutcome& reported,
+                             Effects& effects) {
+  const protocol::Outcome& outcome = reported.outcome;
+  if (outcome.cls == OutcomeClass::ok) quota_.answered(outcome.endpoint);
+  if (outcome.cls != OutcomeClass::quota) return;
+  stop(quota_.used_up(outcome.endpoint, reported.endpoint,
+                      described(live.id, live.place, outcome), reported.alternatives),
+       effects);
+}
+
 void Supervisor::stop(std::optional<StateChange> stop, Effects& effects) {
   if (!stop || paused_ || failed_ || cancelling_) return;
   // The job is at its end: there is nothing left to be saved by a pause.
@@ -152,8 +164,10 @@ void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome
     finish(item, live.place, live.id, live.tries, reported.outcome, reported.endpoint, effects);
     return;
   }
-  if (info(reported.outcome.cls).consumes_attempt)
+  if (info(reported.outcome.cls).consumes_attempt) {
     effects.append.attempts.push_back(note_of(item, live));
+    ledger_.failed_at(live, reported.outcome.endpoint);
+  }
   wait_again(item, live, reported.outcome.call, not_before);
 }
 

@@ -79,7 +79,13 @@ void CoordinatorRoom::answer(const PauseJob& pause, std::uint64_t token, const M
                              Post& post) {
   const coordinator::JobEntry* job = asked(pause.job, token, post);
   if (job == nullptr) return;
-  if (job->state == JobState::paused) return show(*job, token, moment, post);
+  if (job->state == JobState::paused) {
+    // By itself, and perhaps not on the disk yet.
+    AppendNow after_all;
+    after_all.release.push_back({to_coordinator, JobDurable{job->id, job->state, token}});
+    post.tell(to_journal, std::move(after_all));
+    return;
+  }
   if (job->state != JobState::running)
     return refuse(token, ErrorCode::conflict,
                   fmt::format("expected a job that is running, {} is {}", to_string(job->id),
@@ -114,6 +120,8 @@ void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& po
   Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}, {}};
   answer.forgotten_inputs = job->spec.inputs;
   desk_.forget(forgotten.job);
+  money_.erase(forgotten.job);
+  quota_wait_.forget(forgotten.job);
   post.tell(to_client, std::move(answer));
 }
 
@@ -132,7 +140,8 @@ void CoordinatorRoom::answer(ReopenJob& wanted, std::uint64_t token, const Momen
                   fmt::format("{} is paused: resume it, and retry what failed when it is over",
                               to_string(job->id)),
                   post);
-  if (job->open) return run_again(*job, {}, {}, token, moment, post);
+  if (!takes_budget(*job, wanted, token, post)) return;
+  if (job->open) return run_again(*job, std::move(wanted.spec), {}, token, moment, post);
   if (auto content = closed_.extract(job->id))
     return reopen(*job, std::move(content.mapped()), wanted, token, moment, post);
   // What the job's last words were must be in the journal before it is read.
@@ -143,6 +152,27 @@ void CoordinatorRoom::answer(ReopenJob& wanted, std::uint64_t token, const Momen
   post.tell(to_journal, std::move(after_all));
 }
 
+// Puts the budget that is wanted into the specification that is wanted. False: it cannot be had, and
+// who asked has been told.
+bool CoordinatorRoom::takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted,
+                                   std::uint64_t token, Post& post) {
+  if (job.open) wanted.spec.reset(); // an open job keeps what it has but its budget
+  if (wanted.budget_usd) {
+    if (!wanted.spec) wanted.spec = job.spec;
+    wanted.spec->budget_usd = *wanted.budget_usd;
+  }
+  if (!wanted.spec || !wanted.spec->budget_usd) return true;
+  std::string why;
+  // What its calls in flight may cost was not reserved.
+  if (job.open && !job.spec.budget_usd)
+    why = fmt::format("expected a job that was submitted with --budget-usd, {} was not; cancel it "
+                      "and submit the rest with one",
+                      to_string(job.id));
+  if (why.empty()) why = coordinator_.why_no_budget(*wanted.spec);
+  if (!why.empty()) refuse(token, ErrorCode::usage, std::move(why), post);
+  return why.empty();
+}
+
 void CoordinatorRoom::on(JobRead& read, const Moment& moment, Post& post) {
   auto waiting = reading_.extract(read.job);
   coordinator::JobEntry* job = desk_.find(read.job);
@@ -150,6 +180,7 @@ void CoordinatorRoom::on(JobRead& read, const Moment& moment, Post& post) {
   auto& [wanted, token] = waiting.mapped();
   if (!read.content)
     return refuse(token, read.content.error().code, read.content.error().message, post);
+  money_[job->id] = money_of(*read.content, false, false);
   reopen(*job, content_of(*read.content), wanted, token, moment, post);
 }
 

@@ -23,7 +23,7 @@ std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const M
   switch (address.place) {
   case Place::coordinator:
     return std::make_unique<CoordinatorRoom>(options_, recovered_, moment.now);
-  case Place::rate_limiter: return std::make_unique<LimiterRoom>(recovered_, moment.now);
+  case Place::rate_limiter: return std::make_unique<LimiterRoom>(recovered_, moment.now, options_.pools);
   case Place::journal: return std::make_unique<JournalRoom>(recovered_.last_position);
   case Place::supervisor:
     return std::make_unique<SupervisorRoom>(address.job, recovered_.epoch, options_);

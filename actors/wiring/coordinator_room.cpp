@@ -50,6 +50,10 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
       entry.state = JobState::failed;
       entry.detail = spec.error().message;
     }
+    const bool crashed = !recovered.sessions.empty();
+    money_[job.job] = money_of(job, crashed, crashed && !options.workers_died);
+    if (entry.state == JobState::paused && entry.reason == JobReason::quota)
+      quota_wait_.paused(job.job, now);
     if (is_over(entry.state)) {
       entry.counts.total = entry.counts.terminal();
       entry.counts.total_known = true;
@@ -67,9 +71,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   std::visit(
       [&](auto& m) {
         using M = std::decay_t<decltype(m)>;
-        if constexpr (std::is_same_v<M, Granted>) {
-          emit(coordinator_.granted(m, now), post);
-        } else if constexpr (std::is_same_v<M, SessionDurable>) {
+        if constexpr (std::is_same_v<M, SessionDurable>) {
           emit(coordinator_.session_durable(m.session, now), post);
         } else if constexpr (std::is_same_v<M, RecordedNow>) {
           emit(coordinator_.recorded(m.session, m.attempts, now), post);
@@ -81,7 +83,8 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   // Not an interval since the last message: a busy room would never hear its alarm.
   if (now >= next_tick_) {
     emit(coordinator_.tick(now), post);
-    mind_deadlines(moment);
+    ask_for_quota(moment, post);
+    mind_deadlines(moment, post);
     tell_reasons(now, post);
     next_tick_ = now + tick_every;
   }
@@ -89,6 +92,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
 }
 
 void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
+  journal_assumed_money(post);
   emit(coordinator_.started(), post);
   if (flat_) return; // the command says how its job goes on
   for (auto& [id, job] : desk_.jobs()) {
@@ -98,6 +102,15 @@ void CoordinatorRoom::on(Start, const Moment& moment, Post& post) {
     open(job, std::move(content->second.items), moment, post);
   }
   closed_.clear();
+}
+
+// Before any session of an earlier life is over in the journal: from then on nothing else would say
+// that its calls may have cost more than is recorded.
+void CoordinatorRoom::journal_assumed_money(Post& post) {
+  AppendNow append;
+  for (const auto& [id, money] : money_)
+    if (money.assumed > 0) append.part.money.push_back({id, 0, {}, money.assumed});
+  if (!append.part.money.empty()) post.tell(to_journal, std::move(append));
 }
 
 namespace {
@@ -136,6 +149,9 @@ void CoordinatorRoom::trust(coordinator::JobEntry& job, Post& post) {
 void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
                            const Moment& moment, Post& post) {
   job.open = true;
+  JobMoney money = money_[job.id];
+  money.cap = job.spec.budget_usd.nano;
+  money_.erase(job.id);
   if (flat_ && job.crashes >= crashes_max) { // the command runs it all the same
     job.careful_beyond = items.counts.attempts + items.counts.terminal();
     job.detail = fmt::format("after {} ends without warning and with nothing recorded: one call at a "
@@ -151,7 +167,10 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
       job.id,
       model_of_all(job.spec),
       limits_of(job),
-      {}};
+      {},
+      money,
+      job.spec.default_model,
+      coordinator::own_share(job.spec)};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
   LimiterNews news;
   news.endpoints_added = std::move(effects.endpoints_added);
@@ -195,12 +214,13 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
   post.tell(to_journal, std::move(append));
 }
 
-void CoordinatorRoom::mind_deadlines(const Moment& moment) {
-  for (const auto& [id, job] : desk_.jobs())
-    if (job.open && job.state == JobState::running && job.spec.deadline != 0)
-      coordinator_.mind_deadline(id, job.items_left,
-                                 static_cast<double>(job.spec.deadline) -
-                                     static_cast<double>(moment.unix_seconds));
+void CoordinatorRoom::mind_deadlines(const Moment& moment, Post& post) {
+  for (const auto& [id, job] : desk_.jobs()) {
+    if (!job.open || job.state != JobState::running || job.spec.deadline == 0) continue;
+    const double seconds_left =
+        static_cast<double>(job.spec.deadline) - static_cast<double>(moment.unix_seconds);
+    emit(coordinator_.mind_deadline(id, job.items_left, seconds_left), post);
+  }
 }
 
 void CoordinatorRoom::on(FramesIn& in, const Moment& moment, Post& post) {
@@ -231,6 +251,9 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
       const auto items = reopening_.extract(job->id);
       open(*job, items ? std::move(items.mapped()) : supervisor::RecoveredItems{}, moment, post);
     } else {
+      LimiterNews news;
+      news.jobs_resumed.push_back({job->id, job->spec.budget_usd.nano});
+      post.tell(to_limiter, std::move(news));
       post.tell(to_supervisor(job->id), ResumeItems{});
       emit(coordinator_.job_released(job->id, moment.now), post);
     }
@@ -248,6 +271,34 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
     post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
 }
 
+void CoordinatorRoom::on(Granted& granted, const Moment& moment, Post& post) {
+  emit(coordinator_.granted(granted, moment.now), post);
+  for (const BudgetStop& stop : granted.stops) {
+    const coordinator::JobEntry* job = desk_.find(stop.job);
+    // One that was said before the budget was raised says nothing of the new one.
+    if (job == nullptr || job->state != JobState::running || job->spec.budget_usd.nano != stop.cap)
+      continue;
+    hold(job->id, moment, post);
+    std::string why = why_stopped(stop);
+    if (!flat_)
+      why += fmt::format("; `gristmill resume {} --budget-usd USD` goes on with more",
+                         to_string(job->id));
+    change(job->id, {JobState::paused, JobReason::budget, std::move(why)}, 0, moment, post);
+  }
+}
+
+// A job whose endpoints have no credit goes on by itself now and then: its first calls tell whether
+// they have some again.
+void CoordinatorRoom::ask_for_quota(const Moment& moment, Post& post) {
+  if (flat_) return;
+  for (const JobId id : quota_wait_.due(moment.now)) {
+    coordinator::JobEntry* job = desk_.find(id);
+    if (job != nullptr && job->open && job->state == JobState::paused &&
+        job->reason == JobReason::quota)
+      run_again(*job, {}, {}, 0, moment, post);
+  }
+}
+
 void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(report.job);
   if (job == nullptr || is_over(job->state)) return;
@@ -260,6 +311,12 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
     trust(*job, post);
   if (report.stop) {
     if (report.stop->state == JobState::paused) hold(job->id, moment, post);
+    if (report.stop->reason == JobReason::quota && !flat_) {
+      quota_wait_.paused(job->id, moment.now);
+      report.stop->sentence += fmt::format("; it is asked again by itself now and then, at once "
+                                           "with `gristmill resume {}`",
+                                           to_string(job->id));
+    }
     change(job->id, std::move(*report.stop), 0, moment, post);
   } else if (report.all_terminal) {
     merger::MergeTask task{
@@ -305,7 +362,8 @@ void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post)
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
   JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
-               "",     job.created_at, job.ended_at, job.spec.output};
+               "",     job.created_at, job.ended_at, job.spec.output,
+               job.spec.budget_usd};
   view.weight = job.spec.weight;
   view.priority = job.spec.priority;
   view.deadline = static_cast<std::int64_t>(job.spec.deadline);
@@ -335,15 +393,25 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
                    std::move(effects.endpoints_gone),
                    {},
                    {},
-                   {},
                    std::move(effects.claimed),
                    std::move(effects.ended),
-                   std::move(effects.acquires)};
+                   std::move(effects.acquires),
+                   {},
+                   effects.earlier_lives_told,
+                   {},
+                   std::move(effects.shares_changed)};
   if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
-      !news.ended.empty() || !news.acquires.empty())
+      !news.ended.empty() || !news.acquires.empty() ||
+      news.earlier_lives_told || !news.shares_changed.empty())
     post.tell(to_limiter, std::move(news));
-  if (!effects.sessions.empty()) {
+  if (!effects.sessions.empty() || !effects.charged_nano_usd.empty()) {
     AppendNow append;
+    for (const auto& [job, nano_usd] : effects.charged_nano_usd) {
+      journal::JobNote note;
+      note.job = job;
+      note.cost_nano_usd = nano_usd;
+      append.part.notes.push_back(std::move(note));
+    }
     for (const auto& session : effects.sessions)
       if (session.open)
         (mutated("welcome_before_durable") ? post.envelopes : append.release)

@@ -50,6 +50,7 @@ struct JobView {
   std::string why_waiting;
   std::int64_t created_at = 0, ended_at = 0;
   std::string output;
+  Usd budget_usd{};
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
   std::uint32_t weight = 1, priority = 0;
   std::int64_t deadline = 0; // unix seconds; 0 = none
@@ -74,6 +75,7 @@ struct ReopenJob {
   std::optional<JobSpec> spec; // in place of the one that it had; its identity is the same
   // Also runs again what has failed, of these classes; an empty list = of any.
   std::optional<std::vector<OutcomeClass>> retry;
+  std::optional<Usd> budget_usd = {}; // in place of the one of `spec`, or that it had
 };
 struct ListJobs {};
 struct ShowJob {
@@ -191,10 +193,13 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<EndpointId> endpoints_gone;
   std::vector<JobBudget> jobs_opened;
   std::vector<JobId> jobs_closed;
-  std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
   std::vector<ClaimedCall> claimed;
   std::vector<Ended> ended;
   std::vector<Acquire> acquires;
+  std::vector<JobResumed> jobs_resumed = {};
+  std::optional<bool> earlier_lives_told = {}; // as Effects of COORDINATOR say it
+  std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
+  std::vector<std::pair<JobId, Share>> shares_changed = {};
 };
 struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
   std::uint64_t token = 0;

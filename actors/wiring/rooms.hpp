@@ -2,9 +2,11 @@
 // its thinking class and addresses what comes out. Private to the wiring.
 #pragma once
 
+#include "actors/coordinator/quota_wait.hpp"
 #include "actors/journal/group_commit.hpp"
 #include "actors/rate_limiter/rate_limiter.hpp"
 #include "actors/wiring/coordinator_node.hpp"
+#include "actors/wiring/job_money.hpp"
 
 #include <unordered_map>
 
@@ -44,6 +46,7 @@ private:
   void on(PeersGone&, const Moment&, Post&);
   void on(Offer&, const Moment&, Post&);
   void on(JobDurable&, const Moment&, Post&);
+  void on(Granted&, const Moment&, Post&);
   void on(JobReport&, const Moment&, Post&);
   void on(MergeReport&, const Moment&, Post&);
   void on(DiskFull&, const Moment&, Post&);
@@ -84,9 +87,12 @@ private:
   void open(coordinator::JobEntry& job, supervisor::RecoveredItems items, const Moment&, Post&);
   void close(JobId job, const Moment&, Post&);
   void hold(JobId job, const Moment&, Post&);
+  void journal_assumed_money(Post&);
+  void ask_for_quota(const Moment&, Post&);
+  bool takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted, std::uint64_t token, Post&);
   void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
   void emit(coordinator::Effects effects, Post& post);
-  void mind_deadlines(const Moment& moment);
+  void mind_deadlines(const Moment&, Post&);
   void suspect(coordinator::JobEntry& job, const Moment&, Post&);
   void trust(coordinator::JobEntry& job, Post&);
   JobView view(const coordinator::JobEntry& job, Time now) const;
@@ -94,6 +100,8 @@ private:
   coordinator::Coordinator coordinator_;
   coordinator::JobDesk desk_;
   bool flat_;
+  std::map<JobId, JobMoney> money_;   // as it stands when the job is opened next
+  coordinator::QuotaWait quota_wait_;
   std::map<JobId, ClosedJob> closed_; // as they were recovered, until they are opened
   std::map<JobId, supervisor::RecoveredItems> reopening_; // until the journal has it
   struct Reading {
@@ -112,11 +120,12 @@ private:
 
 class LimiterRoom : public Room {
 public:
-  LimiterRoom(const journal::Recovered& recovered, Time now);
+  LimiterRoom(const journal::Recovered& recovered, Time now, std::vector<PoolSpec> pools = {});
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:
   void on(LimiterNews& news, Time now, Post& post);
+  void write_blocks(Time now, Post& post);
   rate_limiter::RateLimiter limiter_;
 };
 

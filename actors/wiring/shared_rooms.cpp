@@ -8,8 +8,9 @@
 
 namespace gristmill::wiring {
 
-LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now)
-    : limiter_{recovered.epoch} {
+LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now,
+                         std::vector<PoolSpec> pools)
+    : limiter_{recovered.epoch, std::move(pools)} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
 }
 
@@ -26,6 +27,8 @@ void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
   }
   if (const auto* durable = std::get_if<BlocksDurable>(&message))
     for (const std::uint64_t block : durable->blocks) limiter_.durable(block);
+  if (std::holds_alternative<Tick>(message)) write_blocks(now, post);
+  post.wake_at = limiter_.wake_at();
 }
 
 void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
@@ -33,17 +36,27 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
   for (const auto& endpoint : news.endpoints_gone) limiter_.endpoint_gone(endpoint, now);
   for (const auto& job : news.jobs_opened) limiter_.job_opened(job, now);
   for (const auto& [job, limits] : news.jobs_changed) limiter_.job_changed(job, limits, now);
+  for (const auto& [job, share] : news.shares_changed) limiter_.share_changed(job, share);
   for (const auto& job : news.jobs_closed) limiter_.job_closed(job);
   for (const auto& claim : news.claimed) limiter_.claimed(claim);
   for (const auto& end : news.ended) limiter_.ended(end, now);
+  for (const auto& job : news.jobs_resumed) limiter_.job_resumed(job);
+  if (news.earlier_lives_told) limiter_.earlier_lives_told(*news.earlier_lives_told);
   for (const auto& acquire : news.acquires)
     post.tell(to_coordinator, limiter_.acquire(acquire, now));
+  write_blocks(now, post);
+}
+
+void LimiterRoom::write_blocks(Time now, Post& post) {
   auto blocks = limiter_.reserve(now);
-  if (blocks.empty()) return;
+  auto money = limiter_.reserve_money(now);
+  if (blocks.empty() && money.empty()) return;
   BlocksDurable durable;
   for (const auto& block : blocks) durable.blocks.push_back(block.block);
+  for (const auto& note : money) durable.blocks.push_back(note.number);
   AppendNow append;
   append.part.blocks = std::move(blocks);
+  append.part.money = std::move(money);
   (mutated("grant_not_journaled") ? post.envelopes : append.release)
       .push_back({to_limiter, std::move(durable)});
   post.tell(to_journal, std::move(append));

@@ -168,6 +168,7 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end) const {
     outcome.usage = reply.usage;
     outcome.retry_after_ms = reply.retry_after_ms;
     outcome.tokens_refused = reply.tokens_refused;
+    outcome.limits = std::move(reply.limits);
     outcome.request_id = std::move(reply.request_id);
     if (!reply.model.empty()) outcome.model = std::move(reply.model);
     outcome.code = std::move(reply.code);

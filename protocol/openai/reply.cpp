@@ -1,6 +1,7 @@
 #include "protocol/limits.hpp"
 #include "protocol/openai/error_table.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/limit_headers.hpp"
 #include "protocol/openai/reply_headers.hpp"
 #include "protocol/openai/wire.hpp"
 
@@ -179,6 +180,7 @@ Reply read_reply(Api api, std::uint16_t http_status, const Headers& headers, std
   Reply reply;
   ReplyHeaders read = read_headers(headers, unix_now);
   reply.request_id = std::move(read.request_id);
+  reply.limits = read_limits(headers, unix_now);
   if (http_status >= 200 && http_status < 300) {
     judge_answer(reply, api, http_status, body);
   } else {

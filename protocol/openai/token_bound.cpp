@@ -108,18 +108,18 @@ Body read_body(Value object) {
   return body;
 }
 
-Count bound_of_line(std::string_view raw, const Body& params, Count tokens_default) {
+TokenBound bound_of_line(std::string_view raw, const Body& params, Count tokens_default) {
   const Value line = json::root(raw);
   const Value object = json::find(line, "body");
   const auto path = path_of(json::text_of(json::find(line, "url")));
   const Api api = path ? api_of(*path) : Api::chat;
   const Body body = read_body(object);
-  Count bound = object.text.empty() ? raw.size() : object.text.size();
-  if (api == Api::embeddings) return bound;
-  if (api == Api::other) return plus(bound, body.pairs.bytes());
+  const Count input = object.text.empty() ? raw.size() : object.text.size();
+  if (api == Api::embeddings) return {input, 0};
+  if (api == Api::other) return {plus(input, body.pairs.bytes()), 0};
   Count answers = answer_tokens(body.limits, params.limits, tokens_default);
   if (api == Api::completions) answers = times(answers, prompts_in(body.prompt));
-  return plus(bound, answers);
+  return {input, answers};
 }
 
 // The most often that one field stands in the templates. Different fields share the item's bytes.
@@ -152,24 +152,34 @@ Count label_bytes(const JobSpec& spec) {
   return label_opening.size() + 2 + label_instruction(spec.labels).size();
 }
 
-Count bound_of_document(const JobSpec& spec, std::string_view raw, const Body& params,
-                        Count tokens_default) {
+TokenBound bound_of_document(const JobSpec& spec, std::string_view raw, const Body& params,
+                             Count tokens_default) {
   const Count text =
       plus(times(raw.size(), most_uses(spec)), spec.prompt.size() + spec.system.size());
   const Count sent = plus(plus(text, 2 * message_overhead), label_bytes(spec));
-  if (spec.task == "embed") return sent;
-  return plus(sent, answer_tokens({}, params.limits, tokens_default));
+  if (spec.task == "embed") return {sent, 0};
+  return {sent, answer_tokens({}, params.limits, tokens_default)};
 }
 
 } // namespace
 
-std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                          std::uint64_t max_output_tokens_default) {
+std::uint64_t TokenBound::total() const {
+  return plus(input, output);
+}
+
+TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw,
+                        std::uint64_t max_output_tokens_default) {
   const Body params = read_body(json::root(spec.params));
-  const Count item = kind == ItemKind::batch_line
+  TokenBound bound = kind == ItemKind::batch_line
                          ? bound_of_line(raw, params, max_output_tokens_default)
                          : bound_of_document(spec, raw, params, max_output_tokens_default);
-  return plus(item, request_overhead + spec.params.size());
+  bound.input = plus(bound.input, request_overhead + spec.params.size());
+  return bound;
+}
+
+std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,
+                          std::uint64_t max_output_tokens_default) {
+  return token_bounds(spec, kind, raw, max_output_tokens_default).total();
 }
 
 } // namespace gristmill::openai

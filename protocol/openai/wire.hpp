@@ -76,8 +76,22 @@ Result<std::string> canonical_key(const Request& request);
 // max_tokens, max_output_tokens, else `max_output_tokens_default`). A byte-level tokenizer makes at
 // least one byte of each token, hence the bound. Embeddings have no answer tokens. Takes the raw
 // item, so that the coordinator need not render: the bytes of the raw item bound those of its text.
+struct TokenBound {
+  std::uint64_t input = 0, output = 0;
+  std::uint64_t total() const; // the greatest number, if it is beyond all
+};
+TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw,
+                        std::uint64_t max_output_tokens_default);
 std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,
                           std::uint64_t max_output_tokens_default);
+
+// In prefix.cpp.
+
+// A name for how the request begins: the hash of the first `prefix_bytes` of its messages (or
+// instructions, prompt, input) as the line spells them, or of the system text and the prompt with
+// the item's fields in their places. 0 = it is shorter, or an embedding: nothing is worth sharing.
+inline constexpr std::size_t prefix_bytes = 1'024;
+std::uint64_t prefix_of(const JobSpec& spec, ItemKind kind, std::string_view raw);
 
 // In reply.cpp.
 
@@ -86,6 +100,7 @@ struct Reply {
   protocol::Usage usage;
   std::int64_t retry_after_ms = -1; // clamped to [0, 600 s]
   bool tokens_refused = false;      // of class rate or ramp: the limit is one of tokens
+  std::vector<protocol::LimitHint> limits;
   std::string request_id, model, code, message;
   std::string body; // the answer as one line of JSON; of an HTML or cut error answer nothing
 };
@@ -97,7 +112,8 @@ using Headers = std::vector<std::pair<std::string, std::string>>; // lower-case 
 // completions choices[0].text, responses output, embeddings data with an embedding for each input
 // index, others any JSON object or array; anything else is transient (cut, empty or not JSON).
 // Headers: retry-after-ms first, then retry-after as seconds or HTTP date (against `unix_now`);
-// x-should-retry overrides the status rule; request id from x-request-id or request-id.
+// limits as limit_headers.hpp says; x-should-retry overrides the status rule; request id from
+// x-request-id or request-id.
 Reply read_reply(Api api, std::uint16_t http_status, const Headers& headers, std::string_view body,
                  std::int64_t unix_now);
 

@@ -52,7 +52,7 @@ class Explain(EndToEnd):
         """The log tells these reasons last, one after the other; job.goes_on is one of them."""
         def told():
             return [kind for line in self.node.stderr().splitlines()
-                    for kind in {*kinds, "job.goes_on"}
+                    for kind in dict.fromkeys((*kinds, "job.goes_on"))
                     if f"job={job}" in line.split() and
                     (f"for={kind}" in line.split() or kind == "job.goes_on" in line.split())]
 

@@ -50,6 +50,11 @@ void World::make_endpoints() {
   if (swarm_.serving != Serving::own) pools_.push_back(std::move(first));
   if (swarm_.serving != Serving::own && swarm_.fallback)
     pools_.push_back({"n", "", {}, 0, {{"http://n/v1", "", "", 0, 0, 0}}});
+  const bool money = std::any_of(swarm_.jobs.begin(), swarm_.jobs.end(),
+                                 [](const JobPlan& job) { return bool{job.budget}; });
+  if (!money) return;
+  if (swarm_.serving == Serving::own) pools_ = {{"m", "", {}, 0, {}}, {"n", "", {}, 0, {}}};
+  for (PoolSpec& pool : pools_) pool.price = sim_price;
 }
 
 JobSpec World::spec_of(std::size_t number) const {
@@ -66,6 +71,7 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.requests_per_minute = plan.limits.requests_per_minute;
   spec.tokens_per_minute = plan.limits.tokens_per_minute;
   spec.max_in_flight = plan.limits.max_in_flight;
+  if (plan.budget) spec.budget_usd = {ledger_.cap(number)};
   spec.order = plan.by_completion ? "completion" : "input";
   spec.retries = plan.retries;
   spec.timeout_ms = 5'000;

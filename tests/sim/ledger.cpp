@@ -18,7 +18,18 @@ double fate(std::size_t plan, std::uint64_t item, std::uint64_t salt) {
 
 Ledger::Ledger(const Swarm& swarm, Violation violation)
     : swarm_{swarm}, violation_{std::move(violation)}, plans_(swarm.jobs.size()) {
-  for (std::size_t n = 0; n < plans_.size(); ++n) plans_[n].items.resize(swarm.jobs[n].items);
+  for (std::size_t n = 0; n < plans_.size(); ++n) {
+    plans_[n].items.resize(swarm.jobs[n].items);
+    plans_[n].cap = swarm.jobs[n].budget.nano;
+  }
+}
+
+void Ledger::paid(std::size_t number, std::uint64_t nano_usd) {
+  Plan& plan = plans_[number];
+  plan.paid += nano_usd;
+  if (plan.cap != 0 && plan.paid > plan.cap)
+    broken("the calls of plan {} have cost {} x 10^-9 US$, {} are its budget", number, plan.paid,
+           plan.cap);
 }
 
 bool Ledger::is_bad(std::size_t plan, std::uint64_t item) const {
@@ -105,6 +116,7 @@ void Ledger::check(const journal::JobChange& change) {
     break;
   case JobState::paused:
     if (change.reason == JobReason::endpoint && swarm_.unauthorized > 0) break;
+    if (change.reason == JobReason::budget && plan.cap != 0) break;
     if (change.reason != JobReason::user)
       broken("{} paused: {}", to_string(change.job), change.detail);
     break;

@@ -71,6 +71,10 @@ public:
   void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
   void asked_to_go_on(std::size_t plan, bool retry);
   void told(std::size_t plan, JobState state); // an answer said so
+  // Money, in 10^-9 US$: what the calls of a plan have cost in truth, and the cap that its user gave.
+  void paid(std::size_t plan, std::uint64_t nano_usd);
+  std::uint64_t cap(std::size_t plan) const { return plans_[plan].cap; }
+  void raised(std::size_t plan, std::uint64_t cap) { plans_[plan].cap = cap; }
   void mended(std::size_t plan) { plans_[plan].mended = true; }
   bool is_mended(std::size_t plan) const { return plans_[plan].mended; }
   // Whether its first model can answer the item.
@@ -92,6 +96,7 @@ private:
   struct Plan {
     std::vector<Item> items;
     JobId job;
+    std::uint64_t cap = 0, paid = 0;
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;
     bool held = false, cancel_told = false; // somebody was told that nothing more starts
   };

@@ -28,9 +28,16 @@ journal::Position MemoryStore::make_durable() {
     job.counts.late += note.late;
     job.counts.prompt_tokens += note.prompt_tokens;
     job.counts.completion_tokens += note.completion_tokens;
+    job.counts.cost_nano_usd += note.cost_nano_usd;
     job.low = std::max(job.low, note.low);
   }
   for (const auto& block : group.blocks) add_block(block);
+  for (const auto& note : group.money) {
+    if (!jobs_.contains(note.job)) continue; // forgotten
+    journal::RecoveredJob& job = jobs_[note.job].known;
+    job.money_watermark = note.watermark.value_or(job.money_watermark);
+    job.money_assumed = note.assumed.value_or(job.money_assumed);
+  }
   for (const auto& session : group.sessions) {
     if (session.open) {
       sessions_[session.session] = session;

@@ -103,6 +103,18 @@ void draw_edge(Swarm& swarm, Random& random) {
   swarm.faulty_phase = seconds{240};
 }
 
+// From what was drawn before, so that histories without a budget stay what they were.
+void draw_budgets(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ swarm.network_mean.count())};
+  if (!random.chance(0.25)) return;
+  for (JobPlan& job : swarm.jobs) {
+    if (!random.chance(0.7)) continue;
+    // A call takes some 60 tokens, and may take some hundreds.
+    const double tokens = 60.0 * job.items * (0.2 + random.unit()) + 300 + job.text_bytes_max;
+    job.budget = {static_cast<std::uint64_t>(1'000 * tokens)};
+  }
+}
+
 } // namespace
 
 Swarm Swarm::draw(Random& random) {
@@ -145,6 +157,7 @@ Swarm Swarm::draw(Random& random) {
   for (const auto& job : swarm.jobs) windows |= job.limits.windows();
   swarm.faulty_phase = windows ? seconds{120} : seconds{30};
   if (swarm.edge) draw_edge(swarm, random);
+  draw_budgets(swarm);
   return swarm;
 }
 
@@ -159,8 +172,10 @@ std::string Swarm::text() const {
   for (const auto& e : endpoints)
     text += fmt::format(" [{} {} {}]", e.requests_per_minute, e.tokens_per_minute, e.max_in_flight);
   for (const auto& job : jobs)
-    text += fmt::format("; job of {} items [{} {} {}]", job.items, job.limits.requests_per_minute,
-                        job.limits.tokens_per_minute, job.limits.max_in_flight);
+    text += fmt::format("; job of {} items [{} {} {}{}]", job.items, job.limits.requests_per_minute,
+                        job.limits.tokens_per_minute, job.limits.max_in_flight,
+                        job.budget ? fmt::format(" ${:.4f}", 1e-9 * static_cast<double>(job.budget.nano))
+                                   : "");
   return text;
 }
 

@@ -5,6 +5,7 @@
 
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/random.hpp"
+#include "protocol/pool_spec.hpp"
 
 #include <string>
 #include <vector>
@@ -22,7 +23,11 @@ struct JobPlan {
   double bad = 0, too_long = 0; // share of items that their first model refuses
   Duration submit_at{}, pause_at{}, resume_after{}, cancel_at{}; // zero: not at all (but submit)
   bool retries_failed = false, forgets = false;
+  Usd budget{}; // of money; its user raises it when the job pauses
 };
+
+// Of every model, for input and output alike: 1,000 x 10^-9 US$ a token.
+inline constexpr TokenPrice sim_price{1'000'000, 1'000'000};
 
 struct Swarm {
   bool edge = false;        // quiet, and everything at the last or the first moment

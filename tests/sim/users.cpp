@@ -68,7 +68,12 @@ void World::act(std::size_t plan) {
   } else if (*state == JobState::paused) {
     if (!healed_ && now_ < user.paused_at + wish.resume_after) return;
     ledger_.asked_to_go_on(plan, false);
-    asks(User::Asked::go_on, wiring::ReopenJob{*job, {}, {}});
+    wiring::ReopenJob go_on{*job, {}, {}};
+    if (wish.budget) {
+      ledger_.raised(plan, 2 * ledger_.cap(plan));
+      go_on.budget_usd = Usd{ledger_.cap(plan)};
+    }
+    asks(User::Asked::go_on, std::move(go_on));
   } else if (wish.pause_at != Duration::zero() && !user.paused && age >= wish.pause_at) {
     user.paused = true;
     user.paused_at = now_;

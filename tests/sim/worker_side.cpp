@@ -184,6 +184,9 @@ void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
 void World::arrive(const std::shared_ptr<Running>& running) {
   Fate fate = provider_.fate_of(running->request, healed_, random_);
   provider_.arrived(running->request, fate.tokens, now_);
+  // What the model has answered is paid, whether anybody hears of it or not.
+  if (fate.ended.http_status == 200 || fate.ended.end == worker::CallEnd::timed_out)
+    ledger_.paid(running->request.plan, fate.tokens * sim_price.input / 1'000);
   fate.ended.attempt = running->call.attempt;
   if (fate.ended.end == worker::CallEnd::timed_out || fate.latency >= running->call.timeout) {
     fate.ended = {};

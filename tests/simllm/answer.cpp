@@ -78,13 +78,19 @@ void append_head(std::string& out, std::string_view prefix, std::string_view obj
   append_json(out, call.model);
 }
 
-void append_usage(std::string& out, std::uint64_t prompt, std::uint64_t completion) {
+void append_usage(std::string& out, std::uint64_t prompt, std::uint64_t completion,
+                  std::uint64_t cached = 0) {
   out += ",\"usage\":{\"prompt_tokens\":";
   append_number(out, prompt);
   out += ",\"completion_tokens\":";
   append_number(out, completion);
   out += ",\"total_tokens\":";
   append_number(out, prompt + completion);
+  if (cached != 0) {
+    out += R"(,"prompt_tokens_details":{"cached_tokens":)";
+    append_number(out, cached);
+    out += '}';
+  }
   out += "}}";
 }
 
@@ -172,7 +178,7 @@ void append_answer(std::string& out, const Call& call, const AnswerShape& shape,
   case Route::chat:
     append_head(out, "chatcmpl", "chat.completion", "created", call, stamp);
     append_chat(out, call, tokens, shape, empty);
-    append_usage(out, call.prompt_tokens, completion_tokens(call, shape));
+    append_usage(out, call.prompt_tokens, completion_tokens(call, shape), stamp.cached_tokens);
     break;
   case Route::completions:
     append_head(out, "cmpl", "text_completion", "created", call, stamp);

@@ -37,6 +37,7 @@ struct AnswerShape {
 struct AnswerStamp {
   std::uint64_t arrival = 0;
   std::uint64_t created_s = 0; // unix time
+  std::uint64_t cached_tokens = 0;
 };
 
 std::uint64_t completion_tokens(const Call& call, const AnswerShape& shape);

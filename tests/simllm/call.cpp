@@ -109,6 +109,7 @@ void CallReader::read_messages(const element& messages) {
   }
   for (const element message : list) {
     call_.text = content_text(message);
+    if (call_.first_text.empty() && message["content"].is_string()) call_.first_text = call_.text;
     count_text(call_.text);
     if (message["content"].is_string()) read_labels(call_.text);
   }

@@ -30,6 +30,7 @@ struct Call {
   Route route = Route::chat;
   std::string_view model;
   std::string_view text;
+  std::string_view first_text;          // of the first message that is a string
   std::uint32_t crc = 0;                // of text
   std::vector<std::uint32_t> items;     // one checksum for each prompt or embedding input
   std::vector<std::string_view> labels; // of a chat: the lines "- X" below a line "Labels:"

@@ -12,7 +12,8 @@
 //   connection         number of the connection, from 1
 //   latency_us         the time the model will take, without waiting for a slot; 0 when the call is
 //                      turned away at the door
-//   body               only when asked for: the request's JSON as a string, "" when it was unreadable
+//   body               only when asked for: the request's JSON as a string, "" when it was
+//   unreadable
 //
 // Lines are gathered in memory and written in large pieces; the caller flushes at its own times.
 // Invariant: the file never holds part of a line after a flush.
@@ -38,6 +39,7 @@ struct LogEntry {
   std::uint64_t completion_tokens = 0;
   std::uint64_t connection = 0;
   std::uint64_t latency_us = 0;
+  std::uint64_t cached_tokens = 0; // 0: not written
   std::optional<std::string_view> body;
 };
 

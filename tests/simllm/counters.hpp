@@ -31,6 +31,7 @@ struct CallSummary {
   bool healthy = false;
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
+  std::uint64_t prefix = 0; // to be kept when it is answered
 };
 
 class Counters {

@@ -14,7 +14,8 @@ RateLimits limits_of(const LiveSettings& settings) {
 Desk::Desk(const Options& options)
     : seed_(options.seed), settings_(options.live), latency_(LatencyLaw::parse(settings_.latency)),
       faults_(settings_.faults), limits_(limits_of(settings_)), slots_(settings_.slots),
-      log_(options.log), log_bodies_(options.log_bodies) {}
+      prefixes_(PrefixCacheLaw::parse(options.prefix_cache)), log_(options.log),
+      log_bodies_(options.log_bodies), hide_limits_(options.hide_limits) {}
 
 Verdict Desk::admit(const Arrival& arrival, Now now) {
   // Hashed outside the lock: it reads the whole text.
@@ -28,7 +29,8 @@ Verdict Desk::admit(const Arrival& arrival, Now now) {
   verdict.summary = {.status = verdict.status,
                      .healthy = verdict.status == 200 && !verdict.fault,
                      .prompt_tokens = arrival.call.prompt_tokens,
-                     .completion_tokens = arrival.completion_tokens};
+                     .completion_tokens = arrival.completion_tokens,
+                     .prefix = verdict.served ? prefixes_.key_of(arrival.call.first_text) : 0};
   log(verdict, arrival, now);
   return verdict;
 }
@@ -46,6 +48,7 @@ void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now no
     if (!verdict.fault->after_service()) return;
   } else {
     verdict.limits = limits_.admit(call.prompt_tokens + arrival.completion_tokens, now.boot_ns);
+    verdict.limits.hidden = hide_limits_;
     if (verdict.limits.refused()) {
       verdict.status = 429;
       counters_.rate_limited();
@@ -54,6 +57,12 @@ void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now no
   }
   verdict.served = true;
   verdict.latency_us = latency_.draw_us(seed_, seen);
+  const auto& cache = prefixes_.law();
+  if (const auto key = prefixes_.key_of(call.first_text); key != 0 && prefixes_.holds(key)) {
+    verdict.cached_tokens = (cache.bytes + 3) / 4;
+    verdict.latency_us =
+        static_cast<std::uint64_t>(static_cast<double>(verdict.latency_us) / cache.factor);
+  }
 }
 
 void Desk::log(const Verdict& verdict, const Arrival& arrival, Now now) {
@@ -72,6 +81,7 @@ void Desk::log(const Verdict& verdict, const Arrival& arrival, Now now) {
             .completion_tokens = verdict.served ? arrival.completion_tokens : 0,
             .connection = arrival.connection,
             .latency_us = verdict.latency_us,
+            .cached_tokens = verdict.cached_tokens,
             .body = body});
 }
 
@@ -82,10 +92,12 @@ bool Desk::take_slot(Ticket ticket) {
 
 std::optional<Ticket> Desk::finish(const CallSummary& call, Outcome outcome, bool held_slot) {
   const std::lock_guard lock(mutex_);
-  if (outcome == Outcome::answered)
+  if (outcome == Outcome::answered) {
     counters_.answered(call);
-  else
+    prefixes_.keep(call.prefix);
+  } else {
     counters_.abandoned();
+  }
   return held_slot ? slots_.give_back() : std::nullopt;
 }
 

@@ -21,6 +21,7 @@
 #include "latency.hpp"
 #include "limits.hpp"
 #include "options.hpp"
+#include "prefix_cache.hpp"
 #include "slots.hpp"
 
 #include <cstdint>
@@ -54,6 +55,7 @@ struct Verdict {
   bool served = false; // takes its latency and a slot
   std::uint64_t latency_us = 0;
   std::uint64_t created_s = 0;
+  std::uint64_t cached_tokens = 0;
   std::shared_ptr<const Fault> fault;
   LimitNotice limits;
   CallSummary summary;
@@ -97,10 +99,11 @@ private:
   FaultScript faults_;
   RateLimits limits_;
   Slots slots_;
+  PrefixCache prefixes_;
   CountTable texts_;
   Counters counters_;
   CallLog log_;
-  const bool log_bodies_;
+  const bool log_bodies_, hide_limits_;
   std::uint64_t arrivals_ = 0;
   std::uint64_t connections_made_ = 0;
 };

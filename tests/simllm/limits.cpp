@@ -78,6 +78,7 @@ void LimitNotice::append_headers(std::string& out) const {
     append_number(out, rounded_up(wait_s * 1e3));
     out += "\r\n";
   }
+  if (hidden) return;
   append_bucket(out, requests, "requests");
   append_bucket(out, tokens, "tokens");
 }

@@ -43,6 +43,7 @@ struct LimitNotice {
 
   bool refused() const { return wait_s > 0; }
   void append_headers(std::string& out) const;
+  bool hidden = false; // no header but those of a refusal
 };
 
 class RateLimits {

@@ -2,6 +2,7 @@
 
 #include "faults.hpp"
 #include "latency.hpp"
+#include "prefix_cache.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -49,6 +50,12 @@ void describe_answers(CLI::App& app, Options& options) {
                  "lines '- LABEL' below a line 'Labels:'")
       ->check(CLI::IsMember({"checksum", "label"}))
       ->capture_default_str();
+  app.add_option(
+         "--prefix-cache", options.prefix_cache,
+         "PREFIXES:BYTES:FACTOR: a chat whose first message begins with the same BYTES as one\n"
+         "that was answered lately is answered FACTOR times sooner, and says so in\n"
+         "cached_tokens; the last PREFIXES such beginnings are remembered")
+      ->check(readable_by([](const auto& text) { PrefixCacheLaw::parse(text); }, "LAW"));
   app.add_option("--dimensions", options.shape.dimensions, "Numbers in each embedding")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{65536}))
       ->capture_default_str();
@@ -58,7 +65,7 @@ void describe_answers(CLI::App& app, Options& options) {
       ->capture_default_str();
 }
 
-void describe_behaviour(CLI::App& app, LiveSettings& live) {
+void describe_behaviour(CLI::App& app, LiveSettings& live, bool& hide_limits) {
   const auto latency = readable_by([](const auto& text) { LatencyLaw::parse(text); }, "LAW");
   const auto fault =
       readable_by([](const auto& text) { Fault::parse(text); }, "KIND[:key=value,..]");
@@ -78,6 +85,7 @@ void describe_behaviour(CLI::App& app, LiveSettings& live) {
   app.add_option("--burst-seconds", live.burst_s, "Seconds' worth of both limits that can pile up")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_flag("--hide-limits", hide_limits, "Answer without x-ratelimit-* headers");
   app.add_option("--fault", live.faults, fault_help)
       ->check(fault)
       ->expected(1)
@@ -107,7 +115,7 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "Write one JSON line per call to this file, which is made anew");
   app.add_flag("--log-bodies", options.log_bodies, "Write each call's request body there, too");
   describe_answers(app, options);
-  describe_behaviour(app, options.live);
+  describe_behaviour(app, options.live, options.hide_limits);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {

@@ -31,7 +31,9 @@ struct Options {
   std::string api_key;
   std::string log;
   bool log_bodies = false;
+  bool hide_limits = false;
   std::string answer = "checksum";
+  std::string prefix_cache; // empty: none
   AnswerShape shape;
   LiveSettings live;
 };

@@ -190,7 +190,7 @@ Reply call_reply(const Call& call, const Verdict& verdict, const AnswerShape& sh
   }
   std::string body;
   body.reserve(512);
-  const AnswerStamp stamp{verdict.arrival, verdict.created_s};
+  const AnswerStamp stamp{verdict.arrival, verdict.created_s, verdict.cached_tokens};
   AnswerShape said = shape;
   if (fault && fault->kind == FaultKind::babble) said.picks_labels = false;
   append_answer(body, call, said, stamp, fault && fault->kind == FaultKind::empty);

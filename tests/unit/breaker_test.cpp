@@ -57,6 +57,20 @@ TEST_CASE("calls that began before it opened neither keep it open nor lengthen t
   CHECK_FALSE(breaker.refuses(start));
 }
 
+TEST_CASE("where others answer, a probe is due every second") {
+  Breaker breaker;
+  Time now = start;
+  fail(breaker, Breaker::failures_in_a_row, now);
+  for (int probe = 0; probe < 5; ++probe) {
+    CHECK(breaker.refuses(now, true) == now + 1s);
+    now += 1s;
+    REQUIRE_FALSE(breaker.refuses(now, true));
+    breaker.begun();
+    breaker.failed(now);
+  }
+  CHECK(breaker.refuses(now) == now + 30s); // alone it is spared all the same
+}
+
 TEST_CASE("a probe that was never sent makes room for another") {
   Breaker breaker;
   fail(breaker, Breaker::failures_in_a_row, start);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <deque>
 #include <functional>
+#include <map>
 #include <queue>
 
 using namespace gristmill;
@@ -18,8 +19,9 @@ namespace {
 
 struct Server {
   std::uint32_t slots = 0;
-  double seconds = 0, spread = 0; // median latency of an idle server, and ln's deviation
-  bool collapses = false;         // answers ever more slowly beyond twice its slots
+  double seconds = 0, spread = 0;           // median latency of an idle server, and ln's deviation
+  bool collapses = false;                   // answers ever more slowly beyond twice its slots
+  double stands_from = 1e9, stands_for = 0; // seconds: nothing ends meanwhile
 };
 using ServerAt = std::function<Server(double seconds)>;
 
@@ -40,6 +42,12 @@ public:
   Loop(ServerAt server, std::uint32_t most, std::uint32_t fixed, std::uint64_t seed)
       : server_{std::move(server)}, limit_{most}, fixed_{fixed}, random_{seed} {}
 
+  // Until the end of that many calls.
+  double makespan(std::uint64_t calls) {
+    left_ = calls;
+    run(1e9);
+    return now_;
+  }
   Found run(double seconds) {
     begin();
     while (!ends_.empty() && ends_.top().at <= seconds) {
@@ -74,7 +82,8 @@ private:
   static Time at(double seconds) { return Time{} + std::chrono::hours{1} + from_seconds(seconds); }
 
   void begin() {
-    while (fixed_ != 0 ? in_flight_ < fixed_ : limit_.allows(in_flight_)) {
+    while (left_ > 0 && (fixed_ != 0 ? in_flight_ < fixed_ : limit_.allows(in_flight_))) {
+      --left_;
       waiting_.push_back({now_, fixed_ != 0 ? 0 : limit_.begun()});
       ++in_flight_;
       serve();
@@ -86,6 +95,9 @@ private:
       double seconds = server.seconds * std::exp(server.spread * normal(random_));
       const double load = in_flight_ / (2.0 * server.slots);
       if (server.collapses && load > 1) seconds *= std::pow(load, 1.5);
+      const double goes_on = server.stands_from + server.stands_for;
+      if (now_ < goes_on && now_ + seconds > server.stands_from)
+        seconds += goes_on - std::max(now_, server.stands_from);
       ends_.push({now_ + seconds, waiting_.front().begun, waiting_.front().cohort});
       waiting_.pop_front();
       ++busy_;
@@ -97,6 +109,7 @@ private:
   std::uint32_t fixed_;
   Random random_;
   double now_ = 0;
+  std::uint64_t left_ = std::uint64_t{1} << 60;
   std::uint32_t in_flight_ = 0, busy_ = 0;
   std::deque<Waiting> waiting_;
   std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
@@ -166,6 +179,91 @@ TEST_CASE("a server that takes up everything soon gets everything that is allowe
   CHECK(to_best.rate > 0.93);
   const Found found = Loop{always({100'000, 1, 0.02}), 512, 0, 1}.run(20);
   CHECK(limit_at(found, 1) == 512);
+}
+
+// How much longer jobs take than with 512 calls in flight from the start: the mean over seeds, and
+// how many of them take more than a twentieth longer.
+struct Longer {
+  double mean = 0;
+  int by_a_twentieth = 0;
+};
+Longer longer(const Server& server, std::uint64_t seeds) {
+  Longer longer;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const double share = Loop{always(server), 512, 0, seed}.makespan(20'000) /
+                         Loop{always(server), 0, 512, seed}.makespan(20'000);
+    longer.mean += share / static_cast<double>(seeds);
+    if (share > 1.05) ++longer.by_a_twentieth;
+  }
+  return longer;
+}
+
+TEST_CASE("a job of 20,000 calls takes little longer than with 512 in flight from the start") {
+  for (const double spread : {0.02, 0.5, 1.0}) {
+    INFO("spread " << spread);
+    const Longer by = longer({100'000, 0.4, spread}, 60);
+    CHECK(by.mean < 1.035);
+    CHECK(by.by_a_twentieth <= 1);
+  }
+}
+
+TEST_CASE("a moment in which nothing ends is not taken for a queue") {
+  for (const double stands_for : {0.3, 1.0, 3.0}) {
+    for (const double spread : {0.02, 0.5, 1.0}) {
+      INFO("for " << stands_for << " s, spread " << spread);
+      const Longer by = longer({100'000, 0.4, spread, false, 5, stands_for}, 30);
+      CHECK(by.mean < 1.035);
+      CHECK(by.by_a_twentieth <= 3);
+    }
+  }
+}
+
+TEST_CASE("a limit that keeps no call from beginning is never lowered") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    ConcurrencyLimit limit{0};
+    Random random{seed};
+    std::priority_queue<std::pair<double, std::uint64_t>,
+                        std::vector<std::pair<double, std::uint64_t>>,
+                        std::greater<>>
+        ends; // when, cohort
+    std::map<double, double> begun;
+    for (int n = 0; n < 8'000; ++n) { // eighty calls a second
+      const double now = n / 80.0;
+      while (!ends.empty() && ends.top().first <= now) {
+        const auto [end, cohort] = ends.top();
+        ends.pop();
+        limit.answered(cohort, from_seconds(end - begun[end]), Time{} + from_seconds(end));
+        begun.erase(end);
+      }
+      REQUIRE(limit.allows(static_cast<std::uint32_t>(ends.size())));
+      const double end = now + 0.05 + 0.55 * random.unit();
+      begun[end] = now;
+      ends.emplace(end, limit.begun());
+    }
+    CHECK(limit.limit() == ConcurrencyLimit::first);
+  }
+}
+
+TEST_CASE("a queue is heard of although every fourth call ends in a way that says nothing") {
+  ConcurrencyLimit limit{0};
+  Time now = Time{} + std::chrono::hours{1};
+  const auto round = [&](std::chrono::milliseconds latency) {
+    std::vector<std::uint64_t> flying;
+    for (int n = 0; n < 128; ++n) flying.push_back(limit.begun());
+    CHECK_FALSE(limit.allows(limit.limit()));
+    now += latency;
+    for (std::size_t n = 0; n < flying.size(); ++n) {
+      if (n % 4 == 3)
+        limit.ended_otherwise(flying[n], now);
+      else
+        limit.answered(flying[n], latency, now);
+    }
+  };
+  round(std::chrono::milliseconds{100});
+  const std::uint32_t risen = limit.limit();
+  CHECK(risen > 128);
+  for (int n = 0; n < 3; ++n) round(std::chrono::milliseconds{1'000});
+  CHECK(limit.limit() < risen);
 }
 
 TEST_CASE("a server that collapses when it has too much is kept from it") {

@@ -32,6 +32,7 @@ fallback = "large"
 price_input = 0.15
 price_output = 2
 max_output_tokens = 16384
+prefix_affinity = false
   [[pool.endpoint]]
   url = "https://a.example/v1/"
   api_key_env = "KEY"
@@ -54,6 +55,7 @@ model = "large"
   CHECK(pool.fallback == "large");
   CHECK(pool.price == TokenPrice{150'000, 2'000'000});
   CHECK(pool.max_output_tokens == 16'384);
+  CHECK_FALSE(pool.prefix_affinity);
   REQUIRE(pool.endpoints.size() == 2);
   CHECK(pool.endpoints[0] ==
         EndpointSpec{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500});
@@ -95,6 +97,7 @@ TEST_CASE("every fault has its file, line and column", "[config]") {
       {pool + "price_output = \"1\"", "f.toml:3:16: ", "got \"1\""},
       {pool + "price_output = nan", "f.toml:3:16: ", "got nan"},
       {pool + "max_output_tokens = 0", "f.toml:3:21: ", "from 1 to 1000000000"},
+      {pool + "prefix_affinity = 1", "f.toml:3:19: ", "true or false"},
       {pool + "max_output_tokens = 1.5", "f.toml:3:21: ", "got 1.5"},
       {pool + "[pool.endpoint]\nurl = \"http://a\"",
        "f.toml:3:1: ", "tables under [[pool.endpoint]], got a table"},

@@ -4,20 +4,9 @@
 using namespace gristmill;
 using namespace gristmill::coordinator_test;
 
-namespace {
-
-JobSpec at_endpoint() {
-  JobSpec spec;
-  spec.endpoints.resize(1);
-  spec.endpoints[0].url = "http://a/v1";
-  return spec;
-}
-
-} // namespace
-
 TEST_CASE("a call is ready, with a worker, in flight, and gone") {
   Bench bench;
-  const EndpointId endpoint = bench.open_job(7, at_endpoint()).at(0);
+  const EndpointId endpoint = bench.open_job(7, with_endpoint()).at(0);
   const auto kind = [&](std::uint64_t call) {
     return bench.coordinator.standing(JobId{7}, CallId{call}, bench.now).kind;
   };
@@ -35,7 +24,7 @@ TEST_CASE("a call is ready, with a worker, in flight, and gone") {
   const WaitReason flies = bench.coordinator.standing(JobId{7}, CallId{1}, bench.now);
   CHECK(flies.kind == WaitKind::in_flight);
   CHECK(flies.worker == "worker-1");
-  CHECK(flies.endpoint == "http://a/v1");
+  CHECK(flies.endpoint == "http://own");
   CHECK(flies.attempt == Bench::attempt_of(1));
   CHECK(flies.since == bench.now - 3s);
   CHECK(kind(2) == WaitKind::workers_full);
@@ -46,7 +35,7 @@ TEST_CASE("a call is ready, with a worker, in flight, and gone") {
 
 TEST_CASE("a call at a worker waits for what the limiter said to calls of its model") {
   Bench bench;
-  bench.open_job(7, at_endpoint());
+  bench.open_job(7, with_endpoint());
   Speaker worker;
   bench.join(worker);
   bench.offer(1, 1);
@@ -64,7 +53,7 @@ TEST_CASE("a call at a worker waits for what the limiter said to calls of its mo
 
 TEST_CASE("a job that has calls and no room waits for workers, or for its turn") {
   Bench bench;
-  bench.open_job(7, at_endpoint());
+  bench.open_job(7, with_endpoint());
   Speaker worker{1, 2};
   bench.join(worker);
   bench.offer(1, 2);
@@ -73,8 +62,8 @@ TEST_CASE("a job that has calls and no room waits for workers, or for its turn")
   const WaitReason full = bench.coordinator.why_waiting(JobId{7}, bench.now);
   CHECK(full.kind == WaitKind::workers_full);
   CHECK(full.limit == 2);
-  bench.open_job(8, at_endpoint());
-  bench.offer(11, 12, 8);
+  bench.open_job(8, with_endpoint());
+  bench.offer(11, 20, 8);
   const WaitReason turn = bench.coordinator.why_waiting(JobId{8}, bench.now);
   CHECK(turn.kind == WaitKind::turn);
   CHECK(turn.limit == 1);
@@ -85,7 +74,7 @@ TEST_CASE("a job that has calls and no room waits for workers, or for its turn")
 
 TEST_CASE("workers that take no calls are as good as none") {
   Bench bench;
-  bench.open_job(7, at_endpoint());
+  bench.open_job(7, with_endpoint());
   CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).limit == 0);
   Speaker worker;
   bench.join(worker);
@@ -98,7 +87,7 @@ TEST_CASE("workers that take no calls are as good as none") {
 
 TEST_CASE("reasons of more models than are kept leave the first ones") {
   Bench bench;
-  bench.open_job(7, at_endpoint());
+  bench.open_job(7, with_endpoint());
   Speaker worker;
   bench.join(worker);
   const auto hear = [&](const std::string& model, WaitKind kind) {

@@ -68,6 +68,9 @@ public:
       if (!session.open) closed_sessions.insert(session.session);
     add(seen.sessions, effects.sessions);
     add(seen.events, effects.events);
+    for (const auto& [job, nano_usd] : effects.charged_nano_usd)
+      seen.charged_nano_usd[job] += nano_usd;
+    if (effects.earlier_lives_told) seen.earlier_lives_told = effects.earlier_lives_told;
     for (auto& [job, news] : effects.jobs) {
       auto& all = seen.jobs[job];
       add(all.outcomes, news.outcomes);
@@ -76,6 +79,7 @@ public:
       add(all.claims, news.claims);
       add(all.kept, news.kept);
       all.grace_over |= news.grace_over;
+      all.charged_nano_usd += news.charged_nano_usd;
       all.want_calls += news.want_calls;
       all.want_bytes += news.want_bytes;
     }

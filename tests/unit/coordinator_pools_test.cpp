@@ -109,15 +109,30 @@ TEST_CASE("a call costs what the pool says that its endpoint is of") {
   announced.endpoint.url = "http://localhost";
   worker.hello.endpoints = {announced};
   const auto welcome = cluster.join(worker);
-  const auto cost_at = [&](EndpointId id) {
-    cluster.say(worker, Outcomes{{answered_at(id)}});
+  std::uint64_t call = 0;
+  const auto permitted_at = [&](EndpointId id) {
+    ++call;
+    cluster.offer(call, call);
+    Granted granted{worker.session, Nonce{1}, {}, {}};
+    granted.permits.push_back({CallId{call}, Cluster::attempt_of(call), id, 250});
+    cluster.hear(cluster.coordinator.granted(granted, cluster.now));
+    Outcome outcome = answered_at(id);
+    outcome.call = CallId{call};
+    outcome.attempt = Cluster::attempt_of(call);
+    return outcome;
+  };
+  const auto cost_of = [&](const Outcome& outcome) {
+    cluster.say(worker, Outcomes{{outcome}});
     return cluster.take_news().outcomes.at(0).cost_nano_usd;
   };
+  const auto cost_at = [&](EndpointId id) { return cost_of(permitted_at(id)); };
   CHECK(cost_at(added[0].id) == 16'000);
   CHECK(cost_at(added[2].id) == 0);                  // of a pool without a price
   CHECK(cost_at(welcome.endpoints.at(0)) == 16'000); // announced for a model that has one
   CHECK(cost_at(own_ids.at(0)) == 16'000);           // the job asks for a model that has one
-  CHECK(cost_at(EndpointId{12345}) == 0);
+  const Outcome told = permitted_at(added[0].id);
+  CHECK(cost_of(told) == 16'000);
+  CHECK(cost_of(told) == 0); // again: it is paid once
 }
 
 TEST_CASE("a line that names a model which no pool serves fails without a call, others go") {

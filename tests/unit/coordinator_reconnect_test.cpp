@@ -100,7 +100,9 @@ TEST_CASE("after a restart claims and kept outcomes of living jobs are adopted, 
   const auto news = bench.take_news();
   CHECK(news.claims == std::vector{claim_of(1)});
   CHECK(news.kept == std::vector{claim_of(3)});
-  REQUIRE(bench.seen.claimed.size() == 1);
+  REQUIRE(bench.seen.claimed.size() == 2);
+  CHECK_FALSE(bench.seen.claimed[0].has_ended);
+  CHECK(bench.seen.claimed[1].has_ended);
   CHECK(bench.seen.claimed[0].attempt == Bench::attempt_of(1));
   CHECK(bench.coordinator.in_flight(JobId{7}) == 2);
   bench.say(worker, Outcomes{{outcome_of(1), outcome_of(3)}});

@@ -1,6 +1,6 @@
 // Whose turn it is: by priority, by weight, and without credit for idle times.
-#include "actors/coordinator/fair_share.hpp"
 #include "actors/coordinator/urgency.hpp"
+#include "actors/kit/fair_share.hpp"
 #include "tests/unit/coordinator_harness.hpp"
 
 #include <algorithm>
@@ -68,7 +68,6 @@ TEST_CASE("a newcomer and who comes back are owed nothing") {
   share.set(JobId{1}, {1, 50});
   share.set(JobId{2}, {1, 50});
   turns(share, "1", 1'000);
-  share.joins(JobId{2});
   CHECK(count(turns(share, "12", 10), '2') <= 6);
   share.set(JobId{3}, {1, 50});
   CHECK(count(turns(share, "123", 30), '3') <= 11);
@@ -84,7 +83,6 @@ TEST_CASE("what is owed at most is what was agreed") {
   share.set(JobId{1}, {1, 50});
   share.set(JobId{2}, {1, 50});
   turns(share, "1", 100);
-  share.joins(JobId{2});
   const std::string order = turns(share, "12", 20);
   CHECK(order.substr(0, 5) == "22222");
   CHECK(count(order, '2') <= 13);
@@ -131,70 +129,50 @@ TEST_CASE("a deadline that is near or over, that nothing can be said of, or behi
   CHECK(urgent(facts).priority == 50);
 }
 
-TEST_CASE("the calls of a worker's question are put in turn, job by job in their order") {
-  Bench bench;
-  JobSpec heavy, first;
-  heavy.endpoints.resize(1);
-  heavy.weight = 3;
-  first = heavy;
-  first.priority = 60;
-  first.weight = 1;
-  JobSpec light = heavy;
-  light.weight = 1;
-  bench.open_job(7, light);
-  bench.open_job(8, heavy);
-  Speaker worker{1, 100};
-  bench.join(worker);
-  bench.offer(1, 8, 7);
-  bench.offer(11, 18, 8);
-  bench.take_batch(worker);
-  bench.need(worker, {});
-  std::vector<CallId> held = ids_between(1, 8);
-  for (const CallId call : ids_between(11, 18)) held.push_back(call);
-  bench.take();
-  bench.need(worker, held);
-  const auto asked = bench.take().acquires.at(0).calls;
-  REQUIRE(asked.size() == 16);
-  std::map<JobId, std::uint64_t> last;
-  std::size_t of_heavy = 0;
-  for (std::size_t n = 0; n < asked.size(); ++n) {
-    CHECK(asked[n].call.value > last[asked[n].job]);
-    last[asked[n].job] = asked[n].call.value;
-    of_heavy += n < 8 && asked[n].job == JobId{8};
-  }
-  CHECK(of_heavy == 6);
-  bench.open_job(9, first);
-  bench.offer(21, 22, 9);
-  bench.take_batch(worker);
-  for (const CallId call : ids({21, 22})) held.push_back(call);
-  bench.need(worker, held);
-  const auto again = bench.take().acquires.at(0).calls;
-  CHECK(again[0].job == JobId{9});
-  CHECK(again[1].job == JobId{9});
+TEST_CASE("how far ahead a job is counts in what the heavier one gets") {
+  FairShare share;
+  share.set(JobId{1}, {1, 50});
+  share.set(JobId{2}, {4, 50});
+  share.served(JobId{1}, 2);
+  CHECK(share.ahead(JobId{1}, JobId{2}) == Approx(8));
+  CHECK(share.ahead(JobId{2}, JobId{1}) == Approx(-8));
+  CHECK(share.ahead(JobId{1}, JobId{9}) == 0);
 }
 
-TEST_CASE("a job that must wait leaves room for another's calls") {
+TEST_CASE("a pace is of some ten seconds, and of a young job's whole life") {
+  const Time start = time_from_ns(0) + 1h;
+  Pace pace{start};
+  const auto seconds = [&](int from, int to, int calls_each) {
+    for (int second = from; second < to; ++second) {
+      for (int call = 0; call < calls_each; ++call) pace.began();
+      pace.measure(start + (second + 1) * 1s);
+    }
+  };
+  for (int call = 0; call < 10; ++call) pace.began();
+  pace.measure(start + 1s - 1ns);
+  CHECK(pace.rate() == 0); // nothing is known
+  pace.measure(start + 1s + 300ms);
+  CHECK(pace.rate() == Approx(10 / 1.3));
+  seconds(2, 9, 10);
+  CHECK(pace.rate() == Approx(80 / 9.0));
+  seconds(9, 100, 10);
+  CHECK(pace.rate() == Approx(10).epsilon(0.01));
+  seconds(100, 110, 0);
+  CHECK(pace.rate() == Approx(10 / 2.718).epsilon(0.05));
+}
+
+TEST_CASE("a job that comes later has calls with a worker that another one has filled") {
   Bench bench;
   JobSpec spec;
   spec.endpoints.resize(1);
   bench.open_job(7, spec);
-  Speaker worker{1, 16};
+  Speaker worker{1, 40};
   bench.join(worker);
-  bench.offer(1, 100, 7);
-  const auto held = bench.take_batch(worker);
-  REQUIRE(held.size() == 20); // all that it takes
-  Waiting waiting{held, JobId{7}, 5'000, "requests per minute"};
-  waiting.reason.kind = WaitKind::requests;
-  bench.hear(bench.coordinator.granted({worker.session, Nonce{1}, {}, {waiting}}, bench.now));
-  bench.tick_at(bench.now + 1s);
-  CHECK(bench.take_messages<protocol::Cancel>(worker).empty()); // nobody else wants it
-  bench.take();
+  bench.offer(1, 400, 7);
+  REQUIRE(bench.take_batch(worker).size() == 50); // all that it takes
   bench.open_job(8, spec);
-  bench.offer(201, 210, 8);
-  const auto cancels = bench.take_messages<protocol::Cancel>(worker);
-  REQUIRE(cancels.size() == 1);
-  CHECK(cancels[0].calls.size() == 16); // the newest
-  CHECK(cancels[0].calls.front() == held[4]);
-  CHECK(bench.take_news(7).returned.size() == 16);
-  CHECK(bench.take_batch(worker).size() == 10);
+  bench.offer(1'001, 1'100, 8);
+  CHECK(bench.take_batch(worker) == ids_between(1'001, 1'005)); // half of what goes ahead
+  bench.tick_at(bench.now + 1s);
+  CHECK(bench.take_batch(worker).empty());
 }

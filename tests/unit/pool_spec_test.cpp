@@ -34,11 +34,12 @@ TEST_CASE("a cost is tokens times price, in whole nano-dollars", "[pools]") {
   CHECK(cost_nano_usd({}, usage(1'000'000, 1'000'000)) == 0);
 }
 
-TEST_CASE("the part of a nano-dollar is rounded to the nearest", "[pools]") {
-  CHECK(cost_nano_usd({499, 0}, usage(1, 0)) == 0);
-  CHECK(cost_nano_usd({500, 0}, usage(1, 0)) == 1);
+TEST_CASE("the part of a nano-dollar counts as a whole one", "[pools]") {
+  CHECK(cost_nano_usd({0, 500}, usage(1, 0)) == 0);
+  CHECK(cost_nano_usd({1, 0}, usage(1, 0)) == 1);
   CHECK(cost_nano_usd({501, 0}, usage(1, 0)) == 1);
-  CHECK(cost_nano_usd({1'499, 0}, usage(1, 0)) == 1);
+  CHECK(cost_nano_usd({1'000, 0}, usage(1, 0)) == 1);
+  CHECK(cost_nano_usd({1'001, 0}, usage(1, 0)) == 2);
 }
 
 TEST_CASE("an absurd usage counts as the most that a call may cost", "[pools]") {

@@ -176,8 +176,8 @@ TEST_CASE("an endpoint's standing says how much it does and why it does nothing"
   CHECK(standing.parked_ms == 0);
   bench.answered(permits.at(0), OutcomeClass::quota);
   standing = bench.limiter.standing(EndpointId{1}, bench.now);
-  CHECK(standing.parked_ms == 60'000);
-  CHECK(standing.why == "its account's quota or credit is used up");
+  CHECK(standing.parked_ms == 5'000);
+  CHECK(standing.why == rate_limiter::quota_used_up);
   bench.now += 60s;
   CHECK(bench.limiter.standing(EndpointId{1}, bench.now).why.empty());
 }

@@ -164,7 +164,7 @@ TEST_CASE(
       {OutcomeClass::rate, -1, 1'000},
       {OutcomeClass::rate, 0, 0},
       {OutcomeClass::rate, 10'000'000, 600'000},
-      {OutcomeClass::quota, -1, 60'000},
+      {OutcomeClass::quota, -1, 5'000},
       {OutcomeClass::ok, 400, 0},
       {OutcomeClass::transient, 400, 0},
       {OutcomeClass::overload, 400, 0},
@@ -180,7 +180,7 @@ TEST_CASE(
   if (parked_ms > 0) {
     bench.now = told + std::chrono::milliseconds{parked_ms} - 1ms;
     CHECK(bench.wait_reason(2) == (cls == OutcomeClass::quota
-                                       ? "its account's quota or credit is used up"
+                                       ? std::string{rate_limiter::quota_used_up}
                                        : "the endpoint asked us to wait"));
   }
   bench.now = told + std::chrono::milliseconds{parked_ms};

@@ -175,7 +175,7 @@ TEST_CASE("a pool says what its items fall back to and how long an answer may be
   JobSpec own = spec_of();
   own.endpoints.resize(1);
   CHECK_FALSE(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).has_fallback);
-  CHECK(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).max_output_tokens == 4'096);
+  CHECK(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).max_output_tokens == 10);
 }
 
 TEST_CASE("lines that name their models are planned for them") {

@@ -1,0 +1,146 @@
+#include "actors/rate_limiter/endpoint_choice.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+namespace gristmill::rate_limiter {
+namespace {
+
+// Below that share of its limits an endpoint has headroom for whatever begins alike, and up to
+// `home_worth` times the burden of the best one it is still the better place.
+constexpr double headroom = 0.5, home_worth = 2;
+constexpr auto priming_look = std::chrono::milliseconds{25};
+
+struct Candidate {
+  Endpoint* endpoint = nullptr;
+  Tokens tokens{};
+  double share = 0, answer_s = 0; // 0 = not known
+  bool failed = false;            // the call did, there
+
+  double burden() const { return share * answer_s; }
+  auto rank() const {
+    return std::tuple{failed, burden(), endpoint->account->in_flight(), endpoint->chosen_at};
+  }
+};
+
+bool contains(const std::vector<EndpointId>& ids, EndpointId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// Collects those that let the call go, and the earliest time at which one of the others may.
+class Sieve {
+public:
+  Sieve(const AcquireCall& call, const TokenReserve* reserve, Time now)
+      : call_{call}, reserve_{reserve}, now_{now} {}
+
+  void sift(const std::vector<Endpoint*>& endpoints) {
+    // When none has ever answered, the items shall fail and say why, not wait for what never was.
+    const auto proved = [](const Endpoint* e) { return e->account->breaker().proved(); };
+    const auto well = [](const Endpoint* e) { return !e->account->breaker().is_open(); };
+    const bool any_proved = std::any_of(endpoints.begin(), endpoints.end(), proved);
+    const bool any_well = std::any_of(endpoints.begin(), endpoints.end(), well);
+    for (Endpoint* endpoint : endpoints) {
+      Account& account = *endpoint->account;
+      // Where a call that probes may go elsewhere next, probes are cheap.
+      if (const auto until = account.breaker().refuses(now_, any_well); until && any_proved) {
+        wait(*until, endpoint_fails);
+      } else if (never_fits(account.limits(), call_.token_bound)) {
+        if (refused.why.empty()) refused.why = "too large for the endpoints that take calls now";
+        refused.until = std::min(refused.until, now_ + no_endpoint_retry);
+      } else {
+        weigh(*endpoint);
+      }
+    }
+    suppose_times();
+  }
+
+  std::vector<Candidate> candidates;
+  Choice refused{nullptr, {}, never, {}, false};
+
+private:
+  void wait(Time until, std::string_view why) {
+    if (until >= refused.until) return;
+    refused.until = until;
+    refused.why = why;
+  }
+  void weigh(Endpoint& endpoint) {
+    Account& account = *endpoint.account;
+    const Tokens tokens = tokens_of(reserve_, account, call_.token_bound);
+    if (const auto no = account.refuses(tokens, call_.job, call_.item, now_)) {
+      refused.refused_by.push_back(&account);
+      return wait(no->until, no->why);
+    }
+    if (const auto yield = account.turns().yields(call_.job, now_)) {
+      refused.refused_by.push_back(&account);
+      return wait(yield->until, "other jobs' calls go first");
+    }
+    candidates.push_back({&endpoint, tokens, account.load(now_), account.answer_seconds(now_),
+                          contains(call_.failed_at, endpoint.offer.id)});
+  }
+  // One that has not answered yet is supposed to be as fast as the fastest.
+  void suppose_times() {
+    double least = std::numeric_limits<double>::max();
+    for (const Candidate& c : candidates)
+      if (c.answer_s > 0) least = std::min(least, c.answer_s);
+    for (Candidate& c : candidates)
+      if (c.answer_s <= 0) c.answer_s = least < std::numeric_limits<double>::max() ? least : 1;
+  }
+
+  const AcquireCall& call_;
+  const TokenReserve* reserve_;
+  Time now_;
+};
+
+const Candidate& best_of(const std::vector<Candidate>& candidates) {
+  return *std::min_element(
+      candidates.begin(), candidates.end(),
+      [](const Candidate& a, const Candidate& b) { return a.rank() < b.rank(); });
+}
+
+// Where calls that begin like this one have been, as long as it is not overrun.
+const Candidate* home_of(const std::vector<Candidate>& candidates, const Candidate& best,
+                         const std::vector<EndpointId>& homes) {
+  const Candidate* home = nullptr;
+  for (const Candidate& c : candidates) {
+    if (c.failed || !c.endpoint->offer.prefix_affinity || !contains(homes, c.endpoint->offer.id))
+      continue;
+    if (c.share >= headroom && c.burden() > home_worth * best.burden()) continue;
+    if (home == nullptr || c.rank() < home->rank()) home = &c;
+  }
+  return home;
+}
+
+} // namespace
+
+Tokens tokens_of(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
+  const AccountLimits& limits = account.limits();
+  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
+  return reserve->of(bound, account.in_flight());
+}
+
+bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
+  return limits.strict_tokens && limits.tokens_per_minute != 0 && bound > limits.tokens_per_minute;
+}
+
+Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,
+                       const TokenReserve* reserve, const PrefixGroups& groups, Time now) {
+  Sieve sieve{call, reserve, now};
+  sieve.sift(endpoints);
+  if (sieve.candidates.empty()) return sieve.refused;
+  const Candidate* chosen = &best_of(sieve.candidates);
+  if (call.prefix != 0) {
+    const std::vector<EndpointId> homes = groups.homes(call.prefix);
+    if (const Candidate* home = home_of(sieve.candidates, *chosen, homes)) chosen = home;
+    const bool wanted = chosen->endpoint->offer.prefix_affinity;
+    if (const Time until = groups.priming_until(call.prefix); wanted && until > now)
+      return {nullptr,
+              {},
+              std::min(until, now + priming_look),
+              "a call that begins alike is being answered first",
+              true};
+  }
+  return {chosen->endpoint, chosen->tokens, {}, {}, false};
+}
+
+} // namespace gristmill::rate_limiter

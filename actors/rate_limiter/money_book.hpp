@@ -1,0 +1,62 @@
+// MONEY BOOK: the jobs that have a budget of money, and what calls of a model cost. Says whether a
+// call may go as far as money is concerned, and settles it when it has ended.
+// Invariant: a job with a budget makes no call whose model has no price.
+#pragma once
+
+#include "actors/rate_limiter/money_account.hpp"
+#include "protocol/pool_spec.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gristmill::rate_limiter {
+
+// What a call takes of its job's budget; no account = the job has none.
+struct MoneyCharge {
+  std::shared_ptr<MoneyAccount> account;
+  std::uint64_t most = 0; // that it may cost
+
+  void draw() const {
+    if (account) account->draw(most);
+  }
+  void end(const Ended& ended) const;
+};
+
+class MoneyBook {
+public:
+  explicit MoneyBook(std::vector<PoolSpec> pools) : pools_{std::move(pools)} {}
+
+  void opened(const JobBudget& job);
+  void closed(JobId job) { jobs_.erase(job); }
+  void resumed(const JobResumed& job);
+
+  struct Answer {
+    MoneyCharge charge;
+    std::optional<MoneyAccount::Refusal> refusal;
+    std::optional<BudgetStop> stop; // no waiting helps
+  };
+  // `model`: that the call asks for; empty = the default of its job.
+  Answer ask(const AcquireCall& call, const std::string& model);
+
+  // Of calls that earlier lives permitted.
+  void claimed(const ClaimedCall& call);
+  void ended_earlier(const Ended& ended);
+  void earlier_lives_told(bool all);
+
+  // `next_number` names the notes, and rises with each.
+  std::vector<journal::MoneyNote> reserve(std::uint64_t& next_number, Time now);
+  void durable(std::uint64_t number);
+  Time wake_at() const;
+
+private:
+  struct Job {
+    std::shared_ptr<MoneyAccount> account;
+    std::string default_model;
+  };
+  std::vector<PoolSpec> pools_;
+  std::map<JobId, Job> jobs_;
+};
+
+} // namespace gristmill::rate_limiter

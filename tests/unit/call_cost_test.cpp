@@ -1,0 +1,106 @@
+// What a call may cost and has cost.
+#include "protocol/call_cost.hpp"
+#include "protocol/job_estimate.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+
+namespace {
+
+constexpr TokenPrice price{10'000'000, 30'000'000}; // $10 and $30 for 1M tokens
+
+protocol::Outcome outcome(OutcomeClass cls, std::uint16_t status, std::string code = "") {
+  protocol::Outcome ended;
+  ended.cls = cls;
+  ended.http_status = status;
+  ended.code = std::move(code);
+  return ended;
+}
+
+} // namespace
+
+TEST_CASE("The most that a call may cost is its tokens' bound times the prices", "[money]") {
+  CHECK(most_nano_usd(price, 100, 0) == 1'000'000);
+  CHECK(most_nano_usd(price, 100, 10) == 1'300'000);
+  CHECK(most_nano_usd(price, std::uint64_t{0} - 1, 1) == cost_nano_usd_max);
+}
+
+TEST_CASE("A reported usage is what a call costs, whatever became of it", "[money]") {
+  auto ended = outcome(OutcomeClass::policy, 200);
+  ended.usage = {true, 100, 10, 0, 0};
+  CHECK(cost_of_call(ended, price, 5'000'000).nano_usd == 1'300'000);
+  CHECK(cost_of_call(ended, price, 0).known);
+}
+
+TEST_CASE("Without a usage a call costs nothing only if it cannot have been answered", "[money]") {
+  const auto cost = [](const protocol::Outcome& ended) {
+    return cost_of_call(ended, price, 500).nano_usd;
+  };
+  CHECK(cost(outcome(OutcomeClass::ok, 200)) == 500);
+  CHECK(cost(outcome(OutcomeClass::transient, 200)) == 500);
+  CHECK(cost(outcome(OutcomeClass::transient, 0, "connection_lost")) == 500);
+  CHECK(cost(outcome(OutcomeClass::timeout, 0, "timeout")) == 500);
+  CHECK(cost(outcome(OutcomeClass::cancelled, 0)) == 500);
+  CHECK(cost(outcome(OutcomeClass::transient, 0, "connect_refused")) == 0);
+  CHECK(cost(outcome(OutcomeClass::timeout, 0, "connect_timeout")) == 0);
+  CHECK(cost(outcome(OutcomeClass::transient, 500)) == 0);
+  CHECK(cost(outcome(OutcomeClass::rate, 429)) == 0);
+  CHECK(cost(outcome(OutcomeClass::config, 0, "key_not_allowed")) == 0);
+  CHECK_FALSE(cost_of_call(outcome(OutcomeClass::ok, 200), price, 0).known);
+  CHECK(cost_of_call(outcome(OutcomeClass::rate, 429), price, 0).known);
+}
+
+TEST_CASE("A job without a known price is told which model lacks it", "[money]") {
+  JobSpec spec;
+  spec.model = "a";
+  spec.endpoints.emplace_back().url = "http://host/v1";
+  PoolSpec a, b;
+  a.model = "a";
+  a.price = price;
+  b.model = "b";
+  CHECK(why_unpriced(spec, {}).find("\"a\"") != std::string::npos);
+  CHECK(why_unpriced(spec, {b}).find("price_input") != std::string::npos);
+  CHECK(why_unpriced(spec, {a, b}).empty());
+  spec.fallback_model = "b";
+  CHECK(why_unpriced(spec, {a, b}).find("\"b\"") != std::string::npos);
+  spec.fallback_model.clear();
+  a.fallback = "b";
+  CHECK(why_unpriced(spec, {a, b}).empty()); // endpoints of its own have no fallback of a pool
+  spec.endpoints.clear();
+  CHECK(why_unpriced(spec, {a, b}).find("\"b\"") != std::string::npos);
+  spec.model.clear();
+  CHECK(why_unpriced(spec, {a, b}).empty());
+  CHECK_FALSE(why_unpriced(spec, {b}).empty());
+}
+
+TEST_CASE("A job's total is estimated from what its items have used so far", "[money]") {
+  JobCounts counts;
+  counts.total = 1'000;
+  counts.completed = 8;
+  counts.failed = 2;
+  counts.prompt_tokens = 50;
+  counts.completion_tokens = 30;
+  counts.cost_nano_usd = 7;
+  CHECK_FALSE(estimate_of(counts)); // not all is read
+  counts.total_known = true;
+  CHECK(estimate_of(counts)->prompt_tokens == 5'000);
+  CHECK(estimate_of(counts)->completion_tokens == 3'000);
+  CHECK(estimate_of(counts)->cost_nano_usd == 700);
+  counts.completed = counts.failed = 0;
+  CHECK_FALSE(estimate_of(counts));
+}
+
+TEST_CASE("A budget of money is a number of US$ in a job's JSON, and nothing where there is none",
+          "[money]") {
+  JobSpec spec;
+  CHECK(to_json(spec).find("budget") == std::string::npos);
+  for (const std::uint64_t nano : {std::uint64_t{1}, std::uint64_t{20'000'001}, usd_max.nano}) {
+    spec.budget_usd = {nano};
+    CHECK(job_spec_from_json(to_json(spec))->budget_usd.nano == nano);
+  }
+  CHECK(job_spec_from_json(R"({"budget_usd":0.02})")->budget_usd.nano == 20'000'000);
+  CHECK(job_spec_from_json(R"({"budget_usd":2})")->budget_usd.nano == 2 * nano_per_usd);
+  for (const char* bad : {"-1", "1000001", "\"1\"", "null"})
+    CHECK_FALSE(job_spec_from_json(std::string{R"({"budget_usd":)"} + bad + "}"));
+}

@@ -1,0 +1,100 @@
+// A limiter whose job has a budget of money: permits within it, and what is said when it is spent.
+#include "actors/rate_limiter/rate_limiter.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+using namespace std::chrono_literals;
+
+namespace {
+
+PoolSpec pool(std::string model, TokenPrice price) {
+  PoolSpec spec;
+  spec.model = std::move(model);
+  spec.price = price;
+  return spec;
+}
+
+struct Bench {
+  // $1 and $2 for 1M tokens: a call of 100 tokens, 50 of them in its answer, may cost 150,000.
+  rate_limiter::RateLimiter limiter{
+      Epoch{3}, {pool("m", {1'000'000, 2'000'000}), pool("free", {})}};
+  Time now = time_from_ns(0) + 1h;
+
+  explicit Bench(std::uint64_t cap) {
+    for (std::uint32_t id : {1u, 2u}) {
+      EndpointSpec endpoint;
+      endpoint.url = "http://host";
+      limiter.endpoint_added({EndpointId{id}, id == 1 ? "m" : "free", endpoint, {}}, now);
+    }
+    JobBudget job{JobId{7}, "", {}, {}};
+    job.money.cap = cap;
+    limiter.job_opened(job, now);
+  }
+  void write() {
+    for (const auto& note : limiter.reserve(now)) limiter.durable(note.block);
+    for (const auto& note : limiter.reserve_money(now)) limiter.durable(note.number);
+  }
+  Granted ask(std::string model = "m") {
+    AcquireCall call{CallId{1}, JobId{7}, 0, 100, std::move(model), 50};
+    Granted granted;
+    for (int n = 0; n < 3 && granted.permits.empty(); ++n) {
+      granted = limiter.acquire({SessionId{5}, Nonce{1}, {call}}, now);
+      if (granted.permits.empty()) write();
+    }
+    return granted;
+  }
+  void end(const Granted& granted, Ended::How how, std::optional<std::uint64_t> cost = 0) {
+    Ended ended{how, granted.permits.at(0).attempt, {}, {}, -1};
+    ended.cost_nano_usd = cost;
+    limiter.ended(ended, now);
+  }
+};
+
+} // namespace
+
+TEST_CASE("a permit says what its call may cost at most, and goes if that is left", "[money]") {
+  for (const std::uint64_t cap : {299'999u, 300'000u, 300'001u}) {
+    Bench bench{cap};
+    const Granted first = bench.ask();
+    REQUIRE(first.permits.size() == 1);
+    CHECK(first.most_nano_usd == std::vector<std::uint64_t>{150'000});
+    CHECK(bench.ask().permits.size() == (cap >= 300'000 ? 1 : 0));
+  }
+}
+
+TEST_CASE("a job whose money is spent is stopped when nothing in flight may come back", "[money]") {
+  Bench bench{200'000};
+  const Granted first = bench.ask();
+  const Granted waits = bench.ask();
+  REQUIRE(waits.waits.size() == 1);
+  CHECK(waits.stops.empty());
+  SECTION("an answer that cost less makes room") {
+    bench.end(first, Ended::How::answered, 50'000);
+    CHECK(bench.ask().permits.size() == 1);
+  }
+  SECTION("so does a call that was never sent") {
+    bench.end(first, Ended::How::too_late);
+    CHECK(bench.ask().permits.size() == 1);
+  }
+  SECTION("a lost call keeps what it may cost, and a higher cap lets others go") {
+    bench.end(first, Ended::How::lost);
+    const Granted stopped = bench.ask();
+    REQUIRE(stopped.stops.size() == 1);
+    CHECK(stopped.stops[0].cap == 200'000);
+    CHECK(stopped.stops[0].charged == 150'000);
+    CHECK(stopped.stops[0].unknown == 150'000);
+    CHECK(stopped.stops[0].next_call == 150'000);
+    bench.limiter.job_resumed({JobId{7}, 300'000});
+    CHECK(bench.ask().permits.size() == 1);
+  }
+}
+
+TEST_CASE("no call goes to a model without a price", "[money]") {
+  Bench bench{1'000'000};
+  const Granted stopped = bench.ask("free");
+  CHECK(stopped.permits.empty());
+  REQUIRE_FALSE(stopped.stops.empty());
+  CHECK(stopped.stops[0].next_call == 0);
+  CHECK(stopped.stops[0].model == "free");
+}

@@ -1,0 +1,96 @@
+// What the journal keeps of a job's budget of money, and journals that are older than it.
+#include "coordinator/sqlite.hpp"
+#include "tests/unit/sqlite_store_harness.hpp"
+
+using namespace gristmill;
+using namespace gristmill::store_test;
+
+namespace {
+
+journal::MoneyNote note(std::optional<std::uint64_t> watermark,
+                        std::optional<std::uint64_t> assumed) {
+  return {JobId{1}, 1, watermark, assumed};
+}
+
+void commit(Opened& journal, journal::Group group) {
+  group.upto = ++journal.recovered.last_position;
+  REQUIRE(journal.commit(std::move(group)));
+}
+
+} // namespace
+
+TEST_CASE("the last watermark and the last assumption of a job come back", "[money]") {
+  const TempDirectory temp;
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    journal::Group first;
+    first.jobs = {new_job(1, "1"), new_job(2, "2")};
+    first.money = {note(500, 10), note(700, {})};
+    commit(journal, first);
+    journal::Group second;
+    second.money = {note({}, 40), note(300, {})};
+    journal::JobNote lost;
+    lost.job = JobId{1};
+    lost.cost_nano_usd = 77;
+    second.notes = {lost};
+    commit(journal, second);
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  CHECK(journal.job(1).money_watermark == 300);
+  CHECK(journal.job(1).money_assumed == 40);
+  CHECK(journal.job(1).counts.cost_nano_usd == 77);
+  CHECK(journal.job(2).money_watermark == 0);
+  journal.store->read_job(JobId{1});
+  CHECK(journal.heard.content.get_future().get()->money_assumed == 40);
+}
+
+TEST_CASE("a forgotten job's money is forgotten", "[money]") {
+  const TempDirectory temp;
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    journal::Group first;
+    first.jobs = {new_job(1, "1")};
+    first.money = {note(500, 10)};
+    commit(journal, first);
+    journal::Group second;
+    second.forgotten = {JobId{1}};
+    commit(journal, second);
+    journal::Group late; // of a limiter that had not heard of it
+    late.money = {note(600, 10)};
+    commit(journal, late);
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  CHECK(journal.recovered.jobs.empty());
+}
+
+TEST_CASE("a journal of a release without budgets of money is read and gets its table", "[money]") {
+  const TempDirectory temp;
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    journal::Group first;
+    first.jobs = {new_job(1, "1")};
+    commit(journal, first);
+  }
+  {
+    auto database = coordinator::Database::open(temp / "state/journal.db");
+    REQUIRE(database);
+    REQUIRE(database->execute("DROP TABLE money"));
+    database->close(true);
+  }
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    CHECK(journal.job(1).money_watermark == 0);
+    journal::Group group;
+    group.money = {note(500, {})};
+    commit(journal, group);
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  CHECK(journal.job(1).money_watermark == 500);
+}
