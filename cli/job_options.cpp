@@ -61,6 +61,16 @@ Result<> set_max_failures(JobSpec& spec, std::string_view text) {
   return {};
 }
 
+// P or P%; 0 is off.
+Result<> set_hedge(JobSpec& spec, std::string_view text) {
+  const char* end = text.data() + text.size() - text.ends_with('%');
+  const auto [stop, error] = std::from_chars(text.data(), end, spec.hedge_percent);
+  if (error != std::errc{} || stop != end || spec.hedge_percent > 100)
+    return fail(ErrorCode::usage,
+                fmt::format("--hedge: expected a percentage from 0% to 100%, got \"{}\"", text));
+  return {};
+}
+
 // What OpenAI allows as a schema's name.
 std::string schema_name(const std::string& path) {
   std::string name = std::filesystem::path{path}.stem().string().substr(0, 64);
@@ -174,6 +184,10 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
                  "N: pause the job when N items have failed; P%: when P% of the items that are "
                  "done have, once there are 100; off: never")
       ->capture_default_str();
+  app.add_option("--hedge", hedge,
+                 "P%: give the last items a second call, at another endpoint if there is one, when "
+                 "they take far longer than usual; at most P% of the items")
+      ->capture_default_str();
   app.add_option(
       "--json-schema", json_schema,
       "file with the JSON schema that answers must have (response_format of chat calls)");
@@ -235,6 +249,7 @@ Result<JobSpec> JobOptions::spec() const {
   spec.fallback_model = fallback_model;
   spec.strict = strict;
   if (auto set = set_max_failures(spec, max_failures); !set) return tl::unexpected{set.error()};
+  if (auto set = set_hedge(spec, hedge); !set) return tl::unexpected{set.error()};
   return spec;
 }
 

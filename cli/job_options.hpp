@@ -31,6 +31,7 @@ struct JobOptions {
   double timeout_s = 600, connect_timeout_s = 10;
   std::uint64_t line_bytes_max = 16u << 20, limit = 0;
   std::string max_failures = "50%";
+  std::string hedge = "0%";
   std::string fallback_model, config;
 
   // `endpoint_help`: what happens without --endpoint, which is not the same for all commands.

@@ -67,6 +67,7 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("max_failures", spec.max_failures);
   visit("max_failure_percent", spec.max_failure_percent);
   visit("strict", spec.strict);
+  visit("hedge_percent", spec.hedge_percent);
   visit("fallback_model", spec.fallback_model);
   visit("weight", spec.weight);
   visit("priority", spec.priority);
@@ -90,6 +91,7 @@ template <class T> Json written(const T& value) {
       if (value.offset == 0) object.erase("offset");
     if constexpr (std::is_same_v<T, JobSpec>) {
       if (!value.budget_usd) object.erase("budget_usd");
+      if (value.hedge_percent == 0) object.erase("hedge_percent");
       if (value.weight == JobSpec{}.weight) object.erase("weight");
       if (value.priority == JobSpec{}.priority) object.erase("priority");
       if (value.deadline == 0) object.erase("deadline");

@@ -84,6 +84,7 @@ struct JobSpec {
   std::uint64_t max_failures = 0;         // failed items that pause the job; 0 = off
   std::uint32_t max_failure_percent = 50; // of the terminal items, once there are 100; 0 = off
   bool strict = false;                    // a bad input line fails the job at once
+  std::uint32_t hedge_percent = 0; // of the items: second calls of its last ones; 0 = off
   std::string fallback_model; // for an item that cannot succeed at its first model; empty = none
   // Its part of what it shares with the coordinator's other jobs.
   std::uint32_t weight = 1;    // against those of its priority

@@ -163,6 +163,7 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   faults.range("--retries", 0, retries_max, spec.retries);
   faults.range("--batch-size", 1, limits::batch_calls_max, spec.batch_size);
   faults.range("--max-failures (%)", 0, 100, spec.max_failure_percent);
+  faults.range("--hedge (%)", 0, 100, spec.hedge_percent);
   faults.text("--fallback-model", spec.fallback_model, limits::name_bytes_max);
   faults.range("--max-line-bytes", 1, limits::line_bytes_max, spec.line_bytes_max);
   check_output(spec, faults);

@@ -121,6 +121,7 @@ private:
     std::string model; // of all its calls; empty = each item names its own
     bool own_endpoints = false;
     std::uint32_t batch_size = 0;
+    bool hedges = false; // its supervisor wants to know when its calls begin
     std::vector<protocol::EndpointEntry> endpoints;
     std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
     std::int64_t asked_bytes = 0;  // the supervisor's credit, debt included

@@ -85,12 +85,14 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Job job;
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
   for_workers.inputs.clear();
-  for_workers.budget_usd = {}; // nor do they need to know it
-  for_workers.weight = JobSpec{}.weight; // … or whose turn it is
+  for_workers.budget_usd = {}; // nor do they need to know it,
+  for_workers.hedge_percent = 0; // or this, or whose turn it is
+  for_workers.weight = JobSpec{}.weight;
   for_workers.priority = JobSpec{}.priority;
   for_workers.deadline = 0;
   job.spec = to_json(for_workers);
   job.batch_size = spec.batch_size;
+  job.hedges = spec.hedge_percent > 0;
   job.endpoints = endpoints_of(spec, effects);
   if (!spec.endpoints.empty())
     for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);

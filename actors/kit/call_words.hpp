@@ -36,6 +36,13 @@ struct LostCall {
   std::string exceeds{};  // set: no endpoint may ever take it, because …
 };
 
+// A call that has its permit, told to a job that hedges.
+struct BegunCall {
+  std::uint64_t item = 0;
+  CallId call;
+  EndpointId endpoint;
+};
+
 // Everything that one event means for one job.
 struct JobNews {
   std::vector<ReportedOutcome> outcomes;
@@ -43,6 +50,7 @@ struct JobNews {
   std::vector<LostCall> lost;          // their session is gone
   std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
   std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
+  std::vector<BegunCall> begun;
   std::uint64_t charged_nano_usd = 0;  // for lost calls; the journal has it already
   bool grace_over = false;             // nobody else will claim anything
   std::uint32_t want_calls = 0;        // room for so many more calls, and bytes of them

@@ -4,7 +4,7 @@
 // text.
 #pragma once
 
-#include "actors/merger/latency_histogram.hpp"
+#include "actors/kit/latency_histogram.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/merger/strategy.hpp"
 #include "actors/merger/tally.hpp"

@@ -17,6 +17,14 @@ LiveItem& ItemLedger::add(std::uint64_t item, LiveItem live) {
   return it->second;
 }
 
+void ItemLedger::drop_twin(LiveItem& live, CallId gone) {
+  GRISTMILL_CHECK(live.twin && live.is_out_with(gone), "call {} has no twin", gone.value);
+  if (live.call == gone) {
+    live.call = live.twin;
+  }
+  live.twin = CallId{};
+}
+
 void ItemLedger::failed_at(LiveItem& live, EndpointId endpoint) {
   constexpr std::size_t remembered = 4;
   if (!endpoint) return;

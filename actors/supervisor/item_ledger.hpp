@@ -26,6 +26,10 @@ struct LiveItem {
   intake::Place place;
   std::string id;
   CallId call;                // of the last offer
+  CallId twin;                // a second call of it, offered while the first one flies
+  bool hedged = false;        // … and it had one already, though perhaps no more
+  Time begun_at = never;      // when `call` got its permit, where that is told
+  EndpointId begun_where;
   std::uint32_t tries = 0;    // attempts that ended
   std::uint32_t consumed = 0; // those that count against --retries
   std::uint32_t deaths = 0;
@@ -33,6 +37,10 @@ struct LiveItem {
   bool has_fallback = false; // … and there is one, as seen when it was last offered
   Time not_before{};
   std::vector<EndpointId> failed_at; // of late, the latest last
+
+  bool is_out_with(CallId c) const {
+    return state == LiveState::out && (call == c || (twin && twin == c));
+  }
 };
 
 class ItemLedger {
@@ -47,6 +55,8 @@ public:
 
   // A new item, `out` or `unknown`.
   LiveItem& add(std::uint64_t item, LiveItem live);
+  // One of two calls is no more; the other is the item's call from now on.
+  static void drop_twin(LiveItem& live, CallId gone);
   // Another attempt shall go elsewhere, if it can.
   static void failed_at(LiveItem& live, EndpointId endpoint);
   // Makes it due at its `not_before`.

@@ -92,6 +92,11 @@ void Supervisor::stop_at_bad_line(const intake::Place& place, const std::string&
 }
 
 void Supervisor::fill(Time now, Effects& effects) {
+  offer_next(now, effects);
+  hedge(now, effects);
+}
+
+void Supervisor::offer_next(Time now, Effects& effects) {
   if (proof_ && !proved(effects)) return;
   if (catching_up_ && !caught_up(now, effects)) return;
   more_to_read_ = false;
@@ -175,8 +180,16 @@ void Supervisor::restore_attempts(std::uint64_t item, LiveItem& live) {
 
 void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects) {
   live.call = CallId{next_call_++};
+  live.twin = CallId{};
+  live.hedged = false;
+  live.begun_at = never;
+  offer(item, live, live.call, live.failed_at, std::move(raw), effects);
+}
+
+void Supervisor::offer(std::uint64_t item, LiveItem& live, CallId id,
+                       std::vector<EndpointId> failed_at, std::string raw, Effects& effects) {
   OfferedCall call;
-  call.planned.call = live.call;
+  call.planned.call = id;
   call.planned.parts = {PartId{job_, item, 0}};
   call.planned.kind = live.place.kind;
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
@@ -186,7 +199,7 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
   call.output_bound = bound.output;
   call.planned.model = std::move(planned.model);
   live.has_fallback = planned.has_fallback;
-  call.failed_at = live.failed_at;
+  call.failed_at = std::move(failed_at);
   call.prefix = openai::prefix_of(spec_, live.place.kind, raw);
   call.planned.raw = std::move(raw);
   credit_.spend(call.bytes());

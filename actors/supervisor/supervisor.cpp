@@ -33,7 +33,13 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools)
     : job_{job}, spec_{std::move(spec)}, policy_{.retries = spec_.retries}, models_{spec_, pools},
       source_{source}, intake_{spec_, source, recovered.low},
-      ledger_{std::move(recovered.terminal)}, failures_{spec_}, counts_{recovered.counts},
+      ledger_{std::move(recovered.terminal)}, failures_{spec_},
+      // Every call beyond one for each item that is done may have been a second one.
+      hedging_{spec_.hedge_percent,
+               recovered.counts.attempts + recovered.counts.late > recovered.counts.terminal()
+                   ? recovered.counts.attempts + recovered.counts.late - recovered.counts.terminal()
+                   : 0},
+      counts_{recovered.counts},
       mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
       next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) |
@@ -46,6 +52,7 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
 Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
   credit_.calls += calls;
   credit_.bytes += static_cast<std::int64_t>(bytes);
+  look_for_slow_ones(now);
   return tick(now);
 }
 
@@ -62,6 +69,7 @@ Effects Supervisor::tick(Time now) {
 Effects Supervisor::outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random) {
   Effects effects;
   for (ReportedOutcome& reported : outcomes) accept(reported, now, random, effects);
+  look_for_slow_ones(now);
   fill(now, effects);
   return sealed(effects);
 }
@@ -70,12 +78,12 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
   Effects effects;
   for (const LostCall& call : calls) {
     LiveItem* live = ledger_.find(call.item);
-    if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
+    if (live == nullptr || !live->is_out_with(call.call)) continue;
     protocol::Outcome too_long; // in place of the one that no server was asked for
     too_long.cls = OutcomeClass::too_long;
     too_long.call = call.call;
-    if (call.exceeds.empty() || cancelling_) {
-      again(call.item, *live, now, effects);
+    if (call.exceeds.empty() || cancelling_ || live->twin) {
+      gone(call.item, *live, call.call, now, effects);
     } else if (!fall_back(call.item, *live, too_long, now, effects)) {
       give_up(call.item, *live, OutcomeClass::too_long, "exceeds_limit", call.exceeds, effects);
     }
@@ -88,7 +96,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
   Effects effects;
   for (const LostCall& call : calls) {
     LiveItem* live = ledger_.find(call.item);
-    if (live == nullptr || live->state != LiveState::out || live->call != call.call) continue;
+    if (live == nullptr || !live->is_out_with(call.call)) continue;
     if (call.permitted) ++effects.append.note.ambiguous;
     if (mutated("lost_consumes_attempt")) ++live->consumed;
     if (call.permitted && call.died) {
@@ -96,11 +104,11 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
       effects.append.attempts.push_back(note_of(call.item, *live));
     }
     // Only a call that was alone at a death is known to be its cause.
-    if (live->deaths >= deaths_max && call.alone) {
+    if (live->deaths >= deaths_max && call.alone && !live->twin) {
       give_up(call.item, *live, OutcomeClass::bad_line, "quarantined",
               fmt::format("{} workers died while they made this call", live->deaths), effects);
     } else {
-      again(call.item, *live, now, effects);
+      gone(call.item, *live, call.call, now, effects);
     }
   }
   fill(now, effects);
@@ -117,8 +125,9 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
         if (ledger_.is_terminal(part.item)) effects.withdrawn.push_back(claim.call);
         continue;
       }
-      if (live->state == LiveState::out && live->call != claim.call)
-        effects.withdrawn.push_back(live->call);
+      if (live->deaths > 0) --live->deaths; // its worker lives after all
+      if (live->is_out_with(claim.call)) continue;
+      withdraw(*live, claim.call, effects);
       if (live->state == LiveState::ready) {
         // Taken out of the waiting ones: its call goes on.
         ledger_.wait(part.item, *live, Time::min());
@@ -128,7 +137,8 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
       }
       live->state = LiveState::out;
       live->call = claim.call;
-      if (live->deaths > 0) --live->deaths; // its worker lives after all
+      live->twin = CallId{};
+      live->begun_at = now;
     }
   }
   fill(now, effects);
@@ -190,7 +200,7 @@ void Supervisor::cancel_live(bool out_too, Effects& effects) {
   std::sort(items.begin(), items.end());
   for (const std::uint64_t item : items) {
     const LiveItem& live = *ledger_.find(item);
-    if (live.state == LiveState::out) effects.withdrawn.push_back(live.call);
+    withdraw(live, CallId{}, effects);
     give_up(item, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled", effects);
   }
 }
@@ -205,6 +215,7 @@ Effects Supervisor::resume(Time now) {
   paused_ = false;
   failures_.resumed();
   quota_.resumed();
+  look_for_slow_ones(now);
   return tick(now);
 }
 
@@ -257,7 +268,7 @@ Time Supervisor::wake_at() const {
   if (more_to_read_ && may_read()) return Time::min();
   Time at = cancel_deadline_;
   if (credit_.left()) at = std::min(at, ledger_.next_due());
-  return at;
+  return std::min(at, hedge_at_);
 }
 
 JobCounts Supervisor::counts() const {

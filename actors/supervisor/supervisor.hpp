@@ -7,6 +7,7 @@
 //          Claimed     from COORDINATOR: a worker says that it is making this call
 //          Kept        from COORDINATOR: a worker says that it has this call's outcome
 //          GraceOver   from COORDINATOR: after a restart, nobody else will claim anything
+//          Begun       from COORDINATOR, to a job that hedges: calls got their permits
 //          Durable     from JOURNAL: what was appended would survive a power cut
 //          Pause, Resume from COORDINATOR: the job starts no more calls, or goes on
 //   tells  COORDINATOR offers, withdrawals, progress; JOURNAL appends; MERGER that all is terminal
@@ -21,6 +22,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "actors/supervisor/failure_budget.hpp"
+#include "actors/supervisor/hedging.hpp"
 #include "actors/supervisor/item_ledger.hpp"
 #include "actors/supervisor/model_plan.hpp"
 #include "actors/supervisor/quota_watch.hpp"
@@ -102,6 +104,7 @@ public:
   Effects lost(const std::vector<LostCall>& calls, Time now);
   Effects claimed(const std::vector<protocol::Claim>& claims, Time now);
   Effects kept(const std::vector<protocol::Claim>& claims, Time now);
+  Effects begun(const std::vector<BegunCall>& calls, Time now); // twins.cpp
   Effects grace_over(Time now);
   Effects durable(std::uint64_t completed, std::uint64_t failed, Time now);
   Effects cancel(Time now);
@@ -137,10 +140,13 @@ private:
   bool caught_up(Time now, Effects& effects);
   void fail_reading(const Error& error, Effects& effects);
   void fill(Time now, Effects& effects);
+  void offer_next(Time now, Effects& effects);
   bool offer_due(Time now, Effects& effects);
   bool read_next(Time now, Effects& effects);
   bool may_read() const;
   void offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects);
+  void offer(std::uint64_t item, LiveItem& live, CallId id, std::vector<EndpointId> failed_at,
+             std::string raw, Effects& effects);
   void accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects);
   bool of_earlier_life(CallId call) const;
   void wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before);
@@ -155,6 +161,13 @@ private:
   void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
              Effects& effects);
   void again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);
+  // twins.cpp
+  void look_for_slow_ones(Time now);
+  void hedge(Time now, Effects& effects);
+  void offer_twin(std::uint64_t item, LiveItem& live, Effects& effects);
+  void gone(std::uint64_t item, LiveItem& live, CallId call, Time now, Effects& effects);
+  void withdraw(const LiveItem& live, CallId but, Effects& effects);
+
   void finish(std::uint64_t item, const intake::Place& place, const std::string& id,
               std::uint32_t tries, const protocol::Outcome& outcome, const std::string& endpoint,
               Effects& effects);
@@ -175,6 +188,8 @@ private:
   ItemLedger ledger_;
   FailureBudget failures_;
   QuotaWatch quota_;
+  Hedging hedging_;
+  Time hedge_at_ = never; // when to look for calls that take too long
   std::unordered_map<std::uint64_t, journal::AttemptNote> recovered_attempts_;
   JobCounts counts_; // completed and failed: durable ones
   std::uint64_t mark_;

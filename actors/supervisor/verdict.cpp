@@ -41,14 +41,17 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   effects.append.note.cost_nano_usd += reported.cost_nano_usd;
   // Withdrawn in favour of a twin, whose outcome decides; unless the twin is gone and this was it.
   if (outcome.cls == OutcomeClass::cancelled && !cancelling_) {
-    if (live != nullptr && live->state == LiveState::out && live->call == outcome.call)
-      again(item, *live, now, effects);
+    if (live != nullptr && live->is_out_with(outcome.call))
+      gone(item, *live, outcome.call, now, effects);
+    if (live == nullptr && called && hedging_.is_on()) ++effects.append.note.late;
     return;
   }
   // One that is out with this call, or perhaps with it: an unknown one that names it has heard of
   // its failure.
   const bool current =
-      live != nullptr && (live->call == outcome.call) != (live->state == LiveState::unknown);
+      live != nullptr && (live->state == LiveState::unknown
+                              ? live->call != outcome.call
+                              : live->call == outcome.call || live->is_out_with(outcome.call));
   // A failure of an attempt that has a younger twin decides nothing: it may even have been handled
   // before, and told again because its Recorded got lost.
   if (live == nullptr && outcome.cls == OutcomeClass::ok && mutated("first_outcome_does_not_win")) {
@@ -63,6 +66,11 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
   if (called) ++live->tries;
+  if (outcome.cls == OutcomeClass::ok)
+    hedging_.answered(std::chrono::microseconds{outcome.latency_us});
+  // While the other of two calls flies, the failure of one decides nothing.
+  if (outcome.cls != OutcomeClass::ok && live->twin && !mutated("twin_failure_decides"))
+    return ItemLedger::drop_twin(*live, outcome.call);
   // The failure may be the one that sent the item to its fallback; nothing says whether it is.
   if (outcome.cls != OutcomeClass::ok && live->on_fallback && of_earlier_life(outcome.call))
     return retry(item, *live, reported, now, effects);
@@ -75,7 +83,7 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
     return retry(item, *live, reported, decision.not_before, effects);
   if (decision.what == Decision::What::failed && fall_back(item, *live, outcome, now, effects))
     return;
-  if (!current && live->state == LiveState::out) effects.withdrawn.push_back(live->call);
+  withdraw(*live, outcome.call, effects);
   finish(item, live->place, live->id, live->tries, outcome, reported.endpoint, effects);
 }
 
@@ -119,8 +127,8 @@ void Supervisor::watch_quota(const LiveItem& live, const ReportedOutcome& report
   const protocol::Outcome& outcome = reported.outcome;
   if (outcome.cls == OutcomeClass::ok) quota_.answered(outcome.endpoint);
   if (outcome.cls != OutcomeClass::quota) return;
-  stop(quota_.used_up(outcome.endpoint, reported.endpoint,
-                      described(live.id, live.place, outcome), reported.alternatives),
+  stop(quota_.used_up(outcome.endpoint, reported.endpoint, described(live.id, live.place, outcome),
+                      reported.alternatives),
        effects);
 }
 

@@ -102,6 +102,7 @@ supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
     add(effects, supervisor_->outcomes(std::move(news.outcomes), now, random_));
   if (!news.returned.empty()) add(effects, supervisor_->returned(news.returned, now));
   if (!news.lost.empty()) add(effects, supervisor_->lost(news.lost, now));
+  if (!news.begun.empty()) add(effects, supervisor_->begun(news.begun, now));
   if (news.charged_nano_usd > 0) add(effects, supervisor_->charged(news.charged_nano_usd));
   if (news.grace_over) add(effects, supervisor_->grace_over(now));
   if (news.want_calls > 0 || news.want_bytes > 0)

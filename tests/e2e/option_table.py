@@ -27,6 +27,7 @@ ROWS = [
      "run submit", "--connect-timeout"),
     ("options_test.Failures.test_a_job_stops_when_so_many_items_have_failed",
      "run submit", "--max-failures"),
+    ("hedge_test.Share.test_no_more_than_the_share_that_is_allowed", "run submit", "--hedge"),
     ("options_test.Budgets.test_requests_tokens_and_calls_in_flight_stay_below_their_limits",
      "run submit", "--rpm --tpm --max-in-flight"),
     ("budget_test.Money.test_a_run_stops_at_its_cap_and_goes_on_with_a_higher_one",

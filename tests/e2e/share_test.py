@@ -38,6 +38,13 @@ class Share(EndToEnd):
         first, last = names.index(name), len(names) - names[::-1].index(name)
         return names[first:last]
 
+    def used_while_running(self, name, per_minute):
+        """Of the rate, from the first to the last of that job's calls."""
+        calls, names = self.calls(self.simllm), self.names()
+        first, last = names.index(name), len(names) - 1 - names[::-1].index(name)
+        seconds = (calls[last]["t_ns"] - calls[first]["t_ns"]) / 1e9
+        return (last - first) / seconds / (per_minute / 60)
+
     def test_calls_follow_the_weights_while_both_have_work(self):
         self.begin(3_000)
         light = self.submit("light", 1_000)
@@ -47,6 +54,7 @@ class Share(EndToEnd):
         both = self.while_running("heavy")
         ratio = both.count("heavy") / both.count("light")
         self.assertAlmostEqual(ratio, 3, delta=0.3)
+        self.assertGreaterEqual(self.used_while_running("heavy", 3_000), 0.95)
         shown = self.job(self.node, heavy)
         self.assertEqual((shown["weight"], shown["priority"], shown["deadline"]), (3, 50, 0))
         self.assertIn("priority 50, weight 3",

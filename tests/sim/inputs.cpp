@@ -71,6 +71,7 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.requests_per_minute = plan.limits.requests_per_minute;
   spec.tokens_per_minute = plan.limits.tokens_per_minute;
   spec.max_in_flight = plan.limits.max_in_flight;
+  spec.hedge_percent = plan.hedge_percent;
   if (plan.budget) spec.budget_usd = {ledger_.cap(number)};
   spec.order = plan.by_completion ? "completion" : "input";
   spec.retries = plan.retries;

@@ -235,14 +235,32 @@ void Ledger::sent(const SentCall& call) {
   Item& item = plans_[call.plan].items[call.item];
   for (const AttemptId id : item.calls) {
     if (permit->second.excused) break; // given up long ago, and it did not know
-    const Attempt& other = attempts_.at(id);
+    Attempt& other = attempts_.at(id);
     const bool may_answer = other.state == Attempt::State::answered ||
                             (other.state == Attempt::State::flying && id != call.attempt);
-    if (!other.excused && may_answer)
+    if (!other.excused && may_answer && !may_fly_beside(permit->second, other))
       broken("item {} of plan {} is called again by {}, while {} {}", call.item, call.plan, name,
              to_string(id),
              other.state == Attempt::State::flying ? "is in flight" : "has answered it");
   }
+}
+
+// A second call is one that was permitted before the other's end was known; so many may be made as
+// the user allows.
+bool Ledger::is_beside_another(const SentCall& call, CallId id) const {
+  const auto& others = plans_[call.plan].items[call.item].calls;
+  return std::any_of(others.begin(), others.end(), [&](AttemptId attempt) {
+    const Attempt& other = attempts_.at(attempt);
+    return other.id != id && !other.excused && !other.recorded &&
+           other.state != Attempt::State::failed;
+  });
+}
+
+bool Ledger::may_fly_beside(Attempt& one, Attempt& other) {
+  if (!one.is_twin && !other.is_twin) return false;
+  Plan& plan = plans_[one.call.plan];
+  plan.twins.insert(one.is_twin ? one.id : other.id);
+  return 100 * plan.twins.size() <= plan.items.size() * swarm_.jobs[one.call.plan].hedge_percent;
 }
 
 // Each call is made under a durable block that covers it.
@@ -281,6 +299,8 @@ void Ledger::permitted(const Permitted& permit) {
   const auto [it, first] = attempts_.try_emplace(attempt);
   if (!first) return broken("attempt {} was permitted twice", to_string(attempt));
   it->second.call = {attempt, known->second.plan, permit.worker, part->second.item, permit.process};
+  it->second.id = permit.call;
+  it->second.is_twin = is_beside_another(it->second.call, permit.call);
   of_process_[permit.process].push_back(attempt);
   plans_[known->second.plan].items[part->second.item].calls.push_back(attempt);
 }

@@ -87,6 +87,8 @@ private:
     SentCall call;
     enum class State : std::uint8_t { permitted, flying, answered, failed } state{};
     bool excused = false, recorded = false, died = false;
+    CallId id;
+    bool is_twin = false; // permitted beside another call of its item
   };
   struct Item {
     std::optional<OutcomeClass> terminal;
@@ -97,6 +99,7 @@ private:
     std::vector<Item> items;
     JobId job;
     std::uint64_t cap = 0, paid = 0;
+    std::set<CallId> twins; // second calls that were made
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;
     bool held = false, cancel_told = false; // somebody was told that nothing more starts
   };
@@ -117,6 +120,8 @@ private:
   bool explained(const Plan& plan, std::size_t number, std::uint64_t item,
                  const journal::ResultLine& line) const;
   void check_block(const SentCall& call);
+  bool is_beside_another(const SentCall& call, CallId id) const;
+  bool may_fly_beside(Attempt& one, Attempt& other);
   template <class Which> void excuse(Which which, bool deaths);
 
   const Swarm& swarm_;

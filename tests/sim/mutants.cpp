@@ -53,6 +53,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"retry_runs_completed_items", "a retry forgets what is done", 5},
      {"paused_job_still_offers", "a paused job's calls go on", 9},
      {"cancel_overwritten", "a cancelled job ends as finished", 21},
+     {"twin_failure_decides", "a failed call is made again while its twin flies", 1},
      {"merge_not_idempotent", "a merge that begins anew keeps what it had written", 213},
      {"merge_takes_first_line", "the first line of an item holds, not the last", 5}})};
 

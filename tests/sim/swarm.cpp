@@ -115,6 +115,12 @@ void draw_budgets(Swarm& swarm) {
   }
 }
 
+void draw_hedging(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ swarm.commit_mean.count())};
+  if (!random.chance(0.3)) return;
+  for (JobPlan& job : swarm.jobs) job.hedge_percent = random.chance(0.5) ? between(random, 1, 4) : between(random, 5, 100);
+}
+
 } // namespace
 
 Swarm Swarm::draw(Random& random) {
@@ -158,6 +164,7 @@ Swarm Swarm::draw(Random& random) {
   swarm.faulty_phase = windows ? seconds{120} : seconds{30};
   if (swarm.edge) draw_edge(swarm, random);
   draw_budgets(swarm);
+  draw_hedging(swarm);
   return swarm;
 }
 

@@ -24,6 +24,7 @@ struct JobPlan {
   Duration submit_at{}, pause_at{}, resume_after{}, cancel_at{}; // zero: not at all (but submit)
   bool retries_failed = false, forgets = false;
   Usd budget{}; // of money; its user raises it when the job pauses
+  std::uint32_t hedge_percent = 0;
 };
 
 // Of every model, for input and output alike: 1,000 x 10^-9 US$ a token.

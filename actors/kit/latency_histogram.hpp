@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace gristmill::merger {
+namespace gristmill {
 
 class LatencyHistogram {
 public:
@@ -48,4 +48,4 @@ private:
   std::uint64_t count_ = 0, max_ = 0;
 };
 
-} // namespace gristmill::merger
+} // namespace gristmill
