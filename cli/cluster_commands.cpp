@@ -38,6 +38,12 @@ std::string total_of(const JobCounts& counts) {
   return fmt::format("{}{}", counts.total, counts.total_known ? "" : "+");
 }
 
+std::string share_of(const wiring::JobView& job) {
+  std::string text = fmt::format("priority {}, weight {}", job.priority, job.weight);
+  if (job.deadline != 0) text += ", to be done by " + time_of(job.deadline);
+  return text + (job.urgent ? ": before all others, to be in time" : "");
+}
+
 void print_job(const wiring::JobView& job) {
   const JobCounts& c = job.counts;
   std::string text = fmt::format("{}  {}\n", to_string(job.id), name_of(job.state));
@@ -56,6 +62,7 @@ void print_job(const wiring::JobView& job) {
   if (const auto total = estimate_of(c); total && !is_over(job.state))
     line("est. total", fmt::format(" {} tokens in, {} out{}", total->prompt_tokens,
                                    total->completion_tokens, and_cost(total->cost_nano_usd)));
+  line("share", share_of(job));
   line("created", time_of(job.created_at));
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
   if (job.state == JobState::finished || job.state == JobState::cancelled)

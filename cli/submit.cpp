@@ -2,6 +2,7 @@
 
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/stop_signals.hpp"
+#include "cli/deadline.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
@@ -14,6 +15,7 @@
 #include "protocol/pool_spec.hpp"
 
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
@@ -33,6 +35,8 @@ struct SubmitOptions {
   ServerOptions server;
   std::string output;
   bool in_place = false, wait = false, quiet = false, no_progress = false;
+  std::uint32_t weight = JobSpec{}.weight, priority = JobSpec{}.priority;
+  std::string deadline;
 };
 
 struct WatchOptions {
@@ -118,6 +122,17 @@ std::string why_refused(ClusterClient& client, const JobSpec& spec) {
   return spec.budget_usd ? why_unpriced(spec, pools) : std::string{};
 }
 
+// What only a job among others has.
+Result<> set_share(JobSpec& spec, const SubmitOptions& options) {
+  spec.weight = options.weight;
+  spec.priority = options.priority;
+  if (options.deadline.empty()) return {};
+  const auto deadline = deadline_of(options.deadline, std::time(nullptr));
+  if (!deadline) return tl::unexpected{deadline.error()};
+  spec.deadline = *deadline;
+  return {};
+}
+
 int submit(const CLI::App& command, SubmitOptions options) {
   if (!options.wait && !options.output.empty())
     return complain(command,
@@ -141,6 +156,8 @@ int submit(const CLI::App& command, SubmitOptions options) {
   if (!client) return complain(command, client.error().message, exit_usage);
   auto spec = options.job.spec();
   if (!spec) return complain(command, spec.error().message, exit_usage);
+  if (auto set = set_share(*spec, options); !set)
+    return complain(command, set.error().message, exit_usage);
   if (const std::string why = why_refused(*client, *spec); !why.empty())
     return complain(command, why, exit_usage);
   Placement placement{*client, options.job.inputs};
@@ -194,6 +211,19 @@ void add_submit(CLI::App& app, int& exit_code) {
   command->add_option("-o,--output", options->output,
                       "with --wait: result, compressed if it ends with .gz or .zst "
                       "[INPUT.results.jsonl]");
+  command
+      ->add_option("--weight", options->weight,
+                   "its part of what it shares with other jobs of its priority, 1 to 1000")
+      ->check(CLI::Range(1u, 1'000u))
+      ->capture_default_str();
+  command
+      ->add_option("--priority", options->priority,
+                   "0 to 100: jobs of a higher one go first, whatever the weights")
+      ->check(CLI::Range(0u, 100u))
+      ->capture_default_str();
+  command->add_option("--deadline", options->deadline,
+                      "a time (2026-11-23T06:00) or a span (90s, 30m, 2h, 1d): the job gets more of "
+                      "what is shared as it needs that to be done by then [none]");
   add_display_to(*command, options->quiet, options->no_progress);
   command->footer("Example:\n"
                   "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"

@@ -37,6 +37,10 @@ template <class View, class Visit> void visit_rest(View& job, Visit&& visit) {
   visit("created_at", job.created_at);
   visit("ended_at", job.ended_at);
   visit("output", job.output);
+  visit("weight", job.weight);
+  visit("priority", job.priority);
+  visit("deadline", job.deadline);
+  visit("urgent", job.urgent);
 }
 
 template <class View, class Visit> void visit_worker(View& worker, Visit&& visit) {

@@ -3,7 +3,8 @@
 //
 //   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, budget_usd,
 //           estimate{tokens{…}, cost_usd}, reason, why_waiting, created_at, ended_at, output,
-//           waiting_for}                             times in unix seconds; ended_at 0 = not yet
+//           weight, priority, deadline, urgent, waiting_for}
+//           times in unix seconds; ended_at 0 = not yet, deadline 0 = none
 //   worker {session, name, state, user, capacity, in_flight, held, completed, rate}
 #pragma once
 

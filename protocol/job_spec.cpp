@@ -71,6 +71,9 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("strict", spec.strict);
   visit("hedge_percent", spec.hedge_percent);
   visit("fallback_model", spec.fallback_model);
+  visit("weight", spec.weight);
+  visit("priority", spec.priority);
+  visit("deadline", spec.deadline);
   visit("output", spec.output);
 }
 
@@ -88,10 +91,13 @@ template <class T> Json written(const T& value) {
     // Left out where it says nothing, because nodes before it know no such member.
     if constexpr (std::is_same_v<T, InputSpec>)
       if (value.offset == 0) object.erase("offset");
-    if constexpr (std::is_same_v<T, JobSpec>)
+    if constexpr (std::is_same_v<T, JobSpec>) {
       if (!value.budget_usd) object.erase("budget_usd");
-    if constexpr (std::is_same_v<T, JobSpec>)
       if (value.hedge_percent == 0) object.erase("hedge_percent");
+      if (value.weight == JobSpec{}.weight) object.erase("weight");
+      if (value.priority == JobSpec{}.priority) object.erase("priority");
+      if (value.deadline == 0) object.erase("deadline");
+    }
     return object;
   }
 }

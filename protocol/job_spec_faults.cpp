@@ -18,6 +18,8 @@ namespace json = openai::json;
 constexpr std::uint32_t timeout_ms_max = 24 * 3'600'000, retries_max = 1'000;
 constexpr std::uint64_t inputs_max = 0xffff'fffe; // a place names its input in 32 bits
 constexpr std::size_t labels_max = 1'000;
+constexpr std::uint64_t weight_max = 1'000, priority_max = 100;
+constexpr std::uint64_t deadline_max = 253'402'300'799; // the end of the year 9999
 
 // Collects sentences of the form "OPTION: expected …, got …".
 class Faults {
@@ -141,6 +143,9 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   Faults faults;
   check_inputs(spec, faults);
   check_task(spec, faults);
+  faults.range("--weight", 1, weight_max, spec.weight);
+  faults.range("--priority", 0, priority_max, spec.priority);
+  faults.range("--deadline", 0, deadline_max, spec.deadline);
   check_template("--prompt", spec.prompt, faults);
   check_template("--system", spec.system, faults);
   faults.text("--model", spec.model, limits::name_bytes_max);

@@ -198,8 +198,11 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
     session->permit(permit.call, permit.attempt, permit.endpoint,
                     n < granted.most_nano_usd.size() ? granted.most_nano_usd[n] : 0);
     session->begun(permit.call, now);
-    if (const auto job = jobs_.find(assigned->job); job != jobs_.end() && job->second.hedges)
-      effects.jobs[job->first].begun.push_back({assigned->item, permit.call, permit.endpoint});
+    if (const auto job = jobs_.find(assigned->job); job != jobs_.end()) {
+      job->second.pace.began();
+      if (job->second.hedges)
+        effects.jobs[job->first].begun.push_back({assigned->item, permit.call, permit.endpoint});
+    }
     permits.permits.push_back(permit);
   }
   for (const Waiting& waiting : granted.waits) {

@@ -12,6 +12,7 @@
 #include "actors/coordinator/fair_queue.hpp"
 #include "actors/coordinator/gateway.hpp"
 #include "actors/coordinator/roster.hpp"
+#include "actors/coordinator/urgency.hpp"
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
@@ -33,6 +34,7 @@ struct Effects {
   std::map<JobId, JobNews> jobs;     // SUPERVISOR of the job
   std::vector<Acquire> acquires;     // RATE LIMITER, and what follows
   std::vector<Ended> ended;
+  std::vector<std::pair<JobId, Share>> shares_changed;
   std::vector<ClaimedCall> claimed;
   std::optional<bool> earlier_lives_told; // true: every session of theirs has said what it holds
   std::vector<EndpointOffer> endpoints_added;
@@ -95,6 +97,10 @@ public:
   Effects job_held(JobId job, Time now);
   Effects job_released(JobId job, Time now);
 
+  // A job with a deadline: so many items are left, and seconds.
+  Effects mind_deadline(JobId job, double items_left, double seconds_left);
+  const Share& share_of(JobId job) const { return queue_.share(job); } // as it is now
+
   // Tells the sessions of that name, or the one with that number, to end: they return what they
   // hold and finish what flies. `drained`: which they are.
   Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
@@ -125,6 +131,8 @@ private:
       Time fresh_until{};
     };
     std::map<std::string, Heard> heard;
+    Share share; // as its user gave it
+    Pace pace;   // of its permits
     bool held = false;
   };
   static constexpr std::size_t reasons_max = 16; // of a job, for as many models
@@ -132,6 +140,11 @@ private:
   void hear_reason(const Waiting& waiting, Time now);
   const WaitReason* fresh_reason(const Job& job, const std::string* model, Time now) const;
   bool is_served(const std::string& model) const;
+
+  // shares.cpp
+  std::set<JobId> short_of_calls(const Session& session) const;
+  std::uint32_t hand_of_job(const Session& session) const;
+  bool compete(const Job& a, const Job& b) const;
   bool has_room() const;
 
   void receive(const ReceivedFrame& received, Time now, Effects& effects);

@@ -59,22 +59,26 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
   const std::uint32_t ahead = ahead_of(session);
   const std::uint32_t target = session.capacity.calls + ahead;
   const std::uint32_t has = session.held() + session.in_flight();
-  if (has >= target) return;
-  std::uint32_t deficit = target - has;
+  std::uint32_t deficit = target > has ? target - has : 0;
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
-  if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) return;
+  if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) deficit = 0;
+  const std::set<JobId> short_of = short_of_calls(session);
+  if (deficit == 0 && short_of.empty()) return;
+  const std::uint32_t hand = hand_of_job(session);
   const auto reached = [&](JobId job, const std::string& model) {
-    return reaches(session, job, model);
+    return (deficit > 0 || (short_of.contains(job) && session.held_of(job) < hand)) &&
+           reaches(session, job, model);
   };
-  while (deficit > 0 && !queue_.empty()) {
+  bool full = false;
+  while (!full && !queue_.empty()) {
     protocol::Batch batch;
     std::size_t bytes = 0;
-    while (deficit > 0 && batch.calls.size() < limits::batch_calls_max) {
+    while (batch.calls.size() < limits::batch_calls_max) {
       const OfferedCall* next = queue_.front(reached);
       if (next == nullptr || (bytes > 0 && bytes + next->bytes() > limits::frame_target_bytes))
         break;
       if (session.held() > 0 && session.held_bytes() + next->bytes() > session.capacity.bytes) {
-        deficit = 0;
+        full = true;
         break;
       }
       const auto job = jobs_.find(next->planned.parts.front().job);
@@ -91,7 +95,7 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
                     call.planned.model, call.output_bound, 0, std::move(call.failed_at),
                     call.prefix});
       batch.calls.push_back(std::move(call.planned));
-      --deficit;
+      if (deficit > 0) --deficit;
     }
     if (batch.calls.empty()) return;
     send(session, std::move(batch), now, effects);

@@ -16,9 +16,8 @@ OfferedCall FairQueue::Queue::take(std::map<std::string, Line>::iterator line,
 
 std::pair<JobId, std::string> FairQueue::next(const Reaches& reaches) const {
   std::pair<JobId, std::string> best;
-  const Queue* least = nullptr;
   for (const auto& [job, queue] : jobs_) {
-    if (least != nullptr && queue.served >= least->served) continue;
+    if (best.first && !shares_.before(job, best.first)) continue;
     const Line* first = nullptr;
     for (const auto& [model, line] : queue.models) {
       if (first != nullptr && line.front().order > first->front().order) continue;
@@ -26,7 +25,6 @@ std::pair<JobId, std::string> FairQueue::next(const Reaches& reaches) const {
       first = &line;
       best = {job, model};
     }
-    if (first != nullptr) least = &queue;
   }
   return best;
 }
@@ -39,6 +37,7 @@ std::deque<OfferedCall> FairQueue::close(JobId job) {
     for (Waiting& waiting : line) left.push_back(std::move(waiting.call));
   size_ -= left.size();
   jobs_.erase(it);
+  shares_.forget(job);
   return left;
 }
 
@@ -46,7 +45,6 @@ void FairQueue::push(JobId job, OfferedCall call) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return; // closed meanwhile: its supervisor is gone
   Queue& queue = it->second;
-  if (queue.calls == 0) queue.served = std::max(queue.served, level_);
   queue.bytes += call.bytes();
   ++queue.calls;
   ++size_;
@@ -79,7 +77,7 @@ std::optional<OfferedCall> FairQueue::pop(const Reaches& reaches) {
   if (job == JobId{}) return std::nullopt;
   Queue& queue = jobs_.at(job);
   const auto line = queue.models.find(model);
-  level_ = queue.served++;
+  shares_.served(job, 1);
   --size_;
   return queue.take(line, line->second.begin());
 }

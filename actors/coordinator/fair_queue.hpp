@@ -1,11 +1,12 @@
 // FAIR QUEUE over jobs: whose call goes next. Each job has a queue of ready calls, bounded by what
-// it was asked for; the job that has been served least goes first. A job that was idle starts at
-// the level of the others, so it can neither starve them nor be starved. (Start-time fair queueing,
-// Goyal, Vin, Cheng, 1996, with one unit per call.) Who asks says which models it reaches.
+// it was asked for; whose turn it is among those that have some, FAIR SHARE says, with one unit per
+// call. A job that was idle starts at the level of the others, so it can neither starve them nor be
+// starved. Who asks says which models it reaches.
 // Invariant: calls of one job and model leave in the order in which they came.
 #pragma once
 
 #include "actors/kit/call_words.hpp"
+#include "actors/kit/fair_share.hpp"
 
 #include <deque>
 #include <functional>
@@ -19,7 +20,13 @@ namespace gristmill::coordinator {
 
 class FairQueue {
 public:
-  void open(JobId job) { jobs_.try_emplace(job); }
+  void open(JobId job, const Share& share = {}) {
+    if (jobs_.try_emplace(job).second) shares_.set(job, share);
+  }
+  void set_share(JobId job, const Share& share) {
+    if (jobs_.contains(job)) shares_.set(job, share);
+  }
+  const Share& share(JobId job) const { return shares_.of(job); }
   // Its calls that have not left.
   std::deque<OfferedCall> close(JobId job);
   void push(JobId job, OfferedCall call);
@@ -44,7 +51,6 @@ private:
   struct Queue {
     std::map<std::string, Line> models;
     std::size_t calls = 0, bytes = 0;
-    std::uint64_t served = 0; // virtual time
     OfferedCall take(std::map<std::string, Line>::iterator line, Line::iterator waiting);
   };
   // The job and the model of the call that is next; no job if there is none.
@@ -53,7 +59,7 @@ private:
   std::map<JobId, Queue> jobs_;
   std::uint64_t came_ = 0;
   std::size_t size_ = 0;
-  std::uint64_t level_ = 0; // virtual time of the last call that left
+  FairShare shares_;
 };
 
 } // namespace gristmill::coordinator

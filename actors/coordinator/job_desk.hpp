@@ -30,6 +30,7 @@ struct JobEntry {
   // Set: one call at a time, until more attempts than so many have been recorded.
   std::optional<std::uint64_t> careful_beyond = {};
   WaitReason waiting = {};                   // why its supervisor offers no call
+  double items_left = 0;                     // … and how much it has still to do, about
 };
 
 class JobDesk {

@@ -86,7 +86,10 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
   for_workers.inputs.clear();
   for_workers.budget_usd = {}; // nor do they need to know it,
-  for_workers.hedge_percent = 0; // or this
+  for_workers.hedge_percent = 0; // or this, or whose turn it is
+  for_workers.weight = JobSpec{}.weight;
+  for_workers.priority = JobSpec{}.priority;
+  for_workers.deadline = 0;
   job.spec = to_json(for_workers);
   job.batch_size = spec.batch_size;
   job.hedges = spec.hedge_percent > 0;
@@ -95,8 +98,10 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
     for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
   job.model = model_of_all(spec);
   job.own_endpoints = !spec.endpoints.empty();
+  job.share = own_share(spec);
+  job.pace = Pace{now};
+  queue_.open(id, job.share);
   jobs_[id] = std::move(job);
-  queue_.open(id);
   if (!grace_) effects.jobs[id].grace_over = true;
   dispatch(now, effects);
   return effects;
@@ -134,10 +139,11 @@ Effects Coordinator::job_held(JobId id, Time now) {
   const auto job = jobs_.find(id);
   if (job == jobs_.end()) return effects;
   job->second.held = true;
+  const Share share = queue_.share(id);
   for (const OfferedCall& call : queue_.close(id))
     effects.jobs[id].returned.push_back(
         {call.planned.parts.front().item, call.planned.call, false, false, false});
-  queue_.open(id);
+  queue_.open(id, share);
   for (const auto& [session_id, session] : roster_.sessions()) {
     Cancel cancel;
     for (const auto& [call, assigned] : session->calls())

@@ -37,6 +37,7 @@ Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
 Effects Coordinator::tick(Time now) {
   Effects effects;
   for (const auto& [id, session] : roster_.sessions()) session->beat(now);
+  for (auto& [id, job] : jobs_) job.pace.measure(now);
   watch_silence(now, effects);
   end_grace(now, effects);
   dispatch(now, effects);

@@ -10,6 +10,7 @@
 #include "protocol/messages.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -65,6 +66,10 @@ public:
   std::uint32_t held() const { return held_; }
   std::uint32_t in_flight() const { return in_flight_; }
   std::size_t held_bytes() const { return held_bytes_; }
+  std::uint32_t held_of(JobId job) const {
+    const auto it = held_by_job_.find(job);
+    return it == held_by_job_.end() ? 0 : it->second;
+  }
 
   void give(CallId call, Assigned assigned) {
     if (const auto [it, added] = calls_.emplace(call, std::move(assigned)); added)
@@ -112,12 +117,16 @@ private:
     } else {
       held_ += static_cast<std::uint32_t>(by);
       held_bytes_ += static_cast<std::size_t>(by) * a.bytes;
+      const auto of_job = held_by_job_.try_emplace(a.job).first;
+      of_job->second += static_cast<std::uint32_t>(by);
+      if (of_job->second == 0) held_by_job_.erase(of_job);
     }
   }
 
   std::unordered_map<CallId, Assigned> calls_;
   std::uint32_t held_ = 0, in_flight_ = 0;
   std::size_t held_bytes_ = 0;
+  std::map<JobId, std::uint32_t> held_by_job_;
   double rate_ = 0;
   std::uint64_t measured_ = 0;
   Time measured_at_{};

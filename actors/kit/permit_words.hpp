@@ -2,6 +2,7 @@
 // and what became of a permit. Plain data.
 #pragma once
 
+#include "actors/kit/fair_share.hpp"
 #include "actors/kit/time.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "protocol/messages.hpp"
@@ -135,6 +136,7 @@ struct JobBudget {
   std::vector<EndpointId> endpoints; // its own; empty = those that serve `model`
   JobMoney money = {};
   std::string default_model = {}; // of calls that name none, at the job's own endpoints
+  Share share = {};
 };
 
 // A job that goes on after a pause.

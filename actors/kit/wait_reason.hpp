@@ -29,7 +29,7 @@ enum class WaitKind : std::uint8_t {
   // Of COORDINATOR.
   no_worker,
   workers_full,
-  turn,     // other jobs go first
+  turn,     // other jobs go first; of RATE LIMITER where an endpoint is named
   unserved, // nobody serves the model
   claims,   // after a restart: the workers have not yet said what they hold
 

@@ -157,6 +157,18 @@ std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& l
   return static_cast<std::uint64_t>(learned.rate() * to_seconds(minute_hold()));
 }
 
+double Account::part_of_minute(Tokens tokens) const {
+  const auto part = [](double amount, std::uint64_t most) {
+    return most == 0 ? 0.0 : amount / static_cast<double>(most);
+  };
+  const double most = std::max(
+      part(1, per_minute(limits_.requests_per_minute, calls_rate_)),
+      part(static_cast<double>(tokens.paced), per_minute(limits_.tokens_per_minute, tokens_rate_)));
+  if (most > 0) return most;
+  // Where only slots are scarce a job may be ahead by a quarter of them.
+  return 4 * Turns::lead_max / (slots() == 0 ? unlimited_slots : slots());
+}
+
 std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);

@@ -18,6 +18,7 @@
 #include "actors/rate_limiter/sliding_window.hpp"
 #include "actors/rate_limiter/smoother.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
+#include "actors/rate_limiter/turns.hpp"
 
 #include <array>
 #include <map>
@@ -77,6 +78,10 @@ public:
   std::optional<Refusal> refuses(Tokens tokens, JobId job, std::uint64_t item, Time now);
   // The same but for the budget block, and nothing is remembered of the question.
   std::optional<Refusal> limited(Tokens tokens, Time now);
+  // Whose turn it is among jobs that wait for it.
+  Turns& turns() { return turns_; }
+  // The part of a minute's calls or tokens that a call takes, of whichever it takes more.
+  double part_of_minute(Tokens tokens) const;
   // Since when the next budget block is on its way to the disk; nothing: none is.
   std::optional<Time> writing_since() const {
     return next_ ? std::optional{next_since_} : std::nullopt;
@@ -128,7 +133,10 @@ public:
   std::vector<journal::DayNote> day_notes(Time now);
   Time next_day_notes_at() const { return day_.next_notes_at(); }
   void assume_spent(const journal::DayNote& note) { day_.assume_spent(note); }
-  void forget(JobId job) { highest_.erase(job); }
+  void forget(JobId job) {
+    highest_.erase(job);
+    turns_.forget(job);
+  }
 
 private:
   struct Block {
@@ -161,6 +169,7 @@ private:
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
   Breaker breaker_;
+  Turns turns_;
   QuotaGate quota_;
   std::optional<ConcurrencyLimit> concurrency_;
   Time parked_until_{Time::min()};

@@ -67,8 +67,14 @@ private:
   void weigh(Endpoint& endpoint) {
     Account& account = *endpoint.account;
     const Tokens tokens = tokens_of(reserve_, account, call_.token_bound);
-    if (const auto no = account.refuses(tokens, call_.job, call_.item, now_))
+    if (const auto no = account.refuses(tokens, call_.job, call_.item, now_)) {
+      refused.refused_by.push_back(&account);
       return wait(no->until, no->why);
+    }
+    if (const auto yield = account.turns().yields(call_.job, now_)) {
+      refused.refused_by.push_back(&account);
+      return wait(yield->until, "other jobs' calls go first");
+    }
     candidates.push_back({&endpoint, tokens, account.load(now_), account.answer_seconds(now_),
                           contains(call_.failed_at, endpoint.offer.id)});
   }

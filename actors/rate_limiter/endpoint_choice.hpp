@@ -33,6 +33,7 @@ struct Choice {
   Time until{};
   std::string why;            // empty = there is none to choose from
   bool of_its_prefix = false; // only calls that begin alike have to wait
+  std::vector<Account*> refused_by = {}; // that would take it at another time
 };
 
 // What a call takes of an account's tokens: all that it may use, where the account says so.

@@ -67,6 +67,11 @@ WaitReason RateLimiter::explain(const AcquireCall& call, SessionId session, Time
       reason.until = *probe;
     } else if (const auto refusal = refusal_of(account)) {
       reason = reason_of(account, *refusal, url);
+    } else if (const auto yield = account.turns().yields(call.job, now)) {
+      reason.kind = WaitKind::turn;
+      reason.endpoint = url;
+      reason.limit = yield->to;
+      reason.until = yield->until;
     } else if (!writing) {
       writing = slow_journal(account, now);
     }

@@ -143,6 +143,10 @@ void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
   job->second.account->set_limits(limits, now);
 }
 
+void RateLimiter::share_changed(JobId id, const Share& share) {
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.budget.share = share;
+}
+
 void RateLimiter::job_closed(JobId job) {
   jobs_.erase(job);
   for (auto& [name, account] : accounts_) account->forget(job);
@@ -201,8 +205,12 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     placed.exceeds = true;
     return placed;
   }
+  for (Endpoint* endpoint : served)
+    endpoint->account->turns().asks(call.job, budget.share, session, now);
   // Asked also when the job must wait: the blocks of both are then written together.
   Choice where = choose_endpoint(willing(job->second, served, now), call, reserve, prefixes_, now);
+  if (refused || money.refusal) // whatever the endpoints say, nobody has to wait for it
+    for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
   if (refused) return waits(refused->until, std::string{refused->why});
   if (const auto& no = money.refusal) {
     Placed placed = waits(now + no->wait, std::string{no->why});
@@ -213,7 +221,12 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     return waits(now + no_endpoint_retry,
                  why_none_serves(model, !budget.endpoints.empty(), endpoints_));
   Placed placed{std::move(where)};
-  if (placed.where.endpoint == nullptr) return placed;
+  if (placed.where.endpoint == nullptr) {
+    const auto asks_at = now + std::chrono::milliseconds{ms_until(placed.where.until, now)};
+    for (Account* account : placed.where.refused_by)
+      account->turns().waits(call.job, session, asks_at);
+    return placed;
+  }
   placed.where.endpoint->chosen_at = ++choices_;
   std::shared_ptr<TokenReserve>& kept = job->second.reserves[model];
   if (!kept) kept = std::make_shared<TokenReserve>();
@@ -276,6 +289,7 @@ protocol::Permit RateLimiter::permit(const AcquireCall& call, Placed placed, Tim
   out.job_charge = out.job->draw(placed.job_tokens, now, unused, life);
   out.endpoint_charge = out.endpoint->draw(placed.where.tokens, now, n, life);
   out.money.draw();
+  out.endpoint->turns().served(call.job, out.endpoint->part_of_minute(placed.where.tokens));
   if (out.prefix != 0) prefixes_.went(out.prefix, out.endpoint_id, now);
   const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
   const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);

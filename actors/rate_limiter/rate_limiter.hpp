@@ -39,6 +39,7 @@ public:
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
   void job_changed(JobId job, const AccountLimits& limits, Time now);
+  void share_changed(JobId job, const Share& share);
   void job_closed(JobId job);
   void job_resumed(const JobResumed& job); // endpoints without credit are asked at once
 

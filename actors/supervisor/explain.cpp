@@ -5,6 +5,8 @@
 
 #include "protocol/limits.hpp"
 
+#include <algorithm>
+
 namespace gristmill::supervisor {
 
 WaitReason Supervisor::why_waiting(Time now) const {
@@ -28,6 +30,23 @@ WaitReason Supervisor::why_waiting(Time now) const {
     reason.limit = open;
   }
   return reason;
+}
+
+// While not all is read, the rest is taken to be like what was read, by the bytes of the inputs. Of
+// packed ones and of lists of many that says too little, but more with every item.
+double Supervisor::items_left() const {
+  auto total = static_cast<double>(counts_.total);
+  const InputPosition at = intake_.position();
+  if (!counts_.total_known && at.item > 0) {
+    double all = 0, read = static_cast<double>(at.offset);
+    for (std::size_t n = 0; n < spec_.inputs.size(); ++n) {
+      all += static_cast<double>(spec_.inputs[n].bytes);
+      if (n < at.input) read += static_cast<double>(spec_.inputs[n].bytes);
+    }
+    if (read > 0 && all > read) total = std::max(total, static_cast<double>(at.item) * all / read);
+  }
+  if (spec_.limit != 0) total = std::min(total, static_cast<double>(spec_.limit));
+  return std::max(total - static_cast<double>(counts_.terminal()), 0.0);
 }
 
 ItemStanding Supervisor::standing(const ItemQuestion& question, Time now) {

@@ -120,6 +120,7 @@ public:
   // explain.cpp: why no call is offered though there may be room; none = that is not the reason.
   WaitReason why_waiting(Time now) const;
   ItemStanding standing(const ItemQuestion& question, Time now);
+  double items_left() const; // an estimate until all is read
   std::uint64_t next_call() const { return next_call_; }
 
 private:

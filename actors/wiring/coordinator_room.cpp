@@ -84,6 +84,7 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   if (now >= next_tick_) {
     emit(coordinator_.tick(now), post);
     ask_for_quota(moment, post);
+    mind_deadlines(moment, post);
     tell_reasons(now, post);
     next_tick_ = now + tick_every;
   }
@@ -168,7 +169,8 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
       limits_of(job),
       {},
       money,
-      job.spec.default_model};
+      job.spec.default_model,
+      coordinator::own_share(job.spec)};
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
   LimiterNews news;
   news.endpoints_added = std::move(effects.endpoints_added);
@@ -210,6 +212,15 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
   (mutated("job_told_before_durable") ? post.envelopes : append.release)
       .push_back({to_coordinator, JobDurable{id, state, token}});
   post.tell(to_journal, std::move(append));
+}
+
+void CoordinatorRoom::mind_deadlines(const Moment& moment, Post& post) {
+  for (const auto& [id, job] : desk_.jobs()) {
+    if (!job.open || job.state != JobState::running || job.spec.deadline == 0) continue;
+    const double seconds_left =
+        static_cast<double>(job.spec.deadline) - static_cast<double>(moment.unix_seconds);
+    emit(coordinator_.mind_deadline(id, job.items_left, seconds_left), post);
+  }
 }
 
 void CoordinatorRoom::on(FramesIn& in, const Moment& moment, Post& post) {
@@ -294,6 +305,7 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   job->counts = report.counts;
   job->next_call = report.next_call;
   job->waiting = std::move(report.waiting);
+  job->items_left = report.items_left;
   if (job->careful_beyond &&
       report.counts.attempts + report.counts.terminal() > *job->careful_beyond)
     trust(*job, post);
@@ -352,6 +364,10 @@ JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const 
   JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
                "",     job.created_at, job.ended_at, job.spec.output,
                job.spec.budget_usd};
+  view.weight = job.spec.weight;
+  view.priority = job.spec.priority;
+  view.deadline = static_cast<std::int64_t>(job.spec.deadline);
+  view.urgent = coordinator_.share_of(job.id).priority == coordinator::urgent_priority;
   view.counts.in_flight = coordinator_.in_flight(job.id);
   if (is_over(job.state)) return view;
   const std::string& full = full_disk_of(job.id);
@@ -381,10 +397,12 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
                    std::move(effects.ended),
                    std::move(effects.acquires),
                    {},
-                   effects.earlier_lives_told};
+                   effects.earlier_lives_told,
+                   {},
+                   std::move(effects.shares_changed)};
   if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
       !news.ended.empty() || !news.acquires.empty() ||
-      news.earlier_lives_told)
+      news.earlier_lives_told || !news.shares_changed.empty())
     post.tell(to_limiter, std::move(news));
   if (!effects.sessions.empty() || !effects.charged_nano_usd.empty()) {
     AppendNow append;

@@ -99,9 +99,12 @@ Words of_rooms(const Explanation& e) {
                         r.limit),
             "more workers, or a higher --concurrency of theirs"};
   case WaitKind::turn:
-    return {fmt::format("the workers are full, and {} other job{} calls to make", r.limit,
-                        r.limit == 1 ? " has" : "s have"),
-            "more workers, or a higher --weight or --priority of the job"};
+    return {fmt::format("{}, and {} other job{} first",
+                        r.endpoint.empty() ? "the workers are full"
+                                           : r.endpoint + " takes no more calls",
+                        r.limit, r.limit == 1 ? " goes" : "s go"),
+            fmt::format("{}, or a higher --weight or --priority of the job",
+                        r.endpoint.empty() ? "more workers" : "another endpoint for the model")};
   case WaitKind::unserved:
     return {r.because, "a [[pool]] of the coordinator, or a worker that announces the model"};
   case WaitKind::claims:

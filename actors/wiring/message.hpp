@@ -52,6 +52,9 @@ struct JobView {
   std::string output;
   Usd budget_usd{};
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
+  std::uint32_t weight = 1, priority = 0;
+  std::int64_t deadline = 0; // unix seconds; 0 = none
+  bool urgent = false;       // … for whose sake it goes before all others
 };
 
 struct SubmitJob {
@@ -143,6 +146,7 @@ struct JobReport {
   std::optional<StateChange> stop;
   std::uint64_t next_call = 0;
   WaitReason waiting = {}; // why the supervisor offers no call
+  double items_left = 0;   // of all that the inputs hold, as far as can be told
 };
 struct ItemsExplained { // from SUPERVISOR: its part of an answer
   JobId job;
@@ -195,6 +199,7 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<JobResumed> jobs_resumed = {};
   std::optional<bool> earlier_lives_told = {}; // as Effects of COORDINATOR say it
   std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
+  std::vector<std::pair<JobId, Share>> shares_changed = {};
 };
 struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
   std::uint64_t token = 0;

@@ -92,6 +92,7 @@ private:
   bool takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted, std::uint64_t token, Post&);
   void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
   void emit(coordinator::Effects effects, Post& post);
+  void mind_deadlines(const Moment&, Post&);
   void suspect(coordinator::JobEntry& job, const Moment&, Post&);
   void trust(coordinator::JobEntry& job, Post&);
   JobView view(const coordinator::JobEntry& job, Time now) const;

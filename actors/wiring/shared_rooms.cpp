@@ -37,6 +37,7 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
   for (const auto& endpoint : news.endpoints_gone) limiter_.endpoint_gone(endpoint, now);
   for (const auto& job : news.jobs_opened) limiter_.job_opened(job, now);
   for (const auto& [job, limits] : news.jobs_changed) limiter_.job_changed(job, limits, now);
+  for (const auto& [job, share] : news.shares_changed) limiter_.share_changed(job, share);
   for (const auto& job : news.jobs_closed) limiter_.job_closed(job);
   for (const auto& claim : news.claimed) limiter_.claimed(claim);
   for (const auto& end : news.ended) limiter_.ended(end, now);

@@ -63,7 +63,7 @@ TEST_CASE("a job that has calls and no room waits for workers, or for its turn")
   CHECK(full.kind == WaitKind::workers_full);
   CHECK(full.limit == 2);
   bench.open_job(8, with_endpoint());
-  bench.offer(11, 12, 8);
+  bench.offer(11, 20, 8);
   const WaitReason turn = bench.coordinator.why_waiting(JobId{8}, bench.now);
   CHECK(turn.kind == WaitKind::turn);
   CHECK(turn.limit == 1);

@@ -32,6 +32,9 @@ JobSpec whole_spec() {
   spec.line_bytes_max = 11;
   spec.limit = 12;
   spec.output = "/out";
+  spec.weight = 1'000;
+  spec.priority = 100;
+  spec.deadline = 253'402'300'799;
   return spec;
 }
 
@@ -119,6 +122,10 @@ TEST_CASE("Each fault of a job has one sentence that names its option", "[job_sp
       Row{[](JobSpec& s) { s.inputs[0].name = "\xff"; }, "INPUT: expected UTF-8"},
       Row{[](JobSpec& s) { s.task = "sing"; },
           "--task: expected chat, embed or classify, got \"sing\""},
+      Row{[](JobSpec& s) { s.weight = 0; }, "--weight: expected 1 to 1000, got 0"},
+      Row{[](JobSpec& s) { s.weight = 1'001; }, "--weight"},
+      Row{[](JobSpec& s) { s.priority = 101; }, "--priority: expected 0 to 100, got 101"},
+      Row{[](JobSpec& s) { s.deadline = 253'402'300'800; }, "--deadline"},
       Row{[](JobSpec& s) { s.prompt = "{{x"; }, "--prompt"},
       Row{[](JobSpec& s) { s.system = "{{}}"; }, "--system"},
       Row{[](JobSpec& s) { s.model = std::string(limits::name_bytes_max + 1, 'm'); }, "--model"},
@@ -212,6 +219,8 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.text_field = "x"; }, "--text-field"},
                             Row{[](JobSpec& s) { s.order = "input"; }, "--order"},
                             Row{[](JobSpec& s) {
+                                  s.weight = s.priority = 9;
+                                  s.deadline = 99;
                                   s.limit = s.retries = s.timeout_ms = s.batch_size =
                                       s.max_in_flight = 99;
                                 },
