@@ -1,6 +1,7 @@
 // HTTP API: the coordinator's routes, and what they say in JSON.
 //
 //   GET  /healthz /readyz                     the only ones that never ask for the token
+//   GET  /metrics                             for Prometheus
 //   POST /api/v1/inputs?name=NAME             body = the file -> {id, path, bytes}
 //   DELETE /api/v1/inputs/ID                  an upload that no job has goes
 //   POST /api/v1/jobs                         {"spec": {…}} -> 201 and the job
@@ -63,6 +64,7 @@ private:
 
   Task health(const HttpRequest& head, JobId job);
   Task ready(const HttpRequest& head, JobId job);
+  Task metrics(const HttpRequest& head, JobId job);
   Task upload(const HttpRequest& head, JobId job);
   Task discard_upload(const HttpRequest& head, JobId job);
   Task submit(const HttpRequest& head, JobId job);

@@ -43,6 +43,7 @@ SEEN_BY = {
     "zlib.h": ["coordinator/unpacker.cpp", "coordinator/compressor.cpp"],
     "zstd.h": ["coordinator/unpacker.cpp", "coordinator/compressor.cpp"],
     "microhttpd.h": ["coordinator/http_server.cpp"],
+    "prometheus/": ["coordinator/metrics.cpp"],
     "caf/": ["actors/kit/caf_compat.hpp"],
     "toml++/toml.h": ["actors/kit/config_file.cpp"],
 }

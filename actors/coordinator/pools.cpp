@@ -138,7 +138,7 @@ std::string Coordinator::why_no_budget(const JobSpec& spec) const {
   return why_unpriced(spec, options_.pools);
 }
 
-std::vector<PoolView> Coordinator::pools() const {
+std::vector<PoolView> Coordinator::pools(bool of_jobs) const {
   std::map<std::string, PoolView> by_model;
   for (const PoolSpec& pool : options_.pools)
     by_model[pool.model] = {pool.model, pool.fallback, pool.price, {}};
@@ -152,7 +152,7 @@ std::vector<PoolView> Coordinator::pools() const {
   };
   for (const EndpointId id : pooled_) show(id, endpoints_.at(id));
   for (const auto& [id, endpoint] : endpoints_)
-    if (!endpoint.pooled && !endpoint.model.empty()) show(id, endpoint);
+    if (!endpoint.pooled && (of_jobs || !endpoint.model.empty())) show(id, endpoint);
   std::vector<PoolView> views;
   for (auto& [model, pool] : by_model) views.push_back(std::move(pool));
   return views;

@@ -111,6 +111,13 @@ struct EndpointOffer {
   bool prefix_affinity = true; // calls that begin alike go there together
 };
 
+// What the calls of the last minute and day have taken, those that are under way with all that is
+// reserved for them.
+struct WindowUse {
+  std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;
+  std::uint64_t requests_per_day = 0, tokens_per_day = 0;
+};
+
 // How an endpoint stands, for people.
 struct EndpointStanding {
   AccountLimits limits; // the strictest of all who name its URL and key
@@ -118,6 +125,8 @@ struct EndpointStanding {
   std::uint32_t slots = 0;    // calls in flight that it takes up, as found so far; 0 = not known
   std::int64_t parked_ms = 0; // > 0: it gets no calls for so long, because …
   std::string why;
+  WaitKind parked_for = WaitKind::none; // the kind of `why`
+  WindowUse used = {};
 };
 
 // A job's budget of money as it stands when the job is opened, in 10^-9 US$.

@@ -23,6 +23,7 @@ enum class WaitKind : std::uint8_t {
   calls_taken_up, // … or as many as the server was found to take up
   cooldown,       // the endpoint is parked by an answer
   breaker,        // the endpoint fails
+  quota,          // the quota or credit of its account is used up
   journal,        // what must be durable first is being written
   budget,         // any other that it gives a sentence for
 

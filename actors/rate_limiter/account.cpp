@@ -103,6 +103,13 @@ void Account::advance(Time now) {
   tokens_smoother_.advance(now);
 }
 
+WindowUse Account::used(Time now) {
+  calls_window_.advance(now);
+  tokens_window_.advance(now);
+  day_.advance(now);
+  return {calls_window_.held(), tokens_window_.held(), day_.calls_held(), day_.tokens_held()};
+}
+
 void Account::pace(Time now) {
   using Name = protocol::LimitHint::Name;
   const auto pace = [&](Smoother& smoother, LearnedRate& learned, std::uint64_t per_minute,
@@ -173,7 +180,7 @@ std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);
   if (now < parked_until_) return Refusal{parked_until_, parked_why_, WaitKind::cooldown};
-  if (const auto until = quota_.refuses(now)) return Refusal{*until, quota_used_up};
+  if (const auto until = quota_.refuses(now)) return Refusal{*until, quota_used_up, WaitKind::quota};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed",
                    WaitKind::calls_allowed, limits_.max_in_flight};

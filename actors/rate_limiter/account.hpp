@@ -71,6 +71,7 @@ public:
   double load(Time now);
   // How long it takes for an answer, of late; 0 = nobody knows.
   double answer_seconds(Time now) const { return answer_time_.seconds(now); }
+  WindowUse used(Time now);
   // Nothing is charged, reserved or under way, so forgetting it forgets nothing.
   bool is_idle(Time now);
 

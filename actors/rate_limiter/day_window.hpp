@@ -29,6 +29,8 @@ public:
   bool limited() const { return calls_.limited() || tokens_.limited(); }
   const SlidingWindow& calls() const { return calls_; }
   const SlidingWindow& tokens() const { return tokens_; }
+  std::uint64_t calls_held() const { return calls_.held(); }
+  std::uint64_t tokens_held() const { return tokens_.held(); }
   bool is_empty() const { return calls_.held() == 0 && tokens_.held() == 0; }
   void set_most(std::uint64_t calls, std::uint64_t tokens);
   void advance(Time now);

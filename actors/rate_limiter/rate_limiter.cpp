@@ -415,17 +415,21 @@ std::uint32_t RateLimiter::in_flight(EndpointId id) const {
 EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
   const auto it = endpoints_.all().find(id);
   if (it == endpoints_.all().end()) return {};
-  const Account& account = *it->second.account;
+  Account& account = *it->second.account;
   EndpointStanding standing{account.limits(), account.in_flight(), account.slots(), 0, {}};
+  standing.used = account.used(now);
   if (account.parked_until() > now) {
     standing.parked_ms = to_ms(account.parked_until() - now);
     standing.why = account.parked_why();
+    standing.parked_for = WaitKind::cooldown;
   } else if (const auto asked_at = account.quota().refuses(now)) {
     standing.parked_ms = to_ms(*asked_at - now);
     standing.why = quota_used_up;
+    standing.parked_for = WaitKind::quota;
   } else if (const auto until = account.breaker().refuses(now)) {
     standing.parked_ms = to_ms(*until - now);
     standing.why = endpoint_fails;
+    standing.parked_for = WaitKind::breaker;
   }
   return standing;
 }

@@ -245,8 +245,9 @@ void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Mome
 }
 
 // The limiter adds what it knows, and answers.
-void CoordinatorRoom::answer(const ListPools&, std::uint64_t token, const Moment&, Post& post) {
-  post.tell(to_limiter, ShowPools{token, coordinator_.pools()});
+void CoordinatorRoom::answer(const ListPools& list, std::uint64_t token, const Moment&,
+                             Post& post) {
+  post.tell(to_limiter, ShowPools{token, coordinator_.pools(list.of_jobs)});
 }
 
 void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, const Moment& moment,

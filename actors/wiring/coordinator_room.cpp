@@ -373,6 +373,7 @@ JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const 
   const std::string& full = full_disk_of(job.id);
   if (WaitReason reason = reason_of(job, now); is_waiting(reason.kind)) {
     view.waiting_for = reason.kind;
+    view.waiting_at = reason.endpoint;
     view.why_waiting = explained(job.id, std::move(reason), now).sentence;
   }
   if (!full.empty() && job.state != JobState::paused) {

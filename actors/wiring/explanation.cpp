@@ -8,12 +8,12 @@
 namespace gristmill::wiring {
 namespace {
 
-constexpr std::array<std::string_view, 29> names{
+constexpr std::array<std::string_view, 30> names{
     "none",     "requests", "tokens",  "day_requests", "day_tokens", "calls_allowed",
-    "calls_taken_up",       "cooldown", "breaker",     "journal",    "budget",
-    "no_worker", "workers_full", "turn", "unserved",   "claims",     "reading",
-    "retry",    "open_items", "paused", "disk",        "cancelling", "merging",
-    "over",     "queued",   "held",    "in_flight",    "recorded",   "not_read"};
+    "calls_taken_up",       "cooldown", "breaker",     "quota",      "journal",
+    "budget",   "no_worker", "workers_full", "turn",   "unserved",   "claims",
+    "reading",  "retry",    "open_items", "paused",    "disk",       "cancelling",
+    "merging",  "over",     "queued",  "held",         "in_flight",  "recorded", "not_read"};
 
 // A time as people say it: "0.4 s", "27 s", "3 min", "3 h 12 min".
 std::string span(double seconds) {
@@ -78,6 +78,10 @@ Words of_limiter(const Explanation& e) {
     return {fmt::format("{}: the endpoint fails; it is tried again{}", r.endpoint,
                         in_span(e, " in ")),
             "an endpoint that answers: it goes on by itself"};
+  case WaitKind::quota:
+    return {fmt::format("{}: the quota or credit of its account is used up; it is asked again{}",
+                        r.endpoint, in_span(e, " in ")),
+            "credit at its provider, or another endpoint for the model"};
   case WaitKind::journal:
     return {fmt::format("the journal is being written{}", since_span(e, " since ", "")),
             "a faster disk for the state directory"};

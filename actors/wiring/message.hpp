@@ -52,6 +52,7 @@ struct JobView {
   std::string output;
   Usd budget_usd{};
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
+  std::string waiting_at = {};           // its endpoint, if one has to do with it
   std::uint32_t weight = 1, priority = 0;
   std::int64_t deadline = 0; // unix seconds; 0 = none
   bool urgent = false;       // … for whose sake it goes before all others
@@ -90,7 +91,9 @@ struct ListWorkers {};
 struct DrainWorker {
   std::string worker;
 }; // its name, or a session as people see it
-struct ListPools {};
+struct ListPools {
+  bool of_jobs = false; // also endpoints that only jobs name, as a pool without a model
+};
 
 struct Ask {
   std::uint64_t token = 0;

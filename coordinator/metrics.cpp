@@ -1,0 +1,179 @@
+#include "coordinator/metrics.hpp"
+
+#include "protocol/version.hpp"
+
+#include <array>
+#include <initializer_list>
+#include <map>
+#include <prometheus/text_serializer.h>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+namespace gristmill::coordinator {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+// Families in the order in which they are first named.
+class Families {
+public:
+  void gauge(std::string_view name, std::string_view help, Labels labels, double value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.gauge.value = value;
+    add(MetricType::Gauge, name, help, std::move(metric));
+  }
+  void counter(std::string_view name, std::string_view help, Labels labels, std::uint64_t value) {
+    counter(name, help, std::move(labels), static_cast<double>(value));
+  }
+  void counter(std::string_view name, std::string_view help, Labels labels, double value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.counter.value = value;
+    add(MetricType::Counter, name, help, std::move(metric));
+  }
+
+  std::string text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer{}.Serialize(out, all_);
+    return out.str();
+  }
+
+private:
+  void add(MetricType type, std::string_view name, std::string_view help, ClientMetric metric) {
+    const auto [known, is_new] = places_.try_emplace(std::string{name}, all_.size());
+    if (is_new) all_.push_back({std::string{name}, std::string{help}, type, {}});
+    all_[known->second].metric.push_back(std::move(metric));
+  }
+
+  std::vector<MetricFamily> all_;
+  std::map<std::string, std::size_t> places_;
+};
+
+Labels with(Labels labels, std::string name, std::string_view value) {
+  labels.push_back({std::move(name), std::string{value}});
+  return labels;
+}
+
+void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
+  to.gauge("gristmill_job_items", "Items of the job's input that have been read.", job,
+           static_cast<double>(counts.total));
+  to.gauge("gristmill_job_input_read", "1: the whole input has been read.", job,
+           counts.total_known ? 1 : 0);
+  constexpr std::string_view results = "Items with a durable result; a retry takes failed ones back.";
+  to.counter("gristmill_job_results_total", results, with(job, "result", "completed"),
+             counts.completed);
+  to.counter("gristmill_job_results_total", results, with(job, "result", "failed"), counts.failed);
+  to.gauge("gristmill_job_items_retrying", "Items that wait for another attempt.", job,
+           static_cast<double>(counts.retrying));
+  to.gauge("gristmill_job_calls_in_flight", "Calls that are with a worker.", job,
+           static_cast<double>(counts.in_flight));
+  to.counter("gristmill_job_attempts_total", "Calls that have ended.", job, counts.attempts);
+  to.counter("gristmill_job_ambiguous_total", "Calls whose outcome nobody knows.", job,
+             counts.ambiguous);
+  to.counter("gristmill_job_late_total", "Outcomes of items that had their result already.", job,
+             counts.late);
+  constexpr std::string_view tokens = "Tokens that endpoints say they have used.";
+  to.counter("gristmill_job_tokens_total", tokens, with(job, "kind", "prompt"),
+             counts.prompt_tokens);
+  to.counter("gristmill_job_tokens_total", tokens, with(job, "kind", "completion"),
+             counts.completion_tokens);
+  to.counter("gristmill_job_cost_usd_total", "Cost of the tokens that have a price, in US$.", job,
+             static_cast<double>(counts.cost_nano_usd) / 1e9);
+}
+
+void add_job(Families& to, const wiring::JobView& job) {
+  const Labels labels{{"job", to_string(job.id)}};
+  const bool has_reason = job.reason != JobReason::none;
+  to.gauge("gristmill_job_state", "The state that the job is in, and what brought it there.",
+           with(with(labels, "state", name_of(job.state)), "reason",
+                has_reason ? name_of(job.reason) : ""),
+           1);
+  if (wiring::is_waiting(job.waiting_for))
+    to.gauge("gristmill_job_waiting", "Why the job's next call does not begin; explain says more.",
+             with(with(labels, "reason", wiring::name_of(job.waiting_for)), "endpoint",
+                  job.waiting_at),
+             1);
+  add_counts(to, labels, job.counts);
+  if (job.budget_usd)
+    to.gauge("gristmill_job_budget_usd", "What the job may cost in its whole life, in US$.", labels,
+             static_cast<double>(job.budget_usd.nano) / 1e9);
+}
+
+void add_worker(Families& to, const WorkerView& worker) {
+  const Labels labels{{"worker", worker.name}, {"session", to_string(worker.session)}};
+  to.gauge("gristmill_worker_state", "The state that the worker is in.",
+           with(labels, "state", worker.state), 1);
+  to.gauge("gristmill_worker_capacity", "The most calls that it takes at once.", labels,
+           worker.capacity);
+  to.gauge("gristmill_worker_calls_in_flight", "Calls that it is making.", labels,
+           worker.in_flight);
+  to.gauge("gristmill_worker_calls_held", "Calls that it holds and has not begun.", labels,
+           worker.held);
+  to.counter("gristmill_worker_calls_total", "Calls that it has ended.", labels, worker.completed);
+}
+
+void add_endpoint(Families& to, const std::string& model, const EndpointView& endpoint) {
+  const EndpointStanding& standing = endpoint.standing;
+  const AccountLimits& limits = standing.limits;
+  const WindowUse& used = standing.used;
+  const Labels labels{{"model", model}, {"url", endpoint.url}, {"worker", endpoint.worker}};
+  to.gauge("gristmill_endpoint_calls_in_flight", "Calls that are under way there.", labels,
+           standing.in_flight);
+  if (standing.slots != 0)
+    to.gauge("gristmill_endpoint_concurrency_limit", "Calls in flight that it takes up, as found.",
+             labels, standing.slots);
+  struct Window {
+    const char* name;
+    std::uint64_t limit, used;
+  };
+  for (const Window& window :
+       {Window{"requests_per_minute", limits.requests_per_minute, used.requests_per_minute},
+        Window{"tokens_per_minute", limits.tokens_per_minute, used.tokens_per_minute},
+        Window{"requests_per_day", limits.requests_per_day, used.requests_per_day},
+        Window{"tokens_per_day", limits.tokens_per_day, used.tokens_per_day}}) {
+    if (window.limit == 0) continue;
+    const Labels of_window = with(labels, "window", window.name);
+    to.gauge("gristmill_endpoint_limit", "What a window of its account allows.", of_window,
+             static_cast<double>(window.limit));
+    to.gauge("gristmill_endpoint_used", "What calls have taken of that, reserved ones too.",
+             of_window, static_cast<double>(window.used));
+  }
+  const bool parked = standing.parked_ms > 0;
+  to.gauge("gristmill_endpoint_parked", "1: it gets no calls for now, for that reason.",
+           with(labels, "reason", parked ? wiring::name_of(standing.parked_for) : ""),
+           parked ? 1 : 0);
+}
+
+void add_numbers(Families& to, const ClusterView& cluster) {
+  constexpr std::array states{JobState::running,   JobState::paused,   JobState::cancelling,
+                              JobState::merging,   JobState::finished, JobState::cancelled,
+                              JobState::failed};
+  std::map<JobState, double> jobs;
+  for (const wiring::JobView& job : cluster.jobs) ++jobs[job.state];
+  for (const JobState state : states)
+    to.gauge("gristmill_jobs", "Jobs that are known, by state.", {{"state", std::string{name_of(state)}}},
+             jobs[state]);
+  to.gauge("gristmill_workers", "Sessions of workers.", {},
+           static_cast<double>(cluster.workers.size()));
+}
+
+} // namespace
+
+std::string metrics_of(const ClusterView& cluster, std::int64_t unix_seconds) {
+  Families families;
+  families.gauge("gristmill_build_info", "1, of this version.", {{"version", program_version}}, 1);
+  add_numbers(families, cluster);
+  for (const wiring::JobView& job : cluster.jobs)
+    if (!is_over(job.state) || unix_seconds < job.ended_at + after_end_s) add_job(families, job);
+  for (const WorkerView& worker : cluster.workers) add_worker(families, worker);
+  for (const PoolView& pool : cluster.pools)
+    for (const EndpointView& endpoint : pool.endpoints) add_endpoint(families, pool.model, endpoint);
+  return families.text();
+}
+
+} // namespace gristmill::coordinator
