@@ -42,6 +42,7 @@ Json json_of(const PoolView& pool) {
           {"fallback", text_or_null(pool.fallback)},
           {"price_input", price(pool.price.input)},
           {"price_output", price(pool.price.output)},
+          {"max_output_tokens", limit_or_null(pool.max_output_tokens)},
           {"endpoints", std::move(endpoints)}};
 }
 
@@ -59,6 +60,8 @@ PoolSpec pool_spec_of(const Json& pool) {
   spec.model = text("model");
   spec.fallback = text("fallback");
   spec.price = {price("price_input"), price("price_output")};
+  const Json most = pool.value("max_output_tokens", Json());
+  if (most.is_number_unsigned()) spec.max_output_tokens = most.get<std::uint64_t>();
   return spec;
 }
 

@@ -1,6 +1,7 @@
 #include "protocol/pool_spec.hpp"
 
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/wire.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -56,6 +57,13 @@ std::string why_unpriced(const JobSpec& spec, const std::vector<PoolSpec>& pools
     if (pool == nullptr || !pool->price)
       return fmt::format("--budget-usd: expected a price of the model \"{}\", there is none; {}",
                          openai::json::printable(asked, 100), how);
+    // Batch lines may state limits of their own: they are seen when they are read.
+    const bool are_documents = !spec.prompt.empty() || spec.task == "classify";
+    if (are_documents && pool->max_output_tokens == 0 && pool->price.output != 0 &&
+        !openai::limits_answers(spec))
+      return fmt::format("--budget-usd: expected a limit on the answers of the model \"{}\", so "
+                         "that a call's cost has a bound, there is none; {}",
+                         openai::json::printable(asked, 100), how_to_limit_answers);
   }
   const bool any = std::any_of(pools.begin(), pools.end(),
                                [](const PoolSpec& pool) { return bool{pool.price}; });

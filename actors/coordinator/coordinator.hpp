@@ -66,6 +66,7 @@ struct PoolView {
   std::string model, fallback;
   TokenPrice price;
   std::vector<EndpointView> endpoints;
+  std::uint64_t max_output_tokens = 0; // 0 = not known
 };
 
 struct Options {

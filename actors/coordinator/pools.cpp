@@ -141,7 +141,7 @@ std::string Coordinator::why_no_budget(const JobSpec& spec) const {
 std::vector<PoolView> Coordinator::pools(bool of_jobs) const {
   std::map<std::string, PoolView> by_model;
   for (const PoolSpec& pool : options_.pools)
-    by_model[pool.model] = {pool.model, pool.fallback, pool.price, {}};
+    by_model[pool.model] = {pool.model, pool.fallback, pool.price, {}, pool.max_output_tokens};
   std::map<EndpointId, std::string> announcers;
   for (const auto& [session_id, session] : roster_.sessions())
     for (const EndpointId id : session->endpoints) announcers[id] = session->name;

@@ -30,7 +30,8 @@ bool may_fall_back(OutcomeClass cls) {
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
     : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, has_budget_{bool{spec.budget_usd}},
-      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model} {}
+      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model},
+      default_model_{spec.default_model} {}
 
 PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
   const std::string first = first_model(kind, raw);
@@ -41,7 +42,10 @@ PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallba
   // The configuration may have lost a pool's fallback since the item was sent there.
   const bool falls_back = on_fallback && planned.has_fallback;
   const std::string& model = falls_back ? fallback : first;
-  planned.max_output_tokens = max_output_tokens(model);
+  const PoolSpec* pool = pool_of(pools_, model.empty() ? default_model_ : model);
+  const bool pool_says = pool != nullptr && pool->max_output_tokens != 0;
+  planned.max_output_tokens = pool_says ? pool->max_output_tokens : output_tokens_default;
+  planned.limits_answers = pool_says || pool == nullptr || pool->price.output == 0;
   if (falls_back || model_of_all_.empty()) planned.model = model;
   return planned;
 }
@@ -58,12 +62,6 @@ std::string ModelPlan::fallback_of(std::string_view model) const {
   if (!fallback_.empty()) return fallback_;
   const PoolSpec* pool = own_endpoints_ ? nullptr : pool_of(pools_, model);
   return pool == nullptr ? std::string{} : pool->fallback;
-}
-
-std::uint64_t ModelPlan::max_output_tokens(std::string_view model) const {
-  const PoolSpec* pool = pool_of(pools_, model);
-  return pool == nullptr || pool->max_output_tokens == 0 ? output_tokens_default
-                                                         : pool->max_output_tokens;
 }
 
 } // namespace gristmill::supervisor

@@ -20,7 +20,8 @@ bool may_fall_back(OutcomeClass cls);
 struct PlannedModel {
   std::string model;         // empty = as the job says
   bool has_fallback = false; // the item may be tried at another model
-  std::uint64_t max_output_tokens = 0;
+  std::uint64_t max_output_tokens = 0; // of a request that states no limit; assumed, unless …
+  bool limits_answers = true;          // … its pool says so, or answers cost nothing
 };
 
 class ModelPlan {
@@ -32,12 +33,10 @@ public:
 private:
   std::string first_model(ItemKind kind, std::string_view raw) const;
   std::string fallback_of(std::string_view model) const;
-  std::uint64_t max_output_tokens(std::string_view model) const;
-
   std::vector<PoolSpec> pools_;
   bool own_endpoints_; // where the pools say no more than prices and limits
   bool has_budget_;    // of money: what a call costs is told by its model
-  std::string model_of_all_, fallback_;
+  std::string model_of_all_, fallback_, default_model_;
 };
 
 } // namespace gristmill::supervisor

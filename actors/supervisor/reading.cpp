@@ -195,6 +195,12 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, CallId id,
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
   const auto bound =
       openai::token_bounds(spec_, live.place.kind, raw, planned.max_output_tokens);
+  if (spec_.budget_usd && !bound.output_stated && !planned.limits_answers)
+    return give_up(item, live, OutcomeClass::bad_line, "unlimited_answer",
+                   fmt::format("expected a limit on the answer, so that a call's cost has a bound "
+                               "under --budget-usd, got none; {}",
+                               how_to_limit_answers),
+                   effects);
   call.token_bound = bound.total();
   call.output_bound = bound.output;
   call.planned.model = std::move(planned.model);

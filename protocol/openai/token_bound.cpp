@@ -58,14 +58,17 @@ void read(Limits& limits, const json::Member& member) {
   }
 }
 
-Count answer_tokens(const Limits& line, const Limits& params, Count tokens_default) {
-  const auto most_of = [&](std::size_t first, std::size_t last, Count otherwise) {
+// Of `input` tokens, and of as many for the answers as these limits allow.
+TokenBound bound_of(Count input, const Limits& line, const Limits& params, Count tokens_default) {
+  const auto most_of = [&](std::size_t first, std::size_t last) {
     std::optional<Count> most;
     for (std::size_t i = first; i < last; ++i)
       most = std::max(most, params[i].named ? params[i].most : line[i].most);
-    return most.value_or(otherwise);
+    return most;
   };
-  return times(most_of(0, 3, tokens_default), std::max<Count>(1, most_of(3, 5, 1)));
+  const auto each = most_of(0, 3);
+  const Count answers = std::max<Count>(1, most_of(3, 5).value_or(1));
+  return {input, times(each.value_or(tokens_default), answers), each.has_value()};
 }
 
 Count elements_in(Value array) {
@@ -117,9 +120,9 @@ TokenBound bound_of_line(std::string_view raw, const Body& params, Count tokens_
   const Count input = object.text.empty() ? raw.size() : object.text.size();
   if (api == Api::embeddings) return {input, 0};
   if (api == Api::other) return {plus(input, body.pairs.bytes()), 0};
-  Count answers = answer_tokens(body.limits, params.limits, tokens_default);
-  if (api == Api::completions) answers = times(answers, prompts_in(body.prompt));
-  return {input, answers};
+  TokenBound bound = bound_of(input, body.limits, params.limits, tokens_default);
+  if (api == Api::completions) bound.output = times(bound.output, prompts_in(body.prompt));
+  return bound;
 }
 
 // The most often that one field stands in the templates. Different fields share the item's bytes.
@@ -158,7 +161,7 @@ TokenBound bound_of_document(const JobSpec& spec, std::string_view raw, const Bo
       plus(times(raw.size(), most_uses(spec)), spec.prompt.size() + spec.system.size());
   const Count sent = plus(plus(text, 2 * message_overhead), label_bytes(spec));
   if (spec.task == "embed") return {sent, 0};
-  return {sent, answer_tokens({}, params.limits, tokens_default)};
+  return bound_of(sent, {}, params.limits, tokens_default);
 }
 
 } // namespace
@@ -175,6 +178,11 @@ TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw
                          : bound_of_document(spec, raw, params, max_output_tokens_default);
   bound.input = plus(bound.input, request_overhead + spec.params.size());
   return bound;
+}
+
+bool limits_answers(const JobSpec& spec) {
+  const Body params = read_body(json::root(spec.params));
+  return spec.task == "embed" || bound_of(0, {}, params.limits, 0).output_stated;
 }
 
 std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,

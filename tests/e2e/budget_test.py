@@ -18,6 +18,7 @@ class Money(EndToEnd):
         super().setUp()
         self.source = self.directory / "in.jsonl"
         self.output = self.directory / "out.jsonl"
+        self.config_text = ""  # more of the pool
 
     def batch(self, count=COUNT, max_tokens=16, model="sim-small"):
         with open(self.source, "w", encoding="utf-8") as file:
@@ -32,11 +33,19 @@ class Money(EndToEnd):
         text = f'[[pool]]\nmodel = "{model}"\n'
         if price:
             text += f"price_input = {PRICE_INPUT}\nprice_output = {PRICE_OUTPUT}\n"
+        text += self.config_text
         if server:
             text += f'[[pool.endpoint]]\nurl = "{server.url}"\n'
         path = self.directory / "gristmill.toml"
         path.write_text(text)
         return path
+
+    @staticmethod
+    def batch_line_with_limit():
+        body = {"model": "sim-small", "max_tokens": 8,
+                "messages": [{"role": "user", "content": "question 6"}]}
+        return json.dumps({"custom_id": "item-6", "method": "POST",
+                           "url": "/v1/chat/completions", "body": body})
 
     def spent(self, server):
         """US$ of all calls that the server made answers for, whether anybody saw them or not."""
@@ -140,6 +149,40 @@ class Money(EndToEnd):
             self.gristmill("run", self.source, "--endpoint", server.url, "--budget-usd", usd,
                            check=2)
         self.assertEqual(self.calls(server), [])
+
+    def test_a_line_whose_answer_nobody_limits_is_not_sent(self):
+        write_batch(self.source, 6)
+        limited = self.batch_line_with_limit()
+        with open(self.source, "a", encoding="utf-8") as file:
+            file.write(limited + "\n")
+        server = self.server()
+        self.run_within(server, 5, check=3)
+        self.assertEqual(len(self.calls(server)), 1)
+        lines = [json.loads(line) for line in self.output.read_text().splitlines()]
+        self.assertEqual([line["error"] and line["error"]["code"] for line in lines],
+                         ["unlimited_answer"] * 6 + [None])
+        for word in ("--max-tokens", "max_output_tokens"):
+            self.assertIn(word, lines[0]["error"]["message"])
+        # A limit of the pool is one, and what failed is all that is called.
+        self.config_text += "max_output_tokens = 64\n"
+        self.run_within(server, 5, "--retry-failed")
+        self.assertEqual(len(self.calls(server)), 7)
+        self.check_result(self.output, 7)
+
+    def test_documents_whose_answers_nobody_limits_are_refused(self):
+        documents = self.directory / "texts.jsonl"
+        documents.write_text('{"id": "a", "text": "one"}\n')
+        server, prompt = self.server(), ("-m", "sim-small", "-p", "Sum up: {{text}}")
+        coordinator = self.coordinator("--config", self.config(server))
+        for command in (("run", "--endpoint", server.url, "--config", self.config(server), "-o",
+                         self.output), ("submit", "--server", coordinator.http)):
+            refused = self.gristmill(command[0], documents, *command[1:], *prompt, "--budget-usd",
+                                     "1", check=2)
+            for word in ('"sim-small"', "--max-tokens", "max_output_tokens"):
+                self.assertIn(word, refused.stderr)
+        self.gristmill("run", documents, "--endpoint", server.url, "--config", self.config(server),
+                       "-o", self.output, *prompt, "--budget-usd", "1", "--max-tokens", "8")
+        self.assertEqual(len(self.calls(server)), 1)
 
     def test_a_dry_run_says_what_the_budget_allows(self):
         self.batch()

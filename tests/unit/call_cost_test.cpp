@@ -74,6 +74,33 @@ TEST_CASE("A job without a known price is told which model lacks it", "[money]")
   CHECK_FALSE(why_unpriced(spec, {b}).empty());
 }
 
+TEST_CASE("A budget of money wants a limit on the answers to documents", "[money]") {
+  JobSpec spec;
+  spec.model = "a";
+  spec.prompt = "{{text}}";
+  PoolSpec pool;
+  pool.model = "a";
+  pool.price = price;
+  CHECK(why_unpriced(spec, {pool}).find("--max-tokens") != std::string::npos);
+  JobSpec lines = spec; // may state limits of their own
+  lines.prompt.clear();
+  CHECK(why_unpriced(lines, {pool}).empty());
+  lines.task = "classify";
+  CHECK_FALSE(why_unpriced(lines, {pool}).empty());
+  JobSpec limited = spec;
+  limited.params = R"({"max_tokens":16})";
+  CHECK(why_unpriced(limited, {pool}).empty());
+  JobSpec embed = spec;
+  embed.task = "embed";
+  CHECK(why_unpriced(embed, {pool}).empty());
+  PoolSpec known = pool;
+  known.max_output_tokens = 1;
+  CHECK(why_unpriced(spec, {known}).empty());
+  PoolSpec free_answers = pool;
+  free_answers.price.output = 0;
+  CHECK(why_unpriced(spec, {free_answers}).empty());
+}
+
 TEST_CASE("A job's total is estimated from what its items have used so far", "[money]") {
   JobCounts counts;
   counts.total = 1'000;

@@ -83,6 +83,30 @@ TEST_CASE("The prompt's bound is at least its bytes", "[token_bound]") {
   CHECK(bound < body.size() + 1'000);
 }
 
+TEST_CASE("A request limits its answer if it or the job states a limit that is one",
+          "[token_bound]") {
+  struct Row {
+    const char* url;
+    const char* body;
+    const char* params;
+    bool stated;
+  };
+  const char* chat = "/v1/chat/completions";
+  const auto row = GENERATE_COPY(
+      Row{chat, "{}", "{}", false}, Row{chat, R"({"max_tokens":1})", "{}", true},
+      Row{chat, R"({"n":1})", "{}", false}, Row{chat, R"({"max_tokens":null})", "{}", false},
+      Row{chat, "{}", R"({"max_completion_tokens":5})", true},
+      Row{chat, R"({"max_tokens":7})", R"({"max_tokens":null})", false},
+      Row{"/v1/responses", R"({"max_output_tokens":9})", "{}", true},
+      Row{"/v1/embeddings", R"({"input":"x"})", "{}", true},
+      Row{"/v1/rerank", R"({"query":"x","documents":["a"]})", "{}", true});
+  INFO(row.url << " " << row.body << " " << row.params);
+  JobSpec spec;
+  spec.params = row.params;
+  const auto bound = token_bounds(spec, ItemKind::batch_line, line_of(row.url, row.body), 9);
+  CHECK(bound.output_stated == row.stated);
+}
+
 TEST_CASE("A document counts once for each time that the templates use it", "[token_bound]") {
   const std::string text(10'000, 'x');
   struct Row {

@@ -178,6 +178,26 @@ TEST_CASE("a pool says what its items fall back to and how long an answer may be
   CHECK(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).max_output_tokens == 10);
 }
 
+TEST_CASE("whose answers are limited: those that a pool limits, that are free, or that have no price") {
+  PoolSpec pool;
+  pool.model = "m";
+  const auto limits = [&pool](const JobSpec& spec) {
+    return ModelPlan{spec, {pool}}.plan(ItemKind::text, "x", false).limits_answers;
+  };
+  CHECK(limits(spec_of()));
+  pool.price = {1, 1};
+  CHECK_FALSE(limits(spec_of()));
+  JobSpec named_by_default = spec_of();
+  named_by_default.default_model = std::exchange(named_by_default.model, "");
+  CHECK_FALSE(limits(named_by_default));
+  pool.max_output_tokens = 1;
+  CHECK(limits(spec_of()));
+  CHECK(limits(named_by_default));
+  pool.max_output_tokens = 0;
+  pool.price = {1, 0};
+  CHECK(limits(spec_of()));
+}
+
 TEST_CASE("lines that name their models are planned for them") {
   JobSpec spec = spec_of();
   spec.model.clear();
