@@ -1,9 +1,7 @@
 #include "coordinator/http_api.hpp"
 
-#include "actors/kit/clock.hpp"
 #include "coordinator/http_answer.hpp"
 #include "coordinator/job_json.hpp"
-#include "coordinator/metrics.hpp"
 #include "coordinator/pool_json.hpp"
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
@@ -16,7 +14,6 @@
 namespace gristmill::coordinator {
 namespace {
 
-constexpr std::size_t control_bytes_max = 1u << 20;
 constexpr std::string_view worker_hole = "{worker}", drain_shape = "/api/v1/workers/{worker}/drain";
 constexpr std::string_view input_hole = "{input}", input_shape = "/api/v1/inputs/{input}";
 
@@ -89,6 +86,8 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/healthz", &HttpApi::health, true},
       {"GET", "/readyz", &HttpApi::ready, true},
       {"GET", "/metrics", &HttpApi::metrics},
+      {"GET", "/api/v1/events", &HttpApi::events},
+      {"GET", "/api/v1/jobs/{job}/events", &HttpApi::job_events},
       {"POST", "/api/v1/inputs", &HttpApi::upload},
       {"DELETE", input_shape, &HttpApi::discard_upload},
       {"POST", "/api/v1/jobs", &HttpApi::submit},
@@ -183,32 +182,6 @@ HttpApi::Task HttpApi::health(const HttpRequest&, JobId) {
 HttpApi::Task HttpApi::ready(const HttpRequest&, JobId) {
   return asking(wiring::ShowReady{}, [](const wiring::Answer&) {
     return json_response(200, {{"status", "ready"}});
-  });
-}
-
-// Asked one after the other: a scrape need not be of one instant.
-HttpApi::Task HttpApi::metrics(const HttpRequest&, JobId) {
-  return gathered(control_bytes_max, [this](std::string, Respond respond) {
-    const auto view = std::make_shared<ClusterView>();
-    const auto ask = [this, respond](HttpApiOptions::Question question, auto then) {
-      options_.ask(std::move(question), [respond, then](wiring::Answer answer) {
-        if (answer.error) return respond(error_response(*answer.error));
-        then(std::move(answer));
-      });
-    };
-    ask(wiring::ListJobs{}, [ask, respond, view](wiring::Answer jobs) {
-      view->jobs = std::move(jobs.jobs);
-      ask(wiring::ListWorkers{}, [ask, respond, view](wiring::Answer workers) {
-        view->workers = std::move(workers.workers);
-        ask(wiring::ListPools{true}, [respond, view](wiring::Answer pools) {
-          view->pools = std::move(pools.pools);
-          HttpResponse response;
-          response.content_type = metrics_content_type;
-          response.body = metrics_of(*view, wall_seconds());
-          respond(std::move(response));
-        });
-      });
-    });
   });
 }
 

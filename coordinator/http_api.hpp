@@ -2,6 +2,8 @@
 //
 //   GET  /healthz /readyz                     the only ones that never ask for the token
 //   GET  /metrics                             for Prometheus
+//   GET  /api/v1/events                       job_events.hpp says what they are; text/event-stream
+//   GET  /api/v1/jobs/ID/events               the same of one job, until it is over
 //   POST /api/v1/inputs?name=NAME             body = the file -> {id, path, bytes}
 //   DELETE /api/v1/inputs/ID                  an upload that no job has goes
 //   POST /api/v1/jobs                         {"spec": {…}} -> 201 and the job
@@ -22,6 +24,7 @@
 
 #include "actors/wiring/message.hpp"
 #include "coordinator/http_task.hpp"
+#include "coordinator/job_events.hpp"
 #include "coordinator/job_inputs.hpp"
 #include "coordinator/line_finder.hpp"
 #include "coordinator/uploads.hpp"
@@ -49,6 +52,8 @@ struct HttpApiOptions {
 
 class HttpApi {
 public:
+  static constexpr std::size_t control_bytes_max = 1u << 20; // of a request that is no upload
+
   static Result<std::unique_ptr<HttpApi>> open(HttpApiOptions options);
 
   // For HttpServerOptions::open_task.
@@ -65,6 +70,8 @@ private:
   Task health(const HttpRequest& head, JobId job);
   Task ready(const HttpRequest& head, JobId job);
   Task metrics(const HttpRequest& head, JobId job);
+  Task events(const HttpRequest& head, JobId job);
+  Task job_events(const HttpRequest& head, JobId job);
   Task upload(const HttpRequest& head, JobId job);
   Task discard_upload(const HttpRequest& head, JobId job);
   Task submit(const HttpRequest& head, JobId job);
@@ -86,6 +93,8 @@ private:
   void ask_for_job(JobSpec spec, const Respond& respond);
   // Asks the node when the request is complete, and answers with what `show` makes of it.
   Task asking(HttpApiOptions::Question question, std::function<HttpResponse(wiring::Answer)> show);
+  std::unique_ptr<JobEvents> open_job_events();
+  HttpResponse stream_events(JobId job);
   HttpResponse show(const wiring::Answer& answer, int status) const;
   HttpResponse file_of(const wiring::Answer& answer, const char* suffix, const char* type) const;
 
@@ -93,6 +102,7 @@ private:
   std::unique_ptr<Uploads> uploads_;
   JobInputs job_inputs_;
   LineFinder line_finder_;
+  std::unique_ptr<JobEvents> job_events_ = open_job_events();
 };
 
 } // namespace gristmill::coordinator

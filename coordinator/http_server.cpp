@@ -19,6 +19,8 @@ namespace {
 // The library's buffer of one connection: the head must fit it, and pieces of a body are cut to it.
 constexpr std::size_t connection_memory_bytes = 64 * 1024;
 
+constexpr std::size_t stream_piece_bytes = 16 * 1024;
+
 // A request from its head to the last byte of its answer.
 struct Exchange {
   explicit Exchange(MHD_Connection* c) : connection{c} {}
@@ -80,8 +82,7 @@ MHD_Response* response_of(const HttpResponse& answer) {
   return response;
 }
 
-MHD_Result send(MHD_Connection* connection, const HttpResponse& answer) {
-  MHD_Response* response = response_of(answer);
+MHD_Result send(MHD_Connection* connection, const HttpResponse& answer, MHD_Response* response) {
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, "Content-Type", answer.content_type.c_str());
   MHD_add_response_header(response, "Cache-Control", "no-store");
@@ -106,6 +107,8 @@ struct HttpServer::Core : std::enable_shared_from_this<Core> {
   std::size_t open_exchanges = 0;
   bool draining = false, stopped = false;
   std::set<SharedExchange> waiting; // suspended: the library must get each of them back
+  std::set<SharedExchange> asleep;  // … those whose streams have nothing to send
+  std::set<SharedExchange> streaming;
 
   MHD_Result begin(MHD_Connection* connection, const char* path, const char* method, void** state);
   MHD_Result go_on(const SharedExchange& exchange, std::string_view piece);
@@ -113,6 +116,9 @@ struct HttpServer::Core : std::enable_shared_from_this<Core> {
   std::unique_ptr<HttpTask> task_for(MHD_Connection* connection, const HttpRequest& head);
   void answer(const SharedExchange& exchange, HttpResponse response);
   void answer_locked(SharedExchange exchange, HttpResponse response);
+  MHD_Response* stream_of(const SharedExchange& exchange);
+  ssize_t read_stream(const SharedExchange& exchange, char* to, std::size_t most);
+  void finish_streams();
 
   static MHD_Result on_request(void* core, MHD_Connection* connection, const char* path,
                                const char* method, const char* version, const char* data,
@@ -197,6 +203,57 @@ void HttpServer::Core::answer_locked(SharedExchange exchange, HttpResponse respo
   MHD_resume_connection(exchange->connection);
 }
 
+MHD_Response* HttpServer::Core::stream_of(const SharedExchange& exchange) {
+  {
+    const std::lock_guard lock{mutex};
+    if (draining) exchange->response.stream->finish();
+    streaming.insert(exchange);
+  }
+  struct Source {
+    std::weak_ptr<Core> core;
+    SharedExchange exchange;
+  };
+  const auto read = [](void* source, std::uint64_t, char* to, std::size_t most) -> ssize_t {
+    const auto& from = *static_cast<Source*>(source);
+    const auto core = from.core.lock();
+    return core ? core->read_stream(from.exchange, to, most) : MHD_CONTENT_READER_END_OF_STREAM;
+  };
+  return MHD_create_response_from_callback(
+      MHD_SIZE_UNKNOWN, stream_piece_bytes, read, new Source{weak_from_this(), exchange},
+      [](void* source) { delete static_cast<Source*>(source); });
+}
+
+ssize_t HttpServer::Core::read_stream(const SharedExchange& exchange, char* to, std::size_t most) {
+  EventStream& stream = *exchange->response.stream;
+  const auto bytes = stream.read(to, most);
+  if (!bytes) return MHD_CONTENT_READER_END_OF_STREAM;
+  if (*bytes > 0) return static_cast<ssize_t>(*bytes);
+  {
+    // Suspended before the stream may wake it, so that there is something to resume.
+    const std::lock_guard lock{mutex};
+    if (stopped) return MHD_CONTENT_READER_END_OF_STREAM;
+    asleep.insert(exchange);
+    MHD_suspend_connection(exchange->connection);
+  }
+  stream.when_ready([core = weak_from_this(), exchange] {
+    const auto alive = core.lock();
+    if (!alive) return;
+    const std::lock_guard lock{alive->mutex};
+    if (alive->asleep.erase(exchange) == 1) MHD_resume_connection(exchange->connection);
+  });
+  return 0;
+}
+
+// Not under the mutex: a stream that ends wakes its connection.
+void HttpServer::Core::finish_streams() {
+  std::set<SharedExchange> all;
+  {
+    const std::lock_guard lock{mutex};
+    all = streaming;
+  }
+  for (const SharedExchange& exchange : all) exchange->response.stream->finish();
+}
+
 MHD_Result HttpServer::Core::on_request(void* cls, MHD_Connection* connection, const char* path,
                                         const char* method, const char*, const char* data,
                                         std::size_t* data_bytes, void** state) {
@@ -209,7 +266,10 @@ MHD_Result HttpServer::Core::on_request(void* cls, MHD_Connection* connection, c
       const std::lock_guard lock{core.mutex};
       is_answered = exchange->state == Exchange::State::answered;
     }
-    if (is_answered) return send(connection, exchange->response);
+    if (is_answered)
+      return send(connection, exchange->response,
+                  exchange->response.stream ? core.stream_of(exchange)
+                                            : response_of(exchange->response));
     if (*data_bytes == 0) return core.finish(exchange);
     const std::string_view piece{data, *data_bytes};
     *data_bytes = 0;
@@ -226,7 +286,9 @@ void HttpServer::Core::on_completed(void* cls, MHD_Connection*, void** state,
   const std::unique_ptr<SharedExchange> exchange{static_cast<SharedExchange*>(*state)};
   *state = nullptr;
   (*exchange)->task.reset();
+  if ((*exchange)->response.stream) (*exchange)->response.stream->abandon();
   const std::lock_guard lock{core.mutex};
+  core.streaming.erase(*exchange);
   --core.open_exchanges;
   core.ended.notify_all();
 }
@@ -264,6 +326,9 @@ std::string HttpServer::url() const {
 void HttpServer::drain(std::chrono::milliseconds at_most) {
   std::unique_lock lock{core_->mutex};
   core_->draining = true;
+  lock.unlock();
+  core_->finish_streams();
+  lock.lock();
   core_->ended.wait_for(lock, at_most, [this] { return core_->open_exchanges == 0; });
 }
 
@@ -277,6 +342,7 @@ void HttpServer::stop() {
       core_->answer_locked(*core_->waiting.begin(),
                            http_error(503, "unavailable", "the coordinator is stopping"));
   }
+  core_->finish_streams();
   MHD_stop_daemon(core_->daemon);
 }
 

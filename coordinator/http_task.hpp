@@ -2,6 +2,7 @@
 // serves it, and the response. Invariant: a task never blocks; what takes long answers later.
 #pragma once
 
+#include "coordinator/event_stream.hpp"
 #include "coordinator/file_descriptor.hpp"
 
 #include <cstddef>
@@ -31,6 +32,7 @@ struct HttpResponse {
   std::string body;
   std::string content_type = "application/json";
   FileDescriptor file; // when open, its content is the body
+  std::shared_ptr<EventStream> stream; // when set, the body is what comes out of it
   std::vector<std::pair<std::string, std::string>> headers;
 };
 HttpResponse http_error(int status, std::string_view code, std::string_view message);

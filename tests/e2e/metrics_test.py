@@ -140,6 +140,61 @@ class Metrics(EndToEnd):
         self.assertEqual(self.of(samples, "gristmill_workers"), 1)
         self.assertEqual(self.of(samples, "gristmill_worker_calls_total", worker="w"), len(calls))
 
+    # ---- events ------------------------------------------------------------------------------------
+
+    def events(self, node, path):
+        """The stream's events as they come, (name, data); closed with the test."""
+        answer = urllib.request.urlopen(node.http + path, timeout=60)
+        self.addCleanup(answer.close)
+        self.assertEqual(answer.headers["Content-Type"], "text/event-stream")
+        return self.read_events(answer)
+
+    @staticmethod
+    def read_events(lines):
+        name = None
+        for line in lines:
+            word, _, rest = line.decode().rstrip("\n").partition(": ")
+            if word == "event":
+                name = rest
+            elif word == "data":
+                yield name, json.loads(rest)
+
+    def test_events_tell_reasons_and_states_as_they_change(self):
+        simllm, node = self.server(), self.coordinator()
+        source = self.directory / "in.jsonl"
+        write_batch(source, 40)
+        all_jobs = self.events(node, "/api/v1/events")
+        job = self.submit(node, source, "--endpoint", simllm.url)
+        reasons = []
+        for name, data in self.events(node, f"/api/v1/jobs/{job}/events"):
+            self.assertEqual((name, data["id"]), ("job", job))
+            if data["waiting_for"] and data["waiting_for"] not in reasons:
+                reasons.append(data["waiting_for"])
+                self.assertTrue(data["why_waiting"])
+                self.worker(node, "w")  # what it waits for
+        self.assertEqual(reasons[0], "no_worker")
+        self.assertEqual(data["state"], "finished")  # and the stream has ended by itself
+        self.assertEqual(data, self.job(node, job))
+        self.gristmill("forget", job, "--server", node.http)
+        names = []
+        for name, data in all_jobs:
+            names.append(name)
+            if name == "job.forgotten":
+                break
+        self.assertEqual(data, {"id": job})
+        self.assertEqual(set(names[:-1]), {"job"})
+
+    def test_a_coordinator_that_ends_does_not_wait_for_who_listens(self):
+        simllm, node = self.server(), self.coordinator("--drain-timeout", "60")
+        source = self.directory / "in.jsonl"
+        write_batch(source, 1)
+        self.submit(node, source, "--endpoint", simllm.url)
+        events = self.events(node, "/api/v1/events")
+        self.assertEqual(next(events)[0], "job")
+        node.popen.terminate()
+        list(events)  # ends
+        self.assertEqual(node.wait(), 0)
+
     def test_nobody_without_the_token_is_told(self):
         keys = self.directory / "keys"
         self.gristmill("keygen", keys)

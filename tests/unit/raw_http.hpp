@@ -67,6 +67,13 @@ public:
     }
   }
 
+  // What comes of a body without a length, until `text` is in it or the connection is closed.
+  std::string receive_until(std::string_view text) {
+    while (pending_.find(text) == pending_.npos)
+      if (!fill()) break;
+    return std::exchange(pending_, {});
+  }
+
   Answer call(std::string_view method, std::string_view path, std::string_view body = {},
               std::string_view headers = {}) {
     send(request(method, path, body.size(), headers));
