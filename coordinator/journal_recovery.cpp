@@ -40,6 +40,7 @@ public:
   Result<> jobs(JobId only = {});
   Result<> commits(JobId only = {});
   Result<> money(JobId only = {});
+  Result<> learned(JobId only = {});
   Result<> sessions();
   Result<> lives();
   Result<> marks();
@@ -138,6 +139,22 @@ Result<> Reading::money(JobId only) {
         if (job == jobs_.end()) return {};
         job->second.recovered.money_watermark = row.number(1);
         job->second.recovered.money_assumed = row.number(2);
+        return {};
+      },
+      only.value);
+}
+
+Result<> Reading::learned(JobId only) {
+  const auto known = has_table("learned");
+  if (!known) return tl::unexpected{known.error()};
+  if (!*known) return {}; // of a release that learned anew
+  return each(
+      "SELECT job, model, tokens FROM learned WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const JobId id{static_cast<std::uint32_t>(row.integer(0))};
+        if (const auto job = jobs_.find(id); job != jobs_.end())
+          job->second.recovered.learned.push_back(
+              {id, std::string{row.text(1)}, std::string{row.text(2)}});
         return {};
       },
       only.value);
@@ -398,6 +415,7 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   if (auto read = reading.jobs(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.commits(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.money(); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.learned(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.sessions(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.lives(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
@@ -412,6 +430,7 @@ Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job) {
   if (auto read = reading.jobs(job); !read) return tl::unexpected{read.error()};
   if (auto read = reading.commits(job); !read) return tl::unexpected{read.error()};
   if (auto read = reading.money(job); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.learned(job); !read) return tl::unexpected{read.error()};
   JournalContent content = reading.take();
   if (content.recovered.jobs.empty())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));

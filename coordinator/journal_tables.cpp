@@ -67,6 +67,13 @@ CREATE TABLE IF NOT EXISTS days(
   tokens INTEGER NOT NULL, PRIMARY KEY(account, until_ns)) WITHOUT ROWID;
 )";
 
+// Of earlier releases neither. What the tokens say only the rate limiter's TokenReserve knows.
+constexpr const char* learned_schema = R"(
+CREATE TABLE IF NOT EXISTS learned(
+  job INTEGER NOT NULL, model TEXT NOT NULL, tokens TEXT NOT NULL,
+  PRIMARY KEY(job, model)) WITHOUT ROWID;
+)";
+
 Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
   const auto tables = database.integer("SELECT count(*) FROM sqlite_master");
   if (!tables) return tl::unexpected{tables.error()};
@@ -152,7 +159,7 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
     if (auto whole = check_pages(tables.database_, path); !whole)
       return tl::unexpected{whole.error()};
   }
-  for (const char* of_later_releases : {money_schema, crashes_schema, days_schema})
+  for (const char* of_later_releases : {money_schema, crashes_schema, days_schema, learned_schema})
     if (auto made = tables.database_.execute(of_later_releases); !made)
       return tl::unexpected{made.error()};
   if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
@@ -198,6 +205,8 @@ Result<> JournalTables::prepare() {
        "INSERT INTO money(job, assumed_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
        "assumed_nano_usd = ?2"},
       {&sql_.forget_money, "DELETE FROM money WHERE job = ?"},
+      {&sql_.learned, "INSERT OR REPLACE INTO learned VALUES(?, ?, ?)"},
+      {&sql_.forget_learned, "DELETE FROM learned WHERE job = ?"},
       {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
   };
   for (const auto& [statement, text] : statements) {
@@ -270,6 +279,8 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
     if (auto done = insert(note); !done) return done;
   for (const journal::MoneyNote& note : group.money)
     if (auto done = insert(note); !done) return done;
+  for (const journal::LearnedNote& note : group.learned)
+    if (auto done = insert(note); !done) return done;
   for (const journal::SessionNote& note : group.sessions)
     if (auto done =
             sql_.session.run(note.session.value, note.worker, note.process.value, note.open);
@@ -297,6 +308,7 @@ Result<> JournalTables::forget(JobId job) {
   if (auto done = sql_.forget_job.run(job.value); !done) return done;
   if (auto done = sql_.forget_commits.run(job.value); !done) return done;
   if (auto done = sql_.forget_money.run(job.value); !done) return done;
+  if (auto done = sql_.forget_learned.run(job.value); !done) return done;
   return sql_.last_forgotten.run(job.value);
 }
 
@@ -311,9 +323,8 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {
-  if (block.previous_block != 0)
-    if (auto done = sql_.close_block.run(block.previous_calls, block.previous_tokens, epoch_.value,
-                                         block.previous_block);
+  for (const journal::DrawnNote& drawn : block.drawn)
+    if (auto done = sql_.close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block);
         !done)
       return done;
   return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
@@ -331,6 +342,10 @@ Result<> JournalTables::insert(const journal::MoneyNote& note) {
   if (note.watermark)
     if (auto done = sql_.money_watermark.run(note.job.value, *note.watermark); !done) return done;
   return note.assumed ? sql_.money_assumed.run(note.job.value, *note.assumed) : Result<>{};
+}
+
+Result<> JournalTables::insert(const journal::LearnedNote& note) {
+  return sql_.learned.run(note.job.value, note.model, note.tokens);
 }
 
 Result<> JournalTables::tidy() {

@@ -61,6 +61,7 @@ private:
   Result<> insert(const journal::BlockNote& block);
   Result<> insert(const journal::DayNote& note);
   Result<> insert(const journal::MoneyNote& note);
+  Result<> insert(const journal::LearnedNote& note);
   Result<> forget(JobId job);
 
   Epoch epoch_;
@@ -68,7 +69,7 @@ private:
   struct {
     Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
         last_forgotten, commit_row, block, close_block, day, days_over, days_clock, session,
-        money_watermark, money_assumed, forget_money;
+        money_watermark, money_assumed, forget_money, learned, forget_learned;
   } sql_;
 };
 

@@ -35,6 +35,7 @@ public:
     move_to(g.group.blocks, part.blocks);
     move_to(g.group.days, part.days);
     move_to(g.group.money, part.money);
+    move_to(g.group.learned, part.learned);
     move_to(g.group.sessions, part.sessions);
     move_to(g.group.jobs, part.jobs);
     move_to(g.group.forgotten, part.forgotten);

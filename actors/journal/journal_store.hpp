@@ -29,11 +29,12 @@ struct RecoveredJob {
   std::vector<AttemptNote> attempts;      // newest per item that is not terminal
   JobCounts counts;                       // completed, failed, attempts, ambiguous, late, tokens
   InputPosition low;
-  // Coordinator crashes in a row while it ran and workers were there, between which nothing of it was
-  // recorded.
+  // Coordinator crashes in a row while it ran and workers were there, between which nothing of it
+  // was recorded.
   std::uint32_t crashes = 0;
   std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
   std::uint64_t money_watermark = 0, money_assumed = 0; // of the last notes, 10^-9 US$
+  std::vector<LearnedNote> learned;
 };
 
 struct Recovered {

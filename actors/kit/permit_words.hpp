@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/kit/fair_share.hpp"
+#include "actors/kit/records.hpp"
 #include "actors/kit/time.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "protocol/messages.hpp"
@@ -17,8 +18,8 @@ struct AccountLimits {
   std::uint64_t requests_per_minute = 0; // 0 = unlimited, here and below
   std::uint64_t tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0;
-  bool strict_tokens = false;   // reserve a call's bound, never a learned part of it
-  bool reserved_tokens = false; // the bound is charged, whatever the call uses
+  bool strict_tokens = false;         // reserve a call's bound, never a learned part of it
+  bool reserved_tokens = false;       // the bound is charged, whatever the call uses
   std::uint64_t requests_per_day = 0; // in any 24 hours
   std::uint64_t tokens_per_day = 0;
   bool operator==(const AccountLimits&) const = default;
@@ -146,6 +147,7 @@ struct JobBudget {
   JobMoney money = {};
   std::string default_model = {}; // of calls that name none, at the job's own endpoints
   Share share = {};
+  std::vector<journal::LearnedNote> learned = {}; // in an earlier life
 };
 
 // A job that goes on after a pause.

@@ -52,13 +52,18 @@ struct JobNote {
 };
 
 // A share of an account's windows that may be drawn until its end, then it is history.
+// What was drawn in truth from a block of this epoch that nobody draws from any more, and not given
+// back; less than was noted before, when a call of it has ended.
+struct DrawnNote {
+  std::uint64_t block = 0, calls = 0, tokens = 0;
+};
+
 struct BlockNote {
   std::uint64_t block = 0;             // number in this epoch
   std::string account;                 // "endpoint:URL|key" or "job-7"
   std::uint64_t calls = 0, tokens = 0; // reserved
   Time until{};                        // end of drawing, BootClock of the epoch's boot
-  std::uint64_t previous_block = 0;    // the account's block before, closed by this one (0 = none)
-  std::uint64_t previous_calls = 0, previous_tokens = 0; // what was drawn from it in truth
+  std::vector<DrawnNote> drawn = {};   // of the account's blocks before, from now on
   std::vector<std::pair<JobId, std::uint64_t>>
       marks; // highest item + 1 that may be called, per job
 };
@@ -67,9 +72,9 @@ struct BlockNote {
 // noted of that bucket, and includes what open blocks may still draw.
 struct DayNote {
   std::string account;
-  Time until{};                        // BootClock of the epoch's boot, as below
+  Time until{}; // BootClock of the epoch's boot, as below
   std::uint64_t calls = 0, tokens = 0;
-  Time noted_at{};                     // so far has the clock of this boot come
+  Time noted_at{}; // so far has the clock of this boot come
 };
 
 // Of a job's budget of money, in 10^-9 US$; what a note does not say stays.
@@ -78,6 +83,13 @@ struct MoneyNote {
   std::uint64_t number = 0;               // of the note, among the epoch's blocks
   std::optional<std::uint64_t> watermark; // up to here may be charged
   std::optional<std::uint64_t> assumed;   // counts as spent beyond the recorded costs
+};
+
+// What calls of a job to a model have taught about their use of tokens, in words of the rate
+// limiter's own; it replaces what was noted before. A hint: without it everything is learned anew.
+struct LearnedNote {
+  JobId job;
+  std::string model, tokens;
 };
 
 struct SessionNote {
@@ -106,13 +118,14 @@ struct Group {
   std::vector<BlockNote> blocks;
   std::vector<DayNote> days;
   std::vector<MoneyNote> money;
+  std::vector<LearnedNote> learned;
   std::vector<SessionNote> sessions;
   std::vector<JobChange> jobs;
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
   bool empty() const {
     return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() &&
-           blocks.empty() && days.empty() && money.empty() && sessions.empty() && jobs.empty() &&
-           forgotten.empty();
+           blocks.empty() && days.empty() && money.empty() && learned.empty() && sessions.empty() &&
+           jobs.empty() && forgotten.empty();
   }
 };
 

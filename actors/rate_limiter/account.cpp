@@ -158,7 +158,8 @@ Tokens Account::charged(Tokens tokens) const {
   return {std::min(tokens.reserved, all), std::min(tokens.paced, all)};
 }
 
-// The most calls or tokens a minute that may begin: as configured, or as the server's refusals tell.
+// The most calls or tokens a minute that may begin: as configured, or as the server's refusals
+// tell.
 std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& learned) const {
   if (learned.rate() == 0) return configured;
   return static_cast<std::uint64_t>(learned.rate() * to_seconds(minute_hold()));
@@ -180,7 +181,8 @@ std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);
   if (now < parked_until_) return Refusal{parked_until_, parked_why_, WaitKind::cooldown};
-  if (const auto until = quota_.refuses(now)) return Refusal{*until, quota_used_up, WaitKind::quota};
+  if (const auto until = quota_.refuses(now))
+    return Refusal{*until, quota_used_up, WaitKind::quota};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return Refusal{now + slot_retry, "all calls in flight that are allowed",
                    WaitKind::calls_allowed, limits_.max_in_flight};
@@ -233,10 +235,13 @@ Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   const Tokens tokens = charged(wanted);
   const Time until = now + hold_of(defaults::minute_window, life);
   // Also what is not limited now: a stricter limit may come.
-  const Charge charge{tokens, now, calls_window_.charge_until(1, until),
+  const Charge charge{tokens,
+                      now,
+                      calls_window_.charge_until(1, until),
                       tokens_window_.charge_until(tokens.reserved, until),
                       day_.charge(tokens.reserved, now + hold_of(day_length_, life)),
-                      concurrency_ ? concurrency_->begun() : 0};
+                      concurrency_ ? concurrency_->begun() : 0,
+                      block_->note.block};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens.paced));
   calls_rate_.sent(1, now);
@@ -291,6 +296,7 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   }
   if (*used <= reserved) {
     tokens_window_.refund(reserved - *used, charge.tokens_until);
+    not_drawn(reserved - *used, charge.block);
     return day_.refund(0, reserved - *used, charge.day_until);
   }
   // The excess is a debt, to the second in which the call began.

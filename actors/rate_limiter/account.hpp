@@ -21,6 +21,7 @@
 #include "actors/rate_limiter/turns.hpp"
 
 #include <array>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,7 +33,8 @@ struct Charge {
   Tokens tokens;
   Time drawn_at{};
   Time calls_until{}, tokens_until{}, day_until{}; // names of the holds
-  std::uint64_t cohort = 0;           // of the concurrency limit
+  std::uint64_t cohort = 0;                        // of the concurrency limit
+  std::uint64_t block = 0;                         // that it was drawn from
 };
 
 // Why a call may not go now, and when to ask again.
@@ -143,10 +145,13 @@ private:
   struct Block {
     journal::BlockNote note;
     std::uint64_t drawn_calls = 0, drawn_tokens = 0;
+    bool is_news = true; // how much was drawn is not noted
   };
   static Duration hold_of(Duration window, Duration life);
   bool counts_tokens() const;
   std::optional<Refusal> day_refuses(std::uint64_t tokens, Time now) const;
+  void not_drawn(std::uint64_t tokens, std::uint64_t block);
+  std::vector<journal::DrawnNote> drawn_notes(Time now);
   bool covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
   void size(journal::BlockNote& note) const;
   Tokens charged(Tokens tokens) const;
@@ -178,12 +183,12 @@ private:
   AttemptId parked_by_;
   Time parked_at_{};
 
-  std::optional<Block> block_;  // durable, being drawn from
-  std::optional<Block> next_;   // on its way to the disk
+  std::optional<Block> block_; // durable, being drawn from
+  std::optional<Block> next_;  // on its way to the disk
   Time next_since_{};
-  std::optional<Block> closed_; // the one before block_
-  bool day_noted_ = true;       // since next_ was reserved
-  bool wanted_ = false;         // somebody asked for what block_ does not cover
+  std::deque<Block> closed_; // the ones before block_ that may count
+  bool day_noted_ = true;    // since next_ was reserved
+  bool wanted_ = false;      // somebody asked for what block_ does not cover
   std::uint64_t tokens_wanted_ = 0;
   std::map<JobId, std::uint64_t> highest_; // items + 1 that were asked for
 };

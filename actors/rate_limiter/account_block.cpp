@@ -29,6 +29,31 @@ bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time n
                      [&](const auto& mark) { return mark.first == job && item < mark.second; });
 }
 
+// A call has used less than it drew.
+void Account::not_drawn(std::uint64_t tokens, std::uint64_t number) {
+  if (!counts_tokens()) return;
+  if (block_ && block_->note.block == number) block_->drawn_tokens -= tokens;
+  for (Block& block : closed_) {
+    if (block.note.block != number) continue;
+    block.drawn_tokens -= tokens;
+    block.is_news = true;
+  }
+}
+
+// Only of a block that nobody draws from any more can a note say what was drawn in truth. What its
+// calls give back later is noted then: after a crash it need not count as spent.
+std::vector<journal::DrawnNote> Account::drawn_notes(Time now) {
+  while (!closed_.empty() &&
+         closed_.front().note.until + hold_of(defaults::minute_window, defaults::permit_life_max) <=
+             now)
+    closed_.pop_front();
+  std::vector<journal::DrawnNote> notes;
+  for (Block& block : closed_)
+    if (std::exchange(block.is_news, false))
+      notes.push_back({block.note.block, block.drawn_calls, block.drawn_tokens});
+  return notes;
+}
+
 // What may be drawn until it ends: the burst, and what the rate yields meanwhile; of a day's window
 // no more than a small part, because after a crash all of it counts as spent.
 void Account::size(journal::BlockNote& note) const {
@@ -61,12 +86,7 @@ std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time no
         std::max(defaults::mark_ahead, block_ ? 2 * block_->drawn_calls : std::uint64_t{0});
     block.note.marks.emplace_back(job, highest + ahead);
   }
-  // Only of a block that nobody draws from any more can a note say what was drawn in truth.
-  if (closed_) {
-    block.note.previous_block = closed_->note.block;
-    block.note.previous_calls = closed_->drawn_calls;
-    block.note.previous_tokens = closed_->drawn_tokens;
-  }
+  block.note.drawn = drawn_notes(now);
   next_ = std::move(block);
   next_since_ = now;
   day_noted_ = false;
@@ -81,16 +101,17 @@ std::vector<journal::DayNote> Account::day_notes(Time now) {
     const auto left = [](std::uint64_t most, std::uint64_t drawn) {
       return most - std::min(most, drawn);
     };
-    const auto& [note, calls, tokens] = **block;
+    const journal::BlockNote& note = (*block)->note;
     open.push_back({note.until + hold_of(day_length_, defaults::permit_life_max),
-                    left(note.calls, calls), left(note.tokens, tokens)});
+                    left(note.calls, (*block)->drawn_calls),
+                    left(note.tokens, (*block)->drawn_tokens)});
   }
   return day_.notes(name_, open, now);
 }
 
 void Account::durable(std::uint64_t block) {
   if (!next_ || next_->note.block != block) return;
-  closed_ = std::move(block_);
+  if (block_) closed_.push_back(std::move(*block_));
   block_ = std::move(next_);
   next_.reset();
   wanted_ = false;

@@ -29,15 +29,17 @@ std::string account_name(const EndpointOffer& offer) {
 }
 
 AccountLimits limits_of(const EndpointSpec& e) {
-  return {e.requests_per_minute, e.tokens_per_minute, e.max_in_flight, e.strict_tokens,
-          e.token_counting == "reserved", e.requests_per_day, e.tokens_per_day};
+  return {e.requests_per_minute,          e.tokens_per_minute, e.max_in_flight, e.strict_tokens,
+          e.token_counting == "reserved", e.requests_per_day,  e.tokens_per_day};
 }
 
 AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
   const auto least = [](auto x, auto y) { return x == 0 ? y : y == 0 ? x : std::min(x, y); };
   return {least(a.requests_per_minute, b.requests_per_minute),
-          least(a.tokens_per_minute, b.tokens_per_minute), least(a.max_in_flight, b.max_in_flight),
-          a.strict_tokens || b.strict_tokens, a.reserved_tokens || b.reserved_tokens,
+          least(a.tokens_per_minute, b.tokens_per_minute),
+          least(a.max_in_flight, b.max_in_flight),
+          a.strict_tokens || b.strict_tokens,
+          a.reserved_tokens || b.reserved_tokens,
           least(a.requests_per_day, b.requests_per_day),
           least(a.tokens_per_day, b.tokens_per_day)};
 }
@@ -132,7 +134,11 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
 }
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
-  jobs_[budget.job] = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
+  Job& job = jobs_[budget.job];
+  job = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
+  for (const auto& note : std::exchange(job.budget.learned, {}))
+    if (auto learned = TokenReserve::of_note(note.tokens))
+      job.reserves[note.model] = std::make_shared<TokenReserve>(std::move(*learned));
   money_.opened(budget);
 }
 
@@ -384,6 +390,15 @@ std::vector<journal::DayNote> RateLimiter::day_notes(Time now) {
   std::vector<journal::DayNote> notes;
   for (auto& [name, account] : accounts_)
     for (auto& note : account->day_notes(now)) notes.push_back(std::move(note));
+  return notes;
+}
+
+std::vector<journal::LearnedNote> RateLimiter::learned_notes() {
+  std::vector<journal::LearnedNote> notes;
+  for (const auto& [id, job] : jobs_)
+    for (const auto& [model, reserve] : job.reserves)
+      if (std::string text = reserve->note(); !text.empty())
+        notes.push_back({id, model, std::move(text)});
   return notes;
 }
 

@@ -58,6 +58,8 @@ public:
   }
   // To be durable no later than the blocks that reserve() gave just before.
   std::vector<journal::DayNote> day_notes(Time now);
+  // What was learned of the use of tokens since it was noted last.
+  std::vector<journal::LearnedNote> learned_notes();
   Time wake_at() const; // for reserve_money() and day_notes()
   std::uint32_t in_flight(EndpointId id) const;
   // How an endpoint stands, for people.

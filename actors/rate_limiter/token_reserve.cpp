@@ -1,15 +1,19 @@
 #include "actors/rate_limiter/token_reserve.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <fmt/format.h>
 
 namespace gristmill::rate_limiter {
 namespace {
 
 constexpr double calls_min = 20;    // before that nothing is known
 constexpr double calls_max = 4'096; // then their weight is halved
-constexpr double tail = 0.001;      // of them may use more than their tail
-constexpr double deviations = 3.5;  // of many together; what is beyond is a debt
+constexpr double news = 0.25;       // so much more than before is worth a note
+constexpr std::string_view note_version = "1";
+constexpr double tail = 0.001;     // of them may use more than their tail
+constexpr double deviations = 3.5; // of many together; what is beyond is a debt
 constexpr double seconds_min = 0.01;
 // The first answers come from the calls that answer soonest, which are the short ones.
 constexpr double caution = 20;
@@ -39,6 +43,7 @@ void TokenReserve::learn(std::uint64_t bound, std::uint64_t used, Duration took)
   const double b = static_cast<double>(bound), u = static_cast<double>(used);
   const double w = std::max(to_seconds(took), seconds_min);
   calls_ += 1;
+  not_noted_ += 1;
   sums_.seconds += w;
   sums_.bound += w * b;
   sums_.used += w * u;
@@ -51,6 +56,54 @@ void TokenReserve::learn(std::uint64_t bound, std::uint64_t used, Duration took)
   ratios_[static_cast<std::size_t>(std::clamp(halved * buckets_per_halving, 0.0, last))] += w;
   if (calls_ >= calls_max) fade();
   conclude();
+}
+
+template <class Self, class Visit> void TokenReserve::each_number(Self& self, Visit visit) {
+  for (auto* number : {&self.calls_, &self.sums_.seconds, &self.sums_.bound, &self.sums_.used,
+                       &self.sums_.bound_squared, &self.sums_.used_squared, &self.sums_.product,
+                       &self.bound_max_, &self.bound_max_before_})
+    visit(*number);
+}
+
+// The numbers and then, of the ratios, NUMBER:SECONDS of those that were met.
+std::string TokenReserve::note() {
+  if (not_noted_ < std::max(calls_min, calls_ * news)) return {};
+  not_noted_ = 0;
+  std::string text{note_version};
+  each_number(*this, [&text](double number) { text += fmt::format(" {}", number); });
+  for (std::size_t i = 0; i < ratios_.size(); ++i)
+    if (ratios_[i] > 0) text += fmt::format(" {}:{}", i, ratios_[i]);
+  return text;
+}
+
+std::optional<TokenReserve> TokenReserve::of_note(std::string_view text) {
+  if (!text.starts_with(note_version)) return std::nullopt;
+  text.remove_prefix(note_version.size());
+  bool whole = true;
+  const auto read = [&](char before, auto& number) {
+    if (!text.starts_with(before)) return whole = false;
+    const auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), number);
+    whole =
+        whole && error == std::errc{} && std::isfinite(static_cast<double>(number)) && number >= 0;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return whole;
+  };
+  TokenReserve learned;
+  each_number(learned, [&](double& number) { read(' ', number); });
+  double rest = learned.sums_.seconds; // that no ratio has named yet
+  while (whole && !text.empty()) {
+    std::size_t ratio = 0;
+    double seconds = 0;
+    if (!read(' ', ratio) || !read(':', seconds) || ratio >= learned.ratios_.size())
+      return std::nullopt;
+    learned.ratios_[ratio] = seconds;
+    rest -= seconds;
+  }
+  const Sums& sums = learned.sums_;
+  whole = whole && sums.seconds > 0 && std::abs(rest) < sums.seconds * 1e-6;
+  if (!whole || sums.bound <= 0 || learned.calls_ < 1) return std::nullopt;
+  learned.conclude();
+  return learned;
 }
 
 void TokenReserve::fade() {

@@ -10,6 +10,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace gristmill::rate_limiter {
 
@@ -28,16 +31,23 @@ public:
   // A call of that bound was answered.
   void learn(std::uint64_t bound, std::uint64_t used, Duration took);
 
+  // What it knows, as text for the journal, when that is more than it has noted before; else empty.
+  std::string note();
+  // Nothing, if the text is none of ours.
+  static std::optional<TokenReserve> of_note(std::string_view text);
+
 private:
   // Averages are of seconds in flight with decaying weight: old ones fade after thousands of calls.
   struct Sums {
     double seconds = 0, bound = 0, used = 0, bound_squared = 0, used_squared = 0, product = 0;
   };
+  // Visits each number of what was learned, but for the ratios.
+  template <class Self, class Visit> static void each_number(Self& self, Visit visit);
   void fade();
   void conclude();
   double tail_ratio() const;
 
-  double calls_ = 0;
+  double calls_ = 0, not_noted_ = 0;
   Sums sums_;
   // How many seconds in flight were of calls that used which part of their bound, eight buckets to
   // each halving.

@@ -121,6 +121,7 @@ void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& po
   answer.forgotten_inputs = job->spec.inputs;
   desk_.forget(forgotten.job);
   money_.erase(forgotten.job);
+  learned_.erase(forgotten.job);
   quota_wait_.forget(forgotten.job);
   post.tell(to_client, std::move(answer));
 }
@@ -152,8 +153,8 @@ void CoordinatorRoom::answer(ReopenJob& wanted, std::uint64_t token, const Momen
   post.tell(to_journal, std::move(after_all));
 }
 
-// Puts the budget that is wanted into the specification that is wanted. False: it cannot be had, and
-// who asked has been told.
+// Puts the budget that is wanted into the specification that is wanted. False: it cannot be had,
+// and who asked has been told.
 bool CoordinatorRoom::takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted,
                                    std::uint64_t token, Post& post) {
   if (job.open) wanted.spec.reset(); // an open job keeps what it has but its budget
@@ -181,6 +182,7 @@ void CoordinatorRoom::on(JobRead& read, const Moment& moment, Post& post) {
   if (!read.content)
     return refuse(token, read.content.error().code, read.content.error().message, post);
   money_[job->id] = money_of(*read.content, false, false);
+  learned_[job->id] = std::move(read.content->learned);
   reopen(*job, content_of(*read.content), wanted, token, moment, post);
 }
 

@@ -60,6 +60,7 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
     }
     if (!is_over(entry.state) || options.flat) {
       closed_[job.job] = content_of(job);
+      learned_[job.job] = job.learned;
       closed_[job.job].items.may_have_called = !recovered.sessions.empty();
     }
     desk_.recovered(std::move(entry));
@@ -154,23 +155,25 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   money_.erase(job.id);
   if (flat_ && job.crashes >= crashes_max) { // the command runs it all the same
     job.careful_beyond = items.counts.attempts + items.counts.terminal();
-    job.detail = fmt::format("after {} ends without warning and with nothing recorded: one call at a "
-                             "time until something is",
-                             job.crashes);
+    job.detail =
+        fmt::format("after {} ends without warning and with nothing recorded: one call at a "
+                    "time until something is",
+                    job.crashes);
     post.events.push_back({"job.careful", {{"job", to_string(job.id)}}, true});
   }
   post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
     job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
-  JobBudget budget{
-      job.id,
-      model_of_all(job.spec),
-      limits_of(job),
-      {},
-      money,
-      job.spec.default_model,
-      coordinator::own_share(job.spec)};
+  JobBudget budget{job.id,
+                   model_of_all(job.spec),
+                   limits_of(job),
+                   {},
+                   money,
+                   job.spec.default_model,
+                   coordinator::own_share(job.spec),
+                   std::move(learned_[job.id])};
+  learned_.erase(job.id);
   auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
   LimiterNews news;
   news.endpoints_added = std::move(effects.endpoints_added);
@@ -361,9 +364,8 @@ void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post)
 }
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
-  JobView view{job.id, job.state,      job.reason,   job.detail,     job.counts,
-               "",     job.created_at, job.ended_at, job.spec.output,
-               job.spec.budget_usd};
+  JobView view{job.id, job.state,      job.reason,   job.detail,      job.counts,
+               "",     job.created_at, job.ended_at, job.spec.output, job.spec.budget_usd};
   view.weight = job.spec.weight;
   view.priority = job.spec.priority;
   view.deadline = static_cast<std::int64_t>(job.spec.deadline);
@@ -402,8 +404,8 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
                    {},
                    std::move(effects.shares_changed)};
   if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
-      !news.ended.empty() || !news.acquires.empty() ||
-      news.earlier_lives_told || !news.shares_changed.empty())
+      !news.ended.empty() || !news.acquires.empty() || news.earlier_lives_told ||
+      !news.shares_changed.empty())
     post.tell(to_limiter, std::move(news));
   if (!effects.sessions.empty() || !effects.charged_nano_usd.empty()) {
     AppendNow append;

@@ -89,7 +89,8 @@ private:
   void hold(JobId job, const Moment&, Post&);
   void journal_assumed_money(Post&);
   void ask_for_quota(const Moment&, Post&);
-  bool takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted, std::uint64_t token, Post&);
+  bool takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted, std::uint64_t token,
+                    Post&);
   void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
   void emit(coordinator::Effects effects, Post& post);
   void mind_deadlines(const Moment&, Post&);
@@ -100,7 +101,8 @@ private:
   coordinator::Coordinator coordinator_;
   coordinator::JobDesk desk_;
   bool flat_;
-  std::map<JobId, JobMoney> money_;   // as it stands when the job is opened next
+  std::map<JobId, JobMoney> money_; // as it stands when the job is opened next
+  std::map<JobId, std::vector<journal::LearnedNote>> learned_; // likewise
   coordinator::QuotaWait quota_wait_;
   std::map<JobId, ClosedJob> closed_; // as they were recovered, until they are opened
   std::map<JobId, supervisor::RecoveredItems> reopening_; // until the journal has it

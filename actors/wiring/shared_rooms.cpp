@@ -8,8 +8,8 @@
 
 namespace gristmill::wiring {
 
-LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now,
-                         std::vector<PoolSpec> pools, Duration day)
+LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now, std::vector<PoolSpec> pools,
+                         Duration day)
     : limiter_{recovered.epoch, std::move(pools), day} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
   limiter_.days_recovered(recovered.days);
@@ -60,6 +60,7 @@ void LimiterRoom::write_blocks(Time now, Post& post) {
   append.part.blocks = std::move(blocks);
   append.part.days = std::move(days);
   append.part.money = std::move(money);
+  append.part.learned = limiter_.learned_notes();
   (mutated("grant_not_journaled") ? post.envelopes : append.release)
       .push_back({to_limiter, std::move(durable)});
   post.tell(to_journal, std::move(append));

@@ -6,7 +6,7 @@ import os
 import time
 import unittest
 
-from harness import EndToEnd
+from harness import EndToEnd, write_batch
 
 ITEMS = int(os.environ.get("GRISTMILL_RESTART_ITEMS", "200000"))
 TAIL = 4_000  # the last items, which are all called
@@ -62,6 +62,30 @@ class Restart(EndToEnd):
         self.gristmill("results", job, "-o", output, "--server", again.http)
         self.check_result(output, ITEMS, failed=Failed())
         self.assertLessEqual(len(self.calls(server)), called + IN_FLIGHT)
+
+
+class Learned(EndToEnd):
+    """A call may use 4,000 tokens and uses some twenty, as the first calls teach."""
+    TOKENS_PER_MINUTE = 60_000
+
+    def test_a_job_that_is_killed_is_as_fast_afterwards(self):
+        source, output = self.directory / "in.jsonl", self.directory / "out.jsonl"
+        write_batch(source, 5_000)
+        server = self.server("--latency", "20ms")
+        arguments = ("run", source, "--endpoint", server.url, "-o", output, "--tpm",
+                     self.TOKENS_PER_MINUTE, "--quiet")
+        first = self.start("gristmill", *arguments, label="first")
+        self.until_calls(server, 400)
+        first.kill()
+        before = self.calls(server)
+        self.start("gristmill", *arguments, label="again")
+        self.until_calls(server, len(before) + 100)
+        calls = self.calls(server)
+        of_first = before[-1]["t_ns"] - before[-101]["t_ns"]
+        of_second = calls[len(before) + 99]["t_ns"] - calls[len(before)]["t_ns"]
+        print(f"\n100 calls took {of_first / 1e9:.1f} s before the kill and {of_second / 1e9:.1f} s "
+              "after it")
+        self.assertLess(of_second, 2 * of_first)
 
 
 if __name__ == "__main__":

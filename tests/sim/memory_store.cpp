@@ -42,6 +42,12 @@ journal::Position MemoryStore::make_durable() {
     job.money_watermark = note.watermark.value_or(job.money_watermark);
     job.money_assumed = note.assumed.value_or(job.money_assumed);
   }
+  for (const auto& note : group.learned) {
+    if (!jobs_.contains(note.job)) continue; // forgotten
+    auto& learned = jobs_[note.job].known.learned;
+    std::erase_if(learned, [&](const auto& before) { return before.model == note.model; });
+    learned.push_back(note);
+  }
   for (const auto& session : group.sessions) {
     if (session.open) {
       sessions_[session.session] = session;
@@ -89,10 +95,12 @@ void MemoryStore::add_line(journal::ResultLine line) {
 
 void MemoryStore::add_block(const journal::BlockNote& block) {
   blocks_[{epoch_, block.block}] = block;
-  const auto previous = blocks_.find({epoch_, block.previous_block});
-  if (block.previous_block == 0 || previous == blocks_.end()) return;
-  previous->second.calls = block.previous_calls;
-  previous->second.tokens = block.previous_tokens;
+  for (const journal::DrawnNote& drawn : block.drawn) {
+    const auto before = blocks_.find({epoch_, drawn.block});
+    if (before == blocks_.end()) continue;
+    before->second.calls = drawn.calls;
+    before->second.tokens = drawn.tokens;
+  }
 }
 
 Result<journal::RecoveredJob> MemoryStore::read_job(JobId id) const {

@@ -175,21 +175,65 @@ TEST_CASE("under demand the next block is there before the last one ends") {
 
 TEST_CASE("the note of the block after the next one says what was drawn in truth") {
   Account account = opened(tokens_per_minute(600'000));
-  draw(account, start, 100);
+  const Charge early = draw(account, start, 100);
   draw(account, start, 50);
   const Time second = start + 2s;
   REQUIRE(why(account, second) == block_reason);
   const auto note = account.reserve(2, second);
   REQUIRE(note);
-  CHECK(note->previous_block == 0); // the first may be drawn from until the second is durable
+  CHECK(note->drawn.empty()); // the first may be drawn from until the second is durable
   account.durable(2);
   draw(account, second, 30);
   REQUIRE(why(account, second + 2s) == block_reason);
   const auto third = account.reserve(3, second + 2s);
   REQUIRE(third);
-  CHECK(third->previous_block == 1);
-  CHECK(third->previous_calls == 2);
-  CHECK(third->previous_tokens == 150);
+  REQUIRE(third->drawn.size() == 1);
+  CHECK(third->drawn[0].block == 1);
+  CHECK(third->drawn[0].calls == 2);
+  CHECK(third->drawn[0].tokens == 150);
+
+  // What its calls give back later is noted later, once.
+  account.durable(3);
+  draw(account, second + 2s, 20);
+  account.settle(early, 40, second + 3s);
+  REQUIRE(why(account, second + 4s) == block_reason);
+  const auto fourth = account.reserve(4, second + 4s);
+  REQUIRE(fourth);
+  REQUIRE(fourth->drawn.size() == 2);
+  CHECK(fourth->drawn[0].block == 1);
+  CHECK(fourth->drawn[0].tokens == 90);
+  CHECK(fourth->drawn[1].block == 2);
+  CHECK(fourth->drawn[1].tokens == 30);
+}
+
+TEST_CASE("of a block whose calls have ended more may be drawn, up to what was reserved") {
+  Account account = opened(tokens_per_minute(60'000), 2'000);
+  const Tokens call{500, 10};
+  std::uint64_t calls = 0, n = 0;
+  Time now = start;
+  for (; !account.refuses(call, job, 0, now); now += 10ms, ++calls)
+    account.settle(account.draw(call, now, n), 10, now);
+  CHECK(account.refuses(call, job, 0, now)->why == block_reason);
+  CHECK(calls >=
+        50); // if they had used all that they drew, it would have been enough for some five
+  CHECK(account.reserve(2, now)->drawn.empty());
+}
+
+TEST_CASE("blocks that no window counts any more are not noted") {
+  Account account = opened(tokens_per_minute(600'000));
+  const Charge charge = draw(account, start, 100);
+  Time now = start + 2s;
+  for (std::uint64_t number = 2; number < 50; ++number, now += 2s) {
+    REQUIRE(why(account, now) == block_reason);
+    const auto note = account.reserve(number, now);
+    REQUIRE(note);
+    CHECK(note->drawn.size() <= 1);
+    account.durable(number);
+    draw(account, now, 1);
+  }
+  account.settle(charge, 1, now);
+  REQUIRE(why(account, now) == block_reason);
+  CHECK(account.reserve(50, now)->drawn.size() == 1); // the last one, not the first
 }
 
 TEST_CASE("a block of an earlier life counts as spent from its end, and then for a whole hold") {

@@ -86,8 +86,7 @@ TEST_CASE("a settled call keeps what it used, and all of its bound when nobody k
 TEST_CASE("a call that was never sent costs nothing") {
   Account account = opened({2, 1'000, 1}, 1'000);
   account.refund(draw(account, start, 1'000), start);
-  renew(account, 2, start); // of its block it was drawn for good
-  draw(account, start);
+  draw(account, start); // of the same block: only the number of the attempt is gone
   CHECK(account.in_flight() == 1);
   account.settle({}, std::nullopt, start);
   CHECK(why(account, start + 50s, 999) == block_reason);

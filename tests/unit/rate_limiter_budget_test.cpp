@@ -56,11 +56,12 @@ public:
 
 private:
   void wrote(const journal::BlockNote& note) {
-    for (auto& before : life_) {
-      if (before.block != note.previous_block) continue;
-      before.calls = note.previous_calls;
-      before.tokens = note.previous_tokens;
-    }
+    for (const auto& drawn : note.drawn)
+      for (auto& before : life_) {
+        if (before.block != drawn.block) continue;
+        before.calls = drawn.calls;
+        before.tokens = drawn.tokens;
+      }
     life_.push_back(note);
   }
   std::vector<journal::BlockNote> writing_, life_, earlier_;

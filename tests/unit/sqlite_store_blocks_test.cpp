@@ -49,13 +49,9 @@ TEST_CASE("blocks come back with their account, end and marks, and drawn amounts
     auto journal = life(temp / "state", "boot-a", start);
     REQUIRE(journal.store);
     BlockNote second = block(2, start + seconds{2}, 20);
-    second.previous_block = 1;
-    second.previous_calls = 3;
-    second.previous_tokens = 250;
+    second.drawn = {{1, 3, 400}};
     BlockNote third = block(3, start + seconds{3}, 30); // closes its own group's block
-    third.previous_block = 2;
-    third.previous_calls = 0;
-    third.previous_tokens = 0;
+    third.drawn = {{1, 3, 250}, {2, 0, 0}};
     third.marks.clear();
     commit_blocks(journal, {block(1, start + seconds{1})});
     journal.recovered.last_position = 1;

@@ -106,8 +106,9 @@ TEST_CASE("what a call used beyond its reserve is a debt, and the journal hears 
   now += 5s;
   const auto third = block(3);
   REQUIRE(third);
-  CHECK(third->previous_block == 1);
-  CHECK(third->previous_tokens == 400);
+  REQUIRE(third->drawn.size() == 1);
+  CHECK(third->drawn[0].block == 1);
+  CHECK(third->drawn[0].tokens == 400);
   now += 7s; // the debt is of the second in which the call began
   CHECK(account.refuses(Tokens{5'999, 1}, JobId{7}, 0, now)->why != "tokens per minute");
 }

@@ -94,3 +94,55 @@ TEST_CASE("what was learned fades", "[tokens]") {
   learn(reserve, 8'000, 1'000, 800);
   CHECK(reserve.of(1'000, 0).reserved >= 800);
 }
+
+TEST_CASE("what was learned comes back from its note", "[tokens]") {
+  TokenReserve reserve;
+  for (int i = 0; i < 3'000; ++i)
+    reserve.learn(500 + 500 * (i % 7), i % 100 == 0 ? 900 : 100 + 10 * (i % 7), i % 3 * 1s);
+  const std::string note = reserve.note();
+  CHECK(note.size() < 1'500);
+  auto again = TokenReserve::of_note(note);
+  REQUIRE(again);
+  for (const std::uint64_t bound : {1, 400, 1'000, 3'500, 9'000})
+    for (const std::uint64_t others : {0, 5, 500}) {
+      CHECK(again->of(bound, others).reserved == reserve.of(bound, others).reserved);
+      CHECK(again->of(bound, others).paced == reserve.of(bound, others).paced);
+    }
+  reserve.learn(1'000, 700, 1s); // and both go on alike
+  again->learn(1'000, 700, 1s);
+  CHECK(again->of(1'000, 3).reserved == reserve.of(1'000, 3).reserved);
+}
+
+TEST_CASE("a note is made when a quarter more is known than noted", "[tokens]") {
+  TokenReserve reserve;
+  CHECK(reserve.note().empty());
+  learn(reserve, 19, 1'000, 100);
+  CHECK(reserve.note().empty());
+  learn(reserve, 1, 1'000, 100);
+  CHECK_FALSE(reserve.note().empty());
+  CHECK(reserve.note().empty());
+  learn(reserve, 380, 1'000, 100);
+  CHECK_FALSE(reserve.note().empty()); // 400 are known
+  learn(reserve, 133, 1'000, 100);
+  CHECK(reserve.note().empty());
+  learn(reserve, 1, 1'000, 100);
+  CHECK_FALSE(reserve.note().empty());
+}
+
+TEST_CASE("a note that is none of ours teaches nothing", "[tokens]") {
+  TokenReserve reserve;
+  learn(reserve, 40, 1'000, 100);
+  const std::string good = reserve.note();
+  REQUIRE(TokenReserve::of_note(good));
+  for (std::size_t length = 0; length < good.size(); ++length) {
+    CAPTURE(good, length);
+    CHECK_FALSE(TokenReserve::of_note(good.substr(0, length)));
+  }
+  for (const std::string& bad :
+       {std::string{"2"} + good.substr(1), std::string{"1 -"} + good.substr(2), good + " ",
+        good + " 96:1", good + " 5", good + " 5:nan", good + " 5:-1", good + "x",
+        std::string{"1 inf 1 1 1 1 1 1 1 1"}, std::string{"1 0 0 0 0 0 0 0 0 0"}}) {
+    CAPTURE(bad);
+    CHECK_FALSE(TokenReserve::of_note(bad));
+  }
+}
