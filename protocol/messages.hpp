@@ -99,10 +99,19 @@ struct Need {
   bool operator==(const Need&) const = default;
 };
 
+// What an endpoint's own metrics say of the calls that it has, whoever sent them.
+struct QueueReport {
+  EndpointId endpoint;
+  std::uint64_t waiting = 0;
+  std::int64_t running = -1; // -1 = they do not say
+  bool operator==(const QueueReport&) const = default;
+};
+
 struct Heartbeat {
   Capacity capacity;
   std::uint32_t in_flight = 0, held = 0, outbox = 0;
   std::uint64_t outbox_bytes = 0;
+  std::vector<QueueReport> queues = {}; // read since the one before
   bool operator==(const Heartbeat&) const = default;
 };
 

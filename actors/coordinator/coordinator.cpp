@@ -289,6 +289,7 @@ void Coordinator::handle(Session& session, const Returned& returned, Effects& ef
 void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t ack, Time now,
                          Effects& effects) {
   session.capacity = beat.capacity;
+  effects.queues.insert(effects.queues.end(), beat.queues.begin(), beat.queues.end());
   // A heartbeat may have crossed our Drain.
   session.draining = session.told_to_drain || beat.capacity.calls == 0;
   // Only a worker that has seen everything we sent can be compared with our books.

@@ -35,6 +35,7 @@ struct Effects {
   std::vector<Acquire> acquires;     // RATE LIMITER, and what follows
   std::vector<Ended> ended;
   std::vector<std::pair<JobId, Share>> shares_changed;
+  std::vector<protocol::QueueReport> queues;
   std::vector<ClaimedCall> claimed;
   std::optional<bool> earlier_lives_told; // true: every session of theirs has said what it holds
   std::vector<EndpointOffer> endpoints_added;

@@ -118,6 +118,7 @@ struct EndpointStanding {
   std::uint32_t slots = 0;    // calls in flight that it takes up, as found so far; 0 = not known
   std::int64_t parked_ms = 0; // > 0: it gets no calls for so long, because …
   std::string why;
+  std::optional<protocol::QueueReport> queue = {}; // the server's last word, if it is fresh
 };
 
 // A job's budget of money as it stands when the job is opened, in 10^-9 US$.
