@@ -286,6 +286,7 @@ void ConcurrencyLimit::told(const protocol::QueueReport& report, std::uint32_t i
 // Nothing that was measured before holds for the limit that there is now.
 void ConcurrencyLimit::feel_again(Time now) {
   told_ = false;
+  stride_ = stride_most;
   cohorts_.clear();
   if (!rising_) settle(limit_, std::nullopt, now + try_every);
 }

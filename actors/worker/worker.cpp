@@ -144,7 +144,10 @@ Effects Worker::tick(Time now) {
   Effects effects;
   if (state_ == State::greeting && now - hello_at_ >= hello_repeat) say_hello(now, effects);
   watch_queues(now, effects);
-  if (state_ == State::active && now >= heartbeat_at_) beat({}, now, effects);
+  if (state_ == State::active && now >= heartbeat_at_) {
+    heartbeat_at_ = now + heartbeat_;
+    beat({}, effects);
+  }
   if (now >= drain_ends_) {
     // What is still in flight is left to itself: its outcome is unknown.
     finish(effects);
@@ -155,8 +158,7 @@ Effects Worker::tick(Time now) {
   return effects;
 }
 
-void Worker::beat(std::vector<QueueReport> queues, Time now, Effects& effects) {
-  heartbeat_at_ = now + heartbeat_;
+void Worker::beat(std::vector<QueueReport> queues, Effects& effects) {
   send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
                  static_cast<std::uint32_t>(held_.size()),
                  static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes(), std::move(queues)},
@@ -176,7 +178,7 @@ Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
 void Worker::watch_queues(Time now, Effects& effects) {
   if (state_ != State::active) return;
   effects.reads = queues_.due(now);
-  if (auto queues = queues_.take(now); !queues.empty()) beat(std::move(queues), now, effects);
+  if (auto queues = queues_.take(now); !queues.empty()) beat(std::move(queues), effects);
 }
 
 Effects Worker::drain(Time now) {
@@ -186,7 +188,7 @@ Effects Worker::drain(Time now) {
   drain_ends_ = now + options_.drain_timeout;
   effects.events.push_back({"worker.draining", {{"in_flight", std::to_string(in_flight_.size())}}});
   return_held(effects);
-  if (state_ == State::active) beat({}, now, effects);
+  beat({}, effects);
   settle_drain(effects);
   return effects;
 }

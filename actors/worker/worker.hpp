@@ -95,7 +95,7 @@ private:
   void settle_drain(Effects& effects);
   void finish(Effects& effects);
   void watch_queues(Time now, Effects& effects);
-  void beat(std::vector<protocol::QueueReport> queues, Time now, Effects& effects);
+  void beat(std::vector<protocol::QueueReport> queues, Effects& effects);
   void send(protocol::Message message, Effects& effects);
   protocol::Capacity capacity() const;
   // An endpoint and the model that its pool is of; no spec: we know of none.
