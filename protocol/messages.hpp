@@ -214,8 +214,16 @@ struct Wait {
   bool operator==(const Wait&) const = default;
 };
 
+// How long a worker leaves an endpoint's metrics alone after it looked: others look, too.
+struct ReadPause {
+  EndpointId endpoint;
+  std::uint32_t ms = 0;
+  bool operator==(const ReadPause&) const = default;
+};
+
 struct Recorded {
   std::vector<AttemptId> attempts;
+  std::vector<ReadPause> pauses = {};
   bool operator==(const Recorded&) const = default;
 };
 

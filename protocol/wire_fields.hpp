@@ -155,6 +155,11 @@ inline constexpr std::tuple fields<QueueReport>{
     field("r", &QueueReport::running),
 };
 template <>
+inline constexpr std::tuple fields<ReadPause>{
+    essential("e", &ReadPause::endpoint),
+    field("m", &ReadPause::ms),
+};
+template <>
 inline constexpr std::tuple fields<Returned::Entry>{
     essential("c", &Returned::Entry::call),
     field("a", &Returned::Entry::attempt),
@@ -254,6 +259,7 @@ inline constexpr std::tuple fields<Wait>{
 template <>
 inline constexpr std::tuple fields<Recorded>{
     field("a", &Recorded::attempts),
+    field("q", &Recorded::pauses),
 };
 template <>
 inline constexpr std::tuple fields<Cancel>{

@@ -304,7 +304,10 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
            effects);
     effects.events.push_back({"worker.resync", {{"name", session.name}}, true});
   } else {
-    send(session, Recorded{}, now, effects); // shows a closed connection, and carries our ack
+    Recorded answer; // shows a closed connection, and carries our ack
+    for (const QueueReport& queue : beat.queues)
+      answer.pauses.push_back(queue_readers_.pause(queue.endpoint, session.id, now));
+    send(session, std::move(answer), now, effects);
   }
 }
 

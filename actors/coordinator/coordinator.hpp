@@ -11,6 +11,7 @@
 
 #include "actors/coordinator/fair_queue.hpp"
 #include "actors/coordinator/gateway.hpp"
+#include "actors/coordinator/queue_readers.hpp"
 #include "actors/coordinator/roster.hpp"
 #include "actors/coordinator/urgency.hpp"
 #include "actors/kit/call_words.hpp"
@@ -197,6 +198,7 @@ private:
   Options options_;
   Roster roster_;
   FairQueue queue_;
+  QueueReaders queue_readers_;
   std::map<JobId, Job> jobs_;
   std::map<EndpointId, Endpoint> endpoints_;
   std::vector<EndpointId> pooled_; // in the order of the configuration

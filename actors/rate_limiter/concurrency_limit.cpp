@@ -272,14 +272,13 @@ void ConcurrencyLimit::return_between(double elasticity, Time now) {
 void ConcurrencyLimit::told(const protocol::QueueReport& report, std::uint32_t in_flight,
                             Time now) {
   const std::uint32_t steady = trying_ ? steady_limit_ : limit_;
-  const auto wanted = queue_.told(report, {in_flight, steady, binding_}, now);
+  const std::uint32_t wanted = bounded(queue_.told(report, {in_flight, steady, binding_}, now));
   if (!queue_.decides(now)) return;
   told_ = true;
   if (trying_) settle(steady_limit_, std::nullopt, now);
   if (report.waiting > 0) rising_ = false;
-  const std::uint32_t limit = bounded(wanted);
-  if (limit == limit_ || (limit > limit_ && !may_be(limit, now))) return;
-  limit_ = limit;
+  if (wanted == limit_ || (wanted > limit_ && !may_be(wanted, now))) return;
+  limit_ = wanted;
   binding_ = false;
 }
 

@@ -57,6 +57,7 @@ void Worker::handle(const Wait& wait, Time now) {
 
 void Worker::handle(const Recorded& recorded) {
   for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
+  for (const ReadPause& pause : recorded.pauses) queues_.pause(pause);
   if (mutated("outbox_cleared_by_any_recorded")) outbox_ = {};
 }
 

@@ -8,7 +8,7 @@
 namespace gristmill::worker {
 namespace {
 
-constexpr auto every = std::chrono::seconds{1};
+constexpr Duration every_least = std::chrono::seconds{1}, every_most = std::chrono::seconds{60};
 constexpr auto page_timeout = std::chrono::seconds{2};
 constexpr auto gather = std::chrono::milliseconds{100};
 constexpr std::uint32_t doublings_most = 5; // of the time between two looks
@@ -33,6 +33,15 @@ void QueueWatch::call_ended(EndpointId endpoint) {
   if (it != watched_.end() && it->second.calls > 0) --it->second.calls;
 }
 
+void QueueWatch::pause(const protocol::ReadPause& pause) {
+  const auto it = watched_.find(pause.endpoint);
+  if (it == watched_.end()) return;
+  Watched& watched = it->second;
+  const Duration told = std::chrono::milliseconds{pause.ms};
+  watched.every = std::clamp(told, every_least, every_most);
+  if (!watched.reading && watched.failures == 0) watched.next_at = watched.begun_at + watched.every;
+}
+
 std::vector<PageRead> QueueWatch::due(Time now) {
   std::vector<PageRead> reads;
   for (auto& [endpoint, watched] : watched_) {
@@ -51,8 +60,11 @@ std::optional<Event> QueueWatch::ended(const PageEnded& page, Time now) {
   watched.reading = false;
   const auto metrics = page.http_status == 200 ? queue_metrics(page.body) : std::nullopt;
   watched.failures = metrics ? 0 : watched.failures + 1;
-  const Duration pause = every * (1u << std::min(watched.failures, doublings_most));
-  watched.next_at = std::max(watched.begun_at + (metrics ? every : pause), now);
+  Duration pause = std::max(watched.every, every_least);
+  if (!metrics)
+    pause = std::max<Duration>(pause,
+                               every_least * (1u << std::min(watched.failures, doublings_most)));
+  watched.next_at = std::max(watched.begun_at + pause, now);
   if (metrics) {
     watched.known = true;
     news_[page.endpoint] = {page.endpoint, metrics->waiting, metrics->running};

@@ -1,6 +1,7 @@
 // QUEUE WATCH: when a worker looks at the metrics of the endpoints that it calls, and what it has to
-// tell of them. A page is looked at while calls are under way at its endpoint, a second after the
-// time before, after longer ones while it cannot be read. Invariant: at most one look at a time per
+// tell of them. A page is looked at while calls are under way at its endpoint: a second after the
+// time before, or as much later as the coordinator says because many workers look; ever more rarely
+// while it cannot be read. Invariant: at most one look at a time per
 // endpoint, and none at an endpoint without calls.
 #pragma once
 
@@ -19,6 +20,8 @@ class QueueWatch {
 public:
   void call_began(EndpointId endpoint, const std::string& metrics_url);
   void call_ended(EndpointId endpoint);
+  // From now on it is looked at less often, or more often.
+  void pause(const protocol::ReadPause& pause);
 
   // Pages to be looked at now; each ends in one ended().
   std::vector<PageRead> due(Time now);
@@ -34,6 +37,7 @@ private:
   struct Watched {
     std::string url;
     std::uint32_t calls = 0, failures = 0; // in a row
+    Duration every{}; // at least, from look to look
     Time begun_at{}, next_at{Time::min()};
     bool reading = false, known = false; // it was readable once
   };

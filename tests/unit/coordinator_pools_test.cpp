@@ -296,4 +296,7 @@ TEST_CASE("what a worker read of an endpoint's queue goes to the limiter") {
   beat.queues = {{EndpointId{5}, 3, 32}, {EndpointId{6}, 0, -1}};
   cluster.say(worker, beat);
   CHECK(cluster.take().queues == beat.queues);
+  const auto answers = cluster.take_messages<Recorded>(worker);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].pauses == std::vector<ReadPause>{{EndpointId{5}, 1'000}, {EndpointId{6}, 1'000}});
 }

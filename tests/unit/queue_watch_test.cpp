@@ -164,3 +164,24 @@ TEST_CASE("a page that nobody asked for says nothing", "[queue]") {
   CHECK_FALSE(bench.page(a, "", 404));
   CHECK(bench.watch.take(bench.now).empty());
 }
+
+TEST_CASE("a page that many look at is looked at as rarely as told", "[queue]") {
+  Bench bench;
+  bench.watch.pause({a, 5'000}); // of a page that is none of ours
+  bench.watch.call_began(a, "http://a/metrics");
+  for (const auto& [told, every] : {std::pair{1'500u, milliseconds{1'500}},
+                                    {0u, milliseconds{1'000}},
+                                    {UINT32_MAX, milliseconds{60'000}}}) {
+    REQUIRE(bench.looks() == 1);
+    bench.well(a);
+    bench.watch.take(bench.now);
+    bench.watch.pause({a, told});
+    CHECK(bench.watch.wake_at() == bench.now + every);
+    bench.now += every;
+    REQUIRE(bench.looks() == 1);
+    bench.well(a); // also the next time
+    bench.watch.take(bench.now);
+    CHECK(bench.watch.wake_at() == bench.now + every);
+    bench.now += every;
+  }
+}

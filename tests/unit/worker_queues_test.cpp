@@ -34,6 +34,10 @@ TEST_CASE("an endpoint's queue is read while it has calls, and told with a heart
   CHECK(beat.in_flight == 2);
   CHECK(scene.tick_after(milliseconds{999}).effects.reads.empty());
   CHECK(scene.tick_after(milliseconds{1}).effects.reads.size() == 1);
+  scene.read();
+  scene.tell(Recorded{{}, {{endpoint, 3'000}}}); // others look, too
+  CHECK(scene.tick_after(milliseconds{2'999}).effects.reads.empty());
+  CHECK(scene.tick_after(milliseconds{1}).effects.reads.size() == 1);
   scene.answer(1);
   scene.answer(2);
   scene.read();
