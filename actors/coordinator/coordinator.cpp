@@ -306,7 +306,7 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
   } else {
     Recorded answer; // shows a closed connection, and carries our ack
     for (const QueueReport& queue : beat.queues)
-      answer.pauses.push_back(queue_readers_.pause(queue.endpoint, session.id, now));
+      answer.pauses.push_back(queue_readers_.pause(queue.endpoint, now));
     send(session, std::move(answer), now, effects);
   }
 }

@@ -2,37 +2,60 @@
 #include "actors/coordinator/queue_readers.hpp"
 
 #include <catch2/catch.hpp>
+#include <queue>
 
 using namespace gristmill;
 using coordinator::QueueReaders;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-TEST_CASE("one or two workers look every second, many more rarely, none for ever", "[queue]") {
+namespace {
+
+const Time start = Time{} + std::chrono::hours{1};
+const EndpointId page{1};
+
+// So many workers, who all look at the start, for a minute: how many looks, and the longest time
+// from one to the next of the last half.
+std::pair<int, Duration> looks(int workers) {
   QueueReaders readers;
-  const Time now = Time{} + std::chrono::hours{1};
-  std::vector<std::uint32_t> pauses{0};
-  for (std::uint64_t n = 1; n <= 40; ++n) {
-    const auto pause = readers.pause(EndpointId{1}, SessionId{n}, now);
-    CHECK(pause.endpoint == EndpointId{1});
-    pauses.push_back(pause.ms);
+  std::priority_queue<Time, std::vector<Time>, std::greater<>> due;
+  for (int n = 0; n < workers; ++n) due.push(start);
+  int count = 0;
+  Duration longest{};
+  Time before = start;
+  for (; due.top() < start + seconds{60}; ++count) {
+    const Time now = due.top();
+    due.pop();
+    if (now > start + seconds{30}) longest = std::max(longest, now - before);
+    before = now;
+    due.push(now + milliseconds{readers.pause(page, now).ms});
   }
-  CHECK(pauses[1] == 1'000);
-  CHECK(pauses[2] == 1'000);
-  CHECK(pauses[3] == 1'500);
-  CHECK(pauses[19] == 9'500);
-  CHECK(pauses[20] == 10'000);
-  CHECK(pauses[40] == 10'000);
-  CHECK(readers.pause(EndpointId{1}, SessionId{7}, now).ms == 10'000);
-  CHECK(readers.pause(EndpointId{2}, SessionId{7}, now).ms == 1'000);
+  return {count, longest};
 }
 
-TEST_CASE("who tells no more does not count, and nothing is left of him", "[queue]") {
+} // namespace
+
+TEST_CASE("workers take turns at a page, evenly spread", "[queue]") {
+  CHECK(looks(1) == std::pair<int, Duration>{60, seconds{1}});
+  for (const int workers : {2, 3, 4, 10, 20}) {
+    INFO(workers << " workers");
+    const auto [count, longest] = looks(workers);
+    CHECK(count <= 120 + workers);
+    CHECK(count >= 110);
+    CHECK(longest == milliseconds{500});
+  }
+  CHECK(looks(100).first <= 20 + 600); // each every 10 s, but for the first twenty
+}
+
+TEST_CASE("a turn is a second away at least and ten at most, and each page has its own", "[queue]") {
   QueueReaders readers;
-  const Time now = Time{} + std::chrono::hours{1};
-  for (std::uint64_t n = 1; n <= 8; ++n) readers.pause(EndpointId{1}, SessionId{n}, now);
-  readers.pause(EndpointId{2}, SessionId{1}, now);
-  CHECK(readers.pause(EndpointId{1}, SessionId{1}, now + milliseconds{24'999}).ms == 4'000);
-  CHECK(readers.pause(EndpointId{1}, SessionId{1}, now + milliseconds{25'999}).ms == 1'000);
+  CHECK(readers.pause(page, start).ms == 1'000);
+  CHECK(readers.pause(EndpointId{2}, start).ms == 1'000);
+  CHECK(readers.pause(page, start).ms == 1'500);
+  CHECK(readers.pause(page, start + milliseconds{1'000}).ms == 1'000);
+  std::uint32_t last = 0;
+  for (int n = 0; n < 30; ++n) last = readers.pause(page, start + milliseconds{1'000}).ms;
+  CHECK(last == 10'000);
+  CHECK(readers.pause(page, start + seconds{60}).ms == 1'000); // they are all gone
   CHECK(readers.size() == 1);
 }
