@@ -3,9 +3,11 @@
 //   pool     {model, fallback, price_input, price_output, endpoints[…]}
 //            prices in US$ for 1M tokens
 //   endpoint {url, worker, requests_per_minute, tokens_per_minute, requests_per_day,
-//            tokens_per_day, max_in_flight, concurrency_limit, in_flight, parked_s, why}
+//            tokens_per_day, max_in_flight, concurrency_limit, in_flight, queue_waiting,
+//            queue_running, parked_s, why}
 //
-// What there is not, is null: a limit, a price, a worker (every worker reaches the endpoint).
+// What there is not, is null: a limit, a price, a worker (every worker reaches the endpoint), the
+// server's own word of its queue.
 #pragma once
 
 #include "actors/coordinator/coordinator.hpp"

@@ -30,6 +30,9 @@ struct EndpointSpec {
   std::string token_counting = "usage"; // or "reserved": what a call may use at most is charged
   std::uint64_t requests_per_day = 0;   // in any 24 hours
   std::uint64_t tokens_per_day = 0;
+  // Where the server says how many calls wait and run; empty = it is not asked. Of pools and of
+  // workers only: in a job's JSON it has no name.
+  std::string metrics_url = {};
   bool operator==(const EndpointSpec&) const = default;
 };
 

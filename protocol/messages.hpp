@@ -99,10 +99,19 @@ struct Need {
   bool operator==(const Need&) const = default;
 };
 
+// What an endpoint's own metrics say of the calls that it has, whoever sent them.
+struct QueueReport {
+  EndpointId endpoint;
+  std::uint64_t waiting = 0;
+  std::int64_t running = -1; // -1 = they do not say
+  bool operator==(const QueueReport&) const = default;
+};
+
 struct Heartbeat {
   Capacity capacity;
   std::uint32_t in_flight = 0, held = 0, outbox = 0;
   std::uint64_t outbox_bytes = 0;
+  std::vector<QueueReport> queues = {}; // read since the one before
   bool operator==(const Heartbeat&) const = default;
 };
 
@@ -205,8 +214,16 @@ struct Wait {
   bool operator==(const Wait&) const = default;
 };
 
+// How long a worker leaves an endpoint's metrics alone after it looked: others look, too.
+struct ReadPause {
+  EndpointId endpoint;
+  std::uint32_t ms = 0;
+  bool operator==(const ReadPause&) const = default;
+};
+
 struct Recorded {
   std::vector<AttemptId> attempts;
+  std::vector<ReadPause> pauses = {};
   bool operator==(const Recorded&) const = default;
 };
 

@@ -103,6 +103,7 @@ inline constexpr std::tuple fields<EndpointSpec>{
     field("m", &EndpointSpec::max_in_flight),
     field("s", &EndpointSpec::strict_tokens),
     field("c", &EndpointSpec::token_counting, Rule::name),
+    field("q", &EndpointSpec::metrics_url, Rule::name),
 };
 template <>
 inline constexpr std::tuple fields<Claim>{
@@ -146,6 +147,17 @@ inline constexpr std::tuple fields<Outcome>{
     field("k", &Outcome::code, Rule::name),
     field("s", &Outcome::message, Rule::sentence),
     field("b", &Outcome::body, Rule::answer),
+};
+template <>
+inline constexpr std::tuple fields<QueueReport>{
+    essential("e", &QueueReport::endpoint),
+    field("w", &QueueReport::waiting),
+    field("r", &QueueReport::running),
+};
+template <>
+inline constexpr std::tuple fields<ReadPause>{
+    essential("e", &ReadPause::endpoint),
+    field("m", &ReadPause::ms),
 };
 template <>
 inline constexpr std::tuple fields<Returned::Entry>{
@@ -199,7 +211,7 @@ template <>
 inline constexpr std::tuple fields<Heartbeat>{
     field("c", &Heartbeat::capacity),     field("f", &Heartbeat::in_flight),
     field("h", &Heartbeat::held),         field("o", &Heartbeat::outbox),
-    field("b", &Heartbeat::outbox_bytes),
+    field("b", &Heartbeat::outbox_bytes), field("q", &Heartbeat::queues),
 };
 template <>
 inline constexpr std::tuple fields<Outcomes>{
@@ -247,6 +259,7 @@ inline constexpr std::tuple fields<Wait>{
 template <>
 inline constexpr std::tuple fields<Recorded>{
     field("a", &Recorded::attempts),
+    field("q", &Recorded::pauses),
 };
 template <>
 inline constexpr std::tuple fields<Cancel>{

@@ -24,6 +24,8 @@ struct CurlEasy::State {
   std::array<std::string, 5> lines{"Content-Type: application/json", "Accept: application/json",
                                    "Expect:", "", ""};
   std::array<curl_slist, 6> list{};
+  std::string accept_text{"Accept: text/plain"};
+  curl_slist page_list{accept_text.data(), nullptr};
   std::array<char, CURL_ERROR_SIZE> error{};
 };
 
@@ -133,14 +135,17 @@ void set_callbacks(CURL* easy, CurlCall& call) {
   set(easy, CURLOPT_OPENSOCKETDATA, &call);
 }
 
-void set_request(CURL* easy, const HttpCall& request) {
+void set_request(CURL* easy, const CurlCall& call) {
+  const HttpCall& request = call.request;
   set(easy, CURLOPT_URL, request.url.c_str());
   // HTTP/2 on clear text loses every second request on a reused connection in this libcurl.
   set(easy, CURLOPT_HTTP_VERSION,
       static_cast<long>(is_tls(request.url) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
   set(easy, CURLOPT_USERAGENT, "gristmill/0.1");
-  set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-  set(easy, CURLOPT_POSTFIELDS, request.body.c_str()); // not copied; the call outlives the transfer
+  if (!call.page) {
+    set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    set(easy, CURLOPT_POSTFIELDS, request.body.c_str()); // not copied; the call outlives the transfer
+  }
   set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(to_ms(request.timeout)));
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(to_ms(request.connect_timeout)));
 }
@@ -181,8 +186,8 @@ void CurlEasy::prepare(CurlCall& call) {
   set_safety(s.handle, s.options);
   set_transport(s.handle, s.connections);
   set_callbacks(s.handle, call);
-  set_request(s.handle, call.request);
-  set(s.handle, CURLOPT_HTTPHEADER, s.list.data());
+  set_request(s.handle, call);
+  set(s.handle, CURLOPT_HTTPHEADER, call.page ? &s.page_list : s.list.data());
   set(s.handle, CURLOPT_ERRORBUFFER, s.error.data());
 }
 

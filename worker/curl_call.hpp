@@ -8,12 +8,14 @@
 #pragma once
 
 #include "actors/worker/model_client.hpp"
+#include "protocol/limits.hpp"
 #include "worker/connection_book.hpp"
 #include "worker/curl_client.hpp"
 #include "worker/socket_watch.hpp"
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace gristmill::worker {
@@ -35,6 +37,7 @@ enum class Gate : std::uint8_t {
 
 struct CurlCall {
   HttpCall request;
+  std::optional<EndpointId> page; // set: no call, but a page about that endpoint
   const std::string* authorization = nullptr; // the header line
   ConnectionBook::Seat seat;
   std::unique_ptr<CurlEasy> easy; // nullptr while it waits for its turn
@@ -42,7 +45,7 @@ struct CurlCall {
   Time since{}; // when libcurl got it, then when it passed the gate
   bool reply_too_big = false;
   int socket_errno = 0;
-  std::size_t header_bytes = 0;
+  std::size_t header_bytes = 0, body_bytes_max = limits::reply_bytes_max;
   bool head_complete = false;
   CallEnded reply;
 

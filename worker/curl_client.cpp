@@ -28,6 +28,7 @@ public:
   struct Inbox {
     std::vector<HttpCall> calls;
     std::vector<AttemptId> aborts;
+    std::vector<PageRead> pages;
     bool stop = false;
   };
 
@@ -46,7 +47,9 @@ private:
   void run_timers(Time now);
   void collect();
   void admit(HttpCall request);
-  void abort(AttemptId attempt);
+  void admit(PageRead page, Time now);
+  std::deque<CurlCall*>& queue_of(CurlCall& call);
+  void abort(CurlCall& call);
   bool send_waiting(Time now);
   void expire_waiting(Time now);
   void hand_over(CurlCall& call, Time now);
@@ -69,12 +72,14 @@ private:
   std::vector<std::unique_ptr<CurlEasy>> spare_;
   std::vector<std::unique_ptr<CurlShard>> shards_;
   std::unordered_map<AttemptId, std::unique_ptr<CurlCall>> calls_;
+  std::unordered_map<EndpointId, std::unique_ptr<CurlCall>> pages_;
   std::vector<std::deque<CurlCall*>> waiting_; // by host, in the order of arrival
   std::size_t waiting_count_ = 0, first_host_ = 0;
   Time waiting_ends_ = never; // no waiting call's permit ends earlier
   std::vector<SocketWatch::Event> ready_;
   std::vector<CurlShard::Finished> finished_;
   std::vector<CallEnded> ended_;
+  std::vector<PageEnded> read_;
 
   std::thread thread_;
 };
@@ -92,10 +97,11 @@ void CurlClient::Loop::run() {
       std::swap(inbox, inbox_);
     }
     for (HttpCall& request : inbox.calls) admit(std::move(request));
-    if (inbox.stop) {
-      for (const auto& [attempt, call] : calls_) inbox.aborts.push_back(attempt);
-    }
-    for (const AttemptId attempt : inbox.aborts) abort(attempt);
+    for (PageRead& page : inbox.pages) admit(std::move(page), boot_now());
+    for (const AttemptId attempt : inbox.aborts)
+      if (const auto call = calls_.find(attempt); call != calls_.end()) abort(*call->second);
+    while (inbox.stop && !calls_.empty()) abort(*calls_.begin()->second);
+    while (inbox.stop && !pages_.empty()) abort(*pages_.begin()->second);
 
     const Time now = boot_now();
     expire_waiting(now);
@@ -156,17 +162,31 @@ void CurlClient::Loop::admit(HttpCall request) {
   call.authorization = *authorization;
   // An attempt is one call: the one that is under way is also the end of its repetition.
   if (!calls_.emplace(call.request.attempt, std::move(owned)).second) return;
-  call.seat.host = connections_.book.host_of(call.request.url);
-  if (call.seat.host >= waiting_.size()) waiting_.resize(call.seat.host + 1);
-  waiting_[call.seat.host].push_back(&call);
-  ++waiting_count_;
-  waiting_ends_ = std::min(waiting_ends_, call.request.not_after);
+  queue_of(call).push_back(&call);
 }
 
-void CurlClient::Loop::abort(AttemptId attempt) {
-  const auto found = calls_.find(attempt);
-  if (found == calls_.end()) return;
-  CurlCall& call = *found->second;
+void CurlClient::Loop::admit(PageRead page, Time now) {
+  auto owned = std::make_unique<CurlCall>();
+  CurlCall& call = *owned;
+  call.page = page.endpoint;
+  call.body_bytes_max = limits::metrics_bytes_max;
+  call.request.url = std::move(page.url);
+  call.request.timeout = call.request.connect_timeout = page.timeout;
+  call.request.not_after = now + page.timeout;
+  if (!pages_.emplace(page.endpoint, std::move(owned)).second) return;
+  queue_of(call).push_front(&call);
+}
+
+// The line before its host, which it is about to join.
+std::deque<CurlCall*>& CurlClient::Loop::queue_of(CurlCall& call) {
+  call.seat.host = connections_.book.host_of(call.request.url);
+  if (call.seat.host >= waiting_.size()) waiting_.resize(call.seat.host + 1);
+  ++waiting_count_;
+  waiting_ends_ = std::min(waiting_ends_, call.request.not_after);
+  return waiting_[call.seat.host];
+}
+
+void CurlClient::Loop::abort(CurlCall& call) {
   if (!call.easy) {
     auto& queue = waiting_[call.seat.host];
     queue.erase(std::find(queue.begin(), queue.end(), &call));
@@ -232,6 +252,7 @@ void CurlClient::Loop::hand_over(CurlCall& call, Time now) {
   while (shards_.size() <= call.seat.shard)
     shards_.push_back(std::make_unique<CurlShard>(static_cast<std::uint32_t>(shards_.size()),
                                                   connections_.watch));
+  if (call.page) call.request.timeout = call.request.not_after - now; // of which it has waited some
   call.since = now;
   call.easy->prepare(call);
   shards_[call.seat.shard]->add(call);
@@ -243,14 +264,19 @@ void CurlClient::Loop::finish(CurlCall& call) {
     connections_.book.leave(call.seat);
     if (spare_.size() < spare_handles_max) spare_.push_back(std::move(call.easy));
   }
+  if (call.page) {
+    CallEnded& reply = call.reply;
+    read_.push_back({*call.page, reply.http_status, std::move(reply.body), std::move(reply.message)});
+    pages_.erase(read_.back().endpoint);
+    return;
+  }
   ended_.push_back(std::move(call.reply));
   calls_.erase(ended_.back().attempt);
 }
 
 void CurlClient::Loop::deliver() {
-  if (ended_.empty()) return;
-  events_.ended(std::move(ended_));
-  ended_ = {};
+  if (!ended_.empty()) events_.ended(std::exchange(ended_, {}));
+  if (!read_.empty() && events_.read) events_.read(std::exchange(read_, {}));
 }
 
 CurlClient::CurlClient(ModelClientEvents events, CurlClientOptions options)
@@ -267,6 +293,12 @@ void CurlClient::start(std::vector<HttpCall> calls) {
 void CurlClient::abort(std::vector<AttemptId> attempts) {
   loop_->post([&](Loop::Inbox& inbox) {
     inbox.aborts.insert(inbox.aborts.end(), attempts.begin(), attempts.end());
+  });
+}
+
+void CurlClient::read(std::vector<PageRead> pages) {
+  loop_->post([&](Loop::Inbox& inbox) {
+    std::move(pages.begin(), pages.end(), std::back_inserter(inbox.pages));
   });
 }
 

@@ -3,8 +3,8 @@
 // Calls come through an inbox; each goes to a shard at once when it can take over a free
 // connection, or waits here while too many others are connecting (connection_book.hpp), so that
 // libcurl's timeouts run only for calls that are its turn. What ended in one round of the thread
-// is reported in one batch. Invariant: every started call ends in exactly one CallEnded, also when
-// the client is destroyed.
+// is reported in one batch. A page goes the same way, ahead of the calls that wait for its host.
+// Invariant: every started call ends in exactly one CallEnded, also when the client is destroyed.
 #pragma once
 
 #include "actors/worker/model_client.hpp"
@@ -27,6 +27,7 @@ public:
 
   void start(std::vector<HttpCall> calls) override;
   void abort(std::vector<AttemptId> attempts) override;
+  void read(std::vector<PageRead> pages) override;
 
 private:
   class Loop;

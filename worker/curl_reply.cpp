@@ -86,7 +86,7 @@ std::size_t on_reply_head(char* data, std::size_t size, std::size_t count, void*
 
 std::size_t on_reply_body(char* data, std::size_t size, std::size_t count, void* to) noexcept {
   CurlCall& call = *static_cast<CurlCall*>(to);
-  if (call.reply.body.size() + size * count > limits::reply_bytes_max) {
+  if (call.reply.body.size() + size * count > call.body_bytes_max) {
     call.reply_too_big = true;
     return 0;
   }
@@ -120,7 +120,7 @@ void end_by_result(CurlCall& call, int result, std::string_view text) {
     return call.end_as(CallEnd::failed, "reply_too_big",
                        fmt::format("{} sent an answer of more than {} bytes, or a head of more "
                                    "than {}; the rest was not read.",
-                                   where, limits::reply_bytes_max, limits::reply_header_bytes_max));
+                                   where, call.body_bytes_max, limits::reply_header_bytes_max));
   if (call.gate == Gate::again)
     return call.end_as(CallEnd::failed, "connection_lost",
                        fmt::format("{} closed the connection after the request was sent and "

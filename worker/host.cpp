@@ -20,8 +20,11 @@ struct LinkDown {
 struct CallsEnded {
   std::vector<CallEnded> calls;
 };
+struct PagesRead {
+  std::vector<PageEnded> pages;
+};
 struct DrainNow {};
-using Message = std::variant<FramesIn, LinkUp, LinkDown, CallsEnded, DrainNow>;
+using Message = std::variant<FramesIn, LinkUp, LinkDown, CallsEnded, PagesRead, DrainNow>;
 
 void post(const Stage::ActorRef& to, Message message) {
   Stage::post(to, std::make_shared<Message>(std::move(message)));
@@ -65,6 +68,8 @@ public:
     } else if (auto* ended = std::get_if<CallsEnded>(&message)) {
       log_calls(ended->calls);
       carry_out(worker_.ended(std::move(ended->calls), now));
+    } else if (const auto* read = std::get_if<PagesRead>(&message)) {
+      carry_out(worker_.read(read->pages, now));
     } else {
       carry_out(worker_.drain(now));
     }
@@ -81,6 +86,7 @@ private:
     if (!effects.frames.empty()) host_.link_->send(std::move(effects.frames));
     if (!effects.starts.empty()) host_.client_->start(std::move(effects.starts));
     if (!effects.aborts.empty()) host_.client_->abort(std::move(effects.aborts));
+    if (!effects.reads.empty()) host_.client_->read(std::move(effects.reads));
     for (const Event& event : effects.events) log_event("worker", event);
     const HostOptions& told = host_.options_;
     if (effects.welcome && told.welcome) told.welcome();
@@ -99,6 +105,9 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   ModelClientEvents client;
   client.ended = [actor](std::vector<CallEnded> calls) {
     post(actor, CallsEnded{std::move(calls)});
+  };
+  client.read = [actor](std::vector<PageEnded> pages) {
+    post(actor, PagesRead{std::move(pages)});
   };
   host->client_ = std::make_unique<CurlClient>(std::move(client));
   LinkEvents events;

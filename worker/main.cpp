@@ -36,7 +36,7 @@ constexpr auto drain_margin = std::chrono::seconds{2};
 struct ProgramOptions {
   std::string coordinator, keys, access, name;
   std::uint32_t concurrency = 256;
-  std::string endpoint, model, api_key_env, api_key_file;
+  std::string endpoint, model, metrics_url, api_key_env, api_key_file;
   std::vector<std::string> allow_key;
   double drain_timeout_s = 25;
   std::string config;
@@ -59,6 +59,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "base URL of a server that only this worker reaches, e.g. "
                  "http://localhost:8000/v1; needs --model");
   app.add_option("--model", options.model, "the model that it serves");
+  app.add_option("--metrics-url", options.metrics_url,
+                 "page on which it says how many calls wait and run, e.g. "
+                 "http://localhost:8000/metrics: calls in flight follow that [none]");
   app.add_option("--api-key-env", options.api_key_env, "environment variable with its key");
   app.add_option("--api-key-file", options.api_key_file, "file with its key");
   app.add_option("--allow-key", options.allow_key,
@@ -120,10 +123,13 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
                             options.endpoint.empty() ? "--model" : "--endpoint"));
   if (options.endpoint.empty() && (!options.api_key_env.empty() || !options.api_key_file.empty()))
     return fail(ErrorCode::usage, "expected --endpoint for the key, got none");
+  if (options.endpoint.empty() && !options.metrics_url.empty())
+    return fail(ErrorCode::usage, "expected --endpoint for --metrics-url, got none");
   if (options.endpoint.empty()) return std::vector<protocol::AnnouncedEndpoint>{};
   EndpointSpec endpoint;
   endpoint.url = options.endpoint;
   while (endpoint.url.ends_with('/')) endpoint.url.pop_back();
+  endpoint.metrics_url = options.metrics_url;
   endpoint.api_key_env = options.api_key_env;
   endpoint.api_key_file = options.api_key_file;
   JobSpec job;

@@ -289,6 +289,7 @@ void Coordinator::handle(Session& session, const Returned& returned, Effects& ef
 void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t ack, Time now,
                          Effects& effects) {
   session.capacity = beat.capacity;
+  effects.queues.insert(effects.queues.end(), beat.queues.begin(), beat.queues.end());
   // A heartbeat may have crossed our Drain.
   session.draining = session.told_to_drain || beat.capacity.calls == 0;
   // Only a worker that has seen everything we sent can be compared with our books.
@@ -303,7 +304,10 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
            effects);
     effects.events.push_back({"worker.resync", {{"name", session.name}}, true});
   } else {
-    send(session, Recorded{}, now, effects); // shows a closed connection, and carries our ack
+    Recorded answer; // shows a closed connection, and carries our ack
+    for (const QueueReport& queue : beat.queues)
+      answer.pauses.push_back(queue_readers_.pause(queue.endpoint, now));
+    send(session, std::move(answer), now, effects);
   }
 }
 

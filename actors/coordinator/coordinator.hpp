@@ -11,6 +11,7 @@
 
 #include "actors/coordinator/fair_queue.hpp"
 #include "actors/coordinator/gateway.hpp"
+#include "actors/coordinator/queue_readers.hpp"
 #include "actors/coordinator/roster.hpp"
 #include "actors/coordinator/urgency.hpp"
 #include "actors/kit/call_words.hpp"
@@ -35,6 +36,7 @@ struct Effects {
   std::vector<Acquire> acquires;     // RATE LIMITER, and what follows
   std::vector<Ended> ended;
   std::vector<std::pair<JobId, Share>> shares_changed;
+  std::vector<protocol::QueueReport> queues;
   std::vector<ClaimedCall> claimed;
   std::optional<bool> earlier_lives_told; // true: every session of theirs has said what it holds
   std::vector<EndpointOffer> endpoints_added;
@@ -197,6 +199,7 @@ private:
   Options options_;
   Roster roster_;
   FairQueue queue_;
+  QueueReaders queue_readers_;
   std::map<JobId, Job> jobs_;
   std::map<EndpointId, Endpoint> endpoints_;
   std::vector<EndpointId> pooled_; // in the order of the configuration

@@ -240,6 +240,16 @@ private:
           fmt::format("url: expected {}, got \"{}\"", wrong,
                       openai::json::printable(without_credentials(endpoint.url), 100)));
   }
+  // As it is written: a page may be found with a slash at its end and not without.
+  void metrics_url(const Member& m, EndpointSpec& endpoint) {
+    endpoint.metrics_url = text(m, "a URL", limits::name_bytes_max);
+    if (fault) return;
+    if (const auto wrong = fault_of_url(without_trailing_slash(endpoint.metrics_url));
+        !wrong.empty())
+      say(place_of(m.node->source()),
+          fmt::format("metrics_url: expected {}, got \"{}\"", wrong,
+                      openai::json::printable(without_credentials(endpoint.metrics_url), 100)));
+  }
   void api_key_env(const Member& m, EndpointSpec& endpoint) {
     endpoint.api_key_env = text(m, "the name of an environment variable", limits::name_bytes_max);
     if (const auto wrong = fault_of_environment_name(endpoint.api_key_env); !wrong.empty())
@@ -290,6 +300,7 @@ private:
   };
   static constexpr Key<EndpointSpec> endpoint_keys[]{
       {"url", &Reader::url},
+      {"metrics_url", &Reader::metrics_url},
       {"api_key_env", &Reader::api_key_env},
       {"api_key_file", &Reader::api_key_file},
       {"requests_per_minute", &Reader::requests_per_minute},

@@ -128,6 +128,7 @@ struct EndpointStanding {
   std::string why;
   WaitKind parked_for = WaitKind::none; // the kind of `why`
   WindowUse used = {};
+  std::optional<protocol::QueueReport> queue = {}; // the server's last word, if it is fresh
 };
 
 // A job's budget of money as it stands when the job is opened, in 10^-9 US$.

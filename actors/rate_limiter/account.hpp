@@ -66,6 +66,13 @@ public:
   void find_concurrency() {
     if (!concurrency_) concurrency_.emplace(limits_.max_in_flight);
   }
+  // What the server says of its queue; heard only of one that finds its concurrency.
+  void queue_told(const protocol::QueueReport& report, Time now) {
+    if (concurrency_) concurrency_->told(report, in_flight_, now);
+  }
+  std::optional<protocol::QueueReport> queue(Time now) const {
+    return concurrency_ ? concurrency_->queue(now) : std::nullopt;
+  }
   // Other limits from now on; what is charged stays charged.
   void set_limits(const AccountLimits& limits, Time now);
   // How much of its limits one more call would take, from 0 to 1 and beyond: what endpoints are

@@ -94,9 +94,10 @@ void ConcurrencyLimit::answered(std::uint64_t cohort, Duration latency, Time now
 }
 
 void ConcurrencyLimit::measure(Time now) {
+  if (told_ && !queue_.decides(now)) feel_again(now);
   while (const auto m = cohorts_.take()) {
     if (m->bound) {
-      heard(*m, now);
+      if (!told_) heard(*m, now);
     } else if (rising_ && (!least_ || now >= known_until_)) {
       // Whatever it is, no queue of ours: the baseline of today.
       least_ = m->latency;
@@ -266,6 +267,27 @@ void ConcurrencyLimit::return_between(double elasticity, Time now) {
   settle(stay ? steady_limit_ : knee, stay ? steady_ : std::nullopt, now + try_every);
   next_is_up_ = !up;
   stride_ = stride_least;
+}
+
+void ConcurrencyLimit::told(const protocol::QueueReport& report, std::uint32_t in_flight,
+                            Time now) {
+  const std::uint32_t steady = trying_ ? steady_limit_ : limit_;
+  const std::uint32_t wanted = bounded(queue_.told(report, {in_flight, steady, binding_}, now));
+  if (!queue_.decides(now)) return;
+  told_ = true;
+  if (trying_) settle(steady_limit_, std::nullopt, now);
+  if (report.waiting > 0) rising_ = false;
+  if (wanted == limit_ || (wanted > limit_ && !may_be(wanted, now))) return;
+  limit_ = wanted;
+  binding_ = false;
+}
+
+// Nothing that was measured before holds for the limit that there is now.
+void ConcurrencyLimit::feel_again(Time now) {
+  told_ = false;
+  stride_ = stride_most;
+  cohorts_.clear();
+  if (!rising_) settle(limit_, std::nullopt, now + try_every);
 }
 
 void ConcurrencyLimit::overloaded(Time now) {

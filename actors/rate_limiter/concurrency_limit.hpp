@@ -9,12 +9,16 @@
 //             tell 0 from 1 (the sequential probability ratio test, A. Wald 1945): a higher one is
 //             kept when the calls were taken up, a lower one when nothing but the queue went away
 //
+// A server that tells how many calls wait is not felt for: while its word is fresh, QueueLimit says
+// what the limit should be, and what latencies show is not listened to.
+//
 // A limit that keeps no call from beginning is no cause of anything: only calls among which it
 // bound count. Invariant: 1 <= limit() <= most, and two limits are compared only by calls that
 // began while they bound.
 #pragma once
 
 #include "actors/rate_limiter/latency_cohorts.hpp"
+#include "actors/rate_limiter/queue_limit.hpp"
 
 namespace gristmill::rate_limiter {
 
@@ -37,6 +41,10 @@ public:
   // It ended in a way that says nothing about the server's speed.
   void ended_otherwise(std::uint64_t cohort, Time now);
 
+  // The server says how long its queue is, while so many of our calls are in flight.
+  void told(const protocol::QueueReport& report, std::uint32_t in_flight, Time now);
+  std::optional<protocol::QueueReport> queue(Time now) const { return queue_.fresh(now); }
+
   // The server says that it has too much; counts once for all calls of a burst.
   void overloaded(Time now);
   // A call brought no answer in its time: many of them are an overload, a single one is none.
@@ -58,6 +66,7 @@ private:
   void keep_tried(Time now);
   void there_is_no_queue(Time now);
   void return_between(double elasticity, Time now);
+  void feel_again(Time now);
   void settle(double limit, std::optional<LatencyEstimate> there, Time next_trial);
   bool may_be(std::uint32_t limit, Time now) const;
   std::uint32_t bounded(double limit) const;
@@ -67,6 +76,8 @@ private:
   bool binding_ = false; // since it was last changed the limit has kept a call from beginning
   std::uint32_t in_flight_ = 0;
   LatencyCohorts cohorts_;
+  QueueLimit queue_;
+  bool told_ = false; // it decides
   std::uint64_t strayed_before_ = 0;     // a cohort before this one strayed; 0 = none
   std::optional<LatencyEstimate> least_; // the baseline: the shortest latency of late
   Time known_until_{Time::min()};        // then a lower limit is tried, whatever the latency

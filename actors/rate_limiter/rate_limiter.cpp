@@ -356,6 +356,11 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   }
 }
 
+void RateLimiter::queue_told(const protocol::QueueReport& report, Time now) {
+  if (const Endpoint* endpoint = endpoints_.find(report.endpoint))
+    endpoint->account->queue_told(report, now);
+}
+
 void RateLimiter::claimed(const ClaimedCall& call) {
   money_.claimed(call);
   if (call.has_ended) return; // it takes no slot
@@ -433,6 +438,7 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
   Account& account = *it->second.account;
   EndpointStanding standing{account.limits(), account.in_flight(), account.slots(), 0, {}};
   standing.used = account.used(now);
+  standing.queue = account.queue(now);
   if (account.parked_until() > now) {
     standing.parked_ms = to_ms(account.parked_until() - now);
     standing.why = account.parked_why();

@@ -45,6 +45,7 @@ public:
 
   Granted acquire(const Acquire& acquire, Time now);
   void ended(const Ended& ended, Time now);
+  void queue_told(const protocol::QueueReport& report, Time now); // by a worker that asked it
   // A worker is making this call since before our life began.
   void claimed(const ClaimedCall& call);
   // All sessions of earlier lives have said what they hold; or not all, and nobody waits for more.

@@ -402,10 +402,11 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
                    {},
                    effects.earlier_lives_told,
                    {},
-                   std::move(effects.shares_changed)};
+                   std::move(effects.shares_changed),
+                   std::move(effects.queues)};
   if (!news.endpoints_added.empty() || !news.endpoints_gone.empty() || !news.claimed.empty() ||
       !news.ended.empty() || !news.acquires.empty() || news.earlier_lives_told ||
-      !news.shares_changed.empty())
+      !news.shares_changed.empty() || !news.queues.empty())
     post.tell(to_limiter, std::move(news));
   if (!effects.sessions.empty() || !effects.charged_nano_usd.empty()) {
     AppendNow append;

@@ -203,6 +203,7 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::optional<bool> earlier_lives_told = {}; // as Effects of COORDINATOR say it
   std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
   std::vector<std::pair<JobId, Share>> shares_changed = {};
+  std::vector<protocol::QueueReport> queues = {};
 };
 struct ShowPools { // to RATE LIMITER: how do these endpoints stand?
   std::uint64_t token = 0;

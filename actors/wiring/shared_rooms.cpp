@@ -42,6 +42,7 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
   for (const auto& claim : news.claimed) limiter_.claimed(claim);
   for (const auto& end : news.ended) limiter_.ended(end, now);
   for (const auto& job : news.jobs_resumed) limiter_.job_resumed(job);
+  for (const auto& queue : news.queues) limiter_.queue_told(queue, now);
   if (news.earlier_lives_told) limiter_.earlier_lives_told(*news.earlier_lives_told);
   for (const auto& acquire : news.acquires)
     post.tell(to_coordinator, limiter_.acquire(acquire, now));

@@ -57,6 +57,7 @@ void Worker::handle(const Wait& wait, Time now) {
 
 void Worker::handle(const Recorded& recorded) {
   for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
+  for (const ReadPause& pause : recorded.pauses) queues_.pause(pause);
   if (mutated("outbox_cleared_by_any_recorded")) outbox_ = {};
 }
 
@@ -123,6 +124,9 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   http.not_after = mutated("gate_without_end") ? never : not_after;
   if (mutated("hidden_retry_in_worker")) effects.starts.push_back(http);
   in_flight_.emplace(permit.attempt, std::move(call));
+  // Whoever submits a job does not tell workers where else to look.
+  if (!where.model.empty() && !where.spec->metrics_url.empty())
+    queues_.call_began(permit.endpoint, where.spec->metrics_url);
   effects.starts.push_back(std::move(http));
 }
 
@@ -136,6 +140,7 @@ Effects Worker::ended(std::vector<CallEnded> calls, Time now) {
     if (it == in_flight_.end()) continue;
     const InFlight call = std::move(it->second);
     in_flight_.erase(it);
+    queues_.call_ended(call.claim.endpoint);
     if (end.end == CallEnd::unstarted) {
       auto& back = end.code == "permit_ended" ? too_late : unstarted;
       back.calls.push_back({call.claim.call, call.claim.attempt});

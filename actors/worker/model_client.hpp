@@ -1,6 +1,6 @@
 // MODEL CLIENT: the window through which a worker calls endpoints. One request is sent at most once
 // (never re-sent by the HTTP library) and only before its `not_after`. Every started call ends in
-// exactly one CallEnded.
+// exactly one CallEnded. Beside calls it reads pages that a server has about itself.
 #pragma once
 
 #include "actors/kit/time.hpp"
@@ -43,15 +43,30 @@ struct CallEnded {
   std::int64_t ended_at_unix = 0; // seconds; what a Retry-After date is measured against
 };
 
+// A GET of a page that is no call: without a key, and of no more than limits::metrics_bytes_max.
+struct PageRead {
+  EndpointId endpoint; // that it is about; one page of each at a time
+  std::string url;
+  Duration timeout{}; // in all
+};
+
+struct PageEnded {
+  EndpointId endpoint;
+  std::uint16_t http_status = 0; // 0 = no answer, `message` says why
+  std::string body, message;
+};
+
 class ModelClient {
 public:
   virtual ~ModelClient() = default;
   virtual void start(std::vector<HttpCall> calls) = 0; // any thread; never blocks
   virtual void abort(std::vector<AttemptId> attempts) = 0;
+  virtual void read(std::vector<PageRead> pages) = 0; // as start()
 };
 
 struct ModelClientEvents {
   std::function<void(std::vector<CallEnded>)> ended; // called on the client's thread, batched
+  std::function<void(std::vector<PageEnded>)> read = {}; // the same; empty = nobody reads
 };
 
 } // namespace gristmill::worker

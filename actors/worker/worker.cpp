@@ -30,6 +30,7 @@ Effects Worker::link_down(std::string why, Time) {
   state_ = State::down;
   heartbeat_at_ = never;
   held_.forget_needs();
+  queues_.forget();
   return effects;
 }
 
@@ -142,12 +143,10 @@ void Worker::handle(const Refused& refused, Time now, Effects& effects) {
 Effects Worker::tick(Time now) {
   Effects effects;
   if (state_ == State::greeting && now - hello_at_ >= hello_repeat) say_hello(now, effects);
+  watch_queues(now, effects);
   if (state_ == State::active && now >= heartbeat_at_) {
     heartbeat_at_ = now + heartbeat_;
-    send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
-                   static_cast<std::uint32_t>(held_.size()),
-                   static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes()},
-         effects);
+    beat({}, effects);
   }
   if (now >= drain_ends_) {
     // What is still in flight is left to itself: its outcome is unknown.
@@ -159,6 +158,29 @@ Effects Worker::tick(Time now) {
   return effects;
 }
 
+void Worker::beat(std::vector<QueueReport> queues, Effects& effects) {
+  send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
+                 static_cast<std::uint32_t>(held_.size()),
+                 static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes(), std::move(queues)},
+       effects);
+}
+
+Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
+  Effects effects;
+  for (const PageEnded& page : pages)
+    if (auto event = queues_.ended(page, now)) effects.events.push_back(std::move(*event));
+  if (state_ != State::active) queues_.forget();
+  watch_queues(now, effects);
+  return effects;
+}
+
+// What was read is told at once, with a heartbeat: it is worth less with each moment.
+void Worker::watch_queues(Time now, Effects& effects) {
+  if (state_ != State::active) return;
+  effects.reads = queues_.due(now);
+  if (auto queues = queues_.take(now); !queues.empty()) beat(std::move(queues), effects);
+}
+
 Effects Worker::drain(Time now) {
   Effects effects;
   if (draining_) return effects;
@@ -166,9 +188,7 @@ Effects Worker::drain(Time now) {
   drain_ends_ = now + options_.drain_timeout;
   effects.events.push_back({"worker.draining", {{"in_flight", std::to_string(in_flight_.size())}}});
   return_held(effects);
-  send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()), 0,
-                 static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes()},
-       effects);
+  beat({}, effects);
   settle_drain(effects);
   return effects;
 }
@@ -201,7 +221,7 @@ void Worker::finish(Effects& effects) {
 Time Worker::wake_at() const {
   Time at = drain_ends_;
   if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat);
-  if (state_ == State::active) at = std::min(at, heartbeat_at_);
+  if (state_ == State::active) at = std::min({at, heartbeat_at_, queues_.wake_at()});
   if (state_ == State::active && !draining_)
     at = std::min(at, held_.next_due(defaults::need_repeat));
   return at;

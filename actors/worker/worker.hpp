@@ -1,8 +1,8 @@
 // WORKER: one per worker node. Holds calls ahead, asks for permits, makes the calls, keeps what
 // they brought until it is recorded.
 //   hears  frames from the coordinator through LINK, and whether the link is up
-//          Ended  from MODEL CLIENT: calls that came to their end
-//   tells  the coordinator through LINK; MODEL CLIENT to start and to abort calls
+//          Ended  from MODEL CLIENT: calls that came to their end, pages that were read
+//   tells  the coordinator through LINK; MODEL CLIENT to start and to abort calls, to read pages
 //   never  retries, knows a rate, or sends a call whose permit is older than its life
 // Invariant: a call is held, in flight, or its outcome is in the outbox; never two of them.
 #pragma once
@@ -12,6 +12,7 @@
 #include "actors/worker/key_rules.hpp"
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
+#include "actors/worker/queue_watch.hpp"
 #include "protocol/grammar.hpp"
 #include "protocol/openai/wire.hpp"
 
@@ -37,6 +38,7 @@ struct Effects {
   std::vector<std::string> frames; // LINK
   std::vector<HttpCall> starts;    // MODEL CLIENT
   std::vector<AttemptId> aborts;
+  std::vector<PageRead> reads;
   bool welcome = false;  // a session has begun
   bool finished = false; // drained: nothing is left to do
   std::string refused;   // the coordinator will not have us; a sentence
@@ -51,6 +53,7 @@ public:
   Effects link_down(std::string why, Time now);
   Effects received(std::string_view bytes, Time now);
   Effects ended(std::vector<CallEnded> calls, Time now);
+  Effects read(const std::vector<PageEnded>& pages, Time now);
   Effects drain(Time now);
   Effects tick(Time now);
   Time wake_at() const;
@@ -91,6 +94,8 @@ private:
   void return_held(Effects& effects);
   void settle_drain(Effects& effects);
   void finish(Effects& effects);
+  void watch_queues(Time now, Effects& effects);
+  void beat(std::vector<protocol::QueueReport> queues, Effects& effects);
   void send(protocol::Message message, Effects& effects);
   protocol::Capacity capacity() const;
   // An endpoint and the model that its pool is of; no spec: we know of none.
@@ -116,6 +121,7 @@ private:
   HeldCalls held_;
   std::unordered_map<AttemptId, InFlight> in_flight_;
   Outbox outbox_;
+  QueueWatch queues_;
 };
 
 } // namespace gristmill::worker

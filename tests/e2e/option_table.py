@@ -98,6 +98,8 @@ ROWS = [
      "gristmill-coordinator gristmill-worker", "--quiet --verbose"),
     ("cluster_test.Cluster.test_an_announced_endpoint_serves_the_jobs_of_its_model",
      "gristmill-worker", "--endpoint --model"),
+    ("queue_metrics_test.QueueMetrics.test_pools_show_what_an_announced_endpoint_says_of_its_queue",
+     "gristmill-worker", "--metrics-url"),
     ("cluster_test.Cluster.test_the_coordinator_dies_and_comes_back",
      "gristmill-worker", "--coordinator"),
     ("two_machines_test.TwoMachines.test_a_job_runs_on_the_other_machine_with_the_keys_that_were_made",

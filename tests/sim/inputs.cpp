@@ -46,6 +46,7 @@ void World::make_endpoints() {
   PoolSpec first{"m", swarm_.fallback ? "n" : "", {}, 0, {}};
   for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n) {
     first.endpoints.push_back(endpoint_of(n, swarm_.endpoints[n]));
+    if (swarm_.pages) first.endpoints.back().metrics_url = fmt::format("http://e{}/metrics", n);
     provider_.limit(url_of(n), swarm_.endpoints[n]);
   }
   if (swarm_.serving == Serving::announced) first.endpoints.clear();

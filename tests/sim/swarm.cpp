@@ -137,6 +137,12 @@ void draw_days(Swarm& swarm) {
   swarm.faulty_phase = std::max<Duration>(swarm.faulty_phase, 2 * sim_day);
 }
 
+// Likewise. A job's own endpoints have no such pages.
+void draw_pages(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ swarm.commit_mean.count())};
+  swarm.pages = swarm.serving != Serving::own && random.chance(0.15);
+}
+
 } // namespace
 
 Swarm Swarm::draw(Random& random) {
@@ -182,6 +188,7 @@ Swarm Swarm::draw(Random& random) {
   draw_budgets(swarm);
   draw_hedging(swarm);
   draw_days(swarm);
+  draw_pages(swarm);
   return swarm;
 }
 
@@ -189,10 +196,10 @@ std::string Swarm::text() const {
   static constexpr std::string_view servings[]{"own", "pools", "announced"};
   std::string text = fmt::format(
       "{}{}{} workers of {}, clocks {} and {} ppb; net {} ms, commit {} ms, call {} ms; {} "
-      "endpoints",
+      "endpoints{}",
       edge ? "edge, " : "", one_process ? "one process, " : "", workers, concurrency,
       coordinator_ppb, worker_ppb, to_ms(network_mean), to_ms(commit_mean), to_ms(call_mean),
-      servings[static_cast<std::size_t>(serving)]);
+      servings[static_cast<std::size_t>(serving)], pages ? " with pages" : "");
   for (const auto& e : endpoints)
     text += fmt::format(" [{} {} {} {} {}]", e.requests_per_minute, e.tokens_per_minute,
                         e.max_in_flight, e.requests_per_day, e.tokens_per_day);

@@ -57,6 +57,7 @@ struct Swarm {
   double cut = 0, partition = 0, swizzle = 0, worker_crash = 0, silent_crash = 0, for_good = 0;
   double worker_drain = 0, pause = 0, coordinator_crash = 0, coordinator_pause = 0, reboot = 0;
   double wall_step = 0;
+  bool pages = false; // endpoints have pages that say how many calls wait, for whatever that is worth
   // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
   // ends.
   double crash_at_commit = 0, pause_at_edge = 0;

@@ -27,6 +27,8 @@ void World::start_worker(std::size_t index) {
   options.drain_timeout = seconds{25};
   if (swarm_.serving == Serving::announced)
     options.endpoints = {{"m", {fmt::format("http://gpu{}/v1", index), "", "", 0, 0, 0}}};
+  for (auto& announced : options.endpoints)
+    if (swarm_.pages) announced.endpoint.metrics_url = fmt::format("http://gpu{}/metrics", index);
   const Time partitioned_until = workers_[index] ? workers_[index]->partitioned_until : Time{};
   workers_[index] = std::make_unique<WorkerProcess>();
   WorkerProcess& worker = *workers_[index];
@@ -98,6 +100,7 @@ void World::carry_out(std::size_t index, worker::Effects effects) {
   for (auto& frame : effects.frames) send_to_coordinator(index, std::move(frame));
   for (auto& call : effects.starts) begin_call(index, std::move(call));
   for (const AttemptId attempt : effects.aborts) abort_call(index, attempt);
+  for (const auto& page : effects.reads) read_page(index, page);
   if (effects.finished) {
     trace("w{} has ended in peace", index);
     end_worker(index, false);
@@ -239,6 +242,32 @@ void World::abort_call(std::size_t index, AttemptId attempt) {
   ended.code = "aborted";
   after(Duration::zero(), [this, index, attempt, process = worker.process, ended] {
     if (workers_[index]->process == process) end_call(index, attempt, ended);
+  });
+}
+
+// A server may say anything of its queue, or nothing.
+void World::read_page(std::size_t index, const worker::PageRead& read) {
+  WorkerProcess& reader = *workers_[index];
+  if (!reader.pages.insert(read.endpoint).second)
+    violation(fmt::format("w{} reads a page twice at a time: {}", index, read.url));
+  worker::PageEnded page{read.endpoint, 200, {}, {}};
+  Duration takes = around(milliseconds{5});
+  if (random_.chance(0.1)) {
+    page.http_status = 404;
+  } else if (random_.chance(0.1)) {
+    page.http_status = 0;
+    page.message = "took too long";
+    takes = read.timeout;
+  } else {
+    page.body = fmt::format("tgi_queue_size {}\ntgi_batch_current_size {}\n",
+                            random_.chance(0.5) ? 0 : random_.below(20), random_.below(10));
+  }
+  after(takes, [this, index, page, process = reader.process] {
+    if (workers_[index]->process != process) return;
+    to_worker(index, [this, index, page](WorkerProcess& worker) {
+      worker.pages.erase(page.endpoint);
+      carry_out(index, worker.worker->read({page}, worker.clock.at(now_)));
+    });
   });
 }
 

@@ -38,6 +38,7 @@ struct World::WorkerProcess {
   Alarm alarm;
   std::deque<std::function<void(WorkerProcess&)>> unheard; // while it is stopped
   std::map<AttemptId, std::shared_ptr<Running>> running;
+  std::set<EndpointId> pages; // that it reads
 };
 
 struct World::Coordinator {

@@ -86,6 +86,24 @@ class Limits(unittest.TestCase):
                 spans_ms.append(span_ms)
         self.assertLess(min(spans_ms), 60 * 4)  # the best of three: other programs may be busy
 
+    def test_metrics_say_who_has_a_slot_and_who_waits(self):
+        def gauges():
+            with sim.connect() as client:
+                lines = client.request("GET", "/metrics").body.decode().splitlines()
+            return [line for line in lines if not line.startswith("#")]
+
+        def said(running, waiting):
+            return [f'vllm:num_requests_{what}{{engine="0",model_name="m"}} {count}.0'
+                    for what, count in (("running", running), ("waiting", waiting))]
+
+        with server("--slots", "2", "--latency", "60s", "--model", "m") as sim:
+            self.assertEqual(gauges(), said(0, 0))
+            clients = [self.enterContext(sim.connect()) for _ in range(5)]
+            self.start_calls(sim, clients)
+            self.assertEqual(gauges(), said(2, 3))
+            sim.control(slots=4)
+            self.assertEqual(gauges(), said(4, 1))
+
     def test_clients_that_leave_the_line_do_not_hold_it_up(self):
         with server("--slots", "1", "--latency", "60s") as sim:
             clients = [self.enterContext(sim.connect()) for _ in range(4)]

@@ -132,6 +132,23 @@ void Desk::flush_log() {
   log_.flush();
 }
 
+std::string Desk::metrics(std::string_view model) {
+  std::uint64_t running = 0, waiting = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    running = slots_.running();
+    waiting = slots_.waiting();
+  }
+  const auto gauge = [model](const char* name, const char* help, std::uint64_t value) {
+    const std::string full = std::string("vllm:") + name;
+    return "# HELP " + full + " " + help + "\n# TYPE " + full + " gauge\n" + full +
+           "{engine=\"0\",model_name=\"" + std::string(model) + "\"} " + std::to_string(value) +
+           ".0\n";
+  };
+  return gauge("num_requests_running", "Number of requests in model execution batches.", running) +
+         gauge("num_requests_waiting", "Number of requests waiting to be processed.", waiting);
+}
+
 std::string Desk::stats_json() {
   const std::lock_guard lock(mutex_);
   log_.flush();

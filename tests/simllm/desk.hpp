@@ -86,6 +86,7 @@ public:
 
   bool logs() const { return log_.enabled(); }
   void flush_log();
+  std::string metrics(std::string_view model); // as vLLM words it
   std::string stats_json(); // flushes the log first, so that both tell the same
 
 private:

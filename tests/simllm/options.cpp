@@ -14,7 +14,8 @@ namespace {
 constexpr auto description =
     "Simulated OpenAI-compatible server for tests, demos and benchmarks. Answers chat, "
     "completion,\n"
-    "embedding and responses calls with a checksum of what was asked; GET /stats counts, POST\n"
+    "embedding and responses calls with a checksum of what was asked; GET /stats counts, GET\n"
+    "/metrics says how many calls have a slot and how many wait in line, in the words of vLLM, POST\n"
     "/control changes limits, slots, latency and faults while it runs.";
 
 constexpr auto fault_help =

@@ -166,6 +166,10 @@ Reply plain_reply(int status, std::string_view json, bool keep_alive) {
   return reply_with(status, json_type, "", json, json.size(), keep_alive);
 }
 
+Reply text_reply(int status, std::string_view text, bool keep_alive) {
+  return reply_with(status, "text/plain; charset=utf-8", "", text, text.size(), keep_alive);
+}
+
 Reply error_reply(int status, std::string_view message, bool keep_alive) {
   return error_reply(status, {message, "invalid_request_error", ""}, "", keep_alive);
 }

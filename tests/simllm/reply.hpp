@@ -33,6 +33,7 @@ struct Reply {
 
 // For everything that is no model call: statistics, the model list, errors of the protocol.
 Reply plain_reply(int status, std::string_view json, bool keep_alive);
+Reply text_reply(int status, std::string_view text, bool keep_alive);
 Reply error_reply(int status, std::string_view message, bool keep_alive);
 Reply refused_key_reply(bool keep_alive);
 

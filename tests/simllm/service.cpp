@@ -30,6 +30,9 @@ Handling Service::handle(const HttpRequest& request, std::uint64_t connection) {
     if (request.path == "/stats") {
       return {.reply = plain_reply(200, desk_.stats_json(), request.keep_alive)};
     }
+    if (request.path == "/metrics") {
+      return {.reply = text_reply(200, desk_.metrics(models_.front()), request.keep_alive)};
+    }
     if (request.path.ends_with("/models")) return {.reply = models(request)};
   }
   return {.reply = error_reply(404, "there is no such route", request.keep_alive)};

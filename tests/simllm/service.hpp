@@ -2,6 +2,7 @@
 //
 //   POST .../chat/completions, .../completions, .../embeddings, .../responses   a model call
 //   GET  .../models                                                            the model list
+//   GET  /metrics                                                              slots and line
 //   GET  /stats, POST /control                                                 for the tests
 //
 // Each event loop has a service of its own, because reading JSON needs working memory; what they

@@ -29,6 +29,9 @@ public:
   std::optional<Ticket> give_back();
   std::vector<Ticket> set_limit(std::uint64_t limit);
 
+  std::uint64_t running() const { return taken_; }
+  std::size_t waiting() const { return line_.size(); }
+
 private:
   bool free() const { return limit_ == 0 || taken_ < limit_; }
   std::optional<Ticket> next();

@@ -39,6 +39,7 @@ prefix_affinity = false
   requests_per_minute = 10000
   tokens_per_minute = 2_000_000
   max_in_flight = 500
+  metrics_url = "http://a:8000/metrics/"
   [[pool.endpoint]]
   url = "http://b:8000/v1"
   api_key_file = "/run/key"
@@ -59,8 +60,9 @@ model = "large"
   CHECK(pool.max_output_tokens == 16'384);
   CHECK_FALSE(pool.prefix_affinity);
   REQUIRE(pool.endpoints.size() == 2);
-  CHECK(pool.endpoints[0] ==
-        EndpointSpec{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500});
+  EndpointSpec first{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500};
+  first.metrics_url = "http://a:8000/metrics/";
+  CHECK(pool.endpoints[0] == first);
   CHECK(pool.endpoints[1] ==
         EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true, "reserved", 200,
                                           3'000'000});
@@ -118,6 +120,10 @@ TEST_CASE("every fault has its file, line and column", "[config]") {
       {endpoint + "requests_per_day = 0", "f.toml:5:20: ", "from 1 to"},
       {endpoint + "tokens_per_minute = -1", "f.toml:5:21: ", "got -1"},
       {endpoint + "max_in_flight = 10000001", "f.toml:5:17: ", "from 1 to 10000000"},
+      {endpoint + "metrics_url = \"ftp://a/metrics\"", "f.toml:5:15: ", "http:// or https://"},
+      {endpoint + "metrics_url = \"http://me:secret@a/metrics\"", "f.toml:5:15: ", "credentials"},
+      {endpoint + "metrics_url = \"\"", "f.toml:5:15: ", "expected a URL"},
+      {endpoint + "metrics_url = 1", "f.toml:5:15: ", "got 1"},
       {endpoint + "max_in_flight = true", "f.toml:5:17: ", "got true"},
       {endpoint + "api_key_env = \"sk-1\"", "f.toml:5:15: ", "name of an environment variable"},
       {endpoint + "api_key_env = \"A\"\napi_key_file = \"b\"", "f.toml:3:1: ", "got both"},

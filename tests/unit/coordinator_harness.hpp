@@ -62,6 +62,7 @@ public:
     add(seen.acquires, effects.acquires);
     add(seen.ended, effects.ended);
     add(seen.claimed, effects.claimed);
+    add(seen.queues, effects.queues);
     add(seen.endpoints_added, effects.endpoints_added);
     add(seen.endpoints_gone, effects.endpoints_gone);
     for (const auto& session : effects.sessions)

@@ -285,3 +285,18 @@ TEST_CASE("a call without a model goes to the only one that is served") {
   CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).because ==
         "the item names no model and several are served: one, two");
 }
+
+TEST_CASE("what a worker read of an endpoint's queue goes to the limiter") {
+  Cluster cluster;
+  Speaker worker;
+  cluster.join(worker);
+  cluster.take();
+  Heartbeat beat;
+  beat.capacity = worker.hello.capacity;
+  beat.queues = {{EndpointId{5}, 3, 32}, {EndpointId{6}, 0, -1}};
+  cluster.say(worker, beat);
+  CHECK(cluster.take().queues == beat.queues);
+  const auto answers = cluster.take_messages<Recorded>(worker);
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].pauses == std::vector<ReadPause>{{EndpointId{5}, 1'000}, {EndpointId{6}, 1'000}});
+}

@@ -203,3 +203,22 @@ TEST_CASE("the only endpoint is asked again though it refused") {
   bench.answered(first, OutcomeClass::config);
   CHECK(chosen(bench.ask(ids({2}))) == std::vector<std::uint32_t>{1});
 }
+
+TEST_CASE("what a server says of its queue is heard by its account, and shown while it is fresh") {
+  Bench bench;
+  bench.endpoint(1, {});
+  bench.job(7, {});
+  CHECK(bench.ask(calls(200)).permits.size() == 128);
+  const auto told = [&](std::uint32_t id) {
+    bench.limiter.queue_told({EndpointId{id}, 96, 32}, bench.now);
+    bench.now += 1s;
+    bench.limiter.queue_told({EndpointId{id}, 96, 32}, bench.now);
+    return bench.limiter.standing(EndpointId{1}, bench.now);
+  };
+  CHECK(told(2).slots == 128); // of an endpoint that there is not
+  CHECK_FALSE(told(2).queue);
+  const EndpointStanding standing = told(1);
+  CHECK(standing.slots == 34);
+  CHECK(standing.queue == protocol::QueueReport{EndpointId{1}, 96, 32});
+  CHECK_FALSE(bench.limiter.standing(EndpointId{1}, bench.now + 3s).queue);
+}
