@@ -19,7 +19,6 @@ namespace {
 constexpr int batch_frames = 64;
 constexpr Duration redial_min = std::chrono::milliseconds{200},
                    redial_max = std::chrono::seconds{2};
-constexpr Duration farewell = std::chrono::milliseconds{500};
 
 int ms_until(Time time) {
   return static_cast<int>(std::max<std::int64_t>(0, to_ms(time - boot_now()) + 1));
@@ -199,7 +198,7 @@ void ZmqLink::Thread::send_queued() {
 
 // What was sent before stop() may be a Goodbye, which spares the coordinator a wait.
 void ZmqLink::Thread::say_farewell() {
-  const Time deadline = boot_now() + farewell;
+  const Time deadline = boot_now() + options_.farewell;
   send_queued();
   while (up_ && !waiting_.empty() && boot_now() < deadline) {
     connection_->wait(-1, false, true, ms_until(deadline));

@@ -14,6 +14,7 @@
 #include "protocol/access.hpp"
 #include "protocol/limits.hpp"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -30,6 +31,7 @@ struct LinkOptions {
   std::size_t in_bytes_max = limits::gateway_in_bytes_max;
   std::size_t out_bytes_max = limits::peer_out_bytes_max;
   int hwm_frames = limits::socket_hwm_frames;
+  std::chrono::milliseconds farewell{500}; // at most, for what stop() finds unsent
 };
 
 class ZmqLink : public Link {

@@ -55,6 +55,7 @@ void tell(const Stage::ActorRef& to, int number) {
 class Once {
 public:
   void happen() { promise_.set_value(); }
+  void wait() { future_.wait(); }
   void require() { REQUIRE(future_.wait_for(generous) == std::future_status::ready); }
 
 private:
@@ -141,13 +142,17 @@ TEST_CASE("A newer alarm replaces the older one, whichever would ring first", "[
   // A later alarm, or none, instead of a soon one; and a soon one instead of a late one.
   for (const Time newer : {never, boot_now() + far_away}) {
     int alarms = 0;
+    // The second message is there before the first one's alarm is set, or it might ring between.
+    Once both_sent;
     const auto player = play(stage, [&](const int* message) {
       if (message == nullptr) ++alarms;
+      if (message != nullptr && *message == 1) both_sent.wait();
       const bool first = message != nullptr && *message == 1;
       return Player::Next{first ? boot_now() + std::chrono::milliseconds{10} : newer};
     });
     tell(player, 1);
     tell(player, 2);
+    both_sent.happen();
     Once rang_later; // than the alarm that was replaced would have
     const auto sentinel = play(stage, [&](const int* message) {
       if (message != nullptr) return Player::Next{boot_now() + std::chrono::milliseconds{100}};

@@ -92,7 +92,7 @@ TEST_CASE("a server that never answers ends the call by its total timeout") {
 
 TEST_CASE("a handshake that is never answered ends the call by its connect timeout") {
   SocketServer server{answer_all, 0};
-  const FullBacklog full{server.port()};
+  const FullBacklog full{server};
   Calls calls;
   HttpCall call = calls.call(server.url());
   call.connect_timeout = milliseconds{100};

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <poll.h>
 #include <sstream>
 #include <stdexcept>
 
@@ -86,7 +87,8 @@ inline std::string header_of(const worker::CallEnded& ended, std::string_view na
   return "(absent)";
 }
 
-// Connections to a local port whose handshake the other side has not answered yet.
+// Connections to a local port whose handshake the other side has not answered yet. The kernel lists
+// them piece by piece: what moves meanwhile may be counted twice.
 inline std::size_t handshakes_to(std::uint16_t port) {
   char wanted[16];
   std::snprintf(wanted, sizeof wanted, "0100007F:%04X", unsigned{port});
@@ -101,18 +103,22 @@ inline std::size_t handshakes_to(std::uint16_t port) {
   return count;
 }
 
-// Takes all places of a listener that does not accept, so that the next handshake stays open.
+// Takes all places of a listener that does not accept, so that the next handshake stays open. It
+// asks the listener: a handshake that is open for a moment, on a busy machine, proves nothing.
 class FullBacklog {
 public:
-  explicit FullBacklog(std::uint16_t port) {
+  explicit FullBacklog(const SocketServer& server) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    while (handshakes_to(port) == 0) {
+    address.sin_port = htons(server.port());
+    while (!server.backlog_is_full()) {
       if (fds_.size() > 64) throw std::runtime_error{"the listener's backlog does not fill"};
       fds_.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
       ::connect(fds_.back(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+      pollfd connected{fds_.back(), POLLOUT, 0};
+      while (::poll(&connected, 1, 1) == 0 && !server.backlog_is_full()) {
+      }
     }
   }
   ~FullBacklog() {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <mutex>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -153,6 +154,15 @@ public:
     open_.push_back(fd);
     threads_.emplace_back([this, fd] { serve(fd); });
     return true;
+  }
+
+  // Whether a further connection stays in its handshake until one is accepted.
+  bool backlog_is_full() const {
+    tcp_info queue{}; // of a listener: how many wait, and how many may
+    socklen_t size = sizeof queue;
+    if (::getsockopt(listener_, IPPROTO_TCP, TCP_INFO, &queue, &size) != 0)
+      throw std::runtime_error{"a listener does not tell of its backlog"};
+    return queue.tcpi_unacked > queue.tcpi_sacked;
   }
 
   std::uint16_t port() const { return port_; }

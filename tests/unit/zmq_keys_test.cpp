@@ -105,10 +105,8 @@ TEST_CASE("a worker that is removed is heard no more") {
   worker.link->send({"trusted"});
   const auto peer = coordinator.peer_that_said("trusted");
   cluster.guests->remove_all();
-  REQUIRE(coordinator.notes.become([&] {
-    worker.link->send({"still here"});
-    return !coordinator.gone.empty();
-  }));
+  REQUIRE(coordinator.notes.become_by([&] { worker.link->send({"still here"}); },
+                                      [&] { return !coordinator.gone.empty(); }));
   CHECK(coordinator.gone_peers().front() == peer);
   CHECK(coordinator.gateway->dropped_frames() > 0);
 }

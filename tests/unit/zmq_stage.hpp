@@ -22,7 +22,18 @@ public:
   }
   template <class Condition> bool become(Condition&& condition) {
     std::unique_lock lock{mutex_};
-    return changed_.wait_for(lock, std::chrono::seconds{30}, condition);
+    return changed_.wait_for(lock, std::chrono::seconds{60}, condition);
+  }
+  // Does something again and again until it has led to the condition: for what is only told to those
+  // who try, and for a try that may come too early.
+  template <class Try, class Condition> bool become_by(Try&& try_once, Condition&& condition) {
+    const auto given_up = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    while (std::chrono::steady_clock::now() < given_up) {
+      try_once();
+      std::unique_lock lock{mutex_};
+      if (changed_.wait_for(lock, std::chrono::milliseconds{5}, condition)) return true;
+    }
+    return false;
   }
   template <class Read> auto look(Read&& read) {
     const std::lock_guard lock{mutex_};

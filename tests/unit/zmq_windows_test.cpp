@@ -93,7 +93,9 @@ TEST_CASE("a peer that has left is gone, and its last word arrives") {
   CoordinatorEnd coordinator{{.listen = any_port, .hwm_frames = 10}};
   coordinator::PeerId peer;
   {
-    WorkerEnd worker{{.coordinator = coordinator.gateway->endpoint(), .hwm_frames = 10}};
+    WorkerEnd worker{{.coordinator = coordinator.gateway->endpoint(),
+                      .hwm_frames = 10,
+                      .farewell = std::chrono::minutes{1}}};
     REQUIRE(worker.comes_up());
     worker.link->send({"hello"});
     peer = coordinator.peer_that_said("hello");
@@ -102,10 +104,8 @@ TEST_CASE("a peer that has left is gone, and its last word arrives") {
   }
   CHECK(coordinator.peer_that_said("goodbye") == peer);
   // Sends just after the end may still succeed; sooner or later one tells.
-  CHECK(coordinator.notes.become([&] {
-    coordinator.gateway->send({{peer, "still there?"}});
-    return !coordinator.gone.empty();
-  }));
+  CHECK(coordinator.notes.become_by([&] { coordinator.send(peer, {"still there?"}); },
+                                    [&] { return !coordinator.gone.empty(); }));
 }
 
 TEST_CASE("reading stops at the bound and nothing is lost") {
