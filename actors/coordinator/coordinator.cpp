@@ -237,9 +237,12 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
     const Assigned* known = session.find(outcome.call);
     if (known != nullptr && known->attempt != outcome.attempt) known = nullptr;
     const CallCost cost = cost_of(outcome, known);
-    Ended ended{Ended::How::answered,   outcome.attempt,
-                outcome.cls,            outcome.usage,
-                outcome.retry_after_ms, std::chrono::microseconds{outcome.latency_us},
+    Ended ended{Ended::How::answered,
+                outcome.attempt,
+                outcome.cls,
+                outcome.usage,
+                outcome.retry_after_ms,
+                std::chrono::microseconds{outcome.latency_us},
                 outcome.tokens_refused};
     if (cost.known) {
       ended.cost_nano_usd = cost.nano_usd;
@@ -292,8 +295,9 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
   effects.queues.insert(effects.queues.end(), beat.queues.begin(), beat.queues.end());
   // A heartbeat may have crossed our Drain.
   session.draining = session.told_to_drain || beat.capacity.calls == 0;
-  // Only a worker that has seen everything we sent can be compared with our books.
-  const bool comparable = ack == session.seq;
+  // Only a worker that has seen every call that we gave, permitted or withdrew can be compared with
+  // our books. It need not have seen the rest: a busy worker is told to wait all the time.
+  const bool comparable = session.told_seq <= ack && ack <= session.seq;
   const bool differs = beat.in_flight != session.in_flight() || beat.held != session.held();
   session.differing_beats = comparable && differs ? session.differing_beats + 1 : 0;
   if (session.differing_beats >= 2) {
@@ -319,6 +323,11 @@ void Coordinator::send(Session& session, Message message, Time now, Effects& eff
   frame.seq = ++session.seq;
   frame.ack = session.grammar.heard();
   frame.message = std::move(message);
+  if (std::holds_alternative<Batch>(frame.message) ||
+      std::holds_alternative<Permits>(frame.message) ||
+      std::holds_alternative<Cancel>(frame.message) ||
+      std::holds_alternative<Welcome>(frame.message))
+    session.told_seq = frame.seq;
   session.last_sent = now;
   effects.frames.push_back({session.peer, encode(frame)});
 }

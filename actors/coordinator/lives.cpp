@@ -98,7 +98,9 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
             [](const Released& a, const Released& b) { return a.call < b.call; });
   for (const Released& r : released) {
     const bool permitted = bool{r.assigned.attempt};
-    give_up(r, {r.assigned.item, r.call, permitted, died, session->in_flight() == 1}, effects);
+    // A call that its worker outlived did not end it.
+    const bool ended_it = died && !r.assigned.over;
+    give_up(r, {r.assigned.item, r.call, permitted, ended_it, session->in_flight() == 1}, effects);
   }
   for (const EndpointId endpoint : session->endpoints) {
     endpoints_.erase(endpoint);

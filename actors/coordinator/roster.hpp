@@ -89,7 +89,10 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
     }
   };
   for (const auto& claim : hello.in_flight) take_over(claim, adopted.claims);
-  for (const auto& claim : hello.outbox) take_over(claim, adopted.kept);
+  for (const auto& claim : hello.outbox) {
+    take_over(claim, adopted.kept);
+    session.ended(claim.call);
+  }
   for (const CallId call : hello.held) {
     const Assigned* known = last ? last->find(call) : nullptr;
     if (known == nullptr) continue;

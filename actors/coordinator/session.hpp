@@ -30,7 +30,8 @@ struct Assigned {
   std::uint64_t most_nano_usd = 0; // permitted: that it may cost, of a job with a budget of money
   std::vector<EndpointId> failed_at = {};
   std::uint64_t prefix = 0;
-  Time since{}; // when it was permitted by this life of ours
+  Time since{};      // when it was permitted by this life of ours
+  bool over = false; // its worker keeps the outcome
 };
 
 enum class SessionState : std::uint8_t {
@@ -54,7 +55,8 @@ public:
   protocol::Welcome welcome;         // sent when the session is durable
   std::vector<EndpointId> endpoints; // announced
   protocol::Grammar grammar;
-  std::uint64_t seq = 0; // of the last frame sent
+  std::uint64_t seq = 0;      // of the last frame sent
+  std::uint64_t told_seq = 0; // of the last one that changed what the worker has in hand
   Time last_heard{}, last_sent{}, closed_at{};
   std::set<JobId> jobs_opened;
   bool draining = false;      // gets nothing more
@@ -89,6 +91,9 @@ public:
     count(assigned, 1);
   }
   void begun(CallId call, Time now) { calls_.at(call).since = now; }
+  void ended(CallId call) {
+    if (const auto it = calls_.find(call); it != calls_.end()) it->second.over = true;
+  }
   void unpermit(CallId call) { permit(call, AttemptId{}, EndpointId{}); }
   Assigned take(CallId call) {
     const auto it = calls_.find(call);

@@ -148,13 +148,23 @@ Effects Worker::ended(std::vector<CallEnded> calls, Time now) {
       outcomes.push_back(outcome_of(call, std::move(end)));
     }
   }
-  if (!unstarted.calls.empty()) send(std::move(unstarted), effects);
-  if (!too_late.calls.empty()) send(std::move(too_late), effects);
+  give_back(std::move(unstarted), effects);
+  give_back(std::move(too_late), effects);
   held_.wake(calls.size()); // what they leave free may be what others wait for
   deliver(std::move(outcomes), effects);
   settle_drain(effects);
   ask(now, effects);
   return effects;
+}
+
+// A Hello that is on its way lists them as in flight, and nothing else would ever end them.
+void Worker::give_back(Returned unstarted, Effects& effects) {
+  if (unstarted.calls.empty()) return;
+  if (state_ == State::greeting) {
+    unsaid_.push_back(std::move(unstarted));
+  } else {
+    send(std::move(unstarted), effects);
+  }
 }
 
 Outcome Worker::outcome_of(const InFlight& call, CallEnded end) const {

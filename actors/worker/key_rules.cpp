@@ -31,8 +31,8 @@ Result<KeyRule> key_rule_of(std::string_view text) {
   KeyRule rule{std::string{text.substr(0, at)},
                without_trailing_slash(std::string{text.substr(at + 1)})};
   if (const auto fault = fault_of_url(rule.url); !fault.empty())
-    return fail(ErrorCode::usage, fmt::format("expected {}, got {}", fault,
-                                              without_credentials(rule.url)));
+    return fail(ErrorCode::usage,
+                fmt::format("expected {}, got {}", fault, without_credentials(rule.url)));
   return rule;
 }
 

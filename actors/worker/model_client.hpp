@@ -65,7 +65,7 @@ public:
 };
 
 struct ModelClientEvents {
-  std::function<void(std::vector<CallEnded>)> ended; // called on the client's thread, batched
+  std::function<void(std::vector<CallEnded>)> ended;     // called on the client's thread, batched
   std::function<void(std::vector<PageEnded>)> read = {}; // the same; empty = nobody reads
 };
 

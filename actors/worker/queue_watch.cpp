@@ -62,8 +62,8 @@ std::optional<Event> QueueWatch::ended(const PageEnded& page, Time now) {
   watched.failures = metrics ? 0 : watched.failures + 1;
   Duration pause = std::max(watched.every, every_least);
   if (!metrics)
-    pause = std::max<Duration>(pause,
-                               every_least * (1u << std::min(watched.failures, doublings_most)));
+    pause =
+        std::max<Duration>(pause, every_least * (1u << std::min(watched.failures, doublings_most)));
   watched.next_at = std::max(watched.begun_at + pause, now);
   if (metrics) {
     watched.known = true;
@@ -72,9 +72,7 @@ std::optional<Event> QueueWatch::ended(const PageEnded& page, Time now) {
   }
   // A page that was readable may be busy for a moment.
   if (watched.failures != (watched.known ? failures_of_concern : 1)) return std::nullopt;
-  return Event{"metrics.unreadable",
-               {{"url", watched.url}, {"why", why_unreadable(page)}},
-               true};
+  return Event{"metrics.unreadable", {{"url", watched.url}, {"why", why_unreadable(page)}}, true};
 }
 
 std::vector<protocol::QueueReport> QueueWatch::take(Time now) {

@@ -1,8 +1,8 @@
-// QUEUE WATCH: when a worker looks at the metrics of the endpoints that it calls, and what it has to
-// tell of them. A page is looked at while calls are under way at its endpoint: a second after the
-// time before, or as much later as the coordinator says because many workers look; ever more rarely
-// while it cannot be read. Invariant: at most one look at a time per
-// endpoint, and none at an endpoint without calls.
+// QUEUE WATCH: when a worker looks at the metrics of the endpoints that it calls, and what it has
+// to tell of them. A page is looked at while calls are under way at its endpoint: a second after
+// the time before, or as much later as the coordinator says because many workers look; ever more
+// rarely while it cannot be read. Invariant: at most one look at a time per endpoint, and none at
+// an endpoint without calls.
 #pragma once
 
 #include "actors/kit/event.hpp"
@@ -37,7 +37,7 @@ private:
   struct Watched {
     std::string url;
     std::uint32_t calls = 0, failures = 0; // in a row
-    Duration every{}; // at least, from look to look
+    Duration every{};                      // at least, from look to look
     Time begun_at{}, next_at{Time::min()};
     bool reading = false, known = false; // it was readable once
   };

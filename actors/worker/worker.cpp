@@ -5,6 +5,7 @@
 #include "protocol/codec.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gristmill::worker {
 
@@ -39,6 +40,7 @@ void Worker::say_hello(Time now, Effects& effects) {
   hello_at_ = now;
   heartbeat_at_ = never;
   held_.forget_needs();
+  unsaid_.clear();
   Hello hello;
   hello.cluster = options_.cluster;
   hello.name = options_.name;
@@ -125,6 +127,7 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   std::vector<const Outcome*> again;
   for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
   if (!mutated("result_sent_once")) send_outcomes(std::move(again), effects);
+  for (Returned& unstarted : std::exchange(unsaid_, {})) send(std::move(unstarted), effects);
   effects.events.push_back(
       {"session.begun", {{"session", std::to_string(grammar_.session().value)}}});
 }

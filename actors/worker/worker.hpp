@@ -92,6 +92,7 @@ private:
   void send_outcomes(std::vector<const protocol::Outcome*> outcomes, Effects& effects);
   void ask(Time now, Effects& effects);
   void return_held(Effects& effects);
+  void give_back(protocol::Returned unstarted, Effects& effects);
   void settle_drain(Effects& effects);
   void finish(Effects& effects);
   void watch_queues(Time now, Effects& effects);
@@ -120,6 +121,7 @@ private:
   std::unordered_map<EndpointId, std::size_t> announced_; // index into options_.endpoints
   HeldCalls held_;
   std::unordered_map<AttemptId, InFlight> in_flight_;
+  std::vector<protocol::Returned> unsaid_; // since the last Hello, until its Welcome
   Outbox outbox_;
   QueueWatch queues_;
 };

@@ -14,13 +14,15 @@ using wiring::Message;
 namespace {
 
 constexpr std::array message_names{
-    "Start",      "FramesIn",      "PeersGone",   "Offer",        "Granted",     "SessionDurable",
-    "JobDurable", "JobForgotten",  "RecordedNow", "JobReport",    "JobRead",     "MergeReport",
-    "DiskFull",   "RoomCrashed",   "Ask",         "Answer",       "ItemsExplained", "ExplainItems",
-    "OpenJob",    "JobNews",
-    "PauseItems", "ResumeItems",   "CancelItems", "LinesDurable", "CloseRoom",   "LimiterNews",
-    "ShowPools",  "BlocksDurable", "AppendNow",   "StoreDurable", "StoreFailed", "Group",
-    "MergeTask",  "SendFrames",    "ReadJob",     "Tick"};
+    "Start",          "FramesIn",       "PeersGone",   "Offer",
+    "Granted",        "SessionDurable", "JobDurable",  "JobForgotten",
+    "RecordedNow",    "JobReport",      "JobRead",     "MergeReport",
+    "DiskFull",       "RoomCrashed",    "Ask",         "Answer",
+    "ItemsExplained", "ExplainItems",   "OpenJob",     "JobNews",
+    "PauseItems",     "ResumeItems",    "CancelItems", "LinesDurable",
+    "CloseRoom",      "LimiterNews",    "ShowPools",   "BlocksDurable",
+    "AppendNow",      "StoreDurable",   "StoreFailed", "Group",
+    "MergeTask",      "SendFrames",     "ReadJob",     "Tick"};
 static_assert(message_names.size() == std::variant_size_v<Message>);
 
 constexpr Address the_coordinator{wiring::Place::coordinator, {}};

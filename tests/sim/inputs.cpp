@@ -7,6 +7,8 @@
 namespace gristmill::sim {
 namespace {
 
+using namespace std::chrono_literals;
+
 std::string url_of(std::size_t endpoint) {
   return fmt::format("http://e{}/v1", endpoint);
 }
@@ -75,6 +77,10 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.tokens_per_minute = plan.limits.tokens_per_minute;
   spec.max_in_flight = plan.limits.max_in_flight;
   spec.hedge_percent = plan.hedge_percent;
+  spec.weight = plan.weight;
+  spec.priority = plan.priority;
+  if (plan.deadline != Duration::zero())
+    spec.deadline = static_cast<std::uint64_t>((begin_ + plan.deadline).time_since_epoch() / 1s);
   if (plan.budget) spec.budget_usd = {ledger_.cap(number)};
   spec.order = plan.by_completion ? "completion" : "input";
   spec.retries = plan.retries;

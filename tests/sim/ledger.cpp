@@ -216,8 +216,7 @@ void Ledger::recovered(const journal::Recovered& recovered) {
 
 // Who is welcomed before the journal shows it is not asked for after a crash.
 void Ledger::welcomed(SessionId session) {
-  if (!sessions_.contains(session))
-    broken("session {} begins before it is durable", session.value);
+  if (!sessions_.contains(session)) broken("session {} begins before it is durable", session.value);
 }
 
 // Calls.

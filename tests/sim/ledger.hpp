@@ -71,7 +71,8 @@ public:
   void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
   void asked_to_go_on(std::size_t plan, bool retry);
   void told(std::size_t plan, JobState state); // an answer said so
-  // Money, in 10^-9 US$: what the calls of a plan have cost in truth, and the cap that its user gave.
+  // Money, in 10^-9 US$: what the calls of a plan have cost in truth, and the cap that its user
+  // gave.
   void paid(std::size_t plan, std::uint64_t nano_usd);
   std::uint64_t cap(std::size_t plan) const { return plans_[plan].cap; }
   void raised(std::size_t plan, std::uint64_t cap) { plans_[plan].cap = cap; }

@@ -31,7 +31,8 @@ std::string words_of(const protocol::Message& message) {
           list(m.held);
         } else if constexpr (std::is_same_v<M, protocol::Heartbeat>) {
           text += fmt::format(" flying {} held {} kept {}", m.in_flight, m.held, m.outbox);
-          for (const auto& q : m.queues) text += fmt::format(" queue {} of {}", q.waiting, q.running);
+          for (const auto& q : m.queues)
+            text += fmt::format(" queue {} of {}", q.waiting, q.running);
         } else if constexpr (std::is_same_v<M, protocol::Need>) {
           list(m.calls);
         } else if constexpr (std::is_same_v<M, protocol::Batch>) {

@@ -143,6 +143,18 @@ void draw_pages(Swarm& swarm) {
   swarm.pages = swarm.serving != Serving::own && random.chance(0.15);
 }
 
+// Likewise. Only jobs beside others have something to share.
+void draw_shares(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ swarm.call_mean.count())};
+  if (swarm.jobs.size() < 2 || !random.chance(0.7)) return;
+  for (JobPlan& job : swarm.jobs) {
+    if (random.chance(0.5)) job.weight = random.chance(0.3) ? 1'000 : between(random, 2, 10);
+    if (random.chance(0.4)) job.priority = random.chance(0.5) ? 100 : between(random, 0, 99);
+    // Some are over before the job is there, some are far away.
+    if (random.chance(0.3)) job.deadline = random.between(seconds{1}, seconds{400});
+  }
+}
+
 } // namespace
 
 Swarm Swarm::draw(Random& random) {
@@ -189,7 +201,14 @@ Swarm Swarm::draw(Random& random) {
   draw_hedging(swarm);
   draw_days(swarm);
   draw_pages(swarm);
+  draw_shares(swarm);
   return swarm;
+}
+
+bool Swarm::has_days() const {
+  return std::any_of(endpoints.begin(), endpoints.end(), [](const AccountLimits& limits) {
+    return limits.requests_per_day != 0 || limits.tokens_per_day != 0;
+  });
 }
 
 std::string Swarm::text() const {
@@ -203,11 +222,16 @@ std::string Swarm::text() const {
   for (const auto& e : endpoints)
     text += fmt::format(" [{} {} {} {} {}]", e.requests_per_minute, e.tokens_per_minute,
                         e.max_in_flight, e.requests_per_day, e.tokens_per_day);
-  for (const auto& job : jobs)
-    text += fmt::format("; job of {} items [{} {} {}{}]", job.items, job.limits.requests_per_minute,
-                        job.limits.tokens_per_minute, job.limits.max_in_flight,
-                        job.budget ? fmt::format(" ${:.4f}", 1e-9 * static_cast<double>(job.budget.nano))
-                                   : "");
+  for (const auto& job : jobs) {
+    text += fmt::format(
+        "; job of {} items [{} {} {}{}]", job.items, job.limits.requests_per_minute,
+        job.limits.tokens_per_minute, job.limits.max_in_flight,
+        job.budget ? fmt::format(" ${:.4f}", 1e-9 * static_cast<double>(job.budget.nano)) : "");
+    if (job.weight != 1 || job.priority != 50)
+      text += fmt::format(" weight {}, priority {}", job.weight, job.priority);
+    if (job.deadline != Duration::zero())
+      text += fmt::format(", due after {} s", job.deadline / seconds{1});
+  }
   return text;
 }
 

@@ -25,6 +25,8 @@ struct JobPlan {
   bool retries_failed = false, forgets = false;
   Usd budget{}; // of money; its user raises it when the job pauses
   std::uint32_t hedge_percent = 0;
+  std::uint32_t weight = 1, priority = 50;
+  Duration deadline{}; // after the history's begin; zero: none
 };
 
 // As long as a day is for the machine under test, or no history would see the end of one.
@@ -57,12 +59,13 @@ struct Swarm {
   double cut = 0, partition = 0, swizzle = 0, worker_crash = 0, silent_crash = 0, for_good = 0;
   double worker_drain = 0, pause = 0, coordinator_crash = 0, coordinator_pause = 0, reboot = 0;
   double wall_step = 0;
-  bool pages = false; // endpoints have pages that say how many calls wait, for whatever that is worth
+  bool pages = false; // endpoints tell how many calls wait, for whatever that is worth
   // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
   // ends.
   double crash_at_commit = 0, pause_at_edge = 0;
 
   static Swarm draw(Random& random);
+  bool has_days() const;    // a limit of a day
   std::string text() const; // one line
 };
 

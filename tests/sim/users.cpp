@@ -11,6 +11,7 @@ using std::chrono::seconds;
 
 constexpr auto act_every = milliseconds{150};
 constexpr auto answer_within = seconds{120};
+constexpr auto hunger_max = seconds{100};
 constexpr std::uint64_t poll_token = 2;
 
 } // namespace
@@ -18,6 +19,7 @@ constexpr std::uint64_t poll_token = 2;
 void World::users_act() {
   if (coordinator_)
     for (std::size_t plan = 0; plan < users_.size(); ++plan) act(plan);
+  for (std::size_t plan = 0; plan < users_.size(); ++plan) mind_hunger(plan);
   if (!done()) after(act_every, [this] { users_act(); });
 }
 
@@ -83,6 +85,33 @@ void World::act(std::size_t plan) {
     ledger_.asked_to_cancel(plan);
     asks(User::Asked::cancel, wiring::CancelJob{*job});
   }
+}
+
+// Whether the others leave it at least a half, job by job: each has a lower priority, or the same
+// and no more weight, and none has a deadline for which it goes first.
+bool World::goes_first(std::size_t plan) const {
+  const auto runs = [this](std::size_t n) {
+    const auto job = ledger_.job_of(n);
+    return job && ledger_.state_of(*job) == JobState::running;
+  };
+  const auto rank = [](const JobPlan& job) { return std::pair{job.priority, job.weight}; };
+  const JobPlan& mine = swarm_.jobs[plan];
+  if (!runs(plan)) return false;
+  for (std::size_t n = 0; n < users_.size(); ++n) {
+    const JobPlan& other = swarm_.jobs[n];
+    if (n == plan || !runs(n)) continue;
+    if (rank(other) > rank(mine) || other.deadline != Duration::zero()) return false;
+  }
+  return true;
+}
+
+// No job starves behind one that it goes before.
+void World::mind_hunger(std::size_t plan) {
+  User& user = users_[plan];
+  if (!healed_ || !goes_first(plan)) user.fed_at = now_;
+  if (now_ > user.fed_at + hunger_max + (swarm_.has_days() ? sim_day : Duration::zero()))
+    violation(fmt::format("no call of plan {} for {} s, and no other job goes before it", plan,
+                          to_seconds(hunger_max)));
 }
 
 void World::answered(const wiring::Answer& answer) {

@@ -176,6 +176,7 @@ void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
   ledger_.sent({running->call.attempt, running->request.plan, index, running->request.item,
                 running->process});
   provider_.departs(running->request, exact_);
+  users_[running->request.plan].fed_at = now_;
   // The spread between sending and arrival, up to the margin that a hold leaves for it.
   Duration travels = std::min<Duration>(around(milliseconds{5}), milliseconds{249});
   if (swarm_.edge)

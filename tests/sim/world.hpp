@@ -136,6 +136,8 @@ private:
   // users.cpp
   void users_act();
   void act(std::size_t plan);
+  bool goes_first(std::size_t plan) const;
+  void mind_hunger(std::size_t plan);
   template <class Question> void ask(std::size_t plan, Question question);
   void answered(const wiring::Answer& answer);
   void poll(std::uint64_t life);

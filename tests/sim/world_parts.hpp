@@ -55,6 +55,7 @@ struct World::User {
   std::uint64_t token = 0;
   Time asked_at{}, paused_at{};
   bool paused = false, cancelled = false, retried = false, done = false;
+  Time fed_at{};    // when a call of the job left, or there was a reason for none
   JobCounts counts; // as they were last seen
 };
 

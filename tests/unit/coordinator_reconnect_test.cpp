@@ -190,6 +190,20 @@ TEST_CASE("a new process under the name of one whose connection closed has repla
   CHECK(bench.coordinator.workers().size() == (replaced ? 1 : 2));
 }
 
+TEST_CASE("a worker's death says nothing of a call that it has outlived") {
+  Busy bench;
+  bench.worker.hello.in_flight = {claim_of(1)};
+  bench.worker.hello.outbox = {claim_of(2)};
+  bench.join(bench.worker);
+  bench.hear(bench.coordinator.peer_gone(bench.worker.peer, bench.now));
+  bench.take_news();
+  bench.tick_at(bench.now + defaults::closed_lost);
+  const auto news = bench.take_news();
+  REQUIRE(news.lost.size() == 2);
+  CHECK(news.lost[0].died);
+  CHECK_FALSE(news.lost[1].died);
+}
+
 TEST_CASE("another process on the same connection has replaced the first") {
   Busy bench;
   Speaker next{2};
@@ -223,6 +237,12 @@ TEST_CASE("two heartbeats in a row that differ from our books ask for a resync, 
   beat_that_heard_all(2, 1);
   CHECK(resyncs() == 0);
   beat_that_heard_all(2, 1);
+  CHECK(resyncs() == 1);
+  // What changes nothing in the worker's hands need not have been heard.
+  for (int i = 0; i < 2; ++i) {
+    bench.worker.heard = last; // before the answer to the beat
+    bench.beat(bench.worker, 2, 1);
+  }
   CHECK(resyncs() == 1);
 }
 

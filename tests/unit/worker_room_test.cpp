@@ -91,6 +91,29 @@ TEST_CASE("What the Welcome does not drop goes on, and the outbox is sent again"
   CHECK(again[1] == kept);
 }
 
+TEST_CASE("A call that is not sent after all while a Hello is on its way is returned later",
+          "[worker]") {
+  Scene scene;
+  scene.connect();
+  scene.fly({1, 2, 3});
+  scene.link_down();
+  CHECK(scene.end(1, CallEnd::unstarted).frames.empty());
+  CHECK(scene.link_up().only<Hello>().in_flight.size() == 2); // it does not list the first
+  CHECK(scene.end(2, CallEnd::unstarted).frames.empty());
+  const auto entry = [](std::uint64_t n) {
+    return std::vector<Returned::Entry>{{CallId{n}, attempt(n)}};
+  };
+  SECTION("by the Welcome of that Hello") {
+    CHECK(scene.greet().only<Returned>().calls == entry(2));
+    CHECK(scene.end(3, CallEnd::unstarted).only<Returned>().calls == entry(3));
+  }
+  SECTION("or by a Hello that does not list it any more") {
+    scene.link_down();
+    CHECK(scene.link_up().only<Hello>().in_flight.size() == 1);
+    CHECK_FALSE(scene.greet().has<Returned>());
+  }
+}
+
 TEST_CASE("A worker without a session is silent", "[worker]") {
   Scene scene;
   CHECK(scene.tick_after(seconds{60}).frames.empty());
