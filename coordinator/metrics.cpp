@@ -64,7 +64,8 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
            static_cast<double>(counts.total));
   to.gauge("gristmill_job_input_read", "1: the whole input has been read.", job,
            counts.total_known ? 1 : 0);
-  constexpr std::string_view results = "Items with a durable result; a retry takes failed ones back.";
+  constexpr std::string_view results =
+      "Items with a durable result; a retry takes failed ones back.";
   to.counter("gristmill_job_results_total", results, with(job, "result", "completed"),
              counts.completed);
   to.counter("gristmill_job_results_total", results, with(job, "result", "failed"), counts.failed);
@@ -94,10 +95,10 @@ void add_job(Families& to, const wiring::JobView& job) {
                 has_reason ? name_of(job.reason) : ""),
            1);
   if (wiring::is_waiting(job.waiting_for))
-    to.gauge("gristmill_job_waiting", "Why the job's next call does not begin; explain says more.",
-             with(with(labels, "reason", wiring::name_of(job.waiting_for)), "endpoint",
-                  job.waiting_at),
-             1);
+    to.gauge(
+        "gristmill_job_waiting", "Why the job's next call does not begin; explain says more.",
+        with(with(labels, "reason", wiring::name_of(job.waiting_for)), "endpoint", job.waiting_at),
+        1);
   add_counts(to, labels, job.counts);
   if (job.budget_usd)
     to.gauge("gristmill_job_budget_usd", "What the job may cost in its whole life, in US$.", labels,
@@ -127,6 +128,13 @@ void add_endpoint(Families& to, const std::string& model, const EndpointView& en
   if (standing.slots != 0)
     to.gauge("gristmill_endpoint_concurrency_limit", "Calls in flight that it takes up, as found.",
              labels, standing.slots);
+  if (standing.queue) {
+    to.gauge("gristmill_endpoint_queue_waiting", "Requests that wait there, as it says.", labels,
+             static_cast<double>(standing.queue->waiting));
+    if (standing.queue->running >= 0)
+      to.gauge("gristmill_endpoint_queue_running", "Requests that run there, as it says.", labels,
+               static_cast<double>(standing.queue->running));
+  }
   struct Window {
     const char* name;
     std::uint64_t limit, used;
@@ -150,14 +158,14 @@ void add_endpoint(Families& to, const std::string& model, const EndpointView& en
 }
 
 void add_numbers(Families& to, const ClusterView& cluster) {
-  constexpr std::array states{JobState::running,   JobState::paused,   JobState::cancelling,
-                              JobState::merging,   JobState::finished, JobState::cancelled,
+  constexpr std::array states{JobState::running, JobState::paused,   JobState::cancelling,
+                              JobState::merging, JobState::finished, JobState::cancelled,
                               JobState::failed};
   std::map<JobState, double> jobs;
   for (const wiring::JobView& job : cluster.jobs) ++jobs[job.state];
   for (const JobState state : states)
-    to.gauge("gristmill_jobs", "Jobs that are known, by state.", {{"state", std::string{name_of(state)}}},
-             jobs[state]);
+    to.gauge("gristmill_jobs", "Jobs that are known, by state.",
+             {{"state", std::string{name_of(state)}}}, jobs[state]);
   to.gauge("gristmill_workers", "Sessions of workers.", {},
            static_cast<double>(cluster.workers.size()));
 }
@@ -172,7 +180,8 @@ std::string metrics_of(const ClusterView& cluster, std::int64_t unix_seconds) {
     if (!is_over(job.state) || unix_seconds < job.ended_at + after_end_s) add_job(families, job);
   for (const WorkerView& worker : cluster.workers) add_worker(families, worker);
   for (const PoolView& pool : cluster.pools)
-    for (const EndpointView& endpoint : pool.endpoints) add_endpoint(families, pool.model, endpoint);
+    for (const EndpointView& endpoint : pool.endpoints)
+      add_endpoint(families, pool.model, endpoint);
   return families.text();
 }
 

@@ -109,7 +109,9 @@ TEST_CASE("a scrape says what is left of an endpoint's limits, and why it gets n
   standing.used = {40, 5'000, 90, 300'000};
   standing.in_flight = 5;
   standing.slots = 128;
+  standing.queue = protocol::QueueReport{EndpointId{1}, 7, 32};
   pool.endpoints.push_back(endpoint);
+  standing.queue = {};
   standing.parked_ms = 1;
   standing.parked_for = WaitKind::breaker;
   endpoint.url = "http://b/v1";
@@ -124,11 +126,14 @@ TEST_CASE("a scrape says what is left of an endpoint's limits, and why it gets n
         "gristmill_endpoint_used" + a + ",window=\"tokens_per_day\"} 300000",
         "gristmill_endpoint_calls_in_flight" + a + "} 5",
         "gristmill_endpoint_concurrency_limit" + a + "} 128",
+        "gristmill_endpoint_queue_waiting" + a + "} 7",
+        "gristmill_endpoint_queue_running" + a + "} 32",
         "gristmill_endpoint_parked" + a + ",reason=\"\"} 0",
         std::string{"gristmill_endpoint_parked{model=\"m\",url=\"http://b/v1\",worker=\"w\","
                     "reason=\"breaker\"} 1"}}) {
     INFO(line << "\n" << text);
     CHECK(says(text, line));
   }
-  CHECK(text.find("tokens_per_minute") == text.npos); // it has no such limit
+  CHECK(text.find("tokens_per_minute") == text.npos);                        // it has no such limit
+  CHECK(text.find("queue_waiting{model=\"m\",url=\"http://b") == text.npos); // it says nothing
 }
