@@ -103,8 +103,8 @@ Result<> explain(ClusterClient& client, const Options& options) {
     return value.is_string() ? value.get<std::string>() : std::string{};
   };
   const std::string id = text("item"), remedy = text("remedy");
-  std::string lines = fmt::format("{}{}: {}\n", options.job, id.empty() ? "" : " " + id,
-                                  text("sentence"));
+  std::string lines =
+      fmt::format("{}{}: {}\n", options.job, id.empty() ? "" : " " + id, text("sentence"));
   if (!remedy.empty()) lines += fmt::format("  what would change it: {}\n", remedy);
   std::fputs(lines.c_str(), stdout);
   return {};

@@ -34,14 +34,14 @@ std::optional<std::int64_t> offset_of(std::string_view text) {
   if (digits.size() == 5 && digits[2] == ':') digits.erase(2, 1);
   if (digits.size() != 4 || digits.find_first_not_of("0123456789") != digits.npos)
     return std::nullopt;
-  const std::int64_t seconds = std::stoi(digits.substr(0, 2)) * 3'600 +
-                               std::stoi(digits.substr(2)) * 60;
+  const std::int64_t seconds =
+      std::stoi(digits.substr(0, 2)) * 3'600 + std::stoi(digits.substr(2)) * 60;
   return text[0] == '-' ? -seconds : seconds;
 }
 
 std::optional<std::int64_t> time_of(const std::string& text) {
-  for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
-                             "%Y-%m-%d %H:%M"}) {
+  for (const char* format :
+       {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"}) {
     std::tm parts{};
     const char* rest = ::strptime(text.c_str(), format, &parts);
     if (rest == nullptr) continue;
@@ -61,13 +61,13 @@ Result<std::uint64_t> deadline_of(const std::string& text, std::int64_t unix_now
   if (const auto span = span_of(text)) return static_cast<std::uint64_t>(unix_now) + *span;
   const auto time = time_of(text);
   if (!time)
-    return fail(ErrorCode::usage,
-                fmt::format("--deadline: expected a time such as 2026-11-23T06:00 or a span such as "
-                            "90s, 30m, 2h or 1d, got \"{}\"",
-                            text));
+    return fail(
+        ErrorCode::usage,
+        fmt::format("--deadline: expected a time such as 2026-11-23T06:00 or a span such as "
+                    "90s, 30m, 2h or 1d, got \"{}\"",
+                    text));
   if (*time <= unix_now)
-    return fail(ErrorCode::usage,
-                fmt::format("--deadline: expected a time to come, got {}", text));
+    return fail(ErrorCode::usage, fmt::format("--deadline: expected a time to come, got {}", text));
   return static_cast<std::uint64_t>(*time);
 }
 

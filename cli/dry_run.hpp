@@ -58,8 +58,8 @@ private:
 // US$; nothing if the price of a model in it is not known.
 std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices& prices);
 
-// How many of the items that would be called for a budget pays for, likely; at least one call's worth
-// of it stays unused.
+// How many of the items that would be called for a budget pays for, likely; at least one call's
+// worth of it stays unused.
 std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& usd, Usd budget);
 
 // Where the job would leave what, and what it would find there.

@@ -75,8 +75,7 @@ void add_money(Lines& lines, const Forecast& forecast, const Prices& prices) {
             "not known: there is no price of " + (unknown.empty() ? "the model" : unknown));
 }
 
-void add_budget(Lines& lines, const Forecast& forecast, const JobSpec& spec,
-                const Prices& prices) {
+void add_budget(Lines& lines, const Forecast& forecast, const JobSpec& spec, const Prices& prices) {
   if (!spec.budget_usd) return;
   const auto usd = cost_of(forecast, prices);
   if (!usd)

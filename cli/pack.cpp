@@ -87,8 +87,8 @@ Result<std::size_t> PackContent::read_files(std::span<char> into) {
 
 PackList::PackList(const std::vector<InputSpec>& files, std::string pack,
                    std::string standard_input)
-    : files_{files}, pack_{std::move(pack)}, standard_input_{std::move(standard_input)},
-      offset_{head.size()} {}
+    : files_{files}, pack_{std::move(pack)},
+      standard_input_{std::move(standard_input)}, offset_{head.size()} {}
 
 Result<std::size_t> PackList::read(std::span<char> into) {
   std::size_t given = 0;

@@ -98,9 +98,8 @@ Result<std::string> Placement::upload_file(const std::string& path) {
   std::error_code error;
   if (const auto size = std::filesystem::file_size(path, error); !standard && !error) bytes = size;
   const std::string name = standard ? "stdin" : std::filesystem::path{path}.filename().string();
-  return upload_from(name, bytes, [&](std::span<char> into) {
-    return read_input(file->get(), path, into);
-  });
+  return upload_from(name, bytes,
+                     [&](std::span<char> into) { return read_input(file->get(), path, into); });
 }
 
 Result<> Placement::upload_each(std::vector<InputSpec>& inputs) {

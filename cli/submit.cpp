@@ -221,9 +221,10 @@ void add_submit(CLI::App& app, int& exit_code) {
                    "0 to 100: jobs of a higher one go first, whatever the weights")
       ->check(CLI::Range(0u, 100u))
       ->capture_default_str();
-  command->add_option("--deadline", options->deadline,
-                      "a time (2026-11-23T06:00) or a span (90s, 30m, 2h, 1d): the job gets more of "
-                      "what is shared as it needs that to be done by then [none]");
+  command->add_option(
+      "--deadline", options->deadline,
+      "a time (2026-11-23T06:00) or a span (90s, 30m, 2h, 1d): the job gets more of "
+      "what is shared as it needs that to be done by then [none]");
   add_display_to(*command, options->quiet, options->no_progress);
   command->footer("Example:\n"
                   "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"

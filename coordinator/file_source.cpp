@@ -118,17 +118,18 @@ Result<> FileSource::find_packing(Open& open, std::string_view name) {
   if (*packing == Packing::none) return {};
   open.unpacked = std::make_unique<ScratchFile>(scratch_directory_);
   // Not by way of the entry, which moves.
-  open.unpacker = Unpacker::open(
-      *packing, [file = open.file.get(), path = open.path, from = open.from, left = open.bytes](
-                    std::span<char> into) mutable -> Result<std::size_t> {
-        const auto size = std::min<std::uint64_t>(into.size(), left);
-        auto read = read_file(file, path, from, into.first(size));
-        if (read) {
-          from += *read;
-          left -= *read;
-        }
-        return read;
-      });
+  open.unpacker =
+      Unpacker::open(*packing,
+                     [file = open.file.get(), path = open.path, from = open.from,
+                      left = open.bytes](std::span<char> into) mutable -> Result<std::size_t> {
+                       const auto size = std::min<std::uint64_t>(into.size(), left);
+                       auto read = read_file(file, path, from, into.first(size));
+                       if (read) {
+                         from += *read;
+                         left -= *read;
+                       }
+                       return read;
+                     });
   return {};
 }
 

@@ -37,8 +37,8 @@ private:
     std::string path;
     FileDescriptor file;
     std::uint64_t from = 0, bytes = ~std::uint64_t{0}; // what of the file is the input's
-    std::unique_ptr<ScratchFile> unpacked; // none: the file is not compressed
-    std::unique_ptr<Unpacker> unpacker;    // none: all of it is unpacked
+    std::unique_ptr<ScratchFile> unpacked;             // none: the file is not compressed
+    std::unique_ptr<Unpacker> unpacker;                // none: all of it is unpacked
   };
   FileSource(InputList inputs, std::string scratch_directory)
       : inputs_{std::move(inputs)}, scratch_directory_{std::move(scratch_directory)} {}

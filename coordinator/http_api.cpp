@@ -62,8 +62,9 @@ Result<std::optional<Usd>> budget_of(const std::string& body) {
   if (json.is_object() && json.empty()) return std::nullopt;
   const std::uint64_t nano = nano_usd_of(usd);
   if (nano == 0 || nano > usd_max.nano)
-    return fail(ErrorCode::usage,
-                "expected no body, or {\"budget_usd\": US$} with more than 0 and at most 1,000,000");
+    return fail(
+        ErrorCode::usage,
+        "expected no body, or {\"budget_usd\": US$} with more than 0 and at most 1,000,000");
   return Usd{nano};
 }
 

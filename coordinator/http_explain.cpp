@@ -80,18 +80,18 @@ Json with_line(Json said, WaitKind kind, const LineSearch& search, JobId job) {
   const Json result = *search ? result_of(**search) : Json();
   if (result.is_null()) {
     if (kind != WaitKind::recorded)
-      said["sentence"] = "no line of this item is recorded" +
-                         (kind == WaitKind::over
-                              ? ", and " + text_of(said["sentence"])
-                              : ": the job has none of this id, or has not read it yet");
+      said["sentence"] =
+          "no line of this item is recorded" +
+          (kind == WaitKind::over ? ", and " + text_of(said["sentence"])
+                                  : ": the job has none of this id, or has not read it yet");
     return said;
   }
   said["kind"] = wiring::name_of(WaitKind::recorded);
   said["sentence"] = sentence_of(result);
-  said["remedy"] = result["class"].is_null()
-                       ? Json()
-                       : Json(fmt::format("`gristmill retry {}`, when the job is over",
-                                          to_string(job)));
+  said["remedy"] =
+      result["class"].is_null()
+          ? Json()
+          : Json(fmt::format("`gristmill retry {}`, when the job is over", to_string(job)));
   said["result"] = result;
   return said;
 }

@@ -31,7 +31,7 @@ struct HttpResponse {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
-  FileDescriptor file; // when open, its content is the body
+  FileDescriptor file;                 // when open, its content is the body
   std::shared_ptr<EventStream> stream; // when set, the body is what comes out of it
   std::vector<std::pair<std::string, std::string>> headers;
 };

@@ -57,8 +57,9 @@ struct JobEvents::Shared {
 };
 
 JobEvents::JobEvents(List list, std::chrono::milliseconds every)
-    : list_{std::move(list)}, every_{every}, shared_{std::make_shared<Shared>()},
-      thread_{[this] { run(); }} {}
+    : list_{std::move(list)}, every_{every}, shared_{std::make_shared<Shared>()}, thread_{[this] {
+        run();
+      }} {}
 
 JobEvents::~JobEvents() {
   {

@@ -76,8 +76,7 @@ private:
   Result<> link(std::string& path) {
     if (path != linked_from_) {
       const std::string place = fmt::format("{}/content-{}", list_->directory(), ++links_);
-      if (::link(path.c_str(), place.c_str()) != 0)
-        return tl::unexpected{disk_error("link", path)};
+      if (::link(path.c_str(), place.c_str()) != 0) return tl::unexpected{disk_error("link", path)};
       linked_from_ = path;
       linked_ = place;
     }
@@ -257,11 +256,10 @@ Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
     if (auto added = listing.add(std::move(*input)); !added) return added;
   }
   if (files != list.files || !lines.eof())
-    return fail(
-        ErrorCode::usage,
-        fmt::format("expected a list of {} inputs, each on a line of at most {} bytes, got "
-                    "something else after {} of them",
-                    list.files, entry_bytes_max, files));
+    return fail(ErrorCode::usage,
+                fmt::format("expected a list of {} inputs, each on a line of at most {} bytes, got "
+                            "something else after {} of them",
+                            list.files, entry_bytes_max, files));
   return {};
 }
 

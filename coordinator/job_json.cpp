@@ -80,8 +80,7 @@ auto reader_of(const Json& object) {
 Json estimate(const wiring::JobView& job) {
   const auto total = is_over(job.state) ? std::nullopt : estimate_of(job.counts);
   if (!total) return {};
-  return {{"tokens",
-           {{"prompt", total->prompt_tokens}, {"completion", total->completion_tokens}}},
+  return {{"tokens", {{"prompt", total->prompt_tokens}, {"completion", total->completion_tokens}}},
           {"cost_usd", cost_usd(total->cost_nano_usd)}};
 }
 

@@ -17,7 +17,7 @@ struct JournalContent {
   journal::Recovered recovered; // with the next epoch's number
   std::vector<JobSegments> segments;
   std::map<JobId, std::uint32_t> crashes; // those of the jobs, where there are any
-  std::map<Epoch, Time> blocks_over; // blocks of the epoch that ended by then may be forgotten
+  std::map<Epoch, Time> blocks_over;      // blocks of the epoch that ended by then may be forgotten
 };
 
 // A day, and an hour more for every hold and margin.

@@ -56,7 +56,8 @@ void describe(CLI::App& app, ProgramOptions& options) {
       ->capture_default_str();
   add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
-  app.add_flag("-v,--verbose", options.verbose, "log each request of a client, too")->excludes(quiet);
+  app.add_flag("-v,--verbose", options.verbose, "log each request of a client, too")
+      ->excludes(quiet);
   app.footer("Example:\n"
              "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR "
              "--config gristmill.toml");

@@ -27,9 +27,8 @@ Json json_of(const EndpointView& endpoint) {
           {"concurrency_limit", limit_or_null(standing.slots)},
           {"in_flight", standing.in_flight},
           {"queue_waiting", standing.queue ? Json(standing.queue->waiting) : Json()},
-          {"queue_running", standing.queue && standing.queue->running >= 0
-                                ? Json(standing.queue->running)
-                                : Json()},
+          {"queue_running",
+           standing.queue && standing.queue->running >= 0 ? Json(standing.queue->running) : Json()},
           {"parked_s", static_cast<double>(standing.parked_ms) / 1e3},
           {"why", text_or_null(standing.why)}};
 }

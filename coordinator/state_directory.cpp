@@ -84,8 +84,8 @@ Result<FileDescriptor> lock_directory(const std::string& path) {
 Error disk_error(std::string_view call, const std::string& path) {
   const int reason = errno;
   if (reason == ENOSPC || reason == EDQUOT)
-    return {ErrorCode::disk_full, fmt::format("{} {}: {}: free some space", call, path,
-                                              std::strerror(reason))};
+    return {ErrorCode::disk_full,
+            fmt::format("{} {}: {}: free some space", call, path, std::strerror(reason))};
   return {ErrorCode::io, fmt::format("{} {}: {}", call, path, std::strerror(reason))};
 }
 

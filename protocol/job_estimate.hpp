@@ -15,8 +15,7 @@ struct JobEstimate {
 
 inline std::optional<JobEstimate> estimate_of(const JobCounts& counts) {
   if (!counts.total_known || counts.terminal() == 0) return std::nullopt;
-  const double share =
-      static_cast<double>(counts.total) / static_cast<double>(counts.terminal());
+  const double share = static_cast<double>(counts.total) / static_cast<double>(counts.terminal());
   const auto whole = [share](std::uint64_t used) {
     return std::max(used, static_cast<std::uint64_t>(static_cast<double>(used) * share));
   };

@@ -54,7 +54,8 @@ void check_endpoint(const EndpointSpec& endpoint, Faults& faults) {
     faults.add_quoted("--endpoint", fault, without_credentials(endpoint.url));
   faults.text("--endpoint", endpoint.url, limits::name_bytes_max);
   if (!endpoint.metrics_url.empty())
-    if (const auto fault = fault_of_url(without_trailing_slash(endpoint.metrics_url)); !fault.empty())
+    if (const auto fault = fault_of_url(without_trailing_slash(endpoint.metrics_url));
+        !fault.empty())
       faults.add_quoted("--metrics-url", fault, without_credentials(endpoint.metrics_url));
   faults.text("--metrics-url", endpoint.metrics_url, limits::name_bytes_max);
   if (const auto fault = fault_of_environment_name(endpoint.api_key_env); !fault.empty())

@@ -16,9 +16,9 @@ constexpr std::array<std::pair<JobState, std::string_view>, 7> names{{
     {JobState::failed, "failed"},
 }};
 
-constexpr std::array<std::string_view, 11> reasons{
-    "",         "user", "failures", "endpoint", "bad_input", "input",
-    "internal", "disk", "budget",   "quota",    "crashes"};
+constexpr std::array<std::string_view, 11> reasons{"",          "user",  "failures", "endpoint",
+                                                   "bad_input", "input", "internal", "disk",
+                                                   "budget",    "quota", "crashes"};
 
 } // namespace
 

@@ -35,9 +35,9 @@ enum class JobReason : std::uint8_t {
   bad_input = 4, // a bad line, under --strict
   input = 5,     // the input cannot be read
   internal = 6,
-  disk = 7, // no space: it goes on by itself when there is some
-  budget = 8, // what it may cost is spent
-  quota = 9,  // every endpoint's account is used up: asked again now and then
+  disk = 7,     // no space: it goes on by itself when there is some
+  budget = 8,   // what it may cost is spent
+  quota = 9,    // every endpoint's account is used up: asked again now and then
   crashes = 10, // the coordinator crashed again and again while it ran, and nothing was recorded
 };
 std::string_view name_of(JobReason reason);

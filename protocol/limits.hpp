@@ -12,8 +12,8 @@ inline constexpr std::size_t kib = 1024, mib = 1024 * kib;
 
 // One maximal item must fit a frame, with its envelope.
 inline constexpr std::size_t frame_bytes_max = 24 * mib;
-inline constexpr std::size_t line_bytes_max = 16 * mib;  // default of --max-line-bytes
-inline constexpr std::size_t reply_bytes_max = 16 * mib; // body of one model reply
+inline constexpr std::size_t line_bytes_max = 16 * mib;   // default of --max-line-bytes
+inline constexpr std::size_t reply_bytes_max = 16 * mib;  // body of one model reply
 inline constexpr std::size_t metrics_bytes_max = 4 * mib; // a server's page of metrics
 inline constexpr std::size_t reply_header_bytes_max = 64 * kib;
 inline constexpr std::size_t kept_bytes_max = 4 * mib; // input fields copied into a result line

@@ -36,9 +36,9 @@ std::uint64_t cost_nano_usd(const TokenPrice& price, const protocol::Usage& usag
 
 const PoolSpec* pool_of(const std::vector<PoolSpec>& pools, std::string_view model);
 
-// Why the job's calls would have no known price, as a sentence; empty = all have one, as far as that
-// can be known before the items are read.
-// What a line says to whoever gives a job a budget of money and no limit on its answers.
+// Why the job's calls would have no known price, as a sentence; empty = all have one, as far as
+// that can be known before the items are read. What a line says to whoever gives a job a budget of
+// money and no limit on its answers.
 inline constexpr std::string_view how_to_limit_answers =
     "give --max-tokens N, max_tokens in the request's body, or max_output_tokens in the [[pool]] "
     "of its model";

@@ -144,7 +144,8 @@ void set_request(CURL* easy, const CurlCall& call) {
   set(easy, CURLOPT_USERAGENT, "gristmill/0.1");
   if (!call.page) {
     set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-    set(easy, CURLOPT_POSTFIELDS, request.body.c_str()); // not copied; the call outlives the transfer
+    set(easy, CURLOPT_POSTFIELDS,
+        request.body.c_str()); // not copied; the call outlives the transfer
   }
   set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(to_ms(request.timeout)));
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(to_ms(request.connect_timeout)));

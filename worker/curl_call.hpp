@@ -37,7 +37,7 @@ enum class Gate : std::uint8_t {
 
 struct CurlCall {
   HttpCall request;
-  std::optional<EndpointId> page; // set: no call, but a page about that endpoint
+  std::optional<EndpointId> page;             // set: no call, but a page about that endpoint
   const std::string* authorization = nullptr; // the header line
   ConnectionBook::Seat seat;
   std::unique_ptr<CurlEasy> easy; // nullptr while it waits for its turn

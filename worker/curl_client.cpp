@@ -266,7 +266,8 @@ void CurlClient::Loop::finish(CurlCall& call) {
   }
   if (call.page) {
     CallEnded& reply = call.reply;
-    read_.push_back({*call.page, reply.http_status, std::move(reply.body), std::move(reply.message)});
+    read_.push_back(
+        {*call.page, reply.http_status, std::move(reply.body), std::move(reply.message)});
     pages_.erase(read_.back().endpoint);
     return;
   }

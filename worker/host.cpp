@@ -106,9 +106,7 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   client.ended = [actor](std::vector<CallEnded> calls) {
     post(actor, CallsEnded{std::move(calls)});
   };
-  client.read = [actor](std::vector<PageEnded> pages) {
-    post(actor, PagesRead{std::move(pages)});
-  };
+  client.read = [actor](std::vector<PageEnded> pages) { post(actor, PagesRead{std::move(pages)}); };
   host->client_ = std::make_unique<CurlClient>(std::move(client));
   LinkEvents events;
   events.received = [actor](std::vector<std::string> frames) {

@@ -114,8 +114,8 @@ public:
   WaitReason why_waiting(JobId job, Time now) const;
   // The same of one of its calls, or which worker has it.
   WaitReason standing(JobId job, CallId call, Time now) const;
-  std::string why_refused(const JobSpec& spec) const; // empty = some pool serves the new job
-  std::string why_no_budget(const JobSpec& spec) const; // empty = its calls have prices
+  std::string why_refused(const JobSpec& spec) const;      // empty = some pool serves the new job
+  std::string why_no_budget(const JobSpec& spec) const;    // empty = its calls have prices
   std::vector<PoolView> pools(bool of_jobs = false) const; // also what only jobs name
 
 private:

@@ -26,8 +26,8 @@ void Coordinator::hear_reason(const Waiting& waiting, Time now) {
   if (heard.size() >= reasons_max && !heard.contains(waiting.model))
     std::erase_if(heard, [now](const auto& entry) { return entry.second.fresh_until < now; });
   if (heard.size() >= reasons_max && !heard.contains(waiting.model)) return;
-  heard[waiting.model] = {
-      waiting.reason, now + std::chrono::milliseconds{waiting.wait_ms} + asked_again_within};
+  heard[waiting.model] = {waiting.reason,
+                          now + std::chrono::milliseconds{waiting.wait_ms} + asked_again_within};
 }
 
 // Of these models' reasons the one that ends first.
@@ -59,8 +59,7 @@ bool Coordinator::has_room() const {
 WaitReason Coordinator::why_waiting(JobId id, Time now) const {
   const auto found = jobs_.find(id);
   const auto& sessions = roster_.sessions();
-  if (found == jobs_.end())
-    return of_kind(sessions.empty() ? WaitKind::no_worker : WaitKind::none);
+  if (found == jobs_.end()) return of_kind(sessions.empty() ? WaitKind::no_worker : WaitKind::none);
   const Job& job = found->second;
   if (std::none_of(sessions.begin(), sessions.end(),
                    [&](const auto& entry) { return may_be_fed(*entry.second); })) {
@@ -75,9 +74,8 @@ WaitReason Coordinator::why_waiting(JobId id, Time now) const {
   }
   if (const WaitReason* told = fresh_reason(job, nullptr, now)) return *told;
   for (const std::string& model : queue_.models(id)) {
-    if (std::any_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
-          return reaches(*entry.second, id, model);
-        }))
+    if (std::any_of(sessions.begin(), sessions.end(),
+                    [&](const auto& entry) { return reaches(*entry.second, id, model); }))
       continue;
     WaitReason unserved = of_kind(WaitKind::unserved);
     unserved.because = why_item_unserved(model, served());

@@ -29,8 +29,8 @@ struct JobEntry {
   std::uint32_t crashes = 0; // in a row, of coordinators while it ran and nothing was recorded
   // Set: one call at a time, until more attempts than so many have been recorded.
   std::optional<std::uint64_t> careful_beyond = {};
-  WaitReason waiting = {};                   // why its supervisor offers no call
-  double items_left = 0;                     // … and how much it has still to do, about
+  WaitReason waiting = {}; // why its supervisor offers no call
+  double items_left = 0;   // … and how much it has still to do, about
 };
 
 class JobDesk {

@@ -85,7 +85,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   Job job;
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
   for_workers.inputs.clear();
-  for_workers.budget_usd = {}; // nor do they need to know it,
+  for_workers.budget_usd = {};   // nor do they need to know it,
   for_workers.hedge_percent = 0; // or this, or whose turn it is
   for_workers.weight = JobSpec{}.weight;
   for_workers.priority = JobSpec{}.priority;

@@ -1,6 +1,7 @@
-// Who gets how much of what is scarce. Permits follow the shares where they are given (TURNS of RATE
-// LIMITER), and calls go to the workers in fair turns (FAIR QUEUE); here it is seen to that a job
-// has calls with every worker when its turn comes, and that one with a deadline gets what it needs.
+// Who gets how much of what is scarce. Permits follow the shares where they are given (TURNS of
+// RATE LIMITER), and calls go to the workers in fair turns (FAIR QUEUE); here it is seen to that a
+// job has calls with every worker when its turn comes, and that one with a deadline gets what it
+// needs.
 #include "actors/coordinator/coordinator.hpp"
 
 #include "protocol/limits.hpp"
@@ -47,7 +48,8 @@ Effects Coordinator::mind_deadline(JobId id, double items_left, double seconds_l
     if (queue_.size(other_id) == 0) continue;
     const std::uint32_t priority = queue_.share(other_id).priority;
     if (priority > job.share.priority) facts.behind_others = true;
-    // Its own weight, not what a deadline makes of it: two of them would outbid each other for ever.
+    // Its own weight, not what a deadline makes of it: two of them would outbid each other for
+    // ever.
     if (priority == job.share.priority) facts.weight_others += other.share.weight;
   }
   const Share share = urgent(facts);

@@ -23,7 +23,8 @@ struct ReportedOutcome {
   protocol::Outcome outcome;
   std::string endpoint; // URL
   std::uint64_t cost_nano_usd = 0;
-  std::size_t alternatives = 0; // of class config or quota: how many endpoints serve such calls, this one too
+  std::size_t alternatives =
+      0; // of class config or quota: how many endpoints serve such calls, this one too
 };
 
 // A call that nobody will report.
@@ -51,9 +52,9 @@ struct JobNews {
   std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
   std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
   std::vector<BegunCall> begun;
-  std::uint64_t charged_nano_usd = 0;  // for lost calls; the journal has it already
-  bool grace_over = false;             // nobody else will claim anything
-  std::uint32_t want_calls = 0;        // room for so many more calls, and bytes of them
+  std::uint64_t charged_nano_usd = 0; // for lost calls; the journal has it already
+  bool grace_over = false;            // nobody else will claim anything
+  std::uint32_t want_calls = 0;       // room for so many more calls, and bytes of them
   std::uint64_t want_bytes = 0;
 };
 

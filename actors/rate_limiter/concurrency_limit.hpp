@@ -77,7 +77,7 @@ private:
   std::uint32_t in_flight_ = 0;
   LatencyCohorts cohorts_;
   QueueLimit queue_;
-  bool told_ = false; // it decides
+  bool told_ = false;                    // it decides
   std::uint64_t strayed_before_ = 0;     // a cohort before this one strayed; 0 = none
   std::optional<LatencyEstimate> least_; // the baseline: the shortest latency of late
   Time known_until_{Time::min()};        // then a lower limit is tried, whatever the latency

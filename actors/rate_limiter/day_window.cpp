@@ -47,8 +47,8 @@ std::uint64_t DayWindow::ahead(const SlidingWindow& window) {
   return std::max((window.amount_max() - taken) / ahead_share, std::uint64_t{1});
 }
 
-std::vector<journal::DayNote>
-DayWindow::notes(const std::string& account, std::span<const Open> open, Time now) {
+std::vector<journal::DayNote> DayWindow::notes(const std::string& account,
+                                               std::span<const Open> open, Time now) {
   advance(now);
   std::map<Time, Open> left; // by bucket
   for (const Open& block : open) {

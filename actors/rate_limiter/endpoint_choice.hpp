@@ -31,8 +31,8 @@ struct Choice {
   Tokens tokens{}; // to be drawn from its account
   // Without one:
   Time until{};
-  std::string why;            // empty = there is none to choose from
-  bool of_its_prefix = false; // only calls that begin alike have to wait
+  std::string why;                       // empty = there is none to choose from
+  bool of_its_prefix = false;            // only calls that begin alike have to wait
   std::vector<Account*> refused_by = {}; // that would take it at another time
 };
 

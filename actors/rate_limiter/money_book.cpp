@@ -38,11 +38,11 @@ MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& mod
   const PoolSpec* pool = pool_of(pools_, asked);
   if (pool == nullptr || !pool->price)
     return {{}, MoneyAccount::Refusal{std::chrono::seconds{1}, "its model has no price"}, stop};
-  Answer answer{{job->second.account,
-                 most_nano_usd(pool->price, call.token_bound - call.output_bound,
-                               call.output_bound)},
-                {},
-                {}};
+  Answer answer{
+      {job->second.account,
+       most_nano_usd(pool->price, call.token_bound - call.output_bound, call.output_bound)},
+      {},
+      {}};
   answer.refusal = account.refuses(answer.charge.most);
   if (answer.refusal && answer.refusal->spent) {
     answer.stop = stop;

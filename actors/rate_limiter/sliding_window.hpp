@@ -34,7 +34,7 @@ public:
   Time charge_until(std::uint64_t amount, Time until);
   void refund(std::uint64_t amount, Time until);
 
-  Time end_of(Time until) const; // of the bucket that holds a charge until then
+  Time end_of(Time until) const;            // of the bucket that holds a charge until then
   std::uint64_t held_until(Time end) const; // in the bucket that ends then
   Time newest() const { return buckets_.empty() ? Time::min() : buckets_.back().until; }
 

@@ -15,8 +15,9 @@ WaitReason Supervisor::why_waiting(Time now) const {
   const std::size_t open = ledger_.live_count(), waiting = ledger_.waiting_count();
   if (proof_ || catching_up_) {
     reason.kind = WaitKind::reading;
-    reason.because = proof_ ? "the whole input is read and checked before the first call (--strict)"
-                            : "after a restart the input is read again up to where the job had come";
+    reason.because = proof_
+                         ? "the whole input is read and checked before the first call (--strict)"
+                         : "after a restart the input is read again up to where the job had come";
   } else if (undurable_lines_ >= undurable_lines_max) {
     reason.kind = WaitKind::journal;
     reason.limit = undurable_lines_;

@@ -25,10 +25,10 @@ struct LiveItem {
   LiveState state = LiveState::ready;
   intake::Place place;
   std::string id;
-  CallId call;                // of the last offer
-  CallId twin;                // a second call of it, offered while the first one flies
-  bool hedged = false;        // … and it had one already, though perhaps no more
-  Time begun_at = never;      // when `call` got its permit, where that is told
+  CallId call;           // of the last offer
+  CallId twin;           // a second call of it, offered while the first one flies
+  bool hedged = false;   // … and it had one already, though perhaps no more
+  Time begun_at = never; // when `call` got its permit, where that is told
   EndpointId begun_where;
   std::uint32_t tries = 0;    // attempts that ended
   std::uint32_t consumed = 0; // those that count against --retries

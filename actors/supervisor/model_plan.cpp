@@ -30,8 +30,8 @@ bool may_fall_back(OutcomeClass cls) {
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
     : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, has_budget_{bool{spec.budget_usd}},
-      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model},
-      default_model_{spec.default_model} {}
+      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model}, default_model_{
+                                                                             spec.default_model} {}
 
 PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
   const std::string first = first_model(kind, raw);

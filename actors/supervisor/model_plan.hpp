@@ -18,8 +18,8 @@ namespace gristmill::supervisor {
 bool may_fall_back(OutcomeClass cls);
 
 struct PlannedModel {
-  std::string model;         // empty = as the job says
-  bool has_fallback = false; // the item may be tried at another model
+  std::string model;                   // empty = as the job says
+  bool has_fallback = false;           // the item may be tried at another model
   std::uint64_t max_output_tokens = 0; // of a request that states no limit; assumed, unless …
   bool limits_answers = true;          // … its pool says so, or answers cost nothing
 };

@@ -193,8 +193,7 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, CallId id,
   call.planned.parts = {PartId{job_, item, 0}};
   call.planned.kind = live.place.kind;
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
-  const auto bound =
-      openai::token_bounds(spec_, live.place.kind, raw, planned.max_output_tokens);
+  const auto bound = openai::token_bounds(spec_, live.place.kind, raw, planned.max_output_tokens);
   if (spec_.budget_usd && !bound.output_stated && !planned.limits_answers)
     return give_up(item, live, OutcomeClass::bad_line, "unlimited_answer",
                    fmt::format("expected a limit on the answer, so that a call's cost has a bound "

@@ -39,8 +39,7 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
                recovered.counts.attempts + recovered.counts.late > recovered.counts.terminal()
                    ? recovered.counts.attempts + recovered.counts.late - recovered.counts.terminal()
                    : 0},
-      counts_{recovered.counts},
-      mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
+      counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
       next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) |
                  1} {

@@ -199,7 +199,7 @@ private:
   std::uint64_t undurable_lines_ = 0;
   bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
   bool paused_ = false;
-  bool catching_up_ = false;  // after a restart: what was read before is being read again
+  bool catching_up_ = false; // after a restart: what was read before is being read again
   // Of a strict job, until its whole input has been read once and found good.
   std::unique_ptr<intake::Intake> proof_;
   bool more_to_read_ = false; // a slice ended before its work did

@@ -19,7 +19,7 @@ struct NodeOptions {
   bool flat = false;         // `gristmill run`: one job, in the state directory itself
   bool workers_died = false; // `gristmill run`: no session outlived our last life
   std::uint64_t random_seed = 0;
-  std::vector<PoolSpec> pools; // as configured for this life
+  std::vector<PoolSpec> pools;         // as configured for this life
   Duration day = defaults::day_window; // of limits per day
   // Windows that a job's rooms need when it opens.
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;

@@ -9,11 +9,11 @@ namespace gristmill::wiring {
 namespace {
 
 constexpr std::array<std::string_view, 30> names{
-    "none",     "requests", "tokens",  "day_requests", "day_tokens", "calls_allowed",
-    "calls_taken_up",       "cooldown", "breaker",     "quota",      "journal",
-    "budget",   "no_worker", "workers_full", "turn",   "unserved",   "claims",
-    "reading",  "retry",    "open_items", "paused",    "disk",       "cancelling",
-    "merging",  "over",     "queued",  "held",         "in_flight",  "recorded", "not_read"};
+    "none",           "requests",     "tokens",  "day_requests", "day_tokens", "calls_allowed",
+    "calls_taken_up", "cooldown",     "breaker", "quota",        "journal",    "budget",
+    "no_worker",      "workers_full", "turn",    "unserved",     "claims",     "reading",
+    "retry",          "open_items",   "paused",  "disk",         "cancelling", "merging",
+    "over",           "queued",       "held",    "in_flight",    "recorded",   "not_read"};
 
 // A time as people say it: "0.4 s", "27 s", "3 min", "3 h 12 min".
 std::string span(double seconds) {
@@ -61,9 +61,10 @@ Words of_limiter(const Explanation& e) {
   case WaitKind::day_requests: return of_window(e, "requests per day", "limit");
   case WaitKind::day_tokens: return of_window(e, "tokens per day", "limit");
   case WaitKind::calls_allowed:
-    return {fmt::format("calls in flight {}: all {} that are allowed are being made", where, r.limit),
-            fmt::format("a call that ends, or a higher {}",
-                        r.endpoint.empty() ? "--max-in-flight" : "max_in_flight of the endpoint")};
+    return {
+        fmt::format("calls in flight {}: all {} that are allowed are being made", where, r.limit),
+        fmt::format("a call that ends, or a higher {}",
+                    r.endpoint.empty() ? "--max-in-flight" : "max_in_flight of the endpoint")};
   case WaitKind::calls_taken_up:
     return {fmt::format("calls in flight {}: all {} that its server was found to take up are being "
                         "made",
@@ -75,9 +76,9 @@ Words of_limiter(const Explanation& e) {
                         since_span(e, ", ", " ago")),
             "it goes on by itself; another endpoint for the model would take the calls meanwhile"};
   case WaitKind::breaker:
-    return {fmt::format("{}: the endpoint fails; it is tried again{}", r.endpoint,
-                        in_span(e, " in ")),
-            "an endpoint that answers: it goes on by itself"};
+    return {
+        fmt::format("{}: the endpoint fails; it is tried again{}", r.endpoint, in_span(e, " in ")),
+        "an endpoint that answers: it goes on by itself"};
   case WaitKind::quota:
     return {fmt::format("{}: the quota or credit of its account is used up; it is asked again{}",
                         r.endpoint, in_span(e, " in ")),
@@ -85,8 +86,7 @@ Words of_limiter(const Explanation& e) {
   case WaitKind::journal:
     return {fmt::format("the journal is being written{}", since_span(e, " since ", "")),
             "a faster disk for the state directory"};
-  default:
-    return {r.because + (r.endpoint.empty() ? "" : " (" + r.endpoint + ")"), ""};
+  default: return {r.because + (r.endpoint.empty() ? "" : " (" + r.endpoint + ")"), ""};
   }
 }
 

@@ -1,7 +1,7 @@
 // EXPLANATION: why a job or an item waits, and what would change it, in sentences for people and in
-// members for programs. The rooms say what they know as reasons (kit/wait_reason.hpp); here they are
-// put together, and only here do they become sentences.
-// Invariant: one reason is given, that which must go before any other could matter.
+// members for programs. The rooms say what they know as reasons (kit/wait_reason.hpp); here they
+// are put together, and only here do they become sentences. Invariant: one reason is given, that
+// which must go before any other could matter.
 #pragma once
 
 #include "actors/coordinator/job_desk.hpp"
@@ -35,8 +35,8 @@ WaitReason why_waiting(const coordinator::JobEntry& job, const std::string& disk
 
 Explanation explained(JobId job, WaitReason reason, Time now);
 
-// The reason of each job as it was said last, so that a change is said once: a reason counts when it
-// was met twice in a row, because what comes and goes within a tick is no news.
+// The reason of each job as it was said last, so that a change is said once: a reason counts when
+// it was met twice in a row, because what comes and goes within a tick is no news.
 class WaitNews {
 public:
   // True: this reason is news. `none` is news after a reason that was said.

@@ -1,5 +1,5 @@
-// How the coordinator's room answers who asks why something waits: the job's supervisor says what it
-// knows of its items, then COORDINATOR what it knows of their calls.
+// How the coordinator's room answers who asks why something waits: the job's supervisor says what
+// it knows of its items, then COORDINATOR what it knows of their calls.
 #include "actors/wiring/rooms.hpp"
 
 #include <fmt/format.h>

@@ -235,9 +235,10 @@ struct Tick {}; // to whoever asked to be woken
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomCrashed,
-                 Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, LinesDurable,
-                 CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
-                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
+                 Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems,
+                 ResumeItems, CancelItems, LinesDurable, CloseRoom, LimiterNews, ShowPools,
+                 BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
+                 merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;

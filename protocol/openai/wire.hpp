@@ -78,7 +78,7 @@ Result<std::string> canonical_key(const Request& request);
 // item, so that the coordinator need not render: the bytes of the raw item bound those of its text.
 struct TokenBound {
   std::uint64_t input = 0, output = 0;
-  bool output_stated = true; // the request limits its answer, or there is none that counts
+  bool output_stated = true;   // the request limits its answer, or there is none that counts
   std::uint64_t total() const; // the greatest number, if it is beyond all
 };
 TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw,

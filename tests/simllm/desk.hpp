@@ -87,7 +87,7 @@ public:
   bool logs() const { return log_.enabled(); }
   void flush_log();
   std::string metrics(std::string_view model); // as vLLM words it
-  std::string stats_json(); // flushes the log first, so that both tell the same
+  std::string stats_json();                    // flushes the log first, so that both tell the same
 
 private:
   void judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now);

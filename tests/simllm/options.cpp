@@ -15,7 +15,8 @@ constexpr auto description =
     "Simulated OpenAI-compatible server for tests, demos and benchmarks. Answers chat, "
     "completion,\n"
     "embedding and responses calls with a checksum of what was asked; GET /stats counts, GET\n"
-    "/metrics says how many calls have a slot and how many wait in line, in the words of vLLM, POST\n"
+    "/metrics says how many calls have a slot and how many wait in line, in the words of vLLM, "
+    "POST\n"
     "/control changes limits, slots, latency and faults while it runs.";
 
 constexpr auto fault_help =

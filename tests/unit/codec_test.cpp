@@ -28,8 +28,8 @@ template <class... T>
 constexpr bool all_travel =
     ((member_count<T>() == std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<T>)>>)&&...);
 
-static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, EndpointSpec, Claim, AnnouncedEndpoint, Usage, LimitHint,
-                         Outcome>);
+static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, EndpointSpec, Claim,
+                         AnnouncedEndpoint, Usage, LimitHint, Outcome>);
 static_assert(all_travel<Returned::Entry, EndpointEntry, PlannedCall, Permit>);
 static_assert(all_travel<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused>);
 static_assert(all_travel<JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>);

@@ -63,9 +63,8 @@ model = "large"
   EndpointSpec first{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500};
   first.metrics_url = "http://a:8000/metrics/";
   CHECK(pool.endpoints[0] == first);
-  CHECK(pool.endpoints[1] ==
-        EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true, "reserved", 200,
-                                          3'000'000});
+  CHECK(pool.endpoints[1] == EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true,
+                                          "reserved", 200, 3'000'000});
   CHECK(file->pools[1] == PoolSpec{"large", "", {}, 0, {}});
   CHECK(file->first_pool.line == 3);
   REQUIRE(file->entries.size() == 1);

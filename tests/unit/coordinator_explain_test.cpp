@@ -19,7 +19,8 @@ TEST_CASE("a call is ready, with a worker, in flight, and gone") {
   CHECK(kind(1) == WaitKind::held);
   CHECK(kind(3) == WaitKind::workers_full);
   bench.hear(bench.coordinator.granted(
-      {worker.session, Nonce{1}, {{CallId{1}, Bench::attempt_of(1), endpoint, 250}}, {}}, bench.now));
+      {worker.session, Nonce{1}, {{CallId{1}, Bench::attempt_of(1), endpoint, 250}}, {}},
+      bench.now));
   bench.now += 3s;
   const WaitReason flies = bench.coordinator.standing(JobId{7}, CallId{1}, bench.now);
   CHECK(flies.kind == WaitKind::in_flight);

@@ -46,7 +46,7 @@ public:
 
   Time now = time_from_ns(0) + 1h;
   coordinator::Coordinator coordinator;
-  coordinator::Effects seen; // all but the frames, since take()
+  coordinator::Effects seen;           // all but the frames, since take()
   std::set<SessionId> closed_sessions; // of all time
   std::vector<std::pair<std::string, protocol::Frame>> frames;
 

@@ -298,5 +298,6 @@ TEST_CASE("what a worker read of an endpoint's queue goes to the limiter") {
   CHECK(cluster.take().queues == beat.queues);
   const auto answers = cluster.take_messages<Recorded>(worker);
   REQUIRE(answers.size() == 1);
-  CHECK(answers[0].pauses == std::vector<ReadPause>{{EndpointId{5}, 1'000}, {EndpointId{6}, 1'000}});
+  CHECK(answers[0].pauses ==
+        std::vector<ReadPause>{{EndpointId{5}, 1'000}, {EndpointId{6}, 1'000}});
 }

@@ -41,7 +41,8 @@ TEST_CASE("a call whose permit ends during the handshake is connected but not se
     const CallEnded ended = calls.next();
     CHECK(ended.end == CallEnd::unstarted);
     CHECK(ended.code == "permit_ended");
-    CHECK_THAT(ended.message, Catch::Contains("127.0.0.1:")); // the gate names it, the queue does not
+    CHECK_THAT(ended.message,
+               Catch::Contains("127.0.0.1:")); // the gate names it, the queue does not
     CHECK(server.requests().empty());
     return;
   }
@@ -143,7 +144,8 @@ TEST_CASE("of 300 calls at once no more than 32 are connecting at a time, and al
   // moves until the server accepts.
   CHECK(calls.run(calls.call(closed)).code == "connect_refused");
   std::size_t connecting = 0;
-  while (connecting < 16 && calls.untaken() == 0) connecting = handshakes_to(server.port()) - others;
+  while (connecting < 16 && calls.untaken() == 0)
+    connecting = handshakes_to(server.port()) - others;
   CHECK(connecting <= 32);
   server.accept_from_now();
   for (int i = 0; i < 300; ++i) REQUIRE(calls.next().end == CallEnd::answered);

@@ -1,4 +1,5 @@
-// Streams: what is pushed on one thread reaches the client, in order, and nobody waits for a slow one.
+// Streams: what is pushed on one thread reaches the client, in order, and nobody waits for a slow
+// one.
 #include "coordinator/event_stream.hpp"
 #include "coordinator/http_server.hpp"
 #include "tests/unit/raw_http.hpp"

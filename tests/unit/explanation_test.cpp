@@ -92,8 +92,9 @@ TEST_CASE("a sentence names window, endpoint, limit and time; a remedy says what
   parked.attempt = AttemptId::of(Epoch{1}, 2, 3);
   parked.since = now - 3s;
   parked.until = now + 27s;
-  CHECK(sentence(parked) == "http://a/v1 gets no calls for 27 s: the endpoint asked us to wait (the "
-                            "answer to call 1-2-3, 3.0 s ago)");
+  CHECK(sentence(parked) ==
+        "http://a/v1 gets no calls for 27 s: the endpoint asked us to wait (the "
+        "answer to call 1-2-3, 3.0 s ago)");
 
   auto flies = of(WaitKind::in_flight, "http://a/v1");
   flies.worker = "gpu-3";
@@ -124,7 +125,8 @@ TEST_CASE("every reason has a name and a sentence of its own") {
 
 TEST_CASE("a reason is news when it is met twice in a row, and once") {
   WaitNews news;
-  const auto requests = of(WaitKind::requests, "http://a"), other = of(WaitKind::requests, "http://b");
+  const auto requests = of(WaitKind::requests, "http://a"),
+             other = of(WaitKind::requests, "http://b");
   const WaitReason none;
   CHECK_FALSE(news.met(JobId{1}, none));
   CHECK_FALSE(news.met(JobId{1}, none)); // nothing was ever said

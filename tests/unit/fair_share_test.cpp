@@ -116,7 +116,8 @@ TEST_CASE("a job with a deadline gets what it needs to be in time, and no less t
   CHECK(urgent(facts) == Share{2, 50});
 }
 
-TEST_CASE("a deadline that is near or over, that nothing can be said of, or behind higher priorities") {
+TEST_CASE(
+    "a deadline that is near or over, that nothing can be said of, or behind higher priorities") {
   DeadlineFacts facts{{1, 50}, 10, 100, 1, 0, 1, false};
   CHECK(urgent(facts) == Share{1, 50}); // nothing was measured
   facts.seconds_left = 0;

@@ -89,7 +89,9 @@ TEST_CASE("the feed of one job tells of no other, and is over with it") {
   SECTION("finished") {
     CHECK(times(feed.next({job_of(1), job_of(2, JobState::finished)}, Time{}), "event: ") == 1);
   }
-  SECTION("forgotten") { CHECK(times(feed.next({job_of(1)}, Time{}), "job.forgotten") == 1); }
+  SECTION("forgotten") {
+    CHECK(times(feed.next({job_of(1)}, Time{}), "job.forgotten") == 1);
+  }
   CHECK(feed.is_over());
 }
 

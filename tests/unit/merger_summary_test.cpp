@@ -1,7 +1,7 @@
 #include "tests/unit/merger_harness.hpp"
 
-#include "actors/kit/random.hpp"
 #include "actors/kit/latency_histogram.hpp"
+#include "actors/kit/random.hpp"
 #include "actors/merger/line_facts.hpp"
 #include "actors/merger/summary.hpp"
 

@@ -17,8 +17,8 @@ namespace {
 
 struct Server {
   std::uint32_t slots = 32;
-  double spread = 1;    // of ln(latency), whose median is 100 ms
-  double away = 0;      // seconds from an answer to the next call's arrival
+  double spread = 1;        // of ln(latency), whose median is 100 ms
+  double away = 0;          // seconds from an answer to the next call's arrival
   std::uint32_t others = 0; // calls of another client that are always in its queue or slots
 };
 

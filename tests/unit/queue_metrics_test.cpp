@@ -1,5 +1,5 @@
-// What a page of metrics says of a server's queue, of every server whose names are known, and that no
-// text leads astray.
+// What a page of metrics says of a server's queue, of every server whose names are known, and that
+// no text leads astray.
 #include "actors/worker/queue_metrics.hpp"
 
 #include <catch2/catch.hpp>
@@ -73,12 +73,12 @@ TEST_CASE("labels, blanks, times and forms of numbers are read as the format has
 
 TEST_CASE("what says nothing changes nothing", "[queue]") {
   const std::string good = "tgi_queue_size 4\n";
-  const auto line = GENERATE(as<std::string>{}, "", "# tgi_queue_size 9", "tgi_queue_size NaN",
-                             "tgi_queue_size +Inf", "tgi_queue_size -1", "tgi_queue_size",
-                             "tgi_queue_size{a=\"b", "tgi_queue_size{a=\"b\\\"} 9",
-                             "tgi_queue_size{a=b} 9", "tgi_queue_size{a} 9", "tgi_queue_size{ 9",
-                             "tgi_queue_size{} x", "tgi_queue_size 9x", "tgi_queue_size_total 9",
-                             "my_tgi_queue_size 9", "}{\"", "{} 9", "\xff\xfe");
+  const auto line =
+      GENERATE(as<std::string>{}, "", "# tgi_queue_size 9", "tgi_queue_size NaN",
+               "tgi_queue_size +Inf", "tgi_queue_size -1", "tgi_queue_size", "tgi_queue_size{a=\"b",
+               "tgi_queue_size{a=\"b\\\"} 9", "tgi_queue_size{a=b} 9", "tgi_queue_size{a} 9",
+               "tgi_queue_size{ 9", "tgi_queue_size{} x", "tgi_queue_size 9x",
+               "tgi_queue_size_total 9", "my_tgi_queue_size 9", "}{\"", "{} 9", "\xff\xfe");
   CAPTURE(line);
   CHECK(queue_metrics(line + "\n" + good) == QueueMetrics{4, -1});
   CHECK(queue_metrics(good + line + "\n") == QueueMetrics{4, -1});
@@ -88,7 +88,8 @@ TEST_CASE("what says nothing changes nothing", "[queue]") {
 TEST_CASE("a page that ends within a line is read without that line", "[queue]") {
   const std::string page = "tgi_batch_current_size 8\ntgi_queue_size 123\n";
   CHECK(queue_metrics(page) == QueueMetrics{123, 8});
-  for (std::size_t cut = 0; cut < page.size(); ++cut) CHECK_FALSE(queue_metrics(page.substr(0, cut)));
+  for (std::size_t cut = 0; cut < page.size(); ++cut)
+    CHECK_FALSE(queue_metrics(page.substr(0, cut)));
 }
 
 TEST_CASE("how many run is nothing without how many wait", "[queue]") {

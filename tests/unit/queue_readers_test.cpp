@@ -47,7 +47,8 @@ TEST_CASE("workers take turns at a page, evenly spread", "[queue]") {
   CHECK(looks(100).first <= 20 + 600); // each every 10 s, but for the first twenty
 }
 
-TEST_CASE("a turn is a second away at least and ten at most, and each page has its own", "[queue]") {
+TEST_CASE("a turn is a second away at least and ten at most, and each page has its own",
+          "[queue]") {
   QueueReaders readers;
   CHECK(readers.pause(page, start).ms == 1'000);
   CHECK(readers.pause(EndpointId{2}, start).ms == 1'000);

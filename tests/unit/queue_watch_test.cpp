@@ -18,7 +18,8 @@ struct Bench {
 
   std::size_t looks() { return watch.due(now).size(); }
   std::optional<Event> page(EndpointId endpoint, std::string body, std::uint16_t status = 200) {
-    return watch.ended({endpoint, status, std::move(body), status == 0 ? "took too long" : ""}, now);
+    return watch.ended({endpoint, status, std::move(body), status == 0 ? "took too long" : ""},
+                       now);
   }
   std::optional<Event> well(EndpointId endpoint) {
     return page(endpoint, "tgi_queue_size 4\ntgi_batch_current_size 8\n");

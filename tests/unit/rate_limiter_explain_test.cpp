@@ -103,7 +103,8 @@ TEST_CASE("an endpoint that fails, and that nobody serves the model") {
   auto permits = bench.ask(calls(10)).permits;
   REQUIRE(permits.size() == 10);
   bench.answered(permits[9]);
-  for (int n = 0; n < 8; ++n) bench.answered(permits[static_cast<std::size_t>(n)], OutcomeClass::transient);
+  for (int n = 0; n < 8; ++n)
+    bench.answered(permits[static_cast<std::size_t>(n)], OutcomeClass::transient);
   const WaitReason fails = reason_of(bench, 20);
   CHECK(fails.kind == WaitKind::breaker);
   CHECK(fails.until == bench.now + 1s);

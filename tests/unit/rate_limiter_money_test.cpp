@@ -17,8 +17,8 @@ PoolSpec pool(std::string model, TokenPrice price) {
 
 struct Bench {
   // $1 and $2 for 1M tokens: a call of 100 tokens, 50 of them in its answer, may cost 150,000.
-  rate_limiter::RateLimiter limiter{
-      Epoch{3}, {pool("m", {1'000'000, 2'000'000}), pool("free", {})}};
+  rate_limiter::RateLimiter limiter{Epoch{3},
+                                    {pool("m", {1'000'000, 2'000'000}), pool("free", {})}};
   Time now = time_from_ns(0) + 1h;
 
   explicit Bench(std::uint64_t cap) {

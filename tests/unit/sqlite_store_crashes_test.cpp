@@ -31,7 +31,8 @@ struct Lives {
   }
   void worker(Opened& journal) {
     Group joined = group();
-    joined.sessions.push_back({SessionId{(std::uint64_t{epoch.value} << 32) | 1}, "w", Nonce{1}, true});
+    joined.sessions.push_back(
+        {SessionId{(std::uint64_t{epoch.value} << 32) | 1}, "w", Nonce{1}, true});
     REQUIRE(journal.commit(std::move(joined)));
   }
   std::uint32_t crash() {
@@ -55,8 +56,8 @@ TEST_CASE("crashes in a row count while a job gets nowhere") {
 }
 
 TEST_CASE("an end in order, a line or an attempt begins the count anew; a lost call does not") {
-  const auto [what, expected] = GENERATE(
-      table<std::string, std::uint32_t>({{"ends", 0}, {"line", 0}, {"attempt", 0}, {"ambiguous", 3}}));
+  const auto [what, expected] = GENERATE(table<std::string, std::uint32_t>(
+      {{"ends", 0}, {"line", 0}, {"attempt", 0}, {"ambiguous", 3}}));
   CAPTURE(what);
   Lives lives;
   lives.begin();

@@ -35,9 +35,9 @@ DayNote note(const std::string& account, Time until, std::uint64_t calls, Time n
 std::string text_of(const Recovered& recovered, Time from) {
   std::string text;
   for (const DayNote& day : recovered.days)
-    text += fmt::format("{} {} min: {} {}\n", day.account,
-                        std::chrono::floor<minutes>(day.until - from).count(), day.calls,
-                        day.tokens);
+    text +=
+        fmt::format("{} {} min: {} {}\n", day.account,
+                    std::chrono::floor<minutes>(day.until - from).count(), day.calls, day.tokens);
   return text;
 }
 
@@ -49,8 +49,8 @@ TEST_CASE("the last note of a bucket comes back, until the bucket is over", "[da
     auto journal = life(temp / "state", "boot-a", start);
     REQUIRE(journal.store);
     CHECK(journal.recovered.days.empty());
-    commit(journal, {note("a", start + minutes{10}, 5, start),
-                     note("b", start + minutes{10}, 1, start)});
+    commit(journal,
+           {note("a", start + minutes{10}, 5, start), note("b", start + minutes{10}, 1, start)});
     commit(journal, {note("a", start + minutes{10}, 3, start + seconds{1}),
                      note("a", start + minutes{20}, 7, start + seconds{1})});
   }

@@ -178,7 +178,8 @@ TEST_CASE("a pool says what its items fall back to and how long an answer may be
   CHECK(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).max_output_tokens == 10);
 }
 
-TEST_CASE("whose answers are limited: those that a pool limits, that are free, or that have no price") {
+TEST_CASE(
+    "whose answers are limited: those that a pool limits, that are free, or that have no price") {
   PoolSpec pool;
   pool.model = "m";
   const auto limits = [&pool](const JobSpec& spec) {

@@ -1,5 +1,5 @@
-// Jobs that wait for one account: each gets its part, and nothing is left unused for the sake of one
-// that does not come.
+// Jobs that wait for one account: each gets its part, and nothing is left unused for the sake of
+// one that does not come.
 #include "actors/rate_limiter/turns.hpp"
 #include "tests/unit/rate_limiter_harness.hpp"
 

@@ -106,7 +106,8 @@ public:
     JobOpened opened;
     opened.job = JobId{1};
     opened.spec = to_json(spec);
-    EndpointEntry entry{endpoint, {"http://h/v1", "KEY", "", 0, 0, 0}, metrics_url.empty() ? "" : pool};
+    EndpointEntry entry{
+        endpoint, {"http://h/v1", "KEY", "", 0, 0, 0}, metrics_url.empty() ? "" : pool};
     entry.endpoint.metrics_url = metrics_url;
     opened.endpoints.push_back(std::move(entry));
     tell(std::move(opened));
@@ -170,8 +171,8 @@ public:
     plain.model = "m";
     return plain;
   }();
-  std::string metrics_url;  // of the endpoint
-  std::string pool = "m";   // of the endpoint with such a page; empty = the job's own
+  std::string metrics_url; // of the endpoint
+  std::string pool = "m";  // of the endpoint with such a page; empty = the job's own
   SessionId session() const { return session_; }
   Turn turn_of(worker::Effects effects) { return turn(std::move(effects)); }
 

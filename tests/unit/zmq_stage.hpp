@@ -24,8 +24,8 @@ public:
     std::unique_lock lock{mutex_};
     return changed_.wait_for(lock, std::chrono::seconds{60}, condition);
   }
-  // Does something again and again until it has led to the condition: for what is only told to those
-  // who try, and for a try that may come too early.
+  // Does something again and again until it has led to the condition: for what is only told to
+  // those who try, and for a try that may come too early.
   template <class Try, class Condition> bool become_by(Try&& try_once, Condition&& condition) {
     const auto given_up = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     while (std::chrono::steady_clock::now() < given_up) {
