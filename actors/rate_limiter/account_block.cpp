@@ -50,7 +50,8 @@ std::vector<journal::DrawnNote> Account::drawn_notes(Time now) {
   std::vector<journal::DrawnNote> notes;
   for (Block& block : closed_)
     if (std::exchange(block.is_news, false))
-      notes.push_back({block.note.block, block.drawn_calls, block.drawn_tokens});
+      notes.push_back({block.note.block, mutated("closed_block_is_free") ? 0 : block.drawn_calls,
+                       block.drawn_tokens});
   return notes;
 }
 
