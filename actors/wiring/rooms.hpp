@@ -45,12 +45,21 @@ private:
   void on(FramesIn&, const Moment&, Post&);
   void on(PeersGone&, const Moment&, Post&);
   void on(Offer&, const Moment&, Post&);
-  void on(JobDurable&, const Moment&, Post&);
   void on(Granted&, const Moment&, Post&);
-  void on(JobReport&, const Moment&, Post&);
-  void on(MergeReport&, const Moment&, Post&);
   void on(DiskFull&, const Moment&, Post&);
   void on(RoomCrashed&, const Moment&, Post&);
+
+  // job_lives.cpp
+  void on(JobDurable&, const Moment&, Post&);
+  void on(JobReport&, const Moment&, Post&);
+  void on(MergeReport&, const Moment&, Post&);
+  void open(coordinator::JobEntry& job, supervisor::RecoveredItems items, const Moment&, Post&);
+  void close(JobId job, const Moment&, Post&);
+  void hold(JobId job, const Moment&, Post&);
+  void ask_for_quota(const Moment&, Post&);
+  void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
+  void suspect(coordinator::JobEntry& job, const Moment&, Post&);
+  void trust(coordinator::JobEntry& job, Post&);
 
   // client_questions.cpp
   void on(Ask&, const Moment&, Post&);
@@ -67,14 +76,6 @@ private:
   void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListPools&, std::uint64_t token, const Moment&, Post&);
   void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
-
-  // explanations.cpp
-  void answer(ExplainJob&, std::uint64_t token, const Moment&, Post&);
-  void on(ItemsExplained&, const Moment&, Post&);
-  WaitReason reason_of(const coordinator::JobEntry& job, Time now) const;
-  const std::string& full_disk_of(JobId job) const;
-  void tell_reasons(Time now, Post& post);
-  void explain_no_items(JobId job, const Moment&, Post&);
   void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
   void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);
   coordinator::JobEntry* asked(JobId job, std::uint64_t token, Post&);
@@ -83,19 +84,20 @@ private:
   void run_again(coordinator::JobEntry& job, std::optional<JobSpec> spec,
                  std::vector<journal::Reopened> reopened, std::uint64_t token, const Moment&,
                  Post&);
-
-  void open(coordinator::JobEntry& job, supervisor::RecoveredItems items, const Moment&, Post&);
-  void close(JobId job, const Moment&, Post&);
-  void hold(JobId job, const Moment&, Post&);
-  void journal_assumed_money(Post&);
-  void ask_for_quota(const Moment&, Post&);
   bool takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted, std::uint64_t token,
                     Post&);
-  void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
+
+  // explanations.cpp
+  void answer(ExplainJob&, std::uint64_t token, const Moment&, Post&);
+  void on(ItemsExplained&, const Moment&, Post&);
+  WaitReason reason_of(const coordinator::JobEntry& job, Time now) const;
+  const std::string& full_disk_of(JobId job) const;
+  void tell_reasons(Time now, Post& post);
+  void explain_no_items(JobId job, const Moment&, Post&);
+
+  void journal_assumed_money(Post&);
   void emit(coordinator::Effects effects, Post& post);
   void mind_deadlines(const Moment&, Post&);
-  void suspect(coordinator::JobEntry& job, const Moment&, Post&);
-  void trust(coordinator::JobEntry& job, Post&);
   JobView view(const coordinator::JobEntry& job, Time now) const;
 
   coordinator::Coordinator coordinator_;

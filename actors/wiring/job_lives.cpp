@@ -1,0 +1,203 @@
+// The lives of jobs in COORDINATOR's room: opened, held, changed once the journal has it, merged,
+// closed.
+#include "actors/kit/mutant.hpp"
+#include "actors/wiring/rooms.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::wiring {
+namespace {
+
+constexpr std::uint32_t crashes_max = 3;
+
+// What the job's calls are limited to by itself.
+AccountLimits limits_of(const coordinator::JobEntry& job) {
+  const bool careful = job.careful_beyond.has_value();
+  return {job.spec.requests_per_minute, job.spec.tokens_per_minute,
+          careful ? 1 : job.spec.max_in_flight};
+}
+
+} // namespace
+
+// What brought the coordinator down three times may do so a fourth time.
+void CoordinatorRoom::suspect(coordinator::JobEntry& job, const Moment& moment, Post& post) {
+  if (job.crashes < crashes_max || job.state != JobState::running) return;
+  change(job.id,
+         {JobState::paused, JobReason::crashes,
+          fmt::format("the coordinator ended {} times without warning while this job ran, and "
+                      "nothing of it was recorded between; look into its log, and `gristmill "
+                      "resume {}` tries again",
+                      job.crashes, to_string(job.id))},
+         0, moment, post);
+}
+
+// Something was recorded: it is not this job that brings us down.
+void CoordinatorRoom::trust(coordinator::JobEntry& job, Post& post) {
+  job.careful_beyond.reset();
+  job.crashes = 0;
+  job.detail.clear();
+  LimiterNews news;
+  news.jobs_changed.emplace_back(job.id, limits_of(job));
+  post.tell(to_limiter, std::move(news));
+}
+
+void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItems items,
+                           const Moment& moment, Post& post) {
+  job.open = true;
+  JobMoney money = money_[job.id];
+  money.cap = job.spec.budget_usd.nano;
+  money_.erase(job.id);
+  if (flat_ && job.crashes >= crashes_max) { // the command runs it all the same
+    job.careful_beyond = items.counts.attempts + items.counts.terminal();
+    job.detail =
+        fmt::format("after {} ends without warning and with nothing recorded: one call at a "
+                    "time until something is",
+                    job.crashes);
+    post.events.push_back({"job.careful", {{"job", to_string(job.id)}}, true});
+  }
+  post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
+  // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
+  if (job.state == JobState::merging)
+    job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
+  JobBudget budget{job.id,
+                   model_of_all(job.spec),
+                   limits_of(job),
+                   {},
+                   money,
+                   job.spec.default_model,
+                   coordinator::own_share(job.spec),
+                   std::move(learned_[job.id])};
+  learned_.erase(job.id);
+  auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
+  LimiterNews news;
+  news.endpoints_added = std::move(effects.endpoints_added);
+  news.jobs_opened.push_back(std::move(budget));
+  effects.endpoints_added.clear();
+  post.tell(to_limiter, std::move(news));
+  emit(std::move(effects), post);
+  if (job.state == JobState::cancelling || job.state == JobState::paused) {
+    if (job.state == JobState::cancelling) post.tell(to_supervisor(job.id), CancelItems{});
+    hold(job.id, moment, post);
+  }
+}
+
+void CoordinatorRoom::close(JobId id, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(id);
+  if (job == nullptr || !job->open) return;
+  job->open = false;
+  emit(coordinator_.job_closed(id, moment.now), post);
+  LimiterNews news;
+  news.jobs_closed.push_back(id);
+  post.tell(to_limiter, std::move(news));
+  post.tell(to_supervisor(id), CloseRoom{});
+}
+
+// At once: what takes permission away waits for no disk.
+void CoordinatorRoom::hold(JobId job, const Moment& moment, Post& post) {
+  if (mutated("paused_job_still_offers")) return;
+  post.tell(to_supervisor(job), PauseItems{});
+  emit(coordinator_.job_held(job, moment.now), post);
+}
+
+void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, const Moment& moment,
+                             Post& post) {
+  const JobState state = to.state;
+  auto change = desk_.change(id, std::move(to), moment.unix_seconds);
+  if (!change) return;
+  AppendNow append;
+  append.part.jobs.push_back(std::move(*change));
+  (mutated("job_told_before_durable") ? post.envelopes : append.release)
+      .push_back({to_coordinator, JobDurable{id, state, token}});
+  post.tell(to_journal, std::move(append));
+}
+
+// A state that the journal holds may be seen: the question that waited for it is answered.
+void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(durable.job);
+  if (job == nullptr) return;
+  switch (durable.state) {
+  case JobState::running:
+    if (!job->open) {
+      const auto items = reopening_.extract(job->id);
+      open(*job, items ? std::move(items.mapped()) : supervisor::RecoveredItems{}, moment, post);
+    } else {
+      LimiterNews news;
+      news.jobs_resumed.push_back({job->id, job->spec.budget_usd.nano});
+      post.tell(to_limiter, std::move(news));
+      post.tell(to_supervisor(job->id), ResumeItems{});
+      emit(coordinator_.job_released(job->id, moment.now), post);
+    }
+    break;
+  case JobState::cancelling:
+    post.tell(to_supervisor(job->id), CancelItems{});
+    emit(coordinator_.job_held(job->id, moment.now), post);
+    break;
+  case JobState::finished:
+  case JobState::cancelled:
+  case JobState::failed: close(job->id, moment, post); break;
+  default: break;
+  }
+  if (durable.token != 0)
+    post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
+}
+
+// A job whose endpoints have no credit goes on by itself now and then: its first calls tell whether
+// they have some again.
+void CoordinatorRoom::ask_for_quota(const Moment& moment, Post& post) {
+  if (flat_) return;
+  for (const JobId id : quota_wait_.due(moment.now)) {
+    coordinator::JobEntry* job = desk_.find(id);
+    if (job != nullptr && job->open && job->state == JobState::paused &&
+        job->reason == JobReason::quota)
+      run_again(*job, {}, {}, 0, moment, post);
+  }
+}
+
+void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(report.job);
+  if (job == nullptr || is_over(job->state)) return;
+  job->counts = report.counts;
+  job->next_call = report.next_call;
+  job->waiting = std::move(report.waiting);
+  job->items_left = report.items_left;
+  if (job->careful_beyond &&
+      report.counts.attempts + report.counts.terminal() > *job->careful_beyond)
+    trust(*job, post);
+  if (report.stop) {
+    if (report.stop->state == JobState::paused) hold(job->id, moment, post);
+    if (report.stop->reason == JobReason::quota && !flat_) {
+      quota_wait_.paused(job->id, moment.now);
+      report.stop->sentence += fmt::format("; it is asked again by itself now and then, at once "
+                                           "with `gristmill resume {}`",
+                                           to_string(job->id));
+    }
+    change(job->id, std::move(*report.stop), 0, moment, post);
+  } else if (report.all_terminal) {
+    merger::MergeTask task{
+        job->id,         job->spec,           report.counts,
+        job->created_at, moment.unix_seconds, job->state == JobState::cancelling};
+    change(job->id, {JobState::merging, JobReason::none, task.cancelled ? "cancelled" : ""}, 0,
+           moment, post);
+    post.tell(to_merger(job->id), std::move(task));
+  }
+}
+
+void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) {
+  coordinator::JobEntry* job = desk_.find(report.job);
+  if (job == nullptr) return;
+  if (report.again) {
+    merge_full_[job->id] = std::move(report.failure);
+    return;
+  }
+  merge_full_.erase(job->id);
+  post.tell(to_merger(job->id), CloseRoom{});
+  if (!report.failure.empty()) {
+    change(job->id, {JobState::failed, JobReason::internal, report.failure}, 0, moment, post);
+  } else {
+    const bool cancelled = job->detail == "cancelled" && !mutated("cancel_overwritten");
+    change(job->id, {cancelled ? JobState::cancelled : JobState::finished, JobReason::none, ""}, 0,
+           moment, post);
+  }
+}
+
+} // namespace gristmill::wiring

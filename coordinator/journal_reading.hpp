@@ -1,0 +1,76 @@
+// JOURNAL READING: what a journal's tables say, one table after the other, as what a new life of
+// the coordinator begins with. What tables of several releases lack was not known then. Invariant:
+// a journal that contradicts itself is an error that names the row, never a guess.
+#pragma once
+
+#include "coordinator/journal_recovery.hpp"
+#include "coordinator/sqlite.hpp"
+
+#include <fmt/format.h>
+#include <map>
+
+namespace gristmill::coordinator {
+
+class JournalReading {
+public:
+  explicit JournalReading(Database& database) : database_{database} {}
+
+  // Of one job, or of all (0).
+  Result<> jobs(JobId only = {});
+  Result<> commits(JobId only = {});
+  Result<> money(JobId only = {});
+  Result<> learned(JobId only = {});
+  Result<> sessions();
+  Result<> lives();
+  Result<> marks();
+  Result<> crashes();
+  Result<> blocks(const std::string& boot_id, Time now);
+  Result<> days(Time now);
+  Result<bool> has_table(std::string_view name);
+  JournalContent take();
+
+private:
+  struct Life {
+    std::string boot_id;
+    Time started{};
+  };
+  // What the items of a row add up to.
+  struct Sums {
+    std::uint64_t reopened = 0, completed = 0, failed = 0, bytes = 0;
+    bool operator==(const Sums&) const = default;
+  };
+  struct Job {
+    journal::RecoveredJob recovered;
+    JobSegments segments;
+    std::map<std::uint64_t, journal::AttemptNote> attempts;
+  };
+
+  // Calls `use` for every row; it returns a sentence about what is wrong with it, or "".
+  template <class Use, class... Args>
+  Result<> each(std::string_view sql, Use use, const Args&... args);
+  std::string commit(const Statement& row);
+  std::string items(Job& job, std::string_view blob, Sums& sums);
+
+  Database& database_;
+  JournalContent content_;
+  std::map<JobId, Job> jobs_;
+  std::map<Epoch, Life> lives_;
+};
+
+template <class Use, class... Args>
+Result<> JournalReading::each(std::string_view sql, Use use, const Args&... args) {
+  auto statement = database_.prepare(sql);
+  if (!statement) return tl::unexpected{statement.error()};
+  statement->start(args...);
+  while (true) {
+    const auto row = statement->next();
+    if (!row) return tl::unexpected{row.error()};
+    if (!*row) return {};
+    if (const std::string fault = use(*statement); !fault.empty())
+      return fail(ErrorCode::io, fmt::format("the journal contradicts itself: {}; restore the "
+                                             "state directory from a copy",
+                                             fault));
+  }
+}
+
+} // namespace gristmill::coordinator
