@@ -42,7 +42,7 @@ std::string JobFeed::next(const std::vector<wiring::JobView>& jobs, Time now) {
     text += event("job.forgotten", fmt::format(R"({{"id":"{}"}})", to_string(id)));
   told_ = std::move(known);
   over_ = over_ || (job_.value != 0 && told_.empty());
-  if (text.empty() && now - sent_at_ >= silence_max) text = ": nothing new\n\n";
+  if (text.empty() && now >= sent_at_ + silence_max) text = ": nothing new\n\n";
   if (!text.empty()) sent_at_ = now;
   return text;
 }

@@ -104,6 +104,14 @@ TEST_CASE("a client that has heard nothing for long hears that the stream lives"
   CHECK(feed.next({job_of(1)}, start + JobFeed::silence_max + 1ns).empty());
 }
 
+TEST_CASE("a client of a coordinator without jobs hears that the stream lives") {
+  JobFeed feed;
+  const Time start = Time{} + 1h;
+  CHECK(feed.next({}, start).starts_with(": "));
+  CHECK(feed.next({}, start + 1s).empty());
+  CHECK(feed.next({}, start + JobFeed::silence_max).starts_with(": "));
+}
+
 TEST_CASE("nobody is asked while nobody listens, and as many may listen as there are streams") {
   std::atomic<int> asked = 0;
   JobEvents events{[&asked](const std::function<void(wiring::Answer)>& then) {
