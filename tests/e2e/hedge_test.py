@@ -37,8 +37,9 @@ class Elsewhere(EndToEnd):
         self.assertLessEqual(hung, {call["crc"] for call in good})
         counts = self.summary(output)["counts"]
         self.assertEqual((counts["completed"], counts["failed"]), (self.COUNT, 0))
-        # Taken back, not waited for: its server sees it go.
-        self.assertEqual((counts["attempts"], counts["late"]), (self.COUNT, len(hung)))
+        # Taken back, not waited for. What became of the last ones may be told after the end.
+        self.assertEqual(counts["attempts"], self.COUNT)
+        self.assertLessEqual(counts["late"], len(hung))
         self.check_result(output, self.COUNT, text)
 
 

@@ -69,11 +69,11 @@ class QueueMetrics(EndToEnd):
         self.assertNotIn("metrics.unreadable", run.stderr())
 
     def test_a_wrong_page_harms_nothing_and_is_told_once(self):
-        server = self.server("--slots", SLOTS, "--latency", "50ms")
-        run = self.begin(server, "wrong", 1_500, max_in_flight=SLOTS,
+        server = self.server("--slots", SLOTS, "--latency", "200ms")
+        run = self.begin(server, "wrong", 640, max_in_flight=SLOTS,
                          metrics_url=self.metrics_of(server) + "/nothing")
         self.assertEqual(run.wait(), 0, run.stderr())
-        self.check_result(self.directory / "wrong.out", 1_500)
+        self.check_result(self.directory / "wrong.out", 640)
         self.assertGreaterEqual(figures(self.calls(server), 0.5)[0], 0.9 * SLOTS)
         told = re.findall(r"metrics\.unreadable .*", run.stderr())
         self.assertEqual(len(told), 1, run.stderr())

@@ -101,11 +101,13 @@ struct ApiStage {
     return call("POST", "/api/v1/jobs", json{{"spec", spec}}.dump());
   }
   std::size_t files() const {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry :
-         fs::recursive_directory_iterator{node.directory / "state/inputs"})
-      ++count;
-    return count;
+    while (true) { // counted anew when something went meanwhile
+      std::size_t count = 0;
+      std::error_code gone;
+      fs::recursive_directory_iterator entry{node.directory / "state/inputs", gone};
+      for (; !gone && entry != fs::end(entry); entry.increment(gone)) ++count;
+      if (!gone) return count;
+    }
   }
 
   FakeNode node;
