@@ -154,7 +154,8 @@ std::vector<LimitHint> read_limits(const Headers& headers, std::int64_t unix_now
     hint->second.*what.number = *number;
   }
   std::vector<LimitHint> hints;
-  for (const auto& [spelled, hint] : said) {
+  for (const auto& entry : said) { // no structured binding: clang 14 does not capture one
+    const LimitHint& hint = entry.second;
     const auto same = std::find_if(hints.begin(), hints.end(),
                                    [&](const LimitHint& other) { return other.name == hint.name; });
     if (same == hints.end())
