@@ -205,7 +205,9 @@ Result<> JournalTables::prepare() {
        "INSERT INTO money(job, assumed_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
        "assumed_nano_usd = ?2"},
       {&sql_.forget_money, "DELETE FROM money WHERE job = ?"},
-      {&sql_.learned, "INSERT OR REPLACE INTO learned VALUES(?, ?, ?)"},
+      // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
+      {&sql_.learned, "INSERT OR REPLACE INTO learned SELECT ?1, ?2, ?3 "
+                      "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
       {&sql_.forget_learned, "DELETE FROM learned WHERE job = ?"},
       {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
   };

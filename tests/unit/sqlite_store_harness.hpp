@@ -2,6 +2,7 @@
 // waited for, and groups to commit. Invariant: a wait that lasts a minute fails the test.
 #pragma once
 
+#include "coordinator/sqlite.hpp"
 #include "coordinator/sqlite_store.hpp"
 
 #include <catch2/catch.hpp>
@@ -94,6 +95,11 @@ struct Opened {
     store->commit(std::move(group));
     return heard.next();
   }
+  // … as the next group of this journal.
+  void commit_next(Group group) {
+    group.upto = ++recovered.last_position;
+    REQUIRE(commit(std::move(group)));
+  }
   const RecoveredJob& job(std::uint32_t id) const {
     for (const RecoveredJob& job : recovered.jobs)
       if (job.job == JobId{id}) return job;
@@ -113,6 +119,21 @@ inline JobChange new_job(std::uint32_t id, std::string directory) {
           .reason = {},
           .detail = "",
           .at = 100};
+}
+
+// A journal of an earlier release, with job 1: `sql` takes away what that did not have.
+inline void write_older_journal(const std::string& state, const std::string& sql) {
+  {
+    Opened journal{state};
+    REQUIRE(journal.store);
+    Group first;
+    first.jobs = {new_job(1, "1")};
+    journal.commit_next(std::move(first));
+  }
+  auto database = coordinator::Database::open(state + "/journal.db");
+  REQUIRE(database);
+  REQUIRE(database->execute(sql));
+  database->close(true);
 }
 
 inline ResultLine line(std::uint32_t job, std::uint64_t item, bool failed = false) {

@@ -7,11 +7,6 @@ using namespace gristmill::store_test;
 
 namespace {
 
-void commit(Opened& journal, journal::Group group) {
-  group.upto = ++journal.recovered.last_position;
-  REQUIRE(journal.commit(std::move(group)));
-}
-
 std::map<std::string, std::string> learned_of(const journal::RecoveredJob& job) {
   std::map<std::string, std::string> learned;
   for (const auto& note : job.learned) {
@@ -31,10 +26,10 @@ TEST_CASE("the last of what a job has learned of each model comes back", "[token
     journal::Group first;
     first.jobs = {new_job(1, "1"), new_job(2, "2")};
     first.learned = {{JobId{1}, "a", "1 old"}, {JobId{1}, "b", "1 other"}};
-    commit(journal, first);
+    journal.commit_next(first);
     journal::Group second;
     second.learned = {{JobId{1}, "a", "1 new"}};
-    commit(journal, second);
+    journal.commit_next(second);
   }
   Opened journal{temp / "state"};
   REQUIRE(journal.store);
@@ -53,10 +48,13 @@ TEST_CASE("what a forgotten job has learned is forgotten", "[tokens]") {
     journal::Group first;
     first.jobs = {new_job(1, "1")};
     first.learned = {{JobId{1}, "a", "1"}};
-    commit(journal, first);
+    journal.commit_next(first);
     journal::Group second;
     second.forgotten = {JobId{1}};
-    commit(journal, second);
+    journal.commit_next(second);
+    journal::Group late; // of a limiter that had not heard of it
+    late.learned = {{JobId{1}, "a", "2"}};
+    journal.commit_next(late);
   }
   Opened journal{temp / "state"};
   REQUIRE(journal.store);
@@ -69,24 +67,13 @@ TEST_CASE("what a forgotten job has learned is forgotten", "[tokens]") {
 
 TEST_CASE("a journal of a release that learned anew is read and gets its table", "[tokens]") {
   const TempDirectory temp;
-  {
-    Opened journal{temp / "state"};
-    REQUIRE(journal.store);
-    journal::Group first;
-    first.jobs = {new_job(1, "1")};
-    commit(journal, first);
-  }
-  {
-    auto database = coordinator::Database::open(temp / "state/journal.db");
-    REQUIRE(database.has_value());
-    REQUIRE(database->execute("DROP TABLE learned"));
-  }
+  write_older_journal(temp / "state", "DROP TABLE learned");
   for (int life = 0; life < 2; ++life) {
     Opened journal{temp / "state"};
     REQUIRE(journal.store);
     CHECK(learned_of(journal.job(1)).size() == (life == 0 ? 0 : 1));
     journal::Group group;
     group.learned = {{JobId{1}, "a", "1"}};
-    commit(journal, group);
+    journal.commit_next(group);
   }
 }

@@ -12,11 +12,6 @@ journal::MoneyNote note(std::optional<std::uint64_t> watermark,
   return {JobId{1}, 1, watermark, assumed};
 }
 
-void commit(Opened& journal, journal::Group group) {
-  group.upto = ++journal.recovered.last_position;
-  REQUIRE(journal.commit(std::move(group)));
-}
-
 } // namespace
 
 TEST_CASE("the last watermark and the last assumption of a job come back", "[money]") {
@@ -27,14 +22,14 @@ TEST_CASE("the last watermark and the last assumption of a job come back", "[mon
     journal::Group first;
     first.jobs = {new_job(1, "1"), new_job(2, "2")};
     first.money = {note(500, 10), note(700, {})};
-    commit(journal, first);
+    journal.commit_next(first);
     journal::Group second;
     second.money = {note({}, 40), note(300, {})};
     journal::JobNote lost;
     lost.job = JobId{1};
     lost.cost_nano_usd = 77;
     second.notes = {lost};
-    commit(journal, second);
+    journal.commit_next(second);
   }
   Opened journal{temp / "state"};
   REQUIRE(journal.store);
@@ -54,13 +49,13 @@ TEST_CASE("a forgotten job's money is forgotten", "[money]") {
     journal::Group first;
     first.jobs = {new_job(1, "1")};
     first.money = {note(500, 10)};
-    commit(journal, first);
+    journal.commit_next(first);
     journal::Group second;
     second.forgotten = {JobId{1}};
-    commit(journal, second);
+    journal.commit_next(second);
     journal::Group late; // of a limiter that had not heard of it
     late.money = {note(600, 10)};
-    commit(journal, late);
+    journal.commit_next(late);
   }
   Opened journal{temp / "state"};
   REQUIRE(journal.store);
@@ -69,26 +64,14 @@ TEST_CASE("a forgotten job's money is forgotten", "[money]") {
 
 TEST_CASE("a journal of a release without budgets of money is read and gets its table", "[money]") {
   const TempDirectory temp;
-  {
-    Opened journal{temp / "state"};
-    REQUIRE(journal.store);
-    journal::Group first;
-    first.jobs = {new_job(1, "1")};
-    commit(journal, first);
-  }
-  {
-    auto database = coordinator::Database::open(temp / "state/journal.db");
-    REQUIRE(database);
-    REQUIRE(database->execute("DROP TABLE money"));
-    database->close(true);
-  }
+  write_older_journal(temp / "state", "DROP TABLE money");
   {
     Opened journal{temp / "state"};
     REQUIRE(journal.store);
     CHECK(journal.job(1).money_watermark == 0);
     journal::Group group;
     group.money = {note(500, {})};
-    commit(journal, group);
+    journal.commit_next(group);
   }
   Opened journal{temp / "state"};
   REQUIRE(journal.store);
