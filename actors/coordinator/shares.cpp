@@ -48,7 +48,7 @@ Effects Coordinator::mind_deadline(JobId id, double items_left, double seconds_l
     if (queue_.size(other_id) == 0) continue;
     const std::uint32_t priority = queue_.share(other_id).priority;
     if (priority > job.share.priority) facts.behind_others = true;
-    // Its own weight, not what a deadline makes of it: two of them would outbid each other for
+    // Its own weight, not what a deadline makes of it, or two of them would outbid each other for
     // ever.
     if (priority == job.share.priority) facts.weight_others += other.share.weight;
   }

@@ -23,8 +23,8 @@ struct ReportedOutcome {
   protocol::Outcome outcome;
   std::string endpoint; // URL
   std::uint64_t cost_nano_usd = 0;
-  std::size_t alternatives =
-      0; // of class config or quota: how many endpoints serve such calls, this one too
+  // Of class config or quota: how many endpoints serve such calls, this one too.
+  std::size_t alternatives = 0;
 };
 
 // A call that nobody will report.

@@ -51,13 +51,13 @@ struct JobNote {
   std::uint64_t cost_nano_usd = 0;
 };
 
-// A share of an account's windows that may be drawn until its end, then it is history.
 // What was drawn in truth from a block of this epoch that nobody draws from any more, and not given
 // back; less than was noted before, when a call of it has ended.
 struct DrawnNote {
   std::uint64_t block = 0, calls = 0, tokens = 0;
 };
 
+// A share of an account's windows that may be drawn until its end, then it is history.
 struct BlockNote {
   std::uint64_t block = 0;             // number in this epoch
   std::string account;                 // "endpoint:URL|key" or "job-7"

@@ -158,8 +158,7 @@ Tokens Account::charged(Tokens tokens) const {
   return {std::min(tokens.reserved, all), std::min(tokens.paced, all)};
 }
 
-// The most calls or tokens a minute that may begin: as configured, or as the server's refusals
-// tell.
+// The most calls or tokens a minute that may begin: as configured, or as refusals tell.
 std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& learned) const {
   if (learned.rate() == 0) return configured;
   return static_cast<std::uint64_t>(learned.rate() * to_seconds(minute_hold()));
