@@ -26,7 +26,7 @@
 namespace gristmill::coordinator {
 namespace {
 
-constexpr int exit_usage = 2, exit_internal = 70;
+constexpr int exit_usage = 2, exit_internal = 70, exit_start_again = 75;
 
 struct ProgramOptions {
   std::string listen = "tcp://127.0.0.1:7411", http = "127.0.0.1:7412";
@@ -70,7 +70,8 @@ int complain(const std::string& sentence, int code) {
 
 // Rooms may be in the middle of anything: what is not durable now never happened.
 [[noreturn]] void die(const Error& error) {
-  std::_Exit(complain(error.message, exit_internal));
+  std::_Exit(
+      complain(error.message, error.code == ErrorCode::used_up ? exit_start_again : exit_internal));
 }
 
 int exit_code_of(const Error& error) {

@@ -11,6 +11,7 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr Duration publish_interval = std::chrono::milliseconds{100};
+constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
 
 } // namespace
 
@@ -24,6 +25,13 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   auto content = read_journal(tables->database(), options.boot_id, options.now);
   if (!content) return tl::unexpected{content.error()};
 
+  if (content->recovered.epoch.value > AttemptId::epoch_max)
+    return fail(
+        ErrorCode::conflict,
+        fmt::format("expected fewer than {} starts with one state directory, {} has seen as "
+                    "many, and attempt numbers would repeat: choose another for new jobs",
+                    AttemptId::epoch_max + 1, options.directory));
+
   const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
   std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
                                                      std::move(options), std::move(events)}};
@@ -35,6 +43,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
     return tl::unexpected{begun.error()};
   if (auto synced = sync_directory(store->directory_.path); !synced)
     return tl::unexpected{synced.error()};
+  for (std::string& path : store->segments_.take_forgotten())
+    store->sweeper_.remove(std::move(path));
   recovered = std::move(content->recovered);
   store->thread_ = std::thread{[raw = store.get()] { raw->run(); }};
   return store;
@@ -43,7 +53,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
                          journal::JournalEvents events)
     : directory_{std::move(directory)}, tables_{std::move(tables)},
-      segments_{directory_.path, options.store_bytes_per_segment, std::move(options.disk_calls)},
+      sweeper_{options.disk_calls.remove_tree}, segments_{directory_.path,
+                                                          options.store_bytes_per_segment,
+                                                          std::move(options.disk_calls)},
       events_{std::move(events)} {}
 
 SqliteStore::~SqliteStore() {
@@ -108,7 +120,7 @@ void SqliteStore::run() {
 void SqliteStore::publish_if_due() {
   const Time now = boot_now();
   if (broken_ || !segments_.unpublished() || now - published_ < publish_interval) return;
-  segments_.publish();
+  segments_.publish(publish_most);
   published_ = now;
 }
 
@@ -131,7 +143,12 @@ void SqliteStore::carry_out(journal::Group group) {
   if (!done) return events_.failed(done.error(), std::move(group));
   events_.durable(group.upto);
   // A long write-back holds up the next group, but not the news of this one.
-  if (auto tidied = tables_.tidy(); !tidied) broken_ = tidied.error();
+  if (auto tidied = tables_.tidy(is_busy()); !tidied) broken_ = tidied.error();
+}
+
+bool SqliteStore::is_busy() {
+  const std::lock_guard guard{mutex_};
+  return waiting_.has_value();
 }
 
 Result<> SqliteStore::write(const journal::Group& group) {
@@ -140,9 +157,7 @@ Result<> SqliteStore::write(const journal::Group& group) {
     segments_.keep();
     for (const journal::JobChange& change : group.jobs)
       if (is_over(change.state)) segments_.end_job(change.job);
-    // The journal knows them no more; what stays behind now is removed at the next start.
-    for (const JobId job : group.forgotten)
-      if (auto gone = segments_.forget_job(job); !gone) return gone;
+    for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
   } else if (done.error().code == ErrorCode::disk_full) {
     if (auto back = segments_.take_back(); !back) return back;
   }

@@ -156,6 +156,7 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
   Session* session = roster_.find(id);
   if (session == nullptr || session->state != SessionState::greeted) return effects;
   session->state = SessionState::active;
+  session->last_heard = now; // it waited for us, however long the journal took
   send(*session, session->welcome, now, effects);
   if (session->told_to_drain) send(*session, Drain{}, now, effects);
   dispatch(now, effects);

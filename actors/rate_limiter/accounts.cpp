@@ -93,21 +93,36 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
   if (strictest && *strictest != account->limits()) account->set_limits(*strictest, now);
 }
 
-void RateLimiter::durable(std::uint64_t block) {
-  for (auto& [name, account] : accounts_) account->durable(block);
-  money_.durable(block);
+void RateLimiter::durable(std::uint64_t number) {
+  for (auto& [name, account] : accounts_) account->durable(number);
+  marks_.durable(number);
+  money_.durable(number);
 }
 
 std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
   std::vector<journal::BlockNote> notes;
   forget_idle_accounts(now);
+  const Duration commit_time = commit_time_.of_late(now);
   for (auto& [name, account] : accounts_) {
-    if (auto note = account->reserve(next_block_, now)) {
-      ++next_block_;
+    if (account->numbers_attempts() && numbers_are_used_up()) continue;
+    std::uint64_t& next = account->numbers_attempts() ? next_block_ : next_number_;
+    if (auto note = account->reserve(next, now, commit_time)) {
+      ++next;
       notes.push_back(std::move(*note));
     }
   }
+  if (!notes.empty()) {
+    auto& over = notes.front().over;
+    over.insert(over.end(), over_.begin(), over_.end());
+    over_.clear();
+  }
   return notes;
+}
+
+RateLimiter::Marks RateLimiter::reserve_marks(Time now) {
+  Marks marks{next_number_, marks_.reserve(next_number_, now, commit_time_.of_late(now))};
+  if (!marks.notes.empty()) ++next_number_;
+  return marks;
 }
 
 std::vector<journal::DayNote> RateLimiter::day_notes(Time now) {
@@ -136,13 +151,14 @@ Time RateLimiter::wake_at() const {
 void RateLimiter::forget_idle_accounts(Time now) {
   if (now < idle_sought_at_ + look_for_idle_every) return;
   idle_sought_at_ = now;
-  std::erase_if(accounts_, [now](const auto& entry) {
-    return entry.second.use_count() == 1 && entry.second->is_idle(now);
+  std::erase_if(accounts_, [&](const auto& entry) {
+    if (entry.second.use_count() > 1 || !entry.second->is_idle(now)) return false;
+    const std::vector<std::uint64_t> blocks = entry.second->blocks();
+    over_.insert(over_.end(), blocks.begin(), blocks.end());
+    return true;
   });
   std::erase_if(spent_, [now](const auto& block) {
-    return std::min(block.until, now) +
-               defaults::hold_of(defaults::minute_window, defaults::permit_life_max) <=
-           now;
+    return std::min(block.until, now) + defaults::block_hold <= now;
   });
 }
 

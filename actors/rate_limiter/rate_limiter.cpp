@@ -56,6 +56,7 @@ std::string why_none_serves(const std::string& model, bool own, const EndpointBo
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   Job& job = jobs_[budget.job];
   job = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
+  job.account->needs_no_numbers();
   for (const auto& note : std::exchange(job.budget.learned, {}))
     if (auto learned = TokenReserve::of_note(note.tokens))
       job.reserves[note.model] = std::make_shared<TokenReserve>(std::move(*learned));
@@ -76,6 +77,7 @@ void RateLimiter::share_changed(JobId id, const Share& share) {
 void RateLimiter::job_closed(JobId job) {
   jobs_.erase(job);
   for (auto& [name, account] : accounts_) account->forget(job);
+  marks_.forget(job);
   money_.closed(job);
 }
 
@@ -121,7 +123,9 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   const TokenReserve* reserve =
       learned == job->second.reserves.end() ? nullptr : learned->second.get();
   const Tokens job_tokens = tokens_of(reserve, *job->second.account, call.token_bound);
-  const auto refused = job->second.account->refuses(job_tokens, call.job, call.item, now);
+  auto refused = job->second.account->refuses(job_tokens, now);
+  if (const bool marked = marks_.covers(call.job, call.item); !refused && !marked)
+    refused = Refusal{now + block_retry, block_being_written, WaitKind::journal};
   MoneyBook::Answer money = money_.ask(call, model);
   const std::vector<Endpoint*> served = usable(job->second, model, session);
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {

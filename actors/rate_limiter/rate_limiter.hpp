@@ -11,8 +11,10 @@
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
+#include "actors/rate_limiter/commit_time.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
 #include "actors/rate_limiter/endpoint_choice.hpp"
+#include "actors/rate_limiter/mark_book.hpp"
 #include "actors/rate_limiter/money_book.hpp"
 #include "actors/rate_limiter/prefix_groups.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
@@ -50,13 +52,23 @@ public:
   void claimed(const ClaimedCall& call);
   // All sessions of earlier lives have said what they hold; or not all, and nobody waits for more.
   void earlier_lives_told(bool all) { money_.earlier_lives_told(all); }
-  void durable(std::uint64_t block);
+  void durable(std::uint64_t number);
 
   // Blocks that should be written now.
   std::vector<journal::BlockNote> reserve(Time now);
+  struct Marks {
+    std::uint64_t number = 0; // names them all
+    std::vector<journal::MarkNote> notes;
+  };
+  Marks reserve_marks(Time now);
   std::vector<journal::MoneyNote> reserve_money(Time now) {
-    return money_.reserve(next_block_, now);
+    return money_.reserve(next_number_, now);
   }
+  // What the reserves gave is on its way to the journal, or durable, in this order.
+  void handed_over(Time now) { commit_time_.asked(now); }
+  void written(Time now) { commit_time_.durable(now); }
+  // Attempt ids of this life are used up: nothing is permitted any more.
+  bool numbers_are_used_up() const { return next_block_ > AttemptId::block_max; }
   // To be durable no later than the blocks that reserve() gave just before.
   std::vector<journal::DayNote> day_notes(Time now);
   // What was learned of the use of tokens since it was noted last.
@@ -107,7 +119,11 @@ private:
 
   Epoch epoch_;
   Duration day_; // its length
-  std::uint64_t next_block_ = 1;
+  // Blocks that number attempts have the numbers of AttemptId, all others those above.
+  std::uint64_t next_block_ = 1, next_number_ = AttemptId::block_max + 1;
+  CommitTime commit_time_;
+  MarkBook marks_;
+  std::vector<std::uint64_t> over_; // blocks of accounts that are no more
   std::map<std::string, AccountRef> accounts_;
   Time idle_sought_at_{Time::min()};
   std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened

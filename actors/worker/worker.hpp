@@ -113,6 +113,7 @@ private:
   Duration heartbeat_{};
   std::uint64_t outcome_window_bytes_ = 0;
   std::uint32_t hellos_ = 0;
+  Duration hello_repeat_{}; // without a Welcome
   Time hello_at_{}, heartbeat_at_{never}, drain_ends_{never};
   bool draining_ = false, finished_ = false;
   std::string down_why_;
