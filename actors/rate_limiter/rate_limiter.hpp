@@ -30,10 +30,10 @@ namespace gristmill::rate_limiter {
 
 class RateLimiter {
 public:
-  // `pools`: what calls of a model cost.
+  // `pools`: what calls of a model cost. `first_block`: of those that number attempts.
   explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {},
-                       Duration day = defaults::day_window)
-      : epoch_{epoch}, day_{day}, money_{std::move(pools)} {}
+                       Duration day = defaults::day_window, std::uint64_t first_block = 1)
+      : epoch_{epoch}, day_{day}, next_block_{first_block}, money_{std::move(pools)} {}
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
   void days_recovered(std::vector<journal::DayNote> days);
@@ -120,7 +120,7 @@ private:
   Epoch epoch_;
   Duration day_; // its length
   // Blocks that number attempts have the numbers of AttemptId, all others those above.
-  std::uint64_t next_block_ = 1, next_number_ = AttemptId::block_max + 1;
+  std::uint64_t next_block_, next_number_ = AttemptId::block_max + 1;
   CommitTime commit_time_;
   MarkBook marks_;
   std::vector<std::uint64_t> over_; // blocks of accounts that are no more

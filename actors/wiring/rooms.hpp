@@ -125,7 +125,7 @@ private:
 class LimiterRoom : public Room {
 public:
   LimiterRoom(journal::Recovered recovered, Time now, std::vector<PoolSpec> pools = {},
-              Duration day = defaults::day_window);
+              Duration day = defaults::day_window, std::uint64_t first_block = 1);
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:

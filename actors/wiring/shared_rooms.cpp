@@ -9,8 +9,8 @@
 namespace gristmill::wiring {
 
 LimiterRoom::LimiterRoom(journal::Recovered recovered, Time now, std::vector<PoolSpec> pools,
-                         Duration day)
-    : limiter_{recovered.epoch, std::move(pools), day} {
+                         Duration day, std::uint64_t first_block)
+    : limiter_{recovered.epoch, std::move(pools), day, first_block} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
   limiter_.days_recovered(std::move(recovered.days));
 }

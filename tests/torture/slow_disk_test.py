@@ -33,7 +33,7 @@ class SlowDisk(EndToEnd):
         """The command, its child `strace` beside it; also with no delay, for the tracer's own cost."""
         inject = ["-e", f"inject={SYNCS}:delay_enter={delay_ms * 1_000}"] if delay_ms else []
         return self.start_command(
-            ["strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={SYNCS}", *inject,
+            ["strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", "/dev/null", "-e", f"trace={SYNCS}", *inject,
              *map(str, command)], label)
 
     def rate(self, jobs, delay_ms):

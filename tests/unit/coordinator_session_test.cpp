@@ -157,6 +157,18 @@ TEST_CASE("a silent worker is suspected, gets nothing more, and is lost after th
   CHECK(bench.take_news().returned.size() == 2);
 }
 
+TEST_CASE("a worker whose Welcome waited for the journal is not silent") {
+  Bench bench;
+  Speaker worker;
+  bench.say_hello(worker);
+  const SessionId session = bench.seen.sessions[0].session;
+  bench.tick_at(bench.now + 20s);
+  CHECK(bench.frames.empty()); // the Welcome is the first that it hears
+  bench.hear(bench.coordinator.session_durable(session, bench.now));
+  bench.tick_at(bench.now + defaults::silent_suspect - 1ns);
+  CHECK(bench.coordinator.workers().at(0).state == "active");
+}
+
 TEST_CASE("a word from a suspected worker makes it active again") {
   Bench bench;
   bench.open_job();
