@@ -18,7 +18,7 @@ from harness import EndToEnd, binary, write_batch
 
 WHOLE = os.environ.get("GRISTMILL_SLOW_DISK") == "whole"
 # At so many calls a second, of a server with so many slots.
-RATE = 1_000 if WHOLE else 200
+RATE = int(os.environ.get("GRISTMILL_SLOW_DISK_RATE", 1_000 if WHOLE else 200))
 LATENCY_MS = 200
 # What is kept of the rate, by the number of active jobs.
 KEPT = {10: 0.95, 100: 0.90, 400: 0.80}

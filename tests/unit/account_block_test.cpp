@@ -126,7 +126,7 @@ TEST_CASE("a job's account needs a block only for its windows") {
 
 TEST_CASE(
     "a block outlasts two commits as long as those of late, and is as large as that asks for") {
-  const Duration commit_time = GENERATE(0s, 5ms, 1s, 6s, 30s);
+  const Duration commit_time = GENERATE(as<Duration>{}, 0s, 5ms, 1s, 6s, 30s);
   Account account{"endpoint", calls_per_minute(60'000), start};
   CHECK(why(account, start) == block_reason);
   const auto note = account.reserve(1, start, commit_time);
@@ -158,7 +158,7 @@ TEST_CASE("under demand the next block is there before the last one ends") {
   const AccountLimits limits = GENERATE(AccountLimits{}, calls_per_minute(60),
                                         calls_per_minute(60'000), tokens_per_minute(600'000));
   CAPTURE(limits.requests_per_minute, limits.tokens_per_minute);
-  const Duration disk = GENERATE(5ms, 30ms, 700ms, 3s, 12s);
+  const Duration disk = GENERATE(as<Duration>{}, 5ms, 30ms, 700ms, 3s, 12s);
   CAPTURE(disk.count());
   Account account{"endpoint", limits, start};
   std::uint64_t blocks = 0, waited = 0, calls = 0;
