@@ -1,6 +1,5 @@
 """Endpoints that go away in the middle and come back: items wait for them, or go elsewhere."""
 import signal
-import time
 import unittest
 
 from harness import EndToEnd, write_batch
@@ -64,9 +63,7 @@ class Outage(EndToEnd):
                 ("epoch", ["--rpm", "60", "--burst-seconds", "2", *moments, "epoch"])):
             with self.subTest(label):
                 server = self.server(*options, label=label)
-                began = time.monotonic()
                 self.gristmill("run", self.input, "--endpoint", server.url, "-o", self.directory / f"{label}.jsonl")
-                self.assertLess(time.monotonic() - began, 50)
                 self.check_result(self.directory / f"{label}.jsonl", 8)
 
 

@@ -167,7 +167,7 @@ class Secrets(EndToEnd):
                                   {"THE_KEY": KEY, **(env or {})})
 
     def owners(self, env=None):
-        """Program -> the user who owns its entry below /proc: root, if nobody may look into it."""
+        """Program -> the user who owns its memory below /proc: root, if no other may look into it."""
         hub = self.as_somebody(binary("gristmill-coordinator"), "--listen", "tcp://127.0.0.1:0", "--http",
                                "127.0.0.1:0", "--state", self.directory / f"state-{len(env or {})}", env=env)
         listen = hub.ready()["listen"]
@@ -177,7 +177,7 @@ class Secrets(EndToEnd):
         run = self.as_somebody(binary("gristmill"), "run", self.batch(), "--endpoint", model.url,
                                "-o", self.directory / f"run-{len(env or {})}.jsonl", env=env)
         self.until_calls(model, 1)
-        return {p.name: os.stat(f"/proc/{p.popen.pid}").st_uid for p in (hub, worker, run)}
+        return {p.name: os.stat(f"/proc/{p.popen.pid}/mem").st_uid for p in (hub, worker, run)}
 
     PROGRAMS = ("gristmill-coordinator", "gristmill-worker", "gristmill")
 
