@@ -57,7 +57,7 @@ IMPURE = re.compile(
 
 # What any file of the product leaves to one that does it right, and who that is.
 NOT_BY_HAND = [
-    (re.compile(r"std::thread\s*\{|\bthread_\{\["), "actors/kit/guarded_thread.hpp",
+    (re.compile(r"std::j?thread(\s+\w+)?\s*[{(]|\bthread_\{\["), "actors/kit/guarded_thread.hpp",
      "a thread's exception must end the process with 70: use guarded_thread"),
     (re.compile(r"\bdump\(\d*\)"), None,
      "dump() throws at text that is not UTF-8: give it error_handler_t::replace"),

@@ -112,6 +112,7 @@ void redact_key(CallEnded& ended, std::string_view key) {
   // A server drops the space around a header's value.
   while (key.starts_with(' ')) key.remove_prefix(1);
   while (key.ends_with(' ')) key.remove_suffix(1);
+  if (key.empty()) return;
   const bool succeeded = ended.http_status >= 200 && ended.http_status < 300;
   const auto redact = [&](std::string& text, bool may_be_word) {
     if (key.size() < secret_bytes_min || (may_be_word && is_word(key)))

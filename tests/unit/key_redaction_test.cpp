@@ -52,6 +52,7 @@ TEST_CASE("an answer that is nothing but the key is dealt with in one pass, and 
     CHECK(redacted(text, key).size() == text.size());
   }
   CHECK(redacted("Bearer k", "k").size() == 8);
+  CHECK(redacted("Bearer ", " ") == "Bearer ");
 }
 
 TEST_CASE("words of an answer stay, even if somebody chose one of them as a key") {
