@@ -119,7 +119,9 @@ Result<wiring::JobView> ClusterClient::resume(const std::string& job, Usd budget
   HttpCall call;
   call.method = "POST";
   call.path = "/api/v1/jobs/" + url_encoded(job) + "/resume";
-  if (budget) call.body = Json{{"budget_usd", static_cast<double>(budget.nano) / 1e9}}.dump();
+  if (budget)
+    call.body = Json{{"budget_usd", static_cast<double>(budget.nano) / 1e9}}.dump(
+        -1, ' ', false, Json::error_handler_t::replace);
   return job_of(order(call));
 }
 

@@ -50,8 +50,10 @@ struct HttpClient::Handle {
   }
 };
 
-HttpClient::HttpClient(std::string server, const std::string& token, ServerWords words)
-    : server_{std::move(server)}, words_{std::move(words)}, handle_{std::make_unique<Handle>()} {
+HttpClient::HttpClient(std::string server, const std::string& token, ServerWords words,
+                       std::string ca_file)
+    : server_{std::move(server)}, words_{std::move(words)}, ca_file_{std::move(ca_file)},
+      handle_{std::make_unique<Handle>()} {
   while (server_.ends_with('/')) server_.pop_back();
   handle_->headers = curl_slist_append(nullptr, "Content-Type: application/json");
   if (!token.empty())
@@ -74,6 +76,8 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   h.set(CURLOPT_FOLLOWLOCATION, 0L);
   h.set(CURLOPT_PROXY, "");
   h.set(CURLOPT_NETRC, long{CURL_NETRC_IGNORED});
+  h.set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
+  if (!ca_file_.empty()) h.set(CURLOPT_CAINFO, ca_file_.c_str());
   h.set(CURLOPT_NOSIGNAL, 1L);
   h.set(CURLOPT_CONNECTTIMEOUT, connect_timeout_s);
   h.set(CURLOPT_LOW_SPEED_LIMIT, 1L);

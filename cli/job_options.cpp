@@ -4,6 +4,7 @@
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/money.hpp"
 #include "protocol/endpoint_faults.hpp"
+#include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -34,6 +35,9 @@ Result<> add_param(Params& params, const std::string& text) {
         ErrorCode::usage,
         fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9",
                     text));
+  if (!openai::json::is_utf8(text))
+    return fail(ErrorCode::usage,
+                fmt::format("--param: expected UTF-8, got {}", openai::json::printable(text, 100)));
   const std::string value = text.substr(equals + 1);
   auto parsed = Json::parse(value, nullptr, false);
   params[text.substr(0, equals)] = parsed.is_discarded() ? Json(value) : std::move(parsed);
@@ -220,7 +224,7 @@ Result<JobSpec> JobOptions::spec() const {
   if (temperature >= 0) request["temperature"] = temperature;
   if (!json_schema.empty())
     if (auto added = add_schema(request, json_schema); !added) return tl::unexpected{added.error()};
-  spec.params = Json(request).dump();
+  spec.params = Json(request).dump(-1, ' ', false, Json::error_handler_t::replace);
   spec.id_field = id_field;
   spec.text_field = text_field;
   for (const auto& field : keep)

@@ -172,7 +172,10 @@ Result<> LinePrinter::save() {
   auto file = coordinator::PartFile::create(path_, {});
   if (!file) return tl::unexpected{file.error()};
   const nlohmann::ordered_json json{{"file", segment_}, {"bytes", printed_}, {"lines", lines_}};
-  if (auto appended = (*file)->append(json.dump() + "\n"); !appended) return appended;
+  if (auto appended = (*file)->append(
+          json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+      !appended)
+    return appended;
   if (auto finished = (*file)->finish(); !finished) return finished;
   unsaved_ = false;
   saved_at_ = Clock::now();

@@ -42,8 +42,11 @@ Result<> LocalCluster::start() {
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
     host.worker.drain_timeout = options_.drain_timeout;
     host.worker.keys = worker::KeyRules::of_the_user();
+    host.http.ca_file = options_.ca_file;
     host.finished = [this] { ++drained_; };
-    host.refused = [this](std::string why) { fail_once({ErrorCode::internal, std::move(why)}); };
+    host.refused = host.fatal = [this](std::string why) {
+      fail_once({ErrorCode::internal, std::move(why)});
+    };
     auto worker = worker::WorkerHost::start(*stage_, std::move(host));
     if (!worker) return tl::unexpected{worker.error()};
     workers_.push_back(std::move(*worker));

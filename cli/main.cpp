@@ -1,4 +1,5 @@
 // gristmill: the user's command. Each subcommand adds itself and leaves its exit code behind.
+#include "actors/kit/private_memory.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/cluster_commands.hpp"
 #include "cli/exit_codes.hpp"
@@ -29,6 +30,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error, const char* first
 } // namespace
 
 int main(int argc, char** argv) {
+  keep_memory_private();
   int exit_code = cli::exit_ok;
   CLI::App app{"Runs a corpus through language models, on this machine or on many.", "gristmill"};
   app.set_version_flag("--version", fmt::format("gristmill {}", program_version));

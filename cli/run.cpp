@@ -9,6 +9,7 @@
 #include "cli/models.hpp"
 #include "coordinator/part_file.hpp"
 #include "protocol/output_form.hpp"
+#include "worker/curl_client.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -46,6 +47,8 @@ public:
       : options_{std::move(options)}, pools_{std::move(pools)} {}
 
   int run() {
+    if (auto readable = worker::check_ca_file(options_.ca_file); !readable)
+      return complain(readable.error().message);
     set_log_level(options_.verbose ? LogLevel::normal : LogLevel::quiet);
     if (const auto over = read_spec()) return *over;
     if (const auto over = find_places()) return *over;
@@ -177,7 +180,7 @@ RunCommand::Over RunCommand::check_new_job() {
   const auto needed = may_need_model(looked_);
   if (!needed) return complain(needed.error().message);
   if (!*needed) return {};
-  auto model = discovered_model(looked_);
+  auto model = discovered_model(looked_, options_.ca_file);
   if (!model) return complain(model.error().message);
   spec_.default_model = std::move(*model);
   return {};
@@ -196,7 +199,8 @@ RunCommand::Over RunCommand::make_way() {
 int RunCommand::begin() {
   Interruption interruption; // not before: reading and looking end at once with Ctrl-C
   auto cluster = LocalCluster::open({state_, options_.workers, options_.concurrency,
-                                     from_seconds(options_.drain_timeout_s), std::move(pools_)});
+                                     from_seconds(options_.drain_timeout_s), std::move(pools_),
+                                     options_.ca_file});
   if (!cluster) return complain(cluster.error().message);
   auto& coordinator = (*cluster)->coordinator();
   auto earlier =
@@ -236,6 +240,9 @@ void add_run(CLI::App& app, int& exit_code) {
       "resume [INPUT.results.jsonl]");
   command->add_option("--state", options->state,
                       "state directory [OUTPUT.state; with -o - a temporary one, not resumable]");
+  command->add_option("--ca-file", options->ca_file,
+                      "certificates (PEM) of authorities that endpoints may have theirs from, "
+                      "besides the system's");
   command->add_option("--workers", options->workers, "worker nodes in this process")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();

@@ -1,5 +1,6 @@
 #include "coordinator/http_server.hpp"
 
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/http_listener.hpp"
 
 #include <algorithm>
@@ -216,7 +217,9 @@ MHD_Response* HttpServer::Core::stream_of(const SharedExchange& exchange) {
   const auto read = [](void* source, std::uint64_t, char* to, std::size_t most) -> ssize_t {
     const auto& from = *static_cast<Source*>(source);
     const auto core = from.core.lock();
-    return core ? core->read_stream(from.exchange, to, most) : MHD_CONTENT_READER_END_OF_STREAM;
+    return run_guarded("HTTP server", [&]() -> ssize_t {
+      return core ? core->read_stream(from.exchange, to, most) : MHD_CONTENT_READER_END_OF_STREAM;
+    });
   };
   return MHD_create_response_from_callback(
       MHD_SIZE_UNKNOWN, stream_piece_bytes, read, new Source{weak_from_this(), exchange},
@@ -285,12 +288,14 @@ void HttpServer::Core::on_completed(void* cls, MHD_Connection*, void** state,
   Core& core = *static_cast<Core*>(cls);
   const std::unique_ptr<SharedExchange> exchange{static_cast<SharedExchange*>(*state)};
   *state = nullptr;
-  (*exchange)->task.reset();
-  if ((*exchange)->response.stream) (*exchange)->response.stream->abandon();
-  const std::lock_guard lock{core.mutex};
-  core.streaming.erase(*exchange);
-  --core.open_exchanges;
-  core.ended.notify_all();
+  run_guarded("HTTP server", [&] {
+    (*exchange)->task.reset();
+    if ((*exchange)->response.stream) (*exchange)->response.stream->abandon();
+    const std::lock_guard lock{core.mutex};
+    core.streaming.erase(*exchange);
+    --core.open_exchanges;
+    core.ended.notify_all();
+  });
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpServerOptions options) {

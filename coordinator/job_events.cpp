@@ -1,6 +1,7 @@
 #include "coordinator/job_events.hpp"
 
 #include "actors/kit/clock.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/job_json.hpp"
 
 #include <algorithm>
@@ -33,7 +34,8 @@ std::string JobFeed::next(const std::vector<wiring::JobView>& jobs, Time now) {
       known.insert(std::move(before));
       continue;
     }
-    std::string data = json_of(job).dump();
+    std::string data =
+        json_of(job).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     if (!before || before.mapped().text != data) text += event("job", data);
     known[job.id] = {ended_at, ended_at == 0 ? std::move(data) : std::string{}};
     over_ = over_ || (job_.value != 0 && ended_at != 0);
@@ -58,9 +60,8 @@ struct JobEvents::Shared {
 };
 
 JobEvents::JobEvents(List list, std::chrono::milliseconds every)
-    : list_{std::move(list)}, every_{every}, shared_{std::make_shared<Shared>()}, thread_{[this] {
-        run();
-      }} {}
+    : list_{std::move(list)}, every_{every}, shared_{std::make_shared<Shared>()},
+      thread_{guarded_thread("job events", [this] { run(); })} {}
 
 JobEvents::~JobEvents() {
   {

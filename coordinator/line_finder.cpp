@@ -1,5 +1,6 @@
 #include "coordinator/line_finder.hpp"
 
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/file_descriptor.hpp"
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
@@ -82,7 +83,7 @@ LineSearch find_line(const std::vector<journal::Segment>& segments, const LineWa
   return std::nullopt;
 }
 
-LineFinder::LineFinder() : thread_{[this] { run(); }} {}
+LineFinder::LineFinder() : thread_{guarded_thread("line finder", [this] { run(); })} {}
 
 LineFinder::~LineFinder() {
   {

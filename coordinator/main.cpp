@@ -4,6 +4,7 @@
 // could not start as it was told to, and with 70 when it cannot go on.
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
+#include "actors/kit/private_memory.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "coordinator/host.hpp"
@@ -127,7 +128,7 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
 void say_ready(const std::string& listen, const std::string& http, Epoch epoch) {
   const nlohmann::ordered_json ready{
       {"event", "ready"}, {"listen", listen}, {"http", http}, {"epoch", epoch.value}};
-  std::puts(ready.dump().c_str());
+  std::puts(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
   std::fflush(stdout);
 }
 
@@ -185,6 +186,7 @@ int serve(const ProgramOptions& options) {
 
 int main(int argc, char** argv) {
   using namespace gristmill;
+  keep_memory_private();
   coordinator::ProgramOptions options;
   CLI::App app{"Splits jobs into batches and hands them to workers; keeps what they answer.",
                "gristmill-coordinator"};

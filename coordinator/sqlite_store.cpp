@@ -1,6 +1,7 @@
 #include "coordinator/sqlite_store.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/journal_recovery.hpp"
 
 #include <chrono>
@@ -36,7 +37,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   if (auto synced = sync_directory(store->directory_.path); !synced)
     return tl::unexpected{synced.error()};
   recovered = std::move(content->recovered);
-  store->thread_ = std::thread{[raw = store.get()] { raw->run(); }};
+  store->thread_ = guarded_thread("journal", [raw = store.get()] { raw->run(); });
   return store;
 }
 

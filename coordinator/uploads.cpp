@@ -1,5 +1,6 @@
 #include "coordinator/uploads.hpp"
 
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
 
@@ -100,7 +101,8 @@ Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_director
 }
 
 Uploads::Uploads(std::string inputs, std::string data_root)
-    : inputs_{std::move(inputs)}, data_root_{std::move(data_root)}, thread_{[this] { run(); }} {}
+    : inputs_{std::move(inputs)},
+      data_root_{std::move(data_root)}, thread_{guarded_thread("uploads", [this] { run(); })} {}
 
 Uploads::~Uploads() {
   {
