@@ -14,6 +14,7 @@
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
 #include "protocol/grammar.hpp"
+#include "protocol/openai/document_template.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <map>
@@ -66,6 +67,7 @@ public:
 private:
   struct Job {
     JobSpec spec;
+    openai::DocumentTemplate documents;
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
   };
   struct InFlight {
