@@ -2,10 +2,12 @@
 //
 // It prints one JSON line when it serves, and ends with 0 after SIGTERM or SIGINT, with 2 when it
 // could not start as it was told to, and with 70 when it cannot go on.
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/host.hpp"
 #include "coordinator/http_api.hpp"
 #include "coordinator/http_listener.hpp"
@@ -20,7 +22,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 #include <thread>
 
 namespace gristmill::coordinator {
@@ -132,17 +133,12 @@ void say_ready(const std::string& listen, const std::string& http, Epoch epoch) 
   std::fflush(stdout);
 }
 
-// Each worker, client and open file is a descriptor; the soft limit is for programs that select().
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int serve(const ProgramOptions& options) {
   StopSignals signals;
-  raise_descriptor_limit();
+  if (auto enough = check_address_space(); !enough)
+    return complain(enough.error().message, exit_internal);
+  if (auto enough = keep_descriptor_reserve(); !enough)
+    return complain(enough.error().message, exit_usage);
   ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   const auto token = token_of(options);
   if (!token) return complain(token.error().message, exit_usage);

@@ -1,5 +1,6 @@
 #include "coordinator/segment_writer.hpp"
 
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/state_directory.hpp"
 
 #include <algorithm>
@@ -172,8 +173,7 @@ Result<> SegmentWriter::begin_segment(Job& job) {
   if (auto made = make_job_directory(job.directory); !made) return made;
   job.number = last_number_[job.directory] + 1;
   job.path = job.directory + "/" + segment_name(job.number);
-  job.file =
-      FileDescriptor{::open(job.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+  job.file = open_file(job.path, O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (!job.file) return tl::unexpected{disk_error("create", job.path)};
   last_number_[job.directory] = job.number;
   job.kept = job.written = 0;
@@ -232,8 +232,7 @@ Result<> SegmentWriter::sync() {
     if (calls_.fdatasync(entry->second.file.get()) != 0)
       return fail(ErrorCode::io, disk_error("fdatasync", entry->second.path).message);
   for (const std::string& directory : new_names_)
-    if (auto synced = sync_directory(directory); !synced)
-      return fail(ErrorCode::io, synced.error().message);
+    if (auto synced = sync_directory(directory); !synced) return synced; // perhaps no descriptor
   new_names_.clear();
   return {};
 }
@@ -272,8 +271,7 @@ void SegmentWriter::publish(std::size_t most) {
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
     // Readers lose nothing but freshness when this fails, so it is tried again with the next group.
     const std::string path = job.directory + "/results.durable", draft = path + ".draft";
-    const FileDescriptor file{
-        ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+    const FileDescriptor file = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (file &&
         ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
       static_cast<void>(::rename(draft.c_str(), path.c_str()));

@@ -1,5 +1,6 @@
 #include "coordinator/sqlite_store.hpp"
 
+#include "actors/journal/passing.hpp"
 #include "actors/kit/check.hpp"
 #include "coordinator/journal_recovery.hpp"
 
@@ -134,7 +135,7 @@ void SqliteStore::carry_out(journal::Group group) {
   } catch (const std::exception& error) {
     done = fail(ErrorCode::internal, error.what());
   }
-  if (!done && done.error().code != ErrorCode::disk_full) broken_ = done.error();
+  if (!done && !journal::passes(done.error().code)) broken_ = done.error();
   {
     // Before the event, whose hearer may commit the next group at once.
     const std::lock_guard guard{mutex_};
@@ -158,7 +159,7 @@ Result<> SqliteStore::write(const journal::Group& group) {
     for (const journal::JobChange& change : group.jobs)
       if (is_over(change.state)) segments_.end_job(change.job);
     for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
-  } else if (done.error().code == ErrorCode::disk_full) {
+  } else if (journal::passes(done.error().code)) {
     if (auto back = segments_.take_back(); !back) return back;
   }
   return done;

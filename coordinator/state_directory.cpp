@@ -1,5 +1,7 @@
 #include "coordinator/state_directory.hpp"
 
+#include "coordinator/descriptor_reserve.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -89,6 +91,9 @@ Error disk_error(std::string_view call, const std::string& path) {
   if (reason == ENOSPC || reason == EDQUOT)
     return {ErrorCode::disk_full,
             fmt::format("{} {}: {}: free some space", call, path, std::strerror(reason))};
+  if (reason == EMFILE || reason == ENFILE) // it may do when others have closed theirs
+    return {ErrorCode::unavailable, fmt::format("{} {}: {}: raise the limit of open files", call,
+                                                path, std::strerror(reason))};
   return {ErrorCode::io, fmt::format("{} {}: {}", call, path, std::strerror(reason))};
 }
 
@@ -125,7 +130,7 @@ bool whole_sync_tells_all(const std::string& path) {
 }
 
 Result<> sync_directory(const std::string& path) {
-  const FileDescriptor directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const FileDescriptor directory = open_file(path, O_RDONLY | O_DIRECTORY);
   if (!directory) return tl::unexpected{disk_error("open", path)};
   if (::fsync(directory.get()) != 0) return fail(ErrorCode::io, disk_error("fsync", path).message);
   return {};
@@ -140,7 +145,10 @@ Result<> make_directory(const std::string& path) {
   if (parent.empty()) parent = ".";
   if (auto made = make_directory(parent.string()); !made) return made;
   if (::mkdir(path.c_str(), 0700) != 0) return tl::unexpected{disk_error("mkdir", path)};
-  return sync_directory(parent.string());
+  auto synced = sync_directory(parent.string());
+  // Whoever tries again would find it, and take it for durable.
+  if (!synced) ::rmdir(path.c_str());
+  return synced;
 }
 
 Result<StateDirectory> take_state_directory(const std::string& path) {

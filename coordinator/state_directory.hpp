@@ -31,7 +31,8 @@ bool whole_sync_tells_all(const std::string& path);
 Result<> make_directory(const std::string& path);
 Result<> sync_directory(const std::string& path);
 
-// The error of a system call that has just failed: disk_full or io, with errno in words.
+// The error of a system call that has just failed, with errno in words: disk_full, unavailable (no
+// descriptor is left) or io.
 Error disk_error(std::string_view call, const std::string& path);
 
 } // namespace gristmill::coordinator
