@@ -118,7 +118,9 @@ Follower::Over Follower::step() {
 int Follower::broken(const Error& fatal) {
   progress_.clear();
   return complain(fmt::format("{}; {}", fatal.message, stream_.afterwards()),
-                  fatal.code == ErrorCode::disk_full ? exit_stopped : exit_internal);
+                  fatal.code == ErrorCode::disk_full || fatal.code == ErrorCode::used_up
+                      ? exit_stopped
+                      : exit_internal);
 }
 
 int Follower::ended(const wiring::JobView& view, int came) {

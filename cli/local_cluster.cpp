@@ -1,5 +1,6 @@
 #include "cli/local_cluster.hpp"
 
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/clock.hpp"
 #include "protocol/limits.hpp"
 #include "worker/descriptor_limit.hpp"
@@ -15,6 +16,7 @@ LocalCluster::LocalCluster(LocalOptions options)
                                         std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
 
 Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
+  if (auto enough = check_address_space(); !enough) return tl::unexpected{enough.error()};
   const std::uint64_t calls = std::uint64_t{options.workers} * options.concurrency;
   if (auto enough = worker::check_descriptor_limit(calls); !enough)
     return tl::unexpected{enough.error()};

@@ -226,9 +226,13 @@ wiring::Answer CoordinatorHost::ask_and_wait(Question question) {
   auto future = promise->get_future();
   ask(std::move(question),
       [promise](wiring::Answer answer) { promise->set_value(std::move(answer)); });
-  if (future.wait_for(std::chrono::seconds{30}) == std::future_status::ready) return future.get();
+  // What it waits for may wait for two commits of the slowest disk, and for other work.
+  constexpr auto patience = 4 * defaults::commit_time_max;
+  if (future.wait_for(patience) == std::future_status::ready) return future.get();
   wiring::Answer late;
-  late.error = Error{ErrorCode::unavailable, "the coordinator did not answer within 30 s"};
+  late.error =
+      Error{ErrorCode::unavailable, fmt::format("the coordinator did not answer within {} s",
+                                                patience / std::chrono::seconds{1})};
   return late;
 }
 

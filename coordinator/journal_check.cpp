@@ -80,7 +80,7 @@ Result<journal::Recovered> JournalCheck::recovered() {
 Result<> JournalCheck::commits(const std::function<bool(const CommitView&)>& use) {
   auto rows = database_.prepare(
       "SELECT position, epoch, job, segment, from_offset, to_offset, reopened, completed, failed, "
-      "attempts, low_item, items FROM commits ORDER BY position, job");
+      "attempts, low_item, items FROM commits ORDER BY rowid");
   if (!rows) return tl::unexpected{rows.error()};
   rows->start();
   for (;;) {

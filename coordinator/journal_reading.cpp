@@ -49,13 +49,17 @@ Result<> JournalReading::commits(JobId only) {
   const auto forgotten = database_.integer("SELECT value FROM meta WHERE key = 'last_forgotten'");
   if (!forgotten) return tl::unexpected{forgotten.error()};
   content_.recovered.last_forgotten = JobId{static_cast<std::uint32_t>(*forgotten)};
-  return each(
+  const std::int64_t last_life = lives_.empty() ? 0 : lives_.rbegin()->first.value;
+  const std::string columns =
       "SELECT position, job, segment, from_offset, to_offset, reopened, completed, failed, "
       "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
-      "low_line, low_item, items, cost_nano_usd FROM commits WHERE job = ?1 OR ?1 = 0 "
-      "ORDER BY position, job",
-      [this](const Statement& row) -> std::string {
+      "low_line, low_item, items, cost_nano_usd, epoch FROM commits ";
+  return each(
+      columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY rowid"),
+      [this, last_life](const Statement& row) -> std::string {
         const std::string fault = commit(row);
+        if (row.integer(19) == last_life && row.number(6) + row.number(7) + row.number(8) > 0)
+          went_on_.insert(JobId{static_cast<std::uint32_t>(row.integer(1))});
         return fault.empty()
                    ? fault
                    : fmt::format("commit {} of job {}: {}", row.integer(0), row.integer(1), fault);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 #include <map>
+#include <set>
 
 namespace gristmill::coordinator {
 
@@ -15,7 +16,8 @@ class JournalReading {
 public:
   explicit JournalReading(Database& database) : database_{database} {}
 
-  // Of one job, or of all (0).
+  // Of one job, or of all (0). Of all, the commits know after lives() which jobs went on in the
+  // last.
   Result<> jobs(JobId only = {});
   Result<> commits(JobId only = {});
   Result<> money(JobId only = {});
@@ -55,6 +57,7 @@ private:
   JournalContent content_;
   std::map<JobId, Job> jobs_;
   std::map<Epoch, Life> lives_;
+  std::set<JobId> went_on_; // recorded something in the last life
 };
 
 template <class Use, class... Args>

@@ -6,13 +6,11 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <optional>
-#include <set>
 
 namespace gristmill::coordinator {
 
 Result<> JournalReading::sessions() {
-  return each("SELECT session, worker, process FROM sessions WHERE open ORDER BY session",
+  return each("SELECT session, worker, process FROM sessions ORDER BY session",
               [this](const Statement& row) -> std::string {
                 content_.recovered.sessions.push_back({SessionId{row.number(0)},
                                                        std::string{row.text(1)},
@@ -48,26 +46,12 @@ Result<> JournalReading::crashes() {
   };
   if (*known)
     if (auto read = each("SELECT job, count FROM crashes", count); !read) return read;
-  std::set<JobId> went_on;
-  auto read = each(
-      "SELECT DISTINCT job FROM commits WHERE epoch = ? AND completed + failed + attempts > 0",
-      [&](const Statement& row) -> std::string {
-        went_on.insert(JobId{static_cast<std::uint32_t>(row.integer(0))});
-        return {};
-      },
-      last);
-  if (!read) return read;
-  bool had_worker = false;
-  read = each(
-      "SELECT count(*) FROM sessions WHERE session >> 32 = ?",
-      [&](const Statement& row) -> std::string {
-        had_worker = row.integer(0) > 0;
-        return {};
-      },
-      last);
-  if (!read) return read;
+  const auto worked =
+      database_.integer("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'worker_epoch'");
+  if (!worked) return tl::unexpected{worked.error()};
+  const bool had_worker = *worked == last;
   for (auto& [id, job] : jobs_) {
-    if (job.recovered.state != JobState::running || went_on.contains(id)) continue;
+    if (job.recovered.state != JobState::running || went_on_.contains(id)) continue;
     const std::uint32_t crashes = before[id] + (had_worker ? 1 : 0);
     job.recovered.crashes = crashes;
     if (crashes > 0) content_.crashes[id] = crashes;
@@ -75,15 +59,12 @@ Result<> JournalReading::crashes() {
   return {};
 }
 
-// Every life's blocks count: one that died before its first block leaves calls of the life before.
 Result<> JournalReading::marks() {
-  return each("SELECT CAST(mark.key AS INTEGER), max(mark.value) FROM blocks, "
-              "json_each(blocks.marks) AS mark GROUP BY 1",
-              [this](const Statement& row) -> std::string {
-                const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
-                if (job != jobs_.end()) job->second.recovered.mark = row.number(1);
-                return {};
-              });
+  return each("SELECT job, mark FROM marks", [this](const Statement& row) -> std::string {
+    const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
+    if (job != jobs_.end()) job->second.recovered.mark = row.number(1);
+    return {};
+  });
 }
 
 // Times of another boot cannot be compared with ours, but their distances among themselves can,
@@ -94,44 +75,34 @@ Result<> JournalReading::blocks(const std::string& boot_id, Time now) {
     if (life.boot_id == boot_id) first = std::min(first, life.started);
 
   std::map<std::string, Time> newest; // by boot
-  Epoch last;                         // with blocks
   auto read = each(
       "SELECT epoch, max(until_ns) FROM blocks WHERE until_ns < ? GROUP BY epoch",
       [&](const Statement& row) -> std::string {
-        const Epoch epoch{static_cast<std::uint32_t>(row.integer(0))};
-        last = std::max(last, epoch);
-        Time& until = newest[lives_[epoch].boot_id];
+        Time& until = newest[lives_[Epoch{static_cast<std::uint32_t>(row.integer(0))}].boot_id];
         until = std::max(until, time_from_ns(row.integer(1)));
         return {};
       },
       to_ns(never));
   if (!read) return read;
 
-  const Time oldest{now - block_memory};
+  const Duration memory = defaults::block_memory;
   for (const auto& [epoch, life] : lives_) {
     const bool ours = life.boot_id == boot_id;
-    const Time over = ours ? oldest : first <= oldest ? never : newest[life.boot_id] - block_memory;
-    // The newest life's blocks stay for their marks.
-    if (epoch < last) content_.blocks_over[epoch] = over;
+    const Time over = ours                    ? now - memory
+                      : first <= now - memory ? never
+                                              : newest[life.boot_id] - memory;
+    content_.blocks_over[epoch] = over;
     read = each(
-        "SELECT block, account, coalesce(drawn_calls, calls), coalesce(drawn_tokens, "
-        "tokens), until_ns, mark.key, mark.value FROM blocks "
-        "LEFT JOIN json_each(blocks.marks) AS mark "
-        "WHERE epoch = ? AND until_ns > ? ORDER BY block",
-        [&, seen = std::optional<std::uint64_t>{}](const Statement& row) mutable {
-          auto& blocks = content_.recovered.blocks;
-          if (seen != row.number(0))
-            blocks.push_back({.block = row.number(0),
-                              .account = std::string{row.text(1)},
-                              .calls = row.number(2),
-                              .tokens = row.number(3),
-                              .until = ours ? time_from_ns(row.integer(4)) : first,
-                              .marks = {}});
-          seen = row.number(0);
-          JobId job;
-          if (parse(std::string{row.text(5)}, job))
-            blocks.back().marks.emplace_back(job, row.number(6));
-          return std::string{};
+        "SELECT block, account, coalesce(drawn_calls, calls), coalesce(drawn_tokens, tokens), "
+        "until_ns FROM blocks WHERE epoch = ? AND until_ns > ? ORDER BY block",
+        [&](const Statement& row) -> std::string {
+          content_.recovered.blocks.push_back(
+              {.block = row.number(0),
+               .account = std::string{row.text(1)},
+               .calls = row.number(2),
+               .tokens = row.number(3),
+               .until = ours ? time_from_ns(row.integer(4)) : first});
+          return {};
         },
         epoch.value, to_ns(over));
     if (!read) return read;
@@ -172,11 +143,11 @@ Result<> JournalReading::days(Time now) {
 Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now) {
   JournalReading reading{database};
   if (auto read = reading.jobs(); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.lives(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.commits(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.money(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.learned(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.sessions(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.lives(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.marks(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.blocks(boot_id, now); !read) return tl::unexpected{read.error()};

@@ -20,9 +20,6 @@ struct JournalContent {
   std::map<Epoch, Time> blocks_over;      // blocks of the epoch that ended by then may be forgotten
 };
 
-// A day, and an hour more for every hold and margin.
-inline constexpr Duration block_memory = std::chrono::hours{25};
-
 // What the journal holds of one job, now.
 Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job);
 

@@ -1,5 +1,7 @@
 #include "coordinator/journal_tables.hpp"
 
+#include "actors/journal/passing.hpp"
+
 #include <fmt/format.h>
 #include <unistd.h>
 #include <utility>
@@ -8,14 +10,16 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
-constexpr std::int64_t schema_version = 3;
+constexpr std::int64_t schema_version = 4;
 constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
-constexpr int log_pages_max = 4'000;
+constexpr int log_pages_max = 4'000, log_pages_max_busy = 16'000;
 
 // Times named _at are unix seconds, _ns are CLOCK_BOOTTIME of the epoch's boot. Segment 0 means
 // that the group had no lines of the job. The grammar of commits.items is in
-// actors/journal/commit_row.hpp. blocks.marks is {"JOB": highest item + 1 that may be called, …};
-// drawn_* are NULL while a block is open.
+// actors/journal/commit_row.hpp; rows of commits are never changed, so their rowid rises with the
+// position. blocks.drawn_* are NULL while a block is open; one that is over has no row any more.
+// marks.mark is the highest item + 1 that may have been called. sessions are those that are open;
+// meta.worker_epoch is the last epoch in which there was one.
 constexpr const char* schema = R"(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES('last_position', 0), ('last_forgotten', 0);
@@ -35,15 +39,15 @@ CREATE TABLE commits(
   cost_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
   low_item INTEGER NOT NULL, items BLOB NOT NULL,
-  PRIMARY KEY(position, job));
+  PRIMARY KEY(job, position));
 CREATE TABLE blocks(
   epoch INTEGER NOT NULL, block INTEGER NOT NULL, account TEXT NOT NULL, calls INTEGER NOT NULL,
-  tokens INTEGER NOT NULL, until_ns INTEGER NOT NULL, marks TEXT NOT NULL,
+  tokens INTEGER NOT NULL, until_ns INTEGER NOT NULL,
   drawn_calls INTEGER, drawn_tokens INTEGER,
   PRIMARY KEY(epoch, block)) WITHOUT ROWID;
+CREATE TABLE marks(job INTEGER PRIMARY KEY, mark INTEGER NOT NULL);
 CREATE TABLE sessions(
-  session INTEGER PRIMARY KEY, worker TEXT NOT NULL, process INTEGER NOT NULL,
-  open INTEGER NOT NULL);
+  session INTEGER PRIMARY KEY, worker TEXT NOT NULL, process INTEGER NOT NULL);
 )";
 
 // Journals of releases without budgets of money have no such table.
@@ -128,13 +132,6 @@ Result<> set_modes(Database& database, const std::string& path) {
   return {};
 }
 
-std::string marks_text(const journal::BlockNote& block) {
-  std::string text;
-  for (const auto& [job, mark] : block.marks)
-    text += fmt::format("{}\"{}\":{}", text.empty() ? "" : ",", job.value, mark);
-  return "{" + text + "}";
-}
-
 } // namespace
 
 Result<JournalTables> JournalTables::open(const std::string& path) {
@@ -189,7 +186,13 @@ Result<> JournalTables::prepare() {
       {&sql_.forget_commits, "DELETE FROM commits WHERE job = ?"},
       {&sql_.last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
       {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
-      {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, NULL, NULL)"},
+      {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
+      {&sql_.block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
+      // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
+      {&sql_.mark,
+       "INSERT INTO marks SELECT ?1, ?2 WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1) "
+       "ON CONFLICT(job) DO UPDATE SET mark = max(mark, ?2)"},
+      {&sql_.forget_mark, "DELETE FROM marks WHERE job = ?"},
       {&sql_.close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
       {&sql_.day,
@@ -205,11 +208,12 @@ Result<> JournalTables::prepare() {
        "INSERT INTO money(job, assumed_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
        "assumed_nano_usd = ?2"},
       {&sql_.forget_money, "DELETE FROM money WHERE job = ?"},
-      // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
       {&sql_.learned, "INSERT OR REPLACE INTO learned SELECT ?1, ?2, ?3 "
                       "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
       {&sql_.forget_learned, "DELETE FROM learned WHERE job = ?"},
-      {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
+      {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?)"},
+      {&sql_.session_over, "DELETE FROM sessions WHERE session = ?"},
+      {&sql_.worker_epoch, "INSERT OR REPLACE INTO meta VALUES('worker_epoch', ?)"},
   };
   for (const auto& [statement, text] : statements) {
     auto prepared = database_.prepare(text);
@@ -228,6 +232,11 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (!crashed) return tl::unexpected{crashed.error()};
   auto forget = database_.prepare("DELETE FROM blocks WHERE epoch = ? AND until_ns <= ?");
   if (!forget) return tl::unexpected{forget.error()};
+  // The first epoch of our boot says when it began, the last one whether it ended.
+  auto forget_epochs = database_.prepare(
+      "DELETE FROM epochs WHERE epoch NOT IN (SELECT epoch FROM blocks UNION "
+      "SELECT max(epoch) FROM epochs UNION SELECT min(epoch) FROM epochs WHERE boot_id = ?)");
+  if (!forget_epochs) return tl::unexpected{forget_epochs.error()};
   auto begin = database_.prepare("INSERT INTO epochs VALUES(?, ?, ?, ?, ?)");
   if (!begin) return tl::unexpected{begin.error()};
   auto forget_days = database_.prepare("DELETE FROM days");
@@ -236,6 +245,7 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (auto begun = sql_.begin.run(); !begun) return begun;
   for (const auto& [epoch, over] : blocks_over)
     if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
+  if (auto done = forget_epochs->run(row.boot_id); !done) return done;
   if (auto done = forget_days->run(); !done) return done;
   for (const journal::DayNote& note : days)
     if (auto done = insert(note); !done) return done;
@@ -259,7 +269,7 @@ Result<> JournalTables::end_epoch() {
 
 Result<> JournalTables::write(const journal::Group& group, const std::vector<JobRow>& rows) {
   auto written = insert(group, rows);
-  if (written || written.error().code != ErrorCode::disk_full) return written;
+  if (written || !journal::passes(written.error().code)) return written;
   // Of some errors SQLite has taken the transaction back itself.
   if (database_.in_transaction())
     if (auto back = database_.execute("ROLLBACK"); !back)
@@ -277,6 +287,8 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
     if (auto done = insert(group.upto, row); !done) return done;
   for (const journal::BlockNote& block : group.blocks)
     if (auto done = insert(block); !done) return done;
+  for (const journal::MarkNote& note : group.marks)
+    if (auto done = insert(note); !done) return done;
   for (const journal::DayNote& note : group.days)
     if (auto done = insert(note); !done) return done;
   for (const journal::MoneyNote& note : group.money)
@@ -284,10 +296,7 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
   for (const journal::LearnedNote& note : group.learned)
     if (auto done = insert(note); !done) return done;
   for (const journal::SessionNote& note : group.sessions)
-    if (auto done =
-            sql_.session.run(note.session.value, note.worker, note.process.value, note.open);
-        !done)
-      return done;
+    if (auto done = insert(note); !done) return done;
   if (auto done = sql_.position.run(group.upto); !done) return done;
   return sql_.commit.run();
 }
@@ -311,6 +320,7 @@ Result<> JournalTables::forget(JobId job) {
   if (auto done = sql_.forget_commits.run(job.value); !done) return done;
   if (auto done = sql_.forget_money.run(job.value); !done) return done;
   if (auto done = sql_.forget_learned.run(job.value); !done) return done;
+  if (auto done = sql_.forget_mark.run(job.value); !done) return done;
   return sql_.last_forgotten.run(job.value);
 }
 
@@ -329,8 +339,20 @@ Result<> JournalTables::insert(const journal::BlockNote& block) {
     if (auto done = sql_.close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block);
         !done)
       return done;
+  for (const std::uint64_t over : block.over)
+    if (auto done = sql_.block_over.run(epoch_.value, over); !done) return done;
   return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
-                        to_ns(block.until), marks_text(block));
+                        to_ns(block.until));
+}
+
+Result<> JournalTables::insert(const journal::MarkNote& note) {
+  return sql_.mark.run(note.job.value, note.mark);
+}
+
+Result<> JournalTables::insert(const journal::SessionNote& note) {
+  if (!note.open) return sql_.session_over.run(note.session.value);
+  if (auto done = sql_.worker_epoch.run(epoch_.value); !done) return done;
+  return sql_.session.run(note.session.value, note.worker, note.process.value);
 }
 
 Result<> JournalTables::insert(const journal::DayNote& note) {
@@ -350,10 +372,10 @@ Result<> JournalTables::insert(const journal::LearnedNote& note) {
   return sql_.learned.run(note.job.value, note.model, note.tokens);
 }
 
-Result<> JournalTables::tidy() {
-  if (database_.log_pages() < log_pages_max) return {};
+Result<> JournalTables::tidy(bool busy) {
+  if (database_.log_pages() < (busy ? log_pages_max_busy : log_pages_max)) return {};
   auto written = database_.write_back(Database::Log::reuse);
-  if (!written && written.error().code == ErrorCode::disk_full) return {};
+  if (!written && journal::passes(written.error().code)) return {};
   return written;
 }
 

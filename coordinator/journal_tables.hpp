@@ -33,8 +33,9 @@ public:
   // what stands in the log. The same errors as open().
   static Result<Database> open_to_look(const std::string& path);
 
-  // Blocks that ended at or before their epoch's time are forgotten, the days are as they count on
-  // the epoch's boot, and the epoch is ours. `crashes`: in a row, of each job that had any.
+  // Blocks that ended at or before their epoch's time are forgotten, and epochs that nothing needs,
+  // the days are as they count on the epoch's boot, and the epoch is ours. `crashes`: in a row, of
+  // each job that had any.
   Result<> begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over,
                        const std::map<JobId, std::uint32_t>& crashes,
                        const std::vector<journal::DayNote>& days);
@@ -45,12 +46,14 @@ public:
     journal::CommitRow row;
     SegmentRange range;
   };
-  // After disk_full the group is taken back and may come again; any other error is the end.
+  // After an error that passes the group is taken back and may come again; any other error is the
+  // end.
   Result<> write(const journal::Group& group, const std::vector<JobRow>& rows);
 
   // Brings the log back into the file when it has grown long. An error means that the disk cannot
-  // be trusted any more; a full disk is none, the log waits.
-  Result<> tidy();
+  // be trusted any more; a full disk is none, the log waits. `busy`: a group waits, and the log may
+  // grow longer.
+  Result<> tidy(bool busy);
   void close(bool write_log_back);
 
 private:
@@ -59,6 +62,8 @@ private:
   Result<> insert(const journal::JobChange& change);
   Result<> insert(journal::Position position, const JobRow& row);
   Result<> insert(const journal::BlockNote& block);
+  Result<> insert(const journal::MarkNote& note);
+  Result<> insert(const journal::SessionNote& note);
   Result<> insert(const journal::DayNote& note);
   Result<> insert(const journal::MoneyNote& note);
   Result<> insert(const journal::LearnedNote& note);
@@ -68,8 +73,9 @@ private:
   Database database_;
   struct {
     Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
-        last_forgotten, commit_row, block, close_block, day, days_over, days_clock, session,
-        money_watermark, money_assumed, forget_money, learned, forget_learned;
+        last_forgotten, commit_row, block, close_block, block_over, mark, forget_mark, day,
+        days_over, days_clock, session, session_over, worker_epoch, money_watermark, money_assumed,
+        forget_money, learned, forget_learned;
   } sql_;
 };
 

@@ -2,11 +2,13 @@
 //
 // It prints one JSON line when it serves, and ends with 0 after SIGTERM or SIGINT, with 2 when it
 // could not start as it was told to, and with 70 when it cannot go on.
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/private_memory.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/host.hpp"
 #include "coordinator/http_api.hpp"
 #include "coordinator/http_listener.hpp"
@@ -21,13 +23,12 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 #include <thread>
 
 namespace gristmill::coordinator {
 namespace {
 
-constexpr int exit_usage = 2, exit_internal = 70;
+constexpr int exit_usage = 2, exit_internal = 70, exit_start_again = 75;
 
 struct ProgramOptions {
   std::string listen = "tcp://127.0.0.1:7411", http = "127.0.0.1:7412";
@@ -71,7 +72,8 @@ int complain(const std::string& sentence, int code) {
 
 // Rooms may be in the middle of anything: what is not durable now never happened.
 [[noreturn]] void die(const Error& error) {
-  std::_Exit(complain(error.message, exit_internal));
+  std::_Exit(
+      complain(error.message, error.code == ErrorCode::used_up ? exit_start_again : exit_internal));
 }
 
 int exit_code_of(const Error& error) {
@@ -132,17 +134,12 @@ void say_ready(const std::string& listen, const std::string& http, Epoch epoch) 
   std::fflush(stdout);
 }
 
-// Each worker, client and open file is a descriptor; the soft limit is for programs that select().
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int serve(const ProgramOptions& options) {
   StopSignals signals;
-  raise_descriptor_limit();
+  if (auto enough = check_address_space(); !enough)
+    return complain(enough.error().message, exit_internal);
+  if (auto enough = keep_descriptor_reserve(); !enough)
+    return complain(enough.error().message, exit_usage);
   ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   const auto token = token_of(options);
   if (!token) return complain(token.error().message, exit_usage);

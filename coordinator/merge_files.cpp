@@ -1,5 +1,6 @@
 #include "coordinator/merge_files.hpp"
 
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/state_directory.hpp"
 
 #include <cerrno>
@@ -50,7 +51,7 @@ Result<int> DiskMergeFiles::descriptor_of(std::size_t segment) {
   if (const auto found = open_.find(segment); found != open_.end()) return found->second.get();
   if (open_.size() == open_segments_max) open_.clear();
   const std::string& path = options_.segments.at(segment).path;
-  FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  FileDescriptor file = open_file(path, O_RDONLY);
   if (!file) return tl::unexpected{disk_error("open", path)};
   return open_.emplace(segment, std::move(file)).first->second.get();
 }

@@ -1,5 +1,6 @@
 #include "coordinator/place_index.hpp"
 
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/state_directory.hpp"
 
 #include <cerrno>
@@ -11,7 +12,7 @@ namespace gristmill::coordinator {
 using merger::LinePlace;
 
 Result<PlaceIndex> PlaceIndex::create(const std::string& path) {
-  FileDescriptor file{::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  FileDescriptor file = open_file(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
   if (!file) return tl::unexpected{disk_error("create", path)};
   if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
   return PlaceIndex{path, std::move(file)};

@@ -1,5 +1,6 @@
 #include "coordinator/segment_writer.hpp"
 
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/state_directory.hpp"
 
 #include <algorithm>
@@ -17,6 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t write_bytes = 1u << 20; // lines are gathered up to this before a write
+constexpr std::size_t few_files = 4;          // are synced one by one
+
+// What a forgotten job's directory is called until it is gone.
+constexpr std::string_view forgotten_prefix = "forgotten-";
 
 std::string segment_name(std::uint32_t number) {
   return fmt::format("results-{:06}.jsonl", number);
@@ -63,6 +68,10 @@ std::string SegmentWriter::place_of(const std::string& directory) const {
 }
 
 Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
+  // Before anything is written: it tells of what fails from when it was opened.
+  if (whole_sync_tells_all(state_directory_))
+    file_system_ =
+        FileDescriptor{::open(state_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   std::set<std::string> directories;
   for (const JobSegments& known : jobs) {
     add_job(known.job, known.directory);
@@ -75,15 +84,16 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
       auto& last = last_number_[job.directory];
       last = std::max(last, number);
     }
-    if (!job.durable.empty()) unpublished_.push_back(known.job);
+    if (!job.durable.empty() && !std::exchange(job.unpublished, true))
+      unpublished_.push_back(known.job);
   }
   for (const std::string& directory : directories)
     if (auto removed = remove_unknown(directory); !removed) return removed;
-  return remove_forgotten(directories);
+  return find_forgotten(directories);
 }
 
 // A job may have been forgotten just before a crash: then its directory is nobody's.
-Result<> SegmentWriter::remove_forgotten(const std::set<std::string>& known) {
+Result<> SegmentWriter::find_forgotten(const std::set<std::string>& known) {
   const std::string jobs = state_directory_ + "/jobs";
   std::error_code error;
   if (!fs::exists(jobs, error)) return {};
@@ -91,7 +101,8 @@ Result<> SegmentWriter::remove_forgotten(const std::set<std::string>& known) {
        entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     const bool is_job = name.find_first_not_of("0123456789") == std::string::npos;
-    if (is_job && !known.contains(jobs + "/" + name)) fs::remove_all(entry->path(), error);
+    const bool is_unknown = is_job && !known.contains(jobs + "/" + name);
+    if (is_unknown || name.starts_with(forgotten_prefix)) forgotten_.push_back(entry->path());
   }
   if (error) return fail(ErrorCode::io, fmt::format("tidying {}: {}", jobs, error.message()));
   return {};
@@ -123,34 +134,51 @@ void SegmentWriter::end_job(JobId job) {
   if (const auto found = jobs_.find(job); found != jobs_.end()) found->second.file = {};
 }
 
-Result<> SegmentWriter::forget_job(JobId id) {
+// The name goes at once, the bytes when somebody has the time.
+std::string SegmentWriter::forget_job(JobId id) {
   const std::lock_guard guard{mutex_};
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return {};
-  std::erase(unpublished_, id);
-  std::error_code error;
-  if (found->second.directory != state_directory_) {
-    fs::remove_all(found->second.directory, error);
-  } else {
-    for (const journal::Segment& segment : found->second.durable) fs::remove(segment.path, error);
-  }
-  if (error)
-    return fail(ErrorCode::io,
-                fmt::format("removing {}: {}", found->second.directory, error.message()));
+  const Job job = std::move(found->second);
   jobs_.erase(found);
+  std::erase(unpublished_, id);
+  std::error_code ignored; // whatever is left the next start finds
+  if (job.directory == state_directory_) {
+    for (const journal::Segment& segment : job.durable) fs::remove(segment.path, ignored);
+    return {};
+  }
+  last_number_.erase(job.directory);
+  if (!fs::exists(job.directory, ignored)) return {};
+  const fs::path directory{job.directory};
+  const fs::path aside = directory.parent_path() /
+                         fmt::format("{}{}", forgotten_prefix, directory.filename().string());
+  fs::rename(directory, aside, ignored);
+  return ignored ? job.directory : aside.string();
+}
+
+// Its name becomes durable with the group, like the segment's within it: many jobs that begin
+// together cost one sync.
+Result<> SegmentWriter::make_job_directory(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return {};
+  const std::string parent = fs::path{path}.parent_path().string();
+  if (auto made = make_directory(parent); !made) return made;
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return tl::unexpected{disk_error("mkdir", path)};
+  new_names_.insert(parent);
   return {};
 }
 
 Result<> SegmentWriter::begin_segment(Job& job) {
-  if (auto made = make_directory(job.directory); !made) return made;
+  if (auto made = make_job_directory(job.directory); !made) return made;
   job.number = last_number_[job.directory] + 1;
   job.path = job.directory + "/" + segment_name(job.number);
-  job.file =
-      FileDescriptor{::open(job.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+  job.file = open_file(job.path, O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (!job.file) return tl::unexpected{disk_error("create", job.path)};
   last_number_[job.directory] = job.number;
   job.kept = job.written = 0;
-  return sync_directory(job.directory);
+  new_names_.insert(job.directory);
+  return {};
 }
 
 Result<SegmentRange> SegmentWriter::append(JobId id,
@@ -165,7 +193,7 @@ Result<SegmentRange> SegmentWriter::append(JobId id,
   if (!job.file || job.written >= segment_bytes_)
     if (auto begun = begin_segment(job); !begun) return tl::unexpected{begun.error()};
 
-  job.touched = true;
+  if (!std::exchange(job.touched, true)) touched_.push_back(&*found);
   SegmentRange range{job.number, job.written, job.written};
   std::string gathered;
   for (const journal::ResultLine* line : lines) {
@@ -191,27 +219,39 @@ Result<> SegmentWriter::write(Job& job, std::string_view bytes) {
   return {};
 }
 
+// An error, even for want of space, is for good: the kernel may have dropped the pages, nothing can
+// be retried.
 Result<> SegmentWriter::sync() {
-  for (auto& [id, job] : jobs_)
-    if (job.touched && calls_.fdatasync(job.file.get()) != 0)
-      // Even for want of space: the kernel may have dropped the pages, nothing can be retried.
-      return fail(ErrorCode::io, disk_error("fdatasync", job.path).message);
+  if (file_system_ && touched_.size() + new_names_.size() > few_files) {
+    if (calls_.syncfs(file_system_.get()) != 0)
+      return fail(ErrorCode::io, disk_error("syncfs", state_directory_).message);
+    new_names_.clear();
+    return {};
+  }
+  for (const Entry* entry : touched_)
+    if (calls_.fdatasync(entry->second.file.get()) != 0)
+      return fail(ErrorCode::io, disk_error("fdatasync", entry->second.path).message);
+  for (const std::string& directory : new_names_)
+    if (auto synced = sync_directory(directory); !synced) return synced; // perhaps no descriptor
+  new_names_.clear();
   return {};
 }
 
 void SegmentWriter::keep() {
   const std::lock_guard guard{mutex_};
-  for (auto& [id, job] : jobs_) {
-    if (!std::exchange(job.touched, false)) continue;
+  for (Entry* entry : std::exchange(touched_, {})) {
+    auto& [id, job] = *entry;
+    job.touched = false;
     if (job.kept == 0) job.durable.push_back({job.path, 0});
     job.kept = job.durable.back().bytes = job.written;
-    if (std::ranges::find(unpublished_, id) == unpublished_.end()) unpublished_.push_back(id);
+    if (!std::exchange(job.unpublished, true)) unpublished_.push_back(id);
   }
 }
 
 Result<> SegmentWriter::take_back() {
-  for (auto& [id, job] : jobs_) {
-    if (!std::exchange(job.touched, false)) continue;
+  for (Entry* entry : std::exchange(touched_, {})) {
+    Job& job = entry->second;
+    job.touched = false;
     if (::ftruncate(job.file.get(), static_cast<off_t>(job.kept)) != 0)
       return fail(ErrorCode::io, disk_error("truncate", job.path).message);
     job.written = job.kept;
@@ -219,9 +259,11 @@ Result<> SegmentWriter::take_back() {
   return {};
 }
 
-void SegmentWriter::publish() {
-  for (const JobId id : std::exchange(unpublished_, {})) {
-    const Job& job = jobs_.at(id);
+void SegmentWriter::publish(std::size_t most) {
+  for (; most > 0 && !unpublished_.empty(); --most) {
+    Job& job = jobs_.at(unpublished_.front());
+    unpublished_.pop_front();
+    job.unpublished = false;
     std::string text;
     for (const journal::Segment& segment : job.durable)
       text += fmt::format(R"({}{{"file":"{}","bytes":{}}})", text.empty() ? "" : ",",
@@ -229,8 +271,7 @@ void SegmentWriter::publish() {
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
     // Readers lose nothing but freshness when this fails, so it is tried again with the next group.
     const std::string path = job.directory + "/results.durable", draft = path + ".draft";
-    const FileDescriptor file{
-        ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+    const FileDescriptor file = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (file &&
         ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
       static_cast<void>(::rename(draft.c_str(), path.c_str()));

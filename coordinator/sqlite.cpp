@@ -1,5 +1,6 @@
 #include "coordinator/sqlite.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <sqlite3.h>
@@ -17,6 +18,9 @@ Error error_of(sqlite3* database, std::string_view doing) {
     message += fmt::format(", {}", std::strerror(reason));
   message += fmt::format(", at: {}", doing);
   switch (code & 0xff) {
+  case SQLITE_CANTOPEN:
+    if (reason == EMFILE || reason == ENFILE) return {ErrorCode::unavailable, std::move(message)};
+    return {ErrorCode::io, std::move(message)};
   case SQLITE_FULL: return {ErrorCode::disk_full, message + ": free some space"};
   case SQLITE_BUSY: return {ErrorCode::conflict, message + ": close the program that has it open"};
   case SQLITE_NOTADB: return {ErrorCode::conflict, message + ": this is no journal"};

@@ -1,5 +1,6 @@
 #include "coordinator/sqlite_store.hpp"
 
+#include "actors/journal/passing.hpp"
 #include "actors/kit/check.hpp"
 #include "actors/kit/guarded_thread.hpp"
 #include "coordinator/journal_recovery.hpp"
@@ -12,6 +13,7 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr Duration publish_interval = std::chrono::milliseconds{100};
+constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
 
 } // namespace
 
@@ -25,6 +27,13 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   auto content = read_journal(tables->database(), options.boot_id, options.now);
   if (!content) return tl::unexpected{content.error()};
 
+  if (content->recovered.epoch.value > AttemptId::epoch_max)
+    return fail(
+        ErrorCode::conflict,
+        fmt::format("expected fewer than {} starts with one state directory, {} has seen as "
+                    "many, and attempt numbers would repeat: choose another for new jobs",
+                    AttemptId::epoch_max + 1, options.directory));
+
   const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
   std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
                                                      std::move(options), std::move(events)}};
@@ -36,6 +45,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
     return tl::unexpected{begun.error()};
   if (auto synced = sync_directory(store->directory_.path); !synced)
     return tl::unexpected{synced.error()};
+  for (std::string& path : store->segments_.take_forgotten())
+    store->sweeper_.remove(std::move(path));
   recovered = std::move(content->recovered);
   store->thread_ = guarded_thread("journal", [raw = store.get()] { raw->run(); });
   return store;
@@ -44,7 +55,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
                          journal::JournalEvents events)
     : directory_{std::move(directory)}, tables_{std::move(tables)},
-      segments_{directory_.path, options.store_bytes_per_segment, std::move(options.disk_calls)},
+      sweeper_{options.disk_calls.remove_tree}, segments_{directory_.path,
+                                                          options.store_bytes_per_segment,
+                                                          std::move(options.disk_calls)},
       events_{std::move(events)} {}
 
 SqliteStore::~SqliteStore() {
@@ -109,7 +122,7 @@ void SqliteStore::run() {
 void SqliteStore::publish_if_due() {
   const Time now = boot_now();
   if (broken_ || !segments_.unpublished() || now - published_ < publish_interval) return;
-  segments_.publish();
+  segments_.publish(publish_most);
   published_ = now;
 }
 
@@ -123,7 +136,7 @@ void SqliteStore::carry_out(journal::Group group) {
   } catch (const std::exception& error) {
     done = fail(ErrorCode::internal, error.what());
   }
-  if (!done && done.error().code != ErrorCode::disk_full) broken_ = done.error();
+  if (!done && !journal::passes(done.error().code)) broken_ = done.error();
   {
     // Before the event, whose hearer may commit the next group at once.
     const std::lock_guard guard{mutex_};
@@ -132,7 +145,12 @@ void SqliteStore::carry_out(journal::Group group) {
   if (!done) return events_.failed(done.error(), std::move(group));
   events_.durable(group.upto);
   // A long write-back holds up the next group, but not the news of this one.
-  if (auto tidied = tables_.tidy(); !tidied) broken_ = tidied.error();
+  if (auto tidied = tables_.tidy(is_busy()); !tidied) broken_ = tidied.error();
+}
+
+bool SqliteStore::is_busy() {
+  const std::lock_guard guard{mutex_};
+  return waiting_.has_value();
 }
 
 Result<> SqliteStore::write(const journal::Group& group) {
@@ -141,10 +159,8 @@ Result<> SqliteStore::write(const journal::Group& group) {
     segments_.keep();
     for (const journal::JobChange& change : group.jobs)
       if (is_over(change.state)) segments_.end_job(change.job);
-    // The journal knows them no more; what stays behind now is removed at the next start.
-    for (const JobId job : group.forgotten)
-      if (auto gone = segments_.forget_job(job); !gone) return gone;
-  } else if (done.error().code == ErrorCode::disk_full) {
+    for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
+  } else if (journal::passes(done.error().code)) {
     if (auto back = segments_.take_back(); !back) return back;
   }
   return done;

@@ -2,8 +2,8 @@
 // into one SQLite transaction a group, in that order, both synced; a thread of its own does it, so
 // that no room ever waits for a disk.
 //
-//   commit -> lines to segments -> fdatasync -> transaction -> fsync -> durable
-//                  |  disk full: lines cut, transaction rolled back -> failed(disk_full), go on
+//   commit -> lines to segments -> sync -> transaction -> fsync -> durable
+//                  |  no space or descriptor: lines cut, transaction rolled back -> failed, go on
 //                  |  anything else                                 -> failed(io), for good
 //
 // Invariant: after a failed sync nothing is written any more; the next start finds the truth.
@@ -14,6 +14,7 @@
 #include "coordinator/journal_tables.hpp"
 #include "coordinator/segment_writer.hpp"
 #include "coordinator/state_directory.hpp"
+#include "coordinator/sweeper.hpp"
 
 #include <condition_variable>
 #include <memory>
@@ -61,9 +62,11 @@ private:
   Result<> write(const journal::Group& group);
   Result<> append_and_insert(const journal::Group& group);
   void publish_if_due();
+  bool is_busy();
 
   StateDirectory directory_;
   JournalTables tables_;
+  Sweeper sweeper_;
   SegmentWriter segments_;
   journal::JournalEvents events_;
   Time published_{};

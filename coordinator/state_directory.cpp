@@ -1,15 +1,20 @@
 #include "coordinator/state_directory.hpp"
 
+#include "coordinator/descriptor_reserve.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <utility>
 
 namespace gristmill::coordinator {
 namespace {
@@ -86,6 +91,9 @@ Error disk_error(std::string_view call, const std::string& path) {
   if (reason == ENOSPC || reason == EDQUOT)
     return {ErrorCode::disk_full,
             fmt::format("{} {}: {}: free some space", call, path, std::strerror(reason))};
+  if (reason == EMFILE || reason == ENFILE) // it may do when others have closed theirs
+    return {ErrorCode::unavailable, fmt::format("{} {}: {}: raise the limit of open files", call,
+                                                path, std::strerror(reason))};
   return {ErrorCode::io, fmt::format("{} {}: {}", call, path, std::strerror(reason))};
 }
 
@@ -105,8 +113,24 @@ bool is_network_file_system(unsigned long type) {
   return std::ranges::find(types, type) != types.end();
 }
 
+// Not overlayfs: what fails below it does not reach its own descriptors.
+bool whole_sync_tells_all(const std::string& path) {
+  constexpr std::array<unsigned long, 4> types{0xef53,      // ext4
+                                               0x58465342,  // XFS
+                                               0x9123683e,  // Btrfs
+                                               0xf2f52010}; // F2FS
+  struct utsname system {};
+  int major = 0, minor = 0;
+  if (::uname(&system) != 0 || std::sscanf(system.release, "%d.%d", &major, &minor) != 2 ||
+      std::pair{major, minor} < std::pair{5, 8})
+    return false;
+  struct statfs info {};
+  return ::statfs(path.c_str(), &info) == 0 &&
+         std::ranges::find(types, static_cast<unsigned long>(info.f_type)) != types.end();
+}
+
 Result<> sync_directory(const std::string& path) {
-  const FileDescriptor directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const FileDescriptor directory = open_file(path, O_RDONLY | O_DIRECTORY);
   if (!directory) return tl::unexpected{disk_error("open", path)};
   if (::fsync(directory.get()) != 0) return fail(ErrorCode::io, disk_error("fsync", path).message);
   return {};
@@ -121,7 +145,10 @@ Result<> make_directory(const std::string& path) {
   if (parent.empty()) parent = ".";
   if (auto made = make_directory(parent.string()); !made) return made;
   if (::mkdir(path.c_str(), 0700) != 0) return tl::unexpected{disk_error("mkdir", path)};
-  return sync_directory(parent.string());
+  auto synced = sync_directory(parent.string());
+  // Whoever tries again would find it, and take it for durable.
+  if (!synced) ::rmdir(path.c_str());
+  return synced;
 }
 
 Result<StateDirectory> take_state_directory(const std::string& path) {

@@ -23,11 +23,16 @@ Result<StateDirectory> take_state_directory(const std::string& path);
 // By the type that statfs(2) reports. FUSE is not among them: it is what containers run on.
 bool is_network_file_system(unsigned long type);
 
+// Whether a syncfs(2) there returns what could not be written since its descriptor was opened:
+// Linux from 5.8 on, and file systems that are known to.
+bool whole_sync_tells_all(const std::string& path);
+
 // Creates what is missing of a path, readable by the owner only; it survives a power cut.
 Result<> make_directory(const std::string& path);
 Result<> sync_directory(const std::string& path);
 
-// The error of a system call that has just failed: disk_full or io, with errno in words.
+// The error of a system call that has just failed, with errno in words: disk_full, unavailable (no
+// descriptor is left) or io.
 Error disk_error(std::string_view call, const std::string& path);
 
 } // namespace gristmill::coordinator

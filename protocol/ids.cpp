@@ -2,9 +2,16 @@
 
 #include <charconv>
 #include <fmt/format.h>
+#include <stdexcept>
 #include <string_view>
 
 namespace gristmill {
+
+void AttemptId::does_not_fit(Epoch epoch, std::uint64_t block, std::uint64_t n) {
+  throw std::out_of_range{fmt::format("expected an attempt's epoch up to {}, block up to {} and "
+                                      "number up to {}, got {}, {} and {}",
+                                      epoch_max, block_max, n_max, epoch.value, block, n)};
+}
 
 std::string to_string(AttemptId id) {
   return fmt::format("{}-{}-{}", id.epoch(), id.block(), id.n());

@@ -27,15 +27,24 @@ using Nonce = Id<struct NonceTag>; // a worker's process, or one of its Needs
 struct AttemptId {
   std::uint64_t value = 0; // epoch (16 bits) | block (28 bits) | n (20 bits)
 
-  static constexpr std::uint64_t block_bits = 28, n_bits = 20;
+  static constexpr std::uint64_t epoch_bits = 16, block_bits = 28, n_bits = 20;
+  static constexpr std::uint64_t epoch_max = (std::uint64_t{1} << epoch_bits) - 1;
+  static constexpr std::uint64_t block_max = (std::uint64_t{1} << block_bits) - 1;
+  static constexpr std::uint64_t n_max = (std::uint64_t{1} << n_bits) - 1;
+
+  // Whoever gives numbers stops before one does not fit: two attempts would have one id.
   static constexpr AttemptId of(Epoch epoch, std::uint64_t block, std::uint64_t n) {
+    if (epoch.value > epoch_max || block > block_max || n > n_max) does_not_fit(epoch, block, n);
     return {(std::uint64_t{epoch.value} << (block_bits + n_bits)) | (block << n_bits) | n};
   }
   constexpr std::uint64_t epoch() const { return value >> (block_bits + n_bits); }
-  constexpr std::uint64_t block() const { return (value >> n_bits) & ((1u << block_bits) - 1); }
-  constexpr std::uint64_t n() const { return value & ((1u << n_bits) - 1); }
+  constexpr std::uint64_t block() const { return (value >> n_bits) & block_max; }
+  constexpr std::uint64_t n() const { return value & n_max; }
   constexpr auto operator<=>(const AttemptId&) const = default;
   constexpr explicit operator bool() const { return value != 0; }
+
+private:
+  [[noreturn]] static void does_not_fit(Epoch epoch, std::uint64_t block, std::uint64_t n);
 };
 
 // What one attempt answers: an item of a job, or a piece of it (a chunk, the item at one model).

@@ -69,6 +69,7 @@ std::string_view name_of(ErrorCode code) {
   case ErrorCode::bad_frame: return "bad_frame";
   case ErrorCode::unavailable: return "unavailable";
   case ErrorCode::refused: return "refused";
+  case ErrorCode::used_up: return "used_up";
   }
   return "internal";
 }

@@ -21,6 +21,7 @@ enum class ErrorCode : std::uint16_t {
   bad_frame = 8,   // bytes that are no frame of ours
   unavailable = 9, // the other side cannot be reached now
   refused = 10,    // the other side said no
+  used_up = 11,    // the numbers of this life are: another one goes on (exit 75)
 };
 std::string_view name_of(ErrorCode code);
 

@@ -3,6 +3,7 @@
 // It prints one JSON line when a coordinator first welcomes it, and ends with 0 after a drain, with
 // 2 when it could not start as it was told to or the coordinator will not have it, with 70 when it
 // cannot go on. While there is no coordinator it keeps trying.
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/clock.hpp"
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
@@ -196,6 +197,8 @@ void say_ready(const std::string& name) {
 int work(const ProgramOptions& options) {
   StopSignals signals;
   ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
+  if (auto enough = check_address_space(); !enough)
+    return complain(enough.error().message, exit_internal);
   auto host = host_options(options);
   if (!host) return complain(host.error().message, exit_usage);
   const std::string name = host->worker.name;

@@ -3,7 +3,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
 #include "protocol/codec.hpp"
-#include "protocol/limits.hpp"
+#include "protocol/list_limits.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -85,6 +85,14 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
            effects);
     return;
   }
+  if (hello.endpoints.size() > limits::hello_endpoints_max) {
+    refuse(peer, RefusedCode::full,
+           fmt::format("expected a worker to announce at most {} endpoints, got {}; start more "
+                       "workers, or name them in the coordinator's --config",
+                       limits::hello_endpoints_max, hello.endpoints.size()),
+           effects);
+    return;
+  }
   if (roster_.size() >= limits::sessions_max) {
     refuse(peer, RefusedCode::full, fmt::format("{} workers are the most", limits::sessions_max),
            effects);
@@ -156,6 +164,7 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
   Session* session = roster_.find(id);
   if (session == nullptr || session->state != SessionState::greeted) return effects;
   session->state = SessionState::active;
+  session->last_heard = now; // it waited for us, however long the journal took
   send(*session, session->welcome, now, effects);
   if (session->told_to_drain) send(*session, Drain{}, now, effects);
   dispatch(now, effects);

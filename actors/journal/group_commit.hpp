@@ -33,6 +33,7 @@ public:
     move_to(g.group.attempts, part.attempts);
     move_to(g.group.notes, part.notes);
     move_to(g.group.blocks, part.blocks);
+    move_to(g.group.marks, part.marks);
     move_to(g.group.days, part.days);
     move_to(g.group.money, part.money);
     move_to(g.group.learned, part.learned);

@@ -38,11 +38,24 @@ constexpr Duration bucket_of(Duration hold) {
 // what L and D may add.
 inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_seconds(delay_margin);
 
+// A budget block may be drawn from for its life, a margin, and twice the time that commits take of
+// late, from when it is asked for; the next one is asked for when its life is over.
 inline constexpr Duration block_life = seconds{1};
-inline constexpr Duration block_renewal =
-    milliseconds{300}; // before its end, while there is demand
-inline constexpr std::uint64_t block_calls_unlimited = 100'000;
-inline constexpr std::uint64_t mark_ahead = 1'024; // items above the highest one seen
+inline constexpr Duration block_life_unlimited = seconds{10}; // where no window counts
+inline constexpr Duration block_margin = milliseconds{300};
+constexpr Duration block_validity(Duration life, Duration commit_time) {
+  return life + block_margin + 2 * commit_time;
+}
+inline constexpr Duration commit_time_max = seconds{30};  // slower disks do stop the work
+inline constexpr Duration commit_time_half = seconds{30}; // after so long half of it is forgotten
+inline constexpr std::uint64_t block_calls_unlimited = 100'000; // a second
+inline constexpr std::uint64_t mark_ahead = 1'024;              // items above the highest one seen
+
+// How long after its end a block counts in a window of a minute: how long its permits lived is not
+// known any more.
+inline constexpr Duration block_hold = hold_of(minute_window, permit_life_max);
+// … and so long the journal remembers it.
+inline constexpr Duration block_memory = block_hold + seconds{5};
 
 inline constexpr Duration heartbeat = seconds{2};
 inline constexpr Duration closed_lost = seconds{5}; // connection closed and no Hello

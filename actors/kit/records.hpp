@@ -59,13 +59,18 @@ struct DrawnNote {
 
 // A share of an account's windows that may be drawn until its end, then it is history.
 struct BlockNote {
-  std::uint64_t block = 0;             // number in this epoch
-  std::string account;                 // "endpoint:URL|key" or "job-7"
-  std::uint64_t calls = 0, tokens = 0; // reserved
-  Time until{};                        // end of drawing, BootClock of the epoch's boot
-  std::vector<DrawnNote> drawn = {};   // of the account's blocks before, from now on
-  std::vector<std::pair<JobId, std::uint64_t>>
-      marks; // highest item + 1 that may be called, per job
+  std::uint64_t block = 0;              // number in this epoch
+  std::string account;                  // "endpoint:URL|key" or "job-7"
+  std::uint64_t calls = 0, tokens = 0;  // reserved
+  Time until{};                         // end of drawing, BootClock of the epoch's boot
+  std::vector<DrawnNote> drawn = {};    // of the account's blocks before, from now on
+  std::vector<std::uint64_t> over = {}; // blocks of this epoch that no window counts any more
+};
+
+// How far into a job's items calls may go: the highest one + 1. It only rises.
+struct MarkNote {
+  JobId job;
+  std::uint64_t mark = 0;
 };
 
 // What an account took of its windows of a day in the bucket that ends then. It replaces what was
@@ -116,6 +121,7 @@ struct Group {
   std::vector<AttemptNote> attempts;
   std::vector<JobNote> notes;
   std::vector<BlockNote> blocks;
+  std::vector<MarkNote> marks;
   std::vector<DayNote> days;
   std::vector<MoneyNote> money;
   std::vector<LearnedNote> learned;

@@ -18,7 +18,6 @@ Duration minute_hold() {
 }
 
 constexpr auto slot_retry = std::chrono::milliseconds{10};
-constexpr auto block_retry = std::chrono::milliseconds{2};
 
 double rate_of(std::uint64_t per_minute) {
   return static_cast<double>(per_minute) / to_seconds(minute_hold());
@@ -76,6 +75,12 @@ bool Account::is_idle(Time now) {
   return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 &&
          day_.is_empty() && !next_ && (!block_ || block_->note.until <= now) &&
          parked_until_ <= now;
+}
+
+Time Account::idle_at(Time now) const {
+  Time at = std::max({now, calls_window_.newest(), tokens_window_.newest(), parked_until_});
+  if (day_.limited()) at = std::max({at, day_.calls().newest(), day_.tokens().newest()});
+  return block_ ? std::max(at, block_->note.until) : at;
 }
 
 void Account::permit_came_too_late(Time now) {
@@ -216,12 +221,10 @@ std::optional<Refusal> Account::day_refuses(std::uint64_t tokens, Time now) cons
   return std::nullopt;
 }
 
-std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t item, Time now) {
-  auto& highest = highest_[job];
-  highest = std::max(highest, item + 1);
+std::optional<Refusal> Account::refuses(Tokens wanted, Time now) {
   if (auto limit = limited(wanted, now)) return limit;
   const std::uint64_t tokens = charged(wanted).reserved;
-  if (!covers(tokens, job, item, now)) {
+  if (!covers(tokens, now)) {
     wanted_ = true;
     tokens_wanted_ = std::max(tokens_wanted_, tokens);
     return Refusal{now + block_retry, block_being_written, WaitKind::journal};
@@ -230,7 +233,8 @@ std::optional<Refusal> Account::refuses(Tokens wanted, JobId job, std::uint64_t 
 }
 
 Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
-  GRISTMILL_CHECK(block_ && block_->drawn_calls < block_->note.calls, "{}: no block", name_);
+  GRISTMILL_CHECK(!needs_blocks() || (block_ && block_->drawn_calls < block_->note.calls),
+                  "{}: no block", name_);
   const Tokens tokens = charged(wanted);
   const Time until = now + hold_of(defaults::minute_window, life);
   // Also what is not limited now: a stricter limit may come.
@@ -240,15 +244,17 @@ Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
                       tokens_window_.charge_until(tokens.reserved, until),
                       day_.charge(tokens.reserved, now + hold_of(day_length_, life)),
                       concurrency_ ? concurrency_->begun() : 0,
-                      block_->note.block};
+                      block()};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens.paced));
   calls_rate_.sent(1, now);
   tokens_rate_.sent(static_cast<double>(tokens.paced), now);
-  block_->drawn_tokens += tokens.reserved;
   breaker_.begun();
   quota_.begun();
-  n = ++block_->drawn_calls;
+  if (block_) {
+    block_->drawn_tokens += tokens.reserved;
+    n = ++block_->drawn_calls;
+  }
   ++in_flight_;
   return charge;
 }

@@ -22,9 +22,9 @@
 
 #include <array>
 #include <deque>
-#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace gristmill::rate_limiter {
 
@@ -48,6 +48,7 @@ struct Refusal {
 inline constexpr std::string_view quota_used_up =
     "its account's quota or credit is used up; it is asked again now and then";
 inline constexpr std::string_view block_being_written = "the budget block is being written";
+inline constexpr auto block_retry = std::chrono::milliseconds{2};
 inline constexpr std::uint32_t unlimited_slots = 128;
 
 class Account {
@@ -84,8 +85,8 @@ public:
   // Nothing is charged, reserved or under way, so forgetting it forgets nothing.
   bool is_idle(Time now);
 
-  // Nothing if a call of `tokens` for item `item` of `job` may go now.
-  std::optional<Refusal> refuses(Tokens tokens, JobId job, std::uint64_t item, Time now);
+  // Nothing if a call of `tokens` may go now.
+  std::optional<Refusal> refuses(Tokens tokens, Time now);
   // The same but for the budget block, and nothing is remembered of the question.
   std::optional<Refusal> limited(Tokens tokens, Time now);
   // Whose turn it is among jobs that wait for it.
@@ -133,34 +134,52 @@ public:
   AttemptId parked_by() const { return parked_by_; }
   Time parked_at() const { return parked_at_; }
 
-  // A block to be journalled, when the next one is due. `number` becomes its name.
-  std::optional<journal::BlockNote> reserve(std::uint64_t number, Time now);
+  // A job's: its blocks number no attempts, so without windows it needs none.
+  void needs_no_numbers() { numbers_ = false; }
+  bool numbers_attempts() const { return numbers_; }
+  // A block to be journalled, when the next one is due. `number` becomes its name; `commit_time`:
+  // how long it takes of late until it is durable.
+  std::optional<journal::BlockNote> reserve(std::uint64_t number, Time now,
+                                            Duration commit_time = {});
   void durable(std::uint64_t block);
+  // When reserve() has something to do though nothing happens to the account; `never` = not before
+  // something does.
+  Time reserves_at() const;
   // A block of an earlier life: all of it counts as spent.
   void assume_spent(const journal::BlockNote& block, Time now);
   // What the day's windows have taken, for the journal; nothing, while it knows. To be asked when a
   // block is reserved, before it is written, and at next_day_notes_at().
   std::vector<journal::DayNote> day_notes(Time now);
-  Time next_day_notes_at() const { return day_.next_notes_at(); }
-  void assume_spent(const journal::DayNote& note) { day_.assume_spent(note); }
-  void forget(JobId job) {
-    highest_.erase(job);
-    turns_.forget(job);
+  Time next_day_notes_at() const {
+    return day_.limited() && !day_noted_ ? Time::min() : day_.next_notes_at();
   }
+  void assume_spent(const journal::DayNote& note) { day_.assume_spent(note); }
+  bool knows(JobId job) const { return turns_.knows(job); }
+  void forget(JobId job) { turns_.forget(job); }
+  // The blocks that the journal holds of it.
+  std::vector<std::uint64_t> blocks() const;
+  // Something has happened to it: true for the first time since it was looked at.
+  bool touch() { return !std::exchange(touched_, true); }
+  void looked_at() { touched_ = false; }
+  // The earliest time at which is_idle() may be true, if nothing happens until then.
+  Time idle_at(Time now) const;
 
 private:
   struct Block {
     journal::BlockNote note;
+    Time renewed_at{}; // from then on the next one is asked for, if there is demand
     std::uint64_t drawn_calls = 0, drawn_tokens = 0;
     bool is_news = true; // how much was drawn is not noted
   };
   static Duration hold_of(Duration window, Duration life);
   bool counts_tokens() const;
+  bool needs_blocks() const { return numbers_ || limits_.windows(); }
   std::optional<Refusal> day_refuses(std::uint64_t tokens, Time now) const;
   void not_drawn(std::uint64_t tokens, std::uint64_t block);
-  std::vector<journal::DrawnNote> drawn_notes(Time now);
-  bool covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now);
-  void size(journal::BlockNote& note) const;
+  std::vector<std::uint64_t> take_over(Time now);
+  std::vector<journal::DrawnNote> drawn_notes();
+  bool covers(std::uint64_t tokens, Time now) const;
+  void size(journal::BlockNote& note, Duration validity) const;
   Tokens charged(Tokens tokens) const;
   std::uint64_t per_minute(std::uint64_t configured, const LearnedRate& learned) const;
   void advance(Time now);
@@ -197,7 +216,8 @@ private:
   bool day_noted_ = true;    // since next_ was reserved
   bool wanted_ = false;      // somebody asked for what block_ does not cover
   std::uint64_t tokens_wanted_ = 0;
-  std::map<JobId, std::uint64_t> highest_; // items + 1 that were asked for
+  bool numbers_ = true; // its blocks number attempts
+  bool touched_ = false;
 };
 
 } // namespace gristmill::rate_limiter

@@ -11,7 +11,7 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr std::uint64_t attempts_per_block_max = (std::uint64_t{1} << AttemptId::n_bits) - 1;
+constexpr std::uint64_t attempts_per_block_max = AttemptId::n_max;
 
 } // namespace
 
@@ -19,14 +19,12 @@ bool Account::counts_tokens() const {
   return tokens_window_.limited() || day_.tokens().limited();
 }
 
-bool Account::covers(std::uint64_t tokens, JobId job, std::uint64_t item, Time now) {
+bool Account::covers(std::uint64_t tokens, Time now) const {
+  if (!needs_blocks()) return true;
   if (!block_ || (now >= block_->note.until && !mutated("block_without_end"))) return false;
   const journal::BlockNote& note = block_->note;
   if (block_->drawn_calls >= note.calls) return false;
-  if (counts_tokens() && block_->drawn_tokens + tokens > note.tokens) return false;
-  if (mutated("no_mark_check")) return true;
-  return std::any_of(note.marks.begin(), note.marks.end(),
-                     [&](const auto& mark) { return mark.first == job && item < mark.second; });
+  return !counts_tokens() || block_->drawn_tokens + tokens <= note.tokens;
 }
 
 // A call has used less than it drew.
@@ -40,13 +38,25 @@ void Account::not_drawn(std::uint64_t tokens, std::uint64_t number) {
   }
 }
 
+// Those that may not be drawn from any more, and that no window counts.
+std::vector<std::uint64_t> Account::take_over(Time now) {
+  std::vector<std::uint64_t> over;
+  for (; !closed_.empty() && closed_.front().note.until + defaults::block_hold <= now;
+       closed_.pop_front())
+    over.push_back(closed_.front().note.block);
+  return over;
+}
+
+std::vector<std::uint64_t> Account::blocks() const {
+  std::vector<std::uint64_t> numbers;
+  for (const Block& block : closed_) numbers.push_back(block.note.block);
+  if (block_) numbers.push_back(block_->note.block);
+  return numbers;
+}
+
 // Only of a block that nobody draws from any more can a note say what was drawn in truth. What its
 // calls give back later is noted then: after a crash it need not count as spent.
-std::vector<journal::DrawnNote> Account::drawn_notes(Time now) {
-  while (!closed_.empty() &&
-         closed_.front().note.until + hold_of(defaults::minute_window, defaults::permit_life_max) <=
-             now)
-    closed_.pop_front();
+std::vector<journal::DrawnNote> Account::drawn_notes() {
   std::vector<journal::DrawnNote> notes;
   for (Block& block : closed_)
     if (std::exchange(block.is_news, false))
@@ -57,14 +67,15 @@ std::vector<journal::DrawnNote> Account::drawn_notes(Time now) {
 
 // What may be drawn until it ends: the burst, and what the rate yields meanwhile; of a day's window
 // no more than a small part, because after a crash all of it counts as spent.
-void Account::size(journal::BlockNote& note) const {
-  const double seconds = to_seconds(defaults::block_life + defaults::block_renewal);
+void Account::size(journal::BlockNote& note, Duration validity) const {
+  const double seconds = to_seconds(validity);
   const auto yield = [&](const Smoother& s) {
     return static_cast<std::uint64_t>(std::ceil(s.burst() + s.rate() * seconds)) + 1;
   };
-  note.calls = limits_.requests_per_minute != 0
-                   ? std::min(yield(calls_smoother_), attempts_per_block_max)
-                   : defaults::block_calls_unlimited;
+  const auto unlimited =
+      defaults::block_calls_unlimited * static_cast<std::uint64_t>(std::ceil(seconds));
+  note.calls = std::min(limits_.requests_per_minute != 0 ? yield(calls_smoother_) : unlimited,
+                        attempts_per_block_max);
   if (day_.calls().limited()) note.calls = std::min(note.calls, day_.calls_ahead());
   if (!counts_tokens()) return;
   note.tokens = tokens_window_.limited() ? yield(tokens_smoother_) : day_.tokens_ahead();
@@ -72,22 +83,29 @@ void Account::size(journal::BlockNote& note) const {
   note.tokens = std::max(note.tokens, tokens_wanted_);
 }
 
-std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now) {
-  if (next_ || highest_.empty()) return std::nullopt;
-  const bool ending = block_ && now + defaults::block_renewal >= block_->note.until &&
-                      now < block_->note.until && block_->drawn_calls > 0;
-  if (!wanted_ && (!ending || day_.is_used_up())) return std::nullopt;
+Time Account::reserves_at() const {
+  if (next_) return never;
+  if (wanted_) return Time::min();
+  return block_ && block_->drawn_calls > 0 && needs_blocks() ? block_->renewed_at : never;
+}
+
+std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now,
+                                                   Duration commit_time) {
+  if (next_) return std::nullopt;
+  const bool due = block_ && now >= block_->renewed_at && now < block_->note.until &&
+                   block_->drawn_calls > 0 && needs_blocks();
+  if (!wanted_ && (!due || day_.is_used_up())) return std::nullopt;
+  const Duration life = limits_.windows() ? defaults::block_life : defaults::block_life_unlimited;
+  const Duration validity = defaults::block_validity(
+      life, mutated("block_life_from_request") ? Duration::zero() : commit_time);
   Block block;
   block.note.block = number;
   block.note.account = name_;
-  size(block.note);
-  block.note.until = now + defaults::block_life + defaults::block_renewal;
-  for (const auto& [job, highest] : highest_) {
-    const std::uint64_t ahead =
-        std::max(defaults::mark_ahead, block_ ? 2 * block_->drawn_calls : std::uint64_t{0});
-    block.note.marks.emplace_back(job, highest + ahead);
-  }
-  block.note.drawn = drawn_notes(now);
+  size(block.note, validity);
+  block.note.until = now + validity;
+  block.renewed_at = now + life;
+  block.note.over = take_over(now);
+  block.note.drawn = drawn_notes();
   next_ = std::move(block);
   next_since_ = now;
   day_noted_ = false;
@@ -120,9 +138,7 @@ void Account::durable(std::uint64_t block) {
 }
 
 void Account::assume_spent(const journal::BlockNote& block, Time now) {
-  // How long its permits lived is not known any more: the longest life is assumed.
-  const Time until =
-      std::min(block.until, now) + hold_of(defaults::minute_window, defaults::permit_life_max);
+  const Time until = std::min(block.until, now) + defaults::block_hold;
   if (until <= now) return;
   calls_window_.charge_until(block.calls, until);
   tokens_window_.charge_until(block.tokens, until);

@@ -67,7 +67,7 @@ private:
   void weigh(Endpoint& endpoint) {
     Account& account = *endpoint.account;
     const Tokens tokens = tokens_of(reserve_, account, call_.token_bound);
-    if (const auto no = account.refuses(tokens, call_.job, call_.item, now_)) {
+    if (const auto no = account.refuses(tokens, now_)) {
       refused.refused_by.push_back(&account);
       return wait(no->until, no->why);
     }

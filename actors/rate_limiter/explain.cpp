@@ -26,9 +26,8 @@ WaitReason reason_of(const Account& account, const Refusal& refusal, std::string
   return reason;
 }
 
-WaitReason slow_journal(const Account& account, Time now) {
+WaitReason slow_journal(std::optional<Time> since, Time now) {
   WaitReason reason;
-  const auto since = account.writing_since();
   if (!since || now < *since + slow_block) return reason;
   reason.kind = WaitKind::journal;
   reason.since = *since;
@@ -56,7 +55,8 @@ WaitReason RateLimiter::explain(const AcquireCall& call, SessionId session, Time
   const bool proved = std::any_of(served.begin(), served.end(), [](const Endpoint* endpoint) {
     return endpoint->account->breaker().proved();
   });
-  WaitReason earliest, writing = slow_journal(own, now);
+  WaitReason earliest, writing = slow_journal(own.writing_since(), now);
+  if (!writing) writing = slow_journal(marks_.writing_since(call.job), now);
   for (Endpoint* endpoint : willing(job->second, served, now)) {
     Account& account = *endpoint->account;
     const std::string& url = endpoint->offer.endpoint.url;
@@ -73,7 +73,7 @@ WaitReason RateLimiter::explain(const AcquireCall& call, SessionId session, Time
       reason.limit = yield->to;
       reason.until = yield->until;
     } else if (!writing) {
-      writing = slow_journal(account, now);
+      writing = slow_journal(account.writing_since(), now);
     }
     if (reason && (!earliest || reason.until < earliest.until)) earliest = std::move(reason);
   }

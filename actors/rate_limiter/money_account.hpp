@@ -25,6 +25,7 @@ class MoneyAccount {
 public:
   MoneyAccount(JobId job, const JobMoney& money);
 
+  JobId job() const { return job_; }
   // Another cap from now on; what is charged stays charged.
   void set_cap(std::uint64_t nano_usd) { cap_ = nano_usd; }
   std::uint64_t cap() const { return cap_; }
@@ -46,6 +47,7 @@ public:
 
   // Of calls that earlier lives permitted. `claimed`: a worker has it, or its outcome.
   void claimed(AttemptId attempt);
+  bool waits_for(AttemptId attempt) const { return earlier_.contains(attempt); }
   void ended(AttemptId attempt, std::optional<std::uint64_t> cost);
   // No more of them will come; `all`: every session has told of its own.
   void earlier_lives_told(bool all);

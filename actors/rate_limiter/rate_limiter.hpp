@@ -11,8 +11,11 @@
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
+#include "actors/rate_limiter/commit_time.hpp"
+#include "actors/rate_limiter/due_times.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
 #include "actors/rate_limiter/endpoint_choice.hpp"
+#include "actors/rate_limiter/mark_book.hpp"
 #include "actors/rate_limiter/money_book.hpp"
 #include "actors/rate_limiter/prefix_groups.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
@@ -20,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,10 +32,10 @@ namespace gristmill::rate_limiter {
 
 class RateLimiter {
 public:
-  // `pools`: what calls of a model cost.
+  // `pools`: what calls of a model cost. `first_block`: of those that number attempts.
   explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {},
-                       Duration day = defaults::day_window)
-      : epoch_{epoch}, day_{day}, money_{std::move(pools)} {}
+                       Duration day = defaults::day_window, std::uint64_t first_block = 1)
+      : epoch_{epoch}, day_{day}, next_block_{first_block}, money_{std::move(pools)} {}
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
   void days_recovered(std::vector<journal::DayNote> days);
@@ -50,13 +54,23 @@ public:
   void claimed(const ClaimedCall& call);
   // All sessions of earlier lives have said what they hold; or not all, and nobody waits for more.
   void earlier_lives_told(bool all) { money_.earlier_lives_told(all); }
-  void durable(std::uint64_t block);
+  void durable(std::uint64_t number);
 
   // Blocks that should be written now.
   std::vector<journal::BlockNote> reserve(Time now);
+  struct Marks {
+    std::uint64_t number = 0; // names them all
+    std::vector<journal::MarkNote> notes;
+  };
+  Marks reserve_marks(Time now);
   std::vector<journal::MoneyNote> reserve_money(Time now) {
-    return money_.reserve(next_block_, now);
+    return money_.reserve(next_number_, now);
   }
+  // What the reserves gave is on its way to the journal, or durable, in this order.
+  void handed_over(Time now) { commit_time_.asked(now); }
+  void written(Time now) { commit_time_.durable(now); }
+  // Attempt ids of this life are used up: nothing is permitted any more.
+  bool numbers_are_used_up() const { return next_block_ > AttemptId::block_max; }
   // To be durable no later than the blocks that reserve() gave just before.
   std::vector<journal::DayNote> day_notes(Time now);
   // What was learned of the use of tokens since it was noted last.
@@ -66,6 +80,7 @@ public:
   // How an endpoint stands, for people.
   EndpointStanding standing(EndpointId id, Time now) const;
   std::size_t account_count() const { return accounts_.size(); }
+  std::size_t learned_models(JobId job) const { return jobs_.at(job).reserves.size(); }
 
 private:
   using AccountRef = std::shared_ptr<Account>;
@@ -74,6 +89,7 @@ private:
     AccountRef account;
     std::map<EndpointId, Time> shunned;                            // until when
     std::map<std::string, std::shared_ptr<TokenReserve>> reserves; // by model
+    std::vector<std::weak_ptr<Account>> asked; // of endpoints, that know the job
   };
   struct Out {
     AccountRef endpoint, job;
@@ -97,6 +113,10 @@ private:
   AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
   void settle_limits(const AccountRef& account, Time now);
   void forget_idle_accounts(Time now);
+  // Something has happened to it that may change when it is due.
+  void touched(const AccountRef& account);
+  void look_at_touched();
+  std::shared_ptr<TokenReserve> reserve_of(Job& job, const std::string& model);
   Placed place(const AcquireCall& call, SessionId session, Time now);
   protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
@@ -107,10 +127,23 @@ private:
 
   Epoch epoch_;
   Duration day_; // its length
-  std::uint64_t next_block_ = 1;
+  // Blocks that number attempts have the numbers of AttemptId, all others those above.
+  std::uint64_t next_block_, next_number_ = AttemptId::block_max + 1;
+  CommitTime commit_time_;
+  MarkBook marks_;
+  std::vector<std::uint64_t> over_; // blocks of accounts that are no more
   std::map<std::string, AccountRef> accounts_;
-  Time idle_sought_at_{Time::min()};
-  std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
+  // No event walks all accounts: these are the ones with something to do, by name, and when.
+  std::vector<AccountRef> touched_; // since they were looked at
+  DueTimes<std::string> reserving_; // a block
+  DueTimes<std::string> noting_;    // their day
+  DueTimes<std::string> leaving_;   // that nobody may name any more
+  std::set<std::string> without_credit_;
+  std::set<JobId> learned_;                               // something worth a note
+  std::unordered_map<std::uint64_t, AccountRef> writing_; // by their block
+  // Of earlier lives, for accounts not yet opened.
+  std::unordered_map<std::string, std::vector<journal::BlockNote>> spent_;
+  Time spent_over_at_{never};
   std::map<std::string, std::vector<journal::DayNote>> days_; // the same of their days
   EndpointBook endpoints_;
   MoneyBook money_;

@@ -3,6 +3,8 @@
 #include "actors/kit/check.hpp"
 #include "actors/wiring/rooms.hpp"
 
+#include <utility>
+
 namespace gristmill::wiring {
 
 std::string name_of(const Address& address) {
@@ -13,7 +15,16 @@ std::string name_of(const Address& address) {
 }
 
 CoordinatorNode::CoordinatorNode(NodeOptions options, journal::Recovered recovered)
-    : options_{std::move(options)}, recovered_{std::move(recovered)} {}
+    : options_{std::move(options)}, epoch_{recovered.epoch}, last_{recovered.last_position} {
+  // Each room is given what it alone needs, and nothing of it stays here.
+  journal::Recovered of_limiter;
+  of_limiter.epoch = recovered.epoch;
+  of_limiter.same_boot = recovered.same_boot;
+  of_limiter.blocks = std::exchange(recovered.blocks, {});
+  of_limiter.days = std::exchange(recovered.days, {});
+  of_limiter_ = std::move(of_limiter);
+  of_coordinator_ = std::move(recovered);
+}
 
 std::vector<Address> CoordinatorNode::shared_rooms() {
   return {to_journal, to_limiter, to_coordinator};
@@ -22,12 +33,13 @@ std::vector<Address> CoordinatorNode::shared_rooms() {
 std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const Moment& moment) {
   switch (address.place) {
   case Place::coordinator:
-    return std::make_unique<CoordinatorRoom>(options_, recovered_, moment.now);
+    return std::make_unique<CoordinatorRoom>(options_, std::exchange(of_coordinator_, {}),
+                                             moment.now);
   case Place::rate_limiter:
-    return std::make_unique<LimiterRoom>(recovered_, moment.now, options_.pools, options_.day);
-  case Place::journal: return std::make_unique<JournalRoom>(recovered_.last_position);
-  case Place::supervisor:
-    return std::make_unique<SupervisorRoom>(address.job, recovered_.epoch, options_);
+    return std::make_unique<LimiterRoom>(std::exchange(of_limiter_, {}), moment.now, options_.pools,
+                                         options_.day);
+  case Place::journal: return std::make_unique<JournalRoom>(last_);
+  case Place::supervisor: return std::make_unique<SupervisorRoom>(address.job, epoch_, options_);
   case Place::merger: return std::make_unique<MergerRoom>(address.job, options_);
   default: break;
   }

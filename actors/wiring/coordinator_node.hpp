@@ -37,7 +37,9 @@ public:
 
 private:
   NodeOptions options_;
-  journal::Recovered recovered_;
+  Epoch epoch_;
+  journal::Position last_ = 0;
+  journal::Recovered of_limiter_, of_coordinator_; // until their rooms are made
 };
 
 } // namespace gristmill::wiring

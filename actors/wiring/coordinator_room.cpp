@@ -17,22 +17,21 @@ coordinator::Options options_of(const NodeOptions& options, const journal::Recov
 
 } // namespace
 
-ClosedJob content_of(const journal::RecoveredJob& job) {
+ClosedJob content_of(journal::RecoveredJob job) {
   ClosedJob content;
-  content.items.terminal = job.terminal;
-  content.items.attempts = job.attempts;
+  content.items.terminal = std::move(job.terminal);
+  content.items.attempts = std::move(job.attempts);
   content.items.counts = job.counts;
   content.items.low = job.low;
   content.items.mark = job.mark;
-  content.failed = job.failed;
+  content.failed = std::move(job.failed);
   return content;
 }
 
-CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered,
-                                 Time now)
+CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered recovered, Time now)
     : coordinator_{options_of(options, recovered), now}, desk_{options.flat}, flat_{options.flat} {
   desk_.forget(recovered.last_forgotten);
-  for (const journal::RecoveredJob& job : recovered.jobs) {
+  for (journal::RecoveredJob& job : recovered.jobs) {
     coordinator::JobEntry entry;
     entry.id = job.job;
     entry.directory = job.directory;
@@ -58,9 +57,9 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, const journal::Reco
       entry.counts.total_known = true;
     }
     if (!is_over(entry.state) || options.flat) {
-      closed_[job.job] = content_of(job);
-      learned_[job.job] = job.learned;
-      closed_[job.job].items.may_have_called = !recovered.sessions.empty();
+      learned_[entry.id] = std::move(job.learned);
+      closed_[entry.id] = content_of(std::move(job));
+      closed_[entry.id].items.may_have_called = crashed;
     }
     desk_.recovered(std::move(entry));
   }

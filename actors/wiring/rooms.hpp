@@ -33,11 +33,11 @@ struct ClosedJob {
   supervisor::RecoveredItems items;
   std::map<OutcomeClass, ItemSet> failed;
 };
-ClosedJob content_of(const journal::RecoveredJob& job);
+ClosedJob content_of(journal::RecoveredJob job);
 
 class CoordinatorRoom : public Room {
 public:
-  CoordinatorRoom(const NodeOptions& options, const journal::Recovered& recovered, Time now);
+  CoordinatorRoom(const NodeOptions& options, journal::Recovered recovered, Time now);
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:
@@ -124,8 +124,8 @@ private:
 
 class LimiterRoom : public Room {
 public:
-  LimiterRoom(const journal::Recovered& recovered, Time now, std::vector<PoolSpec> pools = {},
-              Duration day = defaults::day_window);
+  LimiterRoom(journal::Recovered recovered, Time now, std::vector<PoolSpec> pools = {},
+              Duration day = defaults::day_window, std::uint64_t first_block = 1);
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:

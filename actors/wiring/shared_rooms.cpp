@@ -1,6 +1,7 @@
 // RATE LIMITER and JOURNAL: one of each in a node.
 #include "actors/wiring/rooms.hpp"
 
+#include "actors/journal/passing.hpp"
 #include "actors/kit/mutant.hpp"
 
 #include <algorithm>
@@ -8,11 +9,11 @@
 
 namespace gristmill::wiring {
 
-LimiterRoom::LimiterRoom(const journal::Recovered& recovered, Time now, std::vector<PoolSpec> pools,
-                         Duration day)
-    : limiter_{recovered.epoch, std::move(pools), day} {
+LimiterRoom::LimiterRoom(journal::Recovered recovered, Time now, std::vector<PoolSpec> pools,
+                         Duration day, std::uint64_t first_block)
+    : limiter_{recovered.epoch, std::move(pools), day, first_block} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
-  limiter_.days_recovered(recovered.days);
+  limiter_.days_recovered(std::move(recovered.days));
 }
 
 void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
@@ -26,8 +27,10 @@ void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
     Answer answer{show->token, {}, {}, {}, std::move(show->pools), {}};
     post.tell(to_client, std::move(answer));
   }
-  if (const auto* durable = std::get_if<BlocksDurable>(&message))
-    for (const std::uint64_t block : durable->blocks) limiter_.durable(block);
+  if (const auto* durable = std::get_if<BlocksDurable>(&message)) {
+    limiter_.written(now);
+    for (const std::uint64_t number : durable->blocks) limiter_.durable(number);
+  }
   if (std::holds_alternative<Tick>(message)) write_blocks(now, post);
   post.wake_at = limiter_.wake_at();
 }
@@ -51,14 +54,22 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
 
 void LimiterRoom::write_blocks(Time now, Post& post) {
   auto blocks = limiter_.reserve(now);
+  auto marks = limiter_.reserve_marks(now);
   auto money = limiter_.reserve_money(now);
   auto days = limiter_.day_notes(now);
-  if (blocks.empty() && money.empty() && days.empty()) return;
+  if (limiter_.numbers_are_used_up())
+    post.fatal =
+        Error{ErrorCode::used_up, "this coordinator has given out all attempt numbers of "
+                                  "its life: start it again, and it goes on with new ones"};
+  if (blocks.empty() && marks.notes.empty() && money.empty() && days.empty()) return;
   BlocksDurable durable;
   for (const auto& block : blocks) durable.blocks.push_back(block.block);
+  if (!marks.notes.empty()) durable.blocks.push_back(marks.number);
   for (const auto& note : money) durable.blocks.push_back(note.number);
+  limiter_.handed_over(now);
   AppendNow append;
   append.part.blocks = std::move(blocks);
+  append.part.marks = std::move(marks.notes);
   append.part.days = std::move(days);
   append.part.money = std::move(money);
   append.part.learned = limiter_.learned_notes();
@@ -85,12 +96,15 @@ void JournalRoom::handle(Message message, const Moment& moment, Post& post) {
 // Nothing waits for a full disk but what must be durable, and nothing of that is lost: no block is
 // drawn from, no outcome acknowledged, and the workers keep what they have.
 void JournalRoom::refused(StoreFailed& failed, Time now, Post& post) {
-  if (failed.error.code != ErrorCode::disk_full) {
+  if (!journal::passes(failed.error.code)) {
     post.fatal = std::move(failed.error);
     return;
   }
   if (!std::exchange(full_, true)) {
-    post.events.push_back({"journal.disk_full", {{"why", failed.error.message}}, true});
+    const bool space = failed.error.code == ErrorCode::disk_full;
+    post.events.push_back({space ? "journal.disk_full" : "journal.no_descriptor",
+                           {{"why", failed.error.message}},
+                           true});
     post.tell(to_coordinator, DiskFull{std::move(failed.error.message)});
   }
   refused_ = std::move(failed.group);

@@ -17,9 +17,10 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
     effects.events.push_back({"job.unreadable", {{"why", spec.error().message}}, true});
     return;
   }
-  Job job{std::move(*spec), {}};
+  openai::DocumentTemplate documents{*spec};
+  Job job{std::move(*spec), std::move(documents), {}};
   for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
-  jobs_[opened.job] = std::move(job);
+  jobs_.insert_or_assign(opened.job, std::move(job));
 }
 
 void Worker::handle(Batch& batch) {
@@ -108,8 +109,10 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     return refuse(OutcomeClass::config, "key_not_allowed", std::move(why));
   const JobSpec& spec = job->second.spec;
   auto request =
-      openai::render(spec, planned->kind, planned->raw,
+      openai::render(spec, job->second.documents, planned->kind, planned->raw,
                      where.model.empty() ? spec.default_model : where.model, planned->model);
+  if (!request && request.error().code == ErrorCode::conflict)
+    return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
   call.api = openai::api_of(request->path);
   call.model = std::move(request->model);

@@ -12,13 +12,17 @@ namespace gristmill::worker {
 using namespace protocol;
 
 namespace {
-constexpr auto hello_repeat = std::chrono::seconds{2};
-}
+// Each Hello begins a session anew, and its Welcome waits for the journal: who asked again sooner
+// than a slow disk takes would never be welcome.
+constexpr Duration hello_repeat = std::chrono::seconds{2},
+                   hello_repeat_max = std::chrono::seconds{32};
+} // namespace
 
 Effects Worker::link_up(Time now) {
   Effects effects;
   effects.events.push_back({"link.up", {}});
   down_why_.clear();
+  hello_repeat_ = hello_repeat;
   if (!finished_) say_hello(now, effects);
   return effects;
 }
@@ -108,6 +112,7 @@ void Worker::act_on(Frame& frame, Time now, Effects& effects) {
 
 void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   state_ = State::active;
+  hello_repeat_ = hello_repeat;
   seq_ = 0;
   effects.welcome = true;
   heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
@@ -147,7 +152,10 @@ void Worker::handle(const Refused& refused, Time now, Effects& effects) {
 
 Effects Worker::tick(Time now) {
   Effects effects;
-  if (state_ == State::greeting && now - hello_at_ >= hello_repeat) say_hello(now, effects);
+  if (state_ == State::greeting && now - hello_at_ >= hello_repeat_) {
+    hello_repeat_ = std::min(2 * hello_repeat_, hello_repeat_max);
+    say_hello(now, effects);
+  }
   watch_queues(now, effects);
   if (state_ == State::active && now >= heartbeat_at_) {
     heartbeat_at_ = now + heartbeat_;
@@ -225,7 +233,7 @@ void Worker::finish(Effects& effects) {
 
 Time Worker::wake_at() const {
   Time at = drain_ends_;
-  if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat);
+  if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat_);
   if (state_ == State::active) at = std::min({at, heartbeat_at_, queues_.wake_at()});
   if (state_ == State::active && !draining_)
     at = std::min(at, held_.next_due(defaults::need_repeat));

@@ -14,6 +14,7 @@
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
 #include "protocol/grammar.hpp"
+#include "protocol/openai/document_template.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <map>
@@ -66,6 +67,7 @@ public:
 private:
   struct Job {
     JobSpec spec;
+    openai::DocumentTemplate documents;
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
   };
   struct InFlight {
@@ -114,6 +116,7 @@ private:
   Duration heartbeat_{};
   std::uint64_t outcome_window_bytes_ = 0;
   std::uint32_t hellos_ = 0;
+  Duration hello_repeat_{}; // without a Welcome
   Time hello_at_{}, heartbeat_at_{never}, drain_ends_{never};
   bool draining_ = false, finished_ = false;
   std::string down_why_;

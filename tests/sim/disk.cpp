@@ -39,7 +39,7 @@ wiring::NodeOptions World::node_options() {
 void World::write(journal::Group group) {
   GRISTMILL_CHECK(!store_.busy(), "a group was handed over while another was being written");
   store_.hand_over(std::move(group));
-  Duration takes = around(swarm_.commit_mean);
+  Duration takes = swarm_.steady_commit ? swarm_.commit_mean : around(swarm_.commit_mean);
   if (luck(swarm_.slow_commit)) {
     takes += upto(std::chrono::seconds{4});
     // Whoever dials again meanwhile says again what is being written.

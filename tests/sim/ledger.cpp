@@ -67,6 +67,10 @@ std::optional<JobState> Ledger::state_of(JobId job) const {
 
 void Ledger::committed(const journal::Group& group, std::uint32_t epoch) {
   for (const auto& block : group.blocks) blocks_[{epoch, block.block}] = block;
+  for (const auto& note : group.marks) {
+    std::uint64_t& mark = marks_[note.job];
+    mark = std::max(mark, note.mark);
+  }
   for (const auto& note : group.sessions)
     if (note.open) sessions_.insert(note.session);
   for (const auto& change : group.jobs) check(change);
@@ -270,11 +274,8 @@ void Ledger::check_block(const SentCall& call) {
   const journal::BlockNote& block = it->second;
   if (call.attempt.n() == 0 || call.attempt.n() > block.calls)
     broken("attempt {} is not within its block's {} calls", name, block.calls);
-  const JobId job = plans_[call.plan].job;
-  const bool marked = std::any_of(block.marks.begin(), block.marks.end(), [&](const auto& mark) {
-    return mark.first == job && call.item < mark.second;
-  });
-  if (!marked) broken("attempt {} of item {} lies above its block's mark", name, call.item);
+  if (call.item >= marks_[plans_[call.plan].job])
+    broken("attempt {} of item {} lies above its job's mark", name, call.item);
 }
 
 // Of a block that may still be drawn from, for a job that goes on.

@@ -129,6 +129,7 @@ private:
   Violation violation_;
   std::vector<Plan> plans_;
   std::map<JobId, Job> jobs_;
+  std::map<JobId, std::uint64_t> marks_; // durable
   std::map<std::pair<std::uint64_t, std::uint64_t>, journal::BlockNote> blocks_;
   std::unordered_map<AttemptId, Attempt> attempts_;
   std::unordered_map<CallId, PartId> parts_;

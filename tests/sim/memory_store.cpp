@@ -1,13 +1,13 @@
 #include "tests/sim/memory_store.hpp"
 
+#include "actors/kit/defaults.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace gristmill::sim {
-namespace {
-// Longer than any window, hold and margin.
-constexpr auto block_memory = std::chrono::seconds{70};
-} // namespace
+
+using defaults::block_memory;
 
 journal::Group MemoryStore::take_back() {
   return *std::exchange(pending_, std::nullopt);
@@ -32,6 +32,11 @@ journal::Position MemoryStore::make_durable() {
     job.low = std::max(job.low, note.low);
   }
   for (const auto& block : group.blocks) add_block(block);
+  for (const auto& note : group.marks) {
+    if (!jobs_.contains(note.job)) continue; // forgotten
+    std::uint64_t& mark = jobs_[note.job].known.mark;
+    mark = std::max(mark, note.mark);
+  }
   for (const auto& note : group.days) {
     days_[{note.account, note.until}] = note;
     days_clock_ = note.noted_at;
@@ -101,6 +106,7 @@ void MemoryStore::add_block(const journal::BlockNote& block) {
     before->second.calls = drawn.calls;
     before->second.tokens = drawn.tokens;
   }
+  for (const std::uint64_t over : block.over) blocks_.erase({epoch_, over});
 }
 
 Result<journal::RecoveredJob> MemoryStore::read_job(JobId id) const {
@@ -119,12 +125,7 @@ journal::Recovered MemoryStore::recover(Time now, std::uint32_t boot) {
   recovered.last_position = last_;
   recovered.last_forgotten = last_forgotten_;
   for (const auto& [id, job] : jobs_) {
-    journal::RecoveredJob copy = *read_job(id);
-    // Of every epoch: one that crashed before its first block must not hide the one before it.
-    for (const auto& [key, block] : blocks_)
-      for (const auto& [marked, mark] : block.marks)
-        if (marked == id) copy.mark = std::max(copy.mark, mark);
-    recovered.jobs.push_back(std::move(copy));
+    recovered.jobs.push_back(*read_job(id));
   }
   // Everything of another boot was over when the first life of this one began.
   Time first = now;
@@ -135,15 +136,19 @@ journal::Recovered MemoryStore::recover(Time now, std::uint32_t boot) {
     Time& until = newest[lives_.at(static_cast<std::uint32_t>(key.first)).boot];
     until = std::max(until, block.until);
   }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> over;
   for (const auto& [key, block] : blocks_) {
     const std::uint32_t of = lives_.at(static_cast<std::uint32_t>(key.first)).boot;
     journal::BlockNote note = block;
     if (of == boot ? note.until <= now - block_memory
-                   : first <= now - block_memory || note.until <= newest[of] - block_memory)
+                   : first <= now - block_memory || note.until <= newest[of] - block_memory) {
+      over.push_back(key);
       continue;
+    }
     if (of != boot) note.until = first;
     recovered.blocks.push_back(std::move(note));
   }
+  for (const auto& key : over) blocks_.erase(key);
   // Of another boot is left what was left when it was last heard of.
   for (auto& [key, note] : std::exchange(days_, {})) {
     if (!recovered.same_boot) note.until += now - days_clock_;

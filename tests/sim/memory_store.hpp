@@ -33,6 +33,7 @@ public:
   const Job* job(JobId id) const;
   // The block that a permit's number names, if it is durable.
   const journal::BlockNote* block(std::uint64_t epoch, std::uint64_t number) const;
+  std::size_t blocks() const { return blocks_.size(); }
   std::uint32_t epoch() const { return epoch_; }
 
 private:

@@ -21,6 +21,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"welcome_before_durable", "a session begins before the journal shows it open", 1},
      {"grant_not_journaled", "a block is drawn from before it is durable", 1},
      {"block_without_end", "a block is drawn from after its end", 2},
+     {"block_life_from_request", "a block's end does not reckon with the time of commits", 1},
      {"closed_block_is_free", "a block of an earlier life counts as if nothing was drawn", 19},
      {"no_mark_check", "a block covers every item, whatever its mark", 2},
      {"attempt_id_reuse", "attempt ids of each life begin anew", 4},

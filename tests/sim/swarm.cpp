@@ -155,6 +155,32 @@ void draw_shares(Swarm& swarm) {
   }
 }
 
+// Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
+void draw_slow_disk(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
+  if (swarm.edge || !random.chance(0.1)) return;
+  swarm.steady_commit = true;
+  swarm.commit_mean = random.between(milliseconds{100}, seconds{3});
+  if (swarm.one_process || !random.chance(0.3)) return;
+  swarm.steady_work = true;
+  JobPlan job;
+  job.text_bytes_max = 8;
+  job.items = between(random, 80, 160);
+  swarm.jobs.assign(between(random, 4, 8), job);
+  const AccountLimits limits{random.chance(0.5) ? 0u : 60'000u, 0, 0};
+  swarm.endpoints.assign(1, limits);
+  swarm.workers = 2;
+  swarm.concurrency = between(random, 3, 5);
+  swarm.capacity_bytes = 1u << 20;
+  swarm.network_mean = milliseconds{2};
+  swarm.call_mean = milliseconds{250};
+  swarm.channel_max = milliseconds{1};
+  swarm.send_delay = swarm.poll = {};
+  swarm.fallback = false;
+  swarm.faulty_phase = seconds{120};
+  draw_faults(swarm, true, random);
+}
+
 } // namespace
 
 Swarm Swarm::draw(Random& random) {
@@ -197,6 +223,8 @@ Swarm Swarm::draw(Random& random) {
   for (const auto& job : swarm.jobs) windows |= job.limits.windows();
   swarm.faulty_phase = windows ? seconds{120} : seconds{30};
   if (swarm.edge) draw_edge(swarm, random);
+  draw_slow_disk(swarm);
+  if (swarm.steady_work) return swarm;
   draw_budgets(swarm);
   draw_hedging(swarm);
   draw_days(swarm);
@@ -214,11 +242,14 @@ bool Swarm::has_days() const {
 std::string Swarm::text() const {
   static constexpr std::string_view servings[]{"own", "pools", "announced"};
   std::string text = fmt::format(
-      "{}{}{} workers of {}, clocks {} and {} ppb; net {} ms, commit {} ms, call {} ms; {} "
+      "{}{}{}{} workers of {}, clocks {} and {} ppb; net {} ms, commit {} ms, call {} ms; {} "
       "endpoints{}",
-      edge ? "edge, " : "", one_process ? "one process, " : "", workers, concurrency,
-      coordinator_ppb, worker_ppb, to_ms(network_mean), to_ms(commit_mean), to_ms(call_mean),
-      servings[static_cast<std::size_t>(serving)], pages ? " with pages" : "");
+      edge ? "edge, " : "", one_process ? "one process, " : "",
+      steady_work     ? "steady commits and work, "
+      : steady_commit ? "steady commits, "
+                      : "",
+      workers, concurrency, coordinator_ppb, worker_ppb, to_ms(network_mean), to_ms(commit_mean),
+      to_ms(call_mean), servings[static_cast<std::size_t>(serving)], pages ? " with pages" : "");
   for (const auto& e : endpoints)
     text += fmt::format(" [{} {} {} {} {}]", e.requests_per_minute, e.tokens_per_minute,
                         e.max_in_flight, e.requests_per_day, e.tokens_per_day);

@@ -47,8 +47,10 @@ struct Swarm {
   std::int64_t coordinator_ppb = 0, worker_ppb = 0; // most that a worker's clock is off
 
   Duration network_mean{}, commit_mean{}, call_mean{}, channel_max{};
-  Duration send_delay{}; // until a call leaves its worker: a far endpoint's handshake
-  Duration poll{};       // between two questions of a client; 0 = nobody asks
+  bool steady_commit = false; // each commit takes just the mean
+  bool steady_work = false;   // … and calls must never cease: no faults, no limit that is reached
+  Duration send_delay{};      // until a call leaves its worker: a far endpoint's handshake
+  Duration poll{};            // between two questions of a client; 0 = nobody asks
   Duration faulty_phase{};
 
   // Of a frame, a commit, or a call.

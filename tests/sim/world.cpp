@@ -59,6 +59,7 @@ Verdict World::run() {
   for (std::size_t i = 0; i < workers_.size(); ++i) start_worker(i);
   users_act();
   roll_faults();
+  if (swarm_.steady_work) watch_work();
   at(begin_ + swarm_.faulty_phase, [this] { heal(); });
   while (!events_.empty() && !done() && verdict_.violations.empty()) {
     if (now_ > begin_ + swarm_.faulty_phase + patience)
@@ -70,6 +71,25 @@ Verdict World::run() {
   verdict_.virtual_seconds = to_seconds(now_ - begin_);
   verdict_.trace_hash = trace_.hash();
   return std::move(verdict_);
+}
+
+// Where nothing fails and nothing is scarce a slow disk may delay the first calls, and no others.
+void World::watch_work() {
+  std::uint64_t items = 0;
+  for (const JobPlan& job : swarm_.jobs) items += job.items;
+  const std::uint64_t calls = provider_.calls();
+  if (calls > items * 8 / 10) {
+    if (10 * idle_looks_ > looks_)
+      violation(fmt::format("no call was in flight at {} of {} looks, while commits took {} ms",
+                            idle_looks_, looks_, to_ms(swarm_.commit_mean)));
+    return;
+  }
+  if (calls > items / 10) {
+    ++looks_;
+    const auto idle = [](const auto& worker) { return worker->worker->in_flight() == 0; };
+    if (std::all_of(workers_.begin(), workers_.end(), idle)) ++idle_looks_;
+  }
+  after(std::chrono::milliseconds{20}, [this] { watch_work(); });
 }
 
 bool World::done() const {

@@ -66,6 +66,7 @@ private:
   bool luck(double chance) { return !healed_ && chance > 0 && random_.chance(chance); }
   bool done() const;
   void step();
+  void watch_work();
   void settle();
   void check_end();
   void check_result(std::size_t plan);
@@ -170,6 +171,8 @@ private:
   std::map<std::string, std::shared_ptr<Connection>> connections_; // by peer id
   std::uint64_t next_connection_ = 1, next_process_ = 1, next_token_ = 10;
   std::vector<User> users_;
+
+  std::uint64_t looks_ = 0, idle_looks_ = 0; // at whether any call is in flight
 
   Verdict verdict_;
   Ledger ledger_;

@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const Time start = time_from_ns(0) + 1h;
-constexpr JobId job{7};
 constexpr std::string_view block_reason = "the budget block is being written";
 
 AccountLimits calls_per_minute(std::uint64_t n) {
@@ -23,22 +22,21 @@ AccountLimits tokens_per_minute(std::uint64_t n) {
   return {0, n, 0};
 }
 
-std::string_view why(Account& account, Time now, std::uint64_t tokens = 1, std::uint64_t item = 0) {
-  const auto refusal = account.refuses(tokens, job, item, now);
+std::string_view why(Account& account, Time now, std::uint64_t tokens = 1) {
+  const auto refusal = account.refuses(tokens, now);
   if (refusal) CHECK(refusal->until > now);
   return refusal ? refusal->why : std::string_view{"goes"};
 }
 
-Charge draw(Account& account, Time now, std::uint64_t tokens = 1, std::uint64_t item = 0) {
-  REQUIRE(why(account, now, tokens, item) == "goes");
+Charge draw(Account& account, Time now, std::uint64_t tokens = 1) {
+  REQUIRE(why(account, now, tokens) == "goes");
   std::uint64_t n = 0;
   return account.draw(tokens, now, n);
 }
 
 // Asks for a call, and has the block that it needs written at once.
-void renew(Account& account, std::uint64_t number, Time now, std::uint64_t tokens = 1,
-           std::uint64_t item = 0) {
-  REQUIRE(why(account, now, tokens, item) == block_reason);
+void renew(Account& account, std::uint64_t number, Time now, std::uint64_t tokens = 1) {
+  REQUIRE(why(account, now, tokens) == block_reason);
   REQUIRE(account.reserve(number, now));
   account.durable(number);
 }
@@ -78,10 +76,15 @@ TEST_CASE("one block is written at a time") {
 }
 
 TEST_CASE("a block covers its calls, numbers them from 1, and no more") {
-  Account account = opened({});
+  Account account{"endpoint", calls_per_minute(600'000), start};
+  REQUIRE(why(account, start) == block_reason);
+  const auto note = account.reserve(1, start);
+  REQUIRE(note);
+  account.durable(1);
+  account.set_limits({}, start); // so that the window alone keeps nothing back
   std::uint64_t n = 0;
-  for (std::uint64_t i = 1; i <= defaults::block_calls_unlimited; ++i) {
-    if (account.refuses(1, job, 0, start)) FAIL("call " << i << " is refused");
+  for (std::uint64_t i = 1; i <= note->calls; ++i) {
+    if (account.refuses(1, start)) FAIL("call " << i << " is refused");
     account.draw(1, start, n);
     if (n != i) FAIL("call " << i << " is numbered " << n);
   }
@@ -98,31 +101,40 @@ TEST_CASE("a block may be drawn from until its end and not then") {
   CHECK(why(account, note->until) == block_reason);
 }
 
-TEST_CASE("a block covers the items below its mark, job by job") {
+TEST_CASE("without a window a block numbers as many calls as can be made until it ends") {
   Account account{"endpoint", {}, start};
-  CHECK(why(account, start, 1, 10) == block_reason);
-  const auto note = account.reserve(1, start);
+  const auto [commit_time, calls] = GENERATE(table<Duration, std::uint64_t>(
+      {{0s, 11 * defaults::block_calls_unlimited}, {6s, AttemptId::n_max}}));
+  CHECK(why(account, start) == block_reason);
+  const auto note = account.reserve(1, start, commit_time);
   REQUIRE(note);
-  account.durable(1);
-  REQUIRE(note->marks.size() == 1);
-  const auto [marked, mark] = note->marks.front();
-  CHECK(marked == job);
-  CHECK(mark == 11 + defaults::mark_ahead);
-  CHECK(why(account, start, 1, mark - 1) == "goes");
-  CHECK(account.refuses(1, JobId{8}, 0, start));
-  renew(account, 2, start, 1, mark);
-  CHECK(why(account, start, 1, mark) == "goes");
-  CHECK_FALSE(account.refuses(1, JobId{8}, 0, start));
+  CHECK(note->calls == std::min(calls, AttemptId::n_max));
 }
 
-TEST_CASE("a job that is forgotten has no mark in later blocks") {
-  Account account = opened({});
-  CHECK(account.refuses(1, JobId{8}, 0, start));
-  account.forget(job);
-  const auto note = account.reserve(2, start);
+TEST_CASE("a job's account needs a block only for its windows") {
+  Account account{"job-7", {}, start};
+  account.needs_no_numbers();
+  draw(account, start);
+  CHECK_FALSE(account.reserve(1, start));
+  account.set_limits(calls_per_minute(60'000), start);
+  renew(account, 1, start + 1min);
+  draw(account, start + 1min);
+  account.set_limits({}, start + 1min);
+  CHECK(why(account, start + 2min) == "goes");
+  CHECK_FALSE(account.reserve(2, start + 2min));
+}
+
+TEST_CASE(
+    "a block outlasts two commits as long as those of late, and is as large as that asks for") {
+  const Duration commit_time = GENERATE(0s, 5ms, 1s, 6s, 30s);
+  Account account{"endpoint", calls_per_minute(60'000), start};
+  CHECK(why(account, start) == block_reason);
+  const auto note = account.reserve(1, start, commit_time);
   REQUIRE(note);
-  REQUIRE(note->marks.size() == 1);
-  CHECK(note->marks.front().first == JobId{8});
+  CHECK(note->until == start + 1'300ms + 2 * commit_time);
+  const double rate = 60'000 / to_seconds(defaults::hold_of(60s));
+  CHECK(static_cast<double>(note->calls) ==
+        Approx(rate * (0.5 + 1.3 + 2 * to_seconds(commit_time))).epsilon(0.01));
 }
 
 TEST_CASE("a block is as large as the largest call that waits for it") {
@@ -138,7 +150,7 @@ TEST_CASE("a block is as large as the largest call that waits for it") {
 
 TEST_CASE("nobody who asks means no more blocks") {
   Account account = opened({});
-  for (Duration passed = 0s; passed < 5s; passed += 50ms)
+  for (Duration passed = 0s; passed < 20s; passed += 50ms)
     CHECK_FALSE(account.reserve(2, start + passed));
 }
 
@@ -146,31 +158,35 @@ TEST_CASE("under demand the next block is there before the last one ends") {
   const AccountLimits limits = GENERATE(AccountLimits{}, calls_per_minute(60),
                                         calls_per_minute(60'000), tokens_per_minute(600'000));
   CAPTURE(limits.requests_per_minute, limits.tokens_per_minute);
-  constexpr auto disk = 30ms;
-  const Time learned = start + 2s; // how far its marks must reach
+  const Duration disk = GENERATE(5ms, 30ms, 700ms, 3s, 12s);
+  CAPTURE(disk.count());
   Account account{"endpoint", limits, start};
-  std::uint64_t blocks = 0, waited = 0, item = 0;
+  std::uint64_t blocks = 0, waited = 0, calls = 0;
   Time durable_at = never;
-  for (Time now = start; now < start + 10s; now += 1ms) {
+  const Time learned = start + disk;
+  for (Time now = start; now < start + 60s; now += 1ms) {
     if (now >= durable_at) {
       account.durable(blocks);
       durable_at = never;
     }
     for (int i = 0; i < 3; ++i) {
-      const auto refusal = account.refuses(100, job, item, now);
+      const auto refusal = account.refuses(100, now);
       if (refusal && refusal->why == block_reason && now > learned) ++waited;
       if (refusal) break;
       std::uint64_t n = 0;
       account.draw(100, now, n);
-      ++item;
+      ++calls;
     }
-    if (account.reserve(blocks + 1, now)) {
+    if (account.reserve(blocks + 1, now, disk)) {
       ++blocks;
       durable_at = now + disk;
     }
   }
   CHECK(waited == 0);
-  CHECK(blocks >= 7);
+  CHECK(calls > 20);
+  // One a second, or a commit after the other; ten times as rare where nothing counts.
+  const Duration apart = std::max<Duration>(limits.windows() ? 1s : 10s, disk);
+  CHECK(blocks <= static_cast<std::uint64_t>(60s / apart) + 2);
 }
 
 TEST_CASE("the note of the block after the next one says what was drawn in truth") {
@@ -211,25 +227,30 @@ TEST_CASE("of a block whose calls have ended more may be drawn, up to what was r
   const Tokens call{500, 10};
   std::uint64_t calls = 0, n = 0;
   Time now = start;
-  for (; !account.refuses(call, job, 0, now); now += 10ms, ++calls)
+  for (; !account.refuses(call, now); now += 10ms, ++calls)
     account.settle(account.draw(call, now, n), 10, now);
-  CHECK(account.refuses(call, job, 0, now)->why == block_reason);
+  CHECK(account.refuses(call, now)->why == block_reason);
   CHECK(calls >=
         50); // if they had used all that they drew, it would have been enough for some five
   CHECK(account.reserve(2, now)->drawn.empty());
 }
 
-TEST_CASE("blocks that no window counts any more are not noted") {
+TEST_CASE("blocks that no window counts any more are not noted, and the journal may forget them") {
   Account account = opened(tokens_per_minute(600'000));
   const Charge charge = draw(account, start, 100);
   Time now = start + 2s;
+  std::uint64_t over = 0;
   for (std::uint64_t number = 2; number < 50; ++number, now += 2s) {
     REQUIRE(why(account, now) == block_reason);
     const auto note = account.reserve(number, now);
     REQUIRE(note);
     CHECK(note->drawn.size() <= 1);
+    over += note->over.size();
     account.durable(number);
     draw(account, now, 1);
+    // What is left is what a hold may still count.
+    CHECK(number - over <= 36);
+    CHECK(account.blocks().size() == number - over);
   }
   account.settle(charge, 1, now);
   REQUIRE(why(account, now) == block_reason);

@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const Time start = time_from_ns(0) + 1h;
-constexpr JobId job{7};
 constexpr std::string_view block_reason = "the budget block is being written";
 
 AccountLimits calls_per_minute(std::uint64_t n) {
@@ -22,22 +21,21 @@ AccountLimits tokens_per_minute(std::uint64_t n) {
   return {0, n, 0};
 }
 
-std::string_view why(Account& account, Time now, std::uint64_t tokens = 1, std::uint64_t item = 0) {
-  const auto refusal = account.refuses(tokens, job, item, now);
+std::string_view why(Account& account, Time now, std::uint64_t tokens = 1) {
+  const auto refusal = account.refuses(tokens, now);
   if (refusal) CHECK(refusal->until > now);
   return refusal ? refusal->why : std::string_view{"goes"};
 }
 
-Charge draw(Account& account, Time now, std::uint64_t tokens = 1, std::uint64_t item = 0) {
-  REQUIRE(why(account, now, tokens, item) == "goes");
+Charge draw(Account& account, Time now, std::uint64_t tokens = 1) {
+  REQUIRE(why(account, now, tokens) == "goes");
   std::uint64_t n = 0;
   return account.draw(tokens, now, n);
 }
 
 // Asks for a call, and has the block that it needs written at once.
-void renew(Account& account, std::uint64_t number, Time now, std::uint64_t tokens = 1,
-           std::uint64_t item = 0) {
-  REQUIRE(why(account, now, tokens, item) == block_reason);
+void renew(Account& account, std::uint64_t number, Time now, std::uint64_t tokens = 1) {
+  REQUIRE(why(account, now, tokens) == block_reason);
   REQUIRE(account.reserve(number, now));
   account.durable(number);
 }

@@ -1,4 +1,5 @@
 // How a worker comes, is heard, falls silent and goes.
+#include "protocol/list_limits.hpp"
 #include "tests/unit/coordinator_harness.hpp"
 
 using namespace gristmill;
@@ -95,6 +96,25 @@ TEST_CASE("workers of another version or cluster are refused with a sentence") {
   CHECK(bench.seen.sessions.empty());
 }
 
+TEST_CASE("a worker that announces more endpoints than it may is refused with a sentence") {
+  const auto refused = [](std::size_t endpoints) {
+    Bench bench;
+    Speaker worker;
+    for (std::size_t i = 0; i < endpoints; ++i) {
+      worker.hello.endpoints.emplace_back().model = "m";
+      worker.hello.endpoints.back().endpoint.url = fmt::format("http://h{}/v1", i);
+    }
+    bench.say_hello(worker);
+    CHECK(bench.seen.endpoints_added.size() == (endpoints > 64 ? 0 : endpoints));
+    const auto refusals = bench.take_messages<Refused>(worker);
+    return refusals.empty() ? std::string{} : refusals.front().sentence;
+  };
+  CHECK(refused(limits::hello_endpoints_max - 1).empty());
+  CHECK(refused(limits::hello_endpoints_max).empty());
+  CHECK_THAT(refused(limits::hello_endpoints_max + 1),
+             Catch::StartsWith("expected a worker to announce at most 64 endpoints, got 65"));
+}
+
 TEST_CASE("one worker too many is refused") {
   Bench bench;
   for (std::uint64_t i = 1; i <= limits::sessions_max; ++i) {
@@ -155,6 +175,18 @@ TEST_CASE("a silent worker is suspected, gets nothing more, and is lost after th
   bench.tick_at(heard + defaults::silent_lost);
   CHECK(bench.coordinator.workers().empty());
   CHECK(bench.take_news().returned.size() == 2);
+}
+
+TEST_CASE("a worker whose Welcome waited for the journal is not silent") {
+  Bench bench;
+  Speaker worker;
+  bench.say_hello(worker);
+  const SessionId session = bench.seen.sessions[0].session;
+  bench.tick_at(bench.now + 20s);
+  CHECK(bench.frames.empty()); // the Welcome is the first that it hears
+  bench.hear(bench.coordinator.session_durable(session, bench.now));
+  bench.tick_at(bench.now + defaults::silent_suspect - 1ns);
+  CHECK(bench.coordinator.workers().at(0).state == "active");
 }
 
 TEST_CASE("a word from a suspected worker makes it active again") {

@@ -43,12 +43,12 @@ struct Life {
   }
   // Why a call does not go; "" = it goes, and is drawn.
   std::string_view why(Time now, std::uint64_t tokens = 1) {
-    auto refusal = account.refuses(tokens, job, 0, now);
+    auto refusal = account.refuses(tokens, now);
     if (refusal && refusal->kind == WaitKind::journal) {
       blocks.push_back(account.reserve(++number, now).value());
       note(now);
       account.durable(number);
-      refusal = account.refuses(tokens, job, 0, now);
+      refusal = account.refuses(tokens, now);
     }
     last = refusal;
     if (refusal) return refusal->why;

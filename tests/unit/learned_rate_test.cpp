@@ -118,8 +118,8 @@ Told run(const Story& story, Duration lasts, std::uint64_t seed = 1) {
       for (const auto& permit : bench.limiter.acquire(bench.question(calls), bench.now).permits)
         events.push({bench.now + random.between(2ms, 20ms), permit, true, 0});
     }
-    for (const auto& note : bench.limiter.reserve(bench.now))
-      writing.emplace_back(bench.now + disk, note.block);
+    for (const std::uint64_t number : bench.reserve())
+      writing.emplace_back(bench.now + disk, number);
   }
   return told;
 }

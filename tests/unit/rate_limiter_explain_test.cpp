@@ -133,14 +133,14 @@ TEST_CASE("a block that is being written is a reason only when the disk is slow"
   REQUIRE(first.waits.size() == 1);
   CHECK(first.waits[0].why == "the budget block is being written");
   CHECK_FALSE(first.waits[0].reason);
-  const auto notes = bench.limiter.reserve(bench.now); // … and not durable for a while
-  CHECK_FALSE(notes.empty());
+  const auto numbers = bench.reserve(); // … and not durable for a while
+  CHECK_FALSE(numbers.empty());
   const Time since = bench.now;
   bench.now = since + 499ms;
   CHECK_FALSE(asked().waits.at(0).reason);
   bench.now = since + 500ms;
   CHECK(asked().waits.at(0).reason.kind == WaitKind::journal);
   CHECK(asked().waits.at(0).reason.since == since);
-  for (const auto& note : notes) bench.limiter.durable(note.block);
+  for (const std::uint64_t number : numbers) bench.limiter.durable(number);
   CHECK_FALSE(asked().permits.empty());
 }

@@ -55,8 +55,16 @@ struct Bench {
       acquire.calls.push_back({call, JobId{7}, call.value, token_bound});
     return acquire;
   }
+  // What is to be written now: the names of blocks, and of marks.
+  std::vector<std::uint64_t> reserve() {
+    std::vector<std::uint64_t> numbers;
+    for (const auto& note : limiter.reserve(now)) numbers.push_back(note.block);
+    if (const auto marks = limiter.reserve_marks(now); !marks.notes.empty())
+      numbers.push_back(marks.number);
+    return numbers;
+  }
   void write_blocks() {
-    for (const auto& note : limiter.reserve(now)) limiter.durable(note.block);
+    for (const std::uint64_t number : reserve()) limiter.durable(number);
   }
   // Asks, and once more if only a block was missing.
   Granted ask(const std::vector<CallId>& calls) {

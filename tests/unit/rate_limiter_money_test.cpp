@@ -33,6 +33,7 @@ struct Bench {
   }
   void write() {
     for (const auto& note : limiter.reserve(now)) limiter.durable(note.block);
+    limiter.durable(limiter.reserve_marks(now).number);
     for (const auto& note : limiter.reserve_money(now)) limiter.durable(note.number);
   }
   Granted ask(std::string model = "m") {

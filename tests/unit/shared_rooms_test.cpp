@@ -72,12 +72,13 @@ TEST_CASE("when the store fails nothing is released and the node cannot go on") 
 }
 
 TEST_CASE("a group that a full disk refuses is offered again each second until it is taken") {
+  const ErrorCode why = GENERATE(ErrorCode::disk_full, ErrorCode::unavailable); // no descriptor
   JournalRoom room{0};
   Post post = tell(room, append_with(1));
   const journal::Group group = of_kind<journal::Group>(post).at(0);
   Time now = start;
   for (int times = 1; times <= 3; ++times) {
-    post = tell(room, StoreFailed{{ErrorCode::disk_full, "no space"}, group}, now);
+    post = tell(room, StoreFailed{{why, "no space"}, group}, now);
     CHECK_FALSE(post.fatal);
     CHECK(of_kind<DiskFull>(post).size() == (times == 1 ? 1 : 0)); // said once
     CHECK(of_kind<journal::Group>(post).empty());
@@ -112,11 +113,43 @@ TEST_CASE("the limiter answers at once and has its blocks written before it perm
   CHECK(of_kind<Granted>(post)[0].permits.empty());
   REQUIRE(of_kind<AppendNow>(post).size() == 1);
   const AppendNow append = of_kind<AppendNow>(post)[0];
-  CHECK(append.part.blocks.size() == 2); // the job's and the endpoint's, at once
+  // The endpoint's block and the job's mark, at once; without limits the job needs no block.
+  CHECK(append.part.blocks.size() == 1);
+  REQUIRE(append.part.marks.size() == 1);
+  CHECK(append.part.marks[0].job == JobId{7});
   REQUIRE(append.release.size() == 1);
   CHECK(append.release[0].to == to_limiter);
   tell(room, append.release[0].message);
   CHECK(of_kind<Granted>(tell(room, asks))[0].permits.size() == 1);
+}
+
+TEST_CASE("a life ends before its attempt ids repeat, and permits nothing in between") {
+  journal::Recovered recovered;
+  recovered.epoch = Epoch{9};
+  const std::uint64_t left = GENERATE(0, 1, 2);
+  LimiterRoom room{recovered, start, {}, defaults::day_window, AttemptId::block_max + 1 - left};
+  LimiterNews news;
+  EndpointSpec endpoint;
+  endpoint.url = "http://a";
+  news.endpoints_added.push_back({EndpointId{1}, "m", endpoint, {}});
+  news.jobs_opened.push_back({JobId{7}, "m", {}, {}});
+  std::uint64_t permits = 0;
+  std::optional<Error> fatal = tell(room, news).fatal;
+  for (int minute = 0; minute < 5 && !fatal; ++minute) {
+    const Time now = start + minute * 1min;
+    for (int times = 0; times < 2; ++times) {
+      LimiterNews asks;
+      asks.acquires.push_back({SessionId{1}, Nonce{1}, {{CallId{1}, JobId{7}, 0, 1}}});
+      const Post post = tell(room, asks, now);
+      for (const Granted& granted : of_kind<Granted>(post)) permits += granted.permits.size();
+      for (const AppendNow& append : of_kind<AppendNow>(post))
+        for (const Envelope& release : append.release) tell(room, release.message, now);
+      if (post.fatal) fatal = post.fatal;
+    }
+  }
+  REQUIRE(fatal);
+  CHECK(fatal->code == ErrorCode::used_up);
+  CHECK(permits == (left == 0 ? 0 : left));
 }
 
 TEST_CASE("a client that asks all the time does not keep the coordinator's tick from happening") {

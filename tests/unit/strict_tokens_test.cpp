@@ -88,19 +88,19 @@ TEST_CASE("what a call used beyond its reserve is a debt, and the journal hears 
   Account account{"endpoint", {0, 6'000, 0}, time_from_ns(0) + 1h};
   Time now = time_from_ns(0) + 1h;
   const auto block = [&](std::uint64_t number) {
-    account.refuses(Tokens{100, 50}, JobId{7}, 0, now);
+    account.refuses(Tokens{100, 50}, now);
     auto note = account.reserve(number, now);
     account.durable(number);
     return note;
   };
   REQUIRE(block(1));
-  REQUIRE_FALSE(account.refuses(Tokens{100, 50}, JobId{7}, 0, now));
+  REQUIRE_FALSE(account.refuses(Tokens{100, 50}, now));
   std::uint64_t n = 0;
   const Charge charge = account.draw({100, 50}, now, n);
   account.settle(charge, 400, now + 1s);
   now += 50s;
-  CHECK_FALSE(account.refuses(Tokens{5'600, 1}, JobId{7}, 0, now)->why == "tokens per minute");
-  CHECK(account.refuses(Tokens{5'601, 1}, JobId{7}, 0, now)->why == "tokens per minute");
+  CHECK_FALSE(account.refuses(Tokens{5'600, 1}, now)->why == "tokens per minute");
+  CHECK(account.refuses(Tokens{5'601, 1}, now)->why == "tokens per minute");
   REQUIRE(block(2));
   account.draw({1, 1}, now, n);
   now += 5s;
@@ -110,5 +110,5 @@ TEST_CASE("what a call used beyond its reserve is a debt, and the journal hears 
   CHECK(third->drawn[0].block == 1);
   CHECK(third->drawn[0].tokens == 400);
   now += 7s; // the debt is of the second in which the call began
-  CHECK(account.refuses(Tokens{5'999, 1}, JobId{7}, 0, now)->why != "tokens per minute");
+  CHECK(account.refuses(Tokens{5'999, 1}, now)->why != "tokens per minute");
 }

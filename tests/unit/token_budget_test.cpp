@@ -144,8 +144,8 @@ Seen run(const AccountLimits& limits, const Traffic& traffic, std::uint64_t seed
     }
     // They go in order.
     waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(permits.size()));
-    for (const auto& note : bench.limiter.reserve(bench.now))
-      writing.emplace_back(bench.now + disk, note.block);
+    for (const std::uint64_t number : bench.reserve())
+      writing.emplace_back(bench.now + disk, number);
   }
   const Time steady = begin + warm_minutes * 60s;
   const auto share = [&](const Counted& counted, std::uint64_t limit) {

@@ -81,6 +81,25 @@ TEST_CASE("A line that cannot be rendered is an outcome, without a call", "[work
   CHECK(scene.room.unrecorded() == 1);
 }
 
+TEST_CASE("A template that makes too much of a document is an outcome, without a call",
+          "[worker]") {
+  Scene scene;
+  scene.spec.prompt = std::string(2'000'000, '.');
+  scene.spec.system = "{{text}}{{text}}{{text}}{{text}}{{text}}{{text}}{{text}}{{text}}";
+  scene.connect();
+  scene.give({});
+  Batch batch;
+  batch.calls.push_back(
+      {CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, std::string(2'000'000, 'x')});
+  const Nonce nonce = scene.tell(std::move(batch)).only<Need>().nonce;
+  const auto turn = scene.permit(nonce, {1});
+  CHECK(turn.effects.starts.empty());
+  const Outcome outcome = outcome_of(turn);
+  CHECK(outcome.cls == OutcomeClass::too_long);
+  CHECK(outcome.code == "exceeds_limit");
+  CHECK(outcome.message.find("got 18000000") != std::string::npos);
+}
+
 TEST_CASE("An outcome leaves the outbox only when it is recorded", "[worker]") {
   Scene scene;
   scene.connect();

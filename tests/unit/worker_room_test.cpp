@@ -55,6 +55,28 @@ TEST_CASE("A Hello that nobody answers is said again, an answered one is not", "
   CHECK_FALSE(scene.tick_after(seconds{10}).has<Hello>());
 }
 
+// Each Hello takes the place of the one before, whose Welcome then never comes.
+TEST_CASE("Hellos follow each other more and more slowly: a slow journal answers one of them",
+          "[worker]") {
+  Scene scene;
+  scene.link_up();
+  std::vector<Duration> waits;
+  for (int n = 0; n < 7; ++n) {
+    const Time due = scene.room.wake_at();
+    waits.push_back(due - scene.now);
+    scene.now = due - std::chrono::nanoseconds{1};
+    CHECK_FALSE(scene.tick().has<Hello>());
+    scene.now = due;
+    CHECK(scene.tick().has<Hello>());
+  }
+  CHECK(waits == std::vector<Duration>{seconds{2}, seconds{4}, seconds{8}, seconds{16}, seconds{32},
+                                       seconds{32}, seconds{32}});
+  scene.greet();
+  scene.link_down();
+  scene.link_up();
+  CHECK(scene.room.wake_at() == scene.now + seconds{2});
+}
+
 TEST_CASE("The Welcome says what goes on: the rest is dropped", "[worker]") {
   Scene scene;
   scene.connect();

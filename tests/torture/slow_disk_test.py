@@ -1,0 +1,99 @@
+"""A slow disk slows the work, and does not end it: many jobs at a rate that the server offers, under
+a coordinator each of whose syncs takes longer, beside one with the same tracer and no delay.
+
+  GRISTMILL_SLOW_DISK=whole slow_disk_test.py     every delay and 10, 100, 400 jobs at 1,000 calls/s
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "e2e")]
+from harness import EndToEnd, binary, write_batch
+
+WHOLE = os.environ.get("GRISTMILL_SLOW_DISK") == "whole"
+# At so many calls a second, of a server with so many slots.
+RATE = 1_000 if WHOLE else 200
+LATENCY_MS = 200
+# What is kept of the rate, by the number of active jobs.
+KEPT = {10: 0.95, 100: 0.90, 400: 0.80}
+DELAYS_MS = (5, 400, 1_500) if WHOLE else (400,)
+JOBS = (10, 100, 400) if WHOLE else (10, 100)
+WINDOW_S = 20 if WHOLE else 10
+SYNCS = "fdatasync,fsync,syncfs"
+
+
+class SlowDisk(EndToEnd):
+    def traced(self, delay_ms, command, label):
+        """The command, its child `strace` beside it; also with no delay, for the tracer's own cost."""
+        inject = ["-e", f"inject={SYNCS}:delay_enter={delay_ms * 1_000}"] if delay_ms else []
+        return self.start_command(
+            ["strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", "/dev/null", "-e", f"trace={SYNCS}", *inject,
+             *map(str, command)], label)
+
+    def rate(self, jobs, delay_ms):
+        """Calls a second at the server, once the first have been recorded."""
+        name = f"{jobs}-jobs-{delay_ms}-ms"
+        server = self.server("--latency", f"{LATENCY_MS}ms", label=f"simllm-{name}")
+        seconds = WINDOW_S + 30 + 20 * delay_ms / 1_000
+        source = self.directory / f"{name}.jsonl"
+        write_batch(source, int(RATE * seconds / jobs) + 1)
+        coordinator = self.traced(delay_ms, [
+            binary("gristmill-coordinator"), "--listen", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0",
+            "--state", self.directory / f"state-{name}", "--data-root", self.directory], f"hub-{name}")
+        coordinator.__dict__.update(coordinator.ready())
+        self.submit(coordinator, server, source, jobs)
+        worker = self.start("gristmill-worker", "--coordinator", coordinator.listen, "--name", "w",
+                            "--concurrency", str(RATE * LATENCY_MS // 1_000), label=f"worker-{name}")
+        worker.ready()
+        # The first marks and blocks are written, and how long commits take has been seen.
+        self.until_calls(server, RATE * (5 + 10 * delay_ms / 1_000))
+        before, begin = self.stats(server)["calls"], time.monotonic()
+        time.sleep(WINDOW_S)  # what is measured
+        rate = (self.stats(server)["calls"] - before) / (time.monotonic() - begin)
+        for process in (worker, coordinator, server):
+            process.kill()
+        return rate
+
+    def submit(self, coordinator, server, source, jobs):
+        spec = json.dumps({"spec": {"inputs": [{"path": source.name, "name": source.name}],
+                                    "model": "sim-small", "endpoints": [{"url": server.url}]}}).encode()
+
+        def one(_):
+            request = urllib.request.Request(coordinator.http + "/api/v1/jobs", spec,
+                                             {"Content-Type": "application/json"}, method="POST")
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return json.load(answer)
+
+        with concurrent.futures.ThreadPoolExecutor(64) as pool:
+            self.assertEqual(len(list(pool.map(one, range(jobs)))), jobs)
+
+    def test_many_jobs_keep_their_rate(self):
+        rows = []
+        for jobs in JOBS:
+            plain = self.rate(jobs, 0)
+            for delay_ms in DELAYS_MS:
+                rows.append((jobs, delay_ms, self.rate(jobs, delay_ms) / plain, plain))
+        table = "\n".join(f"{jobs:4} jobs, +{delay_ms} ms: {kept:.1%} of {plain:.0f} calls/s"
+                          for jobs, delay_ms, kept, plain in rows)
+        print(table, file=sys.stderr)
+        for jobs, _, kept, _ in rows:
+            self.assertGreaterEqual(kept, KEPT[jobs], table)
+
+    def test_a_run_comes_to_its_end(self):
+        server = self.server("--latency", "50ms")
+        source, output = self.directory / "in.jsonl", self.directory / "out.jsonl"
+        write_batch(source, 200)
+        run = self.traced(3_000, [binary("gristmill"), "run", source, "-o", output, "--endpoint",
+                                  server.url, "-q"], "run")
+        self.assertEqual(run.wait(), 0, run.stderr())
+        self.check_result(output, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
