@@ -71,8 +71,8 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_flag("-v,--verbose", options.verbose, "log each request of a client, too")
       ->excludes(quiet);
   app.footer("Example:\n"
-             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR "
-             "--config gristmill.toml");
+             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 "
+             "--http-plain --keys DIR --config gristmill.toml");
 }
 
 int complain(const std::string& sentence, int code) {
