@@ -28,6 +28,12 @@ std::string shown(std::string_view text) {
   return '"' + openai::json::printable(text, shown_bytes_max) + '"';
 }
 
+// An IPv6 address may come without the brackets that it has in a Host.
+std::string bracketed(const std::string& host) {
+  const bool v6 = std::count(host.begin(), host.end(), ':') > 1 && !host.starts_with('[');
+  return v6 ? "[" + host + "]" : host;
+}
+
 HttpRefusal twice(std::string_view name) {
   return {400, "usage", fmt::format("expected one header {}, got several", name)};
 }
@@ -68,20 +74,22 @@ std::string host_of(std::string_view text) {
 Result<> check_http_hosts(const std::vector<std::string>& hosts) {
   constexpr std::string_view in_names =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
-  for (const std::string& host : hosts)
+  for (const std::string& given : hosts) {
+    const std::string host = bracketed(given);
     if (host_of(host).size() != host.size() || host.empty() ||
         host.find_first_not_of(in_names) != host.npos)
       return fail(ErrorCode::usage,
                   fmt::format("--http-host: expected a name without a port, such as "
-                              "gristmill.example, 10.0.0.7 or [fd00::7], got {}",
-                              shown(host)));
+                              "gristmill.example, 10.0.0.7 or fd00::7, got {}",
+                              shown(given)));
+  }
   return {};
 }
 
 HttpDoor::HttpDoor(HttpDoorOptions options)
     : any_{options.has_token && options.hosts.empty()}, hosts_{"localhost", "127.0.0.1", "[::1]",
                                                                host_of(options.listen)} {
-  for (const std::string& host : options.hosts) hosts_.push_back(lower(host));
+  for (const std::string& host : options.hosts) hosts_.push_back(lower(bracketed(host)));
   std::erase(hosts_, "");
 }
 

@@ -51,7 +51,7 @@ def ask(node, route, *headers, version="1.1", body=b""):
 
 
 class Http(EndToEnd):
-    def health_ms(self, node, times=100):
+    def health_ms(self, node, times=500):
         """How long so many questions for health take, each over a connection of its own."""
         took = []
         for _ in range(times):
@@ -60,8 +60,9 @@ class Http(EndToEnd):
             took.append(1_000 * (time.monotonic() - began))
         return took
 
-    def assert_quick(self, took):
-        self.assertLess(statistics.quantiles(took, n=100)[98], 200)
+    @staticmethod
+    def p99(took):
+        return statistics.quantiles(took, n=100)[98]
 
     def test_no_page_of_another_site_is_heard_on_any_route(self):
         node = self.coordinator()
@@ -85,7 +86,7 @@ class Http(EndToEnd):
         self.assertEqual(ask(node, "POST /api/v1/jobs", *page, "Content-Type: application/json"), 400)
 
     def test_names_that_clients_may_use_are_told(self):
-        node = self.coordinator("--http-host", "gristmill.example", "[fd00::1]")
+        node = self.coordinator("--http-host", "gristmill.example", "fd00::1")
         for host, status in (("gristmill.example", 200), ("GRISTMILL.example:1", 200), ("[fd00::1]", 200),
                              ("localhost", 200), ("other.example", 403)):
             self.assertEqual(ask(node, "GET /api/v1/jobs", f"Host: {host}"), status)
@@ -108,17 +109,19 @@ class Http(EndToEnd):
 
     def test_slow_heads_and_half_uploads_lock_nobody_out(self):
         node = self.coordinator()
-        self.health_ms(node, 20)
+        alone = self.p99(self.health_ms(node))
         slow, half = [], []
         for _ in range(512):
             slow.append(connect(node))
             slow[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
-        self.assert_quick(self.health_ms(node))
+        beside_slow = self.p99(self.health_ms(node))
         for _ in range(512):
             half.append(connect(node))
             half[-1].sendall(b"POST /api/v1/inputs?name=x HTTP/1.1\r\nHost: localhost\r\n"
                              b"Content-Length: 1000000\r\n\r\npartial")
-        self.assert_quick(self.health_ms(node))
+        beside_half = self.p99(self.health_ms(node))
+        # 200 ms, or what others leave of this machine.
+        self.assertLess(max(beside_slow, beside_half), max(200, 5 * alone), alone)
         self.assertEqual(ask(node, "GET /readyz", "Host: localhost"), 200)
         for client in half:
             client.close()

@@ -54,6 +54,7 @@ struct FakeNode {
     } else {
       answer.jobs.push_back(job);
     }
+    if (std::holds_alternative<wiring::ExplainJob>(question)) answer.explanation.emplace();
     if (const auto* list = std::get_if<wiring::ListJobs>(&question)) {
       if (list->limit <= 1'000) listed = *list;
       answer.more = list->after.value == 0 ? more : JobId{};

@@ -70,7 +70,7 @@ TEST_CASE("with a token any name will do, until names are given") {
   const HttpDoor any{{true, "0.0.0.0:7412", {}}};
   CHECK(with_host(any, "coordinator.example") == 0);
   CHECK(status(any.why_refused({})) == 0);
-  const HttpDoor named{{true, "0.0.0.0:7412", {"Coordinator.Example", "[fd00::1]"}}};
+  const HttpDoor named{{true, "0.0.0.0:7412", {"Coordinator.Example", "FD00::1"}}};
   CHECK(with_host(named, "coordinator.example:443") == 0);
   CHECK(with_host(named, "[fd00::1]:7412") == 0);
   CHECK(with_host(named, "127.0.0.1") == 0);
@@ -81,11 +81,13 @@ TEST_CASE("with a token any name will do, until names are given") {
 }
 
 TEST_CASE("a name that clients may use is one that they can send") {
-  for (const char* good : {"a", "Gristmill.Example", "10.0.0.7", "[fd00::7]", "a_b-c.d"}) {
+  for (const char* good :
+       {"a", "Gristmill.Example", "10.0.0.7", "[fd00::7]", "fd00::7", "a_b-c.d"}) {
     INFO(good);
     CHECK(check_http_hosts({good}).has_value());
   }
-  for (const char* bad : {"", "a:80", "http://a", "a/b", "a b", "fd00::7", "[fd00::7]:80", "a,b"}) {
+  for (const char* bad :
+       {"", "a:80", "http://a", "a/b", "a b", "[fd00::7]:80", "[fd00::7", "a,b"}) {
     INFO(bad);
     CHECK_FALSE(check_http_hosts({"a", bad}).has_value());
   }
