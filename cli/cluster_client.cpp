@@ -2,6 +2,7 @@
 
 #include "coordinator/job_json.hpp"
 #include "coordinator/part_file.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -14,13 +15,15 @@ namespace {
 
 using Json = ClusterClient::Json;
 
+constexpr std::size_t jobs_page = 500;
 constexpr auto ask_again_after = std::chrono::milliseconds{500};
 
 ErrorCode code_of(long status) {
   switch (status) {
   case 404: return ErrorCode::not_found;
   case 409: return ErrorCode::conflict;
-  case 503: return ErrorCode::unavailable;
+  case 503:
+  case 504: return ErrorCode::unavailable;
   case 507: return ErrorCode::disk_full;
   default: return status >= 500 ? ErrorCode::internal : ErrorCode::usage;
   }
@@ -29,7 +32,7 @@ ErrorCode code_of(long status) {
 // The server's own sentence; of one that is no coordinator, what it was.
 Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
   if (answer.status >= 200 && answer.status < 300) return answer;
-  const Json json = Json::parse(answer.body, nullptr, false);
+  const Json json = openai::json::tree(answer.body).value_or(Json());
   std::string sentence = fmt::format("expected an answer of a coordinator from {}, got status {}",
                                      server, answer.status);
   if (json.is_object() && json.contains("error") && json["error"].is_object())
@@ -40,9 +43,8 @@ Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
 
 Result<Json> json_of(Result<HttpAnswer> answer) {
   if (!answer) return tl::unexpected{answer.error()};
-  Json json = Json::parse(answer->body, nullptr, false);
-  if (json.is_discarded())
-    return fail(ErrorCode::bad_input, "expected JSON from the coordinator, got something else");
+  auto json = openai::json::tree(answer->body);
+  if (!json) return fail(ErrorCode::bad_input, "from the coordinator: " + json.error().message);
   return json;
 }
 
@@ -156,6 +158,22 @@ Result<Json> ClusterClient::ask(const std::string& path) {
   HttpCall call;
   call.path = path;
   return json_of(question(call));
+}
+
+// The list of jobs, which comes in pages.
+Result<Json> ClusterClient::jobs() {
+  Json all = Json::array();
+  for (std::string after;;) {
+    auto page = ask(fmt::format("/api/v1/jobs?limit={}{}", jobs_page, after));
+    if (!page) return page;
+    if (!page->is_object() || !page->contains("jobs") || !(*page)["jobs"].is_array())
+      return fail(ErrorCode::bad_input, "expected a list of jobs from the coordinator, got none");
+    for (Json& job : (*page)["jobs"]) all.push_back(std::move(job));
+    const Json last = page->value("last_id", Json());
+    if (page->value("has_more", Json()) != true || !last.is_string())
+      return Json{{"jobs", std::move(all)}};
+    after = "&after=" + url_encoded(last.get<std::string>());
+  }
 }
 
 Result<> ClusterClient::check_output(const std::string& output) {

@@ -39,6 +39,7 @@ public:
   Result<wiring::JobView> show(const std::string& job);
   Result<Json> drain(const std::string& worker); // its name or session; those that were told
   Result<Json> ask(const std::string& path);     // the answer as it came
+  Result<Json> jobs();                           // {"jobs": […]}, all of them
   // Whether a result could be fetched to this place: lines go to a file, perhaps compressed.
   static Result<> check_output(const std::string& output);
   // Result and summary, each complete or not there; "-" = the result alone, to standard output.

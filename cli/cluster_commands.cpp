@@ -156,7 +156,7 @@ Result<> results(ClusterClient& client, const Options& options) {
 }
 
 Result<> jobs(ClusterClient& client, const Options& options) {
-  const auto answer = client.ask("/api/v1/jobs");
+  const auto answer = client.jobs();
   if (!answer) return tl::unexpected{answer.error()};
   std::vector<std::vector<std::string>> rows{
       {"JOB", "STATE", "DONE", "OF", "FAILED", "IN FLIGHT", "CREATED", "ENDED"}};

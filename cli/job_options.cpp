@@ -5,6 +5,7 @@
 #include "cli/money.hpp"
 #include "protocol/endpoint_faults.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -39,8 +40,10 @@ Result<> add_param(Params& params, const std::string& text) {
     return fail(ErrorCode::usage,
                 fmt::format("--param: expected UTF-8, got {}", openai::json::printable(text, 100)));
   const std::string value = text.substr(equals + 1);
-  auto parsed = Json::parse(value, nullptr, false);
-  params[text.substr(0, equals)] = parsed.is_discarded() ? Json(value) : std::move(parsed);
+  auto parsed = openai::json::tree(value);
+  if (!parsed && Json::accept(value)) // JSON all the same: deeper than any request may be
+    return fail(ErrorCode::usage, "--param: " + parsed.error().message);
+  params[text.substr(0, equals)] = parsed ? std::move(*parsed) : Json(value);
   return {};
 }
 
@@ -90,16 +93,17 @@ Result<> add_schema(Params& params, const std::string& path) {
     return fail(ErrorCode::usage,
                 fmt::format("--json-schema: expected a readable file, got {}", path));
   const std::string text{std::istreambuf_iterator<char>{file}, {}};
-  auto schema = Json::parse(text, nullptr, false);
-  if (!schema.is_object())
-    return fail(ErrorCode::usage,
-                fmt::format("--json-schema {}: expected a JSON object, got {}", path,
-                            schema.is_discarded() ? "something that is not JSON"
-                                                  : std::string{"a "} + schema.type_name()));
+  auto schema = openai::json::tree(text);
+  if (!schema)
+    return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object: {}", path,
+                                              schema.error().message));
+  if (!schema->is_object())
+    return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object, got a {}",
+                                              path, schema->type_name()));
   if (params.contains("response_format"))
     return fail(ErrorCode::usage,
                 "--json-schema: expected no --param response_format beside it, got one");
-  Json format{{"name", schema_name(path)}, {"schema", std::move(schema)}, {"strict", true}};
+  Json format{{"name", schema_name(path)}, {"schema", std::move(*schema)}, {"strict", true}};
   params["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(format)}};
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include "coordinator/part_file.hpp"
 #include "coordinator/state_directory.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/stat.h>
@@ -51,7 +53,8 @@ Result<LinePrinter> LinePrinter::open(const std::string& state, int descriptor) 
 Result<> LinePrinter::recall() {
   std::ifstream file{path_};
   if (!file) return {};
-  const auto json = nlohmann::json::parse(file, nullptr, false);
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  const auto json = openai::json::tree(text).value_or(nullptr);
   try {
     json.at("file").get_to(segment_);
     json.at("bytes").get_to(printed_);

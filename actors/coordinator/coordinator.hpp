@@ -109,7 +109,7 @@ public:
   Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
 
   std::vector<WorkerView> workers() const;
-  std::uint32_t in_flight(JobId job) const;
+  std::uint32_t in_flight(JobId job) const { return roster_.in_flight(job); }
   // explain.cpp: why no call of the job begins though it has some; none = that is not the reason.
   WaitReason why_waiting(JobId job, Time now) const;
   // The same of one of its calls, or which worker has it.

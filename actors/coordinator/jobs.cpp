@@ -177,12 +177,4 @@ void Coordinator::send_cancel(Session& session, const Cancel& cancel, Time now, 
   }
 }
 
-std::uint32_t Coordinator::in_flight(JobId job) const {
-  std::uint32_t n = 0;
-  for (const auto& [id, session] : roster_.sessions())
-    for (const auto& [call, assigned] : session->calls())
-      n += assigned.job == job && assigned.attempt;
-  return n;
-}
-
 } // namespace gristmill::coordinator

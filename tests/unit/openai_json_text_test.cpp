@@ -3,6 +3,7 @@
 #include "actors/kit/random.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -28,6 +29,18 @@ std::size_t walk(json::Value value) {
 }
 
 } // namespace
+
+TEST_CASE("a tree of foreign text is as deep as a line may be, and no deeper") {
+  CHECK(json::tree(nested(limits::json_depth_max - 1)).has_value());
+  CHECK(json::tree(nested(limits::json_depth_max)).has_value());
+  const auto refused = json::tree(nested(limits::json_depth_max + 1));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK_THAT(refused.error().message, Catch::Contains("256 levels"));
+  CHECK_FALSE(json::tree(nested(1'000'000)).has_value());
+  CHECK_FALSE(json::tree("1e999").has_value());
+  CHECK_FALSE(json::tree("").has_value());
+  CHECK(json::tree(" {\"a\": 1} ")->at("a") == 1);
+}
 
 TEST_CASE("Every form of JSON passes the check", "[json_text]") {
   const auto* text = GENERATE(
