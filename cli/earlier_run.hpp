@@ -21,7 +21,4 @@ struct Earlier {
 Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
                           const RunOptions& options, const std::string& output);
 
-// Removes what an earlier job left under this output, unless somebody is at work there.
-Result<> remove_job(const std::string& output, const std::string& state);
-
 } // namespace gristmill::cli

@@ -4,6 +4,7 @@
 // could not start as it was told to, and with 70 when it cannot go on.
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "coordinator/host.hpp"
@@ -142,7 +143,6 @@ void raise_descriptor_limit() {
 int serve(const ProgramOptions& options) {
   StopSignals signals;
   raise_descriptor_limit();
-  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   const auto token = token_of(options);
   if (!token) return complain(token.error().message, exit_usage);
   if (auto may = check_http_access(options.http, !token->empty()); !may)
@@ -185,6 +185,7 @@ int serve(const ProgramOptions& options) {
 
 int main(int argc, char** argv) {
   using namespace gristmill;
+  guard_writes(); // also because whoever read the ready line may be gone
   coordinator::ProgramOptions options;
   CLI::App app{"Splits jobs into batches and hands them to workers; keeps what they answer.",
                "gristmill-coordinator"};

@@ -1,11 +1,8 @@
 #include "coordinator/segment_writer.hpp"
 
-#include "coordinator/state_directory.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
@@ -20,15 +17,6 @@ constexpr std::size_t write_bytes = 1u << 20; // lines are gathered up to this b
 
 std::string segment_name(std::uint32_t number) {
   return fmt::format("results-{:06}.jsonl", number);
-}
-
-bool is_segment_name(std::string_view name) {
-  constexpr std::string_view prefix = "results-";
-  if (!name.starts_with(prefix)) return false;
-  name.remove_prefix(prefix.size());
-  std::uint32_t number = 0;
-  std::from_chars(name.data(), name.data() + name.size(), number);
-  return fmt::format("{}{}", prefix, name) == segment_name(number);
 }
 
 Result<> cut_tail(const std::string& path, std::uint64_t journaled) {
@@ -56,6 +44,15 @@ SegmentWriter::SegmentWriter(std::string state_directory, std::uint64_t segment_
 std::string segment_path(const std::string& state_directory, const std::string& job_directory,
                          std::uint32_t number) {
   return (fs::path{state_directory} / job_directory / segment_name(number)).string();
+}
+
+bool is_segment_name(std::string_view name) {
+  constexpr std::string_view prefix = "results-";
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
+  std::uint32_t number = 0;
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  return fmt::format("{}{}", prefix, name) == segment_name(number);
 }
 
 std::string SegmentWriter::place_of(const std::string& directory) const {
@@ -108,7 +105,7 @@ Result<> SegmentWriter::remove_unknown(const std::string& directory) {
        entry.increment(error)) {
     const std::string name = entry->path().filename().string(), path = directory + "/" + name;
     if (!is_segment_name(name) || known.contains(path)) continue;
-    if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
+    if (calls_.unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
   }
   if (error) return fail(ErrorCode::io, fmt::format("reading {}: {}", directory, error.message()));
   return {};
@@ -142,15 +139,17 @@ Result<> SegmentWriter::forget_job(JobId id) {
 }
 
 Result<> SegmentWriter::begin_segment(Job& job) {
-  if (auto made = make_directory(job.directory); !made) return made;
+  if (job.file)
+    if (auto closed = close_file(std::move(job.file), job.path, calls_); !closed) return closed;
+  if (auto made = make_directory(job.directory, calls_); !made) return made;
   job.number = last_number_[job.directory] + 1;
   job.path = job.directory + "/" + segment_name(job.number);
-  job.file =
-      FileDescriptor{::open(job.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-  if (!job.file) return tl::unexpected{disk_error("create", job.path)};
+  auto created = open_file(job.path, O_WRONLY | O_CREAT | O_EXCL, 0600, calls_);
+  if (!created) return tl::unexpected{created.error()};
+  job.file = std::move(*created);
   last_number_[job.directory] = job.number;
   job.kept = job.written = 0;
-  return sync_directory(job.directory);
+  return sync_directory(job.directory, calls_);
 }
 
 Result<SegmentRange> SegmentWriter::append(JobId id,
@@ -180,22 +179,15 @@ Result<SegmentRange> SegmentWriter::append(JobId id,
 }
 
 Result<> SegmentWriter::write(Job& job, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t size =
-        calls_.pwrite(job.file.get(), bytes.data(), bytes.size(), static_cast<off_t>(job.written));
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("write", job.path)};
-    job.written += static_cast<std::uint64_t>(size);
-    bytes.remove_prefix(static_cast<std::size_t>(size));
-  }
+  if (auto done = write_all_at(job.file, job.written, bytes, job.path, calls_); !done) return done;
+  job.written += bytes.size();
   return {};
 }
 
 Result<> SegmentWriter::sync() {
   for (auto& [id, job] : jobs_)
-    if (job.touched && calls_.fdatasync(job.file.get()) != 0)
-      // Even for want of space: the kernel may have dropped the pages, nothing can be retried.
-      return fail(ErrorCode::io, disk_error("fdatasync", job.path).message);
+    if (job.touched)
+      if (auto synced = sync_data(job.file, job.path, calls_); !synced) return synced;
   return {};
 }
 
@@ -229,11 +221,9 @@ void SegmentWriter::publish() {
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
     // Readers lose nothing but freshness when this fails, so it is tried again with the next group.
     const std::string path = job.directory + "/results.durable", draft = path + ".draft";
-    const FileDescriptor file{
-        ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-    if (file &&
-        ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
-      static_cast<void>(::rename(draft.c_str(), path.c_str()));
+    const auto file = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, calls_);
+    if (file && write_all_at(*file, 0, text, draft, calls_))
+      static_cast<void>(rename_file(draft, path, calls_));
   }
 }
 

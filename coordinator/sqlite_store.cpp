@@ -17,9 +17,12 @@ constexpr Duration publish_interval = std::chrono::milliseconds{100};
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions options,
                                                        journal::JournalEvents events,
                                                        journal::Recovered& recovered) {
-  auto directory = take_state_directory(options.directory);
+  auto directory = take_state_directory(options.directory, options.disk_calls);
   if (!directory) return tl::unexpected{directory.error()};
-  auto tables = JournalTables::open(options.directory + "/" + journal_file_name);
+  const std::string journal = options.directory + "/" + journal_file_name;
+  if (auto kept = make_journal_private(journal, options.disk_calls); !kept)
+    return tl::unexpected{kept.error()};
+  auto tables = JournalTables::open(journal);
   if (!tables) return tl::unexpected{tables.error()};
   auto content = read_journal(tables->database(), options.boot_id, options.now);
   if (!content) return tl::unexpected{content.error()};
@@ -33,7 +36,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
                                               content->recovered.days);
       !begun)
     return tl::unexpected{begun.error()};
-  if (auto synced = sync_directory(store->directory_.path); !synced)
+  if (auto synced = sync_directory(store->directory_.path, store->disk_calls_); !synced)
     return tl::unexpected{synced.error()};
   recovered = std::move(content->recovered);
   store->thread_ = std::thread{[raw = store.get()] { raw->run(); }};
@@ -43,8 +46,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
                          journal::JournalEvents events)
     : directory_{std::move(directory)}, tables_{std::move(tables)},
-      segments_{directory_.path, options.store_bytes_per_segment, std::move(options.disk_calls)},
-      events_{std::move(events)} {}
+      segments_{directory_.path, options.store_bytes_per_segment, options.disk_calls},
+      disk_calls_{std::move(options.disk_calls)}, events_{std::move(events)} {}
 
 SqliteStore::~SqliteStore() {
   close();

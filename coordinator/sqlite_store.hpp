@@ -65,6 +65,7 @@ private:
   StateDirectory directory_;
   JournalTables tables_;
   SegmentWriter segments_;
+  DiskCalls disk_calls_;
   journal::JournalEvents events_;
   Time published_{};
   std::optional<Error> broken_; // the store's thread only, like all above

@@ -6,6 +6,7 @@
 #include "actors/kit/clock.hpp"
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "protocol/limits.hpp"
@@ -186,7 +187,6 @@ void say_ready(const std::string& name) {
 
 int work(const ProgramOptions& options) {
   StopSignals signals;
-  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   auto host = host_options(options);
   if (!host) return complain(host.error().message, exit_usage);
   const std::string name = host->worker.name;
@@ -220,6 +220,7 @@ int work(const ProgramOptions& options) {
 
 int main(int argc, char** argv) {
   using namespace gristmill;
+  guard_writes(); // also because whoever read the ready line may be gone
   worker::ProgramOptions options;
   CLI::App app{"Makes the calls that a coordinator hands to it.", "gristmill-worker"};
   worker::describe(app, options);
