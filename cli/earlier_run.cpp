@@ -1,5 +1,7 @@
 #include "cli/earlier_run.hpp"
 
+#include "coordinator/journal_check.hpp"
+
 #include <cstdio>
 #include <fmt/format.h>
 
@@ -12,6 +14,15 @@ std::string limit_of(std::uint64_t limit) {
 }
 
 } // namespace
+
+Result<std::optional<JobSpec>> recorded_spec(const std::string& state) {
+  auto journal = coordinator::JournalCheck::open(state);
+  if (!journal) return tl::unexpected{journal.error()};
+  const auto recovered = journal->recovered();
+  if (!recovered) return tl::unexpected{recovered.error()};
+  if (recovered->jobs.empty()) return std::nullopt;
+  return job_spec_from_json(recovered->jobs.front().spec);
+}
 
 Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
                           const RunOptions& options, const std::string& output) {

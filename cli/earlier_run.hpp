@@ -17,6 +17,9 @@ struct Earlier {
   std::optional<int> over; // its exit code
 };
 
+// What the job in this state directory was told; nothing if there is none. It must be nobody's.
+Result<std::optional<JobSpec>> recorded_spec(const std::string& state);
+
 // `output`: as the user calls it. Errors: usage, when the command does not fit what is there.
 Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
                           const RunOptions& options, const std::string& output);

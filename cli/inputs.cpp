@@ -1,8 +1,8 @@
 #include "cli/inputs.hpp"
 
+#include "cli/earlier_run.hpp"
 #include "coordinator/input_finder.hpp"
 #include "coordinator/input_list.hpp"
-#include "coordinator/journal_check.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -76,7 +76,7 @@ Result<InputFile> kept_standard_input() {
 Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
                                            coordinator::DiskCalls calls) {
   StandardInput spooled;
-  const std::string place = place_of(state);
+  const std::string place = spooled.input_.path = place_of(state);
   struct stat about {};
   if (anew || ::stat(place.c_str(), &about) != 0) {
     auto part = coordinator::PartFile::create(
@@ -89,7 +89,6 @@ Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
     if (!copied) return tl::unexpected{copied.error()};
   }
   const std::string now = spooled.readable_path();
-  spooled.input_.path = place;
   if (::stat(now.c_str(), &about) != 0) return tl::unexpected{coordinator::disk_error("stat", now)};
   if (about.st_size == 0) return bad("-", "expected items, got nothing: standard input is empty");
   spooled.input_ = coordinator::input_as_found(place, "stdin", about);
@@ -100,14 +99,10 @@ Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& stat
   const std::string place = place_of(state);
   std::error_code error;
   if (fs::exists(place, error)) return std::nullopt;
-  auto journal = coordinator::JournalCheck::open(state);
-  if (!journal) return tl::unexpected{journal.error()};
-  const auto recovered = journal->recovered();
-  if (!recovered) return tl::unexpected{recovered.error()};
-  if (recovered->jobs.empty()) return std::nullopt;
-  const auto spec = job_spec_from_json(recovered->jobs.front().spec);
+  const auto spec = recorded_spec(state);
   if (!spec) return tl::unexpected{spec.error()};
-  auto inputs = coordinator::InputList::open(spec->inputs);
+  if (!*spec) return std::nullopt;
+  auto inputs = coordinator::InputList::open((*spec)->inputs);
   if (!inputs) return tl::unexpected{inputs.error()};
   for (std::uint32_t n = 0; n < inputs->count(); ++n) {
     const auto input = inputs->at(n);

@@ -140,9 +140,15 @@ RunCommand::Over RunCommand::find_places() {
 RunCommand::Over RunCommand::refuse_loss() {
   std::vector<InputSpec> named;
   for (const std::string& name : options_.job.inputs) named.push_back({name, name});
-  auto apart = own_->refuse_inputs(named);
+  if (auto apart = own_->refuse_inputs(named); !apart) return complain(apart.error().message);
+  Result<> apart;
+  if (!streams_) apart = own_->refuse_output_among(options_.job.inputs);
+  if (!apart && known_) {
+    const auto spec = recorded_spec(state_);
+    if (!spec) return complain(spec.error().message);
+    if (*spec && (*spec)->output == output_) apart = {};
+  }
   if (apart) apart = own_->refuse_foreign();
-  if (apart && !known_ && !streams_) apart = own_->refuse_output_among(options_.job.inputs);
   if (!apart) return complain(apart.error().message);
   return {};
 }

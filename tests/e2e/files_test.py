@@ -92,7 +92,8 @@ class Loss(Files):
                 source = self.put(f"out.jsonl{suffix}")
                 self.assertIn("INPUT", self.refused(source))
                 source.unlink()
-        self.assertIn("INPUT", self.refused(self.put("v.ids.jsonl"), output=self.directory / "v.npy"))
+        self.assertIn("INPUT", self.refused(self.put("v.ids.jsonl"), "--task", "embed",
+                                            output=self.directory / "v.npy"))
 
     def test_results_that_are_inputs_again_are_not_lost(self):
         self.run_on(self.put("in.jsonl"))
@@ -207,7 +208,7 @@ class Told(Files):
         for size in (20_000, 100_000):
             done = self.run_on(self.put("in.jsonl", objects(4_000)), check=None, preexec_fn=self.limit(size))
             self.assertGreater(done.returncode, 0, done.stderr)
-            self.assertIn("File too large", done.stderr)
+            self.assertIn("ulimit -f", done.stderr)
         self.run_on(self.directory / "in.jsonl")
         self.assertEqual(len(self.output.read_bytes().splitlines()), 4_000)
         coordinator = self.start_command(
@@ -278,7 +279,7 @@ class Private(Files):
         coordinator = self.coordinator()
         self.worker(coordinator, "w")
         self.gristmill("submit", self.directory / "in.jsonl", "-m", "sim-small", "--endpoint", self.simllm.url,
-                       "--server", coordinator.http, "--wait", "-o", self.output)
+                       "--server", coordinator.http, "--wait", "-o", self.directory / "fetched.jsonl")
         for path in (self.directory / "state").rglob("*"):
             self.assertEqual(self.mode(path) & 0o077, 0, path)
 
