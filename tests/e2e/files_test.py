@@ -315,7 +315,7 @@ class Private(Files):
         said = self.run_on("-").stderr  # needs none either: everything is done
         self.assertIn("finished: 40 items", said)
         self.assertFalse(spool.exists())
-        self.run_on("-", "--restart", stdin=LINES[:len(LINES) // 2])
+        self.run_on("-", "--restart", stdin=objects(20))
         self.assertEqual(len(self.output.read_bytes().splitlines()), 20)
 
     def test_a_spool_stays_while_a_limit_may_grow(self):
