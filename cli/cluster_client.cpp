@@ -1,12 +1,10 @@
 #include "cli/cluster_client.hpp"
 
+#include "cli/own_files.hpp"
 #include "coordinator/job_json.hpp"
 #include "coordinator/part_file.hpp"
 #include "protocol/openai/json_tree.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <fmt/format.h>
 #include <thread>
 
@@ -184,6 +182,7 @@ Result<> ClusterClient::check_output(const std::string& output) {
         fmt::format("-o: expected a file for JSON lines (.gz and .zst compress it), because "
                     "a coordinator keeps lines, got {}; `gristmill run` writes {}",
                     output, form == OutputForm::npy ? "arrays" : "to standard output"));
+  if (auto ours = OwnFiles{output, ""}.refuse_foreign(); !ours) return ours;
   return coordinator::PartFile::probe(output);
 }
 
@@ -199,7 +198,7 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
   };
   const auto answer = patiently([&]() -> Result<HttpAnswer> {
     file.reset(); // what came before a cut
-    auto created = coordinator::PartFile::create(output, {}, form);
+    auto created = coordinator::PartFile::create(output, {form});
     if (!created) return tl::unexpected{created.error()};
     file = std::move(*created);
     return order(call);
@@ -211,15 +210,17 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
 
 // What was printed cannot be taken back, so a cut is not asked for again.
 Result<> ClusterClient::print_file(const std::string& path) {
+  Result<> printed;
+  const coordinator::FileDescriptor out{::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)};
   HttpCall call;
   call.path = path;
-  call.download = [](std::string_view piece) {
-    return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size();
+  call.download = [&](std::string_view piece) {
+    printed = coordinator::write_all(out, piece, "standard output");
+    return printed.has_value();
   };
-  if (auto answer = order(call); !answer) return tl::unexpected{answer.error()};
-  if (std::fflush(stdout) != 0)
-    return fail(ErrorCode::io,
-                fmt::format("cannot write to standard output ({})", std::strerror(errno)));
+  const auto answer = order(call);
+  if (!printed) return printed;
+  if (!answer) return tl::unexpected{answer.error()};
   return {};
 }
 

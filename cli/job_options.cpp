@@ -3,6 +3,7 @@
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/money.hpp"
+#include "cli/text_file.hpp"
 #include "protocol/endpoint_faults.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/json_tree.hpp"
@@ -12,10 +13,8 @@
 #include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 namespace gristmill::cli {
 namespace {
@@ -88,12 +87,9 @@ std::string schema_name(const std::string& path) {
 
 // The file's members keep their order, because a model writes them in that order.
 Result<> add_schema(Params& params, const std::string& path) {
-  std::ifstream file{path};
-  if (!file)
-    return fail(ErrorCode::usage,
-                fmt::format("--json-schema: expected a readable file, got {}", path));
-  const std::string text{std::istreambuf_iterator<char>{file}, {}};
-  auto schema = openai::json::tree(text);
+  const auto text = text_of_file("--json-schema", path);
+  if (!text) return tl::unexpected{text.error()};
+  auto schema = openai::json::tree(*text);
   if (!schema)
     return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object: {}", path,
                                               schema.error().message));
@@ -214,12 +210,9 @@ Result<JobSpec> JobOptions::spec() const {
   spec.system = system;
   spec.prompt = prompt;
   if (!prompt_file.empty()) {
-    std::ifstream file{prompt_file};
-    if (!file)
-      return fail(ErrorCode::usage, fmt::format("--prompt-file: cannot read {}", prompt_file));
-    std::stringstream text;
-    text << file.rdbuf();
-    spec.prompt = text.str();
+    auto text = text_of_file("--prompt-file", prompt_file);
+    if (!text) return tl::unexpected{text.error()};
+    spec.prompt = std::move(*text);
   }
   Params request;
   for (const auto& param : params)

@@ -30,20 +30,20 @@ Result<> keep_descriptor_reserve() {
   return {};
 }
 
-FileDescriptor open_file(const std::string& path, int flags, mode_t mode) {
-  int file = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-  if (file >= 0 || errno != EMFILE) return FileDescriptor{file};
+int open_from_reserve(const char* path, int flags, mode_t mode) {
+  int file = ::open(path, flags, mode);
+  if (file >= 0 || errno != EMFILE) return file;
   static std::mutex one_at_a_time;
   const std::lock_guard guard{one_at_a_time};
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return FileDescriptor{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
   const rlimit with_reserve{limit.rlim_max, limit.rlim_max};
-  if (::setrlimit(RLIMIT_NOFILE, &with_reserve) != 0) return FileDescriptor{};
-  file = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  if (::setrlimit(RLIMIT_NOFILE, &with_reserve) != 0) return -1;
+  file = ::open(path, flags, mode);
   const int why = errno;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   errno = why;
-  return FileDescriptor{file};
+  return file;
 }
 
 } // namespace gristmill::coordinator

@@ -4,10 +4,8 @@
 // Invariant: whoever can connect can keep others from connecting, but not the journal from writing.
 #pragma once
 
-#include "coordinator/file_descriptor.hpp"
 #include "protocol/result.hpp"
 
-#include <string>
 #include <sys/types.h>
 
 namespace gristmill::coordinator {
@@ -16,7 +14,7 @@ namespace gristmill::coordinator {
 // limits::descriptors_min and the reserve.
 Result<> keep_descriptor_reserve();
 
-// As ::open with O_CLOEXEC, from the reserve when nothing else is left.
-FileDescriptor open_file(const std::string& path, int flags, mode_t mode = 0);
+// As ::open, from the reserve when nothing else is left.
+int open_from_reserve(const char* path, int flags, mode_t mode);
 
 } // namespace gristmill::coordinator

@@ -267,6 +267,7 @@ Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId jo
   MergeFilesOptions merge;
   merge.segments = std::move(*segments);
   merge.output = output_path(job, spec);
+  if (spec.output.empty()) merge.readers = Readers::owner; // it stays in the state directory
   merge.work_directory = options_.flat
                              ? options_.state_directory
                              : fmt::format("{}/jobs/{}", options_.state_directory, job.value);

@@ -6,6 +6,7 @@
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/private_memory.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "coordinator/descriptor_reserve.hpp"
@@ -154,7 +155,6 @@ int serve(const ProgramOptions& options) {
     return complain(enough.error().message, exit_internal);
   if (auto enough = keep_descriptor_reserve(); !enough)
     return complain(enough.error().message, exit_usage);
-  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   const auto token = token_of(options);
   if (!token) return complain(token.error().message, exit_usage);
   if (auto may = check_http_access(options.http, !token->empty(), options.http_plain); !may)
@@ -202,6 +202,7 @@ int serve(const ProgramOptions& options) {
 int main(int argc, char** argv) {
   using namespace gristmill;
   keep_memory_private();
+  guard_writes(); // also because whoever read the ready line may be gone
   coordinator::ProgramOptions options;
   CLI::App app{"Splits jobs into batches and hands them to workers; keeps what they answer.",
                "gristmill-coordinator"};

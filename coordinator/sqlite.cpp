@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -17,6 +18,13 @@ Error error_of(sqlite3* database, std::string_view doing) {
   if (reason != 0 && (code & 0xff) != SQLITE_FULL)
     message += fmt::format(", {}", std::strerror(reason));
   message += fmt::format(", at: {}", doing);
+  // SQLite does not keep the reason of a write that failed.
+  rlimit size{};
+  if (code == SQLITE_IOERR_WRITE && ::getrlimit(RLIMIT_FSIZE, &size) == 0 &&
+      size.rlim_cur != RLIM_INFINITY)
+    message += fmt::format("; if it came to the limit on the size of files, {} bytes, raise that "
+                           "(ulimit -f)",
+                           size.rlim_cur);
   switch (code & 0xff) {
   case SQLITE_CANTOPEN:
     if (reason == EMFILE || reason == ENFILE) return {ErrorCode::unavailable, std::move(message)};

@@ -68,6 +68,7 @@ private:
   JournalTables tables_;
   Sweeper sweeper_;
   SegmentWriter segments_;
+  DiskCalls disk_calls_;
   journal::JournalEvents events_;
   Time published_{};
   std::optional<Error> broken_; // the store's thread only, like all above

@@ -8,6 +8,7 @@
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/private_memory.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "protocol/limits.hpp"
@@ -196,7 +197,6 @@ void say_ready(const std::string& name) {
 
 int work(const ProgramOptions& options) {
   StopSignals signals;
-  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
   if (auto enough = check_address_space(); !enough)
     return complain(enough.error().message, exit_internal);
   auto host = host_options(options);
@@ -234,6 +234,7 @@ int work(const ProgramOptions& options) {
 int main(int argc, char** argv) {
   using namespace gristmill;
   keep_memory_private();
+  guard_writes(); // also because whoever read the ready line may be gone
   worker::ProgramOptions options;
   CLI::App app{"Makes the calls that a coordinator hands to it.", "gristmill-worker"};
   worker::describe(app, options);
