@@ -1,5 +1,7 @@
 #include "coordinator/segment_writer.hpp"
 
+#include "coordinator/state_directory.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
