@@ -1,11 +1,10 @@
 #include "cli/cluster_client.hpp"
 
+#include "cli/own_files.hpp"
 #include "coordinator/job_json.hpp"
 #include "coordinator/part_file.hpp"
+#include "protocol/openai/json_tree.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <fmt/format.h>
 #include <thread>
 
@@ -14,13 +13,15 @@ namespace {
 
 using Json = ClusterClient::Json;
 
+constexpr std::size_t jobs_page = 500;
 constexpr auto ask_again_after = std::chrono::milliseconds{500};
 
 ErrorCode code_of(long status) {
   switch (status) {
   case 404: return ErrorCode::not_found;
   case 409: return ErrorCode::conflict;
-  case 503: return ErrorCode::unavailable;
+  case 503:
+  case 504: return ErrorCode::unavailable;
   case 507: return ErrorCode::disk_full;
   default: return status >= 500 ? ErrorCode::internal : ErrorCode::usage;
   }
@@ -29,7 +30,7 @@ ErrorCode code_of(long status) {
 // The server's own sentence; of one that is no coordinator, what it was.
 Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
   if (answer.status >= 200 && answer.status < 300) return answer;
-  const Json json = Json::parse(answer.body, nullptr, false);
+  const Json json = openai::json::tree(answer.body).value_or(Json());
   std::string sentence = fmt::format("expected an answer of a coordinator from {}, got status {}",
                                      server, answer.status);
   if (json.is_object() && json.contains("error") && json["error"].is_object())
@@ -40,9 +41,8 @@ Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
 
 Result<Json> json_of(Result<HttpAnswer> answer) {
   if (!answer) return tl::unexpected{answer.error()};
-  Json json = Json::parse(answer->body, nullptr, false);
-  if (json.is_discarded())
-    return fail(ErrorCode::bad_input, "expected JSON from the coordinator, got something else");
+  auto json = openai::json::tree(answer->body);
+  if (!json) return fail(ErrorCode::bad_input, "from the coordinator: " + json.error().message);
   return json;
 }
 
@@ -119,7 +119,9 @@ Result<wiring::JobView> ClusterClient::resume(const std::string& job, Usd budget
   HttpCall call;
   call.method = "POST";
   call.path = "/api/v1/jobs/" + url_encoded(job) + "/resume";
-  if (budget) call.body = Json{{"budget_usd", static_cast<double>(budget.nano) / 1e9}}.dump();
+  if (budget)
+    call.body = Json{{"budget_usd", static_cast<double>(budget.nano) / 1e9}}.dump(
+        -1, ' ', false, Json::error_handler_t::replace);
   return job_of(order(call));
 }
 
@@ -156,6 +158,22 @@ Result<Json> ClusterClient::ask(const std::string& path) {
   return json_of(question(call));
 }
 
+// The list of jobs, which comes in pages.
+Result<Json> ClusterClient::jobs() {
+  Json all = Json::array();
+  for (std::string after;;) {
+    auto page = ask(fmt::format("/api/v1/jobs?limit={}{}", jobs_page, after));
+    if (!page) return page;
+    if (!page->is_object() || !page->contains("jobs") || !(*page)["jobs"].is_array())
+      return fail(ErrorCode::bad_input, "expected a list of jobs from the coordinator, got none");
+    for (Json& job : (*page)["jobs"]) all.push_back(std::move(job));
+    const Json last = page->value("last_id", Json());
+    if (page->value("has_more", Json()) != true || !last.is_string())
+      return Json{{"jobs", std::move(all)}};
+    after = "&after=" + url_encoded(last.get<std::string>());
+  }
+}
+
 Result<> ClusterClient::check_output(const std::string& output) {
   const OutputForm form = output_form(output);
   if (form == OutputForm::stream || form == OutputForm::npy)
@@ -164,6 +182,7 @@ Result<> ClusterClient::check_output(const std::string& output) {
         fmt::format("-o: expected a file for JSON lines (.gz and .zst compress it), because "
                     "a coordinator keeps lines, got {}; `gristmill run` writes {}",
                     output, form == OutputForm::npy ? "arrays" : "to standard output"));
+  if (auto ours = OwnFiles{output, ""}.refuse_foreign(); !ours) return ours;
   return coordinator::PartFile::probe(output);
 }
 
@@ -179,7 +198,7 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
   };
   const auto answer = patiently([&]() -> Result<HttpAnswer> {
     file.reset(); // what came before a cut
-    auto created = coordinator::PartFile::create(output, {}, form);
+    auto created = coordinator::PartFile::create(output, {form});
     if (!created) return tl::unexpected{created.error()};
     file = std::move(*created);
     return order(call);
@@ -191,15 +210,17 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
 
 // What was printed cannot be taken back, so a cut is not asked for again.
 Result<> ClusterClient::print_file(const std::string& path) {
+  Result<> printed;
+  const coordinator::FileDescriptor out{::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)};
   HttpCall call;
   call.path = path;
-  call.download = [](std::string_view piece) {
-    return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size();
+  call.download = [&](std::string_view piece) {
+    printed = coordinator::write_all(out, piece, "standard output");
+    return printed.has_value();
   };
-  if (auto answer = order(call); !answer) return tl::unexpected{answer.error()};
-  if (std::fflush(stdout) != 0)
-    return fail(ErrorCode::io,
-                fmt::format("cannot write to standard output ({})", std::strerror(errno)));
+  const auto answer = order(call);
+  if (!printed) return printed;
+  if (!answer) return tl::unexpected{answer.error()};
   return {};
 }
 

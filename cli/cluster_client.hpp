@@ -39,7 +39,9 @@ public:
   Result<wiring::JobView> show(const std::string& job);
   Result<Json> drain(const std::string& worker); // its name or session; those that were told
   Result<Json> ask(const std::string& path);     // the answer as it came
-  // Whether a result could be fetched to this place: lines go to a file, perhaps compressed.
+  Result<Json> jobs();                           // {"jobs": […]}, all of them
+  // Whether a result could be fetched to this place: lines go to a file, perhaps compressed, and
+  // replace nothing but an earlier result.
   static Result<> check_output(const std::string& output);
   // Result and summary, each complete or not there; "-" = the result alone, to standard output.
   Result<> download(const std::string& job, const std::string& output);

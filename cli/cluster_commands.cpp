@@ -156,7 +156,7 @@ Result<> results(ClusterClient& client, const Options& options) {
 }
 
 Result<> jobs(ClusterClient& client, const Options& options) {
-  const auto answer = client.ask("/api/v1/jobs");
+  const auto answer = client.jobs();
   if (!answer) return tl::unexpected{answer.error()};
   std::vector<std::vector<std::string>> rows{
       {"JOB", "STATE", "DONE", "OF", "FAILED", "IN FLIGHT", "CREATED", "ENDED"}};
@@ -200,7 +200,8 @@ Result<> drain(ClusterClient& client, const Options& options) {
 std::string cell(const Json& object, const char* member) {
   const Json value = object.value(member, Json());
   if (value.is_null()) return "-";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<> pools(ClusterClient& client, const Options& options) {

@@ -68,8 +68,9 @@ int complain(const std::string& sentence, int code) {
 
 std::string Forecaster::item(const intake::Item& item, const std::string& source) {
   ++forecast_.items;
-  auto request = item.bad.empty() ? openai::render(spec_, item.place.kind, item.raw, unnamed)
-                                  : Result<openai::Request>{fail(ErrorCode::bad_input, item.bad)};
+  auto request = item.bad.empty()
+                     ? openai::render(spec_, documents_, item.place.kind, item.raw, unnamed)
+                     : Result<openai::Request>{fail(ErrorCode::bad_input, item.bad)};
   if (!request) {
     ++forecast_.bad;
     if (forecast_.samples.size() < Forecast::samples_max)

@@ -44,7 +44,7 @@ struct Forecast {
 // Adds up what the items would come to.
 class Forecaster {
 public:
-  explicit Forecaster(const JobSpec& spec) : spec_{spec} {}
+  explicit Forecaster(const JobSpec& spec) : spec_{spec}, documents_{spec} {}
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
@@ -52,6 +52,7 @@ public:
 
 private:
   const JobSpec& spec_;
+  const openai::DocumentTemplate documents_;
   Forecast forecast_;
 };
 

@@ -1,16 +1,11 @@
 #include "cli/earlier_run.hpp"
 
-#include "coordinator/merge_files.hpp"
-#include "coordinator/state_directory.hpp"
-#include "protocol/output_form.hpp"
+#include "coordinator/journal_check.hpp"
 
 #include <cstdio>
-#include <filesystem>
 #include <fmt/format.h>
 
 namespace gristmill::cli {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -19,6 +14,15 @@ std::string limit_of(std::uint64_t limit) {
 }
 
 } // namespace
+
+Result<std::optional<JobSpec>> recorded_spec(const std::string& state) {
+  auto journal = coordinator::JournalCheck::open(state);
+  if (!journal) return tl::unexpected{journal.error()};
+  const auto recovered = journal->recovered();
+  if (!recovered) return tl::unexpected{recovered.error()};
+  if (recovered->jobs.empty()) return std::nullopt;
+  return job_spec_from_json(recovered->jobs.front().spec);
+}
 
 Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
                           const RunOptions& options, const std::string& output) {
@@ -65,18 +69,6 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
   earlier.reopen->spec->default_model = before->default_model;
   if (options.retry_failed) earlier.reopen->retry = *outcome_classes_named(*options.retry_failed);
   return earlier;
-}
-
-Result<> remove_job(const std::string& output, const std::string& state) {
-  if (fs::exists(state)) {
-    const auto ours = coordinator::take_state_directory(state);
-    if (!ours) return tl::unexpected{ours.error()};
-    fs::remove_all(state);
-  }
-  if (output_form(output) == OutputForm::stream) return {};
-  for (const auto& path : {output, output + ".part", output + ".summary.json"}) fs::remove(path);
-  if (output_form(output) == OutputForm::npy) fs::remove(coordinator::ids_path_of(output));
-  return {};
 }
 
 } // namespace gristmill::cli

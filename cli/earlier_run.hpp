@@ -17,11 +17,11 @@ struct Earlier {
   std::optional<int> over; // its exit code
 };
 
+// What the job in this state directory was told; nothing if there is none. It must be nobody's.
+Result<std::optional<JobSpec>> recorded_spec(const std::string& state);
+
 // `output`: as the user calls it. Errors: usage, when the command does not fit what is there.
 Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
                           const RunOptions& options, const std::string& output);
-
-// Removes what an earlier job left under this output, unless somebody is at work there.
-Result<> remove_job(const std::string& output, const std::string& state);
 
 } // namespace gristmill::cli

@@ -2,15 +2,14 @@
 
 #include "cli/money.hpp"
 #include "cli/progress.hpp"
+#include "cli/text_file.hpp"
 #include "coordinator/merge_files.hpp"
 #include "protocol/output_form.hpp"
 
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
-#include <fstream>
 #include <functional>
-#include <iostream>
 
 namespace gristmill::cli {
 namespace {
@@ -32,10 +31,13 @@ std::string places_of(const std::string& output) {
   return places + fmt::format("summary {}.summary.json\n", output);
 }
 
-void print_end(const RunOptions& options, const wiring::JobView& job, const std::string& output) {
+// The exit code, which is `code` if all could be said.
+int print_end(const RunOptions& options, const wiring::JobView& job, const std::string& output,
+              int code) {
   if (options.json) {
-    std::ifstream summary{output + ".summary.json"};
-    std::cout << summary.rdbuf() << std::endl;
+    const auto summary = text_of_file("--json", output + ".summary.json");
+    if (!summary) return complain(summary.error().message, exit_stopped);
+    std::fputs((*summary + "\n").c_str(), stdout);
   } else if (!options.quiet) {
     if (job.counts.total == 0)
       std::fputs("the input has no items: only blank lines, or a header without rows\n", stderr);
@@ -49,6 +51,7 @@ void print_end(const RunOptions& options, const wiring::JobView& job, const std:
             .c_str(),
         stderr);
   }
+  return code;
 }
 
 // Their farewells are in the journal then, or on the way: a resumed run need not wonder what they
@@ -129,8 +132,7 @@ int Follower::ended(const wiring::JobView& view, int came) {
   const int code =
       stream_.finish(cluster_, job_, later_signal(), ended, came != 0 ? came : signal_);
   if (view.state == JobState::failed) return complain(view.detail, ended);
-  print_end(options_, view, output_);
-  return code;
+  return print_end(options_, view, output_, code);
 }
 
 Follower::Over Follower::print() {

@@ -40,23 +40,29 @@ std::size_t give(char* into, std::size_t, std::size_t bytes, void* transfer) {
 
 struct HttpClient::Handle {
   CURL* easy = curl_easy_init();
-  curl_slist* headers = nullptr;
+  curl_slist *headers = nullptr, *upload_headers = nullptr;
   ~Handle() {
     curl_easy_cleanup(easy);
     curl_slist_free_all(headers);
+    curl_slist_free_all(upload_headers);
   }
   template <class Value> void set(CURLoption option, Value value) {
     curl_easy_setopt(easy, option, value);
   }
 };
 
-HttpClient::HttpClient(std::string server, const std::string& token, ServerWords words)
-    : server_{std::move(server)}, words_{std::move(words)}, handle_{std::make_unique<Handle>()} {
+HttpClient::HttpClient(std::string server, const std::string& token, ServerWords words,
+                       std::string ca_file)
+    : server_{std::move(server)}, words_{std::move(words)}, ca_file_{std::move(ca_file)},
+      handle_{std::make_unique<Handle>()} {
   while (server_.ends_with('/')) server_.pop_back();
-  handle_->headers = curl_slist_append(nullptr, "Content-Type: application/json");
-  if (!token.empty())
-    handle_->headers =
-        curl_slist_append(handle_->headers, ("Authorization: Bearer " + token).c_str());
+  const auto headers = [&](const char* content_type) {
+    curl_slist* list = curl_slist_append(nullptr, content_type);
+    return token.empty() ? list
+                         : curl_slist_append(list, ("Authorization: Bearer " + token).c_str());
+  };
+  handle_->headers = headers("Content-Type: application/json");
+  handle_->upload_headers = headers("Content-Type: application/octet-stream");
 }
 
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
@@ -68,12 +74,14 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   curl_easy_reset(h.easy); // keeps the connection
   const std::string url = server_ + call.path;
   h.set(CURLOPT_URL, url.c_str());
-  h.set(CURLOPT_HTTPHEADER, h.headers);
+  h.set(CURLOPT_HTTPHEADER, call.upload ? h.upload_headers : h.headers);
   // Nothing in the environment may lead the token elsewhere.
   h.set(CURLOPT_PROTOCOLS_STR, "http,https");
   h.set(CURLOPT_FOLLOWLOCATION, 0L);
   h.set(CURLOPT_PROXY, "");
   h.set(CURLOPT_NETRC, long{CURL_NETRC_IGNORED});
+  h.set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
+  if (!ca_file_.empty()) h.set(CURLOPT_CAINFO, ca_file_.c_str());
   h.set(CURLOPT_NOSIGNAL, 1L);
   h.set(CURLOPT_CONNECTTIMEOUT, connect_timeout_s);
   h.set(CURLOPT_LOW_SPEED_LIMIT, 1L);

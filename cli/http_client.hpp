@@ -39,7 +39,8 @@ struct ServerWords {
 class HttpClient {
 public:
   // `server`: http://HOST:PORT and perhaps a path. An empty token is not sent.
-  HttpClient(std::string server, const std::string& token, ServerWords words = {});
+  HttpClient(std::string server, const std::string& token, ServerWords words = {},
+             std::string ca_file = {}); // PEM, beside the system's certificates
   HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
@@ -51,6 +52,7 @@ private:
   struct Handle;
   std::string server_;
   ServerWords words_;
+  std::string ca_file_;
   std::unique_ptr<Handle> handle_;
 };
 

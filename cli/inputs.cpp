@@ -1,16 +1,15 @@
 #include "cli/inputs.hpp"
 
+#include "cli/earlier_run.hpp"
 #include "coordinator/input_finder.hpp"
 #include "coordinator/input_list.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
-#include <iostream>
+#include <string_view>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace gristmill::cli {
 namespace {
@@ -19,6 +18,21 @@ namespace fs = std::filesystem;
 
 tl::unexpected<Error> bad(const std::string& name, std::string_view what) {
   return fail(ErrorCode::usage, fmt::format("INPUT {}: {}", name, what));
+}
+
+std::string place_of(const std::string& state) {
+  return fs::absolute(state + ".stdin").string();
+}
+
+// To its end; an input that cannot be read is no end of it.
+template <class Take> Result<> copy_standard_input(const Take& take) {
+  std::string piece(1u << 20, '\0');
+  for (;;) {
+    const auto got = coordinator::read_some(STDIN_FILENO, piece, "standard input");
+    if (!got) return tl::unexpected{got.error()};
+    if (*got == 0) return {};
+    if (auto taken = take(std::string_view{piece}.substr(0, *got)); !taken) return taken;
+  }
 }
 
 } // namespace
@@ -47,50 +61,67 @@ Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& name
 }
 
 Result<InputFile> kept_standard_input() {
+  constexpr const char* name = "a temporary file for standard input";
   InputFile file{std::tmpfile(), std::fclose};
-  std::string piece(1u << 20, '\0');
-  while (file) {
-    const std::size_t got = std::fread(piece.data(), 1, piece.size(), stdin);
-    if (got == 0 || std::fwrite(piece.data(), 1, got, file.get()) != got) break;
-  }
-  if (!file || std::ferror(stdin) != 0 || std::fflush(file.get()) != 0)
-    return fail(ErrorCode::io, fmt::format("cannot keep standard input in a temporary file ({})",
-                                           std::strerror(errno)));
+  if (!file) return tl::unexpected{coordinator::disk_error("create", name)};
+  const coordinator::FileDescriptor kept{::fcntl(::fileno(file.get()), F_DUPFD_CLOEXEC, 0)};
+  auto copied = copy_standard_input(
+      [&](std::string_view piece) { return coordinator::write_all(kept, piece, name); });
+  if (copied) copied = coordinator::sync_data(kept, name);
+  if (!copied) return tl::unexpected{copied.error()};
+  std::rewind(file.get());
   return file;
 }
 
-Result<StandardInput> StandardInput::spool(const std::string& state, bool anew) {
+Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
+                                           coordinator::DiskCalls calls) {
   StandardInput spooled;
-  const fs::path place = fs::absolute(state + ".stdin");
-  fs::path now = place;
+  const std::string place = spooled.input_.path = place_of(state);
   struct stat about {};
   if (anew || ::stat(place.c_str(), &about) != 0) {
-    now = spooled.part_ = place.string() + ".part";
-    std::ofstream file{now, std::ios::binary};
-    file << std::cin.rdbuf();
-    if (std::cin.bad() || file.bad() || ::stat(now.c_str(), &about) != 0)
-      return fail(ErrorCode::io, fmt::format("cannot spool standard input to {}", now.string()));
+    auto part = coordinator::PartFile::create(
+        place, {.readers = coordinator::Readers::owner, .calls = std::move(calls)});
+    if (!part) return tl::unexpected{part.error()};
+    spooled.part_ = std::move(*part);
+    auto copied =
+        copy_standard_input([&](std::string_view piece) { return spooled.part_->append(piece); });
+    if (copied) copied = spooled.part_->complete();
+    if (!copied) return tl::unexpected{copied.error()};
   }
-  if (::stat(now.c_str(), &about) != 0 || about.st_size == 0)
-    return bad("-", "expected items, got nothing: standard input is empty");
+  const std::string now = spooled.readable_path();
+  if (::stat(now.c_str(), &about) != 0) return tl::unexpected{coordinator::disk_error("stat", now)};
+  if (about.st_size == 0) return bad("-", "expected items, got nothing: standard input is empty");
   spooled.input_ = coordinator::input_as_found(place, "stdin", about);
   return spooled;
 }
 
-Result<> StandardInput::keep() {
-  if (part_.empty()) return {};
+Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& state) {
+  const std::string place = place_of(state);
   std::error_code error;
-  fs::rename(part_, input_.path, error);
-  if (error)
-    return fail(ErrorCode::io,
-                fmt::format("cannot keep standard input as {}: {}", input_.path, error.message()));
-  part_.clear();
+  if (fs::exists(place, error)) return std::nullopt;
+  const auto spec = recorded_spec(state);
+  if (!spec) return tl::unexpected{spec.error()};
+  if (!*spec) return std::nullopt;
+  auto inputs = coordinator::InputList::open((*spec)->inputs);
+  if (!inputs) return tl::unexpected{inputs.error()};
+  for (std::uint32_t n = 0; n < inputs->count(); ++n) {
+    const auto input = inputs->at(n);
+    if (!input) return tl::unexpected{input.error()};
+    if ((*input)->path == place) return **input;
+  }
+  return std::nullopt;
+}
+
+Result<> StandardInput::keep() {
+  if (!part_) return {};
+  if (auto finished = part_->finish(); !finished) return finished;
+  part_.reset();
   return {};
 }
 
-StandardInput::~StandardInput() {
-  std::error_code error;
-  if (!part_.empty()) fs::remove(part_, error);
+void StandardInput::remove() {
+  std::error_code ignored; // whoever finds it later loses nothing
+  fs::remove(input_.path, ignored);
 }
 
 ListedInputs listed(std::vector<InputSpec> inputs, const std::string& list_path) {

@@ -4,10 +4,12 @@
 // beside the state first. Invariant: the same files give the same inputs in the same order.
 #pragma once
 
+#include "coordinator/part_file.hpp"
 #include "protocol/job_spec.hpp"
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,22 +26,27 @@ using InputFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 // and intake looks at an input's beginning first.
 Result<InputFile> kept_standard_input();
 
-// Standard input in its place beside the state. What an earlier run spooled is taken again, unless
-// the job begins anew: then the old one is replaced by keep() only.
+// Standard input in its place beside the state, for its owner alone. What an earlier run spooled is
+// taken again, unless the job begins anew: then the old one is replaced by keep() only. It goes
+// when no run can need it any more.
 class StandardInput {
 public:
-  static Result<StandardInput> spool(const std::string& state, bool anew);
-  StandardInput(StandardInput&&) = default;
-  ~StandardInput();
+  // `calls`: of the spool.
+  static Result<StandardInput> spool(const std::string& state, bool anew,
+                                     coordinator::DiskCalls calls = coordinator::real_disk());
+  // As the job in this state directory knows it; nothing while the spool is there, or if the job
+  // has no standard input.
+  static Result<std::optional<InputSpec>> recalled(const std::string& state);
 
   InputSpec input() const { return input_; }
-  std::string readable_path() const { return part_.empty() ? input_.path : part_; } // until keep()
+  std::string readable_path() const { return part_ ? part_->part_path() : input_.path; }
   Result<> keep(); // nothing is wrong with the job
+  void remove();
 
 private:
   StandardInput() = default;
   InputSpec input_;
-  std::string part_; // empty: nothing is to be moved
+  std::unique_ptr<coordinator::PartFile> part_; // none: nothing is to be moved
 };
 
 // More inputs than a specification should hold become one that names their list.

@@ -3,17 +3,18 @@
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/money.hpp"
+#include "cli/text_file.hpp"
 #include "protocol/endpoint_faults.hpp"
+#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 namespace gristmill::cli {
 namespace {
@@ -34,9 +35,14 @@ Result<> add_param(Params& params, const std::string& text) {
         ErrorCode::usage,
         fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9",
                     text));
+  if (!openai::json::is_utf8(text))
+    return fail(ErrorCode::usage,
+                fmt::format("--param: expected UTF-8, got {}", openai::json::printable(text, 100)));
   const std::string value = text.substr(equals + 1);
-  auto parsed = Json::parse(value, nullptr, false);
-  params[text.substr(0, equals)] = parsed.is_discarded() ? Json(value) : std::move(parsed);
+  auto parsed = openai::json::tree(value);
+  if (!parsed && Json::accept(value)) // JSON all the same: deeper than any request may be
+    return fail(ErrorCode::usage, "--param: " + parsed.error().message);
+  params[text.substr(0, equals)] = parsed ? std::move(*parsed) : Json(value);
   return {};
 }
 
@@ -81,21 +87,19 @@ std::string schema_name(const std::string& path) {
 
 // The file's members keep their order, because a model writes them in that order.
 Result<> add_schema(Params& params, const std::string& path) {
-  std::ifstream file{path};
-  if (!file)
-    return fail(ErrorCode::usage,
-                fmt::format("--json-schema: expected a readable file, got {}", path));
-  const std::string text{std::istreambuf_iterator<char>{file}, {}};
-  auto schema = Json::parse(text, nullptr, false);
-  if (!schema.is_object())
-    return fail(ErrorCode::usage,
-                fmt::format("--json-schema {}: expected a JSON object, got {}", path,
-                            schema.is_discarded() ? "something that is not JSON"
-                                                  : std::string{"a "} + schema.type_name()));
+  const auto text = text_of_file("--json-schema", path);
+  if (!text) return tl::unexpected{text.error()};
+  auto schema = openai::json::tree(*text);
+  if (!schema)
+    return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object: {}", path,
+                                              schema.error().message));
+  if (!schema->is_object())
+    return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object, got a {}",
+                                              path, schema->type_name()));
   if (params.contains("response_format"))
     return fail(ErrorCode::usage,
                 "--json-schema: expected no --param response_format beside it, got one");
-  Json format{{"name", schema_name(path)}, {"schema", std::move(schema)}, {"strict", true}};
+  Json format{{"name", schema_name(path)}, {"schema", std::move(*schema)}, {"strict", true}};
   params["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(format)}};
   return {};
 }
@@ -206,12 +210,9 @@ Result<JobSpec> JobOptions::spec() const {
   spec.system = system;
   spec.prompt = prompt;
   if (!prompt_file.empty()) {
-    std::ifstream file{prompt_file};
-    if (!file)
-      return fail(ErrorCode::usage, fmt::format("--prompt-file: cannot read {}", prompt_file));
-    std::stringstream text;
-    text << file.rdbuf();
-    spec.prompt = text.str();
+    auto text = text_of_file("--prompt-file", prompt_file);
+    if (!text) return tl::unexpected{text.error()};
+    spec.prompt = std::move(*text);
   }
   Params request;
   for (const auto& param : params)
@@ -220,7 +221,7 @@ Result<JobSpec> JobOptions::spec() const {
   if (temperature >= 0) request["temperature"] = temperature;
   if (!json_schema.empty())
     if (auto added = add_schema(request, json_schema); !added) return tl::unexpected{added.error()};
-  spec.params = Json(request).dump();
+  spec.params = Json(request).dump(-1, ' ', false, Json::error_handler_t::replace);
   spec.id_field = id_field;
   spec.text_field = text_field;
   for (const auto& field : keep)

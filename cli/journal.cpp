@@ -75,7 +75,7 @@ int show_commits(JournalCheck& journal, const Options& options) {
                stdout);
   const auto shown = journal.commits([&](const CommitView& c) {
     const std::string line =
-        options.json ? json_of(c).dump()
+        options.json ? json_of(c).dump(-1, ' ', false, Json::error_handler_t::replace)
                      : fmt::format("{} {} {} {} {} {} {} {} {} {} {}", c.position, c.epoch.value,
                                    to_string(c.job), c.segment, c.from, c.to, c.reopened,
                                    c.completed, c.failed, c.attempts, c.low_item);

@@ -1,7 +1,7 @@
 #include "cli/line_printer.hpp"
 
 #include "coordinator/part_file.hpp"
-#include "coordinator/state_directory.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/stat.h>
@@ -35,11 +34,12 @@ Error write_error() {
 
 } // namespace
 
-LinePrinter::LinePrinter(std::string path, int descriptor)
-    : path_{std::move(path)}, descriptor_{descriptor} {}
+LinePrinter::LinePrinter(std::string path, int descriptor, coordinator::DiskCalls calls)
+    : path_{std::move(path)}, descriptor_{descriptor}, calls_{std::move(calls)} {}
 
-Result<LinePrinter> LinePrinter::open(const std::string& state, int descriptor) {
-  LinePrinter printer{state + "/printed", descriptor};
+Result<LinePrinter> LinePrinter::open(const std::string& state, int descriptor,
+                                      coordinator::DiskCalls calls) {
+  LinePrinter printer{state + "/printed", descriptor, std::move(calls)};
   struct stat about {};
   printer.regular_ = ::fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
   if (auto recalled = printer.recall(); !recalled) return tl::unexpected{recalled.error()};
@@ -49,9 +49,15 @@ Result<LinePrinter> LinePrinter::open(const std::string& state, int descriptor) 
 }
 
 Result<> LinePrinter::recall() {
-  std::ifstream file{path_};
-  if (!file) return {};
-  const auto json = nlohmann::json::parse(file, nullptr, false);
+  std::error_code error;
+  if (!fs::exists(path_, error)) return {};
+  const auto file = coordinator::open_file(path_, O_RDONLY | O_NOFOLLOW);
+  if (!file) return tl::unexpected{file.error()};
+  std::string text(read_bytes, '\0');
+  const auto got = coordinator::read_at(*file, 0, text, path_);
+  if (!got) return tl::unexpected{got.error()};
+  text.resize(*got);
+  const auto json = openai::json::tree(text).value_or(nullptr);
   try {
     json.at("file").get_to(segment_);
     json.at("bytes").get_to(printed_);
@@ -123,19 +129,16 @@ Result<bool> LinePrinter::refill(const std::vector<journal::Segment>& durable) {
 }
 
 Result<> LinePrinter::read(const journal::Segment& segment) {
-  const coordinator::FileDescriptor file{::open(segment.path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!file) return tl::unexpected{coordinator::disk_error("open", segment.path)};
+  const auto file = coordinator::open_file(segment.path, O_RDONLY);
+  if (!file) return tl::unexpected{file.error()};
   buffer_.resize(std::min<std::uint64_t>(read_bytes, segment.bytes - read_));
-  const ssize_t size =
-      ::pread(file.get(), buffer_.data(), buffer_.size(), static_cast<off_t>(read_));
-  if (size <= 0) {
-    buffer_.clear();
-    if (size == 0) errno = ENODATA; // shorter than it was
-    return tl::unexpected{coordinator::disk_error("read", segment.path)};
-  }
-  buffer_.resize(static_cast<std::size_t>(size));
+  const auto got = coordinator::read_at(*file, read_, buffer_, segment.path);
+  buffer_.resize(got.value_or(0));
   read_ += buffer_.size();
-  return {};
+  if (!got) return tl::unexpected{got.error()};
+  if (!buffer_.empty()) return {};
+  errno = ENODATA; // shorter than it was
+  return tl::unexpected{coordinator::disk_error("read", segment.path)};
 }
 
 // A pipe that is writable takes PIPE_BUF bytes without waiting, so that signals are always heard.
@@ -167,12 +170,16 @@ Result<LinePrinter::Printed> LinePrinter::write(Clock::time_point until) {
 Result<> LinePrinter::save() {
   if (!unsaved_) return {};
   // A file must not know less than what we say of it, not even after a power cut.
-  if (regular_ && ::fdatasync(descriptor_) != 0 && errno != EINVAL && errno != EROFS)
+  if (regular_ && calls_.fdatasync(descriptor_) != 0 && errno != EINVAL && errno != EROFS)
     return tl::unexpected{coordinator::disk_error("fdatasync", "standard output")};
-  auto file = coordinator::PartFile::create(path_, {});
+  auto file = coordinator::PartFile::create(
+      path_, {.readers = coordinator::Readers::owner, .calls = calls_});
   if (!file) return tl::unexpected{file.error()};
   const nlohmann::ordered_json json{{"file", segment_}, {"bytes", printed_}, {"lines", lines_}};
-  if (auto appended = (*file)->append(json.dump() + "\n"); !appended) return appended;
+  if (auto appended = (*file)->append(
+          json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+      !appended)
+    return appended;
   if (auto finished = (*file)->finish(); !finished) return finished;
   unsaved_ = false;
   saved_at_ = Clock::now();

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/result.hpp"
 
 #include <chrono>
@@ -20,7 +20,8 @@ public:
   using Clock = std::chrono::steady_clock;
 
   // Goes on where an earlier one stopped. `descriptor` is not closed.
-  static Result<LinePrinter> open(const std::string& state, int descriptor);
+  static Result<LinePrinter> open(const std::string& state, int descriptor,
+                                  coordinator::DiskCalls calls = coordinator::real_disk());
 
   enum class Printed : std::uint8_t {
     all,    // that is durable
@@ -35,7 +36,7 @@ public:
   std::uint64_t bytes() const { return bytes_; } // by this one
 
 private:
-  LinePrinter(std::string path, int descriptor);
+  LinePrinter(std::string path, int descriptor, coordinator::DiskCalls calls);
   Result<> recall();
   Result<> end_torn_line();
   Result<bool> refill(const std::vector<journal::Segment>& durable);
@@ -44,6 +45,7 @@ private:
 
   std::string path_; // of STATE/printed
   int descriptor_;
+  coordinator::DiskCalls calls_;
   bool regular_ = false;
   std::string segment_;       // name of the one that is printed; empty = none yet
   std::uint64_t read_ = 0;    // bytes of it that were read

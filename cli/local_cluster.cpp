@@ -1,5 +1,6 @@
 #include "cli/local_cluster.hpp"
 
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/clock.hpp"
 #include "protocol/limits.hpp"
 #include "worker/descriptor_limit.hpp"
@@ -15,6 +16,7 @@ LocalCluster::LocalCluster(LocalOptions options)
                                         std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
 
 Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
+  if (auto enough = check_address_space(); !enough) return tl::unexpected{enough.error()};
   const std::uint64_t calls = std::uint64_t{options.workers} * options.concurrency;
   if (auto enough = worker::check_descriptor_limit(calls); !enough)
     return tl::unexpected{enough.error()};
@@ -42,8 +44,11 @@ Result<> LocalCluster::start() {
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
     host.worker.drain_timeout = options_.drain_timeout;
     host.worker.keys = worker::KeyRules::of_the_user();
+    host.http.ca_file = options_.ca_file;
     host.finished = [this] { ++drained_; };
-    host.refused = [this](std::string why) { fail_once({ErrorCode::internal, std::move(why)}); };
+    host.refused = host.fatal = [this](std::string why) {
+      fail_once({ErrorCode::internal, std::move(why)});
+    };
     auto worker = worker::WorkerHost::start(*stage_, std::move(host));
     if (!worker) return tl::unexpected{worker.error()};
     workers_.push_back(std::move(*worker));

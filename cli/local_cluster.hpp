@@ -16,6 +16,7 @@ struct LocalOptions {
   std::uint32_t workers = 1, concurrency = 256;
   Duration drain_timeout{};
   std::vector<PoolSpec> pools;
+  std::string ca_file;
 };
 
 class LocalCluster {

@@ -1,4 +1,6 @@
 // gristmill: the user's command. Each subcommand adds itself and leaves its exit code behind.
+#include "actors/kit/private_memory.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/cluster_commands.hpp"
 #include "cli/exit_codes.hpp"
@@ -7,7 +9,9 @@
 #include "cli/run.hpp"
 #include "protocol/version.hpp"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <fmt/format.h>
 
@@ -26,9 +30,23 @@ int explain(const CLI::App& app, const CLI::ParseError& error, const char* first
   return cli::exit_usage;
 }
 
+// The exit code, unless something that was to be printed did not arrive.
+int when_printed(int exit_code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  std::fputs(fmt::format("gristmill: standard output did not take all that was to be printed{}\n",
+                         errno != 0 ? fmt::format(" ({})", std::strerror(errno)) : "")
+                 .c_str(),
+             stderr);
+  return exit_code == cli::exit_ok || exit_code == cli::exit_some_failed ? cli::exit_stopped
+                                                                         : exit_code;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
+  keep_memory_private();
+  guard_writes();
   int exit_code = cli::exit_ok;
   CLI::App app{"Runs a corpus through language models, on this machine or on many.", "gristmill"};
   app.set_version_flag("--version", fmt::format("gristmill {}", program_version));
@@ -46,9 +64,9 @@ int main(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
-    return exit_code;
+    return when_printed(exit_code);
   } catch (const CLI::ParseError& e) {
-    return e.get_exit_code() == 0 ? app.exit(e) : explain(app, e, argv[1]);
+    return e.get_exit_code() == 0 ? when_printed(app.exit(e)) : explain(app, e, argv[1]);
   } catch (const std::exception& e) {
     std::fputs(fmt::format("gristmill: internal error: {}\n", e.what()).c_str(), stderr);
     return cli::exit_internal;

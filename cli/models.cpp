@@ -23,11 +23,11 @@ Result<std::string> key_of(const EndpointSpec& endpoint) {
   worker::ApiKeys keys;
   const auto line = keys.authorization(endpoint.api_key_env, endpoint.api_key_file);
   if (!line) return tl::unexpected{line.error()};
-  constexpr std::string_view scheme = "Authorization: Bearer ";
-  return *line == nullptr ? std::string{} : (*line)->substr(scheme.size());
+  return *line == nullptr ? std::string{} : std::string{worker::ApiKeys::key_in(**line)};
 }
 
-Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint) {
+Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint,
+                                           const std::string& ca_file) {
   const auto key = key_of(endpoint);
   if (!key) return tl::unexpected{key.error()};
   const std::string where = endpoint.url + "/models";
@@ -36,7 +36,7 @@ Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint) {
                 fmt::format("expected the models that are served from {}, got {}; {}", where, got,
                             name_one));
   };
-  HttpClient client{endpoint.url, *key, {"endpoint", "--endpoint"}};
+  HttpClient client{endpoint.url, *key, {"endpoint", "--endpoint"}, ca_file};
   HttpCall call;
   call.path = "/models";
   const auto answer = client.call(call);
@@ -120,11 +120,11 @@ Result<std::string> first_named_model(const JobSpec& spec) {
   }
 }
 
-Result<std::string> discovered_model(const JobSpec& spec) {
+Result<std::string> discovered_model(const JobSpec& spec, const std::string& ca_file) {
   std::vector<std::string> models;
   std::string where;
   for (const EndpointSpec& endpoint : spec.endpoints) {
-    auto served = models_of(endpoint);
+    auto served = models_of(endpoint, ca_file);
     if (!served) return tl::unexpected{served.error()};
     models.insert(models.end(), served->begin(), served->end());
     where += (where.empty() ? "" : " and ") + endpoint.url;

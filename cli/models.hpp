@@ -25,7 +25,8 @@ Result<bool> may_need_model(const JobSpec& spec);
 // The model that the first good item names; empty = it names none.
 Result<std::string> first_named_model(const JobSpec& spec);
 
-// Asks each endpoint of the job, with its key.
-Result<std::string> discovered_model(const JobSpec& spec);
+// Asks each endpoint of the job, with its key; of whom it trusts besides the system, `ca_file`
+// says.
+Result<std::string> discovered_model(const JobSpec& spec, const std::string& ca_file);
 
 } // namespace gristmill::cli

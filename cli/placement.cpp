@@ -2,6 +2,7 @@
 
 #include "cli/dry_run.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/own_files.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -37,6 +38,9 @@ std::optional<Placement::Refusal> Placement::in_place(JobSpec& spec) {
 std::optional<Placement::Refusal> Placement::upload(JobSpec& spec, const std::string& output) {
   auto found = found_inputs(names_, output);
   if (!found) return refused(found.error());
+  if (!output.empty())
+    if (auto apart = OwnFiles{output, ""}.refuse_inputs(*found); !apart)
+      return refused(apart.error());
   if (auto wrong = look_at(spec, *found)) return wrong;
   Result<> placed;
   if (found->size() <= uploads_max) {

@@ -7,8 +7,11 @@
 #include "cli/follow.hpp"
 #include "cli/inputs.hpp"
 #include "cli/models.hpp"
+#include "cli/output_lock.hpp"
+#include "cli/own_files.hpp"
 #include "coordinator/part_file.hpp"
 #include "protocol/output_form.hpp"
+#include "worker/curl_client.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -23,10 +26,16 @@ namespace fs = std::filesystem;
 // The list of many inputs, before the job that names it.
 Result<> write_list(const std::string& path, const std::string& list) {
   if (list.empty()) return {};
-  auto file = coordinator::PartFile::create(path, {});
+  auto file = coordinator::PartFile::create(path, {.readers = coordinator::Readers::owner});
   if (!file) return tl::unexpected{file.error()};
   if (auto appended = (*file)->append(list); !appended) return appended;
   return (*file)->finish();
+}
+
+// A full disk stops the command; nothing is wrong with how it was called.
+int exit_code_of_disk(const Error& error) {
+  return error.code == ErrorCode::disk_full || error.code == ErrorCode::io ? exit_stopped
+                                                                           : exit_usage;
 }
 
 Prices prices_of(const std::vector<PoolSpec>& pools) {
@@ -46,6 +55,8 @@ public:
       : options_{std::move(options)}, pools_{std::move(pools)} {}
 
   int run() {
+    if (auto readable = worker::check_ca_file(options_.ca_file); !readable)
+      return complain(readable.error().message);
     set_log_level(options_.verbose ? LogLevel::normal : LogLevel::quiet);
     if (const auto over = read_spec()) return *over;
     if (const auto over = find_places()) return *over;
@@ -63,12 +74,15 @@ private:
 
   Over read_spec();
   Over find_places();
+  Over refuse_loss();
   Over find_inputs();
+  Result<InputSpec> standard_input();
   Over refuse_early();
   Over refuse_unpriced();
   Over make_way();
   Over check_new_job();
   int begin();
+  int ended(int code);
 
   RunOptions options_;
   std::vector<PoolSpec> pools_;
@@ -76,7 +90,10 @@ private:
   std::string output_, state_;
   bool streams_ = false, known_ = false; // known_: an earlier run has left its state
   StreamedOutput stream_;
+  std::optional<OwnFiles> own_;
+  std::optional<OutputLock> lock_;
   std::optional<StandardInput> standard_;
+  bool consumed_ = false;  // standard input is gone with the job's success
   std::string input_list_; // the inputs, when they are too many for the spec
 };
 
@@ -108,6 +125,8 @@ RunCommand::Over RunCommand::find_places() {
   if (!state) return complain(state.error().message);
   state_ = std::move(*state);
   known_ = fs::exists(fs::path{state_} / "journal.db");
+  own_.emplace(output_, state_);
+  if (const auto over = refuse_loss()) return over;
   if (streams_) return {};
   if (!options_.dry_run)
     if (auto writable = coordinator::PartFile::probe(output_); !writable)
@@ -120,15 +139,32 @@ RunCommand::Over RunCommand::find_places() {
   return {};
 }
 
+// Before anything is written or advised: nothing of the user's may be in the way.
+RunCommand::Over RunCommand::refuse_loss() {
+  std::vector<InputSpec> named;
+  for (const std::string& name : options_.job.inputs) named.push_back({name, name});
+  if (auto apart = own_->refuse_inputs(named); !apart) return complain(apart.error().message);
+  Result<> apart;
+  if (!streams_) apart = own_->refuse_output_among(options_.job.inputs);
+  if (!apart && known_) {
+    const auto spec = recorded_spec(state_);
+    if (!spec) return complain(spec.error().message);
+    if (*spec && (*spec)->output == output_) apart = {};
+  }
+  if (apart) apart = own_->refuse_foreign();
+  if (!apart) return complain(apart.error().message);
+  return {};
+}
+
 RunCommand::Over RunCommand::find_inputs() {
   auto inputs = found_inputs(options_.job.inputs, output_);
   if (!inputs) return complain(inputs.error().message);
+  if (auto apart = own_->refuse_inputs(*inputs); !apart) return complain(apart.error().message);
   if (reads_standard_input(options_.job.inputs)) {
-    auto spooled = StandardInput::spool(state_, options_.restart);
-    if (!spooled) return complain(spooled.error().message);
-    standard_.emplace(std::move(*spooled));
+    auto standard = standard_input();
+    if (!standard) return complain(standard.error().message, exit_code_of_disk(standard.error()));
     for (InputSpec& input : *inputs)
-      if (input.path == "-") input = standard_->input();
+      if (input.path == "-") input = *standard;
   }
   looked_ = spec_;
   looked_.inputs = *inputs;
@@ -140,6 +176,20 @@ RunCommand::Over RunCommand::find_inputs() {
   input_list_ = std::move(many.list);
   spec_.output = output_;
   return {};
+}
+
+// A job whose standard input has gone with its success needs none to say so.
+Result<InputSpec> RunCommand::standard_input() {
+  if (known_ && !options_.restart) {
+    auto recalled = StandardInput::recalled(state_);
+    if (!recalled) return tl::unexpected{recalled.error()};
+    consumed_ = recalled->has_value();
+    if (consumed_) return std::move(**recalled);
+  }
+  auto spooled = StandardInput::spool(state_, options_.restart);
+  if (!spooled) return tl::unexpected{spooled.error()};
+  standard_.emplace(std::move(*spooled));
+  return standard_->input();
 }
 
 RunCommand::Over RunCommand::refuse_early() {
@@ -154,7 +204,7 @@ RunCommand::Over RunCommand::refuse_early() {
 
 // The first item stands for all: others whose models have no price pause the job when they come.
 RunCommand::Over RunCommand::refuse_unpriced() {
-  if (!spec_.budget_usd) return {};
+  if (!spec_.budget_usd || consumed_) return {};
   JobSpec priced = spec_;
   if (model_of_all(priced).empty() && priced.default_model.empty()) {
     auto named = first_named_model(looked_);
@@ -177,7 +227,7 @@ RunCommand::Over RunCommand::check_new_job() {
   const auto needed = may_need_model(looked_);
   if (!needed) return complain(needed.error().message);
   if (!*needed) return {};
-  auto model = discovered_model(looked_);
+  auto model = discovered_model(looked_, options_.ca_file);
   if (!model) return complain(model.error().message);
   spec_.default_model = std::move(*model);
   return {};
@@ -185,18 +235,24 @@ RunCommand::Over RunCommand::check_new_job() {
 
 // Only now that nothing is wrong with the new job is the old one let go.
 RunCommand::Over RunCommand::make_way() {
+  if (!streams_) {
+    auto lock = OutputLock::take(output_);
+    if (!lock) return complain(lock.error().message);
+    lock_.emplace(std::move(*lock));
+  }
   if (options_.restart)
-    if (auto removed = remove_job(output_, state_); !removed)
-      return complain(removed.error().message);
+    if (auto removed = own_->remove(); !removed) return complain(removed.error().message);
   if (standard_)
-    if (auto kept = standard_->keep(); !kept) return complain(kept.error().message);
+    if (auto kept = standard_->keep(); !kept)
+      return complain(kept.error().message, exit_code_of_disk(kept.error()));
   return {};
 }
 
 int RunCommand::begin() {
   Interruption interruption; // not before: reading and looking end at once with Ctrl-C
   auto cluster = LocalCluster::open({state_, options_.workers, options_.concurrency,
-                                     from_seconds(options_.drain_timeout_s), std::move(pools_)});
+                                     from_seconds(options_.drain_timeout_s), std::move(pools_),
+                                     options_.ca_file});
   if (!cluster) return complain(cluster.error().message);
   auto& coordinator = (*cluster)->coordinator();
   auto earlier =
@@ -205,7 +261,7 @@ int RunCommand::begin() {
   if (auto opened = stream_.open(state_); !opened) return complain(opened.error().message);
   if (earlier->over)
     return stream_.finish(
-        **cluster, JobId{1}, [&] { return interruption.came(); }, *earlier->over);
+        **cluster, JobId{1}, [&] { return interruption.came(); }, ended(*earlier->over));
   if (!earlier->reopen && known_ && !options_.restart) // it died before it had a job
     if (const auto over = check_new_job()) return *over;
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
@@ -215,7 +271,14 @@ int RunCommand::begin() {
   const auto answer = earlier->reopen ? coordinator.ask_and_wait(std::move(*earlier->reopen))
                                       : coordinator.ask_and_wait(wiring::SubmitJob{spec_});
   if (answer.error) return complain(answer.error->message);
-  return follow(**cluster, answer.jobs.front().id, interruption, options_, output_, stream_);
+  return ended(follow(**cluster, answer.jobs.front().id, interruption, options_, output_, stream_));
+}
+
+// Items that failed may be run again, and a limit may grow; a job that has done everything is over
+// for good, and its standard input with it.
+int RunCommand::ended(int code) {
+  if (code == exit_ok && standard_ && spec_.limit == 0) standard_->remove();
+  return code;
 }
 
 } // namespace
@@ -236,6 +299,9 @@ void add_run(CLI::App& app, int& exit_code) {
       "resume [INPUT.results.jsonl]");
   command->add_option("--state", options->state,
                       "state directory [OUTPUT.state; with -o - a temporary one, not resumable]");
+  command->add_option("--ca-file", options->ca_file,
+                      "certificates (PEM) of authorities that endpoints may have theirs from, "
+                      "besides the system's");
   command->add_option("--workers", options->workers, "worker nodes in this process")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();

@@ -12,7 +12,7 @@ namespace gristmill::cli {
 
 struct RunOptions {
   JobOptions job;
-  std::string output, state;
+  std::string output, state, ca_file;
   std::uint32_t workers = 1, concurrency = 256;
   double drain_timeout_s = 25;
   std::optional<std::string> retry_failed; // classes, separated by commas; empty = all

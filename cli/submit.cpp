@@ -7,6 +7,7 @@
 #include "cli/inputs.hpp"
 #include "cli/job_options.hpp"
 #include "cli/money.hpp"
+#include "cli/own_files.hpp"
 #include "cli/placement.hpp"
 #include "cli/progress.hpp"
 #include "cli/server_options.hpp"
@@ -144,10 +145,15 @@ int submit(const CLI::App& command, SubmitOptions options) {
     if (!named) return complain(command, named.error().message, exit_usage);
     options.output = std::move(*named);
   }
+  std::vector<InputSpec> named;
+  for (const std::string& name : options.job.inputs) named.push_back({name, name});
+  if (options.wait)
+    if (auto apart = OwnFiles{options.output, ""}.refuse_inputs(named); !apart)
+      return complain(command, apart.error().message, exit_usage);
   std::error_code error;
   if (options.wait && fs::exists(options.output, error))
     return complain(command,
-                    fmt::format("{} exists: give another -o, or remove it", options.output),
+                    fmt::format("{} exists: give another -o, or move it away", options.output),
                     exit_usage);
   if (options.wait)
     if (auto fits = ClusterClient::check_output(options.output); !fits)

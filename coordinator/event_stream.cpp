@@ -27,6 +27,11 @@ bool EventStream::is_over() const {
   return over_;
 }
 
+std::size_t EventStream::room() const {
+  const std::lock_guard lock{mutex_};
+  return over_ ? 0 : bytes_max_ - text_.size();
+}
+
 std::optional<std::size_t> EventStream::read(char* to, std::size_t most) {
   const std::lock_guard lock{mutex_};
   if (text_.empty() && over_) return std::nullopt;

@@ -20,6 +20,7 @@ public:
   void push(std::string_view text);
   void finish(); // what was pushed before is still sent
   bool is_over() const;
+  std::size_t room() const; // bytes that it would still keep
 
   // Of the server: up to `most` bytes; 0 = there are none yet, nothing = it is over.
   std::optional<std::size_t> read(char* to, std::size_t most);

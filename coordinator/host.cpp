@@ -215,8 +215,11 @@ void CoordinatorHost::ask(Question question, std::function<void(wiring::Answer)>
   ask.question = std::move(question);
   {
     const std::lock_guard lock{answers_mutex_};
+    const Time now = boot_now();
+    while (!answers_.empty() && answers_.begin()->second.at + answer_kept_for < now)
+      answers_.erase(answers_.begin());
     ask.token = next_token_++;
-    answers_.emplace(ask.token, std::move(answered));
+    answers_.emplace(ask.token, Asked{std::move(answered), now});
   }
   deliver_to_room({{wiring::Place::coordinator, {}}, std::move(ask)});
 }
@@ -242,7 +245,7 @@ void CoordinatorHost::answer(wiring::Answer answer) {
     const std::lock_guard lock{answers_mutex_};
     const auto it = answers_.find(answer.token);
     if (it == answers_.end()) return;
-    answered = std::move(it->second);
+    answered = std::move(it->second.answered);
     answers_.erase(it);
   }
   answered(std::move(answer));
@@ -264,6 +267,7 @@ Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId jo
   MergeFilesOptions merge;
   merge.segments = std::move(*segments);
   merge.output = output_path(job, spec);
+  if (spec.output.empty()) merge.readers = Readers::owner; // it stays in the state directory
   merge.work_directory = options_.flat
                              ? options_.state_directory
                              : fmt::format("{}/jobs/{}", options_.state_directory, job.value);

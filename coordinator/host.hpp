@@ -19,7 +19,6 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
-#include <unordered_map>
 
 namespace gristmill::coordinator {
 
@@ -44,7 +43,8 @@ public:
   std::string listening() const;                       // with the port that was really taken
   std::shared_ptr<zmq::context_t> zmq_context() const; // for workers of the same process
 
-  // Any thread. The answer comes on a thread of the stage.
+  // Any thread. The answer comes on a thread of the stage; one that takes longer than
+  // answer_kept_for may be dropped: whoever asked has given up long ago.
   using Question = decltype(wiring::Ask::question);
   void ask(Question question, std::function<void(wiring::Answer)> answered);
   wiring::Answer ask_and_wait(Question question);
@@ -82,7 +82,12 @@ private:
   bool stopped_ = false;
 
   std::mutex answers_mutex_;
-  std::unordered_map<std::uint64_t, std::function<void(wiring::Answer)>> answers_;
+  struct Asked {
+    std::function<void(wiring::Answer)> answered;
+    Time at{};
+  };
+  static constexpr std::chrono::minutes answer_kept_for{20};
+  std::map<std::uint64_t, Asked> answers_; // by token, so the oldest first
   std::uint64_t next_token_ = 1;
   std::atomic<bool> failed_ = false;
 };

@@ -5,8 +5,11 @@
 #include "coordinator/pool_json.hpp"
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
@@ -14,8 +17,12 @@
 namespace gristmill::coordinator {
 namespace {
 
+// Jobs of a page, if nobody says how many, and at most.
+constexpr std::size_t jobs_page = 100, jobs_page_max = 1'000;
+
 constexpr std::string_view worker_hole = "{worker}", drain_shape = "/api/v1/workers/{worker}/drain";
 constexpr std::string_view input_hole = "{input}", input_shape = "/api/v1/inputs/{input}";
+constexpr std::string_view file_type = "application/octet-stream";
 
 // Compared as hashes, so that neither length nor content shows in the time.
 bool same_secret(std::string_view a, std::string_view b) {
@@ -57,15 +64,35 @@ bool matches(std::string_view shape, std::string_view path, std::string& job) {
 // Of a resume's body: {"budget_usd": US$}, or nothing.
 Result<std::optional<Usd>> budget_of(const std::string& body) {
   if (body.empty()) return std::nullopt;
-  const Json json = Json::parse(body, nullptr, false);
-  const Json usd = json.is_object() && json.size() == 1 ? json.value("budget_usd", Json()) : Json();
-  if (json.is_object() && json.empty()) return std::nullopt;
-  const std::uint64_t nano = nano_usd_of(usd);
+  const auto json = openai::json::tree(body);
+  const bool object = json && json->is_object();
+  if (object && json->empty()) return std::nullopt;
+  const std::uint64_t nano =
+      object && json->size() == 1 ? nano_usd_of(json->value("budget_usd", Json())) : 0;
   if (nano == 0 || nano > usd_max.nano)
     return fail(
         ErrorCode::usage,
         "expected no body, or {\"budget_usd\": US$} with more than 0 and at most 1,000,000");
   return Usd{nano};
+}
+
+// ?limit=N&after=ID
+Result<wiring::ListJobs> jobs_page_of(const HttpRequest& head) {
+  wiring::ListJobs page;
+  page.limit = jobs_page;
+  if (const auto limit = head.query.find("limit"); limit != head.query.end()) {
+    const char* end = limit->second.data() + limit->second.size();
+    const auto [stop, error] = std::from_chars(limit->second.data(), end, page.limit);
+    if (error != std::errc{} || stop != end || page.limit == 0 || page.limit > jobs_page_max)
+      return fail(ErrorCode::usage,
+                  fmt::format("expected limit=N with N from 1 to {}, got \"{}\"", jobs_page_max,
+                              openai::json::printable(limit->second, 20)));
+  }
+  if (const auto after = head.query.find("after");
+      after != head.query.end() && !parse(after->second, page.after))
+    return fail(ErrorCode::usage, fmt::format("expected after=JOB such as job-7, got \"{}\"",
+                                              openai::json::printable(after->second, 100)));
+  return page;
 }
 
 HttpResponse show_workers(const wiring::Answer& answer) {
@@ -80,6 +107,7 @@ struct HttpApi::Route {
   std::string_view method, shape;
   Task (HttpApi::*open)(const HttpRequest&, JobId);
   bool open_to_all = false;
+  std::string_view content_type = "application/json"; // of its body
 };
 
 const std::vector<HttpApi::Route>& HttpApi::routes() {
@@ -89,7 +117,7 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
       {"GET", "/metrics", &HttpApi::metrics},
       {"GET", "/api/v1/events", &HttpApi::events},
       {"GET", "/api/v1/jobs/{job}/events", &HttpApi::job_events},
-      {"POST", "/api/v1/inputs", &HttpApi::upload},
+      {"POST", "/api/v1/inputs", &HttpApi::upload, false, file_type},
       {"DELETE", input_shape, &HttpApi::discard_upload},
       {"POST", "/api/v1/jobs", &HttpApi::submit},
       {"GET", "/api/v1/jobs", &HttpApi::list_jobs},
@@ -118,13 +146,29 @@ Result<std::unique_ptr<HttpApi>> HttpApi::open(HttpApiOptions options) {
 }
 
 bool HttpApi::is_authorized(const HttpRequest& head) const {
-  constexpr std::string_view scheme = "Bearer ";
-  const std::string_view given = head.authorization;
+  constexpr std::string_view scheme = "bearer "; // in any case, RFC 9110 11.1
+  const std::string header = head.headers.get("Authorization");
+  const std::string_view given = header;
+  const bool is_bearer =
+      given.size() >= scheme.size() &&
+      std::equal(scheme.begin(), scheme.end(), given.begin(),
+                 [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
   return options_.token.empty() ||
-         (given.starts_with(scheme) && same_secret(given.substr(scheme.size()), options_.token));
+         (is_bearer && same_secret(given.substr(scheme.size()), options_.token));
 }
 
+bool HttpApi::is_always_answered(const HttpRequest& head) {
+  return head.method == "GET" && (head.path == "/healthz" || head.path == "/readyz");
+}
+
+namespace {
+std::unique_ptr<HttpTask> turned_away(const HttpRefusal& refusal) {
+  return answered(http_error(refusal.status, refusal.code, refusal.sentence));
+}
+} // namespace
+
 std::unique_ptr<HttpTask> HttpApi::open_task(const HttpRequest& head) {
+  if (const auto refusal = door_.why_refused(head.headers)) return turned_away(*refusal);
   const Route* found = nullptr;
   std::string job_text, allowed;
   for (const Route& route : routes()) {
@@ -150,6 +194,9 @@ std::unique_ptr<HttpTask> HttpApi::open_task(const HttpRequest& head) {
     refusal.headers.emplace_back("Allow", allowed);
     return answered(std::move(refusal));
   }
+  const bool carries = head.method != "GET";
+  if (const auto refusal = HttpDoor::why_no_body(head.headers, carries, found->content_type))
+    return turned_away(*refusal);
   JobId job;
   if (!job_text.empty() && !parse(job_text, job))
     return answered(http_error(404, "not_found",
@@ -186,14 +233,18 @@ HttpApi::Task HttpApi::ready(const HttpRequest&, JobId) {
   });
 }
 
-HttpApi::Task HttpApi::list_jobs(const HttpRequest&, JobId) {
-  return asking(wiring::ListJobs{}, [this](wiring::Answer answer) {
+HttpApi::Task HttpApi::list_jobs(const HttpRequest& head, JobId) {
+  auto page = jobs_page_of(head);
+  if (!page) return answered(error_response(page.error()));
+  return asking(std::move(*page), [this](wiring::Answer answer) {
     Json jobs = Json::array();
     for (wiring::JobView& job : answer.jobs) {
       job.output = options_.output_path(job);
       jobs.push_back(json_of(job));
     }
-    return json_response(200, {{"jobs", std::move(jobs)}});
+    const Json last = answer.jobs.empty() ? Json() : Json(to_string(answer.jobs.back().id));
+    return json_response(
+        200, {{"jobs", std::move(jobs)}, {"has_more", answer.more.value != 0}, {"last_id", last}});
   });
 }
 
@@ -233,24 +284,30 @@ HttpApi::Task HttpApi::retry_job(const HttpRequest& head, JobId job) {
 }
 
 HttpApi::Task HttpApi::forget_job(const HttpRequest&, JobId job) {
-  return gathered(control_bytes_max, [this, job](std::string, Respond respond) {
-    options_.ask(wiring::ForgetJob{job}, [this, respond](wiring::Answer answer) {
-      if (answer.error) return respond(error_response(*answer.error));
-      auto inputs = std::move(answer.forgotten_inputs);
-      job_inputs_.forgotten(std::move(inputs), [this, respond, answer = std::move(answer)] {
-        respond(show(answer, 200));
-      });
-    });
-  });
+  return gathered(
+      control_bytes_max,
+      [this, job](std::string, Respond respond) {
+        options_.ask(wiring::ForgetJob{job}, [this, respond](wiring::Answer answer) {
+          if (answer.error) return respond(error_response(*answer.error));
+          auto inputs = std::move(answer.forgotten_inputs);
+          job_inputs_.forgotten(std::move(inputs), [this, respond, answer = std::move(answer)] {
+            respond(show(answer, 200));
+          });
+        });
+      },
+      disk_work_time_max);
 }
 
 HttpApi::Task HttpApi::discard_upload(const HttpRequest& head, JobId) {
   std::string id{in_hole(input_shape, input_hole, head.path)};
-  return gathered(control_bytes_max, [this, id = std::move(id)](std::string, Respond respond) {
-    job_inputs_.discard(id, [id, respond](Result<> discarded) {
-      respond(discarded ? json_response(200, {{"id", id}}) : error_response(discarded.error()));
-    });
-  });
+  return gathered(
+      control_bytes_max,
+      [this, id = std::move(id)](std::string, Respond respond) {
+        job_inputs_.discard(id, [id, respond](Result<> discarded) {
+          respond(discarded ? json_response(200, {{"id", id}}) : error_response(discarded.error()));
+        });
+      },
+      disk_work_time_max);
 }
 
 HttpApi::Task HttpApi::results(const HttpRequest&, JobId job) {

@@ -2,12 +2,12 @@
 //
 //   GET  /healthz /readyz                     the only ones that never ask for the token
 //   GET  /metrics                             for Prometheus
-//   GET  /api/v1/events                       job_events.hpp says what they are; text/event-stream
+//   GET  /api/v1/events?all=true              job_events.hpp says what they are; text/event-stream
 //   GET  /api/v1/jobs/ID/events               the same of one job, until it is over
 //   POST /api/v1/inputs?name=NAME             body = the file -> {id, path, bytes}
 //   DELETE /api/v1/inputs/ID                  an upload that no job has goes
 //   POST /api/v1/jobs                         {"spec": {…}} -> 201 and the job
-//   GET  /api/v1/jobs                         {"jobs": […]}
+//   GET  /api/v1/jobs?limit=N&after=ID        {"jobs": […], "has_more", "last_id"}, by their ids
 //   GET  /api/v1/jobs/ID                      the job
 //   GET  /api/v1/jobs/ID/explain?item=ID      why the job, or that item of it, waits;
 //                                             number=N: the Nth item; what became of it
@@ -18,8 +18,9 @@
 //   POST /api/v1/workers/NAME/drain           {"workers": […]}, those that were told
 //   GET  /api/v1/pools                        {"pools": […]}
 //
-// An error is {"error": {"code", "message"}}. Invariant: a job reads no file of this machine but
-// those that Uploads allows, and writes none but its own result.
+// An error is {"error": {"code", "message"}}. http_door.hpp says who is heard at all. Invariant: a
+// job reads no file of this machine but those that Uploads allows, and writes none but its own
+// result.
 #pragma once
 
 #include "actors/wiring/message.hpp"
@@ -37,8 +38,10 @@ namespace gristmill::coordinator {
 
 struct HttpApiOptions {
   std::string state_directory;
-  std::string data_root; // empty: jobs read uploads only
-  std::string token;     // empty: nobody is asked for one
+  std::string data_root;          // empty: jobs read uploads only
+  std::string token;              // empty: nobody is asked for one
+  std::string listen;             // HOST:PORT
+  std::vector<std::string> hosts; // names that clients may use besides, as HttpDoor takes them
 
   using Question = decltype(wiring::Ask::question);
   // Of the node: all may be called on any thread.
@@ -56,16 +59,19 @@ public:
 
   static Result<std::unique_ptr<HttpApi>> open(HttpApiOptions options);
 
-  // For HttpServerOptions::open_task.
+  // For HttpServerOptions.
   std::unique_ptr<HttpTask> open_task(const HttpRequest& head);
+  static bool is_always_answered(const HttpRequest& head); // what tells whether we live
 
 private:
   using Task = std::unique_ptr<HttpTask>;
   struct Route;
   static const std::vector<Route>& routes();
   HttpApi(HttpApiOptions options, std::unique_ptr<Uploads> uploads)
-      : options_{std::move(options)}, uploads_{std::move(uploads)},
-        job_inputs_{*uploads_, options_.inputs_in_use, options_.inputs} {}
+      : options_{std::move(options)}, door_{{!options_.token.empty(), options_.listen,
+                                             options_.hosts}},
+        uploads_{std::move(uploads)}, job_inputs_{*uploads_, options_.inputs_in_use,
+                                                  options_.inputs} {}
 
   Task health(const HttpRequest& head, JobId job);
   Task ready(const HttpRequest& head, JobId job);
@@ -94,11 +100,12 @@ private:
   // Asks the node when the request is complete, and answers with what `show` makes of it.
   Task asking(HttpApiOptions::Question question, std::function<HttpResponse(wiring::Answer)> show);
   std::unique_ptr<JobEvents> open_job_events();
-  HttpResponse stream_events(JobId job);
+  HttpResponse stream_events(JobId job, bool all);
   HttpResponse show(const wiring::Answer& answer, int status) const;
   HttpResponse file_of(const wiring::Answer& answer, const char* suffix, const char* type) const;
 
   HttpApiOptions options_;
+  HttpDoor door_;
   std::unique_ptr<Uploads> uploads_;
   JobInputs job_inputs_;
   LineFinder line_finder_;

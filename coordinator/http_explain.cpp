@@ -5,6 +5,7 @@
 #include "coordinator/http_answer.hpp"
 #include "coordinator/job_json.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <charconv>
 #include <fmt/format.h>
@@ -36,7 +37,7 @@ std::string text_of(const Json& value) {
 
 // What the line says, and where it is; null: it is not one of ours.
 Json result_of(const FoundLine& found) {
-  const Json line = Json::parse(found.line, nullptr, false);
+  const Json line = openai::json::tree(found.line).value_or(Json());
   const Json about = member(line, {"gristmill"});
   if (!about.is_object()) return {};
   Json message = member(line, {"error", "message"});
@@ -119,24 +120,27 @@ Result<std::optional<supervisor::ItemQuestion>> item_of(const HttpRequest& head)
 HttpApi::Task HttpApi::explain_job(const HttpRequest& head, JobId job) {
   auto item = item_of(head);
   if (!item) return answered(http_error(400, "usage", item.error().message));
-  return gathered(question_bytes_max, [this, job, item = std::move(*item)](std::string,
-                                                                           Respond respond) {
-    options_.ask(wiring::ExplainJob{job, item}, [this, job, item, respond](wiring::Answer answer) {
-      if (answer.error) return respond(error_response(*answer.error));
-      const wiring::Explanation& explanation = answer.explanation.value();
-      const WaitKind kind = explanation.reason.kind;
-      Json said = json_of(explanation);
-      if (!item || !may_have_line(kind)) return respond(json_response(200, said));
-      auto segments = options_.segments(job);
-      if (!segments) return respond(error_response(segments.error()));
-      const LineWanted wanted{job, item->id, item->item};
-      const bool looks = line_finder_.find(
-          std::move(*segments), wanted, [said, kind, job, respond](const LineSearch& search) {
-            respond(json_response(200, with_line(said, kind, search, job)));
-          });
-      if (!looks) respond(json_response(200, said));
-    });
-  });
+  return gathered(
+      question_bytes_max,
+      [this, job, item = std::move(*item)](std::string, Respond respond) {
+        options_.ask(wiring::ExplainJob{job, item}, [this, job, item,
+                                                     respond](wiring::Answer answer) {
+          if (answer.error) return respond(error_response(*answer.error));
+          const wiring::Explanation& explanation = answer.explanation.value();
+          const WaitKind kind = explanation.reason.kind;
+          Json said = json_of(explanation);
+          if (!item || !may_have_line(kind)) return respond(json_response(200, said));
+          auto segments = options_.segments(job);
+          if (!segments) return respond(error_response(segments.error()));
+          const LineWanted wanted{job, item->id, item->item};
+          const bool looks = line_finder_.find(
+              std::move(*segments), wanted, [said, kind, job, respond](const LineSearch& search) {
+                respond(json_response(200, with_line(said, kind, search, job)));
+              });
+          if (!looks) respond(json_response(200, said));
+        });
+      },
+      disk_work_time_max);
 }
 
 } // namespace gristmill::coordinator

@@ -55,9 +55,15 @@ std::uint16_t port_of(int socket) {
 
 } // namespace
 
-Result<> check_http_access(const std::string& listen, bool has_token) {
+Result<> check_http_access(const std::string& listen, bool has_token, bool plain) {
   if (auto where = split(listen); !where) return tl::unexpected{where.error()};
-  if (has_token || !leaves_this_machine("tcp://" + listen)) return {};
+  if (!leaves_this_machine("tcp://" + listen) || (has_token && plain)) return {};
+  if (has_token)
+    return fail(ErrorCode::usage,
+                fmt::format("serving HTTP on {} in clear text: whoever is on the way reads prompts "
+                            "and the token; give --http-plain if that is meant, for instance "
+                            "behind a proxy that speaks TLS, or listen on 127.0.0.1",
+                            listen));
   return fail(ErrorCode::usage,
               fmt::format("serving HTTP on {} without a token: anybody could read the prompts and "
                           "run jobs; run `gristmill keygen DIR` and give --keys DIR, or listen on "

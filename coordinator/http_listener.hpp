@@ -9,8 +9,9 @@
 
 namespace gristmill::coordinator {
 
-// usage: no address, or one that others can reach while no token is asked for.
-Result<> check_http_access(const std::string& listen, bool has_token);
+// usage: no address, or one that others can reach while no token is asked for, or while nobody has
+// said that clear text may go there (`plain`).
+Result<> check_http_access(const std::string& listen, bool has_token, bool plain);
 
 struct HttpListener {
   FileDescriptor socket;

@@ -15,6 +15,8 @@ public:
   UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
       : uploads_{uploads}, upload_{std::move(upload)} {}
 
+  std::chrono::milliseconds answer_within() const override { return disk_work_time_max; }
+
   bool take(std::string_view piece) override {
     auto appended = upload_->append(piece);
     if (appended) return true;
@@ -68,14 +70,17 @@ Result<JobSpec> spec_of(const std::string& body) {
 } // namespace
 
 HttpApi::Task HttpApi::submit(const HttpRequest&, JobId) {
-  return gathered(submission_bytes_max, [this](const std::string& body, const Respond& respond) {
-    auto spec = spec_of(body);
-    if (!spec) return respond(error_response(spec.error()));
-    job_inputs_.admit(std::move(*spec), [this, respond](Result<JobSpec> admitted) {
-      if (!admitted) return respond(error_response(admitted.error()));
-      ask_for_job(std::move(*admitted), respond);
-    });
-  });
+  return gathered(
+      submission_bytes_max,
+      [this](const std::string& body, const Respond& respond) {
+        auto spec = spec_of(body);
+        if (!spec) return respond(error_response(spec.error()));
+        job_inputs_.admit(std::move(*spec), [this, respond](Result<JobSpec> admitted) {
+          if (!admitted) return respond(error_response(admitted.error()));
+          ask_for_job(std::move(*admitted), respond);
+        });
+      },
+      disk_work_time_max);
 }
 
 void HttpApi::ask_for_job(JobSpec spec, const Respond& respond) {

@@ -19,8 +19,11 @@ private:
 
 class Gathered final : public HttpTask {
 public:
-  Gathered(std::size_t bytes_max, std::function<void(std::string, Respond)> proceed)
-      : bytes_max_{bytes_max}, proceed_{std::move(proceed)} {}
+  Gathered(std::size_t bytes_max, std::function<void(std::string, Respond)> proceed,
+           std::chrono::milliseconds within)
+      : bytes_max_{bytes_max}, proceed_{std::move(proceed)}, within_{within} {}
+
+  std::chrono::milliseconds answer_within() const override { return within_; }
 
   bool take(std::string_view piece) override {
     too_large_ = body_.size() + piece.size() > bytes_max_;
@@ -37,6 +40,7 @@ public:
 private:
   std::size_t bytes_max_;
   std::function<void(std::string, Respond)> proceed_;
+  std::chrono::milliseconds within_;
   std::string body_;
   bool too_large_ = false;
 };
@@ -56,8 +60,9 @@ std::unique_ptr<HttpTask> answered(HttpResponse response) {
 }
 
 std::unique_ptr<HttpTask> gathered(std::size_t body_bytes_max,
-                                   std::function<void(std::string, Respond)> proceed) {
-  return std::make_unique<Gathered>(body_bytes_max, std::move(proceed));
+                                   std::function<void(std::string, Respond)> proceed,
+                                   std::chrono::milliseconds answer_within) {
+  return std::make_unique<Gathered>(body_bytes_max, std::move(proceed), answer_within);
 }
 
 } // namespace gristmill::coordinator

@@ -4,7 +4,9 @@
 
 #include "coordinator/event_stream.hpp"
 #include "coordinator/file_descriptor.hpp"
+#include "coordinator/http_door.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -23,7 +25,7 @@ struct HttpRequest {
   std::string method; // "GET" for HEAD too: the body of its answer is not sent
   std::string path;   // percent-decoded, without the query
   std::map<std::string, std::string, std::less<>> query;
-  std::string authorization; // of the header; empty when absent
+  HttpHeaders headers;
   std::optional<std::uint64_t> content_length;
 };
 
@@ -40,6 +42,10 @@ HttpResponse http_error(int status, std::string_view code, std::string_view mess
 // Called once, on any thread. Later calls, and those after the server's end, do nothing.
 using Respond = std::function<void(HttpResponse)>;
 
+inline constexpr std::chrono::seconds question_time_max{30};
+// For what may read or write a lot: inputs that are looked through, an upload that is synced.
+inline constexpr std::chrono::minutes disk_work_time_max{15};
+
 // One request being served. Destroyed without finish() when the client did not send all of it.
 class HttpTask {
 public:
@@ -48,12 +54,15 @@ public:
   // False: no more of it is wanted, finish() will say why.
   virtual bool take(std::string_view piece) = 0;
   virtual void finish(Respond respond) = 0; // the body is complete, or was not wanted
+  // The longest that an answer may take after finish(); then the client is told that none came.
+  virtual std::chrono::milliseconds answer_within() const { return question_time_max; }
 };
 
 // Tasks for whoever does not stream: one that has its answer already, and one that gathers the
 // body, up to a bound, before it goes on.
 std::unique_ptr<HttpTask> answered(HttpResponse response);
 std::unique_ptr<HttpTask> gathered(std::size_t body_bytes_max,
-                                   std::function<void(std::string body, Respond respond)> proceed);
+                                   std::function<void(std::string body, Respond respond)> proceed,
+                                   std::chrono::milliseconds answer_within = question_time_max);
 
 } // namespace gristmill::coordinator

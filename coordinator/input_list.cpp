@@ -1,11 +1,7 @@
 #include "coordinator/input_list.hpp"
 
-#include "coordinator/state_directory.hpp"
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
 #include <span>
@@ -14,15 +10,6 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::size_t blocks_kept = 16, digest_bytes = 16;
-
-Result<std::size_t> read_at(const FileDescriptor& file, const std::string& path,
-                            std::uint64_t offset, std::span<char> into) {
-  for (;;) {
-    const ssize_t got = ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
-    if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) return tl::unexpected{disk_error("read", path)};
-  }
-}
 
 } // namespace
 
@@ -77,14 +64,15 @@ Result<InputList> InputList::open(const std::vector<InputSpec>& inputs) {
 
 Result<> InputList::read_index(const InputSpec& list) {
   path_ = list.path;
-  file_ = FileDescriptor{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!file_) return tl::unexpected{disk_error("open the list of inputs", path_)};
+  auto opened = open_file(path_, O_RDONLY);
+  if (!opened) return tl::unexpected{opened.error()};
+  file_ = std::move(*opened);
   ListDigest digest;
   std::vector<char> bytes(256 * 1024);
   std::uint64_t lines = 0, offset = 0;
   starts_.push_back(0);
   for (;;) {
-    const auto got = read_at(file_, path_, offset, bytes);
+    const auto got = read_at(file_, offset, bytes, path_);
     if (!got) return tl::unexpected{got.error()};
     if (*got == 0) break;
     const std::string_view text{bytes.data(), *got};
@@ -107,13 +95,10 @@ Result<> InputList::read_index(const InputSpec& list) {
 Result<InputList::Block> InputList::read_block(std::uint32_t number) const {
   const std::uint64_t from = starts_.at(number), to = starts_.at(number + 1);
   std::string text(to - from, '\0');
-  for (std::size_t had = 0; had < text.size();) {
-    const auto got = read_at(file_, path_, from + had, {text.data() + had, text.size() - had});
-    if (!got) return tl::unexpected{got.error()};
-    if (*got == 0)
-      return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
-    had += *got;
-  }
+  const auto got = read_at(file_, from, text, path_);
+  if (!got) return tl::unexpected{got.error()};
+  if (*got < text.size())
+    return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
   Block block{number, {}};
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());

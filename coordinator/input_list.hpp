@@ -3,7 +3,7 @@
 // of which a block at a time is in memory. Invariant: the list is the one that the job began with.
 #pragma once
 
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/job_spec.hpp"
 
 #include <list>

@@ -1,6 +1,7 @@
 #include "coordinator/job_events.hpp"
 
 #include "actors/kit/clock.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/job_json.hpp"
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 namespace gristmill::coordinator {
 namespace {
 
+constexpr std::size_t page_jobs = 256;
+
 constexpr std::string_view opening = "retry: 2000\n\n"; // ms until a client that was cut comes back
 
 std::string event(std::string_view name, std::string_view data) {
@@ -21,30 +24,54 @@ std::string event(std::string_view name, std::string_view data) {
 
 } // namespace
 
-std::string JobFeed::next(const std::vector<wiring::JobView>& jobs, Time now) {
+std::string JobFeed::page(const std::vector<wiring::JobView>& jobs, std::size_t room) {
   std::string text;
-  std::map<JobId, Told> known;
   for (const wiring::JobView& job : jobs) {
     if (job_.value != 0 && job.id != job_) continue;
     const std::int64_t ended_at = gristmill::is_over(job.state) ? job.ended_at : 0;
-    auto before = told_.extract(job.id);
-    // What is over stays as it is: nobody needs to look at ten thousand of them again.
-    if (before && ended_at != 0 && before.mapped().ended_at == ended_at) {
-      known.insert(std::move(before));
+    const auto before = told_.find(job.id);
+    if (before == told_.end() && ended_at != 0 && ended_at < ended_since_ && job_.value == 0)
       continue;
+    if (before != told_.end()) before->second.seen = look_;
+    // What is over stays as it is: nobody needs to look at ten thousand of them again.
+    if (before != told_.end() && ended_at != 0 && before->second.ended_at == ended_at) continue;
+    std::string data =
+        json_of(job).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    if (before == told_.end() || before->second.text != data) {
+      const std::string news = event("job", data);
+      if (text.size() + news.size() > room) continue;
+      text += news;
     }
-    std::string data = json_of(job).dump();
-    if (!before || before.mapped().text != data) text += event("job", data);
-    known[job.id] = {ended_at, ended_at == 0 ? std::move(data) : std::string{}};
+    told_[job.id] = {ended_at, ended_at == 0 ? std::move(data) : std::string{}, look_};
     over_ = over_ || (job_.value != 0 && ended_at != 0);
   }
-  for (const auto& [id, gone] : told_)
-    text += event("job.forgotten", fmt::format(R"({{"id":"{}"}})", to_string(id)));
-  told_ = std::move(known);
-  over_ = over_ || (job_.value != 0 && told_.empty());
-  if (text.empty() && now >= sent_at_ + silence_max) text = ": nothing new\n\n";
-  if (!text.empty()) sent_at_ = now;
+  if (!text.empty()) quiet_ = false;
   return text;
+}
+
+std::string JobFeed::end(Time now, std::size_t room) {
+  std::string text;
+  for (auto it = told_.begin(); it != told_.end();) {
+    const std::string news =
+        it->second.seen == look_
+            ? ""
+            : event("job.forgotten", fmt::format(R"({{"id":"{}"}})", to_string(it->first)));
+    const bool tells = !news.empty() && text.size() + news.size() <= room;
+    if (tells) text += news;
+    it = tells ? told_.erase(it) : std::next(it);
+  }
+  ++look_;
+  over_ = over_ || (job_.value != 0 && told_.empty());
+  quiet_ = quiet_ && text.empty();
+  if (quiet_ && now >= sent_at_ + silence_max) text = ": nothing new\n\n";
+  if (!quiet_ || !text.empty()) sent_at_ = now;
+  quiet_ = true;
+  return text.size() <= room ? text : std::string{};
+}
+
+void JobFeed::add_wanted(std::vector<JobId>& jobs) const {
+  if (job_.value != 0) jobs.push_back(job_);
+  for (const auto& [id, told] : told_) jobs.push_back(id);
 }
 
 // What the thread and its callers share; an answer may come when the rest is gone.
@@ -53,14 +80,16 @@ struct JobEvents::Shared {
   std::condition_variable changed;
   std::vector<Client> joining;
   std::size_t open = 0;
+  std::uint64_t asked = 0; // a late answer to an earlier question is none
   std::optional<wiring::Answer> answer;
   bool stopped = false;
 };
 
-JobEvents::JobEvents(List list, std::chrono::milliseconds every)
-    : list_{std::move(list)}, every_{every}, shared_{std::make_shared<Shared>()}, thread_{[this] {
-        run();
-      }} {}
+JobEvents::JobEvents(List list, std::chrono::milliseconds every,
+                     std::chrono::milliseconds answer_within)
+    : list_{std::move(list)}, every_{every}, answer_within_{answer_within},
+      shared_{std::make_shared<Shared>()},
+      thread_{guarded_thread("job events", [this] { run(); })} {}
 
 JobEvents::~JobEvents() {
   {
@@ -73,13 +102,13 @@ JobEvents::~JobEvents() {
   for (const Client& client : shared_->joining) client.stream->finish();
 }
 
-std::shared_ptr<EventStream> JobEvents::open(JobId job) {
+std::shared_ptr<EventStream> JobEvents::open(JobId job, std::int64_t ended_since) {
   auto stream = std::make_shared<EventStream>();
   stream->push(opening);
   const std::lock_guard lock{shared_->mutex};
   if (shared_->open >= streams_max) return nullptr;
   ++shared_->open;
-  shared_->joining.push_back({stream, JobFeed{job}});
+  shared_->joining.push_back({stream, JobFeed{job, ended_since}});
   shared_->changed.notify_all();
   return stream;
 }
@@ -99,28 +128,60 @@ void JobEvents::run() {
       if (stopped()) return;
       continue;
     }
-    shared_->answer.reset();
     lock.unlock();
-    list_([shared = shared_](wiring::Answer answer) {
-      const std::lock_guard answered{shared->mutex};
-      shared->answer = std::move(answer);
-      shared->changed.notify_all();
-    });
-    lock.lock();
-    shared_->changed.wait(lock, [&] { return stopped() || shared_->answer.has_value(); });
-    if (stopped()) return;
-    const wiring::Answer answer = std::move(*shared_->answer);
-    lock.unlock();
-    if (!answer.error) tell(answer.jobs);
+    look();
     lock.lock();
     shared_->changed.wait_for(lock, every_, wanted);
     if (stopped()) return;
   }
 }
 
-void JobEvents::tell(const std::vector<wiring::JobView>& jobs) {
+// Nothing: no answer came, or we stop.
+std::optional<wiring::Answer> JobEvents::ask(wiring::ListJobs page) {
+  std::unique_lock lock{shared_->mutex};
+  const std::uint64_t number = ++shared_->asked;
+  shared_->answer.reset();
+  lock.unlock();
+  list_(std::move(page), [shared = shared_, number](wiring::Answer answer) {
+    const std::lock_guard answered{shared->mutex};
+    if (shared->asked == number) shared->answer = std::move(answer);
+    shared->changed.notify_all();
+  });
+  lock.lock();
+  shared_->changed.wait_for(lock, answer_within_,
+                            [&] { return shared_->stopped || shared_->answer.has_value(); });
+  if (shared_->stopped || !shared_->answer || shared_->answer->error) return std::nullopt;
+  return std::exchange(shared_->answer, std::nullopt);
+}
+
+wiring::ListJobs JobEvents::first_page() const {
+  wiring::ListJobs page;
+  page.limit = page_jobs;
+  page.ended_since = std::numeric_limits<std::int64_t>::max();
+  auto wanted = std::make_shared<std::vector<JobId>>();
+  for (const Client& client : clients_) {
+    page.ended_since = std::min(page.ended_since, client.feed.ended_since());
+    client.feed.add_wanted(*wanted);
+  }
+  std::sort(wanted->begin(), wanted->end());
+  wanted->erase(std::unique(wanted->begin(), wanted->end()), wanted->end());
+  page.wanted = std::move(wanted);
+  return page;
+}
+
+// A look that is not answered to its end is begun anew: clients are told in it what they have not
+// been told.
+void JobEvents::look() {
+  for (auto page = first_page();;) {
+    const auto answer = ask(page);
+    if (!answer) return;
+    for (Client& client : clients_)
+      client.stream->push(client.feed.page(answer->jobs, client.stream->room()));
+    if (answer->more.value == 0) break;
+    page.after = answer->more;
+  }
   for (Client& client : clients_) {
-    client.stream->push(client.feed.next(jobs, boot_now()));
+    client.stream->push(client.feed.end(boot_now(), client.stream->room()));
     if (client.feed.is_over()) client.stream->finish();
   }
 }

@@ -1,5 +1,6 @@
 #include "coordinator/job_inputs.hpp"
 
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/input_finder.hpp"
 #include "coordinator/input_list.hpp"
 #include "coordinator/state_directory.hpp"
@@ -97,7 +98,7 @@ JobInputs::JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>
                      JobInputsLimits limits)
     : uploads_{uploads}, limits_{limits} {
   for (const std::vector<InputSpec>& inputs : in_use) hold(inputs);
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = guarded_thread("job inputs", [this] { run(); });
 }
 
 JobInputs::~JobInputs() {

@@ -6,11 +6,9 @@
 #include "coordinator/journal_tables.hpp"
 #include "protocol/openai/wire.hpp"
 
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <map>
-#include <unistd.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -21,19 +19,12 @@ using journal::EntryKind;
 
 // Of [from, to); shorter when the file is.
 Result<std::string> read_range(const std::string& path, std::uint64_t from, std::uint64_t to) {
-  const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!file) return tl::unexpected{disk_error("open", path)};
+  const auto file = open_file(path, O_RDONLY);
+  if (!file) return tl::unexpected{file.error()};
   std::string bytes(to - from, '\0');
-  std::size_t have = 0;
-  while (have < bytes.size()) {
-    const ssize_t got = ::pread(file.get(), bytes.data() + have, bytes.size() - have,
-                                static_cast<off_t>(from + have));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return tl::unexpected{disk_error("read", path)};
-    if (got == 0) break;
-    have += static_cast<std::size_t>(got);
-  }
-  bytes.resize(have);
+  const auto got = read_at(*file, from, bytes, path);
+  if (!got) return tl::unexpected{got.error()};
+  bytes.resize(*got);
   return bytes;
 }
 

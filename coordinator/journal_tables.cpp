@@ -1,5 +1,7 @@
 #include "coordinator/journal_tables.hpp"
 
+#include "actors/journal/passing.hpp"
+
 #include <fmt/format.h>
 #include <unistd.h>
 #include <utility>
@@ -267,7 +269,7 @@ Result<> JournalTables::end_epoch() {
 
 Result<> JournalTables::write(const journal::Group& group, const std::vector<JobRow>& rows) {
   auto written = insert(group, rows);
-  if (written || written.error().code != ErrorCode::disk_full) return written;
+  if (written || !journal::passes(written.error().code)) return written;
   // Of some errors SQLite has taken the transaction back itself.
   if (database_.in_transaction())
     if (auto back = database_.execute("ROLLBACK"); !back)
@@ -373,7 +375,7 @@ Result<> JournalTables::insert(const journal::LearnedNote& note) {
 Result<> JournalTables::tidy(bool busy) {
   if (database_.log_pages() < (busy ? log_pages_max_busy : log_pages_max)) return {};
   auto written = database_.write_back(Database::Log::reuse);
-  if (!written && written.error().code == ErrorCode::disk_full) return {};
+  if (!written && journal::passes(written.error().code)) return {};
   return written;
 }
 

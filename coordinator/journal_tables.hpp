@@ -46,7 +46,8 @@ public:
     journal::CommitRow row;
     SegmentRange range;
   };
-  // After disk_full the group is taken back and may come again; any other error is the end.
+  // After an error that passes the group is taken back and may come again; any other error is the
+  // end.
   Result<> write(const journal::Group& group, const std::vector<JobRow>& rows);
 
   // Brings the log back into the file when it has grown long. An error means that the disk cannot

@@ -1,10 +1,9 @@
 #include "coordinator/line_finder.hpp"
 
-#include "coordinator/file_descriptor.hpp"
-#include "coordinator/state_directory.hpp"
+#include "actors/kit/guarded_thread.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/openai/json_text.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <string_view>
 #include <sys/mman.h>
@@ -65,9 +64,9 @@ LineSearch find_line(const std::vector<journal::Segment>& segments, const LineWa
   const Beginning beginning{wanted};
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
     if (segment->bytes == 0) continue;
-    const FileDescriptor file{::open(segment->path.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (!file) return tl::unexpected{disk_error("open", segment->path)};
-    const Mapped mapped{file, segment->bytes};
+    const auto file = open_file(segment->path, O_RDONLY);
+    if (!file) return tl::unexpected{file.error()};
+    const Mapped mapped{*file, segment->bytes};
     if (!mapped) return tl::unexpected{disk_error("map", segment->path)};
     std::optional<FoundLine> found;
     const std::string_view text = mapped.text();
@@ -82,7 +81,7 @@ LineSearch find_line(const std::vector<journal::Segment>& segments, const LineWa
   return std::nullopt;
 }
 
-LineFinder::LineFinder() : thread_{[this] { run(); }} {}
+LineFinder::LineFinder() : thread_{guarded_thread("line finder", [this] { run(); })} {}
 
 LineFinder::~LineFinder() {
   {

@@ -2,10 +2,14 @@
 //
 // It prints one JSON line when it serves, and ends with 0 after SIGTERM or SIGINT, with 2 when it
 // could not start as it was told to, and with 70 when it cannot go on.
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
+#include "actors/kit/private_memory.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
+#include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/host.hpp"
 #include "coordinator/http_api.hpp"
 #include "coordinator/http_listener.hpp"
@@ -20,7 +24,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/resource.h>
 #include <thread>
 
 namespace gristmill::coordinator {
@@ -31,6 +34,9 @@ constexpr int exit_usage = 2, exit_internal = 70, exit_start_again = 75;
 struct ProgramOptions {
   std::string listen = "tcp://127.0.0.1:7411", http = "127.0.0.1:7412";
   std::string state = "gristmill-state", keys, data_root, token_file;
+  std::vector<std::string> http_hosts;
+  bool http_plain = false;
+  std::size_t http_per_address = HttpPlacesOptions{}.per_address_max;
   double drain_timeout_s = 25;
   std::string config;
   std::vector<PoolSpec> pools; // of the configuration
@@ -41,6 +47,15 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--listen", options.listen, "where workers connect; port 0 takes a free one")
       ->capture_default_str();
   app.add_option("--http", options.http, "HOST:PORT for clients; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--http-host", options.http_hosts,
+                 "a name that clients may use for this coordinator besides those of this machine; "
+                 "with a token and without this option they may use any");
+  app.add_flag("--http-plain", options.http_plain,
+               "serve HTTP beyond this machine in clear text, for instance behind a proxy that "
+               "speaks TLS");
+  app.add_option("--http-per-address", options.http_per_address,
+                 "most connections of clients of one other machine; 0 = any number")
       ->capture_default_str();
   app.add_option("--state", options.state, "directory with all that outlives the process")
       ->capture_default_str();
@@ -59,8 +74,8 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_flag("-v,--verbose", options.verbose, "log each request of a client, too")
       ->excludes(quiet);
   app.footer("Example:\n"
-             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 --keys DIR "
-             "--config gristmill.toml");
+             "  gristmill-coordinator --listen tcp://0.0.0.0:7411 --http 0.0.0.0:7412 "
+             "--http-plain --keys DIR --config gristmill.toml");
 }
 
 int complain(const std::string& sentence, int code) {
@@ -113,6 +128,8 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
   api.data_root = options.data_root;
   api.inputs_in_use = inputs_of(host.recovered());
   api.token = std::move(token);
+  api.listen = options.http;
+  api.hosts = options.http_hosts;
   api.ask = [&host](HttpApiOptions::Question question, std::function<void(wiring::Answer)> then) {
     host.ask(std::move(question), std::move(then));
   };
@@ -128,25 +145,21 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
 void say_ready(const std::string& listen, const std::string& http, Epoch epoch) {
   const nlohmann::ordered_json ready{
       {"event", "ready"}, {"listen", listen}, {"http", http}, {"epoch", epoch.value}};
-  std::puts(ready.dump().c_str());
+  std::puts(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
   std::fflush(stdout);
-}
-
-// Each worker, client and open file is a descriptor; the soft limit is for programs that select().
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int serve(const ProgramOptions& options) {
   StopSignals signals;
-  raise_descriptor_limit();
-  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
+  if (auto enough = check_address_space(); !enough)
+    return complain(enough.error().message, exit_internal);
+  if (auto enough = keep_descriptor_reserve(); !enough)
+    return complain(enough.error().message, exit_usage);
   const auto token = token_of(options);
   if (!token) return complain(token.error().message, exit_usage);
-  if (auto may = check_http_access(options.http, !token->empty()); !may)
+  if (auto may = check_http_access(options.http, !token->empty(), options.http_plain); !may)
+    return complain(may.error().message, exit_usage);
+  if (auto may = check_http_hosts(options.http_hosts); !may)
     return complain(may.error().message, exit_usage);
   if (auto may = check_listen_address(options.listen, !options.keys.empty()); !may)
     return complain(may.error().message, exit_usage);
@@ -162,6 +175,8 @@ int serve(const ProgramOptions& options) {
 
   HttpServerOptions http;
   http.listen = options.http;
+  http.places.per_address_max = options.http_per_address;
+  http.is_always_answered = HttpApi::is_always_answered;
   http.open_task = [&api](const HttpRequest& head) {
     if (logs_details())
       log_detail("http", {"http.request", {{"method", head.method}, {"path", head.path}}});
@@ -186,6 +201,8 @@ int serve(const ProgramOptions& options) {
 
 int main(int argc, char** argv) {
   using namespace gristmill;
+  keep_memory_private();
+  guard_writes(); // also because whoever read the ready line may be gone
   coordinator::ProgramOptions options;
   CLI::App app{"Splits jobs into batches and hands them to workers; keeps what they answer.",
                "gristmill-coordinator"};

@@ -1,9 +1,5 @@
 #include "coordinator/merge_files.hpp"
 
-#include "coordinator/state_directory.hpp"
-
-#include <cerrno>
-#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
@@ -11,9 +7,9 @@ namespace {
 
 constexpr std::size_t open_segments_max = 32; // a job of many restarts has many segments
 
-Result<> create(std::unique_ptr<PartFile>& file, const std::string& path, const PartCalls& calls,
-                OutputForm form = OutputForm::lines) {
-  auto created = PartFile::create(path, calls, form);
+Result<> create(std::unique_ptr<PartFile>& file, const std::string& path,
+                const MergeFilesOptions& options, OutputForm form = OutputForm::lines) {
+  auto created = PartFile::create(path, {form, options.readers, options.calls});
   if (!created) return tl::unexpected{created.error()};
   file = std::move(*created);
   return {};
@@ -32,10 +28,10 @@ Result<std::unique_ptr<DiskMergeFiles>> DiskMergeFiles::open(MergeFilesOptions o
   const OutputForm form = output_form(options.output);
   std::unique_ptr<PartFile> output, ids;
   if (form != OutputForm::stream)
-    if (auto made = create(output, options.output, options.calls, form); !made)
+    if (auto made = create(output, options.output, options, form); !made)
       return tl::unexpected{made.error()};
   if (form == OutputForm::npy)
-    if (auto made = create(ids, ids_path_of(options.output), options.calls); !made)
+    if (auto made = create(ids, ids_path_of(options.output), options); !made)
       return tl::unexpected{made.error()};
   return std::unique_ptr<DiskMergeFiles>{
       new DiskMergeFiles{std::move(options), std::move(*index), std::move(output), std::move(ids)}};
@@ -46,33 +42,26 @@ DiskMergeFiles::DiskMergeFiles(MergeFilesOptions options, PlaceIndex index,
     : options_{std::move(options)}, index_{std::move(index)}, output_{std::move(output)},
       ids_{std::move(ids)} {}
 
-Result<int> DiskMergeFiles::descriptor_of(std::size_t segment) {
-  if (const auto found = open_.find(segment); found != open_.end()) return found->second.get();
+Result<const FileDescriptor*> DiskMergeFiles::file_of(std::size_t segment) {
+  if (const auto found = open_.find(segment); found != open_.end()) return &found->second;
   if (open_.size() == open_segments_max) open_.clear();
   const std::string& path = options_.segments.at(segment).path;
-  FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!file) return tl::unexpected{disk_error("open", path)};
-  return open_.emplace(segment, std::move(file)).first->second.get();
+  auto file = open_file(path, O_RDONLY);
+  if (!file) return tl::unexpected{file.error()};
+  return &open_.emplace(segment, std::move(*file)).first->second;
 }
 
 Result<> DiskMergeFiles::read(std::size_t segment, std::uint64_t offset, std::span<char> into) {
-  const auto file = descriptor_of(segment);
+  const auto file = file_of(segment);
   if (!file) return tl::unexpected{file.error()};
   const journal::Segment& from = options_.segments[segment];
-  while (!into.empty()) {
-    const ssize_t size = ::pread(*file, into.data(), into.size(), static_cast<off_t>(offset));
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("read", from.path)};
-    if (size == 0)
-      return fail(
-          ErrorCode::io,
-          fmt::format("expected {} bytes in {}, got {}: the disk lost acknowledged data, or "
-                      "somebody changed the file; restore it",
-                      from.bytes, from.path, offset));
-    offset += static_cast<std::uint64_t>(size);
-    into = into.subspan(static_cast<std::size_t>(size));
-  }
-  return {};
+  const auto got = read_at(**file, offset, into, from.path);
+  if (!got) return tl::unexpected{got.error()};
+  if (*got == into.size()) return {};
+  return fail(ErrorCode::io,
+              fmt::format("expected {} bytes in {}, got {}: the disk lost acknowledged data, or "
+                          "somebody changed the file; restore it",
+                          from.bytes, from.path, offset + *got));
 }
 
 Result<> DiskMergeFiles::write(std::string_view bytes) {
@@ -100,7 +89,7 @@ Result<> DiskMergeFiles::write_summary(std::string_view json) {
   std::unique_ptr<PartFile> file;
   const std::string path =
       output_ ? options_.output + ".summary.json" : options_.work_directory + "/summary.json";
-  if (auto made = create(file, path, options_.calls); !made) return made;
+  if (auto made = create(file, path, options_); !made) return made;
   if (auto written = file->append(json); !written) return written;
   return file->finish();
 }

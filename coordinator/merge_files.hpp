@@ -24,8 +24,9 @@ namespace gristmill::coordinator {
 struct MergeFilesOptions {
   std::vector<journal::Segment> segments; // only their durable bytes are read
   std::string output;
-  std::string work_directory; // of the job; is there
-  PartCalls calls;
+  std::string work_directory;          // of the job; is there
+  Readers readers = Readers::by_umask; // of the output and what lies beside it
+  DiskCalls calls = real_disk();
 };
 
 // The file beside an array: of "out/vectors.npy" it is "out/vectors.ids.jsonl".
@@ -53,7 +54,7 @@ public:
 private:
   DiskMergeFiles(MergeFilesOptions options, PlaceIndex index, std::unique_ptr<PartFile> output,
                  std::unique_ptr<PartFile> ids);
-  Result<int> descriptor_of(std::size_t segment);
+  Result<const FileDescriptor*> file_of(std::size_t segment);
 
   MergeFilesOptions options_;
   PlaceIndex index_;

@@ -2,6 +2,7 @@
 
 #include "protocol/version.hpp"
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <map>
@@ -170,14 +171,33 @@ void add_numbers(Families& to, const ClusterView& cluster) {
            static_cast<double>(cluster.workers.size()));
 }
 
+// Those that are not over, and the last ones that are, by their ids.
+std::vector<const wiring::JobView*> shown_of(const std::vector<wiring::JobView>& jobs,
+                                             std::int64_t unix_seconds) {
+  std::vector<const wiring::JobView*> shown, ended;
+  for (const wiring::JobView& job : jobs) {
+    if (!is_over(job.state)) {
+      shown.push_back(&job);
+    } else if (unix_seconds < job.ended_at + after_end_s) {
+      ended.push_back(&job);
+    }
+  }
+  std::sort(ended.begin(), ended.end(), [](const auto* a, const auto* b) {
+    return std::pair{a->ended_at, a->id} > std::pair{b->ended_at, b->id};
+  });
+  ended.resize(std::min(ended.size(), shown_ended_max));
+  shown.insert(shown.end(), ended.begin(), ended.end());
+  std::sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
+  return shown;
+}
+
 } // namespace
 
 std::string metrics_of(const ClusterView& cluster, std::int64_t unix_seconds) {
   Families families;
   families.gauge("gristmill_build_info", "1, of this version.", {{"version", program_version}}, 1);
   add_numbers(families, cluster);
-  for (const wiring::JobView& job : cluster.jobs)
-    if (!is_over(job.state) || unix_seconds < job.ended_at + after_end_s) add_job(families, job);
+  for (const wiring::JobView* job : shown_of(cluster.jobs, unix_seconds)) add_job(families, *job);
   for (const WorkerView& worker : cluster.workers) add_worker(families, worker);
   for (const PoolView& pool : cluster.pools)
     for (const EndpointView& endpoint : pool.endpoints)

@@ -1,12 +1,7 @@
 #include "coordinator/part_file.hpp"
 
-#include "coordinator/state_directory.hpp"
-
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <fcntl.h>
-#include <filesystem>
 #include <fmt/format.h>
 #include <sodium.h>
 #include <sys/stat.h>
@@ -15,11 +10,6 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::size_t gathered_bytes_max = 1u << 20;
-
-std::string directory_of(const std::string& path) {
-  const std::string directory = std::filesystem::path{path}.parent_path().string();
-  return directory.empty() ? "." : directory;
-}
 
 // A rename would put a file in the place of a device or a pipe.
 Result<> refuse_special(const std::string& path) {
@@ -31,8 +21,7 @@ Result<> refuse_special(const std::string& path) {
                           path, S_ISDIR(info.st_mode) ? "a directory" : "no regular file"));
 }
 
-Error cannot_create(const std::string& part, const std::string& path) {
-  Error error = disk_error("create", part);
+Error cannot_create(Error error, const std::string& path) {
   error.message += fmt::format(": expected {} to be a directory that can be written; make it so, "
                                "or name another output",
                                directory_of(path));
@@ -45,29 +34,30 @@ struct PartFile::Digest {
   crypto_hash_sha256_state state;
 };
 
-Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, PartCalls calls,
-                                                   OutputForm form) {
+Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, PartOptions options) {
   if (auto regular = refuse_special(path); !regular) return tl::unexpected{regular.error()};
-  auto compressor = Compressor::of(form);
+  auto compressor = Compressor::of(options.form);
   if (!compressor) return tl::unexpected{compressor.error()};
   const std::string part = path + ".part";
-  ::unlink(part.c_str()); // of a kill; what cannot be removed is found by the next call
-  FileDescriptor file{::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
-  if (!file) return tl::unexpected{cannot_create(part, path)};
+  // Of a kill. What cannot be removed is found by the next call.
+  static_cast<void>(options.calls.unlink(part.c_str()));
+  auto file = open_file(part, O_WRONLY | O_CREAT | O_EXCL, static_cast<mode_t>(options.readers),
+                        options.calls);
+  if (!file) return tl::unexpected{cannot_create(std::move(file.error()), path)};
   return std::unique_ptr<PartFile>{
-      new PartFile{path, std::move(file), std::move(calls), std::move(*compressor)}};
+      new PartFile{path, std::move(*file), std::move(options.calls), std::move(*compressor)}};
 }
 
 Result<> PartFile::probe(const std::string& path) {
   if (auto regular = refuse_special(path); !regular) return regular;
   std::string name = path + ".part.XXXXXX";
   const FileDescriptor file{::mkostemp(name.data(), O_CLOEXEC)};
-  if (!file) return tl::unexpected{cannot_create(path + ".part", path)};
+  if (!file) return tl::unexpected{cannot_create(disk_error("create", path + ".part"), path)};
   ::unlink(name.c_str());
   return {};
 }
 
-PartFile::PartFile(std::string path, FileDescriptor file, PartCalls calls,
+PartFile::PartFile(std::string path, FileDescriptor file, DiskCalls calls,
                    std::unique_ptr<Compressor> compressor)
     : path_{std::move(path)}, part_{path_ + ".part"}, file_{std::move(file)}, calls_{std::move(
                                                                                   calls)},
@@ -75,13 +65,16 @@ PartFile::PartFile(std::string path, FileDescriptor file, PartCalls calls,
   crypto_hash_sha256_init(&digest_->state);
 }
 
-PartFile::~PartFile() {
-  // The name may be a successor's already.
+// The name may be a successor's already.
+bool PartFile::is_named_part() const {
   struct stat ours {
   }, named{};
-  if (!finished_ && ::fstat(file_.get(), &ours) == 0 && ::stat(part_.c_str(), &named) == 0 &&
-      ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
-    ::unlink(part_.c_str());
+  return ::fstat(file_.get(), &ours) == 0 && ::lstat(part_.c_str(), &named) == 0 &&
+         ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+PartFile::~PartFile() {
+  if (!finished_ && is_named_part()) static_cast<void>(calls_.unlink(part_.c_str()));
 }
 
 Result<> PartFile::append(std::string_view bytes) {
@@ -108,25 +101,37 @@ Result<> PartFile::put(std::string_view bytes, bool last) {
 Result<> PartFile::write(std::string_view bytes) {
   crypto_hash_sha256_update(&digest_->state, reinterpret_cast<const unsigned char*>(bytes.data()),
                             bytes.size());
-  while (!bytes.empty()) {
-    const ssize_t size = calls_.write(file_.get(), bytes.data(), bytes.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("write", part_)};
-    bytes_ += static_cast<std::uint64_t>(size);
-    bytes.remove_prefix(static_cast<std::size_t>(size));
-  }
+  if (auto written = write_all(file_, bytes, part_, calls_); !written) return written;
+  bytes_ += bytes.size();
+  return {};
+}
+
+Result<> PartFile::complete() {
+  if (complete_) return {};
+  if (auto flushed = flush(true); !flushed) return flushed;
+  if (auto synced = sync_file(file_, part_, calls_); !synced) return synced;
+  complete_ = true;
   return {};
 }
 
 Result<> PartFile::finish() {
-  if (auto flushed = flush(true); !flushed) return flushed;
-  // Even for want of space: the kernel may have dropped the pages, only writing anew can help.
-  if (calls_.fsync(file_.get()) != 0)
-    return fail(ErrorCode::io, disk_error("fsync", part_).message);
-  if (::rename(part_.c_str(), path_.c_str()) != 0)
-    return tl::unexpected{disk_error("rename to " + path_ + " of", part_)};
+  if (auto completed = complete(); !completed) return completed;
+  if (!is_named_part())
+    return fail(ErrorCode::conflict,
+                fmt::format("expected {} to be the file that was written here, got another or "
+                            "none: somebody else writes {} at the same time; let one of them "
+                            "write elsewhere",
+                            part_, path_));
+  if (auto closed = close_file(std::move(file_), part_, calls_); !closed) {
+    static_cast<void>(calls_.unlink(part_.c_str()));
+    return closed;
+  }
+  if (auto renamed = rename_file(part_, path_, calls_); !renamed) {
+    static_cast<void>(calls_.unlink(part_.c_str()));
+    return renamed;
+  }
   finished_ = true;
-  return sync_directory(directory_of(path_));
+  return sync_directory(directory_of(path_), calls_);
 }
 
 std::string PartFile::sha256() {

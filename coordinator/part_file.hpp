@@ -6,29 +6,29 @@
 #pragma once
 
 #include "coordinator/compressor.hpp"
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
-#include <unistd.h>
 
 namespace gristmill::coordinator {
 
-// The system calls that may fail with a full or a broken disk; tests put their own here.
-struct PartCalls {
-  std::function<ssize_t(int, const void*, std::size_t)> write = ::write;
-  std::function<int(int)> fsync = ::fsync;
+// Who may read a file: whom the user's umask lets, or nobody but its owner.
+enum class Readers : mode_t { by_umask = 0666, owner = 0600 };
+
+struct PartOptions {
+  OutputForm form = OutputForm::lines;
+  Readers readers = Readers::by_umask;
+  DiskCalls calls = real_disk();
 };
 
 class PartFile {
 public:
-  static Result<std::unique_ptr<PartFile>> create(const std::string& path, PartCalls calls,
-                                                  OutputForm form = OutputForm::lines);
+  static Result<std::unique_ptr<PartFile>> create(const std::string& path,
+                                                  PartOptions options = {});
   // Whether it could be created now; leaves no trace, and an owner of the part alone.
   static Result<> probe(const std::string& path);
   ~PartFile();
@@ -36,27 +36,31 @@ public:
   PartFile& operator=(const PartFile&) = delete;
 
   Result<> append(std::string_view bytes);
-  Result<> finish();
+  // Everything that was appended is on disk, in the part; nothing can be appended any more.
+  Result<> complete();
+  Result<> finish(); // completes it and gives it its name
 
+  const std::string& part_path() const { return part_; }
   std::uint64_t bytes() const { return bytes_; }
   // Of what was written, as hex digits; once, after finish().
   std::string sha256();
 
 private:
   struct Digest;
-  PartFile(std::string path, FileDescriptor file, PartCalls calls,
+  PartFile(std::string path, FileDescriptor file, DiskCalls calls,
            std::unique_ptr<Compressor> compressor);
+  bool is_named_part() const;
   Result<> put(std::string_view bytes, bool last = false);
   Result<> flush(bool last = false);
   Result<> write(std::string_view bytes);
 
   std::string path_, part_;
   FileDescriptor file_;
-  PartCalls calls_;
+  DiskCalls calls_;
   std::unique_ptr<Compressor> compressor_;
   std::string gathered_; // appended, not yet written
   std::uint64_t bytes_ = 0;
-  bool finished_ = false;
+  bool complete_ = false, finished_ = false;
   std::unique_ptr<Digest> digest_;
 };
 

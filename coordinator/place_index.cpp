@@ -1,9 +1,5 @@
 #include "coordinator/place_index.hpp"
 
-#include "coordinator/state_directory.hpp"
-
-#include <cerrno>
-#include <fcntl.h>
 #include <span>
 
 namespace gristmill::coordinator {
@@ -11,10 +7,10 @@ namespace gristmill::coordinator {
 using merger::LinePlace;
 
 Result<PlaceIndex> PlaceIndex::create(const std::string& path) {
-  FileDescriptor file{::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-  if (!file) return tl::unexpected{disk_error("create", path)};
+  auto file = open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW);
+  if (!file) return tl::unexpected{file.error()};
   if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
-  return PlaceIndex{path, std::move(file)};
+  return PlaceIndex{path, std::move(*file)};
 }
 
 Result<> PlaceIndex::put(std::uint64_t item, LinePlace place) {
@@ -43,31 +39,18 @@ Result<PlaceIndex::Page*> PlaceIndex::page_of(std::uint64_t item) {
 }
 
 Result<> PlaceIndex::write(const Page& page) {
-  std::span<const std::byte> bytes = std::as_bytes(std::span{page.places});
-  auto offset = static_cast<off_t>(page.number * bytes.size());
-  while (!bytes.empty()) {
-    const ssize_t size = ::pwrite(file_.get(), bytes.data(), bytes.size(), offset);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("write", path_)};
-    bytes = bytes.subspan(static_cast<std::size_t>(size));
-    offset += size;
-  }
-  return {};
+  const auto bytes = std::as_bytes(std::span{page.places});
+  return write_all_at(file_, page.number * bytes.size(),
+                      {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path_);
 }
 
 // What was never written, a hole or behind the end, is zero.
 Result<> PlaceIndex::read(std::uint64_t number, Page& page) {
   page = {};
-  std::span<std::byte> bytes = std::as_writable_bytes(std::span{page.places});
-  auto offset = static_cast<off_t>(number * bytes.size());
-  while (!bytes.empty()) {
-    const ssize_t size = ::pread(file_.get(), bytes.data(), bytes.size(), offset);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("read", path_)};
-    if (size == 0) break;
-    bytes = bytes.subspan(static_cast<std::size_t>(size));
-    offset += size;
-  }
+  const auto bytes = std::as_writable_bytes(std::span{page.places});
+  const auto got = read_at(file_, number * bytes.size(),
+                           {reinterpret_cast<char*>(bytes.data()), bytes.size()}, path_);
+  if (!got) return tl::unexpected{got.error()};
   page.number = number;
   return {};
 }

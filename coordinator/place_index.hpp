@@ -5,7 +5,7 @@
 #pragma once
 
 #include "actors/merger/merge_files.hpp"
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/file_io.hpp"
 
 #include <array>
 #include <limits>

@@ -1,10 +1,6 @@
 #include "coordinator/scratch_file.hpp"
 
-#include "coordinator/state_directory.hpp"
-
-#include <cerrno>
 #include <cstdlib>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 
@@ -19,6 +15,10 @@ Result<FileDescriptor> nameless_file(const std::string& directory) {
   if (!file) return tl::unexpected{disk_error("create", path)};
   if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
   return file;
+}
+
+std::string scratch_in(const std::string& directory) {
+  return "a scratch file in " + directory;
 }
 
 } // namespace
@@ -47,31 +47,23 @@ Result<> ScratchFile::append(std::span<const std::byte> bytes) {
   if (room_ < bytes.size())
     if (auto made = make_room(bytes.size()); !made) return made;
   room_ -= bytes.size();
-  while (!bytes.empty()) {
-    const ssize_t size =
-        ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(bytes_));
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("write a scratch file in", directory_)};
-    bytes = bytes.subspan(static_cast<std::size_t>(size));
-    bytes_ += static_cast<std::uint64_t>(size);
-  }
+  const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  if (auto done = write_all_at(file_, bytes_, text, scratch_in(directory_)); !done) return done;
+  bytes_ += bytes.size();
   return {};
 }
 
 Result<std::size_t> ScratchFile::read(std::uint64_t offset, std::span<std::byte> into) const {
   if (offset >= bytes_) return 0;
-  for (;;) {
-    const ssize_t size = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(offset));
-    if (size >= 0) return static_cast<std::size_t>(size);
-    if (errno != EINTR) return tl::unexpected{disk_error("read a scratch file in", directory_)};
-  }
+  return read_at(file_, offset, {reinterpret_cast<char*>(into.data()), into.size()},
+                 scratch_in(directory_));
 }
 
 Result<> ScratchFile::clear() {
   if (bytes_ == 0) return {};
   bytes_ = 0;
   if (::ftruncate(file_.get(), 0) != 0)
-    return tl::unexpected{disk_error("truncate a scratch file in", directory_)};
+    return tl::unexpected{disk_error("truncate", scratch_in(directory_))};
   return {};
 }
 

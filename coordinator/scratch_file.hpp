@@ -4,7 +4,7 @@
 #pragma once
 
 #include "actors/intake/scratch_pages.hpp"
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/result.hpp"
 
 #include <span>

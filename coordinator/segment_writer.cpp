@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
@@ -24,15 +23,6 @@ constexpr std::string_view forgotten_prefix = "forgotten-";
 
 std::string segment_name(std::uint32_t number) {
   return fmt::format("results-{:06}.jsonl", number);
-}
-
-bool is_segment_name(std::string_view name) {
-  constexpr std::string_view prefix = "results-";
-  if (!name.starts_with(prefix)) return false;
-  name.remove_prefix(prefix.size());
-  std::uint32_t number = 0;
-  std::from_chars(name.data(), name.data() + name.size(), number);
-  return fmt::format("{}{}", prefix, name) == segment_name(number);
 }
 
 Result<> cut_tail(const std::string& path, std::uint64_t journaled) {
@@ -60,6 +50,15 @@ SegmentWriter::SegmentWriter(std::string state_directory, std::uint64_t segment_
 std::string segment_path(const std::string& state_directory, const std::string& job_directory,
                          std::uint32_t number) {
   return (fs::path{state_directory} / job_directory / segment_name(number)).string();
+}
+
+bool is_segment_name(std::string_view name) {
+  constexpr std::string_view prefix = "results-";
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
+  std::uint32_t number = 0;
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  return fmt::format("{}{}", prefix, name) == segment_name(number);
 }
 
 std::string SegmentWriter::place_of(const std::string& directory) const {
@@ -118,7 +117,7 @@ Result<> SegmentWriter::remove_unknown(const std::string& directory) {
        entry.increment(error)) {
     const std::string name = entry->path().filename().string(), path = directory + "/" + name;
     if (!is_segment_name(name) || known.contains(path)) continue;
-    if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
+    if (calls_.unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
   }
   if (error) return fail(ErrorCode::io, fmt::format("reading {}: {}", directory, error.message()));
   return {};
@@ -161,7 +160,7 @@ Result<> SegmentWriter::make_job_directory(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return {};
   const std::string parent = fs::path{path}.parent_path().string();
-  if (auto made = make_directory(parent); !made) return made;
+  if (auto made = make_directory(parent, calls_); !made) return made;
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
     return tl::unexpected{disk_error("mkdir", path)};
   new_names_.insert(parent);
@@ -169,12 +168,14 @@ Result<> SegmentWriter::make_job_directory(const std::string& path) {
 }
 
 Result<> SegmentWriter::begin_segment(Job& job) {
+  if (job.file)
+    if (auto closed = close_file(std::move(job.file), job.path, calls_); !closed) return closed;
   if (auto made = make_job_directory(job.directory); !made) return made;
   job.number = last_number_[job.directory] + 1;
   job.path = job.directory + "/" + segment_name(job.number);
-  job.file =
-      FileDescriptor{::open(job.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-  if (!job.file) return tl::unexpected{disk_error("create", job.path)};
+  auto created = open_file(job.path, O_WRONLY | O_CREAT | O_EXCL, 0600, calls_);
+  if (!created) return tl::unexpected{created.error()};
+  job.file = std::move(*created);
   last_number_[job.directory] = job.number;
   job.kept = job.written = 0;
   new_names_.insert(job.directory);
@@ -208,32 +209,23 @@ Result<SegmentRange> SegmentWriter::append(JobId id,
 }
 
 Result<> SegmentWriter::write(Job& job, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t size =
-        calls_.pwrite(job.file.get(), bytes.data(), bytes.size(), static_cast<off_t>(job.written));
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return tl::unexpected{disk_error("write", job.path)};
-    job.written += static_cast<std::uint64_t>(size);
-    bytes.remove_prefix(static_cast<std::size_t>(size));
-  }
+  if (auto done = write_all_at(job.file, job.written, bytes, job.path, calls_); !done) return done;
+  job.written += bytes.size();
   return {};
 }
 
-// An error, even for want of space, is for good: the kernel may have dropped the pages, nothing can
-// be retried.
 Result<> SegmentWriter::sync() {
   if (file_system_ && touched_.size() + new_names_.size() > few_files) {
-    if (calls_.syncfs(file_system_.get()) != 0)
-      return fail(ErrorCode::io, disk_error("syncfs", state_directory_).message);
+    if (auto synced = sync_file_system(file_system_, state_directory_, calls_); !synced)
+      return synced;
     new_names_.clear();
     return {};
   }
   for (const Entry* entry : touched_)
-    if (calls_.fdatasync(entry->second.file.get()) != 0)
-      return fail(ErrorCode::io, disk_error("fdatasync", entry->second.path).message);
+    if (auto synced = sync_data(entry->second.file, entry->second.path, calls_); !synced)
+      return synced;
   for (const std::string& directory : new_names_)
-    if (auto synced = sync_directory(directory); !synced)
-      return fail(ErrorCode::io, synced.error().message);
+    if (auto synced = sync_directory(directory, calls_); !synced) return synced; // no descriptor?
   new_names_.clear();
   return {};
 }
@@ -272,11 +264,9 @@ void SegmentWriter::publish(std::size_t most) {
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
     // Readers lose nothing but freshness when this fails, so it is tried again with the next group.
     const std::string path = job.directory + "/results.durable", draft = path + ".draft";
-    const FileDescriptor file{
-        ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-    if (file &&
-        ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()))
-      static_cast<void>(::rename(draft.c_str(), path.c_str()));
+    const auto file = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, calls_);
+    if (file && write_all_at(*file, 0, text, draft, calls_))
+      static_cast<void>(rename_file(draft, path, calls_));
   }
 }
 

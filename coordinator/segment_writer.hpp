@@ -11,33 +11,20 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
-#include "coordinator/file_descriptor.hpp"
-#include "coordinator/sweeper.hpp"
+#include "coordinator/file_io.hpp"
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
-#include <sys/types.h>
-#include <system_error>
-#include <unistd.h>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace gristmill::coordinator {
-
-// The system calls that may fail with a full or a broken disk; tests put their own here.
-struct DiskCalls {
-  std::function<ssize_t(int, const void*, std::size_t, off_t)> pwrite = ::pwrite;
-  std::function<int(int)> fdatasync = ::fdatasync;
-  std::function<int(int)> syncfs = ::syncfs;
-  // Removes a directory and all that is in it.
-  std::function<std::error_code(const std::string&)> remove_tree = coordinator::remove_tree;
-};
 
 // Where the lines of one group and job lie.
 struct SegmentRange {
@@ -48,6 +35,8 @@ struct SegmentRange {
 // A job's segment; its directory as the journal names it, relative to the state directory.
 std::string segment_path(const std::string& state_directory, const std::string& job_directory,
                          std::uint32_t number);
+
+bool is_segment_name(std::string_view name);
 
 // What the journal knows about the segments of a job: number and bytes.
 struct JobSegments {

@@ -1,8 +1,10 @@
 #include "coordinator/sqlite.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -16,7 +18,17 @@ Error error_of(sqlite3* database, std::string_view doing) {
   if (reason != 0 && (code & 0xff) != SQLITE_FULL)
     message += fmt::format(", {}", std::strerror(reason));
   message += fmt::format(", at: {}", doing);
+  // SQLite does not keep the reason of a write that failed.
+  rlimit size{};
+  if (code == SQLITE_IOERR_WRITE && ::getrlimit(RLIMIT_FSIZE, &size) == 0 &&
+      size.rlim_cur != RLIM_INFINITY)
+    message += fmt::format("; if it came to the limit on the size of files, {} bytes, raise that "
+                           "(ulimit -f)",
+                           size.rlim_cur);
   switch (code & 0xff) {
+  case SQLITE_CANTOPEN:
+    if (reason == EMFILE || reason == ENFILE) return {ErrorCode::unavailable, std::move(message)};
+    return {ErrorCode::io, std::move(message)};
   case SQLITE_FULL: return {ErrorCode::disk_full, message + ": free some space"};
   case SQLITE_BUSY: return {ErrorCode::conflict, message + ": close the program that has it open"};
   case SQLITE_NOTADB: return {ErrorCode::conflict, message + ": this is no journal"};

@@ -1,6 +1,8 @@
 #include "coordinator/sqlite_store.hpp"
 
+#include "actors/journal/passing.hpp"
 #include "actors/kit/check.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/journal_recovery.hpp"
 
 #include <chrono>
@@ -18,9 +20,12 @@ constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durab
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions options,
                                                        journal::JournalEvents events,
                                                        journal::Recovered& recovered) {
-  auto directory = take_state_directory(options.directory);
+  auto directory = take_state_directory(options.directory, options.disk_calls);
   if (!directory) return tl::unexpected{directory.error()};
-  auto tables = JournalTables::open(options.directory + "/" + journal_file_name);
+  const std::string journal = options.directory + "/" + journal_file_name;
+  if (auto kept = make_journal_private(journal, options.disk_calls); !kept)
+    return tl::unexpected{kept.error()};
+  auto tables = JournalTables::open(journal);
   if (!tables) return tl::unexpected{tables.error()};
   auto content = read_journal(tables->database(), options.boot_id, options.now);
   if (!content) return tl::unexpected{content.error()};
@@ -41,12 +46,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
                                               content->recovered.days);
       !begun)
     return tl::unexpected{begun.error()};
-  if (auto synced = sync_directory(store->directory_.path); !synced)
+  if (auto synced = sync_directory(store->directory_.path, store->disk_calls_); !synced)
     return tl::unexpected{synced.error()};
   for (std::string& path : store->segments_.take_forgotten())
     store->sweeper_.remove(std::move(path));
   recovered = std::move(content->recovered);
-  store->thread_ = std::thread{[raw = store.get()] { raw->run(); }};
+  store->thread_ = guarded_thread("journal", [raw = store.get()] { raw->run(); });
   return store;
 }
 
@@ -55,8 +60,8 @@ SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteS
     : directory_{std::move(directory)}, tables_{std::move(tables)},
       sweeper_{options.disk_calls.remove_tree}, segments_{directory_.path,
                                                           options.store_bytes_per_segment,
-                                                          std::move(options.disk_calls)},
-      events_{std::move(events)} {}
+                                                          options.disk_calls},
+      disk_calls_{std::move(options.disk_calls)}, events_{std::move(events)} {}
 
 SqliteStore::~SqliteStore() {
   close();
@@ -134,7 +139,7 @@ void SqliteStore::carry_out(journal::Group group) {
   } catch (const std::exception& error) {
     done = fail(ErrorCode::internal, error.what());
   }
-  if (!done && done.error().code != ErrorCode::disk_full) broken_ = done.error();
+  if (!done && !journal::passes(done.error().code)) broken_ = done.error();
   {
     // Before the event, whose hearer may commit the next group at once.
     const std::lock_guard guard{mutex_};
@@ -158,7 +163,7 @@ Result<> SqliteStore::write(const journal::Group& group) {
     for (const journal::JobChange& change : group.jobs)
       if (is_over(change.state)) segments_.end_job(change.job);
     for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
-  } else if (done.error().code == ErrorCode::disk_full) {
+  } else if (journal::passes(done.error().code)) {
     if (auto back = segments_.take_back(); !back) return back;
   }
   return done;

@@ -3,7 +3,7 @@
 // that no room ever waits for a disk.
 //
 //   commit -> lines to segments -> sync -> transaction -> fsync -> durable
-//                  |  disk full: lines cut, transaction rolled back -> failed(disk_full), go on
+//                  |  no space or descriptor: lines cut, transaction rolled back -> failed, go on
 //                  |  anything else                                 -> failed(io), for good
 //
 // Invariant: after a failed sync nothing is written any more; the next start finds the truth.
@@ -68,6 +68,7 @@ private:
   JournalTables tables_;
   Sweeper sweeper_;
   SegmentWriter segments_;
+  DiskCalls disk_calls_;
   journal::JournalEvents events_;
   Time published_{};
   std::optional<Error> broken_; // the store's thread only, like all above

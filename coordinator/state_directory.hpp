@@ -3,7 +3,7 @@
 // Invariant: at most one process holds a state directory, and the lock falls with the process.
 #pragma once
 
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/result.hpp"
 
 #include <string>
@@ -11,27 +11,27 @@
 namespace gristmill::coordinator {
 
 inline constexpr const char* journal_file_name = "journal.db";
+inline constexpr const char* lock_file_name = "lock";
 
 struct StateDirectory {
   std::string path;
   FileDescriptor lock;
 };
 
-// conflict: somebody else's files, or another process holds it. usage: a network file system.
-Result<StateDirectory> take_state_directory(const std::string& path);
+// conflict: somebody else's files, or another process holds it. usage: a network file system, or a
+// directory into which others may write.
+Result<StateDirectory> take_state_directory(const std::string& path,
+                                            const DiskCalls& calls = real_disk());
 
-// By the type that statfs(2) reports. FUSE is not among them: it is what containers run on.
-bool is_network_file_system(unsigned long type);
+// By the type that statfs(2) reports, and for FUSE by the name under which it is mounted.
+bool is_network_file_system(unsigned long type, const std::string& mounted_as);
 
 // Whether a syncfs(2) there returns what could not be written since its descriptor was opened:
 // Linux from 5.8 on, and file systems that are known to.
 bool whole_sync_tells_all(const std::string& path);
 
-// Creates what is missing of a path, readable by the owner only; it survives a power cut.
-Result<> make_directory(const std::string& path);
-Result<> sync_directory(const std::string& path);
-
-// The error of a system call that has just failed: disk_full or io, with errno in words.
-Error disk_error(std::string_view call, const std::string& path);
+// The journal at this path, and what SQLite keeps beside it, are their owner's alone from the first
+// byte on; SQLite itself would leave that to the umask. Before it is opened.
+Result<> make_journal_private(const std::string& path, const DiskCalls& calls = real_disk());
 
 } // namespace gristmill::coordinator

@@ -1,5 +1,6 @@
 #include "coordinator/sweeper.hpp"
 
+#include "actors/kit/guarded_thread.hpp"
 #include "actors/kit/log.hpp"
 
 #include <filesystem>
@@ -16,7 +17,7 @@ std::error_code remove_tree(const std::string& path) {
 }
 
 Sweeper::Sweeper(std::function<std::error_code(const std::string&)> remove)
-    : remove_{std::move(remove)}, thread_{[this] { run(); }} {}
+    : remove_{std::move(remove)}, thread_{guarded_thread("sweeper", [this] { run(); })} {}
 
 Sweeper::~Sweeper() {
   {

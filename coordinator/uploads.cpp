@@ -1,6 +1,7 @@
 #include "coordinator/uploads.hpp"
 
-#include "coordinator/state_directory.hpp"
+#include "actors/kit/guarded_thread.hpp"
+#include "coordinator/file_io.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
@@ -84,9 +85,9 @@ std::string Upload::directory() const {
 }
 
 Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_directory,
-                                               const std::string& data_root) {
+                                               const std::string& data_root, DiskCalls calls) {
   const std::string inputs = state_directory + "/inputs";
-  if (auto made = make_directory(inputs); !made) return tl::unexpected{made.error()};
+  if (auto made = make_directory(inputs, calls); !made) return tl::unexpected{made.error()};
   auto real_inputs = real_path(inputs, "--state");
   if (!real_inputs) return tl::unexpected{real_inputs.error()};
   std::string real_root;
@@ -96,11 +97,14 @@ Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_director
     real_root = std::move(*real);
   }
   remove_unfinished(*real_inputs);
-  return std::unique_ptr<Uploads>{new Uploads{std::move(*real_inputs), std::move(real_root)}};
+  return std::unique_ptr<Uploads>{
+      new Uploads{std::move(*real_inputs), std::move(real_root), std::move(calls)}};
 }
 
-Uploads::Uploads(std::string inputs, std::string data_root)
-    : inputs_{std::move(inputs)}, data_root_{std::move(data_root)}, thread_{[this] { run(); }} {}
+Uploads::Uploads(std::string inputs, std::string data_root, DiskCalls calls)
+    : inputs_{std::move(inputs)},
+      data_root_{std::move(data_root)}, calls_{std::move(calls)},
+      thread_{guarded_thread("uploads", [this] { run(); })} {}
 
 Uploads::~Uploads() {
   {
@@ -124,7 +128,7 @@ Result<std::unique_ptr<Upload>> Uploads::begin(std::string_view name,
   const std::string directory = inputs_ + "/" + id;
   if (::mkdir(directory.c_str(), 0700) != 0) return tl::unexpected{disk_error("mkdir", directory)};
   std::string path = directory + "/" + file_name_of(name);
-  auto file = PartFile::create(path, {});
+  auto file = PartFile::create(path, {.readers = Readers::owner, .calls = calls_});
   if (!file) {
     fs::remove(directory, error);
     return tl::unexpected{file.error()};
@@ -157,7 +161,7 @@ void Uploads::run() {
 
 Result<UploadedFile> Uploads::finish_now(Upload& upload) {
   auto durable = upload.file_->finish();
-  if (durable) durable = sync_directory(inputs_); // which names the upload's own directory
+  if (durable) durable = sync_directory(inputs_, calls_); // which names the upload's own directory
   if (!durable) return tl::unexpected{durable.error()};
   upload.finished_ = true;
   return UploadedFile{upload.id_, upload.path_, upload.file_->bytes()};

@@ -54,7 +54,8 @@ public:
 
   // Removes what unfinished uploads of an earlier life left. `data_root` empty: there is none.
   static Result<std::unique_ptr<Uploads>> open(const std::string& state_directory,
-                                               const std::string& data_root);
+                                               const std::string& data_root,
+                                               DiskCalls calls = real_disk());
   ~Uploads();
 
   // `bytes`: as announced, if they were.
@@ -75,10 +76,11 @@ public:
                             const std::function<bool(const std::string& id)>& in_use);
 
 private:
-  Uploads(std::string inputs, std::string data_root);
+  Uploads(std::string inputs, std::string data_root, DiskCalls calls);
   void run();
 
   std::string inputs_, data_root_; // absolute, without links
+  DiskCalls calls_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

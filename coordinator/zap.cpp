@@ -1,5 +1,6 @@
 #include "coordinator/zap.hpp"
 
+#include "actors/kit/guarded_thread.hpp"
 #include "actors/kit/socket_thread.hpp"
 #include "protocol/z85.hpp"
 
@@ -58,7 +59,7 @@ public:
         socket_{*context_, zmq::socket_type::rep} {
     socket_.set(zmq::sockopt::linger, 0);
     socket_.bind("inproc://zeromq.zap.01");
-    thread_ = std::thread{[this] { run(); }};
+    thread_ = guarded_thread("key checker", [this] { run(); });
   }
   ~Thread() {
     stopping_ = true;

@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/clock.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "actors/kit/socket_thread.hpp"
 #include "coordinator/listen_address.hpp"
 #include "coordinator/peer_queues.hpp"
@@ -123,7 +124,7 @@ Result<> ZmqGateway::Thread::open() {
     if (!safe) return safe;
     zap_->start_logging();
   }
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = guarded_thread("gateway", [this] { run(); });
   return {};
 }
 

@@ -335,7 +335,8 @@ Your own server: give its address instead, such as --endpoint http://localhost:8
 With several machines:
   {program} keygen keys --address tcp://THIS_HOST:7411
   {program}-coordinator --keys keys --listen tcp://0.0.0.0:7411
-  OPENAI_API_KEY=... gristmill-worker --access worker.access     # elsewhere, with keys/worker.access
+  OPENAI_API_KEY=... gristmill-worker --access worker.access \\
+    --allow-key OPENAI_API_KEY=https://api.openai.com/v1         # elsewhere, with keys/worker.access
   {program} submit FILE... --token-file keys/client.token --wait -o summaries.jsonl \\
     --endpoint https://api.openai.com/v1 -m gpt-4o-mini -p "{INSTRUCTION}{{{{text}}}}\"""")
 

@@ -173,6 +173,7 @@ Result<std::string> generate_keys(const std::string& directory, const std::strin
 }
 
 Result<CoordinatorKeys> read_coordinator_keys(const std::string& directory) {
+  if (auto ours = check_private_directory(directory); !ours) return tl::unexpected{ours.error()};
   auto file = KeyFile::read(directory + "/coordinator.key");
   if (!file) return tl::unexpected{file.error()};
   auto cluster = file->needed("cluster");
@@ -185,6 +186,8 @@ Result<CoordinatorKeys> read_coordinator_keys(const std::string& directory) {
 Result<WorkerAccess> read_worker_access(const std::string& path) {
   std::error_code error;
   const bool directory = std::filesystem::is_directory(path, error);
+  if (directory)
+    if (auto ours = check_private_directory(path); !ours) return tl::unexpected{ours.error()};
   auto file = KeyFile::read(directory ? path + "/worker.key" : path);
   if (!file) return tl::unexpected{file.error()};
   auto cluster = file->needed("cluster");

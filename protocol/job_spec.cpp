@@ -2,6 +2,7 @@
 
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -205,16 +206,13 @@ template <class Spec> Result<Spec> from_json(std::string_view text, const char* 
   if (text.size() > limits::spec_bytes_max)
     return fail(ErrorCode::usage, fmt::format("expected {} of at most {} bytes, got {}", what,
                                               limits::spec_bytes_max, text.size()));
-  if (const auto checked = openai::json::check(text); !checked)
+  const auto json = openai::json::tree(text);
+  if (!json)
     return fail(ErrorCode::usage,
-                fmt::format("expected {} in JSON: {}", what, checked.error().message));
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded())
-    return fail(ErrorCode::usage,
-                fmt::format("expected {} in JSON, got a number that is out of range", what));
+                fmt::format("expected {} in JSON: {}", what, json.error().message));
   Spec spec;
   Reader reader{text};
-  reader.read(json, "", spec);
+  reader.read(*json, "", spec);
   if (!reader.fault.empty()) return fail(ErrorCode::usage, std::move(reader.fault));
   return spec;
 }

@@ -1,7 +1,7 @@
 #include "protocol/job_spec.hpp"
 
 #include "protocol/endpoint_faults.hpp"
-#include "protocol/limits.hpp"
+#include "protocol/list_limits.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
 #include "protocol/openai/request_body.hpp"
@@ -9,6 +9,7 @@
 #include "protocol/output_form.hpp"
 
 #include <fmt/format.h>
+#include <set>
 
 namespace gristmill {
 namespace {
@@ -17,7 +18,6 @@ namespace json = openai::json;
 
 constexpr std::uint32_t timeout_ms_max = 24 * 3'600'000, retries_max = 1'000;
 constexpr std::uint64_t inputs_max = 0xffff'fffe; // a place names its input in 32 bits
-constexpr std::size_t labels_max = 1'000;
 constexpr std::uint64_t weight_max = 1'000, priority_max = 100;
 constexpr std::uint64_t deadline_max = 253'402'300'799; // the end of the year 9999
 
@@ -26,13 +26,19 @@ class Faults {
 public:
   template <class Got>
   void add(std::string_view option, std::string_view expected, const Got& got) {
-    found_.push_back(fmt::format("{}: expected {}, got {}", option, expected, got));
+    if (found_.size() < limits::job_faults_max)
+      found_.push_back(fmt::format("{}: expected {}, got {}", option, expected, got));
   }
   void add_quoted(std::string_view option, std::string_view expected, std::string_view got) {
     add(option, expected, fmt::format("\"{}\"", json::printable(got, 100)));
   }
   void range(std::string_view option, std::uint64_t low, std::uint64_t high, std::uint64_t got) {
     if (got < low || got > high) add(option, fmt::format("{} to {}", low, high), got);
+  }
+  // How many of a list there may be; false: too many, so that nobody looks at each.
+  bool at_most(std::string_view option, std::size_t most, std::string_view what, std::size_t got) {
+    if (got > most) add(option, fmt::format("at most {} {}", most, what), got);
+    return got <= most;
   }
   // Every text travels as JSON, so it must be UTF-8.
   void text(std::string_view option, std::string_view got, std::size_t bytes_max) {
@@ -87,6 +93,9 @@ void check_template(std::string_view option, std::string_view text, Faults& faul
 
 void check_inputs(const JobSpec& spec, Faults& faults) {
   if (spec.inputs.empty()) faults.add("INPUT", "at least one input", "none");
+  if (!faults.at_most("INPUT", limits::job_inputs_max, "inputs beside each other",
+                      spec.inputs.size()))
+    return;
   for (const InputSpec& input : spec.inputs) {
     if (input.path.empty()) faults.add("INPUT", "a path", "nothing");
     if (input.name.empty()) faults.add("INPUT", "a name", "nothing");
@@ -102,17 +111,18 @@ void check_inputs(const JobSpec& spec, Faults& faults) {
 }
 
 void check_labels(const std::vector<std::string>& labels, Faults& faults) {
-  if (labels.size() < 2 || labels.size() > labels_max)
-    return faults.add("--labels", fmt::format("2 to {} labels with --task classify", labels_max),
+  if (labels.size() < 2 || labels.size() > limits::job_labels_max)
+    return faults.add("--labels",
+                      fmt::format("2 to {} labels with --task classify", limits::job_labels_max),
                       labels.size());
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    faults.name("--labels", labels[i]);
-    if (labels[i].find_first_of("\r\n") != std::string::npos || labels[i].starts_with(' ') ||
-        labels[i].ends_with(' '))
-      faults.add_quoted("--labels", "labels of one line without space around them", labels[i]);
-    for (std::size_t k = 0; k < i; ++k)
-      if (openai::same_label(labels[k], labels[i]))
-        faults.add_quoted("--labels", "each label once, in whatever case", labels[i]);
+  std::set<std::string> known;
+  for (const std::string& label : labels) {
+    faults.name("--labels", label);
+    if (label.find_first_of("\r\n") != std::string::npos || label.starts_with(' ') ||
+        label.ends_with(' '))
+      faults.add_quoted("--labels", "labels of one line without space around them", label);
+    if (!known.insert(openai::folded_label(label)).second)
+      faults.add_quoted("--labels", "each label once, in whatever case", label);
   }
 }
 
@@ -160,9 +170,10 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   faults.name("--text-field", spec.text_field);
   if (spec.order != "input" && spec.order != "completion")
     faults.add_quoted("--order", "input or completion", spec.order);
-  for (const std::string& field : spec.keep) faults.name("--keep", field);
-
-  for (const EndpointSpec& endpoint : spec.endpoints) check_endpoint(endpoint, faults);
+  if (faults.at_most("--keep", limits::job_fields_max, "fields", spec.keep.size()))
+    for (const std::string& field : spec.keep) faults.name("--keep", field);
+  if (faults.at_most("--endpoint", limits::job_endpoints_max, "endpoints", spec.endpoints.size()))
+    for (const EndpointSpec& endpoint : spec.endpoints) check_endpoint(endpoint, faults);
   faults.range("--timeout (ms)", 1, timeout_ms_max, spec.timeout_ms);
   faults.range("--connect-timeout (ms)", 1, timeout_ms_max, spec.connect_timeout_ms);
   faults.range("--retries", 0, retries_max, spec.retries);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace gristmill {
 namespace {
@@ -22,6 +23,7 @@ public:
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
 
 private:
   int fd_;
@@ -39,29 +41,49 @@ Result<> prepare_directory(const std::string& path) {
   std::error_code error;
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (::mkdir(path.c_str(), 0700) == 0) return {};
-  struct stat info {};
-  if (errno != EEXIST || ::stat(path.c_str(), &info) != 0) return failed("creating", path);
-  if ((info.st_mode & 022) != 0)
-    return fail(ErrorCode::usage,
-                fmt::format("{} may be written by others, who could put their own keys there: "
-                            "chmod 700 {}",
-                            path, path));
-  return {};
+  if (errno != EEXIST) return failed("creating", path);
+  return check_private_directory(path);
 }
 
-Result<> write_new(const std::string& path, std::string_view text) {
-  const Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-  if (file.get() < 0) return failed("creating", path);
+Result<> write_and_close(Descriptor& file, const std::string& path, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(file.get(), text.data(), text.size());
     if (written < 0 && errno != EINTR) return failed("writing", path);
     if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
   }
   if (::fsync(file.get()) != 0) return failed("syncing", path);
+  if (::close(file.release()) != 0 && errno != EINTR) return failed("closing", path);
+  return {};
+}
+
+Result<> write_new(const std::string& path, std::string_view text) {
+  Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+  if (file.get() < 0) return failed("creating", path);
+  auto written = write_and_close(file, path, text);
+  if (!written) ::unlink(path.c_str()); // it is ours
+  return written;
+}
+
+Result<> sync_directory(const std::string& path) {
+  const Descriptor directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.get() < 0) return failed("opening", path);
+  if (::fsync(directory.get()) != 0) return failed("syncing", path);
   return {};
 }
 
 } // namespace
+
+Result<> check_private_directory(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return failed("looking at", path);
+  if (!S_ISDIR(info.st_mode))
+    return fail(ErrorCode::usage, fmt::format("{} is no directory, expected one for keys", path));
+  if ((info.st_mode & 022) == 0) return {};
+  return fail(ErrorCode::usage,
+              fmt::format("{} may be written by others, who could put their own keys there: "
+                          "chmod 700 {}",
+                          path, path));
+}
 
 Result<> write_private_files(const std::string& directory, const std::vector<PrivateFile>& files) {
   if (auto ready = prepare_directory(directory); !ready) return ready;
@@ -75,16 +97,18 @@ Result<> write_private_files(const std::string& directory, const std::vector<Pri
                       "or move this one away",
                       path));
   }
-  for (auto file = files.begin(); file != files.end(); ++file) {
-    auto written = write_new(directory + "/" + file->name, file->text);
-    if (written) continue;
-    // Half a set of keys would only be found out later, on another machine.
-    if (written.error().code != ErrorCode::conflict)
-      ::unlink((directory + "/" + file->name).c_str());
-    while (file != files.begin()) ::unlink((directory + "/" + (--file)->name).c_str());
-    return written;
+  Result<> written;
+  auto file = files.begin();
+  while (written && file != files.end()) {
+    written = write_new(directory + "/" + file->name, file->text);
+    if (written) ++file;
   }
-  return {};
+  const auto parent = std::filesystem::path{directory + "/."}.parent_path().parent_path();
+  if (written) written = sync_directory(directory);
+  if (written) written = sync_directory(parent.empty() ? "." : parent.string());
+  // Half a set of keys would only be found out later, on another machine.
+  while (!written && file != files.begin()) ::unlink((directory + "/" + (--file)->name).c_str());
+  return written;
 }
 
 Result<std::string> read_private_file(const std::string& path) {

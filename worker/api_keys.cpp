@@ -13,6 +13,7 @@ namespace gristmill::worker {
 namespace {
 
 constexpr std::size_t key_bytes_max = 16 * 1024;
+constexpr std::string_view header = "Authorization: Bearer ";
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view blank = " \t\r\n";
@@ -75,7 +76,11 @@ Result<const std::string*> ApiKeys::authorization(const std::string& env, const 
                             "control character; it must be one line of text.",
                             env.empty() ? "file" : "environment variable",
                             env.empty() ? file : env));
-  return &lines_.emplace(std::move(name), "Authorization: Bearer " + *key).first->second;
+  return &lines_.emplace(std::move(name), std::string{header} + *key).first->second;
+}
+
+std::string_view ApiKeys::key_in(std::string_view authorization) {
+  return authorization.substr(header.size());
 }
 
 } // namespace gristmill::worker

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace gristmill::worker {
@@ -17,6 +18,9 @@ public:
   // `file`; nullptr when both are empty. A key that was found is kept, so the pointer stays valid;
   // one that was not is looked for again the next time.
   Result<const std::string*> authorization(const std::string& env, const std::string& file);
+
+  // The key of such a line.
+  static std::string_view key_in(std::string_view authorization);
 
 private:
   std::map<std::pair<std::string, std::string>, std::string> lines_;

@@ -3,6 +3,7 @@
 #include "actors/kit/check.hpp"
 #include "actors/kit/clock.hpp"
 #include "worker/curl_reply.hpp"
+#include "worker/refused_address.hpp"
 
 #include <algorithm>
 #include <array>
@@ -63,6 +64,10 @@ curl_socket_t on_open_socket(void* to, curlsocktype, curl_sockaddr* address) noe
   // A second connection for a call that was sent could only serve to send it again.
   if (call.gate != Gate::ahead) {
     call.gate = Gate::again;
+    return CURL_SOCKET_BAD;
+  }
+  if (std::string refused = refused_address(address->addr); !refused.empty()) {
+    call.refused_address = std::move(refused);
     return CURL_SOCKET_BAD;
   }
   const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -135,6 +140,11 @@ void set_callbacks(CURL* easy, CurlCall& call) {
   set(easy, CURLOPT_OPENSOCKETDATA, &call);
 }
 
+// For libcurl 0 is no timeout, and a page may have less than a millisecond left.
+long timeout_ms(Duration timeout) {
+  return static_cast<long>(std::max<std::int64_t>(1, to_ms(timeout)));
+}
+
 void set_request(CURL* easy, const CurlCall& call) {
   const HttpCall& request = call.request;
   set(easy, CURLOPT_URL, request.url.c_str());
@@ -147,8 +157,8 @@ void set_request(CURL* easy, const CurlCall& call) {
     set(easy, CURLOPT_POSTFIELDS,
         request.body.c_str()); // not copied; the call outlives the transfer
   }
-  set(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(to_ms(request.timeout)));
-  set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(to_ms(request.connect_timeout)));
+  set(easy, CURLOPT_TIMEOUT_MS, timeout_ms(request.timeout));
+  set(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms(request.connect_timeout));
 }
 
 } // namespace

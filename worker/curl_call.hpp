@@ -45,6 +45,7 @@ struct CurlCall {
   Time since{}; // when libcurl got it, then when it passed the gate
   bool reply_too_big = false;
   int socket_errno = 0;
+  std::string refused_address; // that its name led to
   std::size_t header_bytes = 0, body_bytes_max = limits::reply_bytes_max;
   bool head_complete = false;
   CallEnded reply;

@@ -1,13 +1,18 @@
 #include "worker/curl_client.hpp"
 
 #include "actors/kit/clock.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "worker/api_keys.hpp"
 #include "worker/curl_call.hpp"
 #include "worker/curl_shard.hpp"
+#include "worker/key_redaction.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <deque>
 #include <fmt/format.h>
+#include <fstream>
 #include <limits>
 #include <mutex>
 #include <thread>
@@ -18,7 +23,9 @@ namespace gristmill::worker {
 class CurlClient::Loop {
 public:
   Loop(ModelClientEvents events, CurlClientOptions options)
-      : events_{std::move(events)}, options_{std::move(options)}, thread_{[this] { run(); }} {}
+      : events_{std::move(events)}, options_{std::move(options)}, thread_{guarded_thread(
+                                                                      "model client",
+                                                                      [this] { run(); })} {}
 
   ~Loop() {
     post([](Inbox& inbox) { inbox.stop = true; });
@@ -271,13 +278,26 @@ void CurlClient::Loop::finish(CurlCall& call) {
     pages_.erase(read_.back().endpoint);
     return;
   }
+  if (call.authorization != nullptr) redact_key(call.reply, ApiKeys::key_in(*call.authorization));
   ended_.push_back(std::move(call.reply));
   calls_.erase(ended_.back().attempt);
 }
 
 void CurlClient::Loop::deliver() {
-  if (!ended_.empty()) events_.ended(std::exchange(ended_, {}));
+  if (!ended_.empty()) events_.ended(std::exchange(ended_, {}), wall_seconds());
   if (!read_.empty() && events_.read) events_.read(std::exchange(read_, {}));
+}
+
+Result<> check_ca_file(const std::string& path) {
+  if (path.empty()) return {};
+  errno = 0;
+  std::ifstream file{path};
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("-----BEGIN ") && line.find("CERTIFICATE-----") != line.npos) return {};
+  return fail(
+      ErrorCode::usage,
+      fmt::format("--ca-file: expected a file with certificates in PEM form, got {} ({})", path,
+                  errno != 0 ? std::strerror(errno) : "no line -----BEGIN CERTIFICATE-----"));
 }
 
 CurlClient::CurlClient(ModelClientEvents events, CurlClientOptions options)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "actors/worker/model_client.hpp"
+#include "protocol/result.hpp"
 
 #include <memory>
 #include <string>
@@ -15,9 +16,12 @@
 namespace gristmill::worker {
 
 struct CurlClientOptions {
-  std::string ca_file; // PEM; empty = the system's certificates
+  std::string ca_file; // PEM, beside the system's certificates; empty = those only
   std::string proxy;   // empty = none, whatever the environment says
 };
+
+// usage: the file of --ca-file cannot be read, or holds no certificate. Empty = none is given.
+Result<> check_ca_file(const std::string& path);
 
 class CurlClient : public ModelClient {
 public:

@@ -130,6 +130,18 @@ void end_by_result(CurlCall& call, int result, std::string_view text) {
     return call.end_as(
         CallEnd::unstarted, "permit_ended",
         fmt::format("The permit ended before {} was connected; nothing was sent.", where));
+  // libcurl holds a header line of more than 100 KB for a lack of memory.
+  if (code == CURLE_OUT_OF_MEMORY && call.gate == Gate::passed && !call.head_complete)
+    return call.end_as(CallEnd::failed, "reply_too_big",
+                       fmt::format("{} sent a header line of more than 100 KB; the rest of the "
+                                   "answer was not read.",
+                                   where));
+  if (!call.refused_address.empty() && call.gate == Gate::ahead)
+    return call.end_as(CallEnd::failed, "address_refused",
+                       fmt::format("{} leads to {}, a link-local address, as clouds have for the "
+                                   "credentials of a machine; no call is made there: correct the "
+                                   "endpoint's URL.",
+                                   where, call.refused_address));
   if (call.socket_errno != 0)
     return call.end_as(CallEnd::failed, "other",
                        fmt::format("No socket for a connection to {}: {}.", where,

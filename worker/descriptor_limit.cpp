@@ -24,8 +24,9 @@ Result<> check_descriptor_limit(std::uint64_t calls) {
   return fail(ErrorCode::usage,
               fmt::format("{} calls at a time need {} open files, and the hard limit of this "
                           "process is {}. Raise it (ulimit -Hn {}, or LimitNOFILE={} of the "
-                          "service), or use --concurrency {}.",
-                          calls, needed, std::uint64_t{limit.rlim_cur}, needed, needed, fitting));
+                          "service){}.",
+                          calls, needed, std::uint64_t{limit.rlim_cur}, needed, needed,
+                          fitting == 0 ? "" : fmt::format(", or use --concurrency {}", fitting)));
 }
 
 } // namespace gristmill::worker

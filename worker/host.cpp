@@ -2,7 +2,6 @@
 
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
-#include "worker/curl_client.hpp"
 #include "worker/zmq_link.hpp"
 
 #include <variant>
@@ -19,6 +18,7 @@ struct LinkDown {
 };
 struct CallsEnded {
   std::vector<CallEnded> calls;
+  std::int64_t unix_now;
 };
 struct PagesRead {
   std::vector<PageEnded> pages;
@@ -67,7 +67,7 @@ public:
       carry_out(worker_.link_down(std::move(down->why), now));
     } else if (auto* ended = std::get_if<CallsEnded>(&message)) {
       log_calls(ended->calls);
-      carry_out(worker_.ended(std::move(ended->calls), now));
+      carry_out(worker_.ended(std::move(ended->calls), ended->unix_now, now));
     } else if (const auto* read = std::get_if<PagesRead>(&message)) {
       carry_out(worker_.read(read->pages, now));
     } else {
@@ -78,7 +78,7 @@ public:
 
   void crashed(const std::string& what) override {
     log_event("worker", {"room.crashed", {{"what", what}}, true});
-    if (host_.options_.refused) host_.options_.refused("internal error: " + what);
+    if (host_.options_.fatal) host_.options_.fatal("internal error: " + what);
   }
 
 private:
@@ -103,11 +103,11 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   host->actor_ = stage.spawn(std::make_unique<WorkerPlayer>(*host));
   const auto actor = host->actor_;
   ModelClientEvents client;
-  client.ended = [actor](std::vector<CallEnded> calls) {
-    post(actor, CallsEnded{std::move(calls)});
+  client.ended = [actor](std::vector<CallEnded> calls, std::int64_t unix_now) {
+    post(actor, CallsEnded{std::move(calls), unix_now});
   };
   client.read = [actor](std::vector<PageEnded> pages) { post(actor, PagesRead{std::move(pages)}); };
-  host->client_ = std::make_unique<CurlClient>(std::move(client));
+  host->client_ = std::make_unique<CurlClient>(std::move(client), host->options_.http);
   LinkEvents events;
   events.received = [actor](std::vector<std::string> frames) {
     post(actor, FramesIn{std::move(frames)});

@@ -6,6 +6,7 @@
 #include "actors/worker/link.hpp"
 #include "actors/worker/worker.hpp"
 #include "protocol/access.hpp"
+#include "worker/curl_client.hpp"
 
 #include <functional>
 #include <latch>
@@ -24,9 +25,11 @@ struct HostOptions {
   std::shared_ptr<zmq::context_t> zmq_context; // of the gateway, for inproc
   std::optional<WorkerAccess> access;
   Options worker;
+  CurlClientOptions http;
   std::function<void()> welcome;            // a session has begun
   std::function<void()> finished;           // drained
   std::function<void(std::string)> refused; // the coordinator will not have us; a sentence
+  std::function<void(std::string)> fatal;   // the node cannot go on; a sentence
 };
 
 class WorkerHost {

@@ -1,11 +1,14 @@
 // gristmill-worker: a worker node as a process of its own.
 //
 // It prints one JSON line when a coordinator first welcomes it, and ends with 0 after a drain, with
-// 2 when it could not start as it was told to or the coordinator will not have it. While there is
-// no coordinator it keeps trying.
+// 2 when it could not start as it was told to or the coordinator will not have it, with 70 when it
+// cannot go on. While there is no coordinator it keeps trying.
+#include "actors/kit/address_space.hpp"
 #include "actors/kit/clock.hpp"
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
+#include "actors/kit/private_memory.hpp"
+#include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "protocol/limits.hpp"
@@ -38,6 +41,7 @@ struct ProgramOptions {
   std::uint32_t concurrency = 256;
   std::string endpoint, model, metrics_url, api_key_env, api_key_file;
   std::vector<std::string> allow_key;
+  std::string ca_file;
   double drain_timeout_s = 25;
   std::string config;
   bool quiet = false, verbose = false;
@@ -67,6 +71,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--allow-key", options.allow_key,
                  "NAME=URL: jobs may use this variable or file as key of endpoints of their own at "
                  "or below URL; repeatable");
+  app.add_option("--ca-file", options.ca_file,
+                 "certificates (PEM) of authorities that endpoints may have theirs from, besides "
+                 "the system's");
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
@@ -144,14 +151,15 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
   return std::vector<protocol::AnnouncedEndpoint>{{options.model, std::move(endpoint)}};
 }
 
-Result<KeyRules> key_rules(const ProgramOptions& options) {
+// proven: whether the coordinator has to show that it is one before it is heard.
+Result<KeyRules> key_rules(const ProgramOptions& options, bool proven) {
   std::vector<KeyRule> rules;
   for (const std::string& text : options.allow_key) {
     auto rule = key_rule_of(text);
     if (!rule) return fail(ErrorCode::usage, "--allow-key: " + rule.error().message);
     rules.push_back(std::move(*rule));
   }
-  return KeyRules{std::move(rules)};
+  return KeyRules{std::move(rules), proven};
 }
 
 Result<HostOptions> host_options(const ProgramOptions& options) {
@@ -162,8 +170,10 @@ Result<HostOptions> host_options(const ProgramOptions& options) {
   if (!address) return tl::unexpected{address.error()};
   auto endpoints = announced(options);
   if (!endpoints) return tl::unexpected{endpoints.error()};
-  auto keys = key_rules(options);
+  auto keys = key_rules(options, access->has_value());
   if (!keys) return tl::unexpected{keys.error()};
+  if (auto readable = check_ca_file(options.ca_file); !readable)
+    return tl::unexpected{readable.error()};
   if (auto enough = check_descriptor_limit(options.concurrency); !enough)
     return tl::unexpected{enough.error()};
   host.coordinator = std::move(*address);
@@ -174,6 +184,7 @@ Result<HostOptions> host_options(const ProgramOptions& options) {
   host.worker.capacity = {options.concurrency, limits::held_bytes_max};
   host.worker.endpoints = std::move(*endpoints);
   host.worker.keys = std::move(*keys);
+  host.http.ca_file = options.ca_file;
   host.worker.drain_timeout = from_seconds(options.drain_timeout_s);
   return host;
 }
@@ -186,7 +197,8 @@ void say_ready(const std::string& name) {
 
 int work(const ProgramOptions& options) {
   StopSignals signals;
-  ::signal(SIGPIPE, SIG_IGN); // whoever read the ready line may be gone
+  if (auto enough = check_address_space(); !enough)
+    return complain(enough.error().message, exit_internal);
   auto host = host_options(options);
   if (!host) return complain(host.error().message, exit_usage);
   const std::string name = host->worker.name;
@@ -201,6 +213,7 @@ int work(const ProgramOptions& options) {
     signals.wake();
   };
   host->refused = [](const std::string& why) { std::_Exit(complain(why, exit_usage)); };
+  host->fatal = [](const std::string& why) { std::_Exit(complain(why, exit_internal)); };
 
   Stage stage{std::clamp(std::thread::hardware_concurrency(), 2u, 8u)};
   auto worker = WorkerHost::start(stage, std::move(*host));
@@ -220,6 +233,8 @@ int work(const ProgramOptions& options) {
 
 int main(int argc, char** argv) {
   using namespace gristmill;
+  keep_memory_private();
+  guard_writes(); // also because whoever read the ready line may be gone
   worker::ProgramOptions options;
   CLI::App app{"Makes the calls that a coordinator hands to it.", "gristmill-worker"};
   worker::describe(app, options);

@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/clock.hpp"
+#include "actors/kit/guarded_thread.hpp"
 #include "actors/kit/random.hpp"
 #include "actors/kit/socket_thread.hpp"
 #include "worker/zmq_connection.hpp"
@@ -78,7 +79,7 @@ Result<> ZmqLink::Thread::open() {
   auto connection = ZmqConnection::dial(context_, options_);
   if (!connection) return tl::unexpected{connection.error()};
   connection_ = std::move(*connection);
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = guarded_thread("link", [this] { run(); });
   return {};
 }
 

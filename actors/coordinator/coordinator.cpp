@@ -3,7 +3,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
 #include "protocol/codec.hpp"
-#include "protocol/limits.hpp"
+#include "protocol/list_limits.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -82,6 +82,14 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   if (!options_.cluster.empty() && hello.cluster != options_.cluster) {
     refuse(peer, RefusedCode::cluster,
            "this worker belongs to another cluster; give it this cluster's worker.access file",
+           effects);
+    return;
+  }
+  if (hello.endpoints.size() > limits::hello_endpoints_max) {
+    refuse(peer, RefusedCode::full,
+           fmt::format("expected a worker to announce at most {} endpoints, got {}; start more "
+                       "workers, or name them in the coordinator's --config",
+                       limits::hello_endpoints_max, hello.endpoints.size()),
            effects);
     return;
   }

@@ -109,7 +109,7 @@ public:
   Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
 
   std::vector<WorkerView> workers() const;
-  std::uint32_t in_flight(JobId job) const;
+  std::uint32_t in_flight(JobId job) const { return roster_.in_flight(job); }
   // explain.cpp: why no call of the job begins though it has some; none = that is not the reason.
   WaitReason why_waiting(JobId job, Time now) const;
   // The same of one of its calls, or which worker has it.
@@ -172,6 +172,7 @@ private:
   void feed(Session& session, Time now, Effects& effects);
   std::uint32_t ahead_of(const Session& session) const;
   void ask_supervisors(Effects& effects);
+  void ask_supervisor(JobId id, Job& job, std::size_t target, Effects& effects);
   bool may_be_fed(const Session& session) const;
   bool reaches(const Session& session, JobId job, const std::string& model) const;
 
@@ -202,7 +203,12 @@ private:
   QueueReaders queue_readers_;
   std::map<JobId, Job> jobs_;
   std::map<EndpointId, Endpoint> endpoints_;
-  std::vector<EndpointId> pooled_; // in the order of the configuration
+  // Jobs whose calls became fewer since their supervisors were asked, and the least number of calls
+  // that all others were asked for.
+  std::set<JobId> to_ask_;
+  std::size_t asked_for_ = 0;
+  std::map<EndpointId, std::size_t> jobs_naming_; // an endpoint of their own: how many do
+  std::vector<EndpointId> pooled_;                // in the order of the configuration
   Time grace_ends_;
   bool grace_ = true;
   bool all_told_ = true; // no session of an earlier life is lost

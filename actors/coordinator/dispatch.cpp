@@ -85,6 +85,7 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
       if (job != jobs_.end() && batch.calls.size() >= job->second.batch_size) break;
       OfferedCall call = *queue_.pop(reached);
       const PartId part = call.planned.parts.front();
+      to_ask_.insert(part.job);
       if (job == jobs_.end()) continue;
       if (session.jobs_opened.insert(part.job).second)
         send(session, protocol::JobOpened{part.job, job->second.spec, job->second.endpoints}, now,
@@ -107,22 +108,35 @@ void Coordinator::ask_supervisors(Effects& effects) {
   for (const auto& [id, session] : roster_.sessions())
     if (may_be_fed(*session)) hands += session->capacity.calls + ahead_of(*session);
   const std::size_t target = std::clamp<std::size_t>(2 * hands, 64, limits::offer_calls_max);
-  for (auto& [id, job] : jobs_) {
-    if (job.held) continue;
-    // Either credit may run out first: calls where items are small, bytes where they are large.
-    constexpr auto most_bytes = static_cast<std::int64_t>(limits::offer_bytes_max);
-    const std::size_t has = queue_.size(id) + job.asked_calls;
-    const std::int64_t has_bytes = static_cast<std::int64_t>(queue_.bytes(id)) + job.asked_bytes;
-    if (has + target / 4 > target && has_bytes + most_bytes / 4 > most_bytes) continue;
-    const auto calls = static_cast<std::uint32_t>(target > has ? target - has : 0);
-    const std::int64_t bytes = std::max<std::int64_t>(most_bytes - has_bytes, 0);
-    if (calls == 0 && bytes == 0) continue;
-    JobNews& news = effects.jobs[id];
-    news.want_calls += calls;
-    news.want_bytes += static_cast<std::uint64_t>(bytes);
-    job.asked_calls += calls;
-    job.asked_bytes += bytes;
+  // Of thousands of jobs most wait with as many calls as they were asked for: they are looked at
+  // again when noticeably more are wanted of all.
+  if (4 * target > 5 * asked_for_) {
+    for (auto& [id, job] : jobs_) ask_supervisor(id, job, target, effects);
+    asked_for_ = target;
+  } else {
+    for (const JobId id : to_ask_)
+      if (const auto job = jobs_.find(id); job != jobs_.end())
+        ask_supervisor(id, job->second, target, effects);
+    asked_for_ = std::min(asked_for_, target);
   }
+  to_ask_.clear();
+}
+
+void Coordinator::ask_supervisor(JobId id, Job& job, std::size_t target, Effects& effects) {
+  if (job.held) return;
+  // Either credit may run out first: calls where items are small, bytes where they are large.
+  constexpr auto most_bytes = static_cast<std::int64_t>(limits::offer_bytes_max);
+  const std::size_t has = queue_.size(id) + job.asked_calls;
+  const std::int64_t has_bytes = static_cast<std::int64_t>(queue_.bytes(id)) + job.asked_bytes;
+  if (has + target / 4 > target && has_bytes + most_bytes / 4 > most_bytes) return;
+  const auto calls = static_cast<std::uint32_t>(target > has ? target - has : 0);
+  const std::int64_t bytes = std::max<std::int64_t>(most_bytes - has_bytes, 0);
+  if (calls == 0 && bytes == 0) return;
+  JobNews& news = effects.jobs[id];
+  news.want_calls += calls;
+  news.want_bytes += static_cast<std::uint64_t>(bytes);
+  job.asked_calls += calls;
+  job.asked_bytes += bytes;
 }
 
 } // namespace gristmill::coordinator

@@ -24,6 +24,7 @@ Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now)
   Effects effects;
   const auto job = jobs_.find(id);
   if (job == jobs_.end()) return effects;
+  to_ask_.insert(id);
   for (OfferedCall& call : calls) {
     Job& asked = job->second;
     asked.asked_calls -= std::min(asked.asked_calls, 1u);
@@ -50,6 +51,7 @@ Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now)
 Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time now) {
   Effects effects;
   std::map<SessionId, Cancel> cancels;
+  to_ask_.insert(job);
   for (const CallId call : calls) {
     for (const auto& [id, session] : roster_.sessions()) {
       const Assigned* assigned = session->find(call);
@@ -102,6 +104,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   job.pace = Pace{now};
   queue_.open(id, job.share);
   jobs_[id] = std::move(job);
+  to_ask_.insert(id);
   if (!grace_) effects.jobs[id].grace_over = true;
   dispatch(now, effects);
   return effects;
@@ -161,6 +164,7 @@ Effects Coordinator::job_held(JobId id, Time now) {
 Effects Coordinator::job_released(JobId id, Time now) {
   Effects effects;
   if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.held = false;
+  to_ask_.insert(id);
   dispatch(now, effects);
   return effects;
 }
@@ -171,14 +175,6 @@ void Coordinator::send_cancel(Session& session, const Cancel& cancel, Time now, 
     const auto count = std::min(list_piece, cancel.calls.size() - from);
     send(session, Cancel{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
   }
-}
-
-std::uint32_t Coordinator::in_flight(JobId job) const {
-  std::uint32_t n = 0;
-  for (const auto& [id, session] : roster_.sessions())
-    for (const auto& [call, assigned] : session->calls())
-      n += assigned.job == job && assigned.attempt;
-  return n;
 }
 
 } // namespace gristmill::coordinator

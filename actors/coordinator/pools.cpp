@@ -55,6 +55,7 @@ std::vector<EndpointEntry> Coordinator::endpoints_of(const JobSpec& spec, Effect
   std::vector<EndpointEntry> entries;
   for (const EndpointSpec& own : spec.endpoints) {
     const EndpointId id = endpoint_id({own, "", false}, Nonce{});
+    ++jobs_naming_[id];
     effects.endpoints_added.push_back({id, "", own, SessionId{}});
     entries.push_back({id, own, ""});
   }
@@ -69,15 +70,10 @@ std::vector<EndpointEntry> Coordinator::endpoints_of(const JobSpec& spec, Effect
 // Endpoints that only the closed job named are forgotten.
 void Coordinator::drop_endpoints(const Job& closed, Effects& effects) {
   for (const EndpointEntry& entry : closed.endpoints) {
-    const auto it = endpoints_.find(entry.id);
-    if (it == endpoints_.end() || it->second.pooled) continue;
-    const auto names_it = [&entry](const auto& job) {
-      const auto& entries = job.second.endpoints;
-      return std::any_of(entries.begin(), entries.end(),
-                         [&entry](const EndpointEntry& other) { return other.id == entry.id; });
-    };
-    if (std::any_of(jobs_.begin(), jobs_.end(), names_it)) continue;
-    endpoints_.erase(it);
+    const auto naming = jobs_naming_.find(entry.id);
+    if (naming == jobs_naming_.end() || --naming->second > 0) continue;
+    jobs_naming_.erase(naming);
+    endpoints_.erase(entry.id);
     effects.endpoints_gone.push_back(entry.id);
   }
 }

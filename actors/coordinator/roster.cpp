@@ -22,7 +22,7 @@ Session* Roster::of_process(const std::string& user, Nonce process) {
 
 Session& Roster::open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
                       Time now) {
-  auto session = std::make_unique<Session>(epoch_);
+  auto session = std::make_unique<Session>(epoch_, &in_flight_);
   const std::uint64_t epoch = mutated("no_epoch_fencing") ? 1 : epoch_.value;
   session->id = SessionId{(epoch << 32) | next_session_++};
   session->grammar.begin(session->id);

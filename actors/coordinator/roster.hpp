@@ -38,6 +38,7 @@ public:
   std::map<SessionId, std::unique_ptr<Session>>& sessions() { return sessions_; }
   const std::map<SessionId, std::unique_ptr<Session>>& sessions() const { return sessions_; }
   std::size_t size() const { return sessions_.size(); }
+  std::uint32_t in_flight(JobId job) const { return in_flight_.of(job); }
 
   // Opens a session for the peer and moves over what its process's last session knows.
   // `wanted(claim)`: is the claim of a job that still wants an answer?
@@ -54,6 +55,7 @@ private:
 
   Epoch epoch_;
   std::uint32_t next_session_ = 1;
+  InFlight in_flight_; // of the sessions below, so it goes after them
   std::map<SessionId, std::unique_ptr<Session>>
       sessions_; // ordered: the same history, the same turns
   std::unordered_map<PeerId, SessionId> peers_;

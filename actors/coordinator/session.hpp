@@ -1,6 +1,7 @@
 // SESSION: what the coordinator knows of one worker's connection and of the calls it gave to it.
 // Plain bookkeeping; the rules that change it stand in roster.cpp and coordinator.cpp.
-// Invariant: held_calls, held_bytes and in_flight count what `calls` lists.
+// Invariant: held_calls, held_bytes and in_flight count what `calls` lists, and so do all sessions'
+// shares of an InFlight together.
 #pragma once
 
 #include "actors/coordinator/gateway.hpp"
@@ -41,9 +42,34 @@ enum class SessionState : std::uint8_t {
   closed,  // its connection is gone; waits for a Hello
 };
 
+// Permitted calls per job, of all sessions: whoever lists jobs must not walk every worker's calls.
+class InFlight {
+public:
+  std::uint32_t of(JobId job) const {
+    const auto it = jobs_.find(job);
+    return it == jobs_.end() ? 0 : it->second;
+  }
+  void count(JobId job, int by) {
+    const auto of_job = jobs_.try_emplace(job).first;
+    of_job->second += static_cast<std::uint32_t>(by);
+    if (of_job->second == 0) jobs_.erase(of_job);
+  }
+
+private:
+  std::map<JobId, std::uint32_t> jobs_;
+};
+
 class Session {
 public:
-  explicit Session(Epoch epoch) : grammar{protocol::Direction::from_worker, epoch} {}
+  // `all` outlives it.
+  explicit Session(Epoch epoch, InFlight* all = nullptr)
+      : grammar{protocol::Direction::from_worker, epoch}, all_{all} {}
+  ~Session() {
+    for (const auto& [call, assigned] : calls_)
+      if (all_ != nullptr && assigned.attempt) all_->count(assigned.job, -1);
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   SessionId id;
   PeerId peer;
@@ -119,6 +145,7 @@ private:
   void count(const Assigned& a, int by) {
     if (a.attempt) {
       in_flight_ += static_cast<std::uint32_t>(by);
+      if (all_ != nullptr) all_->count(a.job, by);
     } else {
       held_ += static_cast<std::uint32_t>(by);
       held_bytes_ += static_cast<std::size_t>(by) * a.bytes;
@@ -128,6 +155,7 @@ private:
     }
   }
 
+  InFlight* all_;
   std::unordered_map<CallId, Assigned> calls_;
   std::uint32_t held_ = 0, in_flight_ = 0;
   std::size_t held_bytes_ = 0;

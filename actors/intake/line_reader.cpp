@@ -4,10 +4,6 @@
 #include <cstring>
 
 namespace gristmill::intake {
-namespace {
-constexpr std::size_t chunk_bytes = 256 * 1024;
-}
-
 Result<bool> LineReader::fill() {
   if (begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
@@ -15,7 +11,8 @@ Result<bool> LineReader::fill() {
     searched_ -= begin_;
     begin_ = 0;
   }
-  if (buffer_.size() - end_ < chunk_bytes) buffer_.resize(end_ + chunk_bytes);
+  if (buffer_.size() - end_ < chunk_bytes_) buffer_.resize(end_ + chunk_bytes_);
+  chunk_bytes_ = std::min(2 * chunk_bytes_, chunk_bytes_max);
   const auto got = source_.read(input_, offset_ + (end_ - begin_),
                                 {buffer_.data() + end_, buffer_.size() - end_});
   if (!got) return tl::unexpected{got.error()};

@@ -29,6 +29,8 @@ public:
   std::uint64_t position() const { return offset_; }
 
 private:
+  // A job that waits has read a few lines and keeps its buffer.
+  static constexpr std::size_t chunk_bytes_min = 8 * 1024, chunk_bytes_max = 256 * 1024;
   Result<bool> fill(); // false at the end of the input
   Result<std::optional<Line>> skip_long_line();
   bool fits(std::size_t length) const; // so many bytes from begin_, less a carriage return
@@ -39,6 +41,7 @@ private:
   std::uint64_t offset_; // of buffer_[begin_]
   std::uint64_t line_bytes_max_;
   std::string buffer_;
+  std::size_t chunk_bytes_ = chunk_bytes_min; // of the next read
   std::size_t begin_ = 0, searched_ = 0, end_ = 0;
 };
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -38,17 +39,20 @@ private:
     std::vector<Entry> entries;    // not yet on disk
   };
   using Block = std::array<std::uint64_t, 8>;
-  static constexpr std::size_t page_entries = 170;
+  static constexpr std::size_t page_entries = 170, few_max = 128;
   struct PageOfEntries;
 
   Block& block_of(const Entry& entry) { return blocks_[(entry.high >> 12) & (blocks_.size() - 1)]; }
   static Entry entry_of(std::string_view id, std::uint64_t line);
+  static std::uint64_t line_in(std::span<const Entry> entries, const Entry& entry);
   static bool add_to(Block& block, std::uint64_t bits); // true if it may have been there
   Result<std::uint64_t> look_up(const Bucket& bucket, const Entry& entry);
+  Result<> keep(const Entry& entry);
   Result<> write(Bucket& bucket);
   Result<> grow();
 
   std::unique_ptr<ScratchPages> pages_;
+  std::vector<Entry> few_; // all of them, until they are worth a table
   std::vector<Block> blocks_;
   std::vector<Bucket> table_;
   std::uint64_t count_ = 0, lookups_ = 0;

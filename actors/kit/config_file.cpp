@@ -1,7 +1,7 @@
 #include "actors/kit/config_file.hpp"
 
 #include "protocol/endpoint_faults.hpp"
-#include "protocol/limits.hpp"
+#include "protocol/list_limits.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
@@ -24,8 +24,7 @@ constexpr double price_max = 100'000; // US$ for 1M tokens
 constexpr double price_unit = 1e6;
 constexpr std::size_t key_file_bytes_max = 4'096;
 // A worker is told of all of them in one frame.
-constexpr std::size_t pool_endpoints_max = 1'024;
-static_assert(pool_endpoints_max * (key_file_bytes_max + 4 * limits::name_bytes_max) +
+static_assert(limits::pool_endpoints_max * (key_file_bytes_max + 4 * limits::name_bytes_max) +
                   limits::spec_bytes_max <
               limits::frame_bytes_max);
 
@@ -159,6 +158,8 @@ private:
         say(at, fmt::format("[[pool]]: expected one pool for a model, got a second one for \"{}\"; "
                             "give the first one more [[pool.endpoint]]s",
                             pool.model));
+      if (file_.pools.size() == limits::pools_max)
+        say(at, fmt::format("[[pool]]: expected at most {}, got more", limits::pools_max));
       file_.pools.push_back(std::move(pool));
     });
   }
@@ -179,9 +180,9 @@ private:
         say(at, fmt::format("[[pool.endpoint]]: expected each URL and key once in a pool, got {} "
                             "twice",
                             endpoint.url));
-      if (++endpoint_count_ > pool_endpoints_max)
+      if (++endpoint_count_ > limits::pool_endpoints_max)
         say(at, fmt::format("[[pool.endpoint]]: expected at most {} in all, got more",
-                            pool_endpoints_max));
+                            limits::pool_endpoints_max));
       pool.endpoints.push_back(std::move(endpoint));
     });
   }

@@ -77,6 +77,12 @@ bool Account::is_idle(Time now) {
          parked_until_ <= now;
 }
 
+Time Account::idle_at(Time now) const {
+  Time at = std::max({now, calls_window_.newest(), tokens_window_.newest(), parked_until_});
+  if (day_.limited()) at = std::max({at, day_.calls().newest(), day_.tokens().newest()});
+  return block_ ? std::max(at, block_->note.until) : at;
+}
+
 void Account::permit_came_too_late(Time now) {
   used_in_a_row_ = 0;
   // At most once within a life: permits that were issued together come back together.

@@ -24,6 +24,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace gristmill::rate_limiter {
 
@@ -141,16 +142,27 @@ public:
   std::optional<journal::BlockNote> reserve(std::uint64_t number, Time now,
                                             Duration commit_time = {});
   void durable(std::uint64_t block);
+  // When reserve() has something to do though nothing happens to the account; `never` = not before
+  // something does.
+  Time reserves_at() const;
   // A block of an earlier life: all of it counts as spent.
   void assume_spent(const journal::BlockNote& block, Time now);
   // What the day's windows have taken, for the journal; nothing, while it knows. To be asked when a
   // block is reserved, before it is written, and at next_day_notes_at().
   std::vector<journal::DayNote> day_notes(Time now);
-  Time next_day_notes_at() const { return day_.next_notes_at(); }
+  Time next_day_notes_at() const {
+    return day_.limited() && !day_noted_ ? Time::min() : day_.next_notes_at();
+  }
   void assume_spent(const journal::DayNote& note) { day_.assume_spent(note); }
+  bool knows(JobId job) const { return turns_.knows(job); }
   void forget(JobId job) { turns_.forget(job); }
   // The blocks that the journal holds of it.
   std::vector<std::uint64_t> blocks() const;
+  // Something has happened to it: true for the first time since it was looked at.
+  bool touch() { return !std::exchange(touched_, true); }
+  void looked_at() { touched_ = false; }
+  // The earliest time at which is_idle() may be true, if nothing happens until then.
+  Time idle_at(Time now) const;
 
 private:
   struct Block {
@@ -205,6 +217,7 @@ private:
   bool wanted_ = false;      // somebody asked for what block_ does not cover
   std::uint64_t tokens_wanted_ = 0;
   bool numbers_ = true; // its blocks number attempts
+  bool touched_ = false;
 };
 
 } // namespace gristmill::rate_limiter

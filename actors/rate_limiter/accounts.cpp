@@ -10,7 +10,7 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr auto look_for_idle_every = std::chrono::seconds{1};
+constexpr auto look_again = std::chrono::seconds{1}; // whether an account is idle by now
 
 std::string account_name(const EndpointOffer& offer) {
   const EndpointSpec& e = offer.endpoint;
@@ -41,24 +41,27 @@ AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
 RateLimiter::AccountRef RateLimiter::account(const std::string& name, const AccountLimits& limits,
                                              Time now) {
   AccountRef& slot = accounts_[name];
-  if (!slot) {
-    slot = std::make_shared<Account>(name, limits, now, day_);
-    for (const auto& block : spent_)
-      if (block.account == name) slot->assume_spent(block, now);
-    // Once: the account then stays until all of it is over.
-    if (const auto of_day = days_.extract(name))
-      for (const auto& note : of_day.mapped()) slot->assume_spent(note);
-  }
+  leaving_.forget(name);
+  if (slot) return slot;
+  slot = std::make_shared<Account>(name, limits, now, day_);
+  // Once: the account then stays until all of it is over.
+  if (const auto blocks = spent_.extract(name))
+    for (const auto& block : blocks.mapped()) slot->assume_spent(block, now);
+  if (const auto of_day = days_.extract(name))
+    for (const auto& note : of_day.mapped()) slot->assume_spent(note);
+  touched(slot);
   return slot;
 }
 
 void RateLimiter::recovered(const std::vector<journal::BlockNote>& blocks, Time now,
                             bool same_boot) {
   if (mutated("window_reset_on_restart")) return;
-  spent_ = blocks;
-  // The clock of another boot says nothing: its blocks count from now.
-  if (!same_boot)
-    for (auto& block : spent_) block.until = now;
+  for (journal::BlockNote block : blocks) {
+    // The clock of another boot says nothing: its blocks count from now.
+    if (!same_boot) block.until = now;
+    spent_[block.account].push_back(std::move(block));
+  }
+  spent_over_at_ = now + defaults::block_hold;
 }
 
 void RateLimiter::days_recovered(std::vector<journal::DayNote> days) {
@@ -70,9 +73,10 @@ void RateLimiter::days_recovered(std::vector<journal::DayNote> days) {
 }
 
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
-  AccountRef a = account(account_name(offer), limits_of(offer.endpoint), now);
+  const AccountLimits limits = limits_of(offer.endpoint);
+  AccountRef a = account(account_name(offer), limits, now);
   a->find_concurrency();
-  const AccountRef before = endpoints_.add(offer, a);
+  const AccountRef before = endpoints_.add(offer, a, limits);
   settle_limits(a, now);
   if (before && before != a) settle_limits(before, now);
 }
@@ -84,32 +88,50 @@ void RateLimiter::endpoint_gone(EndpointId id, Time now) {
 // Several may name one URL and key, each with limits of its own: the strictest of them hold. While
 // nobody names it, the last ones stay.
 void RateLimiter::settle_limits(const AccountRef& account, Time now) {
-  std::optional<AccountLimits> strictest;
-  for (const auto& [id, endpoint] : endpoints_.all()) {
-    if (endpoint.account != account) continue;
-    const AccountLimits limits = limits_of(endpoint.offer.endpoint);
-    strictest = strictest ? stricter(*strictest, limits) : limits;
+  const auto& stated = endpoints_.stated(*account);
+  if (stated.empty()) return leaving_.set(account->name(), now + look_again);
+  AccountLimits strictest = stated.begin()->first;
+  for (const auto& [limits, endpoints] : stated) strictest = stricter(strictest, limits);
+  if (strictest != account->limits()) account->set_limits(strictest, now);
+  touched(account);
+}
+
+void RateLimiter::touched(const AccountRef& account) {
+  if (account->touch()) touched_.push_back(account);
+}
+
+void RateLimiter::look_at_touched() {
+  for (const AccountRef& account : touched_) {
+    account->looked_at();
+    reserving_.set(account->name(), account->reserves_at());
+    noting_.set(account->name(), account->next_day_notes_at());
   }
-  if (strictest && *strictest != account->limits()) account->set_limits(*strictest, now);
+  touched_.clear();
 }
 
 void RateLimiter::durable(std::uint64_t number) {
-  for (auto& [name, account] : accounts_) account->durable(number);
+  if (const auto written = writing_.extract(number)) {
+    written.mapped()->durable(number);
+    touched(written.mapped());
+  }
   marks_.durable(number);
   money_.durable(number);
 }
 
 std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
-  std::vector<journal::BlockNote> notes;
   forget_idle_accounts(now);
+  look_at_touched();
   const Duration commit_time = commit_time_.of_late(now);
-  for (auto& [name, account] : accounts_) {
+  std::vector<journal::BlockNote> notes;
+  for (const std::string& name : reserving_.take(now)) {
+    const AccountRef& account = accounts_.at(name);
     if (account->numbers_attempts() && numbers_are_used_up()) continue;
     std::uint64_t& next = account->numbers_attempts() ? next_block_ : next_number_;
-    if (auto note = account->reserve(next, now, commit_time)) {
-      ++next;
-      notes.push_back(std::move(*note));
-    }
+    auto note = account->reserve(next, now, commit_time);
+    if (!note) continue;
+    writing_.emplace(next++, account);
+    touched(account); // its day is to be noted as well
+    notes.push_back(std::move(*note));
   }
   if (!notes.empty()) {
     auto& over = notes.front().over;
@@ -126,40 +148,52 @@ RateLimiter::Marks RateLimiter::reserve_marks(Time now) {
 }
 
 std::vector<journal::DayNote> RateLimiter::day_notes(Time now) {
+  look_at_touched();
   std::vector<journal::DayNote> notes;
-  for (auto& [name, account] : accounts_)
-    for (auto& note : account->day_notes(now)) notes.push_back(std::move(note));
+  for (const std::string& name : noting_.take(now)) {
+    Account& account = *accounts_.at(name);
+    for (auto& note : account.day_notes(now)) notes.push_back(std::move(note));
+    noting_.set(name, account.next_day_notes_at());
+  }
   return notes;
 }
 
 std::vector<journal::LearnedNote> RateLimiter::learned_notes() {
   std::vector<journal::LearnedNote> notes;
-  for (const auto& [id, job] : jobs_)
-    for (const auto& [model, reserve] : job.reserves)
+  for (const JobId id : std::exchange(learned_, {})) {
+    const auto job = jobs_.find(id);
+    if (job == jobs_.end()) continue;
+    for (const auto& [model, reserve] : job->second.reserves)
       if (std::string text = reserve->note(); !text.empty())
         notes.push_back({id, model, std::move(text)});
+  }
   return notes;
 }
 
 Time RateLimiter::wake_at() const {
-  Time at = money_.wake_at();
-  for (const auto& [name, account] : accounts_) at = std::min(at, account->next_day_notes_at());
-  return at;
+  return std::min(money_.wake_at(), noting_.next());
 }
 
 // Accounts of closed jobs and of workers that have left, once nothing of theirs counts any more.
 void RateLimiter::forget_idle_accounts(Time now) {
-  if (now < idle_sought_at_ + look_for_idle_every) return;
-  idle_sought_at_ = now;
-  std::erase_if(accounts_, [&](const auto& entry) {
-    if (entry.second.use_count() > 1 || !entry.second->is_idle(now)) return false;
-    const std::vector<std::uint64_t> blocks = entry.second->blocks();
+  if (now >= spent_over_at_) spent_.clear();
+  const std::vector<std::string> leaving = leaving_.take(now);
+  if (leaving.empty()) return;
+  look_at_touched(); // which keeps those that it has not looked at
+  for (const std::string& name : leaving) {
+    const auto it = accounts_.find(name);
+    if (it == accounts_.end()) continue;
+    const Account& account = *it->second;
+    if (it->second.use_count() > 1 || !it->second->is_idle(now)) {
+      leaving_.set(name, std::max(account.idle_at(now), now + look_again));
+      continue;
+    }
+    const std::vector<std::uint64_t> blocks = account.blocks();
     over_.insert(over_.end(), blocks.begin(), blocks.end());
-    return true;
-  });
-  std::erase_if(spent_, [now](const auto& block) {
-    return std::min(block.until, now) + defaults::block_hold <= now;
-  });
+    reserving_.forget(name);
+    noting_.forget(name);
+    accounts_.erase(it);
+  }
 }
 
 std::uint32_t RateLimiter::in_flight(EndpointId id) const {

@@ -1,10 +1,12 @@
 #include "actors/rate_limiter/endpoint_book.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace gristmill::rate_limiter {
 
-std::shared_ptr<Account> EndpointBook::add(EndpointOffer offer, std::shared_ptr<Account> account) {
+std::shared_ptr<Account> EndpointBook::add(EndpointOffer offer, std::shared_ptr<Account> account,
+                                           const AccountLimits& limits) {
   auto before = remove(offer.id);
   const EndpointId id = offer.id;
   if (!offer.model.empty()) {
@@ -15,7 +17,8 @@ std::shared_ptr<Account> EndpointBook::add(EndpointOffer offer, std::shared_ptr<
     }
     ++served_[offer.model];
   }
-  endpoints_[id] = {std::move(offer), std::move(account), 0};
+  ++stated_[account.get()][limits];
+  endpoints_[id] = {std::move(offer), std::move(account), limits, 0};
   return before;
 }
 
@@ -30,12 +33,29 @@ std::shared_ptr<Account> EndpointBook::remove(EndpointId id) {
     of_key->second.erase(id);
     if (of_key->second.empty()) sets.erase(of_key);
   };
+  const auto stated = stated_.find(gone.account.get());
+  if (--stated->second[gone.limits] == 0) stated->second.erase(gone.limits);
+  if (stated->second.empty()) stated_.erase(stated);
   if (const std::string& model = gone.offer.model; !model.empty()) {
     leave(announced_, gone.offer.only);
     if (!gone.offer.only) leave(shared_, model);
     if (--served_[model] == 0) served_.erase(model);
   }
   return gone.account;
+}
+
+bool EndpointBook::LimitsOrder::operator()(const AccountLimits& a, const AccountLimits& b) const {
+  const auto all = [](const AccountLimits& l) {
+    return std::tie(l.requests_per_minute, l.tokens_per_minute, l.max_in_flight, l.strict_tokens,
+                    l.reserved_tokens, l.requests_per_day, l.tokens_per_day);
+  };
+  return all(a) < all(b);
+}
+
+const EndpointBook::Stated& EndpointBook::stated(const Account& account) const {
+  static const Stated nothing;
+  const auto it = stated_.find(&account);
+  return it == stated_.end() ? nothing : it->second;
 }
 
 Endpoint* EndpointBook::find(EndpointId id) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace gristmill::rate_limiter {
@@ -18,19 +19,27 @@ namespace gristmill::rate_limiter {
 struct Endpoint {
   EndpointOffer offer;
   std::shared_ptr<Account> account;
+  AccountLimits limits;        // that its offer states
   std::uint64_t chosen_at = 0; // number of the last choice that fell on it
 };
 
 class EndpointBook {
 public:
   // Replaces an endpoint of the same id; returns what was there.
-  std::shared_ptr<Account> add(EndpointOffer offer, std::shared_ptr<Account> account);
+  std::shared_ptr<Account> add(EndpointOffer offer, std::shared_ptr<Account> account,
+                               const AccountLimits& limits);
   std::shared_ptr<Account> remove(EndpointId id); // nullptr when there is none
   Endpoint* find(EndpointId id);
   const std::map<EndpointId, Endpoint>& all() const { return endpoints_; }
 
   // Those that the session may use for a call of `model`, lowest id first.
   std::vector<Endpoint*> serving(const std::string& model, SessionId session);
+  // What the endpoints that name an account state, and how many of them each; empty: none does.
+  struct LimitsOrder {
+    bool operator()(const AccountLimits& a, const AccountLimits& b) const;
+  };
+  using Stated = std::map<AccountLimits, std::size_t, LimitsOrder>;
+  const Stated& stated(const Account& account) const;
   // How many endpoints serve each model, of pools and announced.
   const std::map<std::string, std::size_t>& served() const { return served_; }
 
@@ -39,6 +48,7 @@ private:
   std::map<std::string, std::set<EndpointId>> shared_; // by model
   std::map<SessionId, std::set<EndpointId>> announced_;
   std::map<std::string, std::size_t> served_;
+  std::unordered_map<const Account*, Stated> stated_;
 };
 
 } // namespace gristmill::rate_limiter

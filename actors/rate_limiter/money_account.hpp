@@ -25,6 +25,7 @@ class MoneyAccount {
 public:
   MoneyAccount(JobId job, const JobMoney& money);
 
+  JobId job() const { return job_; }
   // Another cap from now on; what is charged stays charged.
   void set_cap(std::uint64_t nano_usd) { cap_ = nano_usd; }
   std::uint64_t cap() const { return cap_; }
@@ -46,6 +47,7 @@ public:
 
   // Of calls that earlier lives permitted. `claimed`: a worker has it, or its outcome.
   void claimed(AttemptId attempt);
+  bool waits_for(AttemptId attempt) const { return earlier_.contains(attempt); }
   void ended(AttemptId attempt, std::optional<std::uint64_t> cost);
   // No more of them will come; `all`: every session has told of its own.
   void earlier_lives_told(bool all);
@@ -68,9 +70,9 @@ private:
   struct Next {
     std::uint64_t number = 0, watermark = 0;
   };
-  std::optional<Next> next_;   // on its way to the disk
-  std::uint64_t wanted_ = 0;   // somebody asked for so much
-  Time noted_at_{Time::min()}; // last; `never` = it has become durable, nobody has looked since
+  std::optional<Next> next_; // on its way to the disk
+  std::uint64_t wanted_ = 0; // somebody asked for so much
+  Time noted_at_{Time::min()};
 
   // Of the charges: what is held for calls of earlier lives, beyond what is recorded of them, for
   // good; and what of it may come back.

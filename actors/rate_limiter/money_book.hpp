@@ -3,12 +3,15 @@
 // Invariant: a job with a budget makes no call whose model has no price.
 #pragma once
 
+#include "actors/rate_limiter/due_times.hpp"
 #include "actors/rate_limiter/money_account.hpp"
 #include "protocol/pool_spec.hpp"
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace gristmill::rate_limiter {
@@ -17,11 +20,6 @@ namespace gristmill::rate_limiter {
 struct MoneyCharge {
   std::shared_ptr<MoneyAccount> account;
   std::uint64_t most = 0; // that it may cost
-
-  void draw() const {
-    if (account) account->draw(most);
-  }
-  void end(const Ended& ended) const;
 };
 
 class MoneyBook {
@@ -29,7 +27,10 @@ public:
   explicit MoneyBook(std::vector<PoolSpec> pools) : pools_{std::move(pools)} {}
 
   void opened(const JobBudget& job);
-  void closed(JobId job) { jobs_.erase(job); }
+  void closed(JobId job) {
+    jobs_.erase(job);
+    due_.forget(job);
+  }
   void resumed(const JobResumed& job);
 
   struct Answer {
@@ -40,6 +41,9 @@ public:
   // `model`: that the call asks for; empty = the default of its job.
   Answer ask(const AcquireCall& call, const std::string& model);
 
+  void drawn(const MoneyCharge& charge);
+  void ended(const MoneyCharge& charge, const Ended& ended);
+
   // Of calls that earlier lives permitted.
   void claimed(const ClaimedCall& call);
   void ended_earlier(const Ended& ended);
@@ -48,15 +52,22 @@ public:
   // `next_number` names the notes, and rises with each.
   std::vector<journal::MoneyNote> reserve(std::uint64_t& next_number, Time now);
   void durable(std::uint64_t number);
-  Time wake_at() const;
+  Time wake_at() const { return due_.next(); }
 
 private:
   struct Job {
     std::shared_ptr<MoneyAccount> account;
     std::string default_model;
   };
+  void changed(const MoneyAccount& account);
+
   std::vector<PoolSpec> pools_;
   std::map<JobId, Job> jobs_;
+  // No event walks all jobs: these are the ones with something to do.
+  std::set<JobId> changed_;
+  DueTimes<JobId> due_;
+  std::unordered_map<std::uint64_t, JobId> writing_; // by the number of their note
+  std::unordered_map<AttemptId, JobId> claimed_;     // calls of earlier lives
 };
 
 } // namespace gristmill::rate_limiter

@@ -2,7 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/limits.hpp"
+#include "protocol/list_limits.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -55,7 +55,7 @@ std::string why_none_serves(const std::string& model, bool own, const EndpointBo
 
 void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   Job& job = jobs_[budget.job];
-  job = {budget, account(to_string(budget.job), budget.limits, now), {}, {}};
+  job = {budget, account(to_string(budget.job), budget.limits, now), {}, {}, std::move(job.asked)};
   job.account->needs_no_numbers();
   for (const auto& note : std::exchange(job.budget.learned, {}))
     if (auto learned = TokenReserve::of_note(note.tokens))
@@ -68,22 +68,41 @@ void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
   if (job == jobs_.end()) return;
   job->second.budget.limits = limits;
   job->second.account->set_limits(limits, now);
+  touched(job->second.account);
 }
 
 void RateLimiter::share_changed(JobId id, const Share& share) {
   if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.budget.share = share;
 }
 
-void RateLimiter::job_closed(JobId job) {
-  jobs_.erase(job);
-  for (auto& [name, account] : accounts_) account->forget(job);
-  marks_.forget(job);
-  money_.closed(job);
+void RateLimiter::job_closed(JobId id) {
+  marks_.forget(id);
+  money_.closed(id);
+  const auto job = jobs_.extract(id);
+  if (!job) return;
+  for (const auto& asked : job.mapped().asked)
+    if (const AccountRef account = asked.lock()) account->forget(id);
+  job.mapped().account->forget(id);
+  leaving_.set(job.mapped().account->name(), Time::min());
 }
 
 void RateLimiter::job_resumed(const JobResumed& job) {
   money_.resumed(job);
-  for (const auto& [name, account] : accounts_) account->quota().ask_at_once();
+  for (const std::string& name : std::exchange(without_credit_, {}))
+    if (const auto it = accounts_.find(name);
+        it != accounts_.end() && it->second->quota().is_closed()) {
+      it->second->quota().ask_at_once();
+      without_credit_.insert(name);
+    }
+}
+
+// An item may name any model: beyond so many they share what is learned.
+std::shared_ptr<TokenReserve> RateLimiter::reserve_of(Job& job, const std::string& model) {
+  const bool new_one = !job.reserves.contains(model);
+  const bool shares = new_one && job.reserves.size() >= limits::learned_models_max;
+  std::shared_ptr<TokenReserve>& kept = job.reserves[shares ? std::string{} : model];
+  if (!kept) kept = std::make_shared<TokenReserve>();
+  return kept;
 }
 
 std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
@@ -122,6 +141,7 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   const auto learned = job->second.reserves.find(model);
   const TokenReserve* reserve =
       learned == job->second.reserves.end() ? nullptr : learned->second.get();
+  touched(job->second.account);
   const Tokens job_tokens = tokens_of(reserve, *job->second.account, call.token_bound);
   auto refused = job->second.account->refuses(job_tokens, now);
   if (const bool marked = marks_.covers(call.job, call.item); !refused && !marked)
@@ -135,8 +155,11 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     placed.exceeds = true;
     return placed;
   }
-  for (Endpoint* endpoint : served)
+  for (Endpoint* endpoint : served) {
+    touched(endpoint->account);
+    if (!endpoint->account->knows(call.job)) job->second.asked.push_back(endpoint->account);
     endpoint->account->turns().asks(call.job, budget.share, session, now);
+  }
   // Asked also when the job must wait: the blocks of both are then written together.
   Choice where = choose_endpoint(willing(job->second, served, now), call, reserve, prefixes_, now);
   if (refused || money.refusal) // whatever the endpoints say, nobody has to wait for it
@@ -158,9 +181,7 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     return placed;
   }
   placed.where.endpoint->chosen_at = ++choices_;
-  std::shared_ptr<TokenReserve>& kept = job->second.reserves[model];
-  if (!kept) kept = std::make_shared<TokenReserve>();
-  placed.reserve = kept;
+  placed.reserve = reserve_of(job->second, model);
   placed.job_tokens = job_tokens;
   placed.money = std::move(money.charge);
   return placed;
@@ -218,7 +239,7 @@ protocol::Permit RateLimiter::permit(const AcquireCall& call, Placed placed, Tim
   const Duration life = out.endpoint->life();
   out.job_charge = out.job->draw(placed.job_tokens, now, unused, life);
   out.endpoint_charge = out.endpoint->draw(placed.where.tokens, now, n, life);
-  out.money.draw();
+  money_.drawn(out.money);
   out.endpoint->turns().served(call.job, out.endpoint->part_of_minute(placed.where.tokens));
   if (out.prefix != 0) prefixes_.went(out.prefix, out.endpoint_id, now);
   const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
@@ -237,7 +258,9 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   if (it == out_.end()) return;
   const Out out = std::move(it->second);
   out_.erase(it);
-  out.money.end(ended);
+  money_.ended(out.money, ended);
+  touched(out.endpoint);
+  if (out.job) touched(out.job);
   if (out.prefix != 0)
     prefixes_.ended(out.prefix, out.endpoint_id,
                     ended.how == Ended::How::answered && ended.cls == OutcomeClass::ok);
@@ -253,13 +276,16 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   const bool from_cache = 2 * ended.usage.cached > ended.usage.prompt;
   out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
                      now, from_cache);
+  if (out.endpoint->quota().is_closed()) without_credit_.insert(out.endpoint->name());
   out.endpoint->advertised(out.endpoint_charge, ended.limits, now);
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
   std::optional<std::uint64_t> used;
   if (ended.how == Ended::How::answered && told_to_wait) used = 0;
   if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
-  if (out.reserve && used && ended.cls == OutcomeClass::ok)
+  if (out.reserve && used && ended.cls == OutcomeClass::ok) {
     out.reserve->learn(out.token_bound, *used, now - out.endpoint_charge.drawn_at);
+    if (out.reserve->has_news()) learned_.insert(out.job_id);
+  }
   const bool all_charged = out.endpoint->limits().reserved_tokens && !told_to_wait;
   out.endpoint->settle(out.endpoint_charge, all_charged ? std::nullopt : used, now);
   if (out.job) out.job->settle(out.job_charge, used, now);

@@ -12,6 +12,7 @@
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
 #include "actors/rate_limiter/commit_time.hpp"
+#include "actors/rate_limiter/due_times.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
 #include "actors/rate_limiter/endpoint_choice.hpp"
 #include "actors/rate_limiter/mark_book.hpp"
@@ -22,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -78,6 +80,7 @@ public:
   // How an endpoint stands, for people.
   EndpointStanding standing(EndpointId id, Time now) const;
   std::size_t account_count() const { return accounts_.size(); }
+  std::size_t learned_models(JobId job) const { return jobs_.at(job).reserves.size(); }
 
 private:
   using AccountRef = std::shared_ptr<Account>;
@@ -86,6 +89,7 @@ private:
     AccountRef account;
     std::map<EndpointId, Time> shunned;                            // until when
     std::map<std::string, std::shared_ptr<TokenReserve>> reserves; // by model
+    std::vector<std::weak_ptr<Account>> asked; // of endpoints, that know the job
   };
   struct Out {
     AccountRef endpoint, job;
@@ -109,6 +113,10 @@ private:
   AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
   void settle_limits(const AccountRef& account, Time now);
   void forget_idle_accounts(Time now);
+  // Something has happened to it that may change when it is due.
+  void touched(const AccountRef& account);
+  void look_at_touched();
+  std::shared_ptr<TokenReserve> reserve_of(Job& job, const std::string& model);
   Placed place(const AcquireCall& call, SessionId session, Time now);
   protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
@@ -125,8 +133,17 @@ private:
   MarkBook marks_;
   std::vector<std::uint64_t> over_; // blocks of accounts that are no more
   std::map<std::string, AccountRef> accounts_;
-  Time idle_sought_at_{Time::min()};
-  std::vector<journal::BlockNote> spent_; // of earlier lives, for accounts not yet opened
+  // No event walks all accounts: these are the ones with something to do, by name, and when.
+  std::vector<AccountRef> touched_; // since they were looked at
+  DueTimes<std::string> reserving_; // a block
+  DueTimes<std::string> noting_;    // their day
+  DueTimes<std::string> leaving_;   // that nobody may name any more
+  std::set<std::string> without_credit_;
+  std::set<JobId> learned_;                               // something worth a note
+  std::unordered_map<std::uint64_t, AccountRef> writing_; // by their block
+  // Of earlier lives, for accounts not yet opened.
+  std::unordered_map<std::string, std::vector<journal::BlockNote>> spent_;
+  Time spent_over_at_{never};
   std::map<std::string, std::vector<journal::DayNote>> days_; // the same of their days
   EndpointBook endpoints_;
   MoneyBook money_;

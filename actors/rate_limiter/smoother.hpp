@@ -10,8 +10,8 @@
 #include "actors/kit/time.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <vector>
 
 namespace gristmill::rate_limiter {
 
@@ -25,6 +25,7 @@ public:
     if (rate_ == 0 || now <= at_) return;
     level_ = std::min(burst_, level_ + rate_ * to_seconds(now - at_));
     at_ = now;
+    if (highest_.empty()) highest_.resize(spans);
     Highest& h = highest_[slot(now)];
     if (h.number != number(now)) h = {number(now), level_};
     h.level = std::max(h.level, level_);
@@ -75,7 +76,7 @@ private:
 
   double rate_, burst_, level_;
   Time at_;
-  std::array<Highest, spans> highest_{}; // level in each span of the last minute
+  std::vector<Highest> highest_; // level in each span of the last minute; none before there are any
 };
 
 } // namespace gristmill::rate_limiter

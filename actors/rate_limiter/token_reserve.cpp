@@ -65,9 +65,13 @@ template <class Self, class Visit> void TokenReserve::each_number(Self& self, Vi
     visit(*number);
 }
 
+bool TokenReserve::has_news() const {
+  return not_noted_ >= std::max(calls_min, calls_ * news);
+}
+
 // The numbers and then, of the ratios, NUMBER:SECONDS of those that were met.
 std::string TokenReserve::note() {
-  if (not_noted_ < std::max(calls_min, calls_ * news)) return {};
+  if (!has_news()) return {};
   not_noted_ = 0;
   std::string text{note_version};
   each_number(*this, [&text](double number) { text += fmt::format(" {}", number); });

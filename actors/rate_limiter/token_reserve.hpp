@@ -31,7 +31,9 @@ public:
   // A call of that bound was answered.
   void learn(std::uint64_t bound, std::uint64_t used, Duration took);
 
-  // What it knows, as text for the journal, when that is more than it has noted before; else empty.
+  // It knows more than it has noted before.
+  bool has_news() const;
+  // What it knows, as text for the journal, when it has news; else empty.
   std::string note();
   // Nothing, if the text is none of ours.
   static std::optional<TokenReserve> of_note(std::string_view text);

@@ -31,6 +31,7 @@ public:
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);
   void forget(JobId job);
+  bool knows(JobId job) const { return jobs_.contains(job); }
 
   struct Yield {
     Time until{};

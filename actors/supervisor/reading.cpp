@@ -188,12 +188,14 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effe
 
 void Supervisor::offer(std::uint64_t item, LiveItem& live, CallId id,
                        std::vector<EndpointId> failed_at, std::string raw, Effects& effects) {
+  if (std::string why = documents_.why_too_long(live.place.kind, raw); !why.empty())
+    return give_up(item, live, OutcomeClass::too_long, "exceeds_limit", why, effects);
   OfferedCall call;
   call.planned.call = id;
   call.planned.parts = {PartId{job_, item, 0}};
   call.planned.kind = live.place.kind;
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
-  const auto bound = openai::token_bounds(spec_, live.place.kind, raw, planned.max_output_tokens);
+  const auto bound = tokens_.bounds(live.place.kind, raw, planned.max_output_tokens);
   if (spec_.budget_usd && !bound.output_stated && !planned.limits_answers)
     return give_up(item, live, OutcomeClass::bad_line, "unlimited_answer",
                    fmt::format("expected a limit on the answer, so that a call's cost has a bound "
@@ -205,7 +207,7 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, CallId id,
   call.planned.model = std::move(planned.model);
   live.has_fallback = planned.has_fallback;
   call.failed_at = std::move(failed_at);
-  call.prefix = openai::prefix_of(spec_, live.place.kind, raw);
+  call.prefix = openai::prefix_of(spec_, documents_, live.place.kind, raw);
   call.planned.raw = std::move(raw);
   credit_.spend(call.bytes());
   effects.offers.push_back(std::move(call));

@@ -27,6 +27,8 @@
 #include "actors/supervisor/model_plan.hpp"
 #include "actors/supervisor/quota_watch.hpp"
 #include "actors/supervisor/retry_policy.hpp"
+#include "protocol/openai/document_template.hpp"
+#include "protocol/openai/wire.hpp"
 
 #include <memory>
 #include <optional>
@@ -181,6 +183,8 @@ private:
 
   JobId job_;
   JobSpec spec_;
+  openai::DocumentTemplate documents_;
+  openai::JobTokens tokens_;
   RetryPolicy policy_;
   ModelPlan models_;
   intake::ByteSource& source_;

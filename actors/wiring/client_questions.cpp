@@ -37,6 +37,7 @@ void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
 
 void CoordinatorRoom::refuse(std::uint64_t token, ErrorCode code, std::string sentence,
                              Post& post) {
+  if (token == 0) return; // nobody asked
   post.tell(to_client, Answer{token, Error{code, std::move(sentence)}, {}, {}, {}, {}});
 }
 
@@ -51,6 +52,7 @@ coordinator::JobEntry* CoordinatorRoom::asked(JobId id, std::uint64_t token, Pos
 
 void CoordinatorRoom::show(const coordinator::JobEntry& job, std::uint64_t token,
                            const Moment& moment, Post& post) {
+  if (token == 0) return; // nobody asked
   post.tell(to_client, Answer{token, {}, {view(job, moment.now)}, {}, {}, {}});
 }
 
@@ -103,12 +105,13 @@ void CoordinatorRoom::answer(const ForgetJob& forget, std::uint64_t token, const
   const coordinator::JobEntry* job = asked(forget.job, token, post);
   if (job == nullptr) return;
   if (!is_over(job->state) || job->open || reopening_.contains(job->id) ||
-      reading_.contains(job->id))
+      reading_.contains(job->id) || forgetting_.contains(job->id))
     return refuse(token, ErrorCode::conflict,
                   fmt::format("expected a job that is over, {} is {}; cancel it first",
                               to_string(job->id), name_of(job->state)),
                   post);
   AppendNow append;
+  forgetting_.insert(job->id);
   append.part.forgotten.push_back(job->id);
   append.release.push_back({to_coordinator, JobForgotten{job->id, token}});
   post.tell(to_journal, std::move(append));
@@ -116,6 +119,7 @@ void CoordinatorRoom::answer(const ForgetJob& forget, std::uint64_t token, const
 
 void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& post) {
   const coordinator::JobEntry* job = desk_.find(forgotten.job);
+  forgetting_.erase(forgotten.job);
   if (job == nullptr) return refuse(forgotten.token, ErrorCode::not_found, "it is forgotten", post);
   Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}, {}};
   answer.forgotten_inputs = job->spec.inputs;
@@ -130,6 +134,11 @@ void CoordinatorRoom::answer(ReopenJob& wanted, std::uint64_t token, const Momen
                              Post& post) {
   coordinator::JobEntry* job = asked(wanted.job, token, post);
   if (job == nullptr) return;
+  if (forgetting_.contains(job->id))
+    return refuse(
+        token, ErrorCode::conflict,
+        fmt::format("expected a job that is kept, {} is being forgotten", to_string(job->id)),
+        post);
   const bool busy = job->open && job->state != JobState::paused;
   if (busy || reopening_.contains(job->id) || reading_.contains(job->id))
     return refuse(token, ErrorCode::conflict,
@@ -177,8 +186,9 @@ bool CoordinatorRoom::takes_budget(const coordinator::JobEntry& job, ReopenJob& 
 void CoordinatorRoom::on(JobRead& read, const Moment& moment, Post& post) {
   auto waiting = reading_.extract(read.job);
   coordinator::JobEntry* job = desk_.find(read.job);
-  if (!waiting || job == nullptr) return;
+  if (!waiting) return;
   auto& [wanted, token] = waiting.mapped();
+  if (job == nullptr) return refuse(token, ErrorCode::not_found, "it is forgotten", post);
   if (!read.content)
     return refuse(token, read.content.error().code, read.content.error().message, post);
   money_[job->id] = money_of(*read.content, false, false);
@@ -224,10 +234,24 @@ void CoordinatorRoom::run_again(coordinator::JobEntry& job, std::optional<JobSpe
   post.tell(to_journal, std::move(append));
 }
 
-void CoordinatorRoom::answer(const ListJobs&, std::uint64_t token, const Moment& moment,
+void CoordinatorRoom::answer(const ListJobs& list, std::uint64_t token, const Moment& moment,
                              Post& post) {
   Answer answer{token, {}, {}, {}, {}, {}};
-  for (const auto& [id, job] : desk_.jobs()) answer.jobs.push_back(view(job, moment.now));
+  const auto wanted = [&](const coordinator::JobEntry& job) {
+    return !is_over(job.state) || job.ended_at >= list.ended_since ||
+           (list.wanted && std::binary_search(list.wanted->begin(), list.wanted->end(), job.id));
+  };
+  const auto& jobs = desk_.jobs();
+  std::size_t looked_at = 0;
+  auto it = jobs.upper_bound(list.after);
+  for (JobId last; it != jobs.end(); ++it) {
+    if (looked_at++ == ListJobs::looked_at_max || answer.jobs.size() == list.limit) {
+      answer.more = last;
+      break;
+    }
+    last = it->first;
+    if (wanted(it->second)) answer.jobs.push_back(view(it->second, moment.now));
+  }
   post.tell(to_client, std::move(answer));
 }
 

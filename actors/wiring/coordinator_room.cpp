@@ -175,9 +175,9 @@ JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const 
   view.weight = job.spec.weight;
   view.priority = job.spec.priority;
   view.deadline = static_cast<std::int64_t>(job.spec.deadline);
-  view.urgent = coordinator_.share_of(job.id).priority == coordinator::urgent_priority;
   view.counts.in_flight = coordinator_.in_flight(job.id);
   if (is_over(job.state)) return view;
+  view.urgent = coordinator_.share_of(job.id).priority == coordinator::urgent_priority;
   const std::string& full = full_disk_of(job.id);
   if (WaitReason reason = reason_of(job, now); is_waiting(reason.kind)) {
     view.waiting_for = reason.kind;

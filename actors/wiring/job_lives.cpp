@@ -103,7 +103,10 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
                              Post& post) {
   const JobState state = to.state;
   auto change = desk_.change(id, std::move(to), moment.unix_seconds);
-  if (!change) return;
+  if (!change) {
+    if (const coordinator::JobEntry* job = asked(id, token, post)) show(*job, token, moment, post);
+    return;
+  }
   AppendNow append;
   append.part.jobs.push_back(std::move(*change));
   (mutated("job_told_before_durable") ? post.envelopes : append.release)
@@ -114,7 +117,7 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
 // A state that the journal holds may be seen: the question that waited for it is answered.
 void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(durable.job);
-  if (job == nullptr) return;
+  if (job == nullptr) return refuse(durable.token, ErrorCode::not_found, "it is forgotten", post);
   switch (durable.state) {
   case JobState::running:
     if (!job->open) {
@@ -137,8 +140,7 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
   case JobState::failed: close(job->id, moment, post); break;
   default: break;
   }
-  if (durable.token != 0)
-    post.tell(to_client, Answer{durable.token, {}, {view(*job, moment.now)}, {}, {}, {}});
+  show(*job, durable.token, moment, post);
 }
 
 // A job whose endpoints have no credit goes on by itself now and then: its first calls tell whether

@@ -1,6 +1,7 @@
 // The rooms of one job: SUPERVISOR and MERGER.
 #include "actors/wiring/rooms.hpp"
 
+#include "actors/journal/passing.hpp"
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
 
@@ -184,7 +185,7 @@ void MergerRoom::failed(const Error& error, Time now, Post& post) {
   merger_.reset();
   if (!mutated("merge_not_idempotent"))
     files_.reset(); // what it holds on disk is not kept while the job waits
-  const bool again = error.code == ErrorCode::disk_full;
+  const bool again = journal::passes(error.code);
   post.tell(to_coordinator, MergeReport{job_, error.message, again});
   if (again)
     post.wake_at = now + full_merge_again_after;

@@ -11,6 +11,7 @@
 #include "actors/supervisor/supervisor.hpp"
 #include "actors/wiring/explanation.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,7 +79,17 @@ struct ReopenJob {
   std::optional<std::vector<OutcomeClass>> retry;
   std::optional<Usd> budget_usd = {}; // in place of the one of `spec`, or that it had
 };
-struct ListJobs {};
+// A page of the jobs in the order of their ids; the answer's `more` is the next one's `after`. It
+// is bounded in what it looks at, too, so a list of however many jobs stops nobody for long.
+struct ListJobs {
+  static constexpr std::size_t looked_at_max = 4'096;
+
+  JobId after = {};
+  std::size_t limit = looked_at_max;
+  // Jobs that were over before (unix seconds) are left out, but those of `wanted` (sorted) are not.
+  std::int64_t ended_since = 0;
+  std::shared_ptr<const std::vector<JobId>> wanted = {};
+};
 struct ShowJob {
   JobId job;
 };
@@ -110,6 +121,7 @@ struct Answer {
   std::vector<coordinator::PoolView> pools;     // of ListPools
   std::vector<InputSpec> forgotten_inputs;      // of ForgetJob: those of the job that is gone
   std::optional<Explanation> explanation = {};  // of ExplainJob
+  JobId more = {};                              // of ListJobs: it goes on after this one; 0 = no
 };
 
 // To COORDINATOR.

@@ -8,6 +8,7 @@
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/wiring/job_money.hpp"
 
+#include <set>
 #include <unordered_map>
 
 namespace gristmill::wiring {
@@ -113,6 +114,7 @@ private:
     std::uint64_t token = 0;
   };
   std::map<JobId, Reading> reading_; // until the store has read them
+  std::set<JobId> forgetting_;       // until the journal has it: nothing else begins with them
   // Sentences about full disks: of the journal, and of results that are being merged. They are in
   // no journal; whoever starts on a full disk finds out anew.
   std::string journal_full_;

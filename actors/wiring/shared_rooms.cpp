@@ -1,6 +1,7 @@
 // RATE LIMITER and JOURNAL: one of each in a node.
 #include "actors/wiring/rooms.hpp"
 
+#include "actors/journal/passing.hpp"
 #include "actors/kit/mutant.hpp"
 
 #include <algorithm>
@@ -95,12 +96,15 @@ void JournalRoom::handle(Message message, const Moment& moment, Post& post) {
 // Nothing waits for a full disk but what must be durable, and nothing of that is lost: no block is
 // drawn from, no outcome acknowledged, and the workers keep what they have.
 void JournalRoom::refused(StoreFailed& failed, Time now, Post& post) {
-  if (failed.error.code != ErrorCode::disk_full) {
+  if (!journal::passes(failed.error.code)) {
     post.fatal = std::move(failed.error);
     return;
   }
   if (!std::exchange(full_, true)) {
-    post.events.push_back({"journal.disk_full", {{"why", failed.error.message}}, true});
+    const bool space = failed.error.code == ErrorCode::disk_full;
+    post.events.push_back({space ? "journal.disk_full" : "journal.no_descriptor",
+                           {{"why", failed.error.message}},
+                           true});
     post.tell(to_coordinator, DiskFull{std::move(failed.error.message)});
   }
   refused_ = std::move(failed.group);

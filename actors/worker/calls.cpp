@@ -17,9 +17,10 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
     effects.events.push_back({"job.unreadable", {{"why", spec.error().message}}, true});
     return;
   }
-  Job job{std::move(*spec), {}};
+  openai::DocumentTemplate documents{*spec};
+  Job job{std::move(*spec), std::move(documents), {}};
   for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
-  jobs_[opened.job] = std::move(job);
+  jobs_.insert_or_assign(opened.job, std::move(job));
 }
 
 void Worker::handle(Batch& batch) {
@@ -71,11 +72,12 @@ void Worker::handle(const Cancel& cancel, Effects& effects) {
 
 Worker::Served Worker::endpoint(const Job& job, EndpointId id) const {
   if (const auto it = job.endpoints.find(id); it != job.endpoints.end())
-    return {&it->second.endpoint, it->second.model};
+    return {&it->second.endpoint, it->second.model,
+            it->second.model.empty() ? KeyRules::Of::job : KeyRules::Of::pool};
   const auto announced = announced_.find(id);
   if (announced == announced_.end()) return {};
   const AnnouncedEndpoint& ours = options_.endpoints[announced->second];
-  return {&ours.endpoint, ours.model};
+  return {&ours.endpoint, ours.model, KeyRules::Of::worker};
 }
 
 void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
@@ -103,13 +105,14 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
         {"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
     return;
   }
-  if (where.model.empty())
-    if (std::string why = options_.keys.why_not(*where.spec); !why.empty())
-      return refuse(OutcomeClass::config, "key_not_allowed", std::move(why));
+  if (std::string why = options_.keys.why_not(*where.spec, where.of); !why.empty())
+    return refuse(OutcomeClass::config, "key_not_allowed", std::move(why));
   const JobSpec& spec = job->second.spec;
   auto request =
-      openai::render(spec, planned->kind, planned->raw,
+      openai::render(spec, job->second.documents, planned->kind, planned->raw,
                      where.model.empty() ? spec.default_model : where.model, planned->model);
+  if (!request && request.error().code == ErrorCode::conflict)
+    return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
   call.api = openai::api_of(request->path);
   call.model = std::move(request->model);
@@ -130,7 +133,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   effects.starts.push_back(std::move(http));
 }
 
-Effects Worker::ended(std::vector<CallEnded> calls, Time now) {
+Effects Worker::ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time now) {
   Effects effects;
   std::vector<Outcome> outcomes;
   Returned unstarted, too_late;
@@ -145,7 +148,7 @@ Effects Worker::ended(std::vector<CallEnded> calls, Time now) {
       auto& back = end.code == "permit_ended" ? too_late : unstarted;
       back.calls.push_back({call.claim.call, call.claim.attempt});
     } else {
-      outcomes.push_back(outcome_of(call, std::move(end)));
+      outcomes.push_back(outcome_of(call, std::move(end), unix_now));
     }
   }
   give_back(std::move(unstarted), effects);
@@ -167,7 +170,7 @@ void Worker::give_back(Returned unstarted, Effects& effects) {
   }
 }
 
-Outcome Worker::outcome_of(const InFlight& call, CallEnded end) const {
+Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t unix_now) const {
   Outcome outcome;
   outcome.call = call.claim.call;
   outcome.attempt = call.claim.attempt;
@@ -178,7 +181,7 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end) const {
   outcome.model = call.model;
   if (end.end == CallEnd::answered) {
     openai::Reply reply =
-        openai::read_reply(call.api, end.http_status, end.headers, end.body, end.ended_at_unix);
+        openai::read_reply(call.api, end.http_status, end.headers, end.body, unix_now);
     outcome.cls = reply.cls;
     outcome.usage = reply.usage;
     outcome.retry_after_ms = reply.retry_after_ms;
@@ -197,8 +200,9 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end) const {
                                               : OutcomeClass::transient;
   outcome.code = std::move(end.code);
   outcome.message = std::move(end.message);
-  // Waiting does not bring a key: the user has to.
-  if (outcome.code == "no_api_key") outcome.cls = OutcomeClass::config;
+  // Waiting brings neither a key nor another address: the user has to.
+  if (outcome.code == "no_api_key" || outcome.code == "address_refused")
+    outcome.cls = OutcomeClass::config;
   return outcome;
 }
 

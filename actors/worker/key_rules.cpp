@@ -42,14 +42,20 @@ KeyRules KeyRules::of_the_user() {
   return rules;
 }
 
-std::string KeyRules::why_not(const EndpointSpec& endpoint) const {
+std::string KeyRules::why_not(const EndpointSpec& endpoint, Of of) const {
   const std::string& name =
       endpoint.api_key_env.empty() ? endpoint.api_key_file : endpoint.api_key_env;
   const bool allowed = std::any_of(rules_.begin(), rules_.end(), [&](const KeyRule& rule) {
     return rule.key == name && covers(rule.url, endpoint.url);
   });
   if (all_ || name.empty() || allowed) return {};
+  if (of == Of::worker || (of == Of::pool && proven_)) return {};
   const std::string shown = openai::json::printable(name, limits::name_bytes_max);
+  if (of == Of::pool)
+    return fmt::format("The worker has no keys of its cluster, so it cannot know who its "
+                       "coordinator is and shows its key {0} to no endpoint that only that names: "
+                       "start the worker with --allow-key {0}={1}, or with --access FILE.",
+                       shown, endpoint.url);
   return fmt::format("The worker shows its key {0} to no endpoint that only a job names: start the "
                      "worker with --allow-key {0}={1}, or put the endpoint into a [[pool]] of the "
                      "coordinator.",

@@ -40,7 +40,6 @@ struct CallEnded {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string code, message; // when there is no answer: "connect_refused", one sentence
   std::uint64_t latency_us = 0;
-  std::int64_t ended_at_unix = 0; // seconds; what a Retry-After date is measured against
 };
 
 // A GET of a page that is no call: without a key, and of no more than limits::metrics_bytes_max.
@@ -65,7 +64,9 @@ public:
 };
 
 struct ModelClientEvents {
-  std::function<void(std::vector<CallEnded>)> ended;     // called on the client's thread, batched
+  // Called on the client's thread, batched, with the wall clock's seconds: what dates that a server
+  // names are measured against.
+  std::function<void(std::vector<CallEnded>, std::int64_t unix_now)> ended;
   std::function<void(std::vector<PageEnded>)> read = {}; // the same; empty = nobody reads
 };
 

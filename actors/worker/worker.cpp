@@ -139,6 +139,8 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
 
 void Worker::handle(const Refused& refused, Time now, Effects& effects) {
   const bool again = refused.code == RefusedCode::no_session || refused.code == RefusedCode::resync;
+  if (!again || state_ == State::active)
+    effects.events.push_back({"session.refused", {{"why", refused.sentence}}, true});
   if (!again) {
     effects.refused = refused.sentence;
     state_ = State::down;

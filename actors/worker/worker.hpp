@@ -14,6 +14,7 @@
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
 #include "protocol/grammar.hpp"
+#include "protocol/openai/document_template.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <map>
@@ -31,7 +32,7 @@ struct Options {
   protocol::Capacity capacity;
   std::vector<protocol::AnnouncedEndpoint> endpoints;
   Duration drain_timeout{};
-  KeyRules keys; // of endpoints that jobs bring along
+  KeyRules keys; // of endpoints that it does not announce
 };
 
 struct Effects {
@@ -52,7 +53,7 @@ public:
   Effects link_up(Time now);
   Effects link_down(std::string why, Time now);
   Effects received(std::string_view bytes, Time now);
-  Effects ended(std::vector<CallEnded> calls, Time now);
+  Effects ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time now);
   Effects read(const std::vector<PageEnded>& pages, Time now);
   Effects drain(Time now);
   Effects tick(Time now);
@@ -66,6 +67,7 @@ public:
 private:
   struct Job {
     JobSpec spec;
+    openai::DocumentTemplate documents;
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
   };
   struct InFlight {
@@ -87,7 +89,7 @@ private:
   void handle(const protocol::Cancel& cancel, Effects& effects);
 
   void start(const protocol::Permit& permit, Time not_after, Effects& effects);
-  protocol::Outcome outcome_of(const InFlight& call, CallEnded ended) const;
+  protocol::Outcome outcome_of(const InFlight& call, CallEnded ended, std::int64_t unix_now) const;
   void deliver(std::vector<protocol::Outcome> outcomes, Effects& effects);
   void send_outcomes(std::vector<const protocol::Outcome*> outcomes, Effects& effects);
   void ask(Time now, Effects& effects);
@@ -103,6 +105,7 @@ private:
   struct Served {
     const EndpointSpec* spec = nullptr;
     std::string_view model; // empty: the job's own, of no pool
+    KeyRules::Of of = KeyRules::Of::job;
   };
   Served endpoint(const Job& job, EndpointId id) const;
 

@@ -1,9 +1,11 @@
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/member_finder.hpp"
 #include "protocol/openai/request_body.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <fmt/format.h>
+#include <set>
 
 namespace gristmill::openai {
 namespace {
@@ -103,15 +105,19 @@ Result<std::string> field_text(std::string_view text, std::string_view field) {
 std::string kept_fields(std::string_view text, const std::vector<std::string>& fields) {
   const Value object = json::root(text);
   if (!object.is(Kind::object)) return {};
+  std::vector<std::string> names; // each once, or a field would be copied as often as it is named
+  std::set<std::string_view> known;
+  for (const std::string& field : fields)
+    if (known.insert(field).second) names.push_back(field);
+  const std::vector<Value> values = json::MemberFinder{names}.in(object);
   std::string out = "{";
-  for (const std::string& field : fields) {
-    const Value value = json::find(object, field);
+  for (std::size_t i = 0; i < names.size(); ++i) {
     // The line may have changed since it was checked; a result line stays JSON whatever it holds.
-    if (value.is(Kind::none) || !json::check(value.text)) continue;
+    if (values[i].is(Kind::none) || !json::check(values[i].text)) continue;
     if (out.size() > 1) out += ',';
-    json::append_string(out, field);
+    json::append_string(out, names[i]);
     out += ':';
-    out += json::minified(value.text);
+    out += json::minified(values[i].text);
   }
   return out + '}';
 }

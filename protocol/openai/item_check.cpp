@@ -47,41 +47,21 @@ std::string fault_of_task(std::string_view task, std::string_view path) {
   return {};
 }
 
-ItemCheck::ItemCheck(const JobSpec& spec) : task_{spec.task} {
-  // Without a template a document is its own prompt.
-  const std::string prompt = spec.prompt.empty() ? "{{text}}" : spec.prompt;
-  for (const std::string_view text : {std::string_view{spec.system}, std::string_view{prompt}}) {
-    const auto named = template_fields(text);
-    if (!named) continue; // a fault of the job, which is refused for it
-    for (const std::string& name : *named) {
-      const std::string& field = name == "text" ? spec.text_field : name;
-      if (std::find(fields_.begin(), fields_.end(), field) == fields_.end())
-        fields_.push_back(field);
-      if (foreign_.empty() && name != "text") foreign_ = name;
-    }
-  }
-}
+ItemCheck::ItemCheck(const JobSpec& spec) : task_{spec.task}, template_{spec} {}
 
 std::string ItemCheck::fault_of_object(std::string_view object) const {
-  std::vector<bool> found(fields_.size());
-  std::size_t missing = fields_.size();
-  json::Members members{json::root(object)};
-  while (missing > 0) {
-    const auto member = members.next();
-    if (!member) break;
-    for (std::size_t i = 0; i < fields_.size(); ++i) {
-      if (found[i] || !member->named(fields_[i])) continue;
-      found[i] = true;
-      --missing;
-    }
-  }
-  if (missing == 0) return {};
-  const auto first = std::find(found.begin(), found.end(), false) - found.begin();
-  return sentence_of_missing_field(fields_[static_cast<std::size_t>(first)], object);
+  const auto values = template_.finder().in(json::root(object));
+  const auto missing = std::find_if(values.begin(), values.end(), [](const json::Value& value) {
+    return value.is(json::Kind::none);
+  });
+  if (missing == values.end()) return {};
+  const auto place = static_cast<std::size_t>(missing - values.begin());
+  return sentence_of_missing_field(template_.fields()[place], object);
 }
 
 std::string ItemCheck::fault_of_text() const {
-  return foreign_.empty() ? std::string{} : sentence_of_fields_in_text(foreign_);
+  const std::string& foreign = template_.foreign();
+  return foreign.empty() ? std::string{} : sentence_of_fields_in_text(foreign);
 }
 
 std::string ItemCheck::fault_of_line(std::string_view path) const {

@@ -4,10 +4,10 @@
 #pragma once
 
 #include "protocol/job_spec.hpp"
+#include "protocol/openai/document_template.hpp"
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace gristmill::openai {
 
@@ -23,8 +23,7 @@ public:
 
 private:
   std::string task_;
-  std::vector<std::string> fields_; // as objects have them, in the template's order
-  std::string foreign_;             // the first that no text document has; empty = none
+  DocumentTemplate template_;
 };
 
 // The sentences of rendering and of the check, which are the same.

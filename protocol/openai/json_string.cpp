@@ -84,6 +84,24 @@ void append_escape(std::string& out, char c) {
   out += hex[byte & 0xf];
 }
 
+// Of a whole UTF-8 character.
+char32_t code_point(std::string_view character) {
+  const auto byte = [character](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0);
+  char32_t code = byte(0) & (0x7fu >> character.size());
+  for (std::size_t i = 1; i < character.size(); ++i) code = code << 6 | (byte(i) & 0x3fu);
+  return code;
+}
+
+// Controls, and what changes the direction of writing or begins a line without being seen: a text
+// with these in it can show something else than it says.
+bool commands_a_terminal(char32_t c) {
+  const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+  const bool direction = c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+                         (c >= 0x2066 && c <= 0x2069);
+  return control || direction || c == 0x2028 || c == 0x2029;
+}
+
 } // namespace
 
 std::string decoded(std::string_view spelled) {
@@ -158,13 +176,22 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
   while (!text.empty()) {
     const std::size_t bytes = character_bytes(text);
     std::string_view shown = bytes > 0 ? text.substr(0, bytes) : replacement;
-    const auto first = static_cast<unsigned char>(shown[0]);
-    const bool control = first < 0x20 || first == 0x7f;
-    const bool c1 = first == 0xc2 && static_cast<unsigned char>(shown[1]) < 0xa0;
-    if (control || c1) shown = " ";
+    if (commands_a_terminal(code_point(shown))) shown = " ";
     if (out.size() + shown.size() > bytes_max) break;
     out += shown;
     text.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return out;
+}
+
+std::string printable_lines(std::string_view text) {
+  constexpr std::size_t no_bound = std::string_view::npos;
+  std::string out;
+  for (std::size_t newline = 0; newline != text.npos;) {
+    newline = text.find('\n');
+    out += printable(text.substr(0, newline), no_bound);
+    if (newline != text.npos) out += '\n';
+    text.remove_prefix(newline == text.npos ? text.size() : newline + 1);
   }
   return out;
 }

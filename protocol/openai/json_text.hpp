@@ -88,8 +88,11 @@ void append_string(std::string& out, std::string_view text);
 // A checked document without the space between its tokens: one line.
 std::string minified(std::string_view text);
 
-// At most `bytes_max` bytes of foreign text, fit for a log line or a terminal: valid UTF-8,
-// controls as spaces, cut between characters.
+// At most `bytes_max` bytes of foreign text, fit for a log line or a terminal: valid UTF-8, cut
+// between characters; a space for each character that a terminal would obey instead of showing it
+// (controls, escape sequences, directions of writing, separators of lines).
 std::string printable(std::string_view text, std::size_t bytes_max);
+// The same for text of several lines, without a bound.
+std::string printable_lines(std::string_view text);
 
 } // namespace gristmill::openai::json

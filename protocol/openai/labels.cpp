@@ -123,6 +123,12 @@ std::string told(std::string_view body) {
 
 } // namespace
 
+std::string folded_label(std::string_view label) {
+  std::string folded{label};
+  std::transform(folded.begin(), folded.end(), folded.begin(), lower);
+  return folded;
+}
+
 bool same_label(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
 }

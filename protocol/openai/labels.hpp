@@ -29,6 +29,7 @@ inline constexpr std::string_view label_opening = "Classify the text that the us
 std::string_view label_in(std::string_view answer, const std::vector<std::string>& labels);
 
 bool same_label(std::string_view a, std::string_view b);
+std::string folded_label(std::string_view label); // equal for those that are the same
 
 // What a chat answer says: the text of its first choice.
 std::string answer_text(std::string_view body);

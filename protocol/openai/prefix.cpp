@@ -1,8 +1,8 @@
 // How calls that begin alike are told from others. Servers keep what they have read of a request,
 // so what counts is its beginning; OpenAI keeps prompts from 1,024 tokens on and sends them to
 // servers by a hash of some hundred tokens, hence the length.
+#include "protocol/openai/document_template.hpp"
 #include "protocol/openai/json_text.hpp"
-#include "protocol/openai/prompt_template.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <array>
@@ -30,38 +30,17 @@ std::uint64_t prefix_of_line(std::string_view raw) {
   return 0;
 }
 
-void append(std::string& text, std::string_view more) {
-  text += more.substr(0, prefix_bytes - text.size());
-}
-
-void append_filled(std::string& text, const JobSpec& spec, std::string_view prompt, ItemKind kind,
-                   std::string_view raw) {
-  PromptTemplate pieces{prompt};
-  for (auto piece = pieces.next(); piece && *piece; piece = pieces.next()) {
-    append(text, (*piece)->literal);
-    if (text.size() == prefix_bytes) return;
-    const std::string_view field = (*piece)->field;
-    if (field.empty()) continue;
-    const std::string_view value =
-        kind == ItemKind::text
-            ? raw
-            : json::find(json::root(raw),
-                         field == "text" ? std::string_view{spec.text_field} : field)
-                  .text;
-    append(text, value);
-  }
-}
-
 } // namespace
 
-std::uint64_t prefix_of(const JobSpec& spec, ItemKind kind, std::string_view raw) {
+std::uint64_t prefix_of(const JobSpec& spec, const DocumentTemplate& documents, ItemKind kind,
+                        std::string_view raw) {
   if (spec.task == "embed") return 0;
   if (kind == ItemKind::batch_line) return prefix_of_line(raw);
-  std::string text;
-  append_filled(text, spec, spec.system, kind, raw);
-  append_filled(text, spec, spec.prompt.empty() ? "{{text}}" : std::string_view{spec.prompt}, kind,
-                raw);
-  return hash_of(text);
+  return hash_of(documents.beginning(kind, raw, prefix_bytes));
+}
+
+std::uint64_t prefix_of(const JobSpec& spec, ItemKind kind, std::string_view raw) {
+  return prefix_of(spec, DocumentTemplate{spec}, kind, raw);
 }
 
 } // namespace gristmill::openai

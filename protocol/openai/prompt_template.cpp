@@ -1,10 +1,11 @@
 #include "protocol/openai/prompt_template.hpp"
 
+#include "protocol/list_limits.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <unordered_set>
 
 namespace gristmill::openai {
 namespace {
@@ -43,14 +44,20 @@ Result<std::optional<PromptTemplate::Piece>> PromptTemplate::next() {
 
 Result<std::vector<std::string>> template_fields(std::string_view text) {
   std::vector<std::string> fields;
+  std::unordered_set<std::string_view> known;
+  std::size_t places = 0;
   PromptTemplate prompt{text};
   for (;;) {
     const auto piece = prompt.next();
     if (!piece) return tl::unexpected{piece.error()};
     if (!*piece) return fields;
     const std::string_view field = (*piece)->field;
-    if (!field.empty() && std::find(fields.begin(), fields.end(), field) == fields.end())
-      fields.emplace_back(field);
+    if (field.empty()) continue;
+    if (++places > limits::template_fields_max)
+      return fail(ErrorCode::usage, fmt::format("expected at most {} fields in the template, got "
+                                                "more",
+                                                limits::template_fields_max));
+    if (known.insert(field).second) fields.emplace_back(field);
   }
 }
 

@@ -1,7 +1,7 @@
+#include "protocol/openai/document_template.hpp"
 #include "protocol/openai/item_check.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
-#include "protocol/openai/prompt_template.hpp"
 #include "protocol/openai/request_body.hpp"
 #include "protocol/openai/wire.hpp"
 
@@ -12,8 +12,6 @@ namespace {
 
 using json::Kind;
 using json::Value;
-
-constexpr std::string_view whole_document = "{{text}}";
 
 tl::unexpected<Error> bad(std::string message) {
   return fail(ErrorCode::bad_input, std::move(message));
@@ -74,54 +72,17 @@ Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Mod
   return request_of(spec, std::move(*path), body, models);
 }
 
-// An item that fills a template: a text, or an object one of whose fields is the text.
-struct Document {
-  ItemKind kind;
-  std::string_view text; // of a text item
-  Value object;          // of an object
-  std::string_view text_field;
-};
-
-Result<std::string> field_of(const Document& document, std::string_view field) {
-  if (document.kind == ItemKind::text) {
-    if (field == "text") return std::string{document.text};
-    return bad(sentence_of_fields_in_text(field));
-  }
-  const std::string_view name = field == "text" ? document.text_field : field;
-  const Value value = json::find(document.object, name);
-  if (value.is(Kind::none)) return bad(sentence_of_missing_field(name, document.object.text));
-  return value.is(Kind::string) ? json::text_of(value) : std::string{value.text};
-}
-
-Result<std::string> filled(std::string_view text, const Document& document) {
-  std::string out;
-  PromptTemplate prompt{text};
-  for (;;) {
-    const auto piece = prompt.next();
-    if (!piece) return tl::unexpected{piece.error()};
-    if (!*piece) return out;
-    out += (*piece)->literal;
-    if ((*piece)->field.empty()) continue;
-    const auto value = field_of(document, (*piece)->field);
-    if (!value) return tl::unexpected{value.error()};
-    out += *value;
-  }
-}
-
-Result<Document> document_of(const JobSpec& spec, ItemKind kind, std::string_view raw) {
-  Document document{kind, raw, {}, spec.text_field};
+Result<> check_document(ItemKind kind, std::string_view raw) {
   if (kind == ItemKind::text) {
     if (!json::is_utf8(raw))
       return bad("expected a document in UTF-8, got bytes that are not; convert it");
-    return document;
+    return {};
   }
   if (const auto checked = json::check(raw); !checked)
     return bad("expected a JSON object: " + checked.error().message);
-  document.object = json::root(raw);
-  if (!document.object.is(Kind::object))
-    return bad(
-        fmt::format("expected a JSON object, got {}", json::name_of(document.object.kind())));
-  return document;
+  if (const Value object = json::root(raw); !object.is(Kind::object))
+    return bad(fmt::format("expected a JSON object, got {}", json::name_of(object.kind())));
+  return {};
 }
 
 // The messages of a chat; without a system message there is only the user's.
@@ -157,33 +118,36 @@ std::string system_of(const JobSpec& spec, std::string system) {
   return system + label_instruction(spec.labels);
 }
 
-Result<Request> render_document(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                                const Models& models) {
-  const auto document = document_of(spec, kind, raw);
-  if (!document) return tl::unexpected{document.error()};
-  auto system = filled(spec.system, *document);
-  if (!system) return tl::unexpected{system.error()};
-  const std::string_view prompt_text =
-      spec.prompt.empty() ? whole_document : std::string_view{spec.prompt};
-  const auto prompt = filled(prompt_text, *document);
-  if (!prompt) return tl::unexpected{prompt.error()};
+Result<Request> render_document(const JobSpec& spec, const DocumentTemplate& documents,
+                                ItemKind kind, std::string_view raw, const Models& models) {
+  if (const auto checked = check_document(kind, raw); !checked)
+    return tl::unexpected{checked.error()};
+  auto text = documents.fill(kind, raw);
+  if (!text) return tl::unexpected{text.error()};
   auto model = model_of(spec, json::root(spec.params), {}, models);
   if (!model) return tl::unexpected{model.error()};
 
   const bool embed = spec.task == "embed";
-  const std::string body = embed ? embed_body(*model, *prompt)
-                                 : chat_body(*model, system_of(spec, std::move(*system)), *prompt);
+  const std::string body =
+      embed ? embed_body(*model, text->prompt)
+            : chat_body(*model, system_of(spec, std::move(text->system)), text->prompt);
   return request_of(spec, embed ? "/embeddings" : "/chat/completions", {body},
                     {*model, models.above_all});
 }
 
 } // namespace
 
-Result<Request> render(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                       std::string_view default_model, std::string_view model) {
+Result<Request> render(const JobSpec& spec, const DocumentTemplate& documents, ItemKind kind,
+                       std::string_view raw, std::string_view default_model,
+                       std::string_view model) {
   const Models models{default_model, model};
   return kind == ItemKind::batch_line ? render_line(spec, raw, models)
-                                      : render_document(spec, kind, raw, models);
+                                      : render_document(spec, documents, kind, raw, models);
+}
+
+Result<Request> render(const JobSpec& spec, ItemKind kind, std::string_view raw,
+                       std::string_view default_model, std::string_view model) {
+  return render(spec, DocumentTemplate{spec}, kind, raw, default_model, model);
 }
 
 } // namespace gristmill::openai

@@ -1,6 +1,6 @@
+#include "protocol/openai/document_template.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
-#include "protocol/openai/prompt_template.hpp"
 #include "protocol/openai/wire.hpp"
 
 #include <algorithm>
@@ -41,14 +41,8 @@ std::optional<Count> count_of(Value value) {
   return number < 1e18 ? static_cast<Count>(std::ceil(number)) : std::numeric_limits<Count>::max();
 }
 
-// The members of a request that say how long its answers may be.
-constexpr std::array<std::string_view, 5> limit_names{"max_completion_tokens", "max_tokens",
-                                                      "max_output_tokens", "n", "best_of"};
-struct Limit {
-  bool named = false;
-  std::optional<Count> most; // of equal members the greatest, whichever the server reads
-};
-using Limits = std::array<Limit, limit_names.size()>;
+constexpr const auto& limit_names = answer_limit_names;
+using Limits = AnswerLimits;
 
 void read(Limits& limits, const json::Member& member) {
   for (std::size_t i = 0; i < limit_names.size(); ++i) {
@@ -111,7 +105,7 @@ Body read_body(Value object) {
   return body;
 }
 
-TokenBound bound_of_line(std::string_view raw, const Body& params, Count tokens_default) {
+TokenBound bound_of_line(std::string_view raw, const Limits& params, Count tokens_default) {
   const Value line = json::root(raw);
   const Value object = json::find(line, "body");
   const auto path = path_of(json::text_of(json::find(line, "url")));
@@ -120,33 +114,9 @@ TokenBound bound_of_line(std::string_view raw, const Body& params, Count tokens_
   const Count input = object.text.empty() ? raw.size() : object.text.size();
   if (api == Api::embeddings) return {input, 0};
   if (api == Api::other) return {plus(input, body.pairs.bytes()), 0};
-  TokenBound bound = bound_of(input, body.limits, params.limits, tokens_default);
+  TokenBound bound = bound_of(input, body.limits, params, tokens_default);
   if (api == Api::completions) bound.output = times(bound.output, prompts_in(body.prompt));
   return bound;
-}
-
-// The most often that one field stands in the templates. Different fields share the item's bytes.
-Count most_uses(const JobSpec& spec) {
-  std::vector<std::pair<std::string_view, Count>> uses;
-  const std::string_view prompt = spec.prompt.empty() ? "{{text}}" : std::string_view{spec.prompt};
-  for (const std::string_view text : {prompt, std::string_view{spec.system}}) {
-    PromptTemplate pieces{text};
-    for (auto piece = pieces.next(); piece && *piece; piece = pieces.next()) {
-      const std::string_view named = (*piece)->field;
-      const std::string_view field = named == "text" ? std::string_view{spec.text_field} : named;
-      if (field.empty()) continue;
-      const auto same = std::find_if(uses.begin(), uses.end(),
-                                     [field](const auto& use) { return use.first == field; });
-      if (same == uses.end()) {
-        uses.emplace_back(field, 1);
-      } else {
-        ++same->second;
-      }
-    }
-  }
-  Count most = 0;
-  for (const auto& [field, count] : uses) most = std::max(most, count);
-  return most;
 }
 
 // What the task `classify` puts into the system message.
@@ -155,29 +125,34 @@ Count label_bytes(const JobSpec& spec) {
   return label_opening.size() + 2 + label_instruction(spec.labels).size();
 }
 
-TokenBound bound_of_document(const JobSpec& spec, std::string_view raw, const Body& params,
-                             Count tokens_default) {
-  const Count text =
-      plus(times(raw.size(), most_uses(spec)), spec.prompt.size() + spec.system.size());
-  const Count sent = plus(plus(text, 2 * message_overhead), label_bytes(spec));
-  if (spec.task == "embed") return {sent, 0};
-  return bound_of(sent, {}, params.limits, tokens_default);
-}
-
 } // namespace
 
 std::uint64_t TokenBound::total() const {
   return plus(input, output);
 }
 
+JobTokens::JobTokens(const JobSpec& spec, const DocumentTemplate& documents)
+    : params_bytes_{spec.params.size()}, uses_{documents.most_uses()},
+      template_bytes_{spec.prompt.size() + spec.system.size()}, label_bytes_{label_bytes(spec)},
+      embeds_{spec.task == "embed"}, limits_{read_body(json::root(spec.params)).limits} {}
+
+TokenBound JobTokens::bounds(ItemKind kind, std::string_view raw,
+                             std::uint64_t max_output_tokens_default) const {
+  TokenBound bound;
+  if (kind == ItemKind::batch_line) {
+    bound = bound_of_line(raw, limits_, max_output_tokens_default);
+  } else {
+    const Count text = plus(times(raw.size(), uses_), template_bytes_);
+    const Count sent = plus(plus(text, 2 * message_overhead), label_bytes_);
+    bound = embeds_ ? TokenBound{sent, 0} : bound_of(sent, {}, limits_, max_output_tokens_default);
+  }
+  bound.input = plus(bound.input, request_overhead + params_bytes_);
+  return bound;
+}
+
 TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw,
                         std::uint64_t max_output_tokens_default) {
-  const Body params = read_body(json::root(spec.params));
-  TokenBound bound = kind == ItemKind::batch_line
-                         ? bound_of_line(raw, params, max_output_tokens_default)
-                         : bound_of_document(spec, raw, params, max_output_tokens_default);
-  bound.input = plus(bound.input, request_overhead + spec.params.size());
-  return bound;
+  return JobTokens{spec, DocumentTemplate{spec}}.bounds(kind, raw, max_output_tokens_default);
 }
 
 bool limits_answers(const JobSpec& spec) {

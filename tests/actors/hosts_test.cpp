@@ -120,7 +120,7 @@ public:
 
   coordinator::CoordinatorHost& coordinator() { return *coordinator_; }
 
-  void start() {
+  void start(std::function<void()> welcome = {}) {
     if (auto started = coordinator_->start(); !started)
       throw std::runtime_error{started.error().message};
     worker::HostOptions options;
@@ -131,7 +131,12 @@ public:
     options.worker.capacity = {8, limits::held_bytes_max};
     options.worker.drain_timeout = std::chrono::seconds{60};
     options.finished = [this] { drained_ = true; };
+    options.welcome = std::move(welcome);
     options.refused = [this](const std::string& why) { complain(why); };
+    options.fatal = [this](const std::string& why) {
+      complain(why);
+      worker_crashed_ = true;
+    };
     auto started = worker::WorkerHost::start(stage_, std::move(options));
     if (!started) throw std::runtime_error{started.error().message};
     worker_ = std::move(*started);
@@ -160,6 +165,7 @@ public:
     return comes_true([&] { return drained_.load(); });
   }
   bool complained() const { return complained_; }
+  bool worker_crashed() const { return worker_crashed_; }
   void stop() {
     if (worker_) worker_->stop();
     coordinator_->stop();
@@ -172,7 +178,7 @@ private:
   }
 
   Stage& stage_;
-  std::atomic<bool> complained_ = false, drained_ = false;
+  std::atomic<bool> complained_ = false, drained_ = false, worker_crashed_ = false;
   std::unique_ptr<coordinator::CoordinatorHost> coordinator_;
   std::unique_ptr<worker::WorkerHost> worker_;
 };
@@ -298,4 +304,12 @@ TEST_CASE("A drained worker finishes what it began, and the job goes on with the
   REQUIRE(cluster.ends(job));
   CHECK(endpoint.asked().size() == items); // nothing was asked for twice
   check_result(directory.path / "out.jsonl");
+}
+
+TEST_CASE("a worker whose room throws has crashed, which is no refusal by the coordinator") {
+  TemporaryDirectory directory;
+  Stage stage{2};
+  Cluster cluster{stage, directory.path / "state"};
+  cluster.start([] { throw std::bad_alloc{}; });
+  CHECK(comes_true([&] { return cluster.worker_crashed(); }));
 }

@@ -97,6 +97,7 @@ class Sentences(EndToEnd):
                 ("--max-tokens", "99999999999999999999"), ("--retries", "1001"), ("--timeout", "0"),
                 ("--temperature", "hot"), ("--order", "sideways"), ("--param", "foo"),
                 ("--max-line-bytes", "0"), ("--json-schema", "missing.json"))]
+            table.append(([*given, "--param", "k=st\udcfc"], "expected UTF-8", "k=st"))
             table += [([*given, option], "expected a value", "none") for option in (
                 "--limit", "--endpoint", "-p", "--timeout", "--json-schema")]
         for option in ("--listen", "--http", "--state"):

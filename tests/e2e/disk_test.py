@@ -10,7 +10,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import EndToEnd, write_batch
+from harness import EndToEnd, binary, write_batch
 
 
 class FullDisk(EndToEnd):
@@ -118,6 +118,26 @@ class Cluster(FullDisk):
         self.check_result(result, self.COUNT)
         # The worker kept what the first could not record.
         self.each_once(server, self.COUNT)
+
+
+    def test_an_upload_that_does_not_fit_leaves_nothing(self):
+        server, coordinator = self.begin()
+        self.gristmill("watch", "job-1", "--server", coordinator.http)
+        big = self.directory / "big.jsonl"
+        big.write_bytes(b"{}\n" * (30 << 20))
+        before = sorted(path.name for path in (self.disk / "state/inputs").iterdir())
+        for source in (["submit", big], ["submit", "-"]):  # one says how large it is
+            with open(big, "rb") as lines:
+                refused = subprocess.run([binary("gristmill"), *map(str, source), "-m", "m", "--endpoint",
+                                          server.url, "--server", coordinator.http], stdin=lines,
+                                         capture_output=True, text=True)
+            self.assertEqual(refused.returncode, 2, refused.stderr)
+            self.assertIn("free some space", refused.stderr)
+            self.until("what came to be gone", lambda: sorted(
+                path.name for path in (self.disk / "state/inputs").iterdir()) == before)
+        write_batch(self.input, 10)
+        self.gristmill("submit", self.input, "--server", coordinator.http, "--endpoint", server.url)
+        self.gristmill("watch", "job-2", "--server", coordinator.http)
 
 
 class Run(FullDisk):

@@ -53,6 +53,19 @@ class Outage(EndToEnd):
         self.assertEqual(run.wait(), 0, run.stderr())
         self.check_result(self.output, COUNT)
 
+    def test_a_wait_that_is_told_as_a_moment_is_as_long_as_one_in_seconds(self):
+        """Measured against a clock that was never set, each would be ten minutes or one."""
+        write_batch(self.input, 8)
+        moments = ["--retry-after", "date", "--resets"]
+        for label, options in (
+                ("date", ["--fault", "status:code=429,retry_after=2,first=1", *moments, "rfc3339"]),
+                ("rfc3339", ["--rpm", "60", "--burst-seconds", "2", *moments, "rfc3339"]),
+                ("epoch", ["--rpm", "60", "--burst-seconds", "2", *moments, "epoch"])):
+            with self.subTest(label):
+                server = self.server(*options, label=label)
+                self.gristmill("run", self.input, "--endpoint", server.url, "-o", self.directory / f"{label}.jsonl")
+                self.check_result(self.directory / f"{label}.jsonl", 8)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

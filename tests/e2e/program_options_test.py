@@ -190,7 +190,7 @@ class Cluster(EndToEnd):
             host, port = coordinator.http.removeprefix("http://").split(":")
             upload = socket.create_connection((host, int(port)))
             self.addCleanup(upload.close)
-            upload.sendall(b"POST /api/v1/inputs?name=x HTTP/1.1\r\nHost: x\r\n"
+            upload.sendall(b"POST /api/v1/inputs?name=x HTTP/1.1\r\nHost: localhost\r\n"
                            b"Content-Length: 9999\r\n\r\nsome")
             self.until("the upload to begin",
                        lambda: list(self.directory.glob(f"{name}/inputs/*/*.part")))

@@ -23,15 +23,21 @@ class TracedRun(EndToEnd):
         return [binary("gristmill"), "run", str(self.input), "--endpoint", server.url, "-o",
                 str(self.output), "--concurrency", "32", "--no-progress"]
 
-    def traced(self, server, call, error, when):
-        """The command with the n-th such system call of any thread failing, once or from then on."""
-        # Only files below the test's directory: standard error is written to as well.
+    def under_strace(self, call, error, when, names):
+        """Only calls on these files below the test's directory, and on itself: standard error is
+        written to as well."""
         trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(self.directory), "-e", f"trace={call}",
                  "-e", f"inject={call}:error={error}:when={when}"]
-        for name in ("out.jsonl.state/journal.db", "out.jsonl.state/journal.db-wal",
-                     "out.jsonl.state/results-000001.jsonl", "out.jsonl.part", "out.jsonl",
-                     "out.jsonl.summary.json.part", "out.jsonl.state"):
+        for name in names:
             trace += ["-P", str(self.directory / name)]
+        return trace
+
+    def traced(self, server, call, error, when):
+        """The command with the n-th such system call of any thread failing, once or from then on."""
+        trace = self.under_strace(call, error, when, (
+            "out.jsonl.state/journal.db", "out.jsonl.state/journal.db-wal",
+            "out.jsonl.state/results-000001.jsonl", "out.jsonl.part", "out.jsonl",
+            "out.jsonl.summary.json.part", "out.jsonl.state"))
         return subprocess.run([*trace, *self.command(server)], capture_output=True, text=True,
                               timeout=PATIENCE_S)
 
@@ -65,6 +71,45 @@ class TracedRun(EndToEnd):
         # Else nothing was hit at all.
         self.assertGreater(sum(code != 0 for code in codes), 5, codes)
         print(codes)
+
+    def test_standard_input_is_whole_or_the_command_says_why_not(self):
+        server = self.server()
+        command = [word if word != str(self.input) else "-" for word in self.command(server)]
+        text = self.input.read_bytes()
+        spool = self.directory / "out.jsonl.state.stdin"
+        for call, error in (("write", "ENOSPC"), ("write", "EIO"), ("fsync", "EIO"), ("close", "EIO"),
+                            ("rename", "EIO"), ("openat", "EMFILE"), ("openat", "ENOSPC")):
+            trace = self.under_strace(call, error, "1+", (spool.name, f"{spool.name}.part"))
+            hurt = subprocess.run([*trace, *command], input=text, capture_output=True, timeout=PATIENCE_S)
+            what = f"{call} {error}: exit {hurt.returncode}: {hurt.stderr.decode()}"
+            self.assertIn(hurt.returncode, (2, 4), what)
+            self.assertIn(b"gristmill run: ", hurt.stderr, what)
+            self.assertFalse(spool.exists(), what)
+            self.assertEqual(len(self.calls(server)), 0, what)
+        # A read that fails is not the end of the input.
+        trace = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=read", "-e", "inject=read:error=EIO:when=1+",
+                 "-P", str(self.input)]
+        with open(self.input, "rb") as lines:
+            hurt = subprocess.run([*trace, *command], stdin=lines, capture_output=True, timeout=PATIENCE_S)
+        self.assertEqual(hurt.returncode, 4, hurt.stderr)
+        self.assertIn(b"read standard input", hurt.stderr)
+        again = subprocess.run(command, input=text, capture_output=True, timeout=PATIENCE_S)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.check_result(self.output, COUNT)
+
+    def test_keys_are_whole_or_not_there(self):
+        keys = self.directory / "keys"
+        names = [f"keys/{name}" for name in ("", "coordinator.key", "workers.allow", "worker.key",
+                                            "worker.access", "client.token")]
+        for call, error in (("write", "ENOSPC"), ("fsync", "EIO"), ("close", "EIO"), ("openat", "EMFILE")):
+            for when in ("1", "3", "5"):
+                trace = self.under_strace(call, error, when, names)
+                hurt = subprocess.run([*trace, binary("gristmill"), "keygen", str(keys)], capture_output=True,
+                                      text=True, timeout=PATIENCE_S)
+                self.assertEqual(hurt.returncode, 2, f"{call} {error} {when}: {hurt.stderr}")
+                self.assertIn("gristmill keygen: ", hurt.stderr)
+                self.assertEqual(list(keys.glob("*")), [], f"{call} {error} {when}")
+        self.gristmill("keygen", keys)
 
 
 if __name__ == "__main__":

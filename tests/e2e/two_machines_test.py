@@ -4,6 +4,7 @@ is on one, the worker and its inference server on the other.
 import json
 import os
 import subprocess
+import sys
 import unittest
 
 from harness import PATIENCE_S, EndToEnd, binary, write_batch
@@ -57,10 +58,11 @@ class TwoMachines(EndToEnd):
         self.gristmill("keygen", keys, "--address", f"tcp://{HEAD}:7411")
         return keys
 
-    def start_coordinator(self, keys):
+    def start_coordinator(self, keys, *arguments):
         coordinator = self.start_on(self.head, "gristmill-coordinator", "--keys", keys, "--listen",
-                                    "tcp://0.0.0.0:7411", "--http", f"{HEAD}:0", "--state",
-                                    self.directory / "state", label="coordinator")
+                                    "tcp://0.0.0.0:7411", "--http", f"{HEAD}:0", "--http-plain",
+                                    "--state", self.directory / "state", *arguments,
+                                    label="coordinator")
         coordinator.http = coordinator.ready()["http"]
         return coordinator
 
@@ -109,6 +111,24 @@ class TwoMachines(EndToEnd):
         shown = self.on(self.head, "workers", "--json", "--server", coordinator.http, env=token).stdout
         self.assertEqual([worker["name"] for worker in json.loads(shown)["workers"]], ["friend"])
         self.assertIsNone(stranger.popen.poll(), "it keeps trying")
+
+    def test_another_machine_has_as_many_connections_as_told(self):
+        coordinator = self.start_coordinator(self.keygen("keys"), "--http-per-address", "3")
+        port = coordinator.http.rsplit(":", 1)[1]
+        # Each asks for health, one after the other, and all stay; says what each was answered.
+        program = (f"import socket\nkept = []\nfor _ in range(5):\n"
+                   f"    kept.append(socket.create_connection(('{HEAD}', {port}), 60))\n"
+                   "    try:\n"
+                   "        kept[-1].sendall(b'GET /healthz HTTP/1.1\\r\\nHost: any\\r\\n\\r\\n')\n"
+                   "        print(kept[-1].recv(12)[9:].decode(), end=' ')\n"
+                   "    except ConnectionError:\n"
+                   "        print('', end=' ')\n")
+        def answers_on(machine):
+            return subprocess.run(["ip", "netns", "exec", machine, sys.executable, "-c", program],
+                                  capture_output=True, text=True, timeout=PATIENCE_S,
+                                  check=True).stdout.split()
+        self.assertEqual(answers_on(self.gpu), ["200"] * 3)
+        self.until("their places to be free again", lambda: answers_on(self.gpu) == ["200"] * 3)
 
     def test_without_keys_only_loopback_is_listened_on(self):
         for option, address in (("--listen", f"tcp://{HEAD}:7411"), ("--listen", "tcp://0.0.0.0:7411"),

@@ -225,7 +225,8 @@ void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded end
     }
     worker.running.erase(running);
     std::vector<worker::CallEnded> one{ended};
-    carry_out(index, worker.worker->ended(std::move(one), worker.clock.at(now_)));
+    carry_out(index,
+              worker.worker->ended(std::move(one), moment().unix_seconds, worker.clock.at(now_)));
     check_worker(index);
   });
 }

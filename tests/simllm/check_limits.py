@@ -1,5 +1,6 @@
 """Rate limits, slots, and ten thousand connections at once."""
 
+import calendar
 import resource
 import select
 import socket
@@ -30,6 +31,26 @@ class Limits(unittest.TestCase):
             time.sleep(wait_ms / 1000)
             self.assertEqual(client.call("t").status, 200)
             self.assertEqual(sim.stats()["rate_limited"], 1)
+
+    def test_waits_can_be_told_as_moments(self):
+        date, rfc3339 = "%a, %d %b %Y %H:%M:%S GMT", "%Y-%m-%dT%H:%M:%SZ"
+        for resets, read in (("rfc3339", lambda text: calendar.timegm(time.strptime(text, rfc3339))),
+                             ("epoch", int)):
+            flags = ["--rpm", "6", "--burst-seconds", "20", "--retry-after", "date", "--resets", resets]
+            with server(*flags) as sim, sim.connect() as client:
+                before = time.time()
+                passed = client.call("1")
+                self.assertTrue(9 <= read(passed.headers["x-ratelimit-reset-requests"]) - int(before) <= 12)
+                client.call("2")
+                refused = client.call("3")
+                self.assertEqual(refused.status, 429)
+                at = calendar.timegm(time.strptime(refused.headers["retry-after"], date))
+                self.assertTrue(9 <= at - int(before) <= 12)
+                self.assertNotIn("retry-after-ms", refused.headers)
+        flags = ["--fault", "status:code=429,retry_after=5", "--retry-after", "date"]
+        with server(*flags) as sim, sim.connect() as client:
+            at = calendar.timegm(time.strptime(client.call("1").headers["retry-after"], date))
+            self.assertTrue(4 <= at - time.time() <= 6)
 
     def test_tokens_are_charged_at_admission(self):
         cost = ref.prompt_tokens("t" * 100) + 8

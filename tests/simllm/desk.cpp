@@ -15,7 +15,7 @@ Desk::Desk(const Options& options)
     : seed_(options.seed), settings_(options.live), latency_(LatencyLaw::parse(settings_.latency)),
       faults_(settings_.faults), limits_(limits_of(settings_)), slots_(settings_.slots),
       prefixes_(PrefixCacheLaw::parse(options.prefix_cache)), log_(options.log),
-      log_bodies_(options.log_bodies), hide_limits_(options.hide_limits) {}
+      log_bodies_(options.log_bodies), wording_(options.wording) {}
 
 Verdict Desk::admit(const Arrival& arrival, Now now) {
   // Hashed outside the lock: it reads the whole text.
@@ -36,6 +36,11 @@ Verdict Desk::admit(const Arrival& arrival, Now now) {
 }
 
 void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now) {
+  decide(verdict, arrival, seen, now);
+  verdict.limits.wording = wording_;
+}
+
+void Desk::decide(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now) {
   const Call& call = arrival.call;
   if (!arrival.key_accepted || !call.problem.empty()) {
     verdict.status = arrival.key_accepted ? 400 : 401;
@@ -48,7 +53,6 @@ void Desk::judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now no
     if (!verdict.fault->after_service()) return;
   } else {
     verdict.limits = limits_.admit(call.prompt_tokens + arrival.completion_tokens, now.boot_ns);
-    verdict.limits.hidden = hide_limits_;
     if (verdict.limits.refused()) {
       verdict.status = 429;
       counters_.rate_limited();

@@ -90,6 +90,7 @@ public:
   std::string stats_json();                    // flushes the log first, so that both tell the same
 
 private:
+  void decide(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now);
   void judge(Verdict& verdict, const Arrival& arrival, Sighting seen, Now now);
   void log(const Verdict& verdict, const Arrival& arrival, Now now);
 
@@ -104,7 +105,8 @@ private:
   CountTable texts_;
   Counters counters_;
   CallLog log_;
-  const bool log_bodies_, hide_limits_;
+  const bool log_bodies_;
+  const LimitWording wording_;
   std::uint64_t arrivals_ = 0;
   std::uint64_t connections_made_ = 0;
 };

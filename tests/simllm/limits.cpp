@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <string_view>
 
 namespace gristmill::simllm {
@@ -17,14 +18,32 @@ std::uint64_t rounded_up(double value) {
   return static_cast<std::uint64_t>(std::ceil(value));
 }
 
-void append_bucket(std::string& out, const Bucket& bucket, std::string_view name) {
+// The wall clock's, like every time that is told as a moment.
+void append_moment(std::string& out, double in_seconds, const char* format) {
+  const auto at =
+      static_cast<std::time_t>(std::ceil(static_cast<double>(std::time(nullptr)) + in_seconds));
+  char text[40];
+  std::tm parts{};
+  out.append(text, std::strftime(text, sizeof text, format, ::gmtime_r(&at, &parts)));
+}
+
+void append_reset(std::string& out, double in_seconds, LimitWording::Resets form) {
+  switch (form) {
+  case LimitWording::Resets::durations: return append_go_duration(out, in_seconds);
+  case LimitWording::Resets::rfc3339: return append_moment(out, in_seconds, "%Y-%m-%dT%H:%M:%SZ");
+  case LimitWording::Resets::epoch: return append_moment(out, in_seconds, "%s");
+  }
+}
+
+void append_bucket(std::string& out, const Bucket& bucket, std::string_view name,
+                   LimitWording::Resets resets) {
   if (!bucket.enabled()) return;
   out.append("x-ratelimit-limit-").append(name).append(": ");
   append_number(out, static_cast<std::uint64_t>(std::llround(bucket.per_minute())));
   out.append("\r\nx-ratelimit-remaining-").append(name).append(": ");
   append_number(out, static_cast<std::uint64_t>(bucket.remaining() + tolerance));
   out.append("\r\nx-ratelimit-reset-").append(name).append(": ");
-  append_go_duration(out, bucket.full_in_s());
+  append_reset(out, bucket.full_in_s(), resets);
   out += "\r\n";
 }
 
@@ -70,17 +89,27 @@ LimitNotice RateLimits::admit(std::uint64_t tokens, std::uint64_t now_ns) {
   return {requests_, tokens_, wait_s, tokens_wait_s > requests_wait_s};
 }
 
+void append_retry_after(std::string& out, double seconds, bool as_date) {
+  out += "Retry-After: ";
+  if (as_date)
+    append_moment(out, seconds, "%a, %d %b %Y %H:%M:%S GMT");
+  else
+    append_number(out, seconds);
+  out += "\r\n";
+}
+
 void LimitNotice::append_headers(std::string& out) const {
   if (refused()) {
-    out += "Retry-After: ";
-    append_number(out, rounded_up(wait_s));
-    out += "\r\nretry-after-ms: ";
-    append_number(out, rounded_up(wait_s * 1e3));
-    out += "\r\n";
+    append_retry_after(out, std::ceil(wait_s), wording.retry_at);
+    if (!wording.retry_at) {
+      out += "retry-after-ms: ";
+      append_number(out, rounded_up(wait_s * 1e3));
+      out += "\r\n";
+    }
   }
-  if (hidden) return;
-  append_bucket(out, requests, "requests");
-  append_bucket(out, tokens, "tokens");
+  if (wording.hidden) return;
+  append_bucket(out, requests, "requests", wording.resets);
+  append_bucket(out, tokens, "tokens", wording.resets);
 }
 
 void append_go_duration(std::string& out, double seconds) {

@@ -34,6 +34,16 @@ private:
   std::uint64_t refilled_ns_ = 0;
 };
 
+// How times are told: as so long from now, or as a moment.
+struct LimitWording {
+  bool hidden = false;   // no header but those of a refusal
+  bool retry_at = false; // Retry-After as an HTTP date
+  enum class Resets { durations, rfc3339, epoch } resets = Resets::durations;
+};
+
+// "Retry-After: 2" or the date of that moment, rounded up to whole seconds.
+void append_retry_after(std::string& out, double seconds, bool as_date);
+
 // What the client is told about the limits; taken at admission, so later calls cannot change it.
 struct LimitNotice {
   Bucket requests;
@@ -43,7 +53,7 @@ struct LimitNotice {
 
   bool refused() const { return wait_s > 0; }
   void append_headers(std::string& out) const;
-  bool hidden = false; // no header but those of a refusal
+  LimitWording wording = {};
 };
 
 class RateLimits {

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <map>
 #include <stdexcept>
 
 namespace gristmill::simllm {
@@ -67,7 +68,7 @@ void describe_answers(CLI::App& app, Options& options) {
       ->capture_default_str();
 }
 
-void describe_behaviour(CLI::App& app, LiveSettings& live, bool& hide_limits) {
+void describe_behaviour(CLI::App& app, LiveSettings& live, LimitWording& wording) {
   const auto latency = readable_by([](const auto& text) { LatencyLaw::parse(text); }, "LAW");
   const auto fault =
       readable_by([](const auto& text) { Fault::parse(text); }, "KIND[:key=value,..]");
@@ -87,7 +88,17 @@ void describe_behaviour(CLI::App& app, LiveSettings& live, bool& hide_limits) {
   app.add_option("--burst-seconds", live.burst_s, "Seconds' worth of both limits that can pile up")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_flag("--hide-limits", hide_limits, "Answer without x-ratelimit-* headers");
+  app.add_flag("--hide-limits", wording.hidden, "Answer without x-ratelimit-* headers");
+  const std::map<std::string, bool> after{{"seconds", false}, {"date", true}};
+  app.add_option("--retry-after", wording.retry_at,
+                 "Retry-After as seconds (with retry-after-ms) or as a date [seconds]")
+      ->transform(CLI::CheckedTransformer(after));
+  using Resets = LimitWording::Resets;
+  const std::map<std::string, Resets> resets{
+      {"duration", Resets::durations}, {"rfc3339", Resets::rfc3339}, {"epoch", Resets::epoch}};
+  app.add_option("--resets", wording.resets,
+                 "x-ratelimit-reset-* as duration, rfc3339 or epoch [duration]")
+      ->transform(CLI::CheckedTransformer(resets));
   app.add_option("--fault", live.faults, fault_help)
       ->check(fault)
       ->expected(1)
@@ -117,7 +128,7 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "Write one JSON line per call to this file, which is made anew");
   app.add_flag("--log-bodies", options.log_bodies, "Write each call's request body there, too");
   describe_answers(app, options);
-  describe_behaviour(app, options.live, options.hide_limits);
+  describe_behaviour(app, options.live, options.wording);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stop) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "answer.hpp"
+#include "limits.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -31,7 +32,7 @@ struct Options {
   std::string api_key;
   std::string log;
   bool log_bodies = false;
-  bool hide_limits = false;
+  LimitWording wording;
   std::string answer = "checksum";
   std::string prefix_cache; // empty: none
   AnswerShape shape;

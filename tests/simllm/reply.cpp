@@ -126,7 +126,7 @@ Reply spoilt_answer(const Fault& fault, std::string_view headers, std::string_vi
   return reply;
 }
 
-Reply fault_reply(const Fault& fault, std::string headers, bool keep_alive) {
+Reply fault_reply(const Fault& fault, std::string headers, bool retry_at, bool keep_alive) {
   Reply reply;
   switch (fault.kind) {
   case FaultKind::reset:
@@ -144,11 +144,8 @@ Reply fault_reply(const Fault& fault, std::string headers, bool keep_alive) {
     return reply_with(302, json_type, headers, "", 0, keep_alive);
   default: break;
   }
-  if (fault.kind == FaultKind::status && fault.retry_after_s >= 0) {
-    headers += "Retry-After: ";
-    append_number(headers, fault.retry_after_s);
-    headers += "\r\n";
-  }
+  if (fault.kind == FaultKind::status && fault.retry_after_s >= 0)
+    append_retry_after(headers, fault.retry_after_s, retry_at);
   return error_reply(fault.status(), error_of_fault(fault), headers, keep_alive);
 }
 
@@ -182,7 +179,8 @@ Reply call_reply(const Call& call, const Verdict& verdict, const AnswerShape& sh
                  bool keep_alive) {
   const std::string headers = call_headers(verdict);
   const Fault* fault = verdict.fault.get();
-  if (fault && !fault->after_service()) return fault_reply(*fault, headers, keep_alive);
+  if (fault && !fault->after_service())
+    return fault_reply(*fault, headers, verdict.limits.wording.retry_at, keep_alive);
   if (verdict.status == 429) {
     const auto type = verdict.limits.refused_for_tokens ? "tokens" : "requests";
     return error_reply(429, {"Rate limit reached.", type, "rate_limit_exceeded"}, headers,

@@ -4,9 +4,12 @@ still kept. Whatever a witness on the wire saw acknowledged must be in it. Needs
 
 GRISTMILL_CUTS is the number of cuts (25).
 """
+import contextlib
+import json
 import os
 import pathlib
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "verify")]
 import evidence
-from harness import EndToEnd, write_batch
+from harness import EndToEnd, binary, write_batch
 from witness import RECORDED, Witness
 
 CUTS = int(os.environ.get("GRISTMILL_CUTS", "25"))
@@ -85,12 +88,15 @@ class PowerCut(EndToEnd):
              self.sim.log, *more], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    def begin(self):
-        """A job under way on a disk in an image."""
-        image = self.directory / "disk.img"
+    def disk_image(self, name):
+        image = self.directory / f"{name}.img"
         sh("truncate", "-s", "96M", image)
         sh("mkfs.ext4", "-q", "-F", image)
-        disk = self.mount(image, "disk")
+        return image, self.mount(image, name)
+
+    def begin(self):
+        """A job under way on a disk in an image."""
+        image, disk = self.disk_image("disk")
         self.sim = self.server("--latency", "20ms")
         self.old = self.start("gristmill-coordinator", "--listen", "tcp://127.0.0.1:0", "--http",
                               "127.0.0.1:0", "--state", disk / "state")
@@ -138,6 +144,64 @@ class PowerCut(EndToEnd):
         self.calls(self.sim)
         self.verify(place, "--output", output, "--kill", f"{moment}={at_cut}/journal.db")
         print(f"{CUTS} power cuts; {len(acknowledged)} of {COUNT} items acknowledged at the last")
+
+    def test_a_result_that_was_announced_survives_a_cut_of_its_own_disk(self):
+        """No sync of the journal helps a result and a summary on another disk than the state."""
+        image, disk = self.disk_image("results")
+        self.sim = self.server()
+        source = self.directory / "in.jsonl"
+        write_batch(source, 300)
+        for name, more in (("out.jsonl", []), ("out.jsonl.zst", [])):
+            output = disk / name
+            self.gristmill("run", source, "--endpoint", self.sim.url, "-o", output, "--state",
+                           self.directory / f"{name}.state", *more)
+            copy = self.directory / "cut"
+            sh("cp", "--sparse=always", image, copy)
+            place = self.mount(copy, f"cut-{name}")
+            for path in (output, output.with_name(f"{name}.summary.json")):
+                self.assertTrue((place / path.name).exists(), f"{path.name} was announced, and lost")
+                self.assertEqual((place / path.name).read_bytes(), path.read_bytes())
+            self.unmount(place)
+            copy.unlink()
+
+    def test_what_a_run_goes_on_from_survives_a_cut(self):
+        """Standard input and the printed lines of `-o -`, in a file on another disk."""
+        image, disk = self.disk_image("state")
+        printed_image, printed_disk = self.disk_image("printed")
+        self.sim = self.server("--latency", "50ms")
+        source = self.directory / "in.jsonl"
+        write_batch(source, 4_000)
+        command = ["gristmill", "run", "-", "--endpoint", self.sim.url, "-o", "-", "--concurrency", "16",
+                   "--state"]
+        with open(source, "rb") as lines, open(printed_disk / "lines", "wb") as printed:
+            run = subprocess.Popen([binary(command[0]), *command[1:], str(disk / "st")], stdin=lines,
+                                   stdout=printed, stderr=subprocess.DEVNULL)
+        try:
+            self.until("lines to be printed", lambda: (disk / "st/printed").exists() and
+                       json.loads((disk / "st/printed").read_text())["lines"] > 300)
+            run.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WNOWAIT)
+            sh("cp", "--sparse=always", image, self.directory / "cut-state")
+            sh("cp", "--sparse=always", printed_image, self.directory / "cut-printed")
+        finally:
+            run.kill()
+            run.wait()
+        for place, name in ((disk, "state"), (printed_disk, "printed")):
+            self.unmount(place)
+            sh("mount", "-o", "loop", self.directory / f"cut-{name}", place)
+            self.mounts.append(place)
+        self.assertEqual((disk / "st.stdin").read_bytes(), source.read_bytes())
+        said = json.loads((disk / "st/printed").read_text())["lines"]
+        self.assertGreaterEqual((printed_disk / "lines").read_bytes().count(b"\n"), said)
+        with open(printed_disk / "lines", "ab") as rest:
+            done = subprocess.run([binary(command[0]), *command[1:], str(disk / "st")], stdout=rest,
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        seen = set()
+        for line in (printed_disk / "lines").read_bytes().splitlines():
+            with contextlib.suppress(ValueError):  # one that the cut tore
+                seen.add(json.loads(line)["custom_id"])
+        self.assertEqual(len(seen), 4_000)
 
     def test_a_disk_that_lies_is_found_out(self):
         """The same with a disk that says it has what it has not: the losses must show."""

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using gristmill::worker::ApiKeys;
@@ -90,4 +92,15 @@ TEST_CASE("a descriptor limit that is too low says what to raise and what would 
   REQUIRE_FALSE(result);
   CHECK_THAT(result.error().message,
              Catch::Contains("LimitNOFILE=") && Catch::Contains("--concurrency"));
+  // No call at a time is no advice.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit few{32, 32};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    const auto none = check_descriptor_limit(4);
+    ::_exit(!none && none.error().message.find("--concurrency") == std::string::npos ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }

@@ -1,4 +1,5 @@
 // How a worker comes, is heard, falls silent and goes.
+#include "protocol/list_limits.hpp"
 #include "tests/unit/coordinator_harness.hpp"
 
 using namespace gristmill;
@@ -93,6 +94,25 @@ TEST_CASE("workers of another version or cluster are refused with a sentence") {
   CHECK(refused[0].code == code);
   CHECK_FALSE(refused[0].sentence.empty());
   CHECK(bench.seen.sessions.empty());
+}
+
+TEST_CASE("a worker that announces more endpoints than it may is refused with a sentence") {
+  const auto refused = [](std::size_t endpoints) {
+    Bench bench;
+    Speaker worker;
+    for (std::size_t i = 0; i < endpoints; ++i) {
+      worker.hello.endpoints.emplace_back().model = "m";
+      worker.hello.endpoints.back().endpoint.url = fmt::format("http://h{}/v1", i);
+    }
+    bench.say_hello(worker);
+    CHECK(bench.seen.endpoints_added.size() == (endpoints > 64 ? 0 : endpoints));
+    const auto refusals = bench.take_messages<Refused>(worker);
+    return refusals.empty() ? std::string{} : refusals.front().sentence;
+  };
+  CHECK(refused(limits::hello_endpoints_max - 1).empty());
+  CHECK(refused(limits::hello_endpoints_max).empty());
+  CHECK_THAT(refused(limits::hello_endpoints_max + 1),
+             Catch::StartsWith("expected a worker to announce at most 64 endpoints, got 65"));
 }
 
 TEST_CASE("one worker too many is refused") {

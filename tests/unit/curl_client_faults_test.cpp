@@ -159,3 +159,15 @@ TEST_CASE("a head without end is cut off at the bound") {
   Calls calls;
   CHECK(calls.run(calls.call(server.url())).code == "reply_too_big");
 }
+
+TEST_CASE("a header line without end is cut off and called what it is") {
+  SocketServer server{[](Connection& connection) {
+    Request request;
+    connection.read(request);
+    connection.send("HTTP/1.1 200 OK\r\nX-Filler: " + std::string(120 * 1024, 'x') + "\r\n\r\n");
+  }};
+  Calls calls;
+  const CallEnded ended = calls.run(calls.call(server.url()));
+  CHECK(ended.code == "reply_too_big");
+  CHECK_THAT(ended.message, Catch::Contains("header line of more than 100 KB"));
+}

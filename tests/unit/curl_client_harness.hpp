@@ -20,8 +20,11 @@ namespace gristmill::test {
 // A client whose ended calls can be waited for.
 class Calls {
 public:
-  Calls()
-      : client_{std::in_place, worker::ModelClientEvents{[this](auto batch) { note(batch); }}} {}
+  explicit Calls(worker::CurlClientOptions options = {})
+      : client_{std::in_place, worker::ModelClientEvents{[this](auto batch, auto unix_now) {
+                  note(batch, unix_now);
+                }},
+                std::move(options)} {}
 
   worker::HttpCall call(const std::string& url) {
     worker::HttpCall call;
@@ -49,6 +52,10 @@ public:
     ended_.erase(ended_.begin());
     return first;
   }
+  std::int64_t unix_now() { // as told with the newest ends
+    const std::lock_guard lock{mutex_};
+    return unix_now_;
+  }
   std::size_t untaken() {
     const std::lock_guard lock{mutex_};
     return ended_.size();
@@ -57,8 +64,9 @@ public:
   void destroy_client() { client_.reset(); }
 
 private:
-  void note(std::vector<worker::CallEnded>& batch) {
+  void note(std::vector<worker::CallEnded>& batch, std::int64_t unix_now) {
     const std::lock_guard lock{mutex_};
+    unix_now_ = unix_now;
     std::move(batch.begin(), batch.end(), std::back_inserter(ended_));
     changed_.notify_all();
   }
@@ -67,6 +75,7 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<worker::CallEnded> ended_;
+  std::int64_t unix_now_ = 0;
   std::optional<worker::CurlClient> client_;
 };
 

@@ -39,7 +39,7 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<PageEnded> read_;
-  CurlClient client_{{[](std::vector<CallEnded>) {},
+  CurlClient client_{{[](std::vector<CallEnded>, std::int64_t) {},
                       [this](std::vector<PageEnded> pages) {
                         const std::lock_guard lock{mutex_};
                         std::move(pages.begin(), pages.end(), std::back_inserter(read_));
@@ -139,4 +139,10 @@ TEST_CASE("a redirect is not followed") {
   Pages pages;
   CHECK(pages.run(server.url()).http_status == 307);
   CHECK(server.requests().size() == 1);
+}
+
+TEST_CASE("a page that has less than a millisecond left ends all the same") {
+  SocketServer server{hang};
+  Pages pages;
+  CHECK(pages.run(server.url(), std::chrono::microseconds{900}).http_status == 0);
 }

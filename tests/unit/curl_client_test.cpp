@@ -1,7 +1,9 @@
 #include "protocol/limits.hpp"
+#include "protocol/openai/wire.hpp"
 #include "tests/unit/curl_client_harness.hpp"
 
 #include <cstdlib>
+#include <ctime>
 
 using namespace gristmill;
 using namespace gristmill::test;
@@ -71,6 +73,42 @@ TEST_CASE("headers that somebody reads come with lower-case names, others do not
   CHECK(header_of(ended, "request-id").empty());
   CHECK(header_of(ended, "x-request-id") == "(absent)");
   CHECK(header_of(ended, "set-cookie") == "(absent)");
+}
+
+TEST_CASE("times that a server names as moments are measured against the wall clock") {
+  struct Row {
+    const char* header;
+    const char* format; // of strftime, for a moment; nullptr = seconds from now
+  };
+  const auto row = GENERATE(Row{"Retry-After", nullptr}, Row{"Retry-After", "%a, %d %b %Y %T GMT"},
+                            Row{"X-RateLimit-Reset-Requests", nullptr},
+                            Row{"X-RateLimit-Reset-Requests", "%Y-%m-%dT%H:%M:%SZ"},
+                            Row{"X-RateLimit-Reset-Requests", "%s"});
+  constexpr std::int64_t wait_s = 90;
+  SocketServer server{[&](Connection& connection) {
+    Request request;
+    connection.read(request);
+    std::string value = std::to_string(wait_s);
+    if (row.format != nullptr) {
+      const std::time_t at = std::time(nullptr) + wait_s;
+      char text[64];
+      std::strftime(text, sizeof text, row.format, ::gmtime(&at));
+      value = text;
+    }
+    connection.send("HTTP/1.1 429 Wait\r\nContent-Length: 2\r\nX-RateLimit-Remaining-Requests: 0"
+                    "\r\n" +
+                    std::string{row.header} + ": " + value + "\r\n\r\n{}");
+  }};
+  Calls calls;
+  const CallEnded ended = calls.run(calls.call(server.url()));
+  const auto reply = openai::read_reply(openai::Api::chat, ended.http_status, ended.headers,
+                                        ended.body, calls.unix_now());
+  const bool reset = std::string_view{row.header} != "Retry-After";
+  if (reset) REQUIRE(reply.limits.size() == 1);
+  const std::int64_t wait_ms = reset ? reply.limits.front().reset_ms : reply.retry_after_ms;
+  // However long the answer was on its way, it cannot have come before it was sent.
+  CHECK(wait_ms <= wait_s * 1'000);
+  CHECK(wait_ms > 0);
 }
 
 TEST_CASE("the key that a call names is sent as its Authorization") {

@@ -32,6 +32,7 @@ struct Served {
   Served() {
     HttpServerOptions options;
     options.listen = "127.0.0.1:0";
+    options.idle_timeout = std::chrono::seconds{1}; // the connection outlives its stream
     options.open_task = [this](const HttpRequest&) {
       HttpResponse response;
       response.stream = stream;

@@ -27,6 +27,8 @@ struct FakeNode {
   std::vector<std::string> drained;
   std::vector<InputSpec> forgotten; // of the job, when it is forgotten
   bool refuses = false;
+  wiring::ListJobs listed; // what was asked for last
+  JobId more;              // … and what is answered
 
   wiring::Answer answer(const HttpApiOptions::Question& question) {
     wiring::Answer answer;
@@ -51,6 +53,11 @@ struct FakeNode {
       answer.workers.push_back(worker);
     } else {
       answer.jobs.push_back(job);
+    }
+    if (std::holds_alternative<wiring::ExplainJob>(question)) answer.explanation.emplace();
+    if (const auto* list = std::get_if<wiring::ListJobs>(&question)) {
+      if (list->limit <= 1'000) listed = *list;
+      answer.more = list->after.value == 0 ? more : JobId{};
     }
     return answer;
   }

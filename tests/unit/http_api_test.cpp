@@ -214,6 +214,137 @@ TEST_CASE("what is not there, or not so, is an error in JSON") {
   CHECK(RawHttp::header(stage.call("DELETE", "/api/v1/jobs"), "Allow") == "POST, GET");
 }
 
+TEST_CASE("a body that is nested as deeply as it can be is refused") {
+  const ApiStage stage;
+  const auto nested = [](std::size_t levels) {
+    return "{\"budget_usd\":" + std::string(levels, '[') + std::string(levels, ']') + "}";
+  };
+  for (const std::size_t levels : {1u, 254u, 255u, 256u, 500'000u}) {
+    INFO(levels);
+    CHECK(stage.call("POST", "/api/v1/jobs/job-7/resume", nested(levels)).status == 400);
+    CHECK(stage.call("POST", "/api/v1/jobs", nested(levels)).status == 400);
+  }
+  CHECK(stage.call("POST", "/api/v1/jobs/job-7/resume", "{\"budget_usd\":1.5}").status == 200);
+  CHECK(stage.call("POST", "/api/v1/jobs/job-7/resume", "{}").status == 200);
+}
+
+namespace {
+const std::pair<const char*, const char*> all_routes[]{{"GET", "/healthz"},
+                                                       {"GET", "/readyz"},
+                                                       {"GET", "/metrics"},
+                                                       {"GET", "/api/v1/events"},
+                                                       {"GET", "/api/v1/jobs/job-7/events"},
+                                                       {"POST", "/api/v1/inputs?name=x"},
+                                                       {"DELETE", "/api/v1/inputs/x"},
+                                                       {"POST", "/api/v1/jobs"},
+                                                       {"GET", "/api/v1/jobs"},
+                                                       {"GET", "/api/v1/jobs/job-7"},
+                                                       {"GET", "/api/v1/jobs/job-7/explain"},
+                                                       {"POST", "/api/v1/jobs/job-7/cancel"},
+                                                       {"POST", "/api/v1/jobs/job-7/pause"},
+                                                       {"POST", "/api/v1/jobs/job-7/resume"},
+                                                       {"POST", "/api/v1/jobs/job-7/retry"},
+                                                       {"DELETE", "/api/v1/jobs/job-7"},
+                                                       {"GET", "/api/v1/jobs/job-7/results"},
+                                                       {"GET", "/api/v1/jobs/job-7/summary"},
+                                                       {"GET", "/api/v1/workers"},
+                                                       {"POST", "/api/v1/workers/w/drain"},
+                                                       {"GET", "/api/v1/pools"},
+                                                       {"GET", "/nothing"}};
+
+RawHttp::Answer raw(const ApiStage& stage, std::string_view method, std::string_view path,
+                    std::string_view headers) {
+  RawHttp client = stage.client();
+  client.send(std::string{method} + " " + std::string{path} + " HTTP/1.1\r\n" +
+              std::string{headers} + "\r\n");
+  return client.receive();
+}
+} // namespace
+
+TEST_CASE("a page of another site is heard on no route, with a token or without") {
+  const ApiStage open, closed{std::string(64, 'a')};
+  const std::string good = "Authorization: Bearer " + std::string(64, 'a') + "\r\n";
+  for (const auto& [method, path] : all_routes) {
+    INFO(method << " " << path);
+    CHECK(raw(open, method, path, "Host: evil.example\r\n").status == 403);
+    for (const std::string page : {"Origin: http://evil.example\r\n", "Origin: null\r\n",
+                                   "Sec-Fetch-Site: cross-site\r\n"}) {
+      CHECK(raw(open, method, path, "Host: localhost\r\n" + page).status == 403);
+      CHECK(raw(closed, method, path, "Host: any\r\n" + good + page).status == 403);
+    }
+    CHECK(raw(open, method, path, "Host: localhost\r\nHost: localhost\r\n").status == 400);
+  }
+  CHECK(open.node.drained.empty());
+  CHECK(open.node.submitted.empty());
+}
+
+TEST_CASE("a body of another type than the route's is refused, and our own page's is not") {
+  const ApiStage stage;
+  for (const auto& [method, path] : all_routes) {
+    if (std::string_view{path} == "/nothing") continue;
+    const bool file = std::string_view{path}.starts_with("/api/v1/inputs?");
+    INFO(method << " " << path);
+    for (const char* type : {"text/plain", "application/x-www-form-urlencoded",
+                             file ? "application/json" : "application/octet-stream"})
+      CHECK(stage.call(method, path, "", "Content-Type: " + std::string{type} + "\r\n").status ==
+            415);
+    const std::string own = "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n";
+    if (std::string_view{method} != "GET") {
+      CHECK(stage.call(method, path, "", own).status == 415);
+    } else if (std::string_view{path}.find("events") == std::string_view::npos) {
+      CHECK(stage.call(method, path, "", own).status != 415);
+    }
+  }
+  const std::string own = "Origin: http://localhost\r\n";
+  CHECK(
+      stage
+          .call("POST", "/api/v1/jobs/job-7/cancel", "", own + "Content-Type: application/json\r\n")
+          .status == 200);
+  CHECK(stage
+            .call("POST", "/api/v1/inputs?name=x", "{}\n",
+                  own + "Content-Type: application/octet-stream\r\n")
+            .status == 201);
+}
+
+TEST_CASE("the scheme of a token is of any case, and there is one of it") {
+  const std::string token(64, 'a');
+  const ApiStage stage{token};
+  const auto with = [&](const std::string& headers) {
+    return stage.call("GET", "/api/v1/jobs", "", headers).status;
+  };
+  CHECK(with("Authorization: bearer " + token + "\r\n") == 200);
+  CHECK(with("authorization: BEARER " + token + "\r\n") == 200);
+  CHECK(with("Authorization: Bearer" + token + "\r\n") == 401);
+  const std::string good = "Authorization: Bearer " + token + "\r\n";
+  CHECK(with(good + good) == 400);
+  CHECK(with(good + "Authorization: Bearer x\r\n") == 400);
+}
+
+TEST_CASE("the list of jobs is asked for in pages") {
+  ApiStage stage;
+  const auto status = [&](const char* query) {
+    return stage.call("GET", std::string{"/api/v1/jobs?"} + query).status;
+  };
+  CHECK(status("limit=1") == 200);
+  CHECK(status("limit=1000&after=job-3") == 200);
+  for (const char* wrong : {"limit=0", "limit=1001", "limit=x", "limit=-1", "limit=", "limit=1x",
+                            "after=", "after=job-x"}) {
+    INFO(wrong);
+    CHECK(status(wrong) == 400);
+  }
+  stage.call("GET", "/api/v1/jobs?limit=5&after=job-3");
+  CHECK(stage.node.listed.limit == 5);
+  CHECK(stage.node.listed.after == JobId{3});
+  stage.call("GET", "/api/v1/jobs");
+  CHECK(stage.node.listed.limit == 100);
+  stage.node.more = JobId{7};
+  const json page = json::parse(stage.call("GET", "/api/v1/jobs").body);
+  CHECK(page["has_more"] == true);
+  CHECK(page["last_id"] == "job-7");
+  stage.node.more = {};
+  CHECK(json::parse(stage.call("GET", "/api/v1/jobs").body)["has_more"] == false);
+}
+
 TEST_CASE("with a token, everything but the health of the coordinator asks for it") {
   const std::string token(64, 'a');
   const ApiStage stage{token};

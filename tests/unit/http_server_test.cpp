@@ -26,7 +26,7 @@ HttpResponse text_response(std::string text) {
 std::unique_ptr<HttpTask> echo(const HttpRequest& head) {
   std::string seen = head.method + " " + head.path;
   for (const auto& [name, value] : head.query) seen += " " + name + "=" + value;
-  if (!head.authorization.empty()) seen += " auth:" + head.authorization;
+  if (const auto* auth = head.headers.find("authorization")) seen += " auth:" + *auth;
   return gathered(1'000, [seen](const std::string& body, const Respond& respond) {
     respond(text_response(seen + (body.empty() ? "" : " body:" + body)));
   });
@@ -63,6 +63,16 @@ public:
 private:
   Counted& counted_;
 };
+
+// A server whose connections have little time and few places.
+HttpServerOptions hurried() {
+  HttpServerOptions options;
+  options.look_every = std::chrono::milliseconds{5};
+  options.places.connections_max = 2;
+  options.places.reserved = 1;
+  options.is_always_answered = [](const HttpRequest& head) { return head.path == "/healthz"; };
+  return options;
+}
 
 template <class Condition> void wait_until(Condition condition) {
   while (!condition()) std::this_thread::yield();
@@ -261,6 +271,156 @@ TEST_CASE("draining lets what is under way end, and refuses the rest") {
   drained.get();
 }
 
+TEST_CASE("a head that does not come to its end is cut off, however it drips") {
+  HttpServerOptions options = hurried();
+  options.places.head = std::chrono::milliseconds{50};
+  const auto server = serve(echo, options);
+  RawHttp slow{server->url()};
+  slow.send("GET /slow HTTP/1.1\r\nHost: x\r\nX: ");
+  while (slow.send("x")) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  CHECK(slow.receive().status == 408);
+  RawHttp silent{server->url()};
+  CHECK(silent.receive().status == 408);
+  CHECK(RawHttp{server->url()}.call("GET", "/quick").status == 200);
+}
+
+TEST_CASE("a body that does not keep its rate is cut off, and its task ended") {
+  Counted counted;
+  HttpServerOptions options = hurried();
+  options.places.body = std::chrono::milliseconds{50};
+  const auto server =
+      serve([&](const HttpRequest&) { return std::make_unique<CountingTask>(counted); }, options);
+  RawHttp slow{server->url()};
+  slow.send(RawHttp::request("POST", "/in", 1'000'000));
+  while (slow.send("x")) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  CHECK(slow.receive().status == 408);
+  wait_until([&] { return counted.destroyed == 1; });
+  CHECK(counted.finished == 0);
+}
+
+TEST_CASE("when places run out, the connection that is longest without a head is closed") {
+  const auto server = serve(echo, hurried());
+  std::vector<RawHttp> slow;
+  for (int i = 0; i < 3; ++i) {
+    slow.emplace_back(server->url());
+    slow.back().send("GET /slow HTTP/1.1\r\nHost: x\r\nX: ");
+  }
+  RawHttp next{server->url()};
+  CHECK(next.call("GET", "/next").status == 200);
+  CHECK(slow[0].receive().status == 0);
+  slow[2].send("\r\n\r\n");
+  CHECK(slow[2].receive().status == 200);
+}
+
+TEST_CASE("requests that take all places leave one for what is always answered") {
+  std::atomic<int> opened = 0;
+  HttpServerOptions options = hurried();
+  options.places.reserved = 8; // connections that are over take a moment to go
+  const auto server = serve(
+      [&](const HttpRequest& head) {
+        ++opened;
+        return echo(head);
+      },
+      options);
+  std::vector<RawHttp> half;
+  for (int i = 0; i < 2; ++i) {
+    half.emplace_back(server->url());
+    half.back().send(RawHttp::request("POST", "/half", 500) + "half");
+    wait_until([&] { return opened == i + 1; });
+  }
+  const auto full = RawHttp{server->url()}.call("GET", "/other");
+  CHECK(full.status == 503);
+  CHECK(RawHttp::header(full, "Connection") == "close");
+  CHECK(RawHttp{server->url()}.call("GET", "/healthz").status == 200);
+  CHECK(RawHttp{server->url()}.call("GET", "/healthz", "a body").status == 503);
+  // More of them do not take the place that is kept.
+  RawHttp third{server->url()};
+  third.send(RawHttp::request("POST", "/half", 500) + "half");
+  CHECK(third.receive().status == 503);
+  CHECK(RawHttp{server->url()}.call("GET", "/healthz").status == 200);
+  half.pop_back();
+  wait_until([&] { return RawHttp{server->url()}.call("GET", "/other").status == 200; });
+}
+
+TEST_CASE("a client that was killed in its upload gives its place back") {
+  Counted counted;
+  const auto server =
+      serve([&](const HttpRequest&) { return std::make_unique<CountingTask>(counted); }, hurried());
+  constexpr int clients = 20;
+  for (int i = 1; i <= clients; ++i) {
+    RawHttp client{server->url()};
+    client.send(RawHttp::request("POST", "/in", 1'000'000) + "partial"); // its end comes with it
+    client.close();
+    wait_until([&] { return counted.destroyed == i; });
+  }
+  CHECK(counted.finished == 0);
+}
+
+TEST_CASE("a client that says it sends no more is answered all the same") {
+  const auto server = serve(echo, hurried());
+  for (int i = 0; i < 20; ++i) {
+    RawHttp client{server->url()};
+    client.send(RawHttp::request("POST", "/p", 5) + "hello");
+    client.end();
+    CHECK(client.receive().body == "POST /p body:hello");
+  }
+}
+
+TEST_CASE("a request that nobody answers ends with 504, and gives its place back") {
+  std::vector<Respond> held;
+  HttpServerOptions options = hurried();
+  options.answer_within_max = std::chrono::milliseconds{20};
+  const auto server = serve(
+      [&](const HttpRequest& head) {
+        if (head.path != "/held") return echo(head);
+        return gathered(10, [&](const std::string&, Respond respond) { held.push_back(respond); });
+      },
+      options);
+  for (int i = 0; i < 5; ++i) {
+    RawHttp client{server->url()};
+    CHECK(client.call("GET", "/held").status == 504);
+    CHECK(client.call("GET", "/next").status == 200);
+  }
+  for (int i = 0; i < 5; ++i) { // whose clients have not waited
+    RawHttp client{server->url()};
+    client.send(RawHttp::request("GET", "/held", 0));
+  }
+  wait_until([&] { return RawHttp{server->url()}.call("GET", "/other").status == 200; });
+}
+
+TEST_CASE("as many arguments as a request may have, and one more") {
+  const auto server = serve(echo);
+  const auto with = [&](int arguments) {
+    std::string path = "/a?x=1";
+    for (int i = 1; i < arguments; ++i) path += "&" + std::to_string(i) + "=1";
+    return RawHttp{server->url()}.call("GET", path).status;
+  };
+  CHECK(with(63) == 200);
+  CHECK(with(64) == 200);
+  CHECK(with(65) == 400);
+  CHECK(with(1'000) == 400); // within a head of 8 KiB
+}
+
+TEST_CASE("a head of very many lines has an end, too") {
+  const auto server = serve(echo);
+  std::string lines;
+  for (int i = 0; i < 1'900; ++i) lines += "a:\r\n";
+  CHECK(RawHttp{server->url()}.call("GET", "/h", "", lines).status != 200);
+}
+
+TEST_CASE("a NUL does not cut a path or an argument short") {
+  std::atomic<int> opened = 0;
+  const auto server = serve([&](const HttpRequest& head) {
+    ++opened;
+    return echo(head);
+  });
+  for (const char* path : {"/a%00b", "/%00", "/a?x=1%00", "/a?%00=1"}) {
+    INFO(path);
+    CHECK(RawHttp{server->url()}.call("GET", path).status == 400);
+  }
+  CHECK(opened == 0);
+}
+
 TEST_CASE("an address that cannot be had is refused in words") {
   const auto first = serve(echo);
   const auto refused = [](const std::string& listen) {
@@ -274,10 +434,15 @@ TEST_CASE("an address that cannot be had is refused in words") {
 }
 
 TEST_CASE("HTTP leaves the machine only with a token") {
-  CHECK(check_http_access("127.0.0.1:7412", false).has_value());
-  CHECK(check_http_access("localhost:7412", false).has_value());
-  CHECK(check_http_access("0.0.0.0:7412", true).has_value());
-  const auto refused = check_http_access("0.0.0.0:7412", false);
+  CHECK(check_http_access("127.0.0.1:7412", false, false).has_value());
+  CHECK(check_http_access("localhost:7412", false, false).has_value());
+  CHECK(check_http_access("0.0.0.0:7412", true, true).has_value());
+  for (const bool plain : {false, true}) {
+    const auto refused = check_http_access("0.0.0.0:7412", false, plain);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK_THAT(refused.error().message, Catch::Contains("gristmill keygen DIR"));
+  }
+  const auto refused = check_http_access("0.0.0.0:7412", true, false);
   REQUIRE_FALSE(refused.has_value());
-  CHECK_THAT(refused.error().message, Catch::Contains("gristmill keygen DIR"));
+  CHECK_THAT(refused.error().message, Catch::Contains("--http-plain"));
 }

@@ -21,9 +21,11 @@ TEST_CASE("a rule is a name and a base URL") {
 }
 
 TEST_CASE("a key goes to the URLs of its rule and below them, and nowhere else") {
-  const KeyRules rules{{{"K", "https://api.example.com/v1"}, {"/run/key", "http://h:8000"}}};
+  // Whatever the coordinator has proven, a job's endpoint needs a rule.
+  const KeyRules rules{{{"K", "https://api.example.com/v1"}, {"/run/key", "http://h:8000"}},
+                       GENERATE(true, false)};
   const auto allowed = [&](const char* env, const char* file, const char* url) {
-    return rules.why_not({url, env, file, 0, 0, 0}).empty();
+    return rules.why_not({url, env, file, 0, 0, 0}, KeyRules::Of::job).empty();
   };
   CHECK(allowed("K", "", "https://api.example.com/v1"));
   CHECK(allowed("K", "", "https://api.example.com/v1/team"));
@@ -40,15 +42,28 @@ TEST_CASE("a key goes to the URLs of its rule and below them, and nowhere else")
   CHECK_FALSE(allowed("K2", "", "https://api.example.com/v1"));
   CHECK_FALSE(allowed("", "K2", "https://api.example.com/v1"));
   CHECK_FALSE(allowed("", "/run/key2", "http://h:8000/v1"));
-  CHECK_FALSE(KeyRules{}.why_not({"https://h/v1", "K", "", 0, 0, 0}).empty());
-  CHECK(KeyRules::of_the_user().why_not({"https://h/v1", "K", "", 0, 0, 0}).empty());
+  const EndpointSpec endpoint{"https://h/v1", "K", "", 0, 0, 0};
+  CHECK_FALSE(KeyRules{}.why_not(endpoint, KeyRules::Of::job).empty());
+  CHECK(KeyRules::of_the_user().why_not(endpoint, KeyRules::Of::job).empty());
+}
+
+TEST_CASE("without keys a coordinator's word is worth no more than a job's") {
+  const EndpointSpec endpoint{"https://h/v1", "K", "", 0, 0, 0};
+  const KeyRules keyless{{}, false}, ruled{{{"K", "https://h/v1"}}, false}, proven{{}, true};
+  CHECK_THAT(keyless.why_not(endpoint, KeyRules::Of::pool),
+             Contains("--allow-key K=https://h/v1") && Contains("--access FILE"));
+  CHECK(ruled.why_not(endpoint, KeyRules::Of::pool).empty());
+  CHECK(proven.why_not(endpoint, KeyRules::Of::pool).empty());
+  CHECK(KeyRules::of_the_user().why_not(endpoint, KeyRules::Of::pool).empty());
+  CHECK(keyless.why_not(endpoint, KeyRules::Of::worker).empty());
+  CHECK(keyless.why_not({"https://h/v1", "", "", 0, 0, 0}, KeyRules::Of::pool).empty());
 }
 
 TEST_CASE("a worker makes no call with a key that the job's endpoint may not have") {
   using namespace gristmill::worker_test;
   worker::Options options = plain_options();
   const bool allowed = GENERATE(true, false);
-  options.keys = KeyRules{{{"KEY", allowed ? "http://h/v1" : "http://other/v1"}}};
+  options.keys = KeyRules{{{"KEY", allowed ? "http://h/v1" : "http://other/v1"}}, true};
   Scene scene{std::move(options)};
   scene.connect();
   const Turn turn = scene.permit(scene.give({1}).only<protocol::Need>().nonce, {1});
@@ -60,10 +75,11 @@ TEST_CASE("a worker makes no call with a key that the job's endpoint may not hav
   CHECK_THAT(outcome.message, Contains("--allow-key KEY=http://h/v1"));
 }
 
-TEST_CASE("the key of a pool of the coordinator needs no rule") {
+TEST_CASE("the key of a pool of a coordinator that has proven to be one needs no rule") {
   using namespace gristmill::worker_test;
   worker::Options options = plain_options();
-  options.keys = KeyRules{};
+  const bool proven = GENERATE(true, false);
+  options.keys = KeyRules{{}, proven};
   Scene scene{std::move(options)};
   scene.connect();
   protocol::JobOpened opened;
@@ -74,5 +90,7 @@ TEST_CASE("the key of a pool of the coordinator needs no rule") {
   protocol::Batch batch;
   batch.calls.push_back({CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, "text"});
   const auto nonce = scene.tell(std::move(batch)).only<protocol::Need>().nonce;
-  CHECK(scene.permit(nonce, {1}).effects.starts.size() == 1);
+  const Turn turn = scene.permit(nonce, {1});
+  CHECK(turn.effects.starts.size() == (proven ? 1 : 0));
+  if (!proven) CHECK(outcome_of(turn).code == "key_not_allowed");
 }

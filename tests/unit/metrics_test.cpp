@@ -71,6 +71,25 @@ TEST_CASE("a job's series end a quarter of an hour after it, its number stays") 
   CHECK_FALSE(shown(1000 + after_end_s));
 }
 
+TEST_CASE("of the jobs that have just ended the last ones are shown, and all are counted") {
+  std::vector<wiring::JobView> jobs;
+  for (std::uint32_t id = 1; id <= shown_ended_max + 1; ++id) {
+    jobs.push_back(job_of(id, JobState::finished));
+    jobs.back().ended_at = 1000 + (id == 1 ? 5 : 0); // the first one ended last
+  }
+  jobs.push_back(job_of(shown_ended_max + 2, JobState::running));
+  const std::string text = metrics_of({jobs, {}, {}}, 1010);
+  CHECK(says(text, "gristmill_jobs{state=\"finished\"} 101"));
+  const auto shown = [&](std::size_t id) {
+    return text.find("{job=\"job-" + std::to_string(id) + "\"}") != text.npos;
+  };
+  CHECK(shown(1));
+  CHECK_FALSE(shown(2));
+  CHECK(shown(3));
+  CHECK(shown(shown_ended_max + 1));
+  CHECK(shown(shown_ended_max + 2));
+}
+
 TEST_CASE("numbers are whole as long as they can be") {
   wiring::JobView job = job_of(1, JobState::running);
   job.counts.prompt_tokens = 123'456'789'012'345;

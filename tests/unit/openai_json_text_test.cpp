@@ -3,6 +3,7 @@
 #include "actors/kit/random.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
+#include "protocol/openai/json_tree.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -28,6 +29,18 @@ std::size_t walk(json::Value value) {
 }
 
 } // namespace
+
+TEST_CASE("a tree of foreign text is as deep as a line may be, and no deeper") {
+  CHECK(json::tree(nested(limits::json_depth_max - 1)).has_value());
+  CHECK(json::tree(nested(limits::json_depth_max)).has_value());
+  const auto refused = json::tree(nested(limits::json_depth_max + 1));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK_THAT(refused.error().message, Catch::Contains("256 levels"));
+  CHECK_FALSE(json::tree(nested(1'000'000)).has_value());
+  CHECK_FALSE(json::tree("1e999").has_value());
+  CHECK_FALSE(json::tree("").has_value());
+  CHECK(json::tree(" {\"a\": 1} ")->at("a") == 1);
+}
 
 TEST_CASE("Every form of JSON passes the check", "[json_text]") {
   const auto* text = GENERATE(
@@ -144,6 +157,12 @@ TEST_CASE("A string's escapes are decoded and written back", "[json_text]") {
 TEST_CASE("Printable text has no controls, is UTF-8 and is cut between characters", "[json_text]") {
   CHECK(json::printable("a\x1b[31m\nb\x7f\xc2\x9b", 100) == "a [31m b  ");
   CHECK(json::printable("\xff", 100) == "\xef\xbf\xbd");
+  // Right-to-left override, isolate, mark, Arabic letter mark, line separator.
+  CHECK(json::printable("a\u202eb\u2066c\u200fd\u061ce\u2028f", 100) == "a b c d e f");
+  CHECK(json::printable("\u200d\u2027\u202f\u2065\u206a\u00a0", 100) ==
+        "\u200d\u2027\u202f\u2065\u206a\u00a0");
+  CHECK(json::printable_lines("a\x1b]0;b\x07\nc\r\n") == "a ]0;b \nc \n");
+  CHECK(json::printable_lines("").empty());
   CHECK(json::printable("abc", 2) == "ab");
   CHECK(json::printable("ab\xc3\xa9", 3) == "ab");
   CHECK(json::printable("ab\xc3\xa9", 4) == "ab\xc3\xa9");

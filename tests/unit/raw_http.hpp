@@ -36,6 +36,8 @@ public:
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
 
+  void end() { ::shutdown(fd_, SHUT_WR); } // sends no more, and reads on
+
   // False when the server has closed the connection.
   bool send(std::string_view text) {
     while (!text.empty()) {

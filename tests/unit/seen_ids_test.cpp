@@ -20,6 +20,23 @@ TEST_CASE("an id is new once, and then has the line in which it came first") {
   CHECK(seen.add("a", 1).value() == 0);
 }
 
+TEST_CASE("a few ids take no table, and are found before and after they get one") {
+  SeenIds seen{std::make_unique<MemoryPages>()};
+  for (std::uint64_t count = 1; count <= 200; ++count) {
+    REQUIRE(seen.add(fmt::format("item-{}", count), count).value() == 0);
+    CHECK((seen.filter_bytes() > 0) == (count > 128));
+    for (std::uint64_t i = 1; i <= count; ++i) {
+      REQUIRE(seen.find(fmt::format("item-{}", i)).value() == i);
+      REQUIRE(seen.add(fmt::format("item-{}", i), 999).value() == i);
+    }
+    REQUIRE(seen.find("another").value() == 0);
+  }
+  SeenIds few{std::make_unique<MemoryPages>()};
+  REQUIRE(few.add("a", 1).value() == 0);
+  REQUIRE(few.clear());
+  CHECK(few.find("a").value() == 0);
+}
+
 TEST_CASE("ids are found in memory and on disk, while the filter grows") {
   constexpr std::uint64_t count = 1'500'000;
   SeenIds seen{std::make_unique<MemoryPages>()};

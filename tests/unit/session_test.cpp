@@ -42,6 +42,25 @@ TEST_CASE("a session counts what it lists: held calls with their bytes, and call
   CHECK(session.find(CallId{2}) == nullptr);
 }
 
+TEST_CASE("calls in flight are counted per job, of all sessions, also when one of them goes") {
+  InFlight all;
+  Session first{Epoch{1}, &all};
+  auto second = std::make_unique<Session>(Epoch{1}, &all);
+  first.give(CallId{1}, held(1));
+  second->give(CallId{2}, held(1));
+  CHECK(all.of(JobId{7}) == 0);
+  first.permit(CallId{1}, AttemptId{5}, EndpointId{3});
+  second->permit(CallId{2}, AttemptId{6}, EndpointId{3});
+  CHECK(all.of(JobId{7}) == 2);
+  CHECK(all.of(JobId{8}) == 0);
+  second->give(CallId{1}, first.take(CallId{1})); // it changes hands
+  CHECK(all.of(JobId{7}) == 2);
+  second->unpermit(CallId{2});
+  CHECK(all.of(JobId{7}) == 1);
+  second.reset();
+  CHECK(all.of(JobId{7}) == 0);
+}
+
 TEST_CASE("a session's rate rises at once and falls slowly") {
   Session session{Epoch{1}};
   session.completed = 1'000; // before anybody looked

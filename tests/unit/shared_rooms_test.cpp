@@ -72,12 +72,13 @@ TEST_CASE("when the store fails nothing is released and the node cannot go on") 
 }
 
 TEST_CASE("a group that a full disk refuses is offered again each second until it is taken") {
+  const ErrorCode why = GENERATE(ErrorCode::disk_full, ErrorCode::unavailable); // no descriptor
   JournalRoom room{0};
   Post post = tell(room, append_with(1));
   const journal::Group group = of_kind<journal::Group>(post).at(0);
   Time now = start;
   for (int times = 1; times <= 3; ++times) {
-    post = tell(room, StoreFailed{{ErrorCode::disk_full, "no space"}, group}, now);
+    post = tell(room, StoreFailed{{why, "no space"}, group}, now);
     CHECK_FALSE(post.fatal);
     CHECK(of_kind<DiskFull>(post).size() == (times == 1 ? 1 : 0)); // said once
     CHECK(of_kind<journal::Group>(post).empty());

@@ -76,6 +76,8 @@ public:
                   std::string{body});
     }
 
+    int fd() const { return fd_; } // for who speaks another protocol on it
+
     void wait_until_closed() {
       while (receive()) {
       }

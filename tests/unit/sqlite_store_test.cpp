@@ -259,14 +259,6 @@ TEST_CASE("a journal without its tables is a start that died, and begins anew") 
   CHECK(Opened{temp / "state"}.store);
 }
 
-TEST_CASE("network file systems are known by their type") {
-  for (const unsigned long type : {0x6969ul, 0xff534d42ul, 0xfe534d42ul, 0x517bul, 0x00c36400ul})
-    CHECK(coordinator::is_network_file_system(type));
-  for (const unsigned long type :
-       {0xef53ul, 0x01021994ul, 0x58465342ul, 0x9123683eul, 0x794c7630ul})
-    CHECK_FALSE(coordinator::is_network_file_system(type)); // ext4, tmpfs, xfs, btrfs, overlay
-}
-
 TEST_CASE("closing leaves one tidy file and may be done twice") {
   const TempDirectory temp;
   Opened journal{temp / "state"};

@@ -28,6 +28,21 @@ TEST_CASE("items are offered while there is room, in their order") {
   CHECK(bench.supervisor->counts().total_known);
 }
 
+TEST_CASE("an item of which the template makes too much fails without being offered") {
+  JobSpec spec = spec_of();
+  for (int i = 0; i < 1'000; ++i) spec.prompt += "{{text}}";
+  Bench bench{fmt::format("{{\"id\":\"long\",\"text\":\"{}\"}}\n{}", std::string(20'000, 'x'),
+                          good_line(1)),
+              spec};
+  bench.start_fresh();
+  CHECK(bench.take_offer().planned.parts.front().item == 1);
+  const auto line = bench.line_of(0);
+  CHECK(line["error"]["code"] == "exceeds_limit");
+  CHECK(line["gristmill"]["class"] == "too_long");
+  CHECK_THAT(line["error"]["message"].get<std::string>(),
+             Catch::Contains("at most 16777216 bytes") && Catch::Contains("got 20000006"));
+}
+
 TEST_CASE("bytes bound the offers as calls do, but one call goes with any room") {
   Bench bench{good_lines(5)};
   bench.start();

@@ -124,7 +124,7 @@ TEST_CASE("A drain ends when its time is over, whatever is missing", "[worker]")
   CHECK(turn.has<Goodbye>());
   // What comes later ends nothing a second time.
   CHECK_FALSE(scene.tick_after(seconds{25}).effects.finished);
-  CHECK_FALSE(scene.room.ended({Scene::answered(2)}, scene.now).finished);
+  CHECK_FALSE(scene.room.ended({Scene::answered(2)}, scene.unix_now, scene.now).finished);
 }
 
 TEST_CASE("A draining worker sleeps although calls of its were waiting", "[worker]") {

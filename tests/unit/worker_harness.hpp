@@ -74,6 +74,7 @@ public:
 
   worker::Worker room;
   Time now = time_from_ns(1'000'000'000'000);
+  std::int64_t unix_now = 1'700'000'000;
   Welcome welcome = [] {
     Welcome plain;
     plain.outcome_window_bytes = 1u << 20;
@@ -148,7 +149,9 @@ public:
     now += time;
     return tick();
   }
-  Turn end(std::vector<CallEnded> calls) { return turn(room.ended(std::move(calls), now)); }
+  Turn end(std::vector<CallEnded> calls) {
+    return turn(room.ended(std::move(calls), unix_now, now));
+  }
   Turn end(std::uint64_t call, CallEnd how, std::string code = "") {
     CallEnded ended;
     ended.attempt = attempt(call);

@@ -24,6 +24,23 @@ TEST_CASE("An outcome says what the call was and what came of it", "[worker]") {
   CHECK(outcome.body == ended.body);
 }
 
+TEST_CASE("A date in an answer is measured against the time at which it came", "[worker]") {
+  Scene scene;
+  scene.unix_now = 1'700'000'000; // Tue, 14 Nov 2023 22:13:20 GMT
+  scene.connect();
+  scene.fly({1});
+  auto ended = Scene::answered(1);
+  ended.http_status = 429;
+  ended.headers = {{"retry-after", "Tue, 14 Nov 2023 22:13:22 GMT"},
+                   {"x-ratelimit-reset-requests", "2023-11-14T22:13:23Z"},
+                   {"x-ratelimit-reset-tokens", "1700000004"}};
+  const Outcome outcome = outcome_of(scene.end({ended}));
+  CHECK(outcome.retry_after_ms == 2'000);
+  REQUIRE(outcome.limits.size() == 2);
+  CHECK(outcome.limits[0].reset_ms == 3'000);
+  CHECK(outcome.limits[1].reset_ms == 4'000);
+}
+
 TEST_CASE("A call without an answer gets the class of its end", "[worker]") {
   struct Row {
     CallEnd end;
@@ -34,7 +51,8 @@ TEST_CASE("A call without an answer gets the class of its end", "[worker]") {
                             Row{CallEnd::timed_out, "timeout", OutcomeClass::timeout},
                             Row{CallEnd::aborted, "aborted", OutcomeClass::cancelled},
                             // Waiting brings no key: the user has to.
-                            Row{CallEnd::failed, "no_api_key", OutcomeClass::config});
+                            Row{CallEnd::failed, "no_api_key", OutcomeClass::config},
+                            Row{CallEnd::failed, "address_refused", OutcomeClass::config});
   Scene scene;
   scene.connect();
   scene.fly({1});
@@ -61,6 +79,25 @@ TEST_CASE("A line that cannot be rendered is an outcome, without a call", "[work
   CHECK(outcome.message.find("missing") != std::string::npos);
   CHECK(scene.room.in_flight() == 0);
   CHECK(scene.room.unrecorded() == 1);
+}
+
+TEST_CASE("A template that makes too much of a document is an outcome, without a call",
+          "[worker]") {
+  Scene scene;
+  scene.spec.prompt = std::string(2'000'000, '.');
+  scene.spec.system = "{{text}}{{text}}{{text}}{{text}}{{text}}{{text}}{{text}}{{text}}";
+  scene.connect();
+  scene.give({});
+  Batch batch;
+  batch.calls.push_back(
+      {CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, std::string(2'000'000, 'x')});
+  const Nonce nonce = scene.tell(std::move(batch)).only<Need>().nonce;
+  const auto turn = scene.permit(nonce, {1});
+  CHECK(turn.effects.starts.empty());
+  const Outcome outcome = outcome_of(turn);
+  CHECK(outcome.cls == OutcomeClass::too_long);
+  CHECK(outcome.code == "exceeds_limit");
+  CHECK(outcome.message.find("got 18000000") != std::string::npos);
 }
 
 TEST_CASE("An outcome leaves the outbox only when it is recorded", "[worker]") {

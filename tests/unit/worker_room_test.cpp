@@ -199,6 +199,8 @@ TEST_CASE("Refused no_session or resync makes a worker say Hello, once", "[worke
   const auto turn = scene.refuse(code);
   CHECK(turn.only<Hello>().in_flight.size() == 1);
   CHECK(turn.effects.refused.empty());
+  REQUIRE(turn.effects.events.size() == 1);
+  CHECK(turn.effects.events.front().name == "session.refused");
   CHECK(scene.refuse(code).frames.empty()); // of a frame that was sent before the Hello
   CHECK(scene.greet().effects.welcome);
   CHECK(scene.room.in_flight() == 1);
@@ -210,6 +212,8 @@ TEST_CASE("Any other Refused is final, and its sentence is told", "[worker]") {
   scene.link_up();
   const auto turn = scene.refuse(code);
   CHECK(turn.effects.refused == "a sentence");
+  REQUIRE(turn.effects.events.size() == 1);
+  CHECK(turn.effects.events.front().name == "session.refused");
   CHECK(turn.frames.empty());
   CHECK(scene.tick_after(seconds{60}).frames.empty());
   CHECK(scene.room.wake_at() == never);

@@ -1,6 +1,12 @@
 #include "tests/unit/zmq_stage.hpp"
 
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <zmq.hpp>
 
 using namespace gristmill;
@@ -29,6 +35,70 @@ std::vector<std::string> large(int count, std::size_t size) {
 }
 
 constexpr const char* any_port = "tcp://127.0.0.1:0";
+
+// A peer of which ZeroMQ knows nothing.
+class RawSocket {
+public:
+  explicit RawSocket(const std::string& endpoint) : fd_{::socket(AF_INET, SOCK_STREAM, 0)} {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port =
+        htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  }
+  ~RawSocket() { ::close(fd_); }
+  RawSocket(const RawSocket&) = delete;
+
+  int fd() const { return fd_; }
+  void send(const std::string& bytes) const {
+    for (std::size_t sent = 0; sent < bytes.size();) {
+      const ssize_t size = ::send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+      REQUIRE(size > 0);
+      sent += static_cast<std::size_t>(size);
+    }
+  }
+  // ZMTP 3.0 without a mechanism, as a DEALER.
+  void greet() const {
+    using namespace std::string_literals;
+    send("\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL"s + std::string(48, '\0'));
+    const std::string ready = "\x05READY\x0bSocket-Type\0\0\0\x06"
+                              "DEALER\x08Identity\0\0\0\0"s;
+    send("\x04"s + static_cast<char>(ready.size()) + ready);
+  }
+  // Whether the other side ends the connection.
+  bool closes() const {
+    for (;;) {
+      pollfd item{fd_, POLLIN, 0};
+      if (::poll(&item, 1, 60'000) <= 0) return false;
+      std::array<char, 4'096> heard{};
+      if (::recv(fd_, heard.data(), heard.size(), 0) <= 0) return true;
+    }
+  }
+
+private:
+  int fd_;
+};
+
+// Which of the two ends first; neither: nullptr.
+const RawSocket* first_closed(const RawSocket& a, const RawSocket& b) {
+  for (;;) {
+    std::array<pollfd, 2> items{{{a.fd(), POLLIN, 0}, {b.fd(), POLLIN, 0}}};
+    if (::poll(items.data(), items.size(), 60'000) <= 0) return nullptr;
+    for (const auto* socket : {&a, &b}) {
+      std::array<char, 4'096> heard{};
+      const ssize_t size = ::recv(socket->fd(), heard.data(), heard.size(), MSG_DONTWAIT);
+      if (size == 0 || (size < 0 && errno != EAGAIN)) return socket;
+    }
+  }
+}
+
+// Of a message of one part: flags "long", then its bytes.
+std::string header_of(std::uint64_t bytes) {
+  std::string header{"\x02"};
+  for (int shift = 56; shift >= 0; shift -= 8) header += static_cast<char>(bytes >> shift);
+  return header;
+}
 
 } // namespace
 
@@ -178,6 +248,34 @@ TEST_CASE("a message that is no single frame is dropped and counted") {
   coordinator.peer_that_said("a frame");
   CHECK(coordinator.received().size() == 1);
   CHECK(coordinator.gateway->dropped_frames() == 2);
+}
+
+TEST_CASE("a connection that says nothing is closed long before ZeroMQ would do it") {
+  const CoordinatorEnd coordinator{{.listen = any_port}};
+  zmq::context_t context;
+  zmq::socket_t patient{context, zmq::socket_type::router};
+  patient.set(zmq::sockopt::handshake_ivl, 15'000); // half of what it is by itself
+  patient.bind(any_port);
+  const RawSocket silent{coordinator.gateway->endpoint()};
+  const RawSocket other{patient.get(zmq::sockopt::last_endpoint)};
+  CHECK(first_closed(silent, other) == &silent);
+}
+
+TEST_CASE("a message above a frame's bound closes its connection before it is read") {
+  CoordinatorEnd coordinator{{.listen = any_port}};
+  constexpr std::size_t most = limits::frame_bytes_max + 4 * limits::kib;
+  for (const std::size_t bytes : {most - 1, most}) {
+    const RawSocket sender{coordinator.gateway->endpoint()};
+    sender.greet();
+    sender.send(header_of(bytes) + std::string(bytes, 'x'));
+    REQUIRE(coordinator.notes.become([&] {
+      return !coordinator.frames.empty() && coordinator.frames.back().bytes.size() == bytes;
+    }));
+  }
+  const RawSocket sender{coordinator.gateway->endpoint()};
+  sender.greet();
+  sender.send(header_of(most + 1));
+  CHECK(sender.closes());
 }
 
 TEST_CASE("a link comes back when the coordinator does") {

@@ -1,0 +1,260 @@
+#include "cli/own_files.hpp"
+
+#include "coordinator/input_finder.hpp"
+#include "coordinator/merge_files.hpp"
+#include "coordinator/segment_writer.hpp"
+#include "coordinator/state_directory.hpp"
+#include "coordinator/unpacker.hpp"
+#include "protocol/output_form.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fmt/format.h>
+#include <glob.h>
+#include <map>
+#include <memory>
+#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace gristmill::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using coordinator::open_file;
+
+constexpr std::size_t head_bytes = 64 * 1024;
+
+tl::unexpected<Error> refused(std::string sentence) {
+  return fail(ErrorCode::usage, std::move(sentence));
+}
+
+// Who a file is, whatever it is called.
+using FileId = std::pair<dev_t, ino_t>;
+FileId id_of(const struct stat& about) {
+  return {about.st_dev, about.st_ino};
+}
+
+std::string normal(const std::string& path) {
+  return fs::absolute(path).lexically_normal().string();
+}
+
+// What a file holds at its beginning, unpacked; nothing of one that cannot be read.
+std::string head_of(const std::string& path) {
+  const auto file = open_file(path, O_RDONLY | O_NONBLOCK);
+  if (!file) return {};
+  std::string head(head_bytes, '\0');
+  const auto got = coordinator::read_at(*file, 0, head, path);
+  head.resize(got.value_or(0));
+  const auto packing = coordinator::packing_of("", head);
+  if (!packing || *packing == coordinator::Packing::none) return head;
+  std::uint64_t offset = 0;
+  const auto unpacker = coordinator::Unpacker::open(*packing, [&](std::span<char> into) {
+    auto read = coordinator::read_at(*file, offset, into, path);
+    if (read) offset += *read;
+    return read;
+  });
+  std::string text(head_bytes, '\0');
+  text.resize(unpacker->next(text).value_or(0));
+  return text;
+}
+
+bool begins_as_result(std::string_view head) {
+  constexpr std::string_view id = "{\"id\":\"batch_req_";
+  if (!head.starts_with(id)) return false;
+  const auto number = head.substr(id.size(), 11);
+  const auto line = head.substr(0, head.find('\n'));
+  // One that is longer than what was read ends nowhere.
+  return number.find('_') != number.npos &&
+         (line.size() == head.size() || line.find("\"gristmill\":{") != line.npos);
+}
+
+// What a run keeps in its state directory. A coordinator's has more, and is not a run's to remove.
+bool is_of_a_run(const std::string& name) {
+  constexpr std::array names{"journal.db",      "journal.db-wal",
+                             "journal.db-shm",  "journal.db-journal",
+                             "results.durable", "results.durable.draft",
+                             "inputs.jsonl",    "inputs.jsonl.part",
+                             "printed",         "printed.part",
+                             "summary.json",    "summary.json.part",
+                             "merge.index",     coordinator::lock_file_name};
+  return std::ranges::find(names, name) != names.end() || name.starts_with("scratch-") ||
+         coordinator::is_segment_name(name);
+}
+
+Result<> remove_one(const std::string& path) {
+  std::error_code error;
+  if (fs::remove(path, error); !error) return {};
+  return fail(ErrorCode::io, fmt::format("remove {}: {}", path, error.message()));
+}
+
+bool lies_in(const fs::path& file, const std::string& directory) {
+  std::error_code error;
+  for (fs::path at = fs::weakly_canonical(file, error).parent_path(); at.has_relative_path();
+       at = at.parent_path())
+    if (fs::equivalent(at, directory, error)) return true;
+  return false;
+}
+
+std::vector<std::string> matches_of(const std::string& pattern) {
+  glob_t matches{};
+  const int failed = ::glob(pattern.c_str(), 0, nullptr, &matches);
+  const std::unique_ptr<glob_t, void (*)(glob_t*)> freed{&matches, ::globfree};
+  if (failed != 0) return {};
+  return {matches.gl_pathv, matches.gl_pathv + matches.gl_pathc};
+}
+
+} // namespace
+
+OwnFiles::OwnFiles(std::string output, std::string state)
+    : output_{std::move(output)}, state_{std::move(state)} {
+  using Kind = File::Kind;
+  const auto add = [this](const std::string& path, Kind kind) {
+    files_.push_back({path, kind});
+    files_.push_back({path + ".part", kind});
+  };
+  const OutputForm form = output_form(output_);
+  if (form != OutputForm::stream) {
+    add(output_, form == OutputForm::npy ? Kind::array : Kind::lines);
+    add(output_ + ".summary.json", Kind::summary);
+  }
+  if (form == OutputForm::npy) add(coordinator::ids_path_of(output_), Kind::ids);
+  if (!state_.empty()) add(state_ + ".stdin", Kind::spool);
+}
+
+std::vector<std::string> OwnFiles::places() const {
+  std::vector<std::string> places;
+  for (const File& file : files_) places.push_back(file.path);
+  std::error_code error;
+  if (state_.empty()) return places;
+  for (fs::recursive_directory_iterator entry{state_, error}, end; !error && entry != end;
+       entry.increment(error))
+    places.push_back(entry->path().string());
+  return places;
+}
+
+Result<> OwnFiles::refuse_inputs(const std::vector<InputSpec>& inputs) const {
+  std::map<FileId, std::string> ids;
+  std::map<std::string, std::string> paths;
+  for (const std::string& place : places()) {
+    struct stat about {};
+    paths.emplace(normal(place), place);
+    if (::stat(place.c_str(), &about) == 0 && !S_ISDIR(about.st_mode))
+      ids.emplace(id_of(about), place);
+  }
+  // What is appended to an input becomes its next lines.
+  struct stat printed {};
+  if (output_form(output_) == OutputForm::stream && ::fstat(STDOUT_FILENO, &printed) == 0 &&
+      S_ISREG(printed.st_mode))
+    ids.emplace(id_of(printed), "standard output");
+  for (const InputSpec& input : inputs) {
+    struct stat about {};
+    const bool standard = input.path == "-";
+    const bool there =
+        standard ? ::fstat(STDIN_FILENO, &about) == 0 : ::stat(input.path.c_str(), &about) == 0;
+    if (!there || S_ISDIR(about.st_mode)) continue;
+    const auto same = ids.find(id_of(about));
+    const auto named = standard ? paths.end() : paths.find(normal(input.path));
+    if (same == ids.end() && named == paths.end()) continue;
+    return refused(fmt::format(
+        "INPUT {}: expected a file that this command does not write, got {}, which it would "
+        "replace or remove: give another {}",
+        input.name, same != ids.end() ? same->second : named->second,
+        state_.empty() ? "-o" : "-o, or another --state"));
+  }
+  return {};
+}
+
+Result<> OwnFiles::refuse_output_among(const std::vector<std::string>& names) const {
+  std::error_code error;
+  if (!fs::exists(output_, error)) return {};
+  for (const std::string& name : names) {
+    std::vector<std::string> found{name};
+    if (coordinator::is_pattern(name) && !fs::exists(fs::symlink_status(name, error)))
+      found = matches_of(name);
+    for (const std::string& file : found)
+      if (fs::is_directory(file, error) ? lies_in(output_, file)
+                                        : fs::equivalent(file, output_, error))
+        return refused(fmt::format("-o: expected no file that may be an input of INPUT {}, {} is "
+                                   "there already and no job whose state is in {} wrote it: give "
+                                   "another -o",
+                                   name, output_, state_));
+  }
+  return {};
+}
+
+Result<> OwnFiles::refuse_foreign() const {
+  for (const File& file : files_) {
+    struct stat about {};
+    // Nothing is lost with an empty file; devices and directories are refused by whoever writes.
+    const bool holds_something =
+        ::stat(file.path.c_str(), &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 0;
+    if (!holds_something || carries_mark(file)) continue;
+    return refused(fmt::format("{} exists and is nothing that Gristmill wrote, so it is not "
+                               "replaced{}: give another {}, or move it away",
+                               file.path, state_.empty() ? "" : ", not with --restart either",
+                               file.kind == File::Kind::spool ? "--state" : "-o"));
+  }
+  return {};
+}
+
+// A part may have been cut anywhere.
+bool OwnFiles::carries_mark(const File& file) {
+  const std::string head = head_of(file.path);
+  switch (file.kind) {
+  case File::Kind::lines: return begins_as_result(head);
+  case File::Kind::ids: return head.starts_with("{\"row\":0");
+  case File::Kind::summary: return head.starts_with("{\n  \"job\": \"job-");
+  case File::Kind::array:
+    return head.starts_with("\x93NUMPY") &&
+           (file.path.ends_with(".part") ||
+            carries_mark({coordinator::ids_path_of(file.path), File::Kind::ids}));
+  case File::Kind::spool: break;
+  }
+  struct stat about {};
+  return ::lstat(file.path.c_str(), &about) == 0 && S_ISREG(about.st_mode) &&
+         about.st_uid == ::geteuid() && (about.st_mode & 077) == 0;
+}
+
+Result<> OwnFiles::remove() const {
+  if (auto ours = refuse_foreign(); !ours) return ours;
+  if (auto removed = remove_state(); !removed) return removed;
+  for (const File& file : files_)
+    if (file.kind != File::Kind::spool)
+      if (auto removed = remove_one(file.path); !removed) return removed;
+  return {};
+}
+
+// The journal goes last: what a kill leaves is a state directory still.
+Result<> OwnFiles::remove_state() const {
+  std::error_code error;
+  if (!fs::exists(state_, error)) return {};
+  const auto ours = coordinator::take_state_directory(state_);
+  if (!ours) return tl::unexpected{ours.error()};
+  std::vector<std::string> found;
+  for (fs::directory_iterator entry{state_, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const auto is_it = [&](const File& file) {
+      std::error_code ignored;
+      return fs::equivalent(file.path, entry->path(), ignored);
+    };
+    if (std::ranges::any_of(files_, is_it)) continue; // OUTPUT lies in it
+    if (!is_of_a_run(name) || entry->is_directory(error))
+      return refused(fmt::format("--restart: expected only what a run leaves in {}, it holds {} "
+                                 "too: move that away, or choose another with --state",
+                                 state_, name));
+    if (name != coordinator::lock_file_name) found.push_back(entry->path().string());
+  }
+  if (error) return fail(ErrorCode::io, fmt::format("reading {}: {}", state_, error.message()));
+  const auto is_journal = [](const std::string& path) {
+    return fs::path{path}.filename() == coordinator::journal_file_name;
+  };
+  std::ranges::stable_partition(found, [&](const std::string& path) { return !is_journal(path); });
+  for (const std::string& path : found)
+    if (auto removed = remove_one(path); !removed) return removed;
+  return {};
+}
+
+} // namespace gristmill::cli

@@ -1,0 +1,44 @@
+// OWN FILES: what a command writes, replaces or removes on this machine: OUTPUT and what lies
+// beside it, and under `run` the state directory and the spool of standard input. Invariant: none
+// of it is an input of the job, and nothing is replaced or removed that does not carry our mark.
+#pragma once
+
+#include "protocol/job_spec.hpp"
+
+#include <string>
+#include <vector>
+
+namespace gristmill::cli {
+
+class OwnFiles {
+public:
+  // `output` may be "-". `state` empty: it is not on this machine.
+  OwnFiles(std::string output, std::string state);
+
+  // Refused (usage), naming the first input that is one of these files: by its path, by device and
+  // inode, also through a link, or as the file behind standard input ("-").
+  Result<> refuse_inputs(const std::vector<InputSpec>& inputs) const;
+  // Refused while OUTPUT lies in a directory, or matches a pattern, that is an input: whoever names
+  // it so may mean it as one.
+  Result<> refuse_output_among(const std::vector<std::string>& names) const;
+  // Refused (usage), naming a file that stands in the place of one of these and is not ours.
+  Result<> refuse_foreign() const;
+
+  // Everything that an earlier run left, unless somebody is at work there. The state directory
+  // itself stays, and its lock.
+  Result<> remove() const;
+
+private:
+  struct File {
+    std::string path;
+    enum class Kind : std::uint8_t { lines, array, ids, summary, spool } kind;
+  };
+  static bool carries_mark(const File& file);
+  Result<> remove_state() const;
+  std::vector<std::string> places() const; // all that is there, with the state directory's files
+
+  std::string output_, state_;
+  std::vector<File> files_;
+};
+
+} // namespace gristmill::cli

@@ -1,0 +1,104 @@
+// DOCUMENT TEMPLATE: a job's system text and prompt, read once for all its items, and what they
+// make of one. Invariant: the size of the text is known before any of it is made, because a
+// template may repeat a document as often as it likes.
+#pragma once
+
+#include "protocol/job_spec.hpp"
+#include "protocol/openai/member_finder.hpp"
+#include "protocol/openai/wire.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::openai {
+
+class DocumentTemplate {
+public:
+  explicit DocumentTemplate(const JobSpec& spec);
+
+  struct Text {
+    std::string system, prompt;
+  };
+  // Errors: a field that the item does not have (bad_input), or more than
+  // limits::request_bytes_max (conflict).
+  Result<Text> fill(ItemKind kind, std::string_view raw) const;
+  // Why fill() would make too much of a checked item, as a sentence; empty = it would not.
+  std::string why_too_long(ItemKind kind, std::string_view raw) const;
+  // The first bytes of system text and prompt together, with the values as the item spells them.
+  std::string beginning(ItemKind kind, std::string_view raw, std::size_t bytes_max) const;
+
+  // The names as objects have them, each once, in their order.
+  const std::vector<std::string>& fields() const { return fields_; }
+  const json::MemberFinder& finder() const { return finder_; }
+  // The first field that no text document has; empty = none.
+  const std::string& foreign() const { return foreign_; }
+  // The most often that one field is used. Different fields share the item's bytes.
+  std::size_t most_uses() const;
+
+private:
+  struct Piece {
+    std::string literal;
+    std::optional<std::size_t> field; // after it: its place in fields_
+  };
+  using Pieces = std::vector<Piece>;
+  // What an item has for each of the fields.
+  struct Values {
+    ItemKind kind;
+    std::vector<json::Value> spelled; // of an object
+    std::string_view text;            // of a text document
+    std::size_t bytes_of(std::size_t field) const;
+    std::string_view spelled_text(std::size_t field) const;
+  };
+
+  void read(std::string_view text, const std::string& text_field, Pieces& pieces);
+  Values values_of(ItemKind kind, std::string_view raw) const;
+  Result<Values> checked_values(ItemKind kind, std::string_view raw) const;
+  std::size_t bytes_of(const Values& values) const;
+
+  Pieces system_, prompt_;
+  std::vector<std::string> fields_;
+  std::vector<std::size_t> uses_; // of each field
+  json::MemberFinder finder_;
+  std::string foreign_;
+  std::optional<Error> fault_; // of the template itself
+};
+
+// What render(), prefix_of() and token_bounds() of wire.hpp do, for a job that has many items.
+
+// An error of code `conflict`: the filled template has more than limits::request_bytes_max.
+Result<Request> render(const JobSpec& spec, const DocumentTemplate& documents, ItemKind kind,
+                       std::string_view raw, std::string_view default_model,
+                       std::string_view model = {});
+
+std::uint64_t prefix_of(const JobSpec& spec, const DocumentTemplate& documents, ItemKind kind,
+                        std::string_view raw);
+
+// The members of a request that say how long its answers may be.
+inline constexpr std::array<std::string_view, 5> answer_limit_names{
+    "max_completion_tokens", "max_tokens", "max_output_tokens", "n", "best_of"};
+struct AnswerLimit {
+  bool named = false;
+  std::optional<std::uint64_t> most; // of equal members the greatest, whichever the server reads
+};
+using AnswerLimits = std::array<AnswerLimit, answer_limit_names.size()>;
+
+// What of a token bound is the job's and not the item's.
+class JobTokens {
+public:
+  JobTokens(const JobSpec& spec, const DocumentTemplate& documents);
+
+  TokenBound bounds(ItemKind kind, std::string_view raw,
+                    std::uint64_t max_output_tokens_default) const;
+
+private:
+  std::uint64_t params_bytes_, uses_, template_bytes_, label_bytes_;
+  bool embeds_;
+  AnswerLimits limits_; // of the job's parameters
+};
+
+} // namespace gristmill::openai

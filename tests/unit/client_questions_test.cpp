@@ -1,0 +1,149 @@
+// What COORDINATOR's room answers to clients: every question once, whatever else is under way, and
+// lists in pages.
+#include "actors/wiring/rooms.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace gristmill;
+using namespace gristmill::wiring;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Time start = time_from_ns(0) + 1h;
+
+// A coordinator's room that knows so many jobs, all of them over, with what it said last.
+struct Desk {
+  NodeOptions options;
+  std::unique_ptr<CoordinatorRoom> room;
+  Post post;
+
+  explicit Desk(std::uint32_t jobs) {
+    journal::Recovered recovered;
+    recovered.epoch = Epoch{1};
+    JobSpec spec;
+    spec.inputs.push_back({"/in.jsonl", "in.jsonl"});
+    for (std::uint32_t id = 1; id <= jobs; ++id) {
+      journal::RecoveredJob job;
+      job.job = JobId{id};
+      job.spec = to_json(spec);
+      job.state = JobState::finished;
+      job.ended_at = 1'000 + id;
+      recovered.jobs.push_back(std::move(job));
+    }
+    room = std::make_unique<CoordinatorRoom>(options, recovered, start);
+  }
+  void tell(Message message) {
+    post = {};
+    room->handle(std::move(message), {start, 5'000}, post);
+  }
+  const Answer* answer_to(std::uint64_t token) const {
+    for (const Envelope& envelope : post.envelopes)
+      if (const auto* answer = std::get_if<Answer>(&envelope.message);
+          answer != nullptr && answer->token == token)
+        return answer;
+    return nullptr;
+  }
+  bool refused(std::uint64_t token, ErrorCode code) const {
+    const Answer* answer = answer_to(token);
+    return answer != nullptr && answer->error && answer->error->code == code;
+  }
+  bool appends() const {
+    return std::any_of(post.envelopes.begin(), post.envelopes.end(), [](const Envelope& envelope) {
+      return std::holds_alternative<AppendNow>(envelope.message);
+    });
+  }
+  void retry(std::uint64_t token) {
+    ReopenJob again{JobId{7}, {}, {}};
+    again.retry.emplace();
+    tell(Ask{token, std::move(again)});
+  }
+  std::vector<std::uint32_t> list(ListJobs page) {
+    tell(Ask{9, std::move(page)});
+    std::vector<std::uint32_t> ids;
+    for (const JobView& job : answer_to(9)->jobs) ids.push_back(job.id.value);
+    return ids;
+  }
+  JobId more() const { return answer_to(9)->more; }
+};
+
+} // namespace
+
+TEST_CASE("a job that is being forgotten is not run again, and who asks for it is told so") {
+  Desk desk{7};
+  desk.tell(Ask{1, ForgetJob{JobId{7}}});
+  CHECK(desk.appends());
+  desk.retry(2);
+  CHECK(desk.refused(2, ErrorCode::conflict));
+  CHECK_FALSE(desk.appends());
+  desk.tell(Ask{3, ForgetJob{JobId{7}}});
+  CHECK(desk.refused(3, ErrorCode::conflict));
+  desk.tell(JobForgotten{JobId{7}, 1});
+  REQUIRE(desk.answer_to(1) != nullptr);
+  CHECK_FALSE(desk.answer_to(1)->error);
+  desk.retry(4);
+  CHECK(desk.refused(4, ErrorCode::not_found));
+}
+
+TEST_CASE("a job that is being read is not forgotten, and who waits for it is answered") {
+  Desk desk{7};
+  desk.retry(1);
+  CHECK(desk.appends());
+  desk.tell(Ask{2, ForgetJob{JobId{7}}});
+  CHECK(desk.refused(2, ErrorCode::conflict));
+  desk.retry(3);
+  CHECK(desk.refused(3, ErrorCode::conflict));
+  desk.tell(JobRead{JobId{7}, fail(ErrorCode::io, "the disk is gone")});
+  CHECK(desk.refused(1, ErrorCode::io));
+}
+
+TEST_CASE("whoever waits for a job that is gone is told, however it went") {
+  Desk desk{7};
+  desk.retry(1);
+  desk.tell(JobForgotten{JobId{7}, 2});
+  CHECK(desk.answer_to(2) != nullptr);
+  desk.tell(JobRead{JobId{7}, journal::RecoveredJob{}});
+  CHECK(desk.refused(1, ErrorCode::not_found));
+  desk.tell(JobDurable{JobId{7}, JobState::running, 3});
+  CHECK(desk.refused(3, ErrorCode::not_found));
+}
+
+TEST_CASE("the list of jobs comes in pages, by their ids") {
+  Desk desk{7};
+  ListJobs page;
+  page.limit = 3;
+  CHECK(desk.list(page) == std::vector<std::uint32_t>{1, 2, 3});
+  CHECK(desk.more() == JobId{3});
+  page.after = JobId{3};
+  CHECK(desk.list(page) == std::vector<std::uint32_t>{4, 5, 6});
+  page.after = JobId{6};
+  CHECK(desk.list(page) == std::vector<std::uint32_t>{7});
+  CHECK(desk.more() == JobId{});
+  page.limit = 7;
+  page.after = {};
+  CHECK(desk.list(page).size() == 7); // exactly all: nothing more
+  CHECK(desk.more() == JobId{});
+  page.after = JobId{100};
+  CHECK(desk.list(page).empty());
+}
+
+TEST_CASE("jobs that were over before are left out, but not those that are wanted") {
+  Desk desk{7};
+  ListJobs page;
+  page.ended_since = 1'006;
+  CHECK(desk.list(page) == std::vector<std::uint32_t>{6, 7});
+  page.wanted = std::make_shared<std::vector<JobId>>(std::vector{JobId{2}, JobId{6}});
+  CHECK(desk.list(page) == std::vector<std::uint32_t>{2, 6, 7});
+}
+
+TEST_CASE("a page looks at so many jobs, also if it shows none") {
+  constexpr auto many = static_cast<std::uint32_t>(ListJobs::looked_at_max);
+  Desk desk{many + 1};
+  ListJobs page;
+  page.ended_since = 100'000'000;
+  CHECK(desk.list(page).empty());
+  CHECK(desk.more() == JobId{many});
+  page.after = desk.more();
+  CHECK(desk.list(page).empty());
+  CHECK(desk.more() == JobId{});
+}
