@@ -38,13 +38,13 @@ constexpr Duration bucket_of(Duration hold) {
 // what L and D may add.
 inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_seconds(delay_margin);
 
-// A budget block may be drawn from for its life, a margin, and twice the time that commits take of
-// late, from when it is asked for; the next one is asked for when its life is over.
+// A budget block may be drawn from for its life and a lead: a margin, and twice the time that
+// commits take of late. The next one is asked for when no more than the lead is left.
 inline constexpr Duration block_life = seconds{1};
 inline constexpr Duration block_life_unlimited = seconds{10}; // where no window counts
 inline constexpr Duration block_margin = milliseconds{300};
-constexpr Duration block_validity(Duration life, Duration commit_time) {
-  return life + block_margin + 2 * commit_time;
+constexpr Duration block_lead(Duration commit_time) {
+  return block_margin + 2 * commit_time;
 }
 inline constexpr Duration commit_time_max = seconds{30};  // slower disks do stop the work
 inline constexpr Duration commit_time_half = seconds{30}; // after so long half of it is forgotten

@@ -144,7 +144,7 @@ public:
   void durable(std::uint64_t block);
   // When reserve() has something to do though nothing happens to the account; `never` = not before
   // something does.
-  Time reserves_at() const;
+  Time reserves_at(Duration commit_time) const;
   // A block of an earlier life: all of it counts as spent.
   void assume_spent(const journal::BlockNote& block, Time now);
   // What the day's windows have taken, for the journal; nothing, while it knows. To be asked when a
@@ -167,7 +167,6 @@ public:
 private:
   struct Block {
     journal::BlockNote note;
-    Time renewed_at{}; // from then on the next one is asked for, if there is demand
     std::uint64_t drawn_calls = 0, drawn_tokens = 0;
     bool is_news = true; // how much was drawn is not noted
   };

@@ -83,27 +83,27 @@ void Account::size(journal::BlockNote& note, Duration validity) const {
   note.tokens = std::max(note.tokens, tokens_wanted_);
 }
 
-Time Account::reserves_at() const {
+Time Account::reserves_at(Duration commit_time) const {
   if (next_) return never;
   if (wanted_) return Time::min();
-  return block_ && block_->drawn_calls > 0 && needs_blocks() ? block_->renewed_at : never;
+  if (!block_ || block_->drawn_calls == 0 || !needs_blocks()) return never;
+  return block_->note.until - defaults::block_lead(commit_time);
 }
 
 std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now,
                                                    Duration commit_time) {
   if (next_) return std::nullopt;
-  const bool due = block_ && now >= block_->renewed_at && now < block_->note.until &&
-                   block_->drawn_calls > 0 && needs_blocks();
+  const bool due = now >= reserves_at(commit_time) && block_ && now < block_->note.until;
   if (!wanted_ && (!due || day_.is_used_up())) return std::nullopt;
   const Duration life = limits_.windows() ? defaults::block_life : defaults::block_life_unlimited;
-  const Duration validity = defaults::block_validity(
-      life, mutated("block_life_from_request") ? Duration::zero() : commit_time);
+  const Duration validity =
+      life + (mutated("block_life_from_request") ? defaults::block_margin
+                                                 : defaults::block_lead(commit_time));
   Block block;
   block.note.block = number;
   block.note.account = name_;
   size(block.note, validity);
   block.note.until = now + validity;
-  block.renewed_at = now + life;
   block.note.over = take_over(now);
   block.note.drawn = drawn_notes();
   next_ = std::move(block);

@@ -100,10 +100,11 @@ void RateLimiter::touched(const AccountRef& account) {
   if (account->touch()) touched_.push_back(account);
 }
 
-void RateLimiter::look_at_touched() {
+void RateLimiter::look_at_touched(Time now) {
+  const Duration commit_time = commit_time_.of_late(now);
   for (const AccountRef& account : touched_) {
     account->looked_at();
-    reserving_.set(account->name(), account->reserves_at());
+    reserving_.set(account->name(), account->reserves_at(commit_time));
     noting_.set(account->name(), account->next_day_notes_at());
   }
   touched_.clear();
@@ -120,7 +121,7 @@ void RateLimiter::durable(std::uint64_t number) {
 
 std::vector<journal::BlockNote> RateLimiter::reserve(Time now) {
   forget_idle_accounts(now);
-  look_at_touched();
+  look_at_touched(now);
   const Duration commit_time = commit_time_.of_late(now);
   std::vector<journal::BlockNote> notes;
   for (const std::string& name : reserving_.take(now)) {
@@ -148,7 +149,7 @@ RateLimiter::Marks RateLimiter::reserve_marks(Time now) {
 }
 
 std::vector<journal::DayNote> RateLimiter::day_notes(Time now) {
-  look_at_touched();
+  look_at_touched(now);
   std::vector<journal::DayNote> notes;
   for (const std::string& name : noting_.take(now)) {
     Account& account = *accounts_.at(name);
@@ -179,7 +180,7 @@ void RateLimiter::forget_idle_accounts(Time now) {
   if (now >= spent_over_at_) spent_.clear();
   const std::vector<std::string> leaving = leaving_.take(now);
   if (leaving.empty()) return;
-  look_at_touched(); // which keeps those that it has not looked at
+  look_at_touched(now); // which keeps those that it has not looked at
   for (const std::string& name : leaving) {
     const auto it = accounts_.find(name);
     if (it == accounts_.end()) continue;

@@ -32,7 +32,7 @@ std::vector<journal::MarkNote> MarkBook::reserve(std::uint64_t number, Time now,
   for (const JobId id : std::exchange(low_, {})) {
     Job& job = jobs_.at(id);
     const bool lasted =
-        now > job.raised_at + 4 * defaults::block_validity(defaults::block_life, commit_time);
+        now > job.raised_at + 4 * (defaults::block_life + defaults::block_lead(commit_time));
     if (job.stalled && job.ahead > 0)
       job.ahead = std::min(2 * job.ahead, ahead_max);
     else if (lasted)

@@ -94,6 +94,8 @@ bool MoneyAccount::stands_high() const {
 
 std::optional<journal::MoneyNote> MoneyAccount::reserve(std::uint64_t number, Time now) {
   if (next_) return std::nullopt;
+  // Whoever waited for a slow disk must have the time to draw before it is lowered again.
+  if (noted_at_ == never) noted_at_ = now;
   if (charged_ + wanted_ <= durable_) wanted_ = 0; // enough has come back meanwhile
   const std::uint64_t above = charged_ + std::max(ahead(), wanted_);
   const std::uint64_t target = std::max(charged_, std::min(above, cap_));
@@ -111,10 +113,12 @@ void MoneyAccount::durable(std::uint64_t number) {
   durable_ = next_->watermark;
   next_.reset();
   wanted_ = 0;
+  noted_at_ = never;
 }
 
 Time MoneyAccount::wake_at() const {
-  return stands_high() && !next_ ? noted_at_ + lower_every : never;
+  if (next_ || !stands_high()) return never;
+  return noted_at_ == never ? Time::min() : noted_at_ + lower_every;
 }
 
 } // namespace gristmill::rate_limiter

@@ -70,9 +70,9 @@ private:
   struct Next {
     std::uint64_t number = 0, watermark = 0;
   };
-  std::optional<Next> next_; // on its way to the disk
-  std::uint64_t wanted_ = 0; // somebody asked for so much
-  Time noted_at_{Time::min()};
+  std::optional<Next> next_;   // on its way to the disk
+  std::uint64_t wanted_ = 0;   // somebody asked for so much
+  Time noted_at_{Time::min()}; // last; `never` = it has become durable, nobody has looked since
 
   // Of the charges: what is held for calls of earlier lives, beyond what is recorded of them, for
   // good; and what of it may come back.

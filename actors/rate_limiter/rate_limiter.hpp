@@ -115,7 +115,7 @@ private:
   void forget_idle_accounts(Time now);
   // Something has happened to it that may change when it is due.
   void touched(const AccountRef& account);
-  void look_at_touched();
+  void look_at_touched(Time now);
   std::shared_ptr<TokenReserve> reserve_of(Job& job, const std::string& model);
   Placed place(const AcquireCall& call, SessionId session, Time now);
   protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);

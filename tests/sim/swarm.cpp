@@ -165,15 +165,15 @@ void draw_slow_disk(Swarm& swarm) {
   swarm.steady_work = true;
   JobPlan job;
   job.text_bytes_max = 8;
-  job.items = between(random, 80, 160);
+  job.items = between(random, 120, 200);
   swarm.jobs.assign(between(random, 4, 8), job);
   const AccountLimits limits{random.chance(0.5) ? 0u : 60'000u, 0, 0};
   swarm.endpoints.assign(1, limits);
   swarm.workers = 2;
-  swarm.concurrency = between(random, 3, 5);
+  swarm.concurrency = between(random, 3, 4);
   swarm.capacity_bytes = 1u << 20;
   swarm.network_mean = milliseconds{2};
-  swarm.call_mean = milliseconds{250};
+  swarm.call_mean = milliseconds{400};
   swarm.channel_max = milliseconds{1};
   swarm.send_delay = swarm.poll = {};
   swarm.fallback = false;

@@ -73,23 +73,24 @@ Verdict World::run() {
   return std::move(verdict_);
 }
 
-// Where nothing fails and nothing is scarce a slow disk may delay the first calls, and no others.
+// Where nothing fails and nothing is scarce a slow disk may delay calls until it has been seen how
+// slow it is, and then no more.
 void World::watch_work() {
   std::uint64_t items = 0;
   for (const JobPlan& job : swarm_.jobs) items += job.items;
+  constexpr auto look_every = std::chrono::milliseconds{20};
+  const auto learning = static_cast<std::uint64_t>(6 * swarm_.commit_mean / look_every);
   const std::uint64_t calls = provider_.calls();
   if (calls > items * 8 / 10) {
-    if (10 * idle_looks_ > looks_)
+    if (10 * idle_looks_ > looks_ - std::min(looks_, learning))
       violation(fmt::format("no call was in flight at {} of {} looks, while commits took {} ms",
-                            idle_looks_, looks_, to_ms(swarm_.commit_mean)));
+                            idle_looks_, looks_ - learning, to_ms(swarm_.commit_mean)));
     return;
   }
-  if (calls > items / 10) {
-    ++looks_;
-    const auto idle = [](const auto& worker) { return worker->worker->in_flight() == 0; };
-    if (std::all_of(workers_.begin(), workers_.end(), idle)) ++idle_looks_;
-  }
-  after(std::chrono::milliseconds{20}, [this] { watch_work(); });
+  const auto idle = [](const auto& worker) { return worker->worker->in_flight() == 0; };
+  if (calls > 0 && ++looks_ > learning && std::all_of(workers_.begin(), workers_.end(), idle))
+    ++idle_looks_;
+  after(look_every, [this] { watch_work(); });
 }
 
 bool World::done() const {
