@@ -265,7 +265,7 @@ void SegmentWriter::publish(std::size_t most) {
     // Readers lose nothing but freshness when this fails, so it is tried again with the next group.
     const std::string path = job.directory + "/results.durable", draft = path + ".draft";
     const auto file = open_file(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, calls_);
-    if (file && write_all_at(*file, 0, text, draft, calls_))
+    if (file && write_all_at(*file, 0, text, draft))
       static_cast<void>(rename_file(draft, path, calls_));
   }
 }
