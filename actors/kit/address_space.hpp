@@ -8,8 +8,9 @@
 
 namespace gristmill {
 
-// Stacks of some twenty threads, and what they and the libraries map; little of it is ever touched.
-inline constexpr std::uint64_t address_space_min = std::uint64_t{256} << 20;
+// Stacks and heaps of some twenty threads, as they are mapped; little of it is ever touched. With
+// 600 MB a coordinator of two threads for its rooms starts, with 400 MB it does not.
+inline constexpr std::uint64_t address_space_min = std::uint64_t{1} << 30;
 
 // internal: `ulimit -v` allows less.
 Result<> check_address_space();

@@ -66,7 +66,7 @@ class Descriptors(EndToEnd):
             thread.join()
         self.assertIsNone(coordinator.popen.poll(), coordinator.stderr())
         self.gristmill("watch", job, "--server", coordinator.http)
-        self.assertEqual(self.job(coordinator, job)["completed"], 2_000)
+        self.assertEqual(self.job(coordinator, job)["counts"]["completed"], 2_000)
 
 
 if __name__ == "__main__":
