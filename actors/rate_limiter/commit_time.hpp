@@ -23,7 +23,9 @@ public:
     asked_.pop_front();
   }
   Duration of_late(Time now) const {
-    const double halves = to_seconds(now - at_) / to_seconds(defaults::commit_time_half);
+    // Long ones are seen rarely: they are remembered for several of their kind.
+    const Duration half = std::max<Duration>(defaults::commit_time_half, 8 * longest_);
+    const double halves = to_seconds(now - at_) / to_seconds(half);
     const Duration before = longest_ == Duration::zero()
                                 ? longest_
                                 : from_seconds(to_seconds(longest_) * std::exp2(-halves));
