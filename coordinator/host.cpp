@@ -122,6 +122,9 @@ Result<> CoordinatorHost::start() {
   events.gone = [this](std::vector<PeerId> peers) {
     deliver_to_room({{wiring::Place::coordinator, {}}, wiring::PeersGone{std::move(peers)}});
   };
+  events.removed = [this](std::vector<PeerId> peers) {
+    deliver_to_room({{wiring::Place::coordinator, {}}, wiring::PeersGone{std::move(peers), true}});
+  };
   auto opened = ZmqGateway::open(std::move(gateway), std::move(events));
   if (!opened) return tl::unexpected{opened.error()};
   gateway_ = std::move(*opened);

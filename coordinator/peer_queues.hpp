@@ -32,6 +32,8 @@ public:
     return true;
   }
 
+  void drop(const PeerId& peer) { peers_.erase(peer); } // it may not be told anything more
+
   // try_send(peer, bytes) -> Sent. Returns whether anything left; adds who is gone.
   template <class TrySend> bool retry(TrySend&& try_send, std::vector<PeerId>& gone) {
     bool progress = false;

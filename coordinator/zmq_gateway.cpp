@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/clock.hpp"
+#include "actors/kit/defaults.hpp"
 #include "actors/kit/guarded_thread.hpp"
 #include "actors/kit/socket_thread.hpp"
 #include "coordinator/listen_address.hpp"
@@ -75,7 +76,9 @@ private:
   void receive_batch();
   bool receive_part(zmq::message_t& part);
   void drop_rest(zmq::message_t& part);
-  bool admitted(zmq::message_t& body, std::string& user);
+  bool admitted(const PeerId& peer, zmq::message_t& body, std::string& user);
+  const std::optional<std::string>& name_of(const std::string& key);
+  void look_at_keys();
   void send_queued();
   Sent try_send(const PeerId& peer, const std::string& bytes);
   void tell_gone();
@@ -97,6 +100,11 @@ private:
   PeerQueues waiting_;
   std::vector<PeerId> gone_;
   long retry_ms_ = retry_ms_min;
+  struct Peer {
+    std::string key;
+    Time heard{};
+  };
+  std::unordered_map<PeerId, Peer> peers_; // whose keys may join; with keys alone
   std::unordered_map<std::string, std::optional<std::string>> names_; // by key, for a second
   Time names_until_{};
   std::thread thread_;
@@ -151,6 +159,7 @@ void ZmqGateway::Thread::run() {
   block_signals_of_this_thread();
   while (!stopping_) {
     if (wait()) receive_batch();
+    look_at_keys();
     send_queued();
     tell_gone();
   }
@@ -162,7 +171,8 @@ bool ZmqGateway::Thread::wait() {
       {{socket_.handle(), 0, static_cast<short>(may_read ? ZMQ_POLLIN : 0), 0},
        {nullptr, bell_.fd(), ZMQ_POLLIN, 0}}};
   // A ROUTER does not say when one of its peers can take more, so those are asked again.
-  if (::zmq_poll(items.data(), 2, waiting_.empty() ? -1 : retry_ms_) < 0) return false;
+  const long patience_ms = zap_ ? to_ms(enrolment_recheck) : -1;
+  if (::zmq_poll(items.data(), 2, waiting_.empty() ? patience_ms : retry_ms_) < 0) return false;
   if (items[1].revents != 0) bell_.answer();
   return items[0].revents != 0;
 }
@@ -178,7 +188,7 @@ void ZmqGateway::Thread::receive_batch() {
     }
     ReceivedFrame frame;
     frame.peer = peer.to_string();
-    if (!admitted(body, frame.user)) {
+    if (!admitted(frame.peer, body, frame.user)) {
       ++dropped_;
       gone_.push_back(std::move(frame.peer));
       continue;
@@ -205,20 +215,42 @@ void ZmqGateway::Thread::drop_rest(zmq::message_t& part) {
 }
 
 // Whether the sender's key is enrolled still: a removed worker is cut off within a second.
-bool ZmqGateway::Thread::admitted(zmq::message_t& body, std::string& user) {
+bool ZmqGateway::Thread::admitted(const PeerId& peer, zmq::message_t& body, std::string& user) {
   if (!zap_) return true;
   const char* key = ::zmq_msg_gets(body.handle(), "User-Id");
   if (key == nullptr) return false;
-  if (const Time now = boot_now(); now >= names_until_) {
-    names_.clear();
-    names_until_ = now + enrolment_recheck;
-  }
+  const auto& name = name_of(key);
+  if (!name) return false;
+  user = *name;
+  peers_[peer] = {key, boot_now()};
+  return true;
+}
+
+const std::optional<std::string>& ZmqGateway::Thread::name_of(const std::string& key) {
   auto known = names_.find(key);
   if (known == names_.end())
     known = names_.emplace(key, options_.keys->enrolment->name_of(key)).first;
-  if (!known->second) return false;
-  user = *known->second;
-  return true;
+  return known->second;
+}
+
+// A peer whose key is removed is told nothing more, whether it speaks or not; COORDINATOR hears of
+// it. Who has been silent for so long that its session is lost is forgotten.
+void ZmqGateway::Thread::look_at_keys() {
+  const Time now = boot_now();
+  if (!zap_ || now < names_until_) return;
+  names_.clear();
+  names_until_ = now + enrolment_recheck;
+  std::vector<PeerId> removed;
+  std::erase_if(peers_, [&](const auto& entry) {
+    const auto& [peer, known] = entry;
+    const bool may_join = name_of(known.key).has_value();
+    if (!may_join) {
+      waiting_.drop(peer);
+      removed.push_back(peer);
+    }
+    return !may_join || now - known.heard > 2 * defaults::silent_lost;
+  });
+  if (!removed.empty() && events_.removed) events_.removed(std::move(removed));
 }
 
 void ZmqGateway::Thread::send_queued() {
@@ -242,6 +274,7 @@ void ZmqGateway::Thread::send_queued() {
 }
 
 Sent ZmqGateway::Thread::try_send(const PeerId& peer, const std::string& bytes) {
+  if (zap_ && !peers_.contains(peer)) return Sent::gone;
   const auto send_part = [this](const std::string& part, int flags) {
     int sent;
     do sent = ::zmq_send(socket_.handle(), part.data(), part.size(), ZMQ_DONTWAIT | flags);

@@ -35,6 +35,15 @@ inline constexpr std::uint32_t held_calls_max = 16'384; // a worker never holds 
 inline constexpr std::size_t held_bytes_max = 64 * mib;
 inline constexpr std::size_t outcome_window_bytes = 64 * mib; // unrecorded outcomes of one session
 inline constexpr std::uint32_t sessions_max = 4'096;
+inline constexpr std::uint32_t sessions_per_key_max = 3'072; // one key cannot fill the roster
+// What a session may be sent before it has said that it heard of it.
+inline constexpr std::size_t unheard_bytes_max = held_bytes_max + 2 * frame_bytes_max;
+inline constexpr std::uint32_t worker_calls_max = frame_elements_max; // held and in flight
+inline constexpr std::uint32_t departed_calls_max = 262'144; // of lost sessions, still known
+// Of the specifications that a worker keeps of jobs that it holds no call of, each with its rest.
+inline constexpr std::size_t kept_specs_bytes_max = 16 * mib, kept_spec_bytes_least = 4 * kib;
+// More tokens beyond a call's bound than that no answer has.
+inline constexpr std::uint64_t tokens_beyond_bound_max = 1 << 20;
 
 inline constexpr std::size_t offer_bytes_max = 16 * mib; // ready calls of one job
 inline constexpr std::uint32_t offer_calls_max = 4'096;

@@ -154,7 +154,7 @@ enum class RefusedCode : std::uint8_t {
   resync = 2,     // the books differ: say Hello again
   version = 3,
   cluster = 4,
-  full = 5,
+  full = 5, // no room, or not for you: say Hello again later
 };
 
 struct Refused {
@@ -224,6 +224,7 @@ struct ReadPause {
 struct Recorded {
   std::vector<AttemptId> attempts;
   std::vector<ReadPause> pauses = {};
+  std::vector<JobId> closed_jobs = {}; // may be forgotten: each is opened again before a call of it
   bool operator==(const Recorded&) const = default;
 };
 

@@ -260,6 +260,7 @@ template <>
 inline constexpr std::tuple fields<Recorded>{
     field("a", &Recorded::attempts),
     field("q", &Recorded::pauses),
+    field("j", &Recorded::closed_jobs),
 };
 template <>
 inline constexpr std::tuple fields<Cancel>{

@@ -1,5 +1,6 @@
 #include "actors/coordinator/coordinator.hpp"
 
+#include "actors/coordinator/proof.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
 #include "protocol/codec.hpp"
@@ -14,7 +15,9 @@ using namespace protocol;
 
 Coordinator::Coordinator(Options options, Time now)
     : options_{std::move(options)}, roster_{options_.epoch},
-      grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {}
+      grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {
+  for (const journal::SessionNote& before : options_.expected) earlier_.insert(before.process);
+}
 
 Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
   Effects effects;
@@ -26,9 +29,8 @@ Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now
 void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effects) {
   auto frame = decode(received.bytes, Direction::from_worker);
   if (!frame) {
-    effects.events.push_back(
-        {"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
-    return;
+    return tell({"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true}, now,
+                effects);
   }
   Session* session = roster_.of_peer(received.peer);
   Grammar stranger{Direction::from_worker, options_.epoch};
@@ -44,20 +46,22 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
     if (mutated("gap_ignored")) break;
     return refuse(received.peer, RefusedCode::resync, heard.sentence, effects);
   case Verdict::violation:
-    effects.events.push_back(
-        {"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true});
-    return;
+    return tell({"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true}, now,
+                effects);
   default: return;
   }
-  if (const auto* h = std::get_if<Hello>(&frame->message)) return hello(received, *h, now, effects);
+  if (auto* h = std::get_if<Hello>(&frame->message)) {
+    bring_within_reason(*h);
+    return hello(received, *h, now, effects);
+  }
   session->last_heard = now;
   if (session->state == SessionState::suspect) session->state = SessionState::active;
+  session->heard_by_worker(frame->ack);
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, Returned>) {
-          handle(*session, message, effects);
-        } else if constexpr (std::is_same_v<M, Outcomes> || std::is_same_v<M, Need>) {
+        if constexpr (std::is_same_v<M, Outcomes> || std::is_same_v<M, Need> ||
+                      std::is_same_v<M, Returned>) {
           handle(*session, message, now, effects);
         } else if constexpr (std::is_same_v<M, Heartbeat>) {
           handle(*session, message, frame->ack, now, effects);
@@ -93,15 +97,15 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
            effects);
     return;
   }
-  if (roster_.size() >= limits::sessions_max) {
-    refuse(peer, RefusedCode::full, fmt::format("{} workers are the most", limits::sessions_max),
-           effects);
+  // A connection that the worker gave up may still deliver, behind the Hello that replaced it.
+  const Session* known = roster_.of_process(received.user, hello.process);
+  if (known != nullptr && hello.number < known->hello) {
+    effects.events.push_back({"worker.hello_overtaken", {{"name", hello.name}}});
     return;
   }
-  // A connection that the worker gave up may still deliver, behind the Hello that replaced it.
-  if (const Session* known = roster_.of_process(received.user, hello.process);
-      known != nullptr && hello.number < known->hello) {
-    effects.events.push_back({"worker.hello_overtaken", {{"name", hello.name}}});
+  if (std::string why = known == nullptr ? why_no_room(received.user, hello.process, now) : "";
+      !why.empty()) {
+    refuse(peer, RefusedCode::full, std::move(why), effects);
     return;
   }
   // A process that starts anew, with nothing in hand, under the name of one whose connection is
@@ -118,18 +122,31 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     if (mutated("kept_outcome_dropped") &&
         std::find(hello.outbox.begin(), hello.outbox.end(), claim) != hello.outbox.end())
       return false;
-    return !claim.parts.empty() && jobs_.contains(claim.parts.front().job);
+    return claim.parts.size() == 1 && jobs_.contains(claim.parts.front().job);
+  };
+  const auto may_be_of_earlier_life = [&](const Claim& claim) {
+    return is_of_earlier_life(claim, hello.process);
   };
   if (Session* before = roster_.of_peer(peer);
       before != nullptr && before->process != hello.process)
     lose(before->id, true, "another process on its connection", effects);
-  const Adopted adopted = roster_.adopt(peer, received.user, hello, now, wanted);
+  const Adopted adopted =
+      roster_.adopt(peer, received.user, hello, now, {wanted, may_be_of_earlier_life});
   Session& session = *adopted.session;
+  if (adopted.unproven > 0)
+    tell({"worker.unproven",
+          {{"name", session.name},
+           {"claims", std::to_string(adopted.unproven)},
+           {"why", "they are of calls that it was not given, as far as is known"}},
+          true},
+         now, effects);
   for (const Claim& claim : adopted.claims) {
+    expect_end(session, claim.call, now);
     effects.jobs[claim.parts.front().job].claims.push_back(claim);
     effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job});
   }
   for (const Claim& claim : adopted.kept) {
+    expect_end(session, claim.call, now);
     effects.jobs[claim.parts.front().job].kept.push_back(claim);
     effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job, true});
   }
@@ -165,6 +182,8 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
   if (session == nullptr || session->state != SessionState::greeted) return effects;
   session->state = SessionState::active;
   session->last_heard = now; // it waited for us, however long the journal took
+  session->postpone_deadlines(now + defaults::call_margin); // what has ended is told only now
+  session->progress_at = now;
   send(*session, session->welcome, now, effects);
   if (session->told_to_drain) send(*session, Drain{}, now, effects);
   dispatch(now, effects);
@@ -172,6 +191,7 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
 }
 
 void Coordinator::handle(Session& session, const Need& need, Time now, Effects& effects) {
+  progressed(session, now);
   Acquire acquire{session.id, need.nonce, {}};
   Cancel stands;
   for (const CallId call : need.calls) {
@@ -206,7 +226,7 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
     }
     session->permit(permit.call, permit.attempt, permit.endpoint,
                     n < granted.most_nano_usd.size() ? granted.most_nano_usd[n] : 0);
-    session->begun(permit.call, now);
+    expect_end(*session, permit.call, now);
     if (const auto job = jobs_.find(assigned->job); job != jobs_.end()) {
       job->second.pace.began();
       if (job->second.hedges)
@@ -240,74 +260,23 @@ void Coordinator::refuse_for_good(Session& session, const std::vector<Exceeding>
   if (!cancel.calls.empty()) send_cancel(session, cancel, now, effects);
 }
 
-void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects& effects) {
-  std::vector<AttemptId> unwanted;
-  for (Outcome& outcome : outcomes.outcomes) {
-    const Assigned* known = session.find(outcome.call);
-    if (known != nullptr && known->attempt != outcome.attempt) known = nullptr;
-    const CallCost cost = cost_of(outcome, known);
-    Ended ended{Ended::How::answered,
-                outcome.attempt,
-                outcome.cls,
-                outcome.usage,
-                outcome.retry_after_ms,
-                std::chrono::microseconds{outcome.latency_us},
-                outcome.tokens_refused};
-    if (cost.known) {
-      ended.cost_nano_usd = cost.nano_usd;
-    } else {
-      ended.cost_nano_usd.reset();
-    }
-    ended.limits = outcome.limits;
-    effects.ended.push_back(std::move(ended));
-    ++session.completed;
-    if (known != nullptr) session.take(outcome.call);
-    const JobId job = outcome.parts.empty() ? JobId{} : outcome.parts.front().job;
-    if (!jobs_.contains(job)) {
-      unwanted.push_back(outcome.attempt);
-      continue;
-    }
-    std::string url = url_of(outcome.endpoint);
-    const std::size_t alternatives =
-        outcome.cls == OutcomeClass::config || outcome.cls == OutcomeClass::quota
-            ? alternatives_of(job, outcome.endpoint)
-            : 0;
-    effects.jobs[job].outcomes.push_back(
-        {session.id, std::move(outcome), std::move(url), cost.nano_usd, alternatives});
-  }
-  if (!unwanted.empty()) send(session, Recorded{std::move(unwanted)}, now, effects);
-}
-
-void Coordinator::handle(Session& session, const Returned& returned, Effects& effects) {
-  for (const auto& entry : returned.calls) {
-    const Assigned* known = session.find(entry.call);
-    if (known == nullptr ||
-        (known->attempt != entry.attempt && !mutated("returned_of_another_attempt")))
-      continue;
-    if (entry.attempt) {
-      const auto how = returned.too_late ? Ended::How::too_late : Ended::How::unstarted;
-      effects.ended.push_back({how, entry.attempt, {}, {}, -1});
-    }
-    if (returned.keeps_calls) {
-      session.unpermit(entry.call);
-    } else {
-      const Assigned assigned = session.take(entry.call);
-      effects.jobs[assigned.job].returned.push_back(
-          {assigned.item, entry.call, false, false, false});
-    }
-  }
-}
-
 void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t ack, Time now,
                          Effects& effects) {
-  session.capacity = beat.capacity;
-  effects.queues.insert(effects.queues.end(), beat.queues.begin(), beat.queues.end());
+  session.capacity = within_limits(beat.capacity);
+  std::vector<QueueReport> queues;
+  for (QueueReport queue : beat.queues) {
+    if (!is_reached(session, queue.endpoint)) continue;
+    bring_within_reason(queue);
+    queues.push_back(queue);
+  }
+  effects.queues.insert(effects.queues.end(), queues.begin(), queues.end());
   // A heartbeat may have crossed our Drain.
   session.draining = session.told_to_drain || beat.capacity.calls == 0;
   // Only a worker that has seen every call that we gave, permitted or withdrew can be compared with
   // our books. It need not have seen the rest: a busy worker is told to wait all the time.
   const bool comparable = session.told_seq <= ack && ack <= session.seq;
-  const bool differs = beat.in_flight != session.in_flight() || beat.held != session.held();
+  const bool differs = beat.held != session.held() || beat.in_flight < session.in_flight() ||
+                       beat.in_flight > session.in_flight() + session.dropped();
   session.differing_beats = comparable && differs ? session.differing_beats + 1 : 0;
   if (session.differing_beats >= 2) {
     session.differing_beats = 0;
@@ -318,7 +287,7 @@ void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t 
     effects.events.push_back({"worker.resync", {{"name", session.name}}, true});
   } else {
     Recorded answer; // shows a closed connection, and carries our ack
-    for (const QueueReport& queue : beat.queues)
+    for (const QueueReport& queue : queues)
       answer.pauses.push_back(queue_readers_.pause(queue.endpoint, now));
     send(session, std::move(answer), now, effects);
   }
@@ -339,6 +308,9 @@ void Coordinator::send(Session& session, Message message, Time now, Effects& eff
     session.told_seq = frame.seq;
   session.last_sent = now;
   effects.frames.push_back({session.peer, encode(frame)});
+  if (std::holds_alternative<Batch>(frame.message) ||
+      std::holds_alternative<JobOpened>(frame.message))
+    session.sent_bytes(effects.frames.back().bytes.size());
 }
 
 void Coordinator::refuse(const PeerId& peer, RefusedCode code, std::string sentence,

@@ -26,6 +26,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace gristmill::coordinator {
@@ -79,6 +80,12 @@ struct Options {
   std::vector<PoolSpec> pools = {}; // as configured
 };
 
+// What the journal knows of the calls that earlier lives of ours may have made for a job.
+struct EarlierLives {
+  std::uint64_t mark = 0;             // highest item + 1 that they may have called
+  std::uint64_t assumed_nano_usd = 0; // that they may have cost beyond what is recorded
+};
+
 class Coordinator {
 public:
   Coordinator(Options options, Time now);
@@ -86,6 +93,7 @@ public:
   Effects started(); // first of all: the pools' endpoints
   Effects received(const std::vector<ReceivedFrame>& frames, Time now);
   Effects peer_gone(const PeerId& peer, Time now);
+  Effects key_removed(const PeerId& peer, Time now); // it may not be told anything more
   Effects offered(JobId job, std::vector<OfferedCall> calls, Time now);
   Effects withdrawn(JobId job, const std::vector<CallId>& calls, Time now);
   Effects granted(const Granted& granted, Time now);
@@ -94,7 +102,9 @@ public:
   Effects tick(Time now); // at least every half second
 
   // The job's own endpoints get their ids here; the ids say which ones the job may use.
-  Effects job_opened(JobId job, const JobSpec& spec, std::vector<EndpointId>& endpoints, Time now);
+  // `earlier`: what earlier lives of ours may have done for it.
+  Effects job_opened(JobId job, const JobSpec& spec, std::vector<EndpointId>& endpoints, Time now,
+                     const EarlierLives& earlier = {});
   Effects job_closed(JobId job, Time now); // nothing of it is wanted any more
   // The job starts no more calls until it is released: what no worker holds goes back.
   Effects job_held(JobId job, Time now);
@@ -137,6 +147,10 @@ private:
     Share share; // as its user gave it
     Pace pace;   // of its permits
     bool held = false;
+    Duration call_most{};           // from a permit to its call's outcome
+    std::uint64_t earlier_mark = 0; // as of EarlierLives
+    std::uint64_t earlier_nano_usd = 0;
+    bool has_budget = false; // of money
   };
   static constexpr std::size_t reasons_max = 16; // of a job, for as many models
 
@@ -155,8 +169,21 @@ private:
   void handle(Session& session, const protocol::Need& need, Time now, Effects& effects);
   void handle(Session& session, const protocol::Heartbeat& beat, std::uint64_t ack, Time now,
               Effects& effects);
+
+  // answers.cpp
   void handle(Session& session, protocol::Outcomes& outcomes, Time now, Effects& effects);
-  void handle(Session& session, const protocol::Returned& returned, Effects& effects);
+  void handle(Session& session, const protocol::Returned& returned, Time now, Effects& effects);
+  void take_answer(Session& session, protocol::Outcome& outcome, const Assigned& given,
+                   std::vector<AttemptId>& unwanted, Time now, Effects& effects);
+  void expect_end(Session& session, CallId call, Time now);
+  static void progressed(Session& session, Time now);
+  void watch_calls(Session& session, Time now, Effects& effects);
+  bool is_idle(const Session& session, Time now) const;
+  void strike(Session& session, std::string what, Time now, Effects& effects);
+  std::string why_no_room(const std::string& user, Nonce process, Time now) const;
+  bool is_of_earlier_life(const protocol::Claim& claim, Nonce process);
+  void tell(Event event, Time now, Effects& effects);
+
   void refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
                        Effects& effects);
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
@@ -194,7 +221,8 @@ private:
   std::set<std::string> served() const;
   std::string why_never_served(const Job& job, const protocol::PlannedCall& call) const;
   std::string url_of(EndpointId id) const;
-  CallCost cost_of(const protocol::Outcome& outcome, const Assigned* known) const;
+  CallCost cost_of(const protocol::Outcome& outcome, const Assigned& given);
+  bool is_reached(const Session& session, EndpointId id) const;
   std::size_t alternatives_of(JobId job, EndpointId endpoint) const;
 
   Options options_;
@@ -211,7 +239,15 @@ private:
   std::vector<EndpointId> pooled_;                // in the order of the configuration
   Time grace_ends_;
   bool grace_ = true;
-  bool all_told_ = true; // no session of an earlier life is lost
+  bool all_told_ = true;    // no session of an earlier life is lost
+  std::set<Nonce> earlier_; // processes whose sessions were open when our earlier lives ended
+  std::unordered_map<AttemptId, Nonce> earlier_attempts_; // who claimed them
+  std::map<Nonce, Time> unheard_;                         // processes that are not heard until then
+  struct Told {
+    Time again_at{};
+    std::uint64_t untold = 0;
+  };
+  std::map<std::string, Told> told_; // by name of the event
 };
 
 } // namespace gristmill::coordinator

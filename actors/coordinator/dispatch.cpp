@@ -56,14 +56,17 @@ bool Coordinator::reaches(const Session& session, JobId id, const std::string& m
 }
 
 void Coordinator::feed(Session& session, Time now, Effects& effects) {
+  if (now < session.rests_until) return;
   const std::uint32_t ahead = ahead_of(session);
-  const std::uint32_t target = session.capacity.calls + ahead;
-  const std::uint32_t has = session.held() + session.in_flight();
+  const std::uint32_t target =
+      session.on_trial ? 1 : std::min(session.capacity.calls + ahead, limits::worker_calls_max);
+  const std::uint32_t has =
+      session.held() + session.in_flight() - (session.on_trial ? session.overdue() : 0);
   std::uint32_t deficit = target > has ? target - has : 0;
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
   if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) deficit = 0;
   const std::set<JobId> short_of = short_of_calls(session);
-  if (deficit == 0 && short_of.empty()) return;
+  if (deficit == 0 && (short_of.empty() || session.on_trial)) return;
   const std::uint32_t hand = hand_of_job(session);
   const auto reached = [&](JobId job, const std::string& model) {
     return (deficit > 0 || (short_of.contains(job) && session.held_of(job) < hand)) &&
@@ -77,7 +80,8 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
       const OfferedCall* next = queue_.front(reached);
       if (next == nullptr || (bytes > 0 && bytes + next->bytes() > limits::frame_target_bytes))
         break;
-      if (session.held() > 0 && session.held_bytes() + next->bytes() > session.capacity.bytes) {
+      if ((session.held() > 0 && session.held_bytes() + next->bytes() > session.capacity.bytes) ||
+          session.unheard_bytes() > limits::unheard_bytes_max) {
         full = true;
         break;
       }
@@ -87,10 +91,14 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
       const PartId part = call.planned.parts.front();
       to_ask_.insert(part.job);
       if (job == jobs_.end()) continue;
-      if (session.jobs_opened.insert(part.job).second)
+      if (session.open(part.job, job->second.spec.size())) {
+        if (auto closed = session.close_idle_jobs(); !closed.empty())
+          send(session, protocol::Recorded{{}, {}, std::move(closed)}, now, effects);
         send(session, protocol::JobOpened{part.job, job->second.spec, job->second.endpoints}, now,
              effects);
+      }
       bytes += call.bytes();
+      if (session.held() == 0) session.progress_at = std::max(session.progress_at, now);
       session.give(call.planned.call,
                    {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{},
                     call.planned.model, call.output_bound, 0, std::move(call.failed_at),

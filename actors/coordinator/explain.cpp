@@ -52,7 +52,8 @@ bool Coordinator::has_room() const {
   const auto& sessions = roster_.sessions();
   return std::any_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
     const Session& session = *entry.second;
-    return may_be_fed(session) && session.held() + session.in_flight() < session.capacity.calls;
+    return may_be_fed(session) && !session.on_trial &&
+           session.held() + session.in_flight() < session.capacity.calls;
   });
 }
 
@@ -61,8 +62,9 @@ WaitReason Coordinator::why_waiting(JobId id, Time now) const {
   const auto& sessions = roster_.sessions();
   if (found == jobs_.end()) return of_kind(sessions.empty() ? WaitKind::no_worker : WaitKind::none);
   const Job& job = found->second;
-  if (std::none_of(sessions.begin(), sessions.end(),
-                   [&](const auto& entry) { return may_be_fed(*entry.second); })) {
+  if (std::none_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
+        return may_be_fed(*entry.second) && !entry.second->on_trial;
+      })) {
     WaitReason nobody = of_kind(WaitKind::no_worker);
     nobody.limit = sessions.size();
     return nobody;
@@ -111,6 +113,7 @@ WaitReason Coordinator::standing(JobId id, CallId call, Time now) const {
       if (const WaitReason* told = fresh_reason(job->second, &assigned->model, now))
         standing = *told;
     standing.worker = session->name;
+    if (assigned->given_up) standing.because = "its timeouts are over; it is made elsewhere";
     if (session->state == SessionState::closed || session->state == SessionState::suspect)
       standing.because = session->state == SessionState::closed
                              ? "its connection is closed; the call goes elsewhere if it stays away"

@@ -37,6 +37,8 @@ struct GatewayEvents {
   std::function<void(std::vector<ReceivedFrame>)> received;
   std::function<void(std::vector<PeerId>)>
       gone; // unreachable, or too slow: the peer's frames are dropped
+  // Their keys may not join any more: nothing is sent to them.
+  std::function<void(std::vector<PeerId>)> removed = {};
 };
 
 } // namespace gristmill::coordinator

@@ -2,6 +2,8 @@
 // that a job opens, closes, holds or goes on.
 #include "actors/coordinator/coordinator.hpp"
 
+#include "actors/kit/defaults.hpp"
+
 #include <algorithm>
 
 namespace gristmill::coordinator {
@@ -55,7 +57,7 @@ Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time
   for (const CallId call : calls) {
     for (const auto& [id, session] : roster_.sessions()) {
       const Assigned* assigned = session->find(call);
-      if (assigned == nullptr) continue;
+      if (assigned == nullptr || assigned->given_up) continue;
       cancels[id].calls.push_back(call);
       stop_at_welcome(*session, call, assigned->attempt);
       // A permitted call ends by the worker's word; a held one is simply gone.
@@ -76,13 +78,17 @@ Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attemp
   for (std::size_t from = 0; from < attempts.size(); from += list_piece) {
     const auto begin = attempts.begin() + static_cast<std::ptrdiff_t>(from);
     const auto count = std::min(list_piece, attempts.size() - from);
-    send(*session, Recorded{{begin, begin + static_cast<std::ptrdiff_t>(count)}}, now, effects);
+    const auto end = begin + static_cast<std::ptrdiff_t>(count);
+    const std::uint64_t before = session->seq;
+    send(*session, Recorded{{begin, end}}, now, effects);
+    if (session->seq != before)
+      std::for_each(begin, end, [&](AttemptId attempt) { session->told_recorded(attempt); });
   }
   return effects;
 }
 
 Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<EndpointId>& endpoints,
-                                Time now) {
+                                Time now, const EarlierLives& earlier) {
   Effects effects;
   Job job;
   JobSpec for_workers = spec; // they are sent items, and inputs may be many
@@ -101,6 +107,11 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   job.model = model_of_all(spec);
   job.own_endpoints = !spec.endpoints.empty();
   job.share = own_share(spec);
+  job.call_most = std::chrono::milliseconds{spec.timeout_ms} +
+                  std::chrono::milliseconds{spec.connect_timeout_ms} + defaults::call_margin;
+  job.has_budget = bool{spec.budget_usd};
+  job.earlier_mark = earlier.mark;
+  job.earlier_nano_usd = earlier.assumed_nano_usd;
   job.pace = Pace{now};
   queue_.open(id, job.share);
   jobs_[id] = std::move(job);
@@ -127,11 +138,13 @@ Effects Coordinator::job_closed(JobId id, Time now) {
       const Assigned assigned = session->take(call);
       stop_at_welcome(*session, call, assigned.attempt);
       if (!assigned.attempt) continue;
+      session->drop(assigned.attempt);
+      if (assigned.given_up) continue;
       effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
       charge_lost(assigned, effects);
     }
-    session->jobs_opened.erase(id);
     send_cancel(*session, cancel, now, effects);
+    if (session->close(id)) send(*session, Recorded{{}, {}, {id}}, now, effects);
   }
   dispatch(now, effects);
   return effects;

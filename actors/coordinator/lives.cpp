@@ -34,11 +34,21 @@ Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
   return effects;
 }
 
+// Its worker may finish what it is making; who takes its key away wants to hear no more of it.
+Effects Coordinator::key_removed(const PeerId& peer, Time now) {
+  Effects effects;
+  if (const Session* session = roster_.of_peer(peer))
+    lose(session->id, false, "its key was removed", effects);
+  dispatch(now, effects);
+  return effects;
+}
+
 Effects Coordinator::tick(Time now) {
   Effects effects;
   for (const auto& [id, session] : roster_.sessions()) session->beat(now);
   for (auto& [id, job] : jobs_) job.pace.measure(now);
   watch_silence(now, effects);
+  for (const auto& [id, session] : roster_.sessions()) watch_calls(*session, now, effects);
   end_grace(now, effects);
   dispatch(now, effects);
   return effects;
@@ -90,17 +100,19 @@ void Coordinator::watch_silence(Time now, Effects& effects) {
 }
 
 void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& effects) {
-  const std::unique_ptr<Session> session = roster_.remove(id);
+  std::unique_ptr<Session> session = roster_.remove(id);
   if (!session) return;
   std::vector<Released> released;
-  for (const auto& [call, assigned] : session->calls()) released.push_back({call, assigned});
+  for (const auto& [call, assigned] : session->calls())
+    if (!assigned.given_up) released.push_back({call, assigned});
   std::sort(released.begin(), released.end(),
             [](const Released& a, const Released& b) { return a.call < b.call; });
   for (const Released& r : released) {
     const bool permitted = bool{r.assigned.attempt};
     // A call that its worker outlived did not end it.
     const bool ended_it = died && !r.assigned.over;
-    give_up(r, {r.assigned.item, r.call, permitted, ended_it, session->in_flight() == 1}, effects);
+    const bool alone = session->in_flight() - session->overdue() == 1;
+    give_up(r, {r.assigned.item, r.call, permitted, ended_it, alone}, effects);
   }
   for (const EndpointId endpoint : session->endpoints) {
     endpoints_.erase(endpoint);
@@ -113,6 +125,7 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
                              {"in_flight", std::to_string(session->in_flight())},
                              {"held", std::to_string(session->held())}},
                             why != "goodbye"});
+  if (why != "goodbye") roster_.depart(std::move(session));
 }
 
 void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effects) {

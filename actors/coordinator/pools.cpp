@@ -94,18 +94,38 @@ std::string Coordinator::url_of(EndpointId id) const {
 
 // A pool's price holds for all endpoints that serve its model, announced ones too; of a job's own
 // endpoints the model says which pool's it is.
-CallCost Coordinator::cost_of(const Outcome& outcome, const Assigned* known) const {
+CallCost Coordinator::cost_of(const Outcome& outcome, const Assigned& given) {
   // Told before: it has been counted, or was given up and charged.
-  if (known == nullptr) return {};
+  if (given.charged) return {};
   const auto it = endpoints_.find(outcome.endpoint);
   const bool pooled = it != endpoints_.end() && !it->second.model.empty();
-  std::string model = pooled ? it->second.model : known->model;
+  std::string model = pooled ? it->second.model : given.model;
   if (model.empty()) model = outcome.model;
   const PoolSpec* pool = pool_of(options_.pools, model);
   if (pool == nullptr && !pooled)
-    if (const auto job = jobs_.find(known->job); job != jobs_.end())
-      pool = pool_of(options_.pools, job->second.model);
-  return cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, known->most_nano_usd);
+    if (const auto own = jobs_.find(given.job); own != jobs_.end())
+      pool = pool_of(options_.pools, own->second.model);
+  CallCost cost =
+      cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, given.most_nano_usd);
+  // No report takes a job beyond its budget: a permitted call costs what was reserved for it at
+  // most, those of earlier lives together what these may have spent.
+  const auto job = jobs_.find(given.job);
+  if (job == jobs_.end() || !job->second.has_budget) return cost;
+  if (!given.earlier) {
+    cost.nano_usd = std::min(cost.nano_usd, given.most_nano_usd);
+  } else {
+    cost.nano_usd = std::min(cost.nano_usd, job->second.earlier_nano_usd);
+    job->second.earlier_nano_usd -= cost.nano_usd;
+  }
+  return cost;
+}
+
+// Whether a worker can have looked at it: it is everybody's, or its own.
+bool Coordinator::is_reached(const Session& session, EndpointId id) const {
+  const auto it = endpoints_.find(id);
+  return it != endpoints_.end() &&
+         (it->second.pooled || std::find(session.endpoints.begin(), session.endpoints.end(), id) !=
+                                   session.endpoints.end());
 }
 
 // How many endpoints serve calls such as this endpoint was given, it too.

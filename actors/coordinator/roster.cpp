@@ -2,6 +2,8 @@
 
 #include "actors/kit/mutant.hpp"
 
+#include <algorithm>
+
 namespace gristmill::coordinator {
 
 Session* Roster::find(SessionId id) {
@@ -32,7 +34,7 @@ Session& Roster::open(const PeerId& peer, const std::string& user, const protoco
   session->process = hello.process;
   session->hello = hello.number;
   session->capacity = hello.capacity;
-  session->last_heard = session->last_sent = now;
+  session->last_heard = session->last_sent = session->progress_at = now;
   Session& opened = *session;
   peers_[peer] = opened.id;
   sessions_.emplace(opened.id, std::move(session));
@@ -54,6 +56,114 @@ std::unique_ptr<Session> Roster::remove(SessionId id) {
   const auto peer = peers_.find(session->peer);
   if (peer != peers_.end() && peer->second == id) peers_.erase(peer);
   return session;
+}
+
+std::size_t Roster::sessions_of(const std::string& user) const {
+  return static_cast<std::size_t>(
+      std::count_if(sessions_.begin(), sessions_.end(),
+                    [&](const auto& entry) { return entry.second->user == user; }));
+}
+
+void Roster::depart(std::unique_ptr<Session> session) {
+  std::vector<CallId> held;
+  for (const auto& [call, assigned] : session->calls())
+    if (!assigned.attempt) held.push_back(call);
+  for (const CallId call : held) session->take(call);
+  std::vector<CallId> flying;
+  for (const auto& [call, assigned] : session->calls()) flying.push_back(call);
+  for (const CallId call : flying) session->give_up(call);
+  if (session->remembered() == 0 && session->strikes.empty()) return;
+  departed_calls_ += session->remembered();
+  departed_.push_back(std::move(session));
+  while (departed_calls_ > limits::departed_calls_max || departed_.size() > limits::sessions_max) {
+    departed_calls_ -= departed_.front()->remembered();
+    departed_.pop_front();
+  }
+}
+
+std::unique_ptr<Session> Roster::take_departed(const std::string& user, Nonce process) {
+  const auto it = std::find_if(departed_.begin(), departed_.end(), [&](const auto& session) {
+    return session->process == process && session->user == user;
+  });
+  if (it == departed_.end()) return nullptr;
+  std::unique_ptr<Session> session = std::move(*it);
+  departed_.erase(it);
+  departed_calls_ -= session->remembered();
+  return session;
+}
+
+Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
+                      Time now, const Judge& judge) {
+  Adopted adopted;
+  std::unique_ptr<Session> last;
+  bool was_lost = false;
+  if (Session* before = of_process(user, hello.process)) {
+    adopted.replaced = before->id;
+    last = remove(before->id);
+  } else {
+    last = take_departed(user, hello.process);
+    was_lost = bool{last};
+  }
+  Session& session = open(peer, user, hello, now);
+  adopted.session = &session;
+  const auto take_over = [&](const protocol::Claim& claim, std::vector<protocol::Claim>& unknown,
+                             bool has_ended) {
+    const Assigned* known = last ? last->find(claim.call) : nullptr;
+    if (known != nullptr && (known->attempt != claim.attempt || !known->is_of(claim.parts)))
+      known = nullptr; // another try of the call, or another item
+    if (known != nullptr && !was_lost && (has_ended || !known->given_up))
+      return session.give(claim.call, last->take(claim.call));
+    const bool told_before = last && last->has_answered(claim);
+    const bool dropped_before = last && last->take_dropped(claim.attempt);
+    const bool proven = known != nullptr || told_before || judge.may_be_of_earlier_life(claim) ||
+                        mutated("claim_without_proof");
+    // One that was given up while its worker lived is to stop.
+    const bool may_go_on = !dropped_before && (known == nullptr || was_lost);
+    if (proven && may_go_on && judge.wanted(claim)) {
+      Assigned assigned;
+      if (known != nullptr) assigned = last->take(claim.call);
+      assigned.job = claim.parts.front().job;
+      assigned.item = claim.parts.front().item;
+      assigned.attempt = claim.attempt;
+      assigned.endpoint = claim.endpoint;
+      assigned.earlier = known == nullptr;
+      assigned.charged = known != nullptr || told_before;
+      assigned.most_nano_usd = 0;
+      assigned.given_up = false;
+      session.give(claim.call, std::move(assigned));
+      unknown.push_back(claim);
+      return;
+    }
+    adopted.unproven += !proven && !dropped_before;
+    session.welcome.drop_attempts.push_back(claim.attempt);
+    if (!has_ended) session.drop(claim.attempt); // it will say that it was aborted
+  };
+  for (const auto& claim : hello.in_flight) take_over(claim, adopted.claims, false);
+  for (const auto& claim : hello.outbox) {
+    take_over(claim, adopted.kept, true);
+    session.ended(claim.call);
+  }
+  for (const CallId call : hello.held) {
+    const Assigned* known = last ? last->find(call) : nullptr;
+    if (known == nullptr || known->given_up) continue;
+    Assigned assigned = last->take(call);
+    if (assigned.attempt) adopted.permit_unused.push_back({call, assigned});
+    assigned.attempt = AttemptId{};
+    assigned.deadline = never;
+    session.open(assigned.job, 0); // its worker has not forgotten it
+    session.give(call, assigned);
+    session.welcome.keep_held.push_back(call);
+  }
+  if (last) {
+    session.completed = last->completed;
+    session.strikes = last->strikes;
+    session.rests_until = last->rests_until;
+    session.on_trial = last->on_trial;
+    session.told_to_drain = session.draining = last->told_to_drain;
+    for (const auto& [call, assigned] : last->calls())
+      if (!assigned.given_up) adopted.unknown_to_worker.push_back({call, assigned});
+  }
+  return adopted;
 }
 
 } // namespace gristmill::coordinator

@@ -5,6 +5,8 @@
 
 #include "actors/coordinator/session.hpp"
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -26,6 +28,7 @@ struct Adopted {
   std::vector<protocol::Claim> kept;       // outcomes that we did not know it to have
   std::vector<Released> permit_unused;     // the worker still holds the call, its permit got lost
   std::vector<Released> unknown_to_worker; // it has neither the call nor an outcome of it
+  std::size_t unproven = 0;                // claims of what it was not given, as far as we know
 };
 
 class Roster {
@@ -40,16 +43,25 @@ public:
   std::size_t size() const { return sessions_.size(); }
   std::uint32_t in_flight(JobId job) const { return in_flight_.of(job); }
 
-  // Opens a session for the peer and moves over what its process's last session knows.
-  // `wanted(claim)`: is the claim of a job that still wants an answer?
-  template <class Wanted>
+  std::size_t sessions_of(const std::string& user) const;
+
+  // Opens a session for the peer and moves over what its process's last session knows, also one
+  // that was given up since. A claim is believed if that session was given the call, or if it may
+  // be of an earlier life.
+  struct Judge {
+    std::function<bool(const protocol::Claim&)> wanted; // is it of a job that wants an answer?
+    std::function<bool(const protocol::Claim&)> may_be_of_earlier_life;
+  };
   Adopted adopt(const PeerId& peer, const std::string& user, const protocol::Hello& hello, Time now,
-                Wanted wanted);
+                const Judge& judge);
   void connection_closed(Session& session, Time now);
   // Takes the session out; the caller tells what becomes of its calls.
   std::unique_ptr<Session> remove(SessionId id);
+  // Its process may come back and tell how the calls ended that it was making.
+  void depart(std::unique_ptr<Session> session);
 
 private:
+  std::unique_ptr<Session> take_departed(const std::string& user, Nonce process);
   Session& open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
                 Time now);
 
@@ -59,58 +71,8 @@ private:
   std::map<SessionId, std::unique_ptr<Session>>
       sessions_; // ordered: the same history, the same turns
   std::unordered_map<PeerId, SessionId> peers_;
+  std::deque<std::unique_ptr<Session>> departed_; // the first to leave in front
+  std::size_t departed_calls_ = 0;
 };
-
-template <class Wanted>
-Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
-                      Time now, Wanted wanted) {
-  Adopted adopted;
-  std::unique_ptr<Session> last;
-  if (Session* before = of_process(user, hello.process)) {
-    adopted.replaced = before->id;
-    last = remove(before->id);
-  }
-  Session& session = open(peer, user, hello, now);
-  adopted.session = &session;
-  const auto take_over = [&](const protocol::Claim& claim, std::vector<protocol::Claim>& unknown) {
-    const Assigned* known = last ? last->find(claim.call) : nullptr;
-    if (known != nullptr && known->attempt == claim.attempt) {
-      session.give(claim.call, last->take(claim.call));
-    } else if (wanted(claim)) {
-      if (known != nullptr) last->take(claim.call);
-      session.give(claim.call, {claim.parts.front().job,
-                                claim.parts.front().item,
-                                0,
-                                0,
-                                claim.attempt,
-                                claim.endpoint,
-                                {}});
-      unknown.push_back(claim);
-    } else {
-      session.welcome.drop_attempts.push_back(claim.attempt);
-    }
-  };
-  for (const auto& claim : hello.in_flight) take_over(claim, adopted.claims);
-  for (const auto& claim : hello.outbox) {
-    take_over(claim, adopted.kept);
-    session.ended(claim.call);
-  }
-  for (const CallId call : hello.held) {
-    const Assigned* known = last ? last->find(call) : nullptr;
-    if (known == nullptr) continue;
-    Assigned assigned = last->take(call);
-    if (assigned.attempt) adopted.permit_unused.push_back({call, assigned});
-    assigned.attempt = AttemptId{};
-    session.give(call, assigned);
-    session.welcome.keep_held.push_back(call);
-  }
-  if (last) {
-    session.completed = last->completed;
-    session.told_to_drain = session.draining = last->told_to_drain;
-    for (const auto& [call, assigned] : last->calls())
-      adopted.unknown_to_worker.push_back({call, assigned});
-  }
-  return adopted;
-}
 
 } // namespace gristmill::coordinator

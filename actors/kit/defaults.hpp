@@ -61,6 +61,15 @@ inline constexpr Duration heartbeat = seconds{2};
 inline constexpr Duration closed_lost = seconds{5}; // connection closed and no Hello
 inline constexpr Duration silent_suspect = seconds{10};
 inline constexpr Duration silent_lost = seconds{40};
+// A call is given up when its timeouts are over and so long after: a worker that nobody would give
+// up for its silence may still tell how it ended.
+inline constexpr Duration call_margin = silent_lost;
+// A worker that has room, and asks for none of the calls that it holds, loses them; and is given
+// none for as long.
+inline constexpr Duration held_idle = seconds{30};
+inline constexpr Duration strike_window = seconds{60}; // three strikes within it end a session,
+inline constexpr int strikes_max = 3;                  // and its process is not heard for as long
+inline constexpr Duration retry_after_max = seconds{600}; // that a server may ask for
 inline constexpr Duration restart_grace = seconds{5}; // for sessions that the journal shows open
 inline constexpr Duration need_repeat =
     milliseconds{500}; // a Need without an answer is asked again

@@ -3,6 +3,7 @@
 #include "actors/kit/mutant.hpp"
 #include "protocol/call_cost.hpp"
 
+#include <fmt/format.h>
 #include <utility>
 
 namespace gristmill::rate_limiter {
@@ -59,6 +60,13 @@ MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& mod
        most_nano_usd(pool->price, call.token_bound - call.output_bound, call.output_bound)},
       {},
       {}};
+  if (answer.charge.most > account.cap()) {
+    answer.exceeds = fmt::format(
+        "expected a call that may cost at most the job's whole budget of ${:.6f}, got one that may "
+        "cost ${:.6f}; lower its max_tokens, or raise --budget-usd",
+        1e-9 * static_cast<double>(account.cap()), 1e-9 * static_cast<double>(answer.charge.most));
+    return answer;
+  }
   answer.refusal = account.refuses(answer.charge.most);
   changed(account);
   if (answer.refusal && answer.refusal->spent) {

@@ -37,6 +37,7 @@ public:
     MoneyCharge charge;
     std::optional<MoneyAccount::Refusal> refusal;
     std::optional<BudgetStop> stop; // no waiting helps
+    std::string exceeds = {};       // set: the whole budget would not do, because …
   };
   // `model`: that the call asks for; empty = the default of its job.
   Answer ask(const AcquireCall& call, const std::string& model);

@@ -147,6 +147,11 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   if (const bool marked = marks_.covers(call.job, call.item); !refused && !marked)
     refused = Refusal{now + block_retry, block_being_written, WaitKind::journal};
   MoneyBook::Answer money = money_.ask(call, model);
+  if (!money.exceeds.empty()) {
+    Placed placed = waits(never, std::move(money.exceeds));
+    placed.exceeds = true;
+    return placed;
+  }
   const std::vector<Endpoint*> served = usable(job->second, model, session);
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
         return never_fits(e->account->limits(), call.token_bound);

@@ -27,6 +27,7 @@ protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string mess
 } // namespace
 
 void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Effects& effects) {
+  openai::judge_body(reported.outcome);
   openai::judge_label(spec_, reported.outcome);
   const protocol::Outcome& outcome = reported.outcome;
   if (outcome.parts.empty()) return;

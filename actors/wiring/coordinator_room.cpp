@@ -129,7 +129,10 @@ void CoordinatorRoom::on(FramesIn& in, const Moment& moment, Post& post) {
 }
 
 void CoordinatorRoom::on(PeersGone& gone, const Moment& moment, Post& post) {
-  for (const auto& peer : gone.peers) emit(coordinator_.peer_gone(peer, moment.now), post);
+  for (const auto& peer : gone.peers)
+    emit(gone.removed ? coordinator_.key_removed(peer, moment.now)
+                      : coordinator_.peer_gone(peer, moment.now),
+         post);
 }
 
 void CoordinatorRoom::on(Offer& offer, const Moment& moment, Post& post) {

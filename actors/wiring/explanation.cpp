@@ -71,9 +71,10 @@ Words of_limiter(const Explanation& e) {
                         where, r.limit),
             "a call that ends, or another endpoint for the model"};
   case WaitKind::cooldown:
-    return {fmt::format("{} gets no calls{}: {} (the answer to call {}{})", r.endpoint,
-                        in_span(e, " for "), r.because, to_string(r.attempt),
-                        since_span(e, ", ", " ago")),
+    return {fmt::format("{} gets no calls{}: {}{}", r.endpoint, in_span(e, " for "), r.because,
+                        r.attempt ? fmt::format(" (the answer to call {}{})", to_string(r.attempt),
+                                                since_span(e, ", ", " ago"))
+                                  : since_span(e, " (since ", ")")),
             "it goes on by itself; another endpoint for the model would take the calls meanwhile"};
   case WaitKind::breaker:
     return {
@@ -95,8 +96,9 @@ Words of_rooms(const Explanation& e) {
   switch (r.kind) {
   case WaitKind::no_worker:
     if (r.limit == 0) return {"no worker is connected", "start a gristmill-worker"};
-    return {fmt::format("no worker takes calls: {} connected, all of them drained, silent or away",
-                        r.limit),
+    return {fmt::format(
+                "no worker takes calls: {} connected, all of them drained, silent, idle or away",
+                r.limit),
             "start a gristmill-worker; `gristmill workers` shows those that are there"};
   case WaitKind::workers_full:
     return {fmt::format("the workers are full: they have all {} calls that they take at a time",

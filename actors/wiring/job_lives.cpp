@@ -55,6 +55,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
                     job.crashes);
     post.events.push_back({"job.careful", {{"job", to_string(job.id)}}, true});
   }
+  const coordinator::EarlierLives earlier{items.mark, money.assumed};
   post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
@@ -68,7 +69,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
                    coordinator::own_share(job.spec),
                    std::move(learned_[job.id])};
   learned_.erase(job.id);
-  auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now);
+  auto effects = coordinator_.job_opened(job.id, job.spec, budget.endpoints, moment.now, earlier);
   LimiterNews news;
   news.endpoints_added = std::move(effects.endpoints_added);
   news.jobs_opened.push_back(std::move(budget));

@@ -132,6 +132,7 @@ struct FramesIn {
 };
 struct PeersGone {
   std::vector<coordinator::PeerId> peers;
+  bool removed = false; // their keys are: they do not come back
 };
 struct Offer {
   JobId job;

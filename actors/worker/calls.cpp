@@ -59,6 +59,8 @@ void Worker::handle(const Wait& wait, Time now) {
 void Worker::handle(const Recorded& recorded) {
   for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
   for (const ReadPause& pause : recorded.pauses) queues_.pause(pause);
+  for (const JobId job : recorded.closed_jobs)
+    if (!held_.has_of(job)) jobs_.erase(job);
   if (mutated("outbox_cleared_by_any_recorded")) outbox_ = {};
 }
 

@@ -14,8 +14,10 @@ std::vector<CallId> HeldCalls::all() const {
 void HeldCalls::add(protocol::PlannedCall call) {
   const CallId id = call.call;
   const std::size_t bytes = call.raw.size();
+  const JobId job = call.parts.front().job;
   if (calls_.emplace(id, Held{std::move(call), State::ready, {}}).second) {
     bytes_ += bytes;
+    ++of_job_[job];
     ready_.push_back(id);
   }
 }
@@ -37,6 +39,8 @@ std::optional<protocol::PlannedCall> HeldCalls::take(CallId call) {
   protocol::PlannedCall planned = std::move(it->second.planned);
   bytes_ -= planned.raw.size();
   calls_.erase(it);
+  const auto of_job = of_job_.find(planned.parts.front().job);
+  if (--of_job->second == 0) of_job_.erase(of_job);
   return planned;
 }
 

@@ -7,6 +7,7 @@
 #include "protocol/messages.hpp"
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <queue>
 #include <unordered_map>
@@ -22,6 +23,7 @@ public:
   std::size_t asked() const { return asked_count_; }
   bool contains(CallId call) const { return calls_.contains(call); }
   std::vector<CallId> all() const; // in the order of their ids
+  bool has_of(JobId job) const { return of_job_.contains(job); }
 
   void add(protocol::PlannedCall call);
   std::optional<protocol::PlannedCall> take(CallId call);
@@ -63,6 +65,7 @@ private:
   std::deque<CallId> ready_; // may list calls that have left; they are skipped
   std::unordered_map<Nonce, NeedSent> needs_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> waiting_;
+  std::map<JobId, std::size_t> of_job_; // calls
   std::size_t asked_count_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -13,6 +13,7 @@ constexpr auto page_timeout = std::chrono::seconds{2};
 constexpr auto gather = std::chrono::milliseconds{100};
 constexpr std::uint32_t doublings_most = 5; // of the time between two looks
 constexpr std::uint32_t failures_of_concern = 3;
+constexpr std::size_t watched_most = 64;
 
 std::string why_unreadable(const PageEnded& page) {
   if (page.http_status == 0) return page.message;
@@ -22,7 +23,17 @@ std::string why_unreadable(const PageEnded& page) {
 
 } // namespace
 
+// Beyond a few, what was learned of a page that nobody looks at now is learned anew.
+void QueueWatch::forget_idle() {
+  if (watched_.size() <= watched_most) return;
+  std::erase_if(watched_, [&](const auto& entry) {
+    const Watched& watched = entry.second;
+    return watched.calls == 0 && !watched.reading;
+  });
+}
+
 void QueueWatch::call_began(EndpointId endpoint, const std::string& metrics_url) {
+  forget_idle();
   Watched& watched = watched_[endpoint];
   watched.url = metrics_url;
   ++watched.calls;

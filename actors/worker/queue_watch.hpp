@@ -32,6 +32,7 @@ public:
   std::vector<protocol::QueueReport> take(Time now);
   void forget() { news_.clear(); } // there is nobody to be told
   Time wake_at() const;
+  std::size_t watched() const { return watched_.size(); }
 
 private:
   struct Watched {
@@ -41,6 +42,8 @@ private:
     Time begun_at{}, next_at{Time::min()};
     bool reading = false, known = false; // it was readable once
   };
+
+  void forget_idle();
 
   std::map<EndpointId, Watched> watched_;
   std::map<EndpointId, protocol::QueueReport> news_;

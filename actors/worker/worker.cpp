@@ -113,6 +113,7 @@ void Worker::act_on(Frame& frame, Time now, Effects& effects) {
 void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   state_ = State::active;
   hello_repeat_ = hello_repeat;
+  full_why_.clear();
   seq_ = 0;
   effects.welcome = true;
   heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
@@ -129,6 +130,8 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
     if (std::find(welcome.keep_held.begin(), welcome.keep_held.end(), call) ==
         welcome.keep_held.end())
       held_.take(call);
+  // The session opens its jobs anew, but for those of the calls that stay.
+  std::erase_if(jobs_, [&](const auto& job) { return !held_.has_of(job.first); });
   std::vector<const Outcome*> again;
   for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
   if (!mutated("result_sent_once")) send_outcomes(std::move(again), effects);
@@ -139,11 +142,18 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
 
 void Worker::handle(const Refused& refused, Time now, Effects& effects) {
   const bool again = refused.code == RefusedCode::no_session || refused.code == RefusedCode::resync;
-  if (!again || state_ == State::active)
+  const bool full = refused.code == RefusedCode::full;
+  if (!full && (!again || state_ == State::active))
     effects.events.push_back({"session.refused", {{"why", refused.sentence}}, true});
-  if (!again) {
+  if (!again && !full) {
     effects.refused = refused.sentence;
     state_ = State::down;
+    return;
+  }
+  // There may be room later: the Hello is repeated.
+  if (full) {
+    if (std::exchange(full_why_, refused.sentence) != refused.sentence)
+      effects.events.push_back({"worker.full", {{"why", refused.sentence}}, true});
     return;
   }
   // While a Hello is on its way, older frames of ours may still be refused.

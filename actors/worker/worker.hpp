@@ -63,6 +63,7 @@ public:
   std::size_t held_bytes() const { return held_.bytes(); }
   std::size_t in_flight() const { return in_flight_.size(); }
   std::size_t unrecorded() const { return outbox_.size(); }
+  std::size_t jobs_known() const { return jobs_.size(); }
 
 private:
   struct Job {
@@ -119,7 +120,7 @@ private:
   Duration hello_repeat_{}; // without a Welcome
   Time hello_at_{}, heartbeat_at_{never}, drain_ends_{never};
   bool draining_ = false, finished_ = false;
-  std::string down_why_;
+  std::string down_why_, full_why_;
 
   std::map<JobId, Job> jobs_;
   std::unordered_map<EndpointId, std::size_t> announced_; // index into options_.endpoints

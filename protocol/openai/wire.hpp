@@ -111,6 +111,10 @@ struct Reply {
 using Headers = std::vector<std::pair<std::string, std::string>>; // lower-case names
 
 // Judges a complete HTTP answer by status, body and headers with the table of error classes.
+// What was told as such an answer: its body is one line of checked JSON, or there is none, and an
+// ok without one is none.
+void judge_body(protocol::Outcome& outcome);
+
 // A 200 counts as ok only if the whole body is JSON of its kind: chat has choices[0].message,
 // completions choices[0].text, responses output, embeddings data with an embedding for each input
 // index, others any JSON object or array; anything else is transient (cut, empty or not JSON).

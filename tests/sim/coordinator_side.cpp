@@ -45,6 +45,7 @@ void World::start_coordinator() {
   }
   journal::Recovered recovered = store_.recover(clock_.at(now_), boot_);
   ledger_.recovered(recovered);
+  epoch_ = recovered.epoch;
   trace("coordinator starts, epoch {}, boot {}", recovered.epoch.value, boot_);
   coordinator_ = std::make_unique<Coordinator>();
   coordinator_->node =
@@ -216,6 +217,9 @@ void World::hear(const gristmill::Event& event) {
     ledger_.back(workers_[worker]->process);
   }
   if (event.name == "worker.lost") ledger_.session_lost(worker);
+  if (event.name == "worker.overdue") ledger_.calls_given_up(worker);
+  const bool doubted = event.name == "worker.forged" || event.name == "usage.above_bound";
+  if (doubted && swarm_.lie == 0) violation("an honest worker is not believed: " + line);
   if (event.name == "frame.bad" || event.name == "frame.violation") violation(line);
 }
 

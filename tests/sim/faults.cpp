@@ -41,6 +41,13 @@ void World::roll_worker(std::size_t index) {
     worker.paused_until = std::max(worker.paused_until, now_ + pause);
     trace("w{} stops for {} ms", index, to_ms(pause));
   }
+  const bool others_call = std::any_of(workers_.begin() + 1, workers_.end(),
+                                       [](const auto& other) { return other->alive; });
+  if (index == 0 && others_call && !worker.hangs && luck(swarm_.thread_hangs)) {
+    exact_ = false;
+    worker.hangs = true;
+    trace("w{} makes no call any more, {} in flight", index, worker.worker->in_flight());
+  }
   if (luck(swarm_.worker_drain)) drain_worker(index);
   if (!worker.alive || !luck(swarm_.worker_crash)) return;
   exact_ = false;
@@ -49,8 +56,9 @@ void World::roll_worker(std::size_t index) {
   trace("w{} dies{}, {} in flight, {} not recorded", index, silently ? " silently" : "",
         worker.worker->in_flight(), worker.worker->unrecorded());
   end_worker(index, silently);
-  const auto others = std::count_if(workers_.begin(), workers_.end(),
-                                    [](const auto& other) { return other->alive; });
+  const auto others = std::count_if(workers_.begin(), workers_.end(), [](const auto& other) {
+    return other->alive && !other->hangs;
+  });
   if (others > 0 && luck(swarm_.for_good)) {
     trace("w{} stays dead", index);
     return;

@@ -356,6 +356,10 @@ void Ledger::session_lost(std::size_t worker) {
   excuse([worker](const SentCall& call) { return call.worker == worker; }, true);
 }
 
+void Ledger::calls_given_up(std::size_t worker) {
+  excuse([worker](const SentCall& call) { return call.worker == worker; }, false);
+}
+
 void Ledger::back(std::uint64_t process) {
   for (const AttemptId id : of_process_[process]) {
     const Attempt& attempt = attempts_.at(id);

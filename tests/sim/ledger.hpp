@@ -57,11 +57,16 @@ public:
   // The coordinator has given a call to a worker, and a permit for it.
   void planned(CallId call, PartId part) { parts_[call] = part; }
   void permitted(const Permitted& permit);
+  CallId call_of(AttemptId attempt) const {
+    const auto it = attempts_.find(attempt);
+    return it == attempts_.end() ? CallId{} : it->second.id;
+  }
   void recorded(AttemptId attempt);
 
   // A call that is made again is excused when nobody could know what became of it.
   void process_ended(std::uint64_t process);
-  void session_lost(std::size_t worker); // the coordinator gave it up
+  void session_lost(std::size_t worker);   // the coordinator gave it up
+  void calls_given_up(std::size_t worker); // … or some of its calls, whose time was over
   // A worker is there again, and says what it is making: it takes these items from their twins.
   void back(std::uint64_t process);
   void grace_over(const std::set<std::uint64_t>& processes_heard);

@@ -198,9 +198,57 @@ void World::watch(const Connection& connection, const std::string& bytes) {
 
 // Up: from a worker to the coordinator.
 
+// As if the worker kept the outcomes of all calls that others are making. What is of an earlier
+// life of the coordinator nobody could deny.
+void World::claim_all(std::size_t index, std::vector<protocol::Claim>& claims) {
+  for (std::size_t other = 0; other < workers_.size(); ++other) {
+    if (other == index) continue;
+    for (const auto& [attempt, running] : workers_[other]->running) {
+      const CallId call = ledger_.call_of(attempt);
+      const auto job = ledger_.job_of(running->request.plan);
+      if (call && job && attempt.epoch() == epoch_.value)
+        claims.push_back({call, attempt, {{*job, running->request.item, 0}}, {}});
+    }
+  }
+}
+
+// A heartbeat, or in its place what a liar says of a call that another worker is making.
+std::string World::forged(std::size_t index, std::string bytes) {
+  auto frame = protocol::decode(bytes, protocol::Direction::from_worker);
+  if (!frame) return bytes;
+  if (auto* hello = std::get_if<protocol::Hello>(&frame->message)) {
+    claim_all(index, hello->outbox);
+    return encode(*frame);
+  }
+  if (!std::holds_alternative<protocol::Heartbeat>(frame->message)) return bytes;
+  for (std::size_t other = 0; other < workers_.size(); ++other) {
+    if (other == index || workers_[other]->running.empty()) continue;
+    const auto& [attempt, running] = *workers_[other]->running.begin();
+    const CallId call = ledger_.call_of(attempt);
+    const auto job = ledger_.job_of(running->request.plan);
+    if (!call || !job) continue;
+    trace("w{} lies of {}", index, to_string(attempt));
+    if (random_.chance(0.3)) {
+      frame->message = protocol::Returned{{{call, attempt}}, false, false};
+    } else {
+      protocol::Outcome outcome;
+      outcome.call = call;
+      outcome.attempt = attempt;
+      outcome.parts = {{*job, running->request.item, 0}};
+      outcome.cls = OutcomeClass::ok;
+      outcome.http_status = 200;
+      outcome.body = R"({"choices":[{"index":0,"message":{"role":"assistant","content":"no"}}]})";
+      frame->message = protocol::Outcomes{{std::move(outcome)}};
+    }
+    return encode(*frame);
+  }
+  return bytes;
+}
+
 void World::send_to_coordinator(std::size_t index, std::string frame) {
   const auto connection = workers_[index]->connection;
   if (!connection || !connection->open) return;
+  if (luck(swarm_.lie)) frame = forged(index, std::move(frame));
   show(index, "-->", frame, protocol::Direction::from_worker);
   if (luck(swarm_.drop)) {
     exact_ = false;

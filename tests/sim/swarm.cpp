@@ -181,6 +181,14 @@ void draw_slow_disk(Swarm& swarm) {
   draw_faults(swarm, true, random);
 }
 
+// Likewise.
+void draw_bad_workers(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.network_mean.count() ^ swarm.commit_mean.count())};
+  if (swarm.one_process || swarm.edge || swarm.steady_commit) return;
+  if (random.chance(0.15)) swarm.lie = 0.1 * random.unit();
+  if (swarm.workers > 1 && random.chance(0.15)) swarm.thread_hangs = 0.02;
+}
+
 } // namespace
 
 Swarm Swarm::draw(Random& random) {
@@ -230,6 +238,7 @@ Swarm Swarm::draw(Random& random) {
   draw_days(swarm);
   draw_pages(swarm);
   draw_shares(swarm);
+  draw_bad_workers(swarm);
   return swarm;
 }
 

@@ -61,6 +61,10 @@ struct Swarm {
   double cut = 0, partition = 0, swizzle = 0, worker_crash = 0, silent_crash = 0, for_good = 0;
   double worker_drain = 0, pause = 0, coordinator_crash = 0, coordinator_pause = 0, reboot = 0;
   double wall_step = 0;
+  double lie = 0; // of a heartbeat: the worker tells of another one's call instead
+  // The first worker's calls neither leave nor end from then on, though it goes on to be heard:
+  // nothing heals it but its end.
+  double thread_hangs = 0;
   bool pages = false; // endpoints tell how many calls wait, for whatever that is worth
   // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
   // ends.

@@ -164,6 +164,7 @@ void World::begin_call(std::size_t index, worker::HttpCall call) {
 
 void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
   WorkerProcess& worker = *workers_[index];
+  if (worker.hangs) return;
   const bool late = worker.clock.at(now_) >= running->call.not_after;
   if (late || running->aborted) {
     worker::CallEnded ended;
@@ -215,7 +216,7 @@ void World::arrive(const std::shared_ptr<Running>& running) {
 void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded ended) {
   to_worker(index, [this, index, attempt, ended](WorkerProcess& worker) {
     const auto running = worker.running.find(attempt);
-    if (running == worker.running.end()) return; // aborted meanwhile
+    if (worker.hangs || running == worker.running.end()) return; // … or aborted meanwhile
     if (running->second->left) {
       provider_.over(running->second->request);
       if (running->second->ok && ended.end == worker::CallEnd::answered)

@@ -103,7 +103,7 @@ void World::settle() {
   const Time begun = now_;
   const auto rests = [this] {
     return coordinator_ && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-             return !worker->alive ||
+             return !worker->alive || worker->hangs ||
                     (worker->worker->in_flight() == 0 && worker->worker->unrecorded() == 0 &&
                      worker->worker->held() == 0);
            });

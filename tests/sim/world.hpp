@@ -106,6 +106,8 @@ private:
   void send_to_worker(const coordinator::OutgoingFrame& frame);
   void deliver_down(const std::shared_ptr<Connection>& connection, const std::string& bytes);
   void send_to_coordinator(std::size_t index, std::string frame);
+  std::string forged(std::size_t index, std::string frame);
+  void claim_all(std::size_t index, std::vector<protocol::Claim>& claims);
   void deliver_up(const std::shared_ptr<Connection>& connection, const std::string& bytes);
   void watch(const Connection& connection, const std::string& frame);
   Duration travel();
@@ -161,6 +163,7 @@ private:
   std::map<std::string, std::string> results_; // by path
   std::unique_ptr<Coordinator> coordinator_;
   std::uint64_t life_ = 0;
+  Epoch epoch_;
   std::uint32_t boot_ = 0;
   LocalClock clock_; // the coordinator's
   Duration wall_off_{};

@@ -31,6 +31,7 @@ struct World::Running {
 struct World::WorkerProcess {
   std::uint64_t process = 0;
   bool alive = true, reachable = true; // not reachable: partitioned
+  bool hangs = false;                  // its thread that makes the calls
   LocalClock clock;
   std::unique_ptr<worker::Worker> worker;
   std::shared_ptr<Connection> connection;

@@ -197,7 +197,8 @@ TEST_CASE("an outcome frees its slot and goes to its job with its endpoint's URL
   Speaker worker;
   bench.join(worker);
   bench.offer(1, 1);
-  bench.grant(worker, bench.take_batch(worker));
+  const Permit permit{CallId{1}, Bench::attempt_of(1), endpoints.at(0), 250};
+  bench.hear(bench.coordinator.granted({worker.session, Nonce{1}, {permit}, {}}, bench.now));
   auto outcome = outcome_of(1);
   outcome.endpoint = endpoints.at(0);
   outcome.retry_after_ms = 700;
@@ -219,6 +220,11 @@ TEST_CASE("an outcome frees its slot and goes to its job with its endpoint's URL
 
 TEST_CASE("outcomes are recorded when they are durable, those of no job at once") {
   Busy bench{1};
+  bench.open_job(9);
+  bench.offer(50, 50, 9);
+  bench.grant(bench.worker, ids({50}));
+  bench.hear(bench.coordinator.job_closed(JobId{9}, bench.now));
+  bench.frames.clear();
   bench.say(bench.worker, Outcomes{{outcome_of(50, 9)}});
   auto recorded = bench.take_messages<Recorded>(bench.worker);
   REQUIRE(recorded.size() == 1);

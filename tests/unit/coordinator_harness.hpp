@@ -150,9 +150,10 @@ public:
   }
 
   // ---- other rooms speak ------------------------------------------------------------------------
-  std::vector<EndpointId> open_job(std::uint32_t job = 7, JobSpec spec = with_endpoint()) {
+  std::vector<EndpointId> open_job(std::uint32_t job = 7, JobSpec spec = with_endpoint(),
+                                   coordinator::EarlierLives earlier = {}) {
     std::vector<EndpointId> endpoints;
-    hear(coordinator.job_opened(JobId{job}, spec, endpoints, now));
+    hear(coordinator.job_opened(JobId{job}, spec, endpoints, now, earlier));
     return endpoints;
   }
   void offer(std::uint64_t first, std::uint64_t last, std::uint32_t job = 7,
@@ -192,18 +193,26 @@ inline std::vector<CallId> ids_between(std::uint64_t first, std::uint64_t last) 
   return calls;
 }
 
-inline protocol::Outcome outcome_of(std::uint64_t call, std::uint32_t job = 7) {
+inline protocol::Outcome outcome_of(std::uint64_t call, std::uint32_t job = 7, Epoch of = epoch) {
   protocol::Outcome outcome;
   outcome.call = CallId{call};
-  outcome.attempt = Bench::attempt_of(call);
+  outcome.attempt = AttemptId::of(of, 1, call);
   outcome.parts = {{JobId{job}, call, 0}};
   outcome.endpoint = EndpointId{1};
   outcome.cls = OutcomeClass::ok;
   outcome.http_status = 200;
   return outcome;
 }
-inline protocol::Claim claim_of(std::uint64_t call, std::uint32_t job = 7) {
-  return {CallId{call}, Bench::attempt_of(call), {{JobId{job}, call, 0}}, EndpointId{1}};
+inline protocol::Claim claim_of(std::uint64_t call, std::uint32_t job = 7, Epoch of = epoch) {
+  return {CallId{call}, AttemptId::of(of, 1, call), {{JobId{job}, call, 0}}, EndpointId{1}};
 }
+
+// A coordinator that began anew while the session of worker 1 was open in its journal, and what
+// that worker was given in the life before.
+inline constexpr Epoch before{2};
+inline coordinator::Options restarted() {
+  return {epoch, "", {{SessionId{11}, "worker-1", Nonce{1}, true}}};
+}
+inline constexpr coordinator::EarlierLives may_have_called{10, 0}; // items below 10
 
 } // namespace gristmill::coordinator_test

@@ -28,15 +28,15 @@ JobSpec within_a_budget() {
 
 struct Money : Bench {
   explicit Money(Options options = priced()) : Bench{std::move(options)} {}
-  // A worker with so many calls in flight, each of which may cost 500.
-  void fly(Speaker& worker, std::uint64_t calls) {
+  // A worker with so many calls in flight, each of which may cost so much.
+  void fly(Speaker& worker, std::uint64_t calls, std::uint64_t most = 500) {
     open_job(7, within_a_budget());
     join(worker);
     offer(1, calls);
     Granted granted{worker.session, Nonce{1}, {}, {}};
     for (std::uint64_t call = 1; call <= calls; ++call) {
       granted.permits.push_back({CallId{call}, attempt_of(call), EndpointId{1}, 250});
-      granted.most_nano_usd.push_back(500);
+      granted.most_nano_usd.push_back(most);
     }
     hear(coordinator.granted(granted, now));
   }
@@ -47,16 +47,16 @@ struct Money : Bench {
 TEST_CASE("an answer costs its tokens, one that says nothing of them the most", "[money]") {
   Money bench;
   Speaker worker;
-  bench.fly(worker, 2);
+  bench.fly(worker, 2, 200'000);
   Outcome told = outcome_of(1);
   told.usage = {true, 100, 10, 0, 0};
   bench.say(worker, Outcomes{{told, outcome_of(2)}});
   REQUIRE(bench.seen.ended.size() == 2);
   CHECK(bench.seen.ended[0].cost_nano_usd == 120'000);
-  CHECK(bench.seen.ended[1].cost_nano_usd == 500);
+  CHECK(bench.seen.ended[1].cost_nano_usd == 200'000);
   const auto news = bench.take_news();
   CHECK(news.outcomes[0].cost_nano_usd == 120'000);
-  CHECK(news.outcomes[1].cost_nano_usd == 500);
+  CHECK(news.outcomes[1].cost_nano_usd == 200'000);
 }
 
 TEST_CASE("what a lost worker's calls may have cost is journalled with the end of its session",

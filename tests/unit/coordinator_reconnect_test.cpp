@@ -88,37 +88,39 @@ TEST_CASE("a permit that got lost with the connection comes back, its call stays
 }
 
 TEST_CASE("after a restart claims and kept outcomes of living jobs are adopted, others dropped") {
-  Bench bench{Options{epoch, "", {{SessionId{11}, "worker-1", Nonce{1}, true}}}};
-  bench.open_job(7);
+  Bench bench{restarted()};
+  bench.open_job(7, with_endpoint(), may_have_called);
   Speaker worker;
-  worker.hello.in_flight = {claim_of(1), claim_of(2, 9)};
-  worker.hello.outbox = {claim_of(3), claim_of(4, 9)};
+  worker.hello.in_flight = {claim_of(1, 7, before), claim_of(2, 9, before)};
+  worker.hello.outbox = {claim_of(3, 7, before), claim_of(4, 9, before)};
   worker.hello.held = ids({5});
   const auto welcome = bench.join(worker);
-  CHECK(welcome.drop_attempts == std::vector{Bench::attempt_of(2), Bench::attempt_of(4)});
+  CHECK(welcome.drop_attempts ==
+        std::vector{AttemptId::of(before, 1, 2), AttemptId::of(before, 1, 4)});
   CHECK(welcome.keep_held.empty());
   const auto news = bench.take_news();
-  CHECK(news.claims == std::vector{claim_of(1)});
-  CHECK(news.kept == std::vector{claim_of(3)});
+  CHECK(news.claims == std::vector{claim_of(1, 7, before)});
+  CHECK(news.kept == std::vector{claim_of(3, 7, before)});
   REQUIRE(bench.seen.claimed.size() == 2);
   CHECK_FALSE(bench.seen.claimed[0].has_ended);
   CHECK(bench.seen.claimed[1].has_ended);
-  CHECK(bench.seen.claimed[0].attempt == Bench::attempt_of(1));
+  CHECK(bench.seen.claimed[0].attempt == AttemptId::of(before, 1, 1));
   CHECK(bench.coordinator.in_flight(JobId{7}) == 2);
-  bench.say(worker, Outcomes{{outcome_of(1), outcome_of(3)}});
+  bench.say(worker, Outcomes{{outcome_of(1, 7, before), outcome_of(3, 7, before)}});
   CHECK(bench.take_news().outcomes.size() == 2);
   CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
 }
 
 TEST_CASE("a Hello that names a call twice leaves the books right") {
-  Bench bench;
-  bench.open_job();
+  Bench bench{restarted()};
+  bench.open_job(7, with_endpoint(), may_have_called);
   Speaker worker;
-  worker.hello.in_flight = {claim_of(1), claim_of(1)};
-  worker.hello.outbox = {claim_of(1)};
+  const Claim claim = claim_of(1, 7, before);
+  worker.hello.in_flight = {claim, claim};
+  worker.hello.outbox = {claim};
   bench.join(worker);
   CHECK(bench.coordinator.workers().at(0).in_flight == 1);
-  bench.say(worker, Outcomes{{outcome_of(1)}});
+  bench.say(worker, Outcomes{{outcome_of(1, 7, before)}});
   CHECK(bench.coordinator.workers().at(0).in_flight == 0);
 }
 
@@ -277,10 +279,10 @@ TEST_CASE("an announced endpoint is for its session and keeps its id over reconn
 TEST_CASE("a worker hears in its Welcome, and not before, which of its calls are to stop") {
   const bool closed = GENERATE(false, true); // the job, or only its item has been answered
   CAPTURE(closed);
-  Bench bench;
-  bench.open_job();
+  Bench bench{restarted()};
+  bench.open_job(7, with_endpoint(), may_have_called);
   Speaker worker;
-  worker.hello.in_flight = {claim_of(1)};
+  worker.hello.in_flight = {claim_of(1, 7, before)};
   bench.say_hello(worker);
   worker.session = bench.seen.sessions.back().session;
   bench.hear(closed ? bench.coordinator.job_closed(JobId{7}, bench.now)
@@ -290,7 +292,7 @@ TEST_CASE("a worker hears in its Welcome, and not before, which of its calls are
   bench.hear(bench.coordinator.session_durable(worker.session, bench.now));
   const auto welcomes = bench.take_messages<Welcome>(worker);
   REQUIRE(welcomes.size() == 1);
-  CHECK(welcomes[0].drop_attempts == std::vector<AttemptId>{Bench::attempt_of(1)});
+  CHECK(welcomes[0].drop_attempts == std::vector{AttemptId::of(before, 1, 1)});
 }
 
 TEST_CASE("a closed job cancels its calls everywhere and frees their slots") {
@@ -307,7 +309,7 @@ TEST_CASE("a closed job cancels its calls everywhere and frees their slots") {
   CHECK(bench.take_batch(bench.worker) == ids({5, 6, 7, 8}));
   // Its outcomes are wanted by nobody any more.
   bench.say(bench.worker, Outcomes{{outcome_of(1)}});
-  CHECK(bench.take_messages<Recorded>(bench.worker).size() == 1);
+  CHECK(bench.take_messages<Recorded>(bench.worker).size() == 2); // and that it may forget the job
 }
 
 TEST_CASE("a job that is held starts nothing: what no worker is making goes back") {

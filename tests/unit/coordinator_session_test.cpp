@@ -119,6 +119,7 @@ TEST_CASE("one worker too many is refused") {
   Bench bench;
   for (std::uint64_t i = 1; i <= limits::sessions_max; ++i) {
     Speaker worker{i};
+    worker.user = i % 2 == 0 ? "user" : "another";
     bench.say_hello(worker);
   }
   CHECK(bench.frames.empty());

@@ -95,6 +95,9 @@ TEST_CASE("a sentence names window, endpoint, limit and time; a remedy says what
   CHECK(sentence(parked) ==
         "http://a/v1 gets no calls for 27 s: the endpoint asked us to wait (the "
         "answer to call 1-2-3, 3.0 s ago)");
+  parked.attempt = {}; // no answer but what the server's limits say
+  CHECK(sentence(parked) ==
+        "http://a/v1 gets no calls for 27 s: the endpoint asked us to wait (since 3.0 s)");
 
   auto flies = of(WaitKind::in_flight, "http://a/v1");
   flies.worker = "gpu-3";

@@ -251,3 +251,34 @@ TEST_CASE("A refusal says whether its limit is one of tokens", "[reply]") {
 TEST_CASE("An answer needs no wait", "[reply]") {
   CHECK(read_reply(Api::chat, 200, {{"retry-after", "5"}}, chat_answer, 0).retry_after_ms == -1);
 }
+
+TEST_CASE("A body that was told is one line of checked JSON, or none", "[reply]") {
+  const auto told = [](OutcomeClass cls, std::uint16_t status, std::string body) {
+    protocol::Outcome outcome;
+    outcome.cls = cls;
+    outcome.http_status = status;
+    outcome.body = std::move(body);
+    judge_body(outcome);
+    return outcome;
+  };
+  CHECK(told(ok, 200, chat_answer).cls == ok);
+  CHECK(told(ok, 200, chat_answer).body == chat_answer);
+  CHECK(told(ok, 200, "{\n \"a\":\t1\r\n}").body == R"({"a":1})");
+  for (const std::string& bad :
+       {"{\"a\":1}\n{\"custom_id\":\"injected\"}"s, ""s, "{"s, "{\"a\":\"\xff\"}"s,
+        "{\"a\":\"\x01\"}"s, "{}\0"s, std::string(257, '[') + std::string(257, ']')}) {
+    CAPTURE(bad);
+    const auto as_answer = told(ok, 200, bad);
+    CHECK(as_answer.cls == transient);
+    CHECK(as_answer.code == "bad_json");
+    CHECK(as_answer.body.empty());
+    const auto as_error = told(bad_line, 400, bad);
+    CHECK(as_error.cls == bad_line);
+    CHECK(as_error.body.empty());
+  }
+  CHECK(told(ok, 200, std::string(256, '[') + std::string(256, ']')).cls == ok);
+  CHECK(told(bad_line, 400, R"({"error":1})").body == R"({"error":1})");
+  for (const std::uint16_t status : std::initializer_list<std::uint16_t>{0, 199, 300, 65'535})
+    CHECK(told(ok, status, chat_answer).cls == transient);
+  CHECK(told(ok, 299, chat_answer).cls == ok);
+}

@@ -186,3 +186,15 @@ TEST_CASE("a page that many look at is looked at as rarely as told", "[queue]") 
     bench.now += every;
   }
 }
+
+TEST_CASE("pages that nobody looks at any more are forgotten, beyond a few", "[queue]") {
+  Bench bench;
+  bench.watch.call_began(a, "http://a/metrics"); // stays: it has a call
+  for (std::uint32_t n = 2; n <= 65; ++n) {
+    bench.watch.call_began(EndpointId{n}, "http://n/metrics");
+    bench.watch.call_ended(EndpointId{n});
+    CHECK(bench.watch.watched() == n);
+  }
+  bench.watch.call_began(EndpointId{66}, "http://n/metrics");
+  CHECK(bench.watch.watched() == 2);
+}

@@ -99,3 +99,15 @@ TEST_CASE("no call goes to a model without a price", "[money]") {
   CHECK(stopped.stops[0].next_call == 0);
   CHECK(stopped.stops[0].model == "free");
 }
+
+TEST_CASE("a call that may cost more than the whole budget stops nobody else", "[money]") {
+  for (const std::uint64_t cap : {149'999u, 150'000u, 150'001u}) {
+    Bench bench{cap};
+    const Granted granted = bench.ask();
+    const bool fits = cap >= 150'000;
+    CHECK(granted.permits.size() == (fits ? 1 : 0));
+    CHECK(granted.stops.empty());
+    REQUIRE(granted.exceeding.size() == (fits ? 0 : 1));
+    if (!fits) CHECK_THAT(granted.exceeding[0].why, Catch::Contains("$0.000150; lower its"));
+  }
+}

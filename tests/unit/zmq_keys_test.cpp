@@ -111,6 +111,32 @@ TEST_CASE("a worker that is removed is heard no more") {
   CHECK(coordinator.gateway->dropped_frames() > 0);
 }
 
+TEST_CASE("a worker that is removed is told nothing more, and its coordinator hears of it") {
+  Cluster cluster;
+  const WorkerAccess silent = cluster.worker("silent"), stays = cluster.worker("stays");
+  cluster.guests->add(silent);
+  CoordinatorEnd coordinator{cluster.options()};
+  WorkerEnd worker{to(coordinator, silent)}, other{to(coordinator, stays)};
+  REQUIRE(worker.comes_up());
+  worker.link->send({"once"});
+  const auto peer = coordinator.peer_that_said("once");
+  coordinator.send(peer, {"a prompt"});
+  REQUIRE(worker.has_frames(1));
+  cluster.guests->remove_all();
+  cluster.guests->add(stays);
+  REQUIRE(coordinator.notes.become([&] { return !coordinator.removed.empty(); }));
+  CHECK(coordinator.notes.look([&] { return coordinator.removed; }) == std::vector{peer});
+  coordinator.send(peer, {"another prompt"});
+  REQUIRE(coordinator.notes.become([&] { return !coordinator.gone.empty(); }));
+  CHECK(coordinator.gone_peers().front() == peer);
+  // Who may join still hears.
+  REQUIRE(other.comes_up());
+  other.link->send({"here"});
+  coordinator.send(coordinator.peer_that_said("here"), {"a prompt for it"});
+  CHECK(other.has_frames(1));
+  CHECK(worker.notes.look([&] { return worker.frames.size(); }) == 1);
+}
+
 TEST_CASE("a worker without a key is refused") {
   Cluster cluster;
   CoordinatorEnd coordinator{cluster.options()};

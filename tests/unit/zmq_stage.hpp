@@ -62,6 +62,10 @@ struct CoordinatorEnd {
          .gone =
              [this](std::vector<coordinator::PeerId> peers) {
                notes.add([&] { gone.insert(gone.end(), peers.begin(), peers.end()); });
+             },
+         .removed =
+             [this](std::vector<coordinator::PeerId> peers) {
+               notes.add([&] { removed.insert(removed.end(), peers.begin(), peers.end()); });
              }});
     INFO((opened ? "" : opened.error().message));
     REQUIRE(opened);
@@ -96,7 +100,7 @@ struct CoordinatorEnd {
 
   Notes notes;
   std::vector<coordinator::ReceivedFrame> frames;
-  std::vector<coordinator::PeerId> gone;
+  std::vector<coordinator::PeerId> gone, removed;
   std::size_t unconsumed = 0;
   std::unique_ptr<coordinator::ZmqGateway> gateway;
 };
