@@ -131,9 +131,19 @@ Effects Coordinator::job_closed(JobId id, Time now) {
       charge_lost(assigned, effects);
     }
     session->jobs_opened.erase(id);
+    session->jobs_claimed.erase(id);
     send_cancel(*session, cancel, now, effects);
   }
   dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::job_failed(JobId id) {
+  Effects effects;
+  for (const auto& [session_id, session] : roster_.sessions())
+    if (!session->peer.empty() &&
+        (session->jobs_opened.contains(id) || session->jobs_claimed.contains(id)))
+      refuse(session->peer, RefusedCode::resync, to_string(id) + " has failed", effects);
   return effects;
 }
 

@@ -84,8 +84,8 @@ public:
   std::uint64_t seq = 0;      // of the last frame sent
   std::uint64_t told_seq = 0; // of the last one that changed what the worker has in hand
   Time last_heard{}, last_sent{}, closed_at{};
-  std::set<JobId> jobs_opened;
-  bool draining = false;      // gets nothing more
+  std::set<JobId> jobs_opened, jobs_claimed; // told to it; of what its Hello listed
+  bool draining = false;                     // gets nothing more
   bool told_to_drain = false; // by us, not by a signal of its own; outlives its connection
   std::uint64_t completed = 0;
   int differing_beats = 0;

@@ -9,6 +9,8 @@ namespace gristmill::worker {
 namespace {
 
 constexpr Duration every_least = std::chrono::seconds{1}, every_most = std::chrono::seconds{60};
+// Longer than any pause, so that who comes back soon does not look before it should.
+constexpr Duration forgotten_after = std::chrono::minutes{2};
 constexpr auto page_timeout = std::chrono::seconds{2};
 constexpr auto gather = std::chrono::milliseconds{100};
 constexpr std::uint32_t doublings_most = 5; // of the time between two looks
@@ -44,6 +46,10 @@ void QueueWatch::pause(const protocol::ReadPause& pause) {
 
 std::vector<PageRead> QueueWatch::due(Time now) {
   std::vector<PageRead> reads;
+  std::erase_if(watched_, [now](const auto& entry) {
+    const Watched& watched = entry.second;
+    return watched.calls == 0 && !watched.reading && watched.next_at + forgotten_after <= now;
+  });
   for (auto& [endpoint, watched] : watched_) {
     if (watched.calls == 0 || watched.reading || now < watched.next_at) continue;
     watched.reading = true;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "actors/kit/event.hpp"
+#include "actors/kit/sizes.hpp"
 #include "actors/worker/held_calls.hpp"
 #include "actors/worker/key_rules.hpp"
 #include "actors/worker/model_client.hpp"
@@ -63,6 +64,7 @@ public:
   std::size_t held_bytes() const { return held_.bytes(); }
   std::size_t in_flight() const { return in_flight_.size(); }
   std::size_t unrecorded() const { return outbox_.size(); }
+  void measure(Sizes& sizes) const;
 
 private:
   struct Job {
