@@ -29,36 +29,42 @@ class CoordinatorHost::RoomPlayer final : public Player {
 public:
   RoomPlayer(CoordinatorHost& host, Address address, std::unique_ptr<wiring::Room> room)
       : host_{host}, address_{address}, name_{name_of(address)}, room_{std::move(room)} {}
+  ~RoomPlayer() override {
+    if (ended_) host_.gone();
+  }
 
   Next handle(std::shared_ptr<void> body) override {
-    wiring::Post post;
     Message message = body ? std::move(*std::static_pointer_cast<Message>(body)) : wiring::Tick{};
     body.reset();
-    room_->handle(std::move(message), this_moment(), post);
-    for (const Event& event : post.events) log_event(name_, event);
-    if (post.fatal) host_.fail_once(std::move(*post.fatal));
-    host_.deliver(std::move(post.envelopes));
-    if (post.closed) host_.forget(address_);
-    return {post.wake_at, post.closed};
+    wiring::Post post = wiring::play(*room_, address_, std::move(message), this_moment());
+    const Next next{post.wake_at, post.closed};
+    wiring::carry_out(address_, std::move(post), *this);
+    return next;
   }
 
+  // A window threw, not the room.
   void crashed(const std::string& what) override {
-    log_event(name_, {"room.crashed", {{"what", what}}, true});
-    host_.forget(address_);
-    if (!address_.job) {
-      host_.fail_once({ErrorCode::internal, fmt::format("{} crashed: {}", name_, what)});
-      return;
-    }
-    std::vector<Envelope> news;
-    news.push_back({{wiring::Place::coordinator, {}}, wiring::RoomCrashed{address_, what}});
-    host_.deliver(std::move(news));
+    wiring::carry_out(address_, wiring::ended_by(address_, what), *this);
   }
+
+  // What `wiring::carry_out` needs.
+  void log(const Address&, const Event& event) { log_event(name_, event); }
+  void forget(const Address& address) {
+    if (!std::exchange(ended_, true)) host_.forget(address);
+  }
+  void fatal(Error error) { host_.fail_once(std::move(error)); }
+  void send(wiring::SendFrames frames) { host_.send(std::move(frames)); }
+  void commit(journal::Group group) { host_.store_->commit(std::move(group)); }
+  void read_job(JobId job) { host_.store_->read_job(job); }
+  void answer(wiring::Answer answer) { host_.answer(std::move(answer)); }
+  void post(Envelope envelope) { host_.deliver_to_room(std::move(envelope)); }
 
 private:
   CoordinatorHost& host_;
   Address address_;
   std::string name_;
   std::unique_ptr<wiring::Room> room_;
+  bool ended_ = false; // it is in nobody's book any more
 };
 
 Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, HostOptions options) {
@@ -101,8 +107,8 @@ Result<> CoordinatorHost::start() {
   node_ = std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered_));
   const Moment moment = this_moment();
   for (const Address& address : wiring::CoordinatorNode::shared_rooms())
-    rooms_[address] = stage_.spawn(
-        std::make_unique<RoomPlayer>(*this, address, node_->make_room(address, moment)));
+    rooms_.open(address, stage_.spawn(std::make_unique<RoomPlayer>(
+                             *this, address, node_->make_room(address, moment))));
 
   // Before any worker is heard: what it claims must find its job open.
   deliver_to_room({{wiring::Place::coordinator, {}}, wiring::Start{}});
@@ -142,10 +148,14 @@ void CoordinatorHost::stop() {
     const std::unique_lock lock{rooms_mutex_};
     if (stopped_) return;
     stopped_ = true;
-    rooms.swap(rooms_);
+    rooms = rooms_.close();
   }
   // Rooms first: they use the windows until they are gone.
   for (const auto& [address, actor] : rooms) stage_.leave(actor);
+  {
+    std::unique_lock lock{rooms_mutex_};
+    nobody_ends_.wait(lock, [this] { return ending_ == 0; });
+  }
   gateway_.reset();
   if (store_) store_->close(!failed_);
 }
@@ -158,55 +168,41 @@ std::shared_ptr<zmq::context_t> CoordinatorHost::zmq_context() const {
   return gateway_->context();
 }
 
-void CoordinatorHost::deliver(std::vector<Envelope> envelopes) {
-  for (Envelope& envelope : envelopes) {
-    switch (envelope.to.place) {
-    case wiring::Place::gateway: {
-      auto& send = std::get<wiring::SendFrames>(envelope.message);
-      plugged_.wait(); // the first frames may come before the gateway has its name
-      if (!send.frames.empty()) gateway_->send(std::move(send.frames));
-      if (send.consumed_bytes > 0) gateway_->consumed(send.consumed_bytes);
-      break;
-    }
-    case wiring::Place::store:
-      if (auto* group = std::get_if<journal::Group>(&envelope.message))
-        store_->commit(std::move(*group));
-      if (const auto* read = std::get_if<wiring::ReadJob>(&envelope.message))
-        store_->read_job(read->job);
-      break;
-    case wiring::Place::client:
-      answer(std::move(std::get<wiring::Answer>(envelope.message)));
-      break;
-    default: deliver_to_room(std::move(envelope));
-    }
-  }
+void CoordinatorHost::send(wiring::SendFrames send) {
+  plugged_.wait(); // the first frames may come before the gateway has its name
+  if (!send.frames.empty()) gateway_->send(std::move(send.frames));
+  if (send.consumed_bytes > 0) gateway_->consumed(send.consumed_bytes);
 }
 
 void CoordinatorHost::deliver_to_room(Envelope envelope) {
-  Stage::ActorRef actor;
+  std::optional<Stage::ActorRef> actor;
   {
     const std::shared_lock lock{rooms_mutex_};
-    if (const auto it = rooms_.find(envelope.to); it != rooms_.end()) actor = it->second;
+    actor = rooms_.find(envelope.to);
     if (stopped_) return;
   }
   if (!actor) {
-    // A job's room begins with its first message, and only with one that opens it.
-    const bool opens = std::holds_alternative<wiring::OpenJob>(envelope.message) ||
-                       std::holds_alternative<merger::MergeTask>(envelope.message);
-    if (!opens) return;
+    if (!wiring::opens_room(envelope.message)) return;
     auto player = std::make_unique<RoomPlayer>(*this, envelope.to,
                                                node_->make_room(envelope.to, this_moment()));
     const std::unique_lock lock{rooms_mutex_};
     if (stopped_) return; // nobody would tell a room that begins now to leave
     actor = stage_.spawn(std::move(player));
-    rooms_[envelope.to] = actor;
+    rooms_.open(envelope.to, *actor);
   }
-  Stage::post(actor, std::make_shared<Message>(std::move(envelope.message)));
+  Stage::post(*actor, std::make_shared<Message>(std::move(envelope.message)));
 }
 
 void CoordinatorHost::forget(const Address& address) {
   const std::unique_lock lock{rooms_mutex_};
-  rooms_.erase(address);
+  rooms_.forget(address);
+  ++ending_;
+}
+
+void CoordinatorHost::gone() {
+  const std::unique_lock lock{rooms_mutex_};
+  --ending_;
+  nobody_ends_.notify_all(); // while locked: whoever waits may take us away
 }
 
 void CoordinatorHost::fail_once(Error error) {

@@ -6,11 +6,13 @@
 #include "actors/coordinator/gateway.hpp"
 #include "actors/kit/shell.hpp"
 #include "actors/wiring/coordinator_node.hpp"
+#include "actors/wiring/node_shell.hpp"
 #include "coordinator/sqlite_store.hpp"
 #include "coordinator/zmq_gateway.hpp"
 #include "protocol/access.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <latch>
 #include <map>
@@ -61,10 +63,11 @@ private:
   CoordinatorHost(Stage& stage, HostOptions options)
       : stage_{stage}, options_{std::move(options)} {}
 
-  void deliver(std::vector<wiring::Envelope> envelopes);
+  void send(wiring::SendFrames send);
   void deliver_to_room(wiring::Envelope envelope);
   void answer(wiring::Answer answer);
   void forget(const wiring::Address& address);
+  void gone();
   void fail_once(Error error);
   wiring::NodeOptions node_options();
   Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
@@ -78,8 +81,10 @@ private:
   std::latch plugged_{1}; // gateway_ may be used
 
   std::shared_mutex rooms_mutex_;
-  std::map<wiring::Address, Stage::ActorRef> rooms_;
+  wiring::RoomBook<Stage::ActorRef> rooms_;
   bool stopped_ = false;
+  std::size_t ending_ = 0; // rooms that are not in the book, and not gone
+  std::condition_variable_any nobody_ends_;
 
   std::mutex answers_mutex_;
   struct Asked {

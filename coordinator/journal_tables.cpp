@@ -13,6 +13,7 @@ constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
 constexpr std::int64_t schema_version = 4;
 constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
 constexpr int log_pages_max = 4'000, log_pages_max_busy = 16'000;
+constexpr auto tidy_days_every = std::chrono::minutes{10};
 
 // Times named _at are unix seconds, _ns are CLOCK_BOOTTIME of the epoch's boot. Segment 0 means
 // that the group had no lines of the job. The grammar of commits.items is in
@@ -199,6 +200,7 @@ Result<> JournalTables::prepare() {
        "INSERT INTO days VALUES(?1, ?2, ?3, ?4) ON CONFLICT(account, until_ns) DO UPDATE SET "
        "calls = ?3, tokens = ?4"},
       {&sql_.days_over, "DELETE FROM days WHERE account = ? AND until_ns <= ?"},
+      {&sql_.all_days_over, "DELETE FROM days WHERE until_ns <= ?"},
       {&sql_.days_clock,
        "INSERT INTO meta VALUES('days_ns', ?1) ON CONFLICT(key) DO UPDATE SET value = ?1"},
       {&sql_.money_watermark,
@@ -357,6 +359,11 @@ Result<> JournalTables::insert(const journal::SessionNote& note) {
 
 Result<> JournalTables::insert(const journal::DayNote& note) {
   if (auto done = sql_.days_over.run(note.account, to_ns(note.noted_at)); !done) return done;
+  // Also of accounts that will write no note any more; a walk through the table.
+  if (note.noted_at >= days_tidied_ + tidy_days_every) {
+    if (auto done = sql_.all_days_over.run(to_ns(note.noted_at)); !done) return done;
+    days_tidied_ = note.noted_at;
+  }
   if (auto done = sql_.day.run(note.account, to_ns(note.until), note.calls, note.tokens); !done)
     return done;
   return sql_.days_clock.run(to_ns(note.noted_at));

@@ -70,12 +70,13 @@ private:
   Result<> forget(JobId job);
 
   Epoch epoch_;
+  Time days_tidied_{Time::min()};
   Database database_;
   struct {
     Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
         last_forgotten, commit_row, block, close_block, block_over, mark, forget_mark, day,
-        days_over, days_clock, session, session_over, worker_epoch, money_watermark, money_assumed,
-        forget_money, learned, forget_learned;
+        days_over, all_days_over, days_clock, session, session_over, worker_epoch, money_watermark,
+        money_assumed, forget_money, learned, forget_learned;
   } sql_;
 };
 

@@ -150,6 +150,7 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
     effects.jobs[claim.parts.front().job].kept.push_back(claim);
     effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job, true});
   }
+  for (const auto& [call, assigned] : session.calls()) session.jobs_met.insert(assigned.job);
   for (const Released& r : adopted.permit_unused)
     effects.ended.push_back({Ended::How::unstarted, r.assigned.attempt, {}, {}, -1});
   for (const Released& r : adopted.unknown_to_worker)

@@ -18,6 +18,7 @@
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/kit/sizes.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "protocol/call_cost.hpp"
 #include "protocol/pool_spec.hpp"
@@ -106,6 +107,9 @@ public:
   Effects job_opened(JobId job, const JobSpec& spec, std::vector<EndpointId>& endpoints, Time now,
                      const EarlierLives& earlier = {});
   Effects job_closed(JobId job, Time now); // nothing of it is wanted any more
+  // Before that, of one that failed: its workers say anew what they hold and keep, because its
+  // supervisor may have let go of outcomes without recording them.
+  Effects job_failed(JobId job);
   // The job starts no more calls until it is released: what no worker holds goes back.
   Effects job_held(JobId job, Time now);
   Effects job_released(JobId job, Time now);
@@ -120,6 +124,7 @@ public:
 
   std::vector<WorkerView> workers() const;
   std::uint32_t in_flight(JobId job) const { return roster_.in_flight(job); }
+  void measure(Sizes& sizes) const;
   // explain.cpp: why no call of the job begins though it has some; none = that is not the reason.
   WaitReason why_waiting(JobId job, Time now) const;
   // The same of one of its calls, or which worker has it.

@@ -8,6 +8,7 @@
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/fair_share.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -36,6 +37,7 @@ public:
   const OfferedCall* front(const Reaches& reaches) const;
   std::optional<OfferedCall> pop(const Reaches& reaches);
 
+  std::size_t jobs() const { return std::max(jobs_.size(), shares_.size()); }
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
   std::size_t size(JobId job) const;

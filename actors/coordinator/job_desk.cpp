@@ -60,4 +60,9 @@ JobEntry* JobDesk::find(JobId id) {
   return it == jobs_.end() ? nullptr : &it->second;
 }
 
+const JobEntry* JobDesk::find(JobId id) const {
+  const auto it = jobs_.find(id);
+  return it == jobs_.end() ? nullptr : &it->second;
+}
+
 } // namespace gristmill::coordinator

@@ -25,7 +25,7 @@ struct JobEntry {
   JobCounts counts;
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
   bool open = false;                         // its rooms exist
-  std::uint64_t next_call = 0;               // of its last supervisor in this life of ours
+  std::uint64_t next_call = 0;               // above all that it has offered in this life of ours
   std::uint32_t crashes = 0; // in a row, of coordinators while it ran and nothing was recorded
   // Set: one call at a time, until more attempts than so many have been recorded.
   std::optional<std::uint64_t> careful_beyond = {};
@@ -48,7 +48,9 @@ public:
   journal::JobChange reopen(JobEntry& job, std::optional<JobSpec> spec, std::int64_t unix_now);
 
   JobEntry* find(JobId id);
+  const JobEntry* find(JobId id) const;
   std::map<JobId, JobEntry>& jobs() { return jobs_; }
+  std::size_t size() const { return jobs_.size(); }
 
 private:
   bool flat_;

@@ -143,10 +143,19 @@ Effects Coordinator::job_closed(JobId id, Time now) {
       effects.ended.push_back({Ended::How::lost, assigned.attempt, {}, {}, -1});
       charge_lost(assigned, effects);
     }
+    session->jobs_met.erase(id);
     send_cancel(*session, cancel, now, effects);
     if (session->close(id)) send(*session, Recorded{{}, {}, {id}}, now, effects);
   }
   dispatch(now, effects);
+  return effects;
+}
+
+Effects Coordinator::job_failed(JobId id) {
+  Effects effects;
+  for (const auto& [session_id, session] : roster_.sessions())
+    if (!session->peer.empty() && session->jobs_met.contains(id))
+      refuse(session->peer, RefusedCode::resync, to_string(id) + " has failed", effects);
   return effects;
 }
 

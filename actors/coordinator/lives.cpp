@@ -156,6 +156,21 @@ Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& d
   return effects;
 }
 
+void Coordinator::measure(Sizes& sizes) const {
+  sizes["coordinator.jobs"] = jobs_.size();
+  sizes["coordinator.endpoints"] = endpoints_.size();
+  sizes["coordinator.queue jobs"] = queue_.jobs();
+  sizes["coordinator.queued calls"] = queue_.size();
+  sizes["coordinator.page readers"] = queue_readers_.size();
+  sizes["coordinator.sessions"] = roster_.size();
+  sizes["coordinator.peers"] = roster_.peers();
+  sizes["coordinator.sessions expected"] = options_.expected.size();
+  for (const auto& [id, session] : roster_.sessions()) {
+    sizes["session.calls"] += session->calls().size();
+    sizes["session.jobs"] += session->jobs_opened.size() + session->jobs_met.size();
+  }
+}
+
 std::vector<WorkerView> Coordinator::workers() const {
   std::vector<WorkerView> views;
   for (const auto& [id, session] : roster_.sessions()) views.push_back(view_of(*session));

@@ -37,6 +37,7 @@ public:
     return due;
   }
   void forget(JobId job) { jobs_.erase(job); }
+  std::size_t size() const { return jobs_.size(); }
 
 private:
   struct Wait {

@@ -41,6 +41,7 @@ public:
   std::map<SessionId, std::unique_ptr<Session>>& sessions() { return sessions_; }
   const std::map<SessionId, std::unique_ptr<Session>>& sessions() const { return sessions_; }
   std::size_t size() const { return sessions_.size(); }
+  std::size_t peers() const { return peers_.size(); }
   std::uint32_t in_flight(JobId job) const { return in_flight_.of(job); }
 
   std::size_t sessions_of(const std::string& user) const;

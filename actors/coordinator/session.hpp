@@ -106,6 +106,7 @@ public:
   Time last_heard{}, last_sent{}, closed_at{};
   // Jobs that its worker knows, and what they take of its memory; the one used last behind.
   std::list<std::pair<JobId, std::size_t>> jobs_opened;
+  std::set<JobId> jobs_met;   // it may keep something of: told to it, or listed by its Hello
   bool draining = false;      // gets nothing more
   bool told_to_drain = false; // by us, not by a signal of its own; outlives its connection
   std::uint64_t completed = 0;
@@ -135,6 +136,7 @@ public:
       return false;
     }
     jobs_opened.emplace_back(job, std::max(bytes, limits::kept_spec_bytes_least));
+    jobs_met.insert(job);
     return true;
   }
   bool close(JobId job) {

@@ -60,6 +60,7 @@ public:
   }
 
   bool idle() const { return !writing_ && gathering_.empty(); }
+  std::size_t gathering() const { return gathering_.size(); }
 
 private:
   struct Gathering {

@@ -26,6 +26,8 @@ public:
   void forget(JobId job) { jobs_.erase(job); }
   const Share& of(JobId job) const;
 
+  std::size_t size() const { return jobs_.size(); }
+
   void served(JobId job, double cost);
   // Whether `a` goes before `b`, where both have work.
   bool before(JobId a, JobId b) const;

@@ -7,6 +7,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/kit/sizes.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "actors/rate_limiter/advertised_limit.hpp"
 #include "actors/rate_limiter/answer_time.hpp"
@@ -150,6 +151,10 @@ public:
   // What the day's windows have taken, for the journal; nothing, while it knows. To be asked when a
   // block is reserved, before it is written, and at next_day_notes_at().
   std::vector<journal::DayNote> day_notes(Time now);
+  void measure(Sizes& sizes) const {
+    sizes["account.blocks"] += closed_.size();
+    sizes["account.turns"] += turns_.size();
+  }
   Time next_day_notes_at() const {
     return day_.limited() && !day_noted_ ? Time::min() : day_.next_notes_at();
   }

@@ -178,6 +178,10 @@ Time RateLimiter::wake_at() const {
 // Accounts of closed jobs and of workers that have left, once nothing of theirs counts any more.
 void RateLimiter::forget_idle_accounts(Time now) {
   if (now >= spent_over_at_) spent_.clear();
+  std::erase_if(days_, [now](const auto& entry) {
+    return std::all_of(entry.second.begin(), entry.second.end(),
+                       [now](const journal::DayNote& note) { return note.until <= now; });
+  });
   const std::vector<std::string> leaving = leaving_.take(now);
   if (leaving.empty()) return;
   look_at_touched(now); // which keeps those that it has not looked at
@@ -195,6 +199,20 @@ void RateLimiter::forget_idle_accounts(Time now) {
     noting_.forget(name);
     accounts_.erase(it);
   }
+}
+
+void RateLimiter::measure(Sizes& sizes) const {
+  sizes["limiter.accounts"] = accounts_.size();
+  sizes["limiter.jobs"] = jobs_.size();
+  sizes["limiter.permits out"] = out_.size();
+  sizes["limiter.endpoints"] = endpoints_.size();
+  sizes["limiter.money"] = money_.size();
+  sizes["limiter.prefixes"] = prefixes_.size();
+  sizes["limiter.blocks of earlier lives"] = spent_.size();
+  sizes["limiter.days of earlier lives"] = days_.size();
+  for (const auto& [name, account] : accounts_) account->measure(sizes);
+  for (const auto& [id, job] : jobs_)
+    sizes["limiter.models"] += job.reserves.size() + job.shunned.size();
 }
 
 std::uint32_t RateLimiter::in_flight(EndpointId id) const {

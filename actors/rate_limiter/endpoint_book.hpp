@@ -42,6 +42,10 @@ public:
   const Stated& stated(const Account& account) const;
   // How many endpoints serve each model, of pools and announced.
   const std::map<std::string, std::size_t>& served() const { return served_; }
+  // Entries of all that it looks up by.
+  std::size_t size() const {
+    return endpoints_.size() + shared_.size() + announced_.size() + served_.size();
+  }
 
 private:
   std::map<EndpointId, Endpoint> endpoints_;

@@ -54,6 +54,7 @@ public:
   std::vector<journal::MoneyNote> reserve(std::uint64_t& next_number, Time now);
   void durable(std::uint64_t number);
   Time wake_at() const { return due_.next(); }
+  std::size_t size() const { return jobs_.size(); }
 
 private:
   struct Job {

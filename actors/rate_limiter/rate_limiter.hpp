@@ -80,6 +80,7 @@ public:
   // How an endpoint stands, for people.
   EndpointStanding standing(EndpointId id, Time now) const;
   std::size_t account_count() const { return accounts_.size(); }
+  void measure(Sizes& sizes) const;
   std::size_t learned_models(JobId job) const { return jobs_.at(job).reserves.size(); }
 
 private:

@@ -10,6 +10,7 @@
 #include "actors/kit/fair_share.hpp"
 #include "actors/kit/time.hpp"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -31,6 +32,7 @@ public:
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);
   void forget(JobId job);
+  std::size_t size() const { return std::max(jobs_.size(), shares_.size()); }
   bool knows(JobId job) const { return jobs_.contains(job); }
 
   struct Yield {

@@ -29,10 +29,37 @@ std::vector<journal::Reopened> reopened_of(JobId job, ClosedJob& content,
   return reopened;
 }
 
+// The job that a question makes run again or forgets; none = it does neither.
+JobId begins_or_ends(const Ask& ask) {
+  if (const auto* reopen = std::get_if<ReopenJob>(&ask.question)) return reopen->job;
+  if (const auto* forget = std::get_if<ForgetJob>(&ask.question)) return forget->job;
+  return {};
+}
+
 } // namespace
 
 void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
+  if (const JobId job = begins_or_ends(ask); job && is_ending(job)) {
+    late_[job].push_back(std::move(ask));
+    return;
+  }
   std::visit([&](auto& question) { answer(question, ask.token, moment, post); }, ask.question);
+}
+
+// A job that is over has not ended before its rooms have: what they say last would be said of its
+// next run, and what that reads would miss it.
+bool CoordinatorRoom::is_ending(JobId id) const {
+  if (mutated("room_forgotten_late")) return false;
+  const coordinator::JobEntry* job = desk_.find(id);
+  return job != nullptr && is_over(job->state) &&
+         (job->open || rooms_.contains(to_supervisor(id)) || rooms_.contains(to_merger(id)));
+}
+
+void CoordinatorRoom::answer_late(JobId job, const Moment& moment, Post& post) {
+  if (is_ending(job)) return;
+  auto late = late_.extract(job);
+  if (!late) return;
+  for (Ask& ask : late.mapped()) on(ask, moment, post);
 }
 
 void CoordinatorRoom::refuse(std::uint64_t token, ErrorCode code, std::string sentence,
@@ -202,7 +229,9 @@ void CoordinatorRoom::reopen(coordinator::JobEntry& job, ClosedJob content, Reop
   if (wanted.retry) reopened = reopened_of(job.id, content, *wanted.retry);
   const bool grows = wanted.spec && wanted.spec->limit != job.spec.limit;
   const bool complete = job.state == JobState::finished || job.state == JobState::cancelled;
-  if (complete && reopened.empty() && !grows)
+  if (complete && reopened.empty() && !grows) {
+    money_.erase(job.id);
+    learned_.erase(job.id);
     return refuse(token, ErrorCode::conflict,
                   wanted.retry
                       ? fmt::format("{} has no failed item of {}: there is nothing to run again",
@@ -212,6 +241,7 @@ void CoordinatorRoom::reopen(coordinator::JobEntry& job, ClosedJob content, Reop
                                     "runs failed items again",
                                     to_string(job.id), name_of(job.state)),
                   post);
+  }
   // Nothing was in flight when the job ended, and where its items stand is not known any more.
   if (!reopened.empty()) {
     content.items.low = {};

@@ -110,6 +110,8 @@ void CoordinatorRoom::journal_assumed_money(Post& post) {
   for (const auto& [id, money] : money_)
     if (money.assumed > 0) append.part.money.push_back({id, 0, {}, money.assumed});
   if (!append.part.money.empty()) post.tell(to_journal, std::move(append));
+  // What is over is read again before it goes on.
+  std::erase_if(money_, [this](const auto& entry) { return !closed_.contains(entry.first); });
 }
 
 void CoordinatorRoom::mind_deadlines(const Moment& moment, Post& post) {
@@ -138,6 +140,10 @@ void CoordinatorRoom::on(PeersGone& gone, const Moment& moment, Post& post) {
 void CoordinatorRoom::on(Offer& offer, const Moment& moment, Post& post) {
   if (!offer.withdrawn.empty())
     emit(coordinator_.withdrawn(offer.job, offer.withdrawn, moment.now), post);
+  // Of all that leave, so that a supervisor that crashes leaves no number to be given again.
+  if (coordinator::JobEntry* job = desk_.find(offer.job); job != nullptr)
+    for (const OfferedCall& call : offer.calls)
+      job->next_call = std::max(job->next_call, call.planned.call.value + 1);
   if (!offer.calls.empty())
     emit(coordinator_.offered(offer.job, std::move(offer.calls), moment.now), post);
 }
@@ -163,13 +169,34 @@ void CoordinatorRoom::on(DiskFull& full, const Moment&, Post& post) {
   if (journal_full_.empty()) post.events.push_back({"journal.goes_on", {}});
 }
 
+void CoordinatorRoom::on(RoomClosed& closed, const Moment& moment, Post& post) {
+  room_gone(closed.room, moment, post);
+}
+
 // A job's room that crashed parks its job; the others go on.
 void CoordinatorRoom::on(RoomCrashed& crashed, const Moment& moment, Post& post) {
+  room_gone(crashed.room, moment, post);
   explain_no_items(crashed.room.job, moment, post);
   change(crashed.room.job,
          {JobState::failed, JobReason::internal,
           fmt::format("internal error in {}: {}", name_of(crashed.room), crashed.what)},
          0, moment, post);
+}
+
+void CoordinatorRoom::measure(Sizes& sizes) const {
+  coordinator_.measure(sizes);
+  sizes["desk.jobs"] = desk_.size();
+  sizes["desk.money"] = money_.size();
+  sizes["desk.learned"] = learned_.size();
+  sizes["desk.closed"] = closed_.size();
+  sizes["desk.reopening"] = reopening_.size();
+  sizes["desk.reading"] = reading_.size();
+  sizes["desk.rooms"] = rooms_.size();
+  sizes["desk.late questions"] = late_.size();
+  sizes["desk.quota waits"] = quota_wait_.size();
+  sizes["desk.full merges"] = merge_full_.size();
+  sizes["desk.explaining"] = explaining_.size();
+  sizes["desk.reasons"] = wait_news_.size();
 }
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {

@@ -42,6 +42,7 @@ public:
   // True: this reason is news. `none` is news after a reason that was said.
   bool met(JobId job, const WaitReason& reason);
   void forget(JobId job) { jobs_.erase(job); }
+  std::size_t size() const { return jobs_.size(); }
 
 private:
   struct Said {

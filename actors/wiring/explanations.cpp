@@ -19,7 +19,7 @@ void CoordinatorRoom::answer(ExplainJob& explain, std::uint64_t token, const Mom
                              Post& post) {
   const coordinator::JobEntry* job = asked(explain.job, token, post);
   if (job == nullptr) return;
-  if (job->open && !is_over(job->state)) {
+  if (!is_over(job->state) && rooms_.contains(to_supervisor(job->id))) {
     explaining_.emplace(token, job->id);
     post.tell(to_supervisor(job->id), ExplainItems{token, std::move(explain.item)});
     return;

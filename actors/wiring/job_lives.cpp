@@ -56,7 +56,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
     post.events.push_back({"job.careful", {{"job", to_string(job.id)}}, true});
   }
   const coordinator::EarlierLives earlier{items.mark, money.assumed};
-  post.tell(to_supervisor(job.id), OpenJob{job.spec, std::move(items)});
+  tell_room(to_supervisor(job.id), OpenJob{job.spec, std::move(items)}, post);
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
     job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
@@ -86,11 +86,29 @@ void CoordinatorRoom::close(JobId id, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(id);
   if (job == nullptr || !job->open) return;
   job->open = false;
+  // What its room did not record stays with workers that would keep it for ever.
+  if (job->state == JobState::failed) emit(coordinator_.job_failed(id), post);
   emit(coordinator_.job_closed(id, moment.now), post);
   LimiterNews news;
   news.jobs_closed.push_back(id);
   post.tell(to_limiter, std::move(news));
-  post.tell(to_supervisor(id), CloseRoom{});
+  for (const Address& room : {to_supervisor(id), to_merger(id)})
+    if (rooms_.contains(room)) post.tell(room, CloseRoom{});
+  merge_full_.erase(id);
+  quota_wait_.forget(id);
+  wait_news_.forget(id);
+  answer_late(id, moment, post);
+}
+
+// A message that opens a room.
+void CoordinatorRoom::tell_room(const Address& room, Message message, Post& post) {
+  rooms_.insert(room);
+  post.tell(room, std::move(message));
+}
+
+void CoordinatorRoom::room_gone(const Address& room, const Moment& moment, Post& post) {
+  rooms_.erase(room);
+  answer_late(room.job, moment, post);
 }
 
 // At once: what takes permission away waits for no disk.
@@ -160,7 +178,6 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
   coordinator::JobEntry* job = desk_.find(report.job);
   if (job == nullptr || is_over(job->state)) return;
   job->counts = report.counts;
-  job->next_call = report.next_call;
   job->waiting = std::move(report.waiting);
   job->items_left = report.items_left;
   if (job->careful_beyond &&
@@ -181,7 +198,7 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
         job->created_at, moment.unix_seconds, job->state == JobState::cancelling};
     change(job->id, {JobState::merging, JobReason::none, task.cancelled ? "cancelled" : ""}, 0,
            moment, post);
-    post.tell(to_merger(job->id), std::move(task));
+    tell_room(to_merger(job->id), std::move(task), post);
   }
 }
 

@@ -139,8 +139,7 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
   const bool final = effects.all_terminal || effects.stop;
   if (final || (report_due_ && now >= reported_at_ + report_every)) {
     post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : JobCounts{},
-                                        effects.all_terminal, std::move(effects.stop),
-                                        supervisor_ ? supervisor_->next_call() : 0, waiting,
+                                        effects.all_terminal, std::move(effects.stop), waiting,
                                         supervisor_ ? supervisor_->items_left() : 0});
     report_due_ = false;
     reported_waiting_ = waiting;

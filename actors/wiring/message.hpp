@@ -1,12 +1,13 @@
 // Every message between the rooms and windows of a coordinator node, and the envelope that says for
 // whom it is. Shells and the simulator carry envelopes; they never look inside, order, hold or drop
-// them. Invariant: one sender's messages to one receiver arrive in the order in which they left.
+// them. Invariant: messages to one receiver arrive in the order in which they were posted.
 #pragma once
 
 #include "actors/coordinator/coordinator.hpp"
 #include "actors/coordinator/job_desk.hpp"
 #include "actors/journal/journal_store.hpp"
 #include "actors/kit/records.hpp"
+#include "actors/kit/sizes.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
 #include "actors/wiring/explanation.hpp"
@@ -160,7 +161,6 @@ struct JobReport {
   JobCounts counts;
   bool all_terminal = false;
   std::optional<StateChange> stop;
-  std::uint64_t next_call = 0;
   WaitReason waiting = {}; // why the supervisor offers no call
   double items_left = 0;   // of all that the inputs hold, as far as can be told
 };
@@ -181,6 +181,10 @@ struct MergeReport {
 };
 struct DiskFull {       // from JOURNAL
   std::string sentence; // empty = there is space again
+};
+// A job's room is gone, and the journal has its last words. Either comes of each room, once.
+struct RoomClosed {
+  Address room;
 };
 struct RoomCrashed {
   Address room;
@@ -247,10 +251,10 @@ struct Tick {}; // to whoever asked to be woken
 
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
-                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomCrashed,
-                 Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems,
-                 ResumeItems, CancelItems, LinesDurable, CloseRoom, LimiterNews, ShowPools,
-                 BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
+                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
+                 RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
+                 PauseItems, ResumeItems, CancelItems, LinesDurable, CloseRoom, LimiterNews,
+                 ShowPools, BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
                  merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
@@ -279,6 +283,7 @@ class Room {
 public:
   virtual ~Room() = default;
   virtual void handle(Message message, const Moment& moment, Post& post) = 0;
+  virtual void measure(Sizes&) const {} // its lists, of a room that lives as long as its node
 };
 
 } // namespace gristmill::wiring

@@ -40,6 +40,7 @@ class CoordinatorRoom : public Room {
 public:
   CoordinatorRoom(const NodeOptions& options, journal::Recovered recovered, Time now);
   void handle(Message message, const Moment& moment, Post& post) override;
+  void measure(Sizes& sizes) const override;
 
 private:
   void on(Start, const Moment&, Post&);
@@ -48,6 +49,7 @@ private:
   void on(Offer&, const Moment&, Post&);
   void on(Granted&, const Moment&, Post&);
   void on(DiskFull&, const Moment&, Post&);
+  void on(RoomClosed&, const Moment&, Post&);
   void on(RoomCrashed&, const Moment&, Post&);
 
   // job_lives.cpp
@@ -56,6 +58,10 @@ private:
   void on(MergeReport&, const Moment&, Post&);
   void open(coordinator::JobEntry& job, supervisor::RecoveredItems items, const Moment&, Post&);
   void close(JobId job, const Moment&, Post&);
+  void tell_room(const Address& room, Message message, Post&);
+  bool is_ending(JobId job) const;
+  void room_gone(const Address& room, const Moment&, Post&);
+  void answer_late(JobId job, const Moment&, Post&);
   void hold(JobId job, const Moment&, Post&);
   void ask_for_quota(const Moment&, Post&);
   void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
@@ -109,6 +115,8 @@ private:
   coordinator::QuotaWait quota_wait_;
   std::map<JobId, ClosedJob> closed_; // as they were recovered, until they are opened
   std::map<JobId, supervisor::RecoveredItems> reopening_; // until the journal has it
+  std::set<Address> rooms_;                               // of jobs, that are not known to be gone
+  std::map<JobId, std::vector<Ask>> late_; // what is asked of a job whose rooms are about to end
   struct Reading {
     ReopenJob wanted;
     std::uint64_t token = 0;
@@ -129,6 +137,7 @@ public:
   LimiterRoom(journal::Recovered recovered, Time now, std::vector<PoolSpec> pools = {},
               Duration day = defaults::day_window, std::uint64_t first_block = 1);
   void handle(Message message, const Moment& moment, Post& post) override;
+  void measure(Sizes& sizes) const override { limiter_.measure(sizes); }
 
 private:
   void on(LimiterNews& news, Time now, Post& post);
@@ -140,6 +149,7 @@ class JournalRoom : public Room {
 public:
   explicit JournalRoom(journal::Position last) : commits_{last} {}
   void handle(Message message, const Moment& moment, Post& post) override;
+  void measure(Sizes& sizes) const override { sizes["journal.groups"] = commits_.gathering(); }
 
 private:
   void refused(StoreFailed& failed, Time now, Post& post);

@@ -3,6 +3,7 @@
 // Invariant: each held call is in exactly one of the three states.
 #pragma once
 
+#include "actors/kit/sizes.hpp"
 #include "actors/kit/time.hpp"
 #include "protocol/messages.hpp"
 
@@ -39,6 +40,12 @@ public:
   void advance(Time now, Duration repeat);
   void forget_needs(); // the connection is gone: nothing will be answered
   Time next_due(Duration repeat) const;
+  void measure(Sizes& sizes) const {
+    sizes["worker.held"] += calls_.size();
+    sizes["worker.ready"] += ready_.size();
+    sizes["worker.needs"] += needs_.size();
+    sizes["worker.waiting"] += waiting_.size();
+  }
 
 private:
   enum class State : std::uint8_t { ready, asked, waiting };

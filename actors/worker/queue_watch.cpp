@@ -9,11 +9,12 @@ namespace gristmill::worker {
 namespace {
 
 constexpr Duration every_least = std::chrono::seconds{1}, every_most = std::chrono::seconds{60};
+// Longer than any pause, so that who comes back soon does not look before it should.
+constexpr Duration forgotten_after = std::chrono::minutes{2};
 constexpr auto page_timeout = std::chrono::seconds{2};
 constexpr auto gather = std::chrono::milliseconds{100};
 constexpr std::uint32_t doublings_most = 5; // of the time between two looks
 constexpr std::uint32_t failures_of_concern = 3;
-constexpr std::size_t watched_most = 64;
 
 std::string why_unreadable(const PageEnded& page) {
   if (page.http_status == 0) return page.message;
@@ -23,17 +24,7 @@ std::string why_unreadable(const PageEnded& page) {
 
 } // namespace
 
-// Beyond a few, what was learned of a page that nobody looks at now is learned anew.
-void QueueWatch::forget_idle() {
-  if (watched_.size() <= watched_most) return;
-  std::erase_if(watched_, [&](const auto& entry) {
-    const Watched& watched = entry.second;
-    return watched.calls == 0 && !watched.reading;
-  });
-}
-
 void QueueWatch::call_began(EndpointId endpoint, const std::string& metrics_url) {
-  forget_idle();
   Watched& watched = watched_[endpoint];
   watched.url = metrics_url;
   ++watched.calls;
@@ -55,6 +46,10 @@ void QueueWatch::pause(const protocol::ReadPause& pause) {
 
 std::vector<PageRead> QueueWatch::due(Time now) {
   std::vector<PageRead> reads;
+  std::erase_if(watched_, [now](const auto& entry) {
+    const Watched& watched = entry.second;
+    return watched.calls == 0 && !watched.reading && watched.next_at + forgotten_after <= now;
+  });
   for (auto& [endpoint, watched] : watched_) {
     if (watched.calls == 0 || watched.reading || now < watched.next_at) continue;
     watched.reading = true;

@@ -23,7 +23,8 @@ public:
   // From now on it is looked at less often, or more often.
   void pause(const protocol::ReadPause& pause);
 
-  // Pages to be looked at now; each ends in one ended().
+  // Pages to be looked at now; each ends in one ended(). What has had no call for long is
+  // forgotten.
   std::vector<PageRead> due(Time now);
   // Something for the log, when a page proves unreadable.
   std::optional<Event> ended(const PageEnded& page, Time now);
@@ -32,7 +33,7 @@ public:
   std::vector<protocol::QueueReport> take(Time now);
   void forget() { news_.clear(); } // there is nobody to be told
   Time wake_at() const;
-  std::size_t watched() const { return watched_.size(); }
+  std::size_t size() const { return watched_.size(); }
 
 private:
   struct Watched {
@@ -43,7 +44,6 @@ private:
     bool reading = false, known = false; // it was readable once
   };
 
-  void forget_idle();
 
   std::map<EndpointId, Watched> watched_;
   std::map<EndpointId, protocol::QueueReport> news_;

@@ -241,6 +241,16 @@ void Worker::finish(Effects& effects) {
   state_ = State::down;
 }
 
+void Worker::measure(Sizes& sizes) const {
+  sizes["worker.jobs"] += jobs_.size();
+  sizes["worker.endpoints"] += announced_.size();
+  sizes["worker.calls in flight"] += in_flight_.size();
+  sizes["worker.returns"] += unsaid_.size();
+  sizes["worker.outbox"] += outbox_.size();
+  sizes["worker.pages"] += queues_.size();
+  held_.measure(sizes);
+}
+
 Time Worker::wake_at() const {
   Time at = drain_ends_;
   if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat_);

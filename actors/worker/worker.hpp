@@ -8,6 +8,7 @@
 #pragma once
 
 #include "actors/kit/event.hpp"
+#include "actors/kit/sizes.hpp"
 #include "actors/worker/held_calls.hpp"
 #include "actors/worker/key_rules.hpp"
 #include "actors/worker/model_client.hpp"
@@ -64,6 +65,7 @@ public:
   std::size_t in_flight() const { return in_flight_.size(); }
   std::size_t unrecorded() const { return outbox_.size(); }
   std::size_t jobs_known() const { return jobs_.size(); }
+  void measure(Sizes& sizes) const;
 
 private:
   struct Job {

@@ -36,7 +36,8 @@ wiring::NodeOptions World::node_options() {
   return options;
 }
 
-void World::write(journal::Group group) {
+void World::commit(journal::Group group) {
+  if (!coordinator_) return;
   GRISTMILL_CHECK(!store_.busy(), "a group was handed over while another was being written");
   store_.hand_over(std::move(group));
   Duration takes = swarm_.steady_commit ? swarm_.commit_mean : around(swarm_.commit_mean);
@@ -53,28 +54,30 @@ void World::write(journal::Group group) {
           [this, life = life_] {
             if (coordinator_ && life == life_) crash_coordinator();
           });
-  after(takes, [this, life = life_] { to_coordinator([this, life] { wrote(life); }); });
+  after(takes, [this, life = life_] {
+    to_coordinator([this, life] {
+      if (coordinator_ && life == life_ && store_.busy()) wrote();
+    });
+  });
 }
 
-void World::wrote(std::uint64_t life) {
-  if (!coordinator_ || life != life_ || !store_.busy()) return;
+void World::wrote() {
+  const wiring::Address journal{wiring::Place::journal, {}};
   if (now_ < disk_full_until_) {
     trace("the disk is full");
-    handle({wiring::Place::journal, {}},
-           wiring::StoreFailed{{ErrorCode::disk_full, "the disk is full"}, store_.take_back()});
-    return;
+    return post({journal, wiring::StoreFailed{{ErrorCode::disk_full, "the disk is full"},
+                                              store_.take_back()}});
   }
   if (luck(swarm_.disk_broken)) {
     trace("the disk fails");
     if (random_.chance(0.5)) make_durable(); // nobody can say
     journal::Group group = store_.busy() ? store_.take_back() : journal::Group{};
-    handle({wiring::Place::journal, {}},
-           wiring::StoreFailed{{ErrorCode::io, "the disk fails"}, std::move(group)});
-    return;
+    return post(
+        {journal, wiring::StoreFailed{{ErrorCode::io, "the disk fails"}, std::move(group)}});
   }
   const journal::Position upto = store_.pending().upto;
   make_durable();
-  handle({wiring::Place::journal, {}}, wiring::StoreDurable{upto});
+  post({journal, wiring::StoreDurable{upto}});
 }
 
 void World::make_durable() {
@@ -88,8 +91,8 @@ void World::make_durable() {
 void World::read_job(JobId job) {
   after(around(swarm_.commit_mean), [this, job, life = life_] {
     to_coordinator([this, job, life] {
-      if (coordinator_ && life == life_)
-        handle({wiring::Place::coordinator, {}}, wiring::JobRead{job, store_.read_job(job)});
+      if (life == life_)
+        post({{wiring::Place::coordinator, {}}, wiring::JobRead{job, store_.read_job(job)}});
     });
   });
 }

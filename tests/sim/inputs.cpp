@@ -13,9 +13,9 @@ std::string url_of(std::size_t endpoint) {
   return fmt::format("http://e{}/v1", endpoint);
 }
 
-EndpointSpec endpoint_of(std::size_t number, const AccountLimits& limits) {
+EndpointSpec endpoint_of(std::string url, const AccountLimits& limits) {
   EndpointSpec endpoint;
-  endpoint.url = url_of(number);
+  endpoint.url = std::move(url);
   endpoint.requests_per_minute = limits.requests_per_minute;
   endpoint.tokens_per_minute = limits.tokens_per_minute;
   endpoint.requests_per_day = limits.requests_per_day;
@@ -47,7 +47,7 @@ void World::make_inputs() {
 void World::make_endpoints() {
   PoolSpec first{"m", swarm_.fallback ? "n" : "", {}, 0, {}};
   for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n) {
-    first.endpoints.push_back(endpoint_of(n, swarm_.endpoints[n]));
+    first.endpoints.push_back(endpoint_of(url_of(n), swarm_.endpoints[n]));
     if (swarm_.pages) first.endpoints.back().metrics_url = fmt::format("http://e{}/metrics", n);
     provider_.limit(url_of(n), swarm_.endpoints[n]);
   }
@@ -69,8 +69,11 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.inputs = {{name, name}};
   spec.output = fmt::format("out-{}", number);
   if (swarm_.serving == Serving::own) {
-    for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n)
-      spec.endpoints.push_back(endpoint_of(n, swarm_.endpoints[n]));
+    for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n) {
+      std::string url = url_of(n);
+      if (swarm_.own_urls) url.insert(url.find("/v1"), fmt::format("-of-{}", number));
+      spec.endpoints.push_back(endpoint_of(std::move(url), swarm_.endpoints[n]));
+    }
     if (swarm_.fallback) spec.fallback_model = "n";
   }
   spec.requests_per_minute = plan.limits.requests_per_minute;

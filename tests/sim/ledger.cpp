@@ -103,7 +103,8 @@ void Ledger::check(const journal::JobChange& change) {
   const std::string_view name = name_of(change.state);
   if (is_over(from) && !plan.go_on_asked)
     broken("{} was over and became {} by itself", to_string(change.job), name);
-  plan.go_on_asked = false;
+  if (change.state != JobState::failed) plan.go_on_asked = false;
+  if (from == JobState::failed) excuse_plan(job.plan);
   const bool complete = job.terminal == plan.items.size();
   switch (change.state) {
   case JobState::merging:
@@ -124,7 +125,9 @@ void Ledger::check(const journal::JobChange& change) {
     if (change.reason != JobReason::user)
       broken("{} paused: {}", to_string(change.job), change.detail);
     break;
-  case JobState::failed: broken("{} failed: {}", to_string(change.job), change.detail); break;
+  case JobState::failed:
+    if (plan.crashes == 0) broken("{} failed: {}", to_string(change.job), change.detail);
+    break;
   case JobState::running: break;
   }
 }
@@ -174,7 +177,8 @@ bool Ledger::explained(const Plan& plan, std::size_t number, std::uint64_t ordin
   case OutcomeClass::bad_line: return is_bad(number, ordinal) && !item.calls.empty();
   case OutcomeClass::too_long: return is_too_long(number, ordinal) && !swarm_.fallback;
   case OutcomeClass::transient:
-  case OutcomeClass::timeout: return item.failures + crashes_ > swarm_.jobs[number].retries;
+  case OutcomeClass::timeout:
+    return item.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries;
   case OutcomeClass::config: return plan.cancel_asked;
   default: return false;
   }
@@ -183,12 +187,13 @@ bool Ledger::explained(const Plan& plan, std::size_t number, std::uint64_t ordin
 void Ledger::check(const journal::AttemptNote& note) {
   const auto job = jobs_.find(note.job);
   if (job == jobs_.end()) return;
-  const Item& item = plans_[job->second.plan].items.at(note.item);
+  const Plan& plan = plans_[job->second.plan];
+  const Item& item = plan.items.at(note.item);
   if (note.deaths > item.deaths)
     broken("item {} of {} is said to have seen {} deaths, it saw {}", note.item,
            to_string(note.job), note.deaths, item.deaths);
   // One that a crash hid may be told, and counted, again.
-  if (note.attempts > item.failures + crashes_)
+  if (note.attempts > item.failures + crashes_ + plan.crashes)
     broken("item {} of {} is said to have failed {} times, it failed {}", note.item,
            to_string(note.job), note.attempts, item.failures);
 }
@@ -291,7 +296,9 @@ void Ledger::permitted(const Permitted& permit) {
     broken("permit {} is of a block that ended {} ms ago", to_string(attempt),
            to_ms(permit.now - block->second.until));
   const auto known = jobs_.find(job);
-  if (known == jobs_.end() || is_over(known->second.state))
+  // Of a job that failed the disk knows before COORDINATOR does.
+  if (known == jobs_.end() ||
+      (is_over(known->second.state) && known->second.state != JobState::failed))
     return broken("permit {} is for {}, which is over", to_string(attempt), to_string(job));
   if (plans_[known->second.plan].held)
     broken("permit {} is for {}, which somebody was told to stand", to_string(attempt),
@@ -327,7 +334,7 @@ void Ledger::recorded(AttemptId id) {
     broken("attempt {} is recorded before it ended", to_string(id));
   const auto job = jobs_.find(plans_[call.plan].job);
   const bool wanted = job != jobs_.end() && !is_over(job->second.state);
-  if (attempt.state == Attempt::State::answered && wanted &&
+  if (attempt.state == Attempt::State::answered && wanted && !attempt.given_up &&
       !plans_[call.plan].items[call.item].terminal)
     broken("attempt {} was recorded before item {} was durable", to_string(id), call.item);
 }
@@ -346,6 +353,20 @@ template <class Which> void Ledger::excuse(Which which, bool deaths) {
       ++plans_[attempt.call.plan].items[attempt.call.item].deaths;
     }
   }
+}
+
+// What its supervisor knew and had not recorded is gone, so anything of it may be called again.
+void Ledger::room_crashed(JobId job) {
+  const auto plan = plan_of(job);
+  if (!plan) return;
+  ++plans_[*plan].crashes;
+  excuse_plan(*plan);
+}
+
+void Ledger::excuse_plan(std::size_t plan) {
+  excuse([plan](const SentCall& call) { return call.plan == plan; }, false);
+  for (const Item& item : plans_[plan].items)
+    for (const AttemptId id : item.calls) attempts_.at(id).given_up = true;
 }
 
 void Ledger::process_ended(std::uint64_t process) {

@@ -71,6 +71,7 @@ public:
   void back(std::uint64_t process);
   void grace_over(const std::set<std::uint64_t>& processes_heard);
   void coordinator_crashed() { ++crashes_; }
+  void room_crashed(JobId job);
 
   // What users did.
   void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
@@ -93,6 +94,7 @@ private:
     SentCall call;
     enum class State : std::uint8_t { permitted, flying, answered, failed } state{};
     bool excused = false, recorded = false, died = false;
+    bool given_up = false; // its job failed, and goes on without it
     CallId id;
     bool is_twin = false; // permitted beside another call of its item
   };
@@ -105,7 +107,8 @@ private:
     std::vector<Item> items;
     JobId job;
     std::uint64_t cap = 0, paid = 0;
-    std::set<CallId> twins; // second calls that were made
+    std::set<CallId> twins;    // second calls that were made
+    std::uint64_t crashes = 0; // of its rooms
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;
     bool held = false, cancel_told = false; // somebody was told that nothing more starts
   };
@@ -128,6 +131,7 @@ private:
   void check_block(const SentCall& call);
   bool is_beside_another(const SentCall& call, CallId id) const;
   bool may_fly_beside(Attempt& one, Attempt& other);
+  void excuse_plan(std::size_t plan);
   template <class Which> void excuse(Which which, bool deaths);
 
   const Swarm& swarm_;

@@ -19,23 +19,26 @@ struct Seeds {
 
 int run_one(std::uint64_t seed, bool verbose) {
   const sim::Verdict verdict = sim::World{seed, verbose}.run();
-  fmt::print("seed {}: {} calls={} events={} virtual={:.1f}s crashes: {} worker {} coordinator, "
-             "cuts {}, trace {:016x}\n",
-             seed, verdict.violations.empty() ? "ok" : "VIOLATED", verdict.calls, verdict.events,
-             verdict.virtual_seconds, verdict.worker_crashes, verdict.coordinator_crashes,
-             verdict.cuts, verdict.trace_hash);
+  fmt::print(
+      "seed {}: {} calls={} events={} virtual={:.1f}s crashes: {} worker {} coordinator {} room, "
+      "cuts {}, trace {:016x}\n",
+      seed, verdict.violations.empty() ? "ok" : "VIOLATED", verdict.calls, verdict.events,
+      verdict.virtual_seconds, verdict.worker_crashes, verdict.coordinator_crashes,
+      verdict.room_crashes, verdict.cuts, verdict.trace_hash);
   for (const auto& violation : verdict.violations) fmt::print("  {}\n", violation);
   return verdict.violations.empty() ? 0 : 1;
 }
 
 int run_range(Seeds seeds) {
   const auto begin = std::chrono::steady_clock::now();
-  std::uint64_t red = 0, calls = 0, worker_crashes = 0, coordinator_crashes = 0, cuts = 0;
+  std::uint64_t red = 0, calls = 0, worker_crashes = 0, coordinator_crashes = 0;
+  std::uint64_t room_crashes = 0, cuts = 0;
   for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     const sim::Verdict verdict = sim::World{seed, false}.run();
     calls += verdict.calls;
     worker_crashes += verdict.worker_crashes;
     coordinator_crashes += verdict.coordinator_crashes;
+    room_crashes += verdict.room_crashes;
     cuts += verdict.cuts;
     // The same seed must give the same history.
     const bool twice = seed % 10 == 0;
@@ -47,8 +50,9 @@ int run_range(Seeds seeds) {
     std::fflush(stdout);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  fmt::print("{} seeds, {} red; {} calls, {} worker crashes, {} coordinator crashes, {} cuts\n",
-             seeds.count(), red, calls, worker_crashes, coordinator_crashes, cuts);
+  fmt::print("{} seeds, {} red; {} calls, {} worker crashes, {} coordinator crashes, {} room "
+             "crashes, {} cuts\n",
+             seeds.count(), red, calls, worker_crashes, coordinator_crashes, room_crashes, cuts);
   fmt::print(stderr, "{:.1f} s, {:.0f} seeds/s\n", took.count(),
              static_cast<double>(seeds.count()) / took.count());
   return red == 0 ? 0 : 1;
@@ -107,6 +111,22 @@ int check_mutants() {
   return survivors == 0 ? 0 : 1;
 }
 
+// Long, and with jobs day and night: nothing may grow with the time.
+int soak(std::uint64_t seed, std::uint32_t hours) {
+  Random random{seed};
+  sim::Swarm swarm = sim::Swarm::soak(hours, random);
+  const sim::Verdict verdict = sim::World{{random, std::move(swarm)}, false}.run_soak();
+  auto red = verdict.violations;
+  for (std::string& growing : verdict.soak.growing()) red.push_back(std::move(growing));
+  fmt::print("{}seed {}: {} hours {} calls={} events={} crashes: {} worker {} coordinator {} room, "
+             "cuts {}\n",
+             verdict.soak.table(), seed, hours, red.empty() ? "ok" : "VIOLATED", verdict.calls,
+             verdict.events, verdict.worker_crashes, verdict.coordinator_crashes,
+             verdict.room_crashes, verdict.cuts);
+  for (const auto& violation : red) fmt::print("  {}\n", violation);
+  return red.empty() ? 0 : 1;
+}
+
 int list_mutants() {
   for (const sim::Mutant& mutant : sim::mutants()) fmt::print("{}\n", mutant.name);
   return 0;
@@ -126,12 +146,16 @@ int main(int argc, char** argv) {
   std::uint64_t seed = 0;
   std::string seeds, mutant;
   bool verbose = false;
+  std::uint32_t soak_hours = 0;
   auto* one = app.add_option("--seed", seed, "run this history");
   app.add_option("--seeds", seeds, "run the histories A..B and print the red ones")->excludes(one);
   app.add_option("--mutant", mutant,
                  "NAME: break the machine in this way; the first of --seeds that sees it is "
                  "printed. \"list\": those that are known; \"all\": each of them; "
                  "\"check\": each at the seed that is known to see it");
+  app.add_option("--soak", soak_hours,
+                 "HOURS of virtual time with 100 jobs a day, of --seed: the lists of all rooms and "
+                 "the rows of the journal, and whether they grow");
   app.add_flag("-v", verbose, "with --seed: one line per event");
   CLI11_PARSE(app, argc, argv);
   Seeds range{seed, seed};
@@ -146,6 +170,7 @@ int main(int argc, char** argv) {
   if (mutant == "all") return hunt_all(range);
   if (!sim::choose_mutant(mutant))
     return wrong("--mutant", "a name that `--mutant list` prints", mutant);
+  if (soak_hours > 0) return soak(seed, soak_hours);
   if (seeds.empty()) return run_one(seed, verbose);
   return mutant.empty() ? run_range(range) : hunt(range);
 }

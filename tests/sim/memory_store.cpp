@@ -38,6 +38,8 @@ journal::Position MemoryStore::make_durable() {
     mark = std::max(mark, note.mark);
   }
   for (const auto& note : group.days) {
+    std::erase_if(days_,
+                  [&note](const auto& entry) { return entry.first.second <= note.noted_at; });
     days_[{note.account, note.until}] = note;
     days_clock_ = note.noted_at;
   }
@@ -160,6 +162,18 @@ journal::Recovered MemoryStore::recover(Time now, std::uint32_t boot) {
   days_clock_ = now;
   for (const auto& [id, session] : sessions_) recovered.sessions.push_back(session);
   return recovered;
+}
+
+void MemoryStore::measure(Sizes& sizes) const {
+  sizes["rows of jobs"] = jobs_.size();
+  for (const auto& [id, job] : jobs_) {
+    sizes["rows of lines"] += job.lines.size();
+    sizes["rows of notes"] += job.attempts.size() + job.known.learned.size();
+  }
+  sizes["rows of lives"] = lives_.size();
+  sizes["rows of blocks"] = blocks_.size();
+  sizes["rows of days"] = days_.size();
+  sizes["rows of sessions"] = sessions_.size();
 }
 
 const MemoryStore::Job* MemoryStore::job(JobId id) const {

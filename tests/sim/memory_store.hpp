@@ -5,6 +5,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
+#include "actors/kit/sizes.hpp"
 
 #include <map>
 #include <optional>
@@ -35,6 +36,7 @@ public:
   const journal::BlockNote* block(std::uint64_t epoch, std::uint64_t number) const;
   std::size_t blocks() const { return blocks_.size(); }
   std::uint32_t epoch() const { return epoch_; }
+  void measure(Sizes& sizes) const; // rows
 
 private:
   struct Life {

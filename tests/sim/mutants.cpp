@@ -60,6 +60,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"low_mark_ahead", "reading goes on behind items that have no result", 1},
      {"retry_runs_completed_items", "a retry forgets what is done", 5},
      {"paused_job_still_offers", "a paused job's calls go on", 10},
+     {"room_forgotten_late", "a job goes on or is forgotten before its rooms have ended", 86},
      {"cancel_overwritten", "a cancelled job ends as finished", 21},
      {"twin_failure_decides", "a failed call is made again while its twin flies", 30},
      {"merge_not_idempotent", "a merge that begins anew keeps what it had written", 80},

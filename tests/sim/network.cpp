@@ -76,14 +76,15 @@ void World::show(std::size_t worker, std::string_view arrow, const std::string& 
                 fmt::format("w{} {} #{} {}", worker, arrow, frame->seq, words_of(frame->message)));
 }
 
-void World::connect(std::size_t index) {
+// Like ZeroMQ's: tried again after 200 ms, then after ever longer, up to 2 s.
+void World::connect(std::size_t index, Duration pause) {
   const std::uint64_t process = workers_[index]->process;
-  after(random_.between(milliseconds{1}, milliseconds{400}), [this, index, process] {
+  after(random_.between(milliseconds{1}, 2 * pause), [this, index, process, pause] {
     WorkerProcess& caller = *workers_[index];
     if (caller.process != process || !caller.alive) return;
     // Refused, or nobody answers: tried again.
     if (!coordinator_ || now_ < caller.partitioned_until || now_ < coordinator_paused_until_)
-      return connect(index);
+      return connect(index, std::min<Duration>(2 * pause, seconds{2}));
     auto connection = std::make_shared<Connection>();
     connection->peer = fmt::format("p{}", next_connection_++);
     connection->worker = index;
@@ -141,6 +142,12 @@ Duration World::travel() {
 
 // Down: from the coordinator to a worker.
 
+void World::send(wiring::SendFrames told) {
+  if (!coordinator_) return;
+  for (const auto& frame : told.frames) send_to_worker(frame);
+  if (told.consumed_bytes > 0 && coordinator_->gauge.consumed(told.consumed_bytes)) wake_gateway();
+}
+
 void World::send_to_worker(const coordinator::OutgoingFrame& frame) {
   const auto it = connections_.find(frame.peer);
   const auto connection = it == connections_.end() ? nullptr : it->second;
@@ -189,8 +196,8 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   if (std::holds_alternative<protocol::Welcome>(frame->message)) ledger_.welcomed(frame->session);
   const auto* permits = std::get_if<protocol::Permits>(&frame->message);
   if (permits == nullptr) return;
-  const Duration slack =
-      2 * swarm_.channel_max + (swarm_.coordinator_pause > 0 ? seconds{30} : seconds{0});
+  const Duration slack = 2 * (swarm_.channel_max + stalled_most()) +
+                         (swarm_.coordinator_pause > 0 ? seconds{30} : seconds{0});
   for (const protocol::Permit& permit : permits->permits)
     ledger_.permitted({permit.call, permit.attempt, connection.worker, connection.process,
                        clock_.at(now_), slack});
@@ -271,7 +278,32 @@ void World::deliver_up(const std::shared_ptr<Connection>& connection, const std:
   if (!connection->open && !connection->lingers) return;
   if (!coordinator_ || connection->life != life_) return;
   show(connection->worker, "==>", bytes, protocol::Direction::from_worker);
-  tell_coordinator(wiring::FramesIn{{{connection->peer, "", bytes}}});
+  arrived_.push_back({connection->peer, "", bytes});
+  wake_gateway();
+}
+
+// The gateway's thread: it hands over what has come together meanwhile, as far as it may read.
+void World::wake_gateway() {
+  if (std::exchange(coordinator_->gateway_awake, true)) return;
+  after(upto(swarm_.channel_max / 4), [this, life = life_] {
+    to_coordinator([this, life] {
+      if (coordinator_ && life == life_) read_frames();
+    });
+  });
+}
+
+void World::read_frames() {
+  constexpr std::size_t batch_frames = 64;
+  wiring::FramesIn in;
+  ReadGauge& gauge = coordinator_->gauge;
+  while (!arrived_.empty() && in.frames.size() < batch_frames && gauge.may_read()) {
+    gauge.received(arrived_.front().bytes.size());
+    in.frames.push_back(std::move(arrived_.front()));
+    arrived_.pop_front();
+  }
+  coordinator_->gateway_awake = false;
+  if (!in.frames.empty()) post({{wiring::Place::coordinator, {}}, std::move(in)});
+  if (!arrived_.empty() && gauge.may_read()) wake_gateway();
 }
 
 } // namespace gristmill::sim

@@ -155,6 +155,15 @@ void draw_shares(Swarm& swarm) {
   }
 }
 
+// Likewise.
+void draw_stage(Swarm& swarm, bool quiet) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ swarm.network_mean.count())};
+  if (quiet) return;
+  if (random.chance(0.3)) swarm.stall = 0.02 * random.unit();
+  if (random.chance(0.15)) swarm.room_crash = 0.005 * random.unit();
+  if (random.chance(0.2)) swarm.read_max = between(random, 100, 5'000);
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -239,6 +248,7 @@ Swarm Swarm::draw(Random& random) {
   draw_pages(swarm);
   draw_shares(swarm);
   draw_bad_workers(swarm);
+  draw_stage(swarm, quiet || swarm.edge);
   return swarm;
 }
 

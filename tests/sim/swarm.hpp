@@ -5,6 +5,7 @@
 
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/random.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/pool_spec.hpp"
 
 #include <string>
@@ -23,7 +24,8 @@ struct JobPlan {
   double bad = 0, too_long = 0; // share of items that their first model refuses
   Duration submit_at{}, pause_at{}, resume_after{}, cancel_at{}; // zero: not at all (but submit)
   bool retries_failed = false, forgets = false;
-  Usd budget{}; // of money; its user raises it when the job pauses
+  Duration forgets_after{}; // from its end
+  Usd budget{};             // of money; its user raises it when the job pauses
   std::uint32_t hedge_percent = 0;
   std::uint32_t weight = 1, priority = 50;
   Duration deadline{}; // after the history's begin; zero: none
@@ -40,6 +42,7 @@ struct Swarm {
   bool one_process = false; // `gristmill run`: coordinator and workers live and die together
   std::vector<JobPlan> jobs;
   Serving serving = Serving::own;
+  bool own_urls = false;                // each job brings endpoints that no other job names
   std::vector<AccountLimits> endpoints; // of the first model
   bool fallback = false;                // a second model with an endpoint of its own
   std::uint32_t workers = 0, concurrency = 0;
@@ -53,6 +56,8 @@ struct Swarm {
   Duration poll{};            // between two questions of a client; 0 = nobody asks
   Duration faulty_phase{};
 
+  std::size_t read_max = limits::gateway_in_bytes_max; // that the gateway hands over ahead
+
   // Of a frame, a commit, or a call.
   double drop = 0, repeat = 0, tail = 0, slow_commit = 0, disk_full = 0, disk_broken = 0;
   double stuck = 0; // it waits for a connection, perhaps for longer than its permit lives
@@ -65,14 +70,17 @@ struct Swarm {
   // The first worker's calls neither leave nor end from then on, though it goes on to be heard:
   // nothing heals it but its end.
   double thread_hangs = 0;
+  // Of a room's turn: it waits long for a thread; of a message to a job's room: it throws.
+  double stall = 0, room_crash = 0;
   bool pages = false; // endpoints tell how many calls wait, for whatever that is worth
   // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
   // ends.
   double crash_at_commit = 0, pause_at_edge = 0;
 
   static Swarm draw(Random& random);
-  bool has_days() const;    // a limit of a day
-  std::string text() const; // one line
+  static Swarm soak(std::uint32_t hours, Random& random); // soak.cpp
+  bool has_days() const;                                  // a limit of a day
+  std::string text() const;                               // one line
 };
 
 } // namespace gristmill::sim

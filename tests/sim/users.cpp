@@ -27,6 +27,7 @@ template <class Question> void World::ask(std::size_t plan, Question question) {
   User& user = users_[plan];
   user.token = next_token_++;
   user.asked_at = now_;
+  asked_.insert(user.token);
   trace("user {} asks for {}", plan, static_cast<int>(user.asked));
   tell_coordinator(wiring::Ask{user.token, {std::move(question)}});
 }
@@ -51,7 +52,10 @@ void World::act(std::size_t plan) {
   if (!job) {
     if (age >= wish.submit_at) asks(User::Asked::submit, wiring::SubmitJob{spec_of(plan)});
   } else if (!state) {
-    user.done = true; // forgotten
+    user.done = true;                      // forgotten
+  } else if (*state == JobState::failed) { // a room of it threw
+    ledger_.asked_to_go_on(plan, false);
+    asks(User::Asked::go_on, wiring::ReopenJob{*job, {}, {}});
   } else if (is_over(*state)) {
     if (wish.retries_failed && !user.retried && ledger_.items_failed(plan) > 0) {
       user.retried = true;
@@ -59,12 +63,13 @@ void World::act(std::size_t plan) {
       ledger_.asked_to_go_on(plan, true);
       asks(User::Asked::retry, wiring::ReopenJob{*job, {}, std::vector<OutcomeClass>{}});
     } else if (wish.forgets && !swarm_.one_process) {
-      asks(User::Asked::forget, wiring::ForgetJob{*job});
+      user.over_at = std::min(user.over_at, now_);
+      if (healed_ || now_ >= user.over_at + wish.forgets_after)
+        asks(User::Asked::forget, wiring::ForgetJob{*job});
     } else {
       user.done = true;
     }
-  } else if (swarm_.one_process &&
-             !coordinator_->rooms.contains({wiring::Place::supervisor, *job})) {
+  } else if (swarm_.one_process && !coordinator_->rooms.find({wiring::Place::supervisor, *job})) {
     ledger_.asked_to_go_on(plan, false); // `run` was begun again
     asks(User::Asked::go_on, wiring::ReopenJob{*job, spec_of(plan), {}});
   } else if (*state == JobState::paused) {
@@ -114,8 +119,10 @@ void World::mind_hunger(std::size_t plan) {
                           to_seconds(hunger_max)));
 }
 
-void World::answered(const wiring::Answer& answer) {
+void World::answer(wiring::Answer answer) {
+  if (!coordinator_) return;
   if (answer.token == poll_token) return polled(answer.jobs);
+  if (asked_.erase(answer.token) == 0) violation("a question is answered twice");
   for (std::size_t plan = 0; plan < users_.size(); ++plan) {
     User& user = users_[plan];
     if (user.asked == User::Asked::nothing || user.token != answer.token) continue;

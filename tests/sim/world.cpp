@@ -15,7 +15,15 @@ constexpr auto quiescence = std::chrono::seconds{60};  // from there until nobod
 } // namespace
 
 World::World(std::uint64_t seed, bool verbose)
-    : random_{seed}, swarm_{Swarm::draw(random_)}, trace_{verbose},
+    : World{[seed] {
+              Random random{seed};
+              Swarm swarm = Swarm::draw(random);
+              return std::pair{random, std::move(swarm)};
+            }(),
+            verbose} {}
+
+World::World(std::pair<Random, Swarm> begin, bool verbose)
+    : random_{begin.first}, swarm_{std::move(begin.second)}, trace_{verbose},
       users_(swarm_.jobs.size()), ledger_{swarm_,
                                           [this](std::string what) { violation(std::move(what)); }},
       provider_{swarm_, ledger_, [this](std::string what) { violation(std::move(what)); }} {
@@ -102,14 +110,17 @@ void World::settle() {
   heal();
   const Time begun = now_;
   const auto rests = [this] {
-    return coordinator_ && std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return coordinator_ && asked_.empty() &&
+           std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
              return !worker->alive || worker->hangs ||
                     (worker->worker->in_flight() == 0 && worker->worker->unrecorded() == 0 &&
                      worker->worker->held() == 0);
            });
   };
   while (!events_.empty() && !rests() && verdict_.violations.empty()) {
-    if (now_ > begun + quiescence) return violation("a worker still holds something");
+    if (now_ > begun + quiescence)
+      return violation(asked_.empty() ? "a worker still holds something"
+                                      : "a question is not answered");
     step();
   }
   if (verdict_.violations.empty()) check_end();

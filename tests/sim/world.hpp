@@ -17,6 +17,7 @@
 #include "tests/sim/local_clock.hpp"
 #include "tests/sim/memory_store.hpp"
 #include "tests/sim/provider.hpp"
+#include "tests/sim/soak.hpp"
 #include "tests/sim/trace.hpp"
 
 #include <deque>
@@ -29,21 +30,35 @@ namespace gristmill::sim {
 struct Verdict {
   std::vector<std::string> violations; // empty = the history is right
   std::uint64_t calls = 0, events = 0, trace_hash = 0;
-  std::uint64_t worker_crashes = 0, coordinator_crashes = 0, cuts = 0;
+  std::uint64_t worker_crashes = 0, coordinator_crashes = 0, room_crashes = 0, cuts = 0;
   double virtual_seconds = 0;
+  Soak soak;
 };
 
 class World {
 public:
   World(std::uint64_t seed, bool verbose);
+  World(std::pair<Random, Swarm> begin, bool verbose); // the state of chance, and what was drawn
   ~World();
   Verdict run();
+  Verdict run_soak(); // its lists are watched
+
+  // What `wiring::carry_out` needs of the outside.
+  void log(const wiring::Address& room, const gristmill::Event& event);
+  void forget(const wiring::Address& room);
+  void fatal(Error error);
+  void send(wiring::SendFrames frames);
+  void commit(journal::Group group);
+  void read_job(JobId job);
+  void answer(wiring::Answer answer);
+  void post(wiring::Envelope envelope);
 
 private:
   struct Connection;
   struct Running;
   struct WorkerProcess;
   struct Alarm;
+  struct Player;
   struct Coordinator;
   struct User;
   struct Event {
@@ -65,6 +80,7 @@ private:
   Duration upto(Duration most) { return random_.between(Duration::zero(), most); }
   bool luck(double chance) { return !healed_ && chance > 0 && random_.chance(chance); }
   bool done() const;
+  void watch_sizes(); // soak.cpp
   void step();
   void watch_work();
   void settle();
@@ -84,23 +100,25 @@ private:
   void to_coordinator(std::function<void()> what);
   void wake_coordinator();
   void tell_coordinator(wiring::Message message);
-  void deliver(const wiring::Address& from, wiring::Envelope envelope);
-  void handle(const wiring::Address& address, wiring::Message message);
-  void carry_out(const wiring::Address& from, wiring::Post post);
-  void set_alarm(const wiring::Address& room, Time local);
-  void ring_at(const wiring::Address& room, Time when);
-  void hear(const gristmill::Event& event);
+
+  // stage.cpp
+  std::shared_ptr<Player> make_player(const wiring::Address& address);
+  void schedule(const std::shared_ptr<Player>& player, double stall);
+  void play(const std::shared_ptr<Player>& player);
+  void handle(const std::shared_ptr<Player>& player, wiring::Message message);
+  void wake(const std::shared_ptr<Player>& player);
+  Duration stalled_most() const;
+  void set_alarm(const std::shared_ptr<Player>& player, Time local);
+  void ring_at(const std::shared_ptr<Player>& player, Time when);
   wiring::Moment moment() const;
 
   // disk.cpp
   wiring::NodeOptions node_options();
-  void write(journal::Group group);
-  void wrote(std::uint64_t life);
+  void wrote();
   void make_durable();
-  void read_job(JobId job);
 
   // network.cpp
-  void connect(std::size_t index);
+  void connect(std::size_t index, Duration pause = std::chrono::milliseconds{200});
   void cut(std::size_t index);
   void partition(std::size_t index, Duration length);
   void send_to_worker(const coordinator::OutgoingFrame& frame);
@@ -109,6 +127,8 @@ private:
   std::string forged(std::size_t index, std::string frame);
   void claim_all(std::size_t index, std::vector<protocol::Claim>& claims);
   void deliver_up(const std::shared_ptr<Connection>& connection, const std::string& bytes);
+  void wake_gateway();
+  void read_frames();
   void watch(const Connection& connection, const std::string& frame);
   Duration travel();
   void show(std::size_t worker, std::string_view arrow, const std::string& frame,
@@ -142,7 +162,6 @@ private:
   bool goes_first(std::size_t plan) const;
   void mind_hunger(std::size_t plan);
   template <class Question> void ask(std::size_t plan, Question question);
-  void answered(const wiring::Answer& answer);
   void poll(std::uint64_t life);
   void polled(const std::vector<wiring::JobView>& views);
 
@@ -172,6 +191,8 @@ private:
   std::set<std::uint64_t> heard_;             // processes that said Hello in this life
   std::vector<std::unique_ptr<WorkerProcess>> workers_;
   std::map<std::string, std::shared_ptr<Connection>> connections_; // by peer id
+  std::deque<coordinator::ReceivedFrame> arrived_; // that the coordinator's gateway has not read
+  std::set<std::uint64_t> asked_;                  // questions that wait for an answer
   std::uint64_t next_connection_ = 1, next_process_ = 1, next_token_ = 10;
   std::vector<User> users_;
 

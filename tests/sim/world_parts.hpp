@@ -1,6 +1,8 @@
 // The moving parts of a World: what dies in a crash. Private to the simulator.
 #pragma once
 
+#include "actors/kit/socket_thread.hpp"
+#include "actors/wiring/node_shell.hpp"
 #include "tests/sim/world.hpp"
 
 namespace gristmill::sim {
@@ -42,11 +44,27 @@ struct World::WorkerProcess {
   std::set<EndpointId> pages; // that it reads
 };
 
+// A room on its stage: as in production, what is posted stands in its mailbox until it has a
+// thread, and what it has not handled when it ends is gone.
+struct World::Player {
+  struct Mail {
+    std::shared_ptr<wiring::Message> body; // empty: an alarm
+    std::uint64_t alarm = 0;               // which one
+  };
+  wiring::Address address;
+  std::unique_ptr<wiring::Room> room;
+  std::deque<Mail> mailbox;
+  bool scheduled = false, ended = false;
+  Alarm alarm;
+  std::uint64_t alarms = 0; // asked for; only the last one holds
+};
+
 struct World::Coordinator {
+  explicit Coordinator(std::size_t read_max) : gauge{read_max} {}
   std::unique_ptr<wiring::CoordinatorNode> node;
-  std::map<wiring::Address, std::unique_ptr<wiring::Room>> rooms;
-  std::map<wiring::Address, Alarm> alarms;
-  std::map<std::pair<wiring::Address, wiring::Address>, Time> channels;
+  wiring::RoomBook<std::shared_ptr<Player>> rooms;
+  ReadGauge gauge;
+  bool gateway_awake = false;
 };
 
 // Who submitted a plan's job, and what he still means to do with it.
@@ -54,7 +72,7 @@ struct World::User {
   enum class Asked : std::uint8_t { nothing, submit, pause, cancel, go_on, retry, forget };
   Asked asked = Asked::nothing;
   std::uint64_t token = 0;
-  Time asked_at{}, paused_at{};
+  Time asked_at{}, paused_at{}, over_at{never};
   bool paused = false, cancelled = false, retried = false, done = false;
   Time fed_at{};    // when a call of the job left, or there was a reason for none
   JobCounts counts; // as they were last seen

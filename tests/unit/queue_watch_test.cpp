@@ -187,14 +187,21 @@ TEST_CASE("a page that many look at is looked at as rarely as told", "[queue]") 
   }
 }
 
-TEST_CASE("pages that nobody looks at any more are forgotten, beyond a few", "[queue]") {
+TEST_CASE("an endpoint that has had no call for two minutes is forgotten", "[queue]") {
   Bench bench;
-  bench.watch.call_began(a, "http://a/metrics"); // stays: it has a call
-  for (std::uint32_t n = 2; n <= 65; ++n) {
-    bench.watch.call_began(EndpointId{n}, "http://n/metrics");
-    bench.watch.call_ended(EndpointId{n});
-    CHECK(bench.watch.watched() == n);
-  }
-  bench.watch.call_began(EndpointId{66}, "http://n/metrics");
-  CHECK(bench.watch.watched() == 2);
+  bench.watch.call_began(a, "http://a/metrics");
+  CHECK(bench.looks() == 1);
+  bench.well(a);
+  bench.watch.call_ended(a);
+  bench.now += seconds{120};
+  CHECK(bench.looks() == 0);
+  CHECK(bench.watch.size() == 1);
+  bench.now += seconds{2};
+  CHECK(bench.looks() == 0);
+  CHECK(bench.watch.size() == 0);
+  // One with a call stays.
+  bench.watch.call_began(b, "http://b/metrics");
+  bench.now += seconds{1'000};
+  CHECK(bench.looks() == 1);
+  CHECK(bench.watch.size() == 1);
 }

@@ -73,6 +73,18 @@ TEST_CASE("buckets that are over are not kept", "[day]") {
   CHECK(database->integer("SELECT count(*) FROM days").value() == 960);
 }
 
+TEST_CASE("buckets of an account that writes no note any more are removed, too", "[day]") {
+  const TempDirectory temp;
+  auto journal = life(temp / "state", "boot-a", start);
+  for (int n = 0; n < 100; ++n) {
+    const Time now = start + n * minutes{10};
+    commit(journal, {note("job-" + std::to_string(n), now + minutes{30}, 1, now)});
+  }
+  journal.store->close();
+  auto database = coordinator::Database::open(temp / "state/journal.db");
+  CHECK(database->integer("SELECT count(*) FROM days").value() == 3);
+}
+
 // boot-a   |--note(until + 24 h)--noted 1 h later--|        23 h are left of it
 // boot-b                                             |..|   the clock begins again near zero
 TEST_CASE("of another boot is left what was left when it was last heard of", "[day]") {
