@@ -56,6 +56,9 @@ public:
 
   static Result<std::unique_ptr<HttpApi>> open(HttpApiOptions options);
 
+  // What jobs may read.
+  const InputRoots& input_roots() const { return uploads_->roots(); }
+
   // For HttpServerOptions::open_task.
   std::unique_ptr<HttpTask> open_task(const HttpRequest& head);
 

@@ -14,12 +14,15 @@ class UploadTask final : public HttpTask {
 public:
   UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
       : uploads_{uploads}, upload_{std::move(upload)} {}
+  ~UploadTask() override {
+    if (upload_) uploads_.abandon(std::move(upload_));
+  }
 
   bool take(std::string_view piece) override {
     auto appended = upload_->append(piece);
     if (appended) return true;
     failure_ = appended.error();
-    upload_.reset();
+    uploads_.abandon(std::move(upload_));
     return false;
   }
 

@@ -11,6 +11,7 @@
 
 #include "actors/journal/journal_store.hpp"
 #include "actors/kit/clock.hpp"
+#include "coordinator/file_identity.hpp"
 #include "coordinator/journal_tables.hpp"
 #include "coordinator/segment_writer.hpp"
 #include "coordinator/state_directory.hpp"
@@ -64,6 +65,7 @@ private:
 
   StateDirectory directory_;
   JournalTables tables_;
+  FileIdentity journal_file_; // looked at before each group
   SegmentWriter segments_;
   journal::JournalEvents events_;
   Time published_{};

@@ -86,6 +86,9 @@ Error disk_error(std::string_view call, const std::string& path) {
   if (reason == ENOSPC || reason == EDQUOT)
     return {ErrorCode::disk_full,
             fmt::format("{} {}: {}: free some space", call, path, std::strerror(reason))};
+  if (reason == EMFILE || reason == ENFILE) // it may do when others have closed theirs
+    return {ErrorCode::unavailable, fmt::format("{} {}: {}: raise the limit of open files", call,
+                                                path, std::strerror(reason))};
   return {ErrorCode::io, fmt::format("{} {}: {}", call, path, std::strerror(reason))};
 }
 

@@ -27,7 +27,8 @@ bool is_network_file_system(unsigned long type);
 Result<> make_directory(const std::string& path);
 Result<> sync_directory(const std::string& path);
 
-// The error of a system call that has just failed: disk_full or io, with errno in words.
+// The error of a system call that has just failed, with errno in words: disk_full, unavailable (no
+// descriptor is left) or io.
 Error disk_error(std::string_view call, const std::string& path);
 
 } // namespace gristmill::coordinator

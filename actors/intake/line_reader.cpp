@@ -5,7 +5,7 @@
 
 namespace gristmill::intake {
 namespace {
-constexpr std::size_t chunk_bytes = 256 * 1024;
+constexpr std::size_t chunk_bytes_max = 256 * 1024;
 }
 
 Result<bool> LineReader::fill() {
@@ -15,7 +15,8 @@ Result<bool> LineReader::fill() {
     searched_ -= begin_;
     begin_ = 0;
   }
-  if (buffer_.size() - end_ < chunk_bytes) buffer_.resize(end_ + chunk_bytes);
+  if (buffer_.size() - end_ < chunk_bytes_) buffer_.resize(end_ + chunk_bytes_);
+  chunk_bytes_ = std::min(2 * chunk_bytes_, chunk_bytes_max);
   const auto got = source_.read(input_, offset_ + (end_ - begin_),
                                 {buffer_.data() + end_, buffer_.size() - end_});
   if (!got) return tl::unexpected{got.error()};

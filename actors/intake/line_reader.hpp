@@ -39,6 +39,7 @@ private:
   std::uint64_t offset_; // of buffer_[begin_]
   std::uint64_t line_bytes_max_;
   std::string buffer_;
+  std::size_t chunk_bytes_ = 16 * 1024; // grows: an input that waits in its beginning costs little
   std::size_t begin_ = 0, searched_ = 0, end_ = 0;
 };
 

@@ -6,11 +6,6 @@
 #include <sodium.h>
 
 namespace gristmill::intake {
-namespace {
-
-constexpr std::uint64_t bits_per_id = 16; // below that the filter grows, as long as it may
-
-} // namespace
 
 struct SeenIds::PageOfEntries {
   std::uint64_t before; // the page before in the same bucket: number + 1; 0 = none
@@ -29,33 +24,56 @@ SeenIds::Entry SeenIds::entry_of(std::string_view id, std::uint64_t line) {
   return {hash[0], hash[1], line};
 }
 
+template <class Entries>
+std::uint64_t SeenIds::line_in(const Entries& entries, const Entry& entry) {
+  const auto it = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) {
+    return e.high == entry.high && e.low == entry.low;
+  });
+  return it == entries.end() ? 0 : it->line;
+}
+
 Result<std::uint64_t> SeenIds::find(std::string_view id) {
-  if (table_.empty()) return 0;
   const Entry entry = entry_of(id, 0);
+  if (table_.empty()) return line_in(few_, entry);
   Block block = block_of(entry); // a copy: asking is not adding
   return add_to(block, entry.low) ? look_up(table_[entry.high % buckets], entry) : 0;
 }
 
 Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
+  const Entry entry = entry_of(id, line);
   if (table_.empty()) {
+    if (const auto first = line_in(few_, entry)) return first;
+    if (few_.size() < few_max) {
+      few_.push_back(entry);
+      return 0;
+    }
     table_.resize(buckets);
     blocks_.resize(blocks_min);
+    for (const Entry& one : few_) {
+      add_to(block_of(one), one.low);
+      if (auto kept = remember(one); !kept) return tl::unexpected{kept.error()};
+    }
+    few_ = {};
   }
-  const Entry entry = entry_of(id, line);
-  Bucket& bucket = table_[entry.high % buckets];
   if (add_to(block_of(entry), entry.low)) {
     ++lookups_;
-    const auto first = look_up(bucket, entry);
+    const auto first = look_up(table_[entry.high % buckets], entry);
     if (!first || *first != 0) return first;
   }
+  if (auto kept = remember(entry); !kept) return tl::unexpected{kept.error()};
+  return 0;
+}
+
+Result<> SeenIds::remember(const Entry& entry) {
+  Bucket& bucket = table_[entry.high % buckets];
+  if (bucket.entries.size() == page_entries)
+    if (auto written = write(bucket); !written) return written;
   if (bucket.entries.size() == bucket.entries.capacity()) // never more than a page
     bucket.entries.reserve(std::clamp(bucket.entries.size() * 2, std::size_t{4}, page_entries));
   bucket.entries.push_back(entry);
-  if (bucket.entries.size() == page_entries)
-    if (auto written = write(bucket); !written) return tl::unexpected{written.error()};
   if (++count_ * bits_per_id > blocks_.size() * sizeof(Block) * 8 && blocks_.size() < blocks_max)
-    if (auto grown = grow(); !grown) return tl::unexpected{grown.error()};
-  return 0;
+    return grow();
+  return {};
 }
 
 // Six bits of one cache line.
@@ -71,17 +89,12 @@ bool SeenIds::add_to(Block& block, std::uint64_t bits) {
 }
 
 Result<std::uint64_t> SeenIds::look_up(const Bucket& bucket, const Entry& entry) {
-  const auto in = [&](auto begin, auto end) {
-    const auto it = std::find_if(
-        begin, end, [&](const Entry& e) { return e.high == entry.high && e.low == entry.low; });
-    return it == end ? 0 : it->line;
-  };
-  if (const auto line = in(bucket.entries.begin(), bucket.entries.end())) return line;
+  if (const auto line = line_in(bucket.entries, entry)) return line;
   for (std::uint64_t page = bucket.newest_page; page != 0;) {
     Page bytes;
     if (auto read = pages_->read(page - 1, bytes); !read) return tl::unexpected{read.error()};
     const auto written = std::bit_cast<PageOfEntries>(bytes);
-    if (const auto line = in(written.entries.begin(), written.entries.end())) return line;
+    if (const auto line = line_in(written.entries, entry)) return line;
     page = written.before;
   }
   return 0;
@@ -100,7 +113,7 @@ Result<> SeenIds::write(Bucket& bucket) {
 
 // Every hash is in the log, so a larger filter can be made from it.
 Result<> SeenIds::grow() {
-  blocks_.assign(std::min(blocks_.size() * 4, blocks_max), Block{});
+  blocks_.assign(std::min(blocks_.size() * 2, blocks_max), Block{});
   for (const Bucket& bucket : table_) {
     for (const Entry& entry : bucket.entries) add_to(block_of(entry), entry.low);
     for (std::uint64_t page = bucket.newest_page; page != 0;) {
@@ -115,13 +128,9 @@ Result<> SeenIds::grow() {
 }
 
 Result<> SeenIds::clear() {
-  if (count_ == 0) return {};
-  blocks_.assign(blocks_min, Block{});
-  blocks_.shrink_to_fit();
-  for (Bucket& bucket : table_) {
-    bucket.entries.clear();
-    bucket.newest_page = 0;
-  }
+  few_.clear();
+  blocks_ = {};
+  table_ = {};
   count_ = 0;
   if (!std::exchange(on_disk_, false)) return {};
   return pages_->clear();
