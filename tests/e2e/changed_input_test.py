@@ -4,6 +4,7 @@ sentence, nothing from outside of the data root is sent to anybody, and with the
 import json
 import os
 import unittest
+import urllib.error
 import urllib.request
 
 from harness import EndToEnd
@@ -36,6 +37,14 @@ class ChangedInput(EndToEnd):
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
+    def resumed(self):
+        try:
+            return self.post("jobs/job-1/resume")
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            return None
+
     def over_a_change(self, change):
         """A job over two inputs, killed in the first of them; `change` while nobody looks."""
         self.write("a.jsonl")
@@ -52,7 +61,7 @@ class ChangedInput(EndToEnd):
         job = self.job(self.hub, "job-1")
         self.assertEqual(job["reason"], "input", job)
         undo()
-        self.post("jobs/job-1/resume")
+        self.until("the job is closed and can be resumed", self.resumed)
         self.gristmill("watch", "job-1", "--server", self.hub.http)
         output = self.directory / "out.jsonl"
         self.gristmill("results", "job-1", "-o", output, "--server", self.hub.http)
