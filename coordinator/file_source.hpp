@@ -1,8 +1,8 @@
 // FILE SOURCE: a job's input files on disk. Files are opened when they are first read, and of all
-// jobs together some stay open, so that a job over a hundred thousand documents needs a handful of
-// descriptors and one that waits none. A compressed file is unpacked as far as it is read, into a
-// file without a name, because what was read is read again at any place. An input may also be a
-// piece of a file that holds many.
+// jobs together some stay open, so that neither a hundred thousand documents nor a thousand jobs
+// that wait take a descriptor each. A compressed file is unpacked as far as it is read, into a file
+// without a name, because what was read is read again at any place. An input may also be a piece of
+// a file that holds many.
 // Invariant: an input that is opened and is not what it was when the job began is an error.
 #pragma once
 

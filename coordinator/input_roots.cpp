@@ -27,6 +27,7 @@ int open_beneath(int root, const char* path, int flags) {
 Error reason() {
   switch (errno) {
   case EXDEV: return {ErrorCode::refused, "it leads out of what jobs may read"};
+  case EAGAIN: // somebody has a lease on it, or moves what is on the way
   case EMFILE:
   case ENFILE: return {ErrorCode::unavailable, std::strerror(errno)};
   default: return {ErrorCode::bad_input, std::strerror(errno)};

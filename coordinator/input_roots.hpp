@@ -26,8 +26,8 @@ public:
   // A sentence if this kernel cannot do it.
   static Result<> are_possible();
 
-  // Errors say why in words, without the path. refused: it leads out of the roots; unavailable: the
-  // process has no descriptor left, try again; bad_input: anything else.
+  // Errors say why in words, without the path. refused: it leads out of the roots; unavailable: not
+  // now, as where the process has no descriptor left; bad_input: anything else.
   Result<OpenedFile> open_file(const std::string& path) const; // a regular one, for reading
   Result<FileDescriptor> open_directory(const std::string& path) const;
 

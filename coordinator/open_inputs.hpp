@@ -1,5 +1,5 @@
-// OPEN INPUTS: the input files that a process holds open, the most recently used ones of all its
-// jobs, so that a job that waits costs no descriptor. Whoever reads a file keeps it meanwhile.
+// OPEN INPUTS: the input files that a process holds open, those that all of its jobs used last, so
+// that jobs that wait do not take a descriptor each. Whoever reads a file keeps it meanwhile.
 // Invariant: at most so many are held.
 #pragma once
 
