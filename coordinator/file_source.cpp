@@ -14,33 +14,36 @@ namespace {
 
 constexpr std::size_t open_files_max = 16, unpack_bytes = 256 * 1024;
 
-Error input_error(const std::string& path, std::string_view what) {
-  return {ErrorCode::bad_input, fmt::format("{}: expected a readable input file: {}", path, what)};
+Error input_error(const std::string& path, const Error& why) {
+  return {why.code, fmt::format("{}: expected a readable input file: {}", path, why.message)};
 }
 
-Result<> check(const InputSpec& input) {
-  struct stat about {};
-  if (::stat(input.path.c_str(), &about) != 0)
-    return tl::unexpected{input_error(input.path, std::strerror(errno))};
-  if (!S_ISREG(about.st_mode)) return tl::unexpected{input_error(input.path, "it is not a file")};
+// Whether the file is still what it was when the job was made, as far as that was looked at.
+Result<> check(const InputSpec& input, const struct stat& about) {
   const auto size = static_cast<std::uint64_t>(about.st_size);
   if (input.offset > 0 && (input.offset > size || input.bytes > size - input.offset))
     return fail(ErrorCode::bad_input,
                 fmt::format("{}: expected {} at bytes {} to {} of it, got {} bytes in all",
                             input.path, input.name, input.offset, input.offset + input.bytes,
                             size));
-  const auto modified_ns = static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
-                           static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
-  const bool looked_at = input.modified_ns != 0 && input.offset == 0;
-  if (looked_at && (size != input.bytes || modified_ns != input.modified_ns))
-    return fail(
-        ErrorCode::bad_input,
-        fmt::format("{}: expected the {} bytes that the job began with, got {} bytes modified "
-                    "since; put the old file back to go on, or begin anew",
-                    input.path, input.bytes, about.st_size));
-  if (::access(input.path.c_str(), R_OK) != 0)
-    return tl::unexpected{input_error(input.path, std::strerror(errno))};
+  const bool looked_at = input.modified_ns != 0 || input.bytes != 0;
+  const bool other_size = looked_at && input.offset == 0 && size != input.bytes;
+  const bool modified = input.modified_ns != 0 && input.modified_ns != modified_ns(about);
+  if (other_size || modified)
+    return fail(ErrorCode::bad_input,
+                fmt::format("{}: expected the {} that the job began with, got {} bytes modified "
+                            "since; put the old file back to go on, or begin anew",
+                            input.path,
+                            input.offset > 0 ? "file" : fmt::format("{} bytes", input.bytes),
+                            size));
   return {};
+}
+
+Result<OpenedFile> open_checked(const InputSpec& input, const InputRoots& roots) {
+  auto opened = roots.open_file(input.path);
+  if (!opened) return tl::unexpected{input_error(input.path, opened.error())};
+  if (auto good = check(input, opened->about); !good) return tl::unexpected{good.error()};
+  return opened;
 }
 
 Result<std::size_t> read_file(int file, const std::string& path, std::uint64_t offset,
@@ -48,25 +51,43 @@ Result<std::size_t> read_file(int file, const std::string& path, std::uint64_t o
   for (;;) {
     const ssize_t got = ::pread(file, into.data(), into.size(), static_cast<off_t>(offset));
     if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) return tl::unexpected{input_error(path, std::strerror(errno))};
+    if (errno != EINTR)
+      return tl::unexpected{input_error(path, {ErrorCode::bad_input, std::strerror(errno)})};
+  }
+}
+
+// Another job's file is closed if there is no descriptor left for this one's.
+template <class Open> auto with_room(OpenInputs& held, Open open) {
+  for (;;) {
+    auto opened = open();
+    if (opened || opened.error().code != ErrorCode::unavailable || !held.let_go_one())
+      return opened;
   }
 }
 
 } // namespace
 
 Result<std::unique_ptr<intake::ByteSource>> FileSource::open(const std::vector<InputSpec>& inputs,
-                                                             std::string scratch_directory) {
-  auto list = InputList::open(inputs);
+                                                             std::string scratch_directory,
+                                                             InputAccess access) {
+  if (!access.held) access.held = std::make_shared<OpenInputs>(open_files_max);
+  auto list = with_room(*access.held, [&] { return InputList::open(inputs, access.roots); });
   if (!list) return tl::unexpected{list.error()};
   if (!list->is_listed())
     for (const InputSpec& input : inputs)
-      if (auto good = check(input); !good) return tl::unexpected{good.error()};
+      if (auto good = with_room(*access.held, [&] { return open_checked(input, access.roots); });
+          !good)
+        return tl::unexpected{good.error()};
   return std::unique_ptr<intake::ByteSource>{
-      new FileSource{std::move(*list), std::move(scratch_directory)}};
+      new FileSource{std::move(*list), std::move(scratch_directory), std::move(access)}};
+}
+
+FileSource::~FileSource() {
+  while (!known_.empty()) let_go(known_.begin());
 }
 
 Result<std::string> FileSource::name_of(std::uint32_t input) {
-  const auto found = inputs_.at(input);
+  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
   if (!found) return tl::unexpected{found.error()};
   return (*found)->name;
 }
@@ -75,40 +96,55 @@ std::unique_ptr<intake::ScratchPages> FileSource::scratch() {
   return std::make_unique<DiskScratchPages>(scratch_directory_);
 }
 
-Result<FileSource::Open*> FileSource::opened(std::uint32_t input) {
-  const auto known =
-      std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.input == input; });
-  if (known != open_.end()) {
-    open_.splice(open_.begin(), open_, known);
-    return &open_.front();
-  }
-  const auto found = inputs_.at(input);
-  if (!found) return tl::unexpected{found.error()};
-  if (auto good = check(**found); !good) return tl::unexpected{good.error()};
-  Open open;
-  open.input = input;
-  open.path = (*found)->path;
-  open.file = FileDescriptor{::open(open.path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!open.file) return tl::unexpected{input_error(open.path, std::strerror(errno))};
-  if ((*found)->offset > 0) {
-    open.from = (*found)->offset;
-    open.bytes = (*found)->bytes;
-  }
-  if (auto found_packing = find_packing(open, (*found)->name); !found_packing)
-    return tl::unexpected{found_packing.error()};
-  if (open_.size() >= open_files_max) open_.pop_back();
-  open_.push_front(std::move(open));
-  return &open_.front();
+void FileSource::let_go(std::list<Known>::iterator known) {
+  if (const auto open = known->open.lock()) access_.held->let_go(open);
+  known_.erase(known);
 }
 
-Result<std::size_t> FileSource::read_input(const Open& open, std::uint64_t offset,
+Result<FileSource::Opened> FileSource::opened(std::uint32_t input) {
+  const auto known =
+      std::find_if(known_.begin(), known_.end(), [&](const Known& k) { return k.input == input; });
+  Opened open = known == known_.end() ? nullptr : known->open.lock();
+  if (!open) {
+    if (known != known_.end()) known_.erase(known);
+    auto anew = open_anew(input);
+    if (!anew) return anew;
+    open = std::move(*anew);
+    if (known_.size() >= open_files_max) let_go(std::prev(known_.end()));
+    known_.push_front({input, open});
+  } else {
+    known_.splice(known_.begin(), known_, known);
+  }
+  access_.held->hold(open);
+  return open;
+}
+
+Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
+  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  if (!found) return tl::unexpected{found.error()};
+  const InputSpec& spec = **found;
+  auto file = with_room(*access_.held, [&] { return open_checked(spec, access_.roots); });
+  if (!file) return tl::unexpected{file.error()};
+  auto open = std::make_shared<OpenInput>();
+  open->path = spec.path;
+  open->file = std::move(file->file);
+  if (spec.offset > 0) {
+    open->from = spec.offset;
+    open->bytes = spec.bytes;
+  }
+  if (auto packing = find_packing(*open, spec.name); !packing)
+    return tl::unexpected{packing.error()};
+  return open;
+}
+
+Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t offset,
                                            std::span<char> into) {
   if (offset >= open.bytes) return 0;
   const auto size = std::min<std::uint64_t>(into.size(), open.bytes - offset);
   return read_file(open.file.get(), open.path, open.from + offset, into.first(size));
 }
 
-Result<> FileSource::find_packing(Open& open, std::string_view name) {
+Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
   std::array<char, 16> head{};
   const auto got = read_input(open, 0, head);
   if (!got) return tl::unexpected{got.error()};
@@ -133,7 +169,7 @@ Result<> FileSource::find_packing(Open& open, std::string_view name) {
   return {};
 }
 
-Result<> FileSource::unpack_to(Open& open, std::uint64_t end) {
+Result<> FileSource::unpack_to(OpenInput& open, std::uint64_t end) {
   std::vector<char> bytes;
   while (open.unpacker && open.unpacked->bytes() < end) {
     bytes.resize(unpack_bytes);
@@ -154,8 +190,10 @@ Result<std::size_t> FileSource::read(std::uint32_t input, std::uint64_t offset,
   const auto open = opened(input);
   if (!open) return tl::unexpected{open.error()};
   if (!(*open)->unpacked) return read_input(**open, offset, into);
-  if (auto unpacked = unpack_to(**open, offset + into.size()); !unpacked)
+  if (auto unpacked = unpack_to(**open, offset + into.size()); !unpacked) {
+    let_go(known_.begin()); // what came out last may not have been kept: from its beginning again
     return tl::unexpected{unpacked.error()};
+  }
   return (*open)->unpacked->read(offset, std::as_writable_bytes(into));
 }
 

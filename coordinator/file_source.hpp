@@ -1,16 +1,15 @@
-// FILE SOURCE: a job's input files on disk. Files are opened when they are first read and a few
-// stay open, so that a job over a hundred thousand documents needs a handful of descriptors. A
-// compressed file is unpacked as far as it is read, into a file without a name, because what was
-// read is read again at any place. An input may also be a piece of a file that holds many.
-// Invariant: an input that is not what it was when the job began
-// is an error.
+// FILE SOURCE: a job's input files on disk. Files are opened when they are first read, and of all
+// jobs together some stay open, so that neither a hundred thousand documents nor a thousand jobs
+// that wait take a descriptor each. A compressed file is unpacked as far as it is read, into a file
+// without a name, because what was read is read again at any place. An input may also be a piece of
+// a file that holds many.
+// Invariant: an input that is opened and is not what it was when the job began is an error.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
-#include "coordinator/file_descriptor.hpp"
 #include "coordinator/input_list.hpp"
-#include "coordinator/scratch_file.hpp"
-#include "coordinator/unpacker.hpp"
+#include "coordinator/input_roots.hpp"
+#include "coordinator/open_inputs.hpp"
 
 #include <list>
 #include <memory>
@@ -18,12 +17,20 @@
 
 namespace gristmill::coordinator {
 
+struct InputAccess {
+  InputRoots roots;
+  std::shared_ptr<OpenInputs> held; // shared by all sources of a process; none = its own
+};
+
 class FileSource final : public intake::ByteSource {
 public:
   // An error names the first input that cannot be read, and why; of a list, once it is read. What
   // is unpacked, and what else grows with the items, is kept in `scratch_directory`.
+  // unavailable: there is no descriptor left, here and in read(); it may go at any other time.
   static Result<std::unique_ptr<intake::ByteSource>> open(const std::vector<InputSpec>& inputs,
-                                                          std::string scratch_directory);
+                                                          std::string scratch_directory,
+                                                          InputAccess access = {});
+  ~FileSource() override;
 
   Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
                            std::span<char> into) override;
@@ -32,25 +39,26 @@ public:
   std::unique_ptr<intake::ScratchPages> scratch() override;
 
 private:
-  struct Open {
+  using Opened = std::shared_ptr<OpenInput>;
+  struct Known {
     std::uint32_t input = 0;
-    std::string path;
-    FileDescriptor file;
-    std::uint64_t from = 0, bytes = ~std::uint64_t{0}; // what of the file is the input's
-    std::unique_ptr<ScratchFile> unpacked;             // none: the file is not compressed
-    std::unique_ptr<Unpacker> unpacker;                // none: all of it is unpacked
+    std::weak_ptr<OpenInput> open; // gone: another job needed the descriptor
   };
-  FileSource(InputList inputs, std::string scratch_directory)
-      : inputs_{std::move(inputs)}, scratch_directory_{std::move(scratch_directory)} {}
-  Result<Open*> opened(std::uint32_t input);
-  static Result<std::size_t> read_input(const Open& open, std::uint64_t offset,
+  FileSource(InputList inputs, std::string scratch_directory, InputAccess access)
+      : inputs_{std::move(inputs)},
+        scratch_directory_{std::move(scratch_directory)}, access_{std::move(access)} {}
+  Result<Opened> opened(std::uint32_t input);
+  Result<Opened> open_anew(std::uint32_t input);
+  void let_go(std::list<Known>::iterator known);
+  static Result<std::size_t> read_input(const OpenInput& open, std::uint64_t offset,
                                         std::span<char> into);
-  Result<> find_packing(Open& open, std::string_view name);
-  static Result<> unpack_to(Open& open, std::uint64_t end);
+  Result<> find_packing(OpenInput& open, std::string_view name);
+  static Result<> unpack_to(OpenInput& open, std::uint64_t end);
 
   InputList inputs_;
   std::string scratch_directory_;
-  std::list<Open> open_; // the most recently used first
+  InputAccess access_;
+  std::list<Known> known_; // the most recently used first
 };
 
 } // namespace gristmill::coordinator

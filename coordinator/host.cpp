@@ -2,7 +2,6 @@
 
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
-#include "coordinator/file_source.hpp"
 #include "coordinator/merge_files.hpp"
 
 #include <fmt/format.h>
@@ -97,13 +96,14 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   node.random_seed = random_seed();
   node.pools = options_.pools;
   node.open_source = [this](const JobSpec& spec) {
-    return FileSource::open(spec.inputs, options_.state_directory);
+    return FileSource::open(spec.inputs, options_.state_directory, inputs_);
   };
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
   return node;
 }
 
-Result<> CoordinatorHost::start() {
+Result<> CoordinatorHost::start(InputRoots inputs) {
+  inputs_ = {std::move(inputs), OpenInputs::of_process()};
   node_ = std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered_));
   const Moment moment = this_moment();
   for (const Address& address : wiring::CoordinatorNode::shared_rooms())

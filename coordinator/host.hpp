@@ -7,6 +7,7 @@
 #include "actors/kit/shell.hpp"
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/wiring/node_shell.hpp"
+#include "coordinator/file_source.hpp"
 #include "coordinator/sqlite_store.hpp"
 #include "coordinator/zmq_gateway.hpp"
 #include "protocol/access.hpp"
@@ -41,7 +42,8 @@ public:
 
   // To be looked at, and for `run` to lay today's options over, before start().
   journal::Recovered& recovered() { return recovered_; }
-  Result<> start();
+  // `inputs`: below which directories jobs may read; without any, as under `run`, anywhere.
+  Result<> start(InputRoots inputs = {});
   std::string listening() const;                       // with the port that was really taken
   std::shared_ptr<zmq::context_t> zmq_context() const; // for workers of the same process
 
@@ -75,6 +77,7 @@ private:
   Stage& stage_;
   HostOptions options_;
   journal::Recovered recovered_;
+  InputAccess inputs_;
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<wiring::CoordinatorNode> node_;
   std::unique_ptr<ZmqGateway> gateway_;

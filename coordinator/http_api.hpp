@@ -59,6 +59,9 @@ public:
 
   static Result<std::unique_ptr<HttpApi>> open(HttpApiOptions options);
 
+  // What jobs may read.
+  const InputRoots& input_roots() const { return uploads_->roots(); }
+
   // For HttpServerOptions.
   std::unique_ptr<HttpTask> open_task(const HttpRequest& head);
   static bool is_always_answered(const HttpRequest& head); // what tells whether we live

@@ -14,6 +14,9 @@ class UploadTask final : public HttpTask {
 public:
   UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
       : uploads_{uploads}, upload_{std::move(upload)} {}
+  ~UploadTask() override {
+    if (upload_) uploads_.abandon(std::move(upload_));
+  }
 
   std::chrono::milliseconds answer_within() const override { return disk_work_time_max; }
 
@@ -21,7 +24,7 @@ public:
     auto appended = upload_->append(piece);
     if (appended) return true;
     failure_ = appended.error();
-    upload_.reset();
+    uploads_.abandon(std::move(upload_));
     return false;
   }
 

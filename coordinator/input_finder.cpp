@@ -7,9 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <glob.h>
-#include <memory>
-#include <unistd.h>
+#include <fnmatch.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -21,14 +19,34 @@ tl::unexpected<Error> bad(const std::string& name, std::string_view what) {
               fmt::format("INPUT {}: {}", openai::json::printable(name, 500), what));
 }
 
-// For glob(3): the path itself, whatever is in it.
-std::string escaped(const std::string& path) {
-  std::string pattern;
-  for (const char c : path) {
-    if (c == '*' || c == '?' || c == '[' || c == '\\') pattern += '\\';
-    pattern += c;
+tl::unexpected<Error> bad(const std::string& name, std::string_view expected, const Error& why) {
+  auto error = bad(name, fmt::format("expected {} ({})", expected, why.message));
+  if (why.code != ErrorCode::bad_input) error.value().code = why.code;
+  return error;
+}
+
+// Of a component of a pattern that matches one name only: that name.
+std::string unescaped(const std::string& component) {
+  std::string name;
+  for (std::size_t at = 0; at < component.size(); ++at) {
+    if (component[at] == '\\' && at + 1 < component.size()) ++at;
+    name += component[at];
   }
-  return pattern;
+  return name;
+}
+
+std::vector<std::string> components_of(const std::string& pattern) {
+  std::vector<std::string> components;
+  for (std::size_t at = 0; at < pattern.size();) {
+    const std::size_t end = std::min(pattern.find('/', at), pattern.size());
+    if (end > at) components.push_back(pattern.substr(at, end - at));
+    at = end + 1;
+  }
+  return components;
+}
+
+std::string joined(const std::string& directory, const std::string& name) {
+  return directory.empty() || directory.ends_with('/') ? directory + name : directory + "/" + name;
 }
 
 } // namespace
@@ -40,8 +58,7 @@ bool is_pattern(const std::string& name) {
 InputSpec input_as_found(const std::string& path, std::string name, const struct stat& about) {
   InputSpec input{path, std::move(name)};
   input.bytes = static_cast<std::uint64_t>(about.st_size);
-  input.modified_ns = static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
-                      static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
+  input.modified_ns = modified_ns(about);
   return input;
 }
 
@@ -75,72 +92,106 @@ Result<> InputFinder::add_file(const std::string& path, std::string shown) {
   if (!S_ISREG(about.st_mode))
     return bad(shown, "expected a file with content, got a device, a socket or a pipe; give - for "
                       "standard input");
-  if (::access(path.c_str(), R_OK) != 0)
-    return bad(shown, fmt::format("expected a readable file ({})", std::strerror(errno)));
+  const auto opened = rules_.roots.open_file(path);
+  if (!opened) return bad(shown, "a readable file", opened.error());
   if (!openai::json::is_utf8(shown)) return bad(shown, "expected a name in UTF-8; rename the file");
-  return found_(input_as_found(fs::absolute(path), std::move(shown), about));
+  return found_(input_as_found(fs::absolute(path), std::move(shown), opened->about));
+}
+
+Result<std::vector<DirectoryEntry>> InputFinder::entries(const std::string& path) const {
+  auto directory = rules_.roots.open_directory(path.empty() ? "." : path);
+  if (!directory) return tl::unexpected{directory.error()};
+  return entries_of(std::move(*directory));
+}
+
+// Of links only those to files count, so that nobody is led in a circle or out of the directory.
+Result<> InputFinder::find_below(const std::string& path, const std::string& below,
+                                 std::vector<std::string>& found) const {
+  const auto entries = this->entries(path + below);
+  if (!entries) return tl::unexpected{entries.error()};
+  for (const DirectoryEntry& entry : *entries) {
+    const std::string there = joined(below, entry.name);
+    if (entry.name.starts_with('.') || is_own(joined(path, there))) continue;
+    if (entry.kind == DirectoryEntry::Kind::directory) {
+      if (auto searched = find_below(path, there, found); !searched) return searched;
+    } else if (intake::has_known_suffix(entry.name)) {
+      found.push_back(there);
+    }
+  }
+  return {};
 }
 
 Result<> InputFinder::add_directory(const std::string& path, const std::string& shown) {
   std::vector<std::string> found; // as they are below it
-  std::error_code error;
-  fs::recursive_directory_iterator entry{path, error};
-  for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
-    const std::string file = entry->path().filename();
-    const bool hidden = file.starts_with('.');
-    if (entry->is_directory(error)) {
-      if (hidden || is_own(entry->path())) entry.disable_recursion_pending();
-    } else if (!hidden && intake::has_known_suffix(file) && !is_own(entry->path())) {
-      found.push_back(entry->path().string().substr(path.size()));
-    }
-    error.clear(); // of a link that leads nowhere: the file itself says so below
-  }
-  if (error)
-    return bad(shown, fmt::format("expected a directory that can be read ({})", error.message()));
-  if (found.empty())
-    return bad(shown, "expected files in it (.jsonl .ndjson .json .csv .tsv .txt .md, also .gz and "
-                      ".zst of them), got none");
+  const std::string slash = path.ends_with('/') ? "" : "/";
+  if (auto searched = find_below(path + slash, "", found); !searched)
+    return bad(shown, "a directory that can be read", searched.error());
   std::sort(found.begin(), found.end());
-  const bool twice = shown.ends_with('/') && found.front().starts_with('/');
-  const std::string name = twice ? shown.substr(0, shown.size() - 1) : shown;
-  for (std::string& file : found) {
-    std::string place = path + file;
-    // Only a link leads out of a directory: nobody follows those to other directories.
+  bool any = false;
+  for (const std::string& file : found) {
+    std::string place = joined(path, file);
+    std::error_code error;
     if (fs::is_symlink(place, error)) {
       auto led = real(place);
       if (!led) return tl::unexpected{led.error()};
       place = std::move(*led);
+      if (fs::is_directory(place, error)) continue;
     }
-    if (auto added = add_file(place, name + file); !added) return added;
+    any = true;
+    if (auto added = add_file(place, joined(shown, file)); !added) return added;
+  }
+  if (any) return {};
+  return bad(shown, "expected files in it (.jsonl .ndjson .json .csv .tsv .txt .md, also .gz and "
+                    ".zst of them), got none");
+}
+
+// Component by component and never through "." or "..": glob(3) would take ".[.]" for "..".
+Result<> InputFinder::match(std::string so_far, const std::vector<std::string>& components,
+                            std::size_t next, std::vector<std::string>& found) const {
+  while (next < components.size() && !is_pattern(components[next]))
+    so_far = joined(so_far, unescaped(components[next++]));
+  const auto path = real(place_of(so_far));
+  if (!path) return tl::unexpected{path.error()};
+  std::error_code error;
+  if (next == components.size()) {
+    if (fs::exists(fs::symlink_status(*path, error))) found.push_back(std::move(so_far));
+    return {};
+  }
+  if (!path->empty() && !fs::is_directory(*path, error)) return {};
+  const auto names = entries(*path);
+  if (!names) return tl::unexpected{names.error()};
+  for (const DirectoryEntry& entry : *names) {
+    if (::fnmatch(components[next].c_str(), entry.name.c_str(), FNM_PERIOD) != 0) continue;
+    if (next + 1 < components.size() && entry.kind == DirectoryEntry::Kind::file) continue;
+    if (auto matched = match(joined(so_far, entry.name), components, next + 1, found); !matched)
+      return matched;
   }
   return {};
 }
 
 Result<> InputFinder::add_matches(const std::string& name) {
-  const fs::path given{name};
-  if (rules_.real && std::find(given.begin(), given.end(), "..") != given.end())
+  const auto components = components_of(name);
+  if (rules_.real && std::find(components.begin(), components.end(), "..") != components.end())
     return bad(name, "expected a pattern without \"..\"");
-  std::string base = rules_.base;
-  if (!base.empty()) base += '/';
-  const std::string pattern = given.is_absolute() ? name : escaped(base) + name;
-  glob_t matches{};
-  const int failed = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &matches);
-  const std::unique_ptr<glob_t, void (*)(glob_t*)> freed{&matches, ::globfree};
-  if (failed == GLOB_NOMATCH) return bad(name, "expected files that match, got none");
-  if (failed != 0)
-    return bad(name,
-               fmt::format("expected directories that can be read ({})", std::strerror(errno)));
-  std::vector<std::string> found(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
-  std::erase_if(found, [&](const std::string& file) { return is_own(file); });
+  std::vector<std::string> found;
+  if (auto matched = match(name.starts_with('/') ? "/" : "", components, 0, found); !matched) {
+    if (matched.error().code == ErrorCode::refused) return matched;
+    return bad(name, "directories that can be read", matched.error());
+  }
+  if (found.empty()) return bad(name, "expected files that match, got none");
+  std::erase_if(found, [&](const std::string& file) {
+    std::error_code ignored;
+    return is_own(place_of(file)) ||
+           (name.ends_with('/') && !fs::is_directory(place_of(file), ignored));
+  });
   std::sort(found.begin(), found.end());
   if (found.empty()) return bad(name, "expected files that match, got only the job's own");
   for (const std::string& file : found) {
-    const auto path = real(file);
+    const auto path = real(place_of(file));
     if (!path) return tl::unexpected{path.error()};
-    std::string shown = given.is_absolute() ? file : file.substr(base.size());
     std::error_code ignored;
-    auto added = fs::is_directory(*path, ignored) ? add_directory(*path, shown)
-                                                  : add_file(*path, std::move(shown));
+    auto added =
+        fs::is_directory(*path, ignored) ? add_directory(*path, file) : add_file(*path, file);
     if (!added) return added;
   }
   return {};

@@ -4,12 +4,13 @@
 // the same inputs in the same order, and none that `real` refuses.
 #pragma once
 
-#include "protocol/job_spec.hpp"
+#include "coordinator/directory_entries.hpp"
+#include "coordinator/input_roots.hpp"
 
 #include <filesystem>
 #include <functional>
 #include <string>
-#include <sys/stat.h>
+#include <vector>
 
 namespace gristmill::coordinator {
 
@@ -18,6 +19,7 @@ struct FinderRules {
   std::string own;  // absolute; it and what begins with it and a point is no input; empty = nothing
   // Where a file or a directory really is, or why it may not be read; none = anywhere.
   std::function<Result<std::string>(const std::string&)> real;
+  InputRoots roots; // below which all of it is opened
 };
 
 class InputFinder {
@@ -33,6 +35,11 @@ private:
   Result<> add_file(const std::string& path, std::string shown);
   Result<> add_directory(const std::string& path, const std::string& shown);
   Result<> add_matches(const std::string& name);
+  Result<> find_below(const std::string& path, const std::string& below,
+                      std::vector<std::string>& found) const;
+  Result<> match(std::string so_far, const std::vector<std::string>& components, std::size_t next,
+                 std::vector<std::string>& found) const;
+  Result<std::vector<DirectoryEntry>> entries(const std::string& path) const;
   Result<std::string> real(const std::string& path) const;
   std::string place_of(const std::string& name) const;
   bool is_own(const std::filesystem::path& path) const;

@@ -11,6 +11,10 @@ namespace {
 
 constexpr std::size_t blocks_kept = 16, digest_bytes = 16;
 
+Error cannot_open(const std::string& path, const Error& why) {
+  return {why.code, fmt::format("{}: expected the list of inputs: {}", path, why.message)};
+}
+
 } // namespace
 
 struct ListDigest::State {
@@ -51,8 +55,8 @@ std::string digest_of_list(std::string_view text) {
   return digest.text();
 }
 
-Result<InputList> InputList::open(const std::vector<InputSpec>& inputs) {
-  InputList list;
+Result<InputList> InputList::open(const std::vector<InputSpec>& inputs, InputRoots roots) {
+  InputList list{std::move(roots)};
   if (inputs.size() != 1 || inputs.front().files == 0) {
     list.count_ = static_cast<std::uint32_t>(inputs.size());
     list.blocks_.push_back({0, inputs});
@@ -64,15 +68,14 @@ Result<InputList> InputList::open(const std::vector<InputSpec>& inputs) {
 
 Result<> InputList::read_index(const InputSpec& list) {
   path_ = list.path;
-  auto opened = open_file(path_, O_RDONLY);
-  if (!opened) return tl::unexpected{opened.error()};
-  file_ = std::move(*opened);
+  const auto opened = roots_.open_file(path_);
+  if (!opened) return tl::unexpected{cannot_open(path_, opened.error())};
   ListDigest digest;
   std::vector<char> bytes(256 * 1024);
   std::uint64_t lines = 0, offset = 0;
   starts_.push_back(0);
   for (;;) {
-    const auto got = read_at(file_, offset, bytes, path_);
+    const auto got = read_at(opened->file, offset, bytes, path_);
     if (!got) return tl::unexpected{got.error()};
     if (*got == 0) break;
     const std::string_view text{bytes.data(), *got};
@@ -89,13 +92,19 @@ Result<> InputList::read_index(const InputSpec& list) {
                     path_, list.files, lines));
   if (starts_.back() != offset) starts_.push_back(offset);
   count_ = static_cast<std::uint32_t>(lines);
+  about_ = opened->about;
   return {};
 }
 
 Result<InputList::Block> InputList::read_block(std::uint32_t number) const {
   const std::uint64_t from = starts_.at(number), to = starts_.at(number + 1);
+  const auto opened = roots_.open_file(path_);
+  if (!opened) return tl::unexpected{cannot_open(path_, opened.error())};
+  if (opened->about.st_ino != about_.st_ino || opened->about.st_size != about_.st_size ||
+      modified_ns(opened->about) != modified_ns(about_))
+    return fail(ErrorCode::bad_input, fmt::format("{}: the list of inputs was changed", path_));
   std::string text(to - from, '\0');
-  const auto got = read_at(file_, from, text, path_);
+  const auto got = read_at(opened->file, from, text, path_);
   if (!got) return tl::unexpected{got.error()};
   if (*got < text.size())
     return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
@@ -112,7 +121,7 @@ Result<InputList::Block> InputList::read_block(std::uint32_t number) const {
 }
 
 Result<const InputSpec*> InputList::at(std::uint32_t number) {
-  const std::uint32_t wanted = file_ ? number / block_inputs : 0;
+  const std::uint32_t wanted = is_listed() ? number / block_inputs : 0;
   const auto known = std::find_if(blocks_.begin(), blocks_.end(),
                                   [&](const Block& b) { return b.number == wanted; });
   if (known != blocks_.end()) {
@@ -123,7 +132,7 @@ Result<const InputSpec*> InputList::at(std::uint32_t number) {
     if (blocks_.size() == blocks_kept) blocks_.pop_back();
     blocks_.push_front(std::move(*block));
   }
-  return &blocks_.front().inputs.at(file_ ? number % block_inputs : number);
+  return &blocks_.front().inputs.at(is_listed() ? number % block_inputs : number);
 }
 
 } // namespace gristmill::coordinator

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "coordinator/file_io.hpp"
+#include "coordinator/input_roots.hpp"
 #include "protocol/job_spec.hpp"
 
 #include <list>
@@ -37,10 +38,11 @@ InputSpec listed_input(std::string path, std::uint64_t files, std::uint64_t byte
 
 class InputList {
 public:
-  static Result<InputList> open(const std::vector<InputSpec>& inputs);
+  // A list is opened each time that something of it is read.
+  static Result<InputList> open(const std::vector<InputSpec>& inputs, InputRoots roots = {});
 
   std::uint32_t count() const { return count_; }
-  bool is_listed() const { return static_cast<bool>(file_); }
+  bool is_listed() const { return !path_.empty(); }
   // Valid until another is asked for.
   Result<const InputSpec*> at(std::uint32_t number);
 
@@ -50,13 +52,14 @@ private:
     std::uint32_t number = 0;
     std::vector<InputSpec> inputs;
   };
-  InputList() = default;
+  explicit InputList(InputRoots roots) : roots_{std::move(roots)} {}
   Result<> read_index(const InputSpec& list);
   Result<Block> read_block(std::uint32_t number) const;
 
   std::uint32_t count_ = 0;
-  std::string path_;
-  FileDescriptor file_;               // none: all inputs are in the first block
+  InputRoots roots_;
+  std::string path_;                  // empty: all inputs are in the first block
+  struct stat about_ {};              // of the list whose digest was right
   std::vector<std::uint64_t> starts_; // where each block begins, and the end
   std::list<Block> blocks_;           // the most recently used first
 };

@@ -6,9 +6,10 @@
 #include "coordinator/state_directory.hpp"
 #include "protocol/openai/json_text.hpp"
 
+#include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 #include <unistd.h>
 
 namespace gristmill::coordinator {
@@ -19,13 +20,37 @@ namespace fs = std::filesystem;
 constexpr const char* list_name = "inputs.jsonl";
 constexpr std::size_t entry_bytes_max = 256 * 1024;
 
-Result<std::string> regular(std::string path, const std::string& asked) {
-  std::error_code error;
-  if (fs::is_regular_file(path, error)) return path;
-  return fail(ErrorCode::bad_input,
-              fmt::format("expected a regular file as input, got \"{}\", which is {}",
-                          openai::json::printable(asked, 200),
-                          fs::exists(path, error) ? "something else" : "not there"));
+// The file that a located path leads to, open.
+Result<OpenedFile> opened(const Uploads& uploads, const std::string& path,
+                          const std::string& asked) {
+  auto file = uploads.roots().open_file(path);
+  if (file) return file;
+  return fail(file.error().code,
+              fmt::format("expected a regular file as input, got \"{}\": {}",
+                          openai::json::printable(asked, 200), file.error().message));
+}
+
+// As the job begins with it. An upload is ours and does not change, but a copy of the state may
+// have other times.
+void stamp(InputSpec& input, const std::string& path, const struct stat& about, bool uploaded) {
+  input.path = path;
+  if (input.offset == 0) input.bytes = static_cast<std::uint64_t>(about.st_size);
+  input.modified_ns = uploaded ? 0 : modified_ns(about);
+}
+
+using Lines = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+Lines lines_of(const FileDescriptor& file) {
+  const int number = ::fcntl(file.get(), F_DUPFD_CLOEXEC, 0); // the stream closes its own
+  return {number < 0 ? nullptr : ::fdopen(number, "r"), std::fclose};
+}
+
+// The next line without its end; false: there is none, or it is too long.
+bool read_line(Lines& lines, std::string& line) {
+  line.clear();
+  for (int c; (c = ::getc_unlocked(lines.get())) != EOF && c != '\n'; line += static_cast<char>(c))
+    if (line.size() >= entry_bytes_max) return false;
+  return !line.empty() || std::feof(lines.get()) == 0;
 }
 
 } // namespace
@@ -98,7 +123,8 @@ JobInputs::JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>
                      JobInputsLimits limits)
     : uploads_{uploads}, limits_{limits} {
   for (const std::vector<InputSpec>& inputs : in_use) hold(inputs);
-  thread_ = guarded_thread("job inputs", [this] { run(); });
+  for (std::size_t n = 0; n < threads_max; ++n) 
+    threads_.push_back(guarded_thread("job inputs", [this] { run(); }));
 }
 
 JobInputs::~JobInputs() {
@@ -106,8 +132,8 @@ JobInputs::~JobInputs() {
     const std::lock_guard lock{mutex_};
     ends_ = true;
   }
-  changed_.notify_one();
-  thread_.join();
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 void JobInputs::order(std::function<void()> order) {
@@ -119,22 +145,25 @@ void JobInputs::order(std::function<void()> order) {
 }
 
 void JobInputs::run() {
-  const auto in_use = [this](const std::string& id) { return held_.contains(id); };
   std::unique_lock lock{mutex_};
-  auto look_at = std::chrono::steady_clock::now(); // first of all: what an earlier life left
   for (;;) {
-    changed_.wait_until(lock, look_at, [this] { return ends_ || !orders_.empty(); });
+    changed_.wait_until(lock, look_at_, [this] { return ends_ || !orders_.empty(); });
     if (ends_) return;
     std::function<void()> order;
     if (!orders_.empty()) {
       order = std::move(orders_.front());
       orders_.pop_front();
     }
+    const auto now = std::chrono::steady_clock::now();
+    const bool look = now >= look_at_;
+    if (look) look_at_ = now + limits_.look_every;
     lock.unlock();
     if (order) order();
-    if (std::chrono::steady_clock::now() >= look_at) {
-      uploads_.remove_unused(limits_.unused_max, in_use);
-      look_at = std::chrono::steady_clock::now() + limits_.look_every;
+    order = nullptr;
+    if (look) {
+      const std::lock_guard held{held_mutex_};
+      uploads_.remove_unused(limits_.unused_max,
+                             [this](const std::string& id) { return held_.contains(id); });
     }
     lock.lock();
   }
@@ -143,8 +172,11 @@ void JobInputs::run() {
 void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
   auto shared = std::make_shared<JobSpec>(std::move(spec));
   order([this, shared, then = std::move(then)] {
+    const auto asked = located(shared->inputs);
+    hold(asked); // nobody removes them while they are looked at
     auto result = admitted(std::move(*shared));
     if (result) hold(result->inputs);
+    let_go(asked, false);
     then(std::move(result));
   });
 }
@@ -152,15 +184,13 @@ void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
 void JobInputs::refused(std::vector<InputSpec> inputs) {
   order([this, inputs = std::move(inputs)] {
     const bool listed = inputs.size() == 1 && inputs.front().files > 0;
-    for (const std::string& id : ids_of(inputs))
-      if (let_go(id) && listed) uploads_.remove(id);
+    let_go(inputs, listed);
   });
 }
 
 void JobInputs::forgotten(std::vector<InputSpec> inputs, std::function<void()> removed) {
   order([this, inputs = std::move(inputs), removed = std::move(removed)] {
-    for (const std::string& id : ids_of(inputs))
-      if (let_go(id)) uploads_.remove(id);
+    let_go(inputs, true);
     removed();
   });
 }
@@ -168,12 +198,28 @@ void JobInputs::forgotten(std::vector<InputSpec> inputs, std::function<void()> r
 void JobInputs::discard(std::string id, std::function<void(Result<>)> then) {
   order([this, id = std::move(id), then = std::move(then)] {
     const std::string shown = openai::json::printable(id, 100);
-    if (held_.contains(id))
-      return then(fail(ErrorCode::conflict, fmt::format("a job has the input {}", shown)));
-    if (!uploads_.remove(id))
-      return then(fail(ErrorCode::not_found, fmt::format("there is no input {}", shown)));
-    then({});
+    Result<> discarded;
+    {
+      const std::lock_guard held{held_mutex_};
+      if (held_.contains(id))
+        discarded = fail(ErrorCode::conflict, fmt::format("a job has the input {}", shown));
+      else if (!uploads_.remove(id))
+        discarded = fail(ErrorCode::not_found, fmt::format("there is no input {}", shown));
+    }
+    then(discarded);
   });
+}
+
+// Those that may be read at all.
+std::vector<InputSpec> JobInputs::located(const std::vector<InputSpec>& inputs) const {
+  std::vector<InputSpec> located;
+  for (InputSpec input : inputs) {
+    auto path = uploads_.located(input.path);
+    if (!path) continue;
+    input.path = std::move(*path);
+    located.push_back(std::move(input));
+  }
+  return located;
 }
 
 std::set<std::string> JobInputs::ids_of(const std::vector<InputSpec>& inputs) const {
@@ -184,14 +230,18 @@ std::set<std::string> JobInputs::ids_of(const std::vector<InputSpec>& inputs) co
 }
 
 void JobInputs::hold(const std::vector<InputSpec>& inputs) {
+  const std::lock_guard lock{held_mutex_};
   for (const std::string& id : ids_of(inputs)) ++held_[id];
 }
 
-bool JobInputs::let_go(const std::string& id) {
-  const auto held = held_.find(id);
-  if (held == held_.end() || --held->second > 0) return false;
-  held_.erase(held);
-  return true;
+void JobInputs::let_go(const std::vector<InputSpec>& inputs, bool remove) {
+  const std::lock_guard lock{held_mutex_};
+  for (const std::string& id : ids_of(inputs)) {
+    const auto held = held_.find(id);
+    if (held == held_.end() || --held->second > 0) continue;
+    held_.erase(held);
+    if (remove) uploads_.remove(id);
+  }
 }
 
 Result<JobSpec> JobInputs::admitted(JobSpec spec) {
@@ -216,30 +266,34 @@ Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
     FinderRules rules;
     rules.base = uploads_.data_root();
     rules.real = [this](const std::string& file) { return uploads_.located(file); };
+    rules.roots = uploads_.roots();
     const auto found = [&](InputSpec file) { return listing.add(std::move(file)); };
     return InputFinder{std::move(rules), found}.add(input.path);
   }
-  auto file = regular(std::move(*path), input.path);
+  const auto file = opened(uploads_, *path, input.path);
   if (!file) return tl::unexpected{file.error()};
   InputSpec placed = input;
-  placed.path = std::move(*file);
+  stamp(placed, *path, file->about, !uploads_.id_of(*path).empty());
   return listing.add(std::move(placed));
 }
 
 // A client's list is one of its uploads: what lies below the data root may change behind us.
 Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
-  auto path = uploads_.located(list.path);
-  if (path) path = regular(std::move(*path), list.path);
+  const auto path = uploads_.located(list.path);
   if (!path) return tl::unexpected{path.error()};
   if (uploads_.id_of(*path).empty())
     return fail(ErrorCode::refused, "expected a list of inputs that was uploaded, got one below "
                                     "the data root");
+  const auto file = opened(uploads_, *path, list.path);
+  if (!file) return tl::unexpected{file.error()};
+  Lines lines = lines_of(file->file);
+  if (!lines) return tl::unexpected{disk_error("open", *path)};
   if (auto begun = listing.begin(); !begun) return begun;
-  std::ifstream lines{*path, std::ios::binary};
-  std::string line(entry_bytes_max + 1, '\0'), last_asked, last_real;
+  std::string line, last_asked, last_real;
+  struct stat last_about {}; // many entries in a row may be pieces of one file
   std::uint64_t files = 0;
-  for (; lines.getline(line.data(), static_cast<std::streamsize>(line.size())); ++files) {
-    auto input = input_spec_from_json(line.c_str());
+  for (; read_line(lines, line); ++files) {
+    auto input = input_spec_from_json(line);
     if (!input || input->path.empty() || input->name.empty() || input->files > 0)
       return fail(ErrorCode::usage,
                   fmt::format("{}:{}: {}", list_name, files + 1,
@@ -247,16 +301,17 @@ Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
                                     : input.error().message));
     if (input->path != last_asked) {
       auto real = uploads_.located(input->path);
-      if (real) real = regular(std::move(*real), input->path);
       if (!real) return tl::unexpected{real.error()};
-      last_asked = std::exchange(input->path, *real);
+      const auto its_file = opened(uploads_, *real, input->path);
+      if (!its_file) return tl::unexpected{its_file.error()};
+      last_asked = std::move(input->path);
       last_real = std::move(*real);
-    } else {
-      input->path = last_real;
+      last_about = its_file->about;
     }
+    stamp(*input, last_real, last_about, !uploads_.id_of(last_real).empty());
     if (auto added = listing.add(std::move(*input)); !added) return added;
   }
-  if (files != list.files || !lines.eof())
+  if (files != list.files || std::feof(lines.get()) == 0)
     return fail(ErrorCode::usage,
                 fmt::format("expected a list of {} inputs, each on a line of at most {} bytes, got "
                             "something else after {} of them",

@@ -5,12 +5,14 @@
 // It also knows which uploads jobs have, and removes the others when they are old.
 // Invariant: no input leads out of what Uploads allows, and a job that was refused leaves nothing.
 //
-// All of it may read a disk for seconds: one thread of its own does it, one order after another.
+// All of it may read a disk for seconds: a few threads of its own do it, so that a directory of a
+// million files holds nobody up.
 #pragma once
 
 #include "coordinator/uploads.hpp"
 #include "protocol/job_spec.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -19,6 +21,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace gristmill::coordinator {
 
@@ -33,7 +36,7 @@ public:
   // `in_use`: the inputs of each job that there is. `uploads` must outlive it.
   JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>& in_use,
             JobInputsLimits limits);
-  ~JobInputs(); // after the order under way; the others are dropped
+  ~JobInputs(); // after the orders under way; the others are dropped
 
   // The specification with its inputs as the job reads them. They are held until the job is
   // refused or forgotten.
@@ -54,17 +57,22 @@ private:
   Result<> place_list(const InputSpec& list, Listing& listing);
   std::set<std::string> ids_of(const std::vector<InputSpec>& inputs) const;
   void hold(const std::vector<InputSpec>& inputs);
-  bool let_go(const std::string& id); // nobody has it any more
+  void let_go(const std::vector<InputSpec>& inputs, bool remove);
+  std::vector<InputSpec> located(const std::vector<InputSpec>& inputs) const;
 
   Uploads& uploads_;
   const JobInputsLimits limits_;
+  // An upload is looked for among those that are held, and removed, in one.
+  std::mutex held_mutex_;
   std::map<std::string, std::size_t> held_; // how many jobs have an upload
 
+  static constexpr std::size_t threads_max = 4;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> orders_;
+  std::chrono::steady_clock::time_point look_at_{}; // for old uploads; first of all
   bool ends_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 } // namespace gristmill::coordinator

@@ -149,6 +149,17 @@ void say_ready(const std::string& listen, const std::string& http, Epoch epoch) 
   std::fflush(stdout);
 }
 
+// Uploads looks at the state; here at what else is nobody's input.
+Result<> check_data_root(const ProgramOptions& options) {
+  if (options.data_root.empty()) return {};
+  for (const auto& [option, path] :
+       {std::pair{"--keys", options.keys}, std::pair{"--token-file", options.token_file},
+        std::pair{"--state", options.state}})
+    if (!path.empty())
+      if (auto apart = keep_apart(options.data_root, option, path); !apart) return apart;
+  return {};
+}
+
 int serve(const ProgramOptions& options) {
   StopSignals signals;
   if (auto enough = check_address_space(); !enough)
@@ -164,13 +175,16 @@ int serve(const ProgramOptions& options) {
   if (auto may = check_listen_address(options.listen, !options.keys.empty()); !may)
     return complain(may.error().message, exit_usage);
 
+  if (auto apart = check_data_root(options); !apart)
+    return complain(apart.error().message, exit_usage);
+
   Stage stage{std::clamp(std::thread::hardware_concurrency(), 2u, 8u)};
   auto host = open_host(stage, options);
   if (!host) return complain(host.error().message, exit_code_of(host.error()));
   const Epoch epoch = (*host)->recovered().epoch;
   auto api = HttpApi::open(api_options(**host, options, *token));
   if (!api) return complain(api.error().message, exit_code_of(api.error()));
-  if (auto started = (*host)->start(); !started)
+  if (auto started = (*host)->start((*api)->input_roots()); !started)
     return complain(started.error().message, exit_code_of(started.error()));
 
   HttpServerOptions http;

@@ -2,12 +2,9 @@
 
 #include <cstdlib>
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 namespace gristmill::coordinator {
 namespace {
-
-constexpr std::uint64_t look_every_bytes = 16u << 20, free_bytes_min = 256u << 20;
 
 Result<FileDescriptor> nameless_file(const std::string& directory) {
   std::string path = directory + "/scratch-XXXXXX";
@@ -23,30 +20,13 @@ std::string scratch_in(const std::string& directory) {
 
 } // namespace
 
-Result<> ScratchFile::make_room(std::size_t bytes) {
-  struct statvfs disk {};
-  if (::statvfs(directory_.c_str(), &disk) != 0)
-    return tl::unexpected{disk_error("statvfs", directory_)};
-  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-  room_ = look_every_bytes + bytes;
-  if (free < free_bytes_min + room_)
-    return fail(
-        ErrorCode::disk_full,
-        fmt::format("{}: expected room for {} MB of scratch files and 256 MB beside, got {} "
-                    "MB: free some space",
-                    directory_, room_ >> 20, free >> 20));
-  return {};
-}
-
 Result<> ScratchFile::append(std::span<const std::byte> bytes) {
   if (!file_) {
     auto made = nameless_file(directory_);
     if (!made) return tl::unexpected{made.error()};
     file_ = std::move(*made);
   }
-  if (room_ < bytes.size())
-    if (auto made = make_room(bytes.size()); !made) return made;
-  room_ -= bytes.size();
+  if (auto room = room_.take(bytes.size()); !room) return room;
   const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   if (auto done = write_all_at(file_, bytes_, text, scratch_in(directory_)); !done) return done;
   bytes_ += bytes.size();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/intake/scratch_pages.hpp"
+#include "coordinator/disk_room.hpp"
 #include "coordinator/file_io.hpp"
 #include "protocol/result.hpp"
 
@@ -14,7 +15,8 @@ namespace gristmill::coordinator {
 
 class ScratchFile {
 public:
-  explicit ScratchFile(std::string directory) : directory_{std::move(directory)} {}
+  explicit ScratchFile(std::string directory)
+      : directory_{std::move(directory)}, room_{directory_, "scratch files"} {}
 
   // Behind what was written before. Refused while the disk would be left nearly full, because the
   // journal needs it more.
@@ -24,11 +26,10 @@ public:
   std::uint64_t bytes() const { return bytes_; }
 
 private:
-  Result<> make_room(std::size_t bytes);
-
   std::string directory_;
   FileDescriptor file_;
-  std::uint64_t bytes_ = 0, room_ = 0; // room: bytes that may be written before looking again
+  DiskRoom room_;
+  std::uint64_t bytes_ = 0;
 };
 
 class DiskScratchPages final : public intake::ScratchPages {

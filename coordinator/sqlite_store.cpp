@@ -40,6 +40,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
   std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
                                                      std::move(options), std::move(events)}};
+  auto journal_file = FileIdentity::of(store->directory_.path + "/" + journal_file_name);
+  if (!journal_file) return tl::unexpected{journal_file.error()};
+  store->journal_file_ = std::move(*journal_file);
   if (auto cut = store->segments_.recover(content->segments); !cut)
     return tl::unexpected{cut.error()};
   if (auto begun = store->tables_.begin_epoch(row, content->blocks_over, content->crashes,
@@ -157,6 +160,7 @@ bool SqliteStore::is_busy() {
 }
 
 Result<> SqliteStore::write(const journal::Group& group) {
+  if (auto ours = journal_file_.check(); !ours) return ours;
   auto done = append_and_insert(group);
   if (done) {
     segments_.keep();

@@ -11,6 +11,7 @@
 
 #include "actors/journal/journal_store.hpp"
 #include "actors/kit/clock.hpp"
+#include "coordinator/file_identity.hpp"
 #include "coordinator/journal_tables.hpp"
 #include "coordinator/segment_writer.hpp"
 #include "coordinator/state_directory.hpp"
@@ -67,6 +68,7 @@ private:
   StateDirectory directory_;
   JournalTables tables_;
   Sweeper sweeper_;
+  FileIdentity journal_file_; // looked at before each group
   SegmentWriter segments_;
   DiskCalls disk_calls_;
   journal::JournalEvents events_;

@@ -74,10 +74,28 @@ std::string file_name_of(std::string_view name) {
   return safe;
 }
 
+// Jobs read what lies below the data root, and their endpoints get to see it.
+Result<> keep_apart(const std::string& data_root, std::string_view option,
+                    const std::string& path) {
+  std::error_code error;
+  const fs::path root = fs::weakly_canonical(data_root, error);
+  const fs::path secret = fs::weakly_canonical(path, error);
+  if (secret != root && !is_below(secret, root) && !is_below(root, secret)) return {};
+  return fail(ErrorCode::usage,
+              fmt::format("--data-root: expected a directory apart from {} {}, because jobs may "
+                          "read all that is in it, got {}: move one of them",
+                          option, path, data_root));
+}
+
 Upload::~Upload() {
   file_.reset();
   std::error_code error;
   if (!finished_) fs::remove_all(directory(), error);
+}
+
+Result<> Upload::append(std::string_view bytes) {
+  if (auto room = room_.take(bytes.size()); !room) return room;
+  return file_->append(bytes);
 }
 
 std::string Upload::directory() const {
@@ -88,6 +106,8 @@ Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_director
                                                const std::string& data_root, DiskCalls calls) {
   const std::string inputs = state_directory + "/inputs";
   if (auto made = make_directory(inputs, calls); !made) return tl::unexpected{made.error()};
+  if (auto possible = InputRoots::are_possible(); !possible)
+    return tl::unexpected{possible.error()};
   auto real_inputs = real_path(inputs, "--state");
   if (!real_inputs) return tl::unexpected{real_inputs.error()};
   std::string real_root;
@@ -95,6 +115,8 @@ Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_director
     auto real = real_path(data_root, "--data-root");
     if (!real) return tl::unexpected{real.error()};
     real_root = std::move(*real);
+    if (auto apart = keep_apart(real_root, "--state", state_directory); !apart)
+      return tl::unexpected{apart.error()};
   }
   remove_unfinished(*real_inputs);
   return std::unique_ptr<Uploads>{
@@ -102,8 +124,8 @@ Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_director
 }
 
 Uploads::Uploads(std::string inputs, std::string data_root, DiskCalls calls)
-    : inputs_{std::move(inputs)},
-      data_root_{std::move(data_root)}, calls_{std::move(calls)},
+    : inputs_{std::move(inputs)}, data_root_{std::move(data_root)}, calls_{std::move(calls)},
+      roots_{data_root_.empty() ? std::vector{inputs_} : std::vector{inputs_, data_root_}},
       thread_{guarded_thread("uploads", [this] { run(); })} {}
 
 Uploads::~Uploads() {
@@ -117,23 +139,20 @@ Uploads::~Uploads() {
 
 Result<std::unique_ptr<Upload>> Uploads::begin(std::string_view name,
                                                std::optional<std::uint64_t> bytes) {
-  std::error_code error;
-  const auto space = fs::space(inputs_, error);
-  if (!error && bytes && *bytes > space.available)
-    return fail(ErrorCode::disk_full,
-                fmt::format("expected room for {} bytes in {}, there are {}: free some space, or "
-                            "use --in-place",
-                            *bytes, inputs_, space.available));
+  const DiskRoom room{inputs_, "uploads"};
+  if (auto enough = DiskRoom{room}.take(bytes.value_or(0)); !enough)
+    return fail(enough.error().code, enough.error().message + ", or use --in-place");
   const std::string id = new_id();
   const std::string directory = inputs_ + "/" + id;
   if (::mkdir(directory.c_str(), 0700) != 0) return tl::unexpected{disk_error("mkdir", directory)};
   std::string path = directory + "/" + file_name_of(name);
   auto file = PartFile::create(path, {.readers = Readers::owner, .calls = calls_});
   if (!file) {
-    fs::remove(directory, error);
+    std::error_code ignored;
+    fs::remove(directory, ignored);
     return tl::unexpected{file.error()};
   }
-  return std::make_unique<Upload>(id, std::move(path), std::move(*file));
+  return std::make_unique<Upload>(id, std::move(path), std::move(*file), room);
 }
 
 void Uploads::finish(std::unique_ptr<Upload> upload, Finished finished) {
@@ -152,7 +171,7 @@ void Uploads::run() {
     auto [upload, finished] = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    finished(finish_now(*upload));
+    if (finished) finished(finish_now(*upload));
     upload.reset();
     finished = nullptr;
     lock.lock();

@@ -7,6 +7,8 @@
 // Invariant: a client can make the coordinator read nothing else on its disk.
 #pragma once
 
+#include "coordinator/disk_room.hpp"
+#include "coordinator/input_roots.hpp"
 #include "coordinator/part_file.hpp"
 #include "protocol/result.hpp"
 
@@ -27,19 +29,21 @@ namespace gristmill::coordinator {
 // A file on its way in. Without Uploads::finish() nothing of it stays.
 class Upload {
 public:
-  Upload(std::string id, std::string path, std::unique_ptr<PartFile> file)
-      : id_{std::move(id)}, path_{std::move(path)}, file_{std::move(file)} {}
+  Upload(std::string id, std::string path, std::unique_ptr<PartFile> file, DiskRoom room)
+      : id_{std::move(id)}, path_{std::move(path)}, file_{std::move(file)}, room_{std::move(room)} {
+  }
   ~Upload();
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;
 
-  Result<> append(std::string_view bytes) { return file_->append(bytes); }
+  Result<> append(std::string_view bytes);
   std::string directory() const; // its own
 
 private:
   friend class Uploads;
   std::string id_, path_;
   std::unique_ptr<PartFile> file_;
+  DiskRoom room_;
   bool finished_ = false;
 };
 
@@ -52,7 +56,8 @@ class Uploads {
 public:
   using Finished = std::function<void(Result<UploadedFile>)>;
 
-  // Removes what unfinished uploads of an earlier life left. `data_root` empty: there is none.
+  // Removes what unfinished uploads of an earlier life left. `data_root` empty: there is none; it
+  // may not hold the state, nor lie within it.
   static Result<std::unique_ptr<Uploads>> open(const std::string& state_directory,
                                                const std::string& data_root,
                                                DiskCalls calls = real_disk());
@@ -63,11 +68,15 @@ public:
   // Makes it durable on a thread of its own, because that may take long.
   void finish(std::unique_ptr<Upload> upload, Finished finished);
   Result<UploadedFile> finish_now(Upload& upload);
+  // Removes what came of it, on that thread, too.
+  void abandon(std::unique_ptr<Upload> upload) { finish(std::move(upload), nullptr); }
 
   const std::string& data_root() const { return data_root_; } // empty: there is none
   // Where a path really leads that a job may read: an upload, or the data root or something below
   // it, for which a path may also be given relative to it. It need not be there.
   Result<std::string> located(const std::string& path) const;
+  // What opens a located path, whatever has taken its place since.
+  const InputRoots& roots() const { return roots_; }
   // The upload that a located path is part of; empty = of none.
   std::string id_of(const std::string& path) const;
   bool remove(const std::string& id); // false: there is none
@@ -81,6 +90,7 @@ private:
 
   std::string inputs_, data_root_; // absolute, without links
   DiskCalls calls_;
+  InputRoots roots_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -88,6 +98,9 @@ private:
   bool ends_ = false;
   std::thread thread_;
 };
+
+// Refuses a data root that holds `path`, which `option` named, or lies within it.
+Result<> keep_apart(const std::string& data_root, std::string_view option, const std::string& path);
 
 // The last component of a path, with what a file name had better not contain replaced.
 std::string file_name_of(std::string_view name);

@@ -85,7 +85,20 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
   return &headers_.front().header;
 }
 
+// A reader that failed is worth nothing, but the place where its next record begins is known.
+void Intake::begin_again() {
+  ahead_.reset();
+  records_.reset();
+  open_ = false;
+}
+
 Result<bool> Intake::catch_up(std::size_t records_max) {
+  auto caught_up = catch_up_further(records_max);
+  if (!caught_up) begin_again();
+  return caught_up;
+}
+
+Result<bool> Intake::catch_up_further(std::size_t records_max) {
   if (caught_up_) return true;
   const auto opened = open_input();
   if (!opened) return tl::unexpected{opened.error()};
@@ -105,6 +118,12 @@ Result<bool> Intake::catch_up(std::size_t records_max) {
 }
 
 Result<std::optional<Item>> Intake::next() {
+  auto item = read_next();
+  if (!item) begin_again();
+  return item;
+}
+
+Result<std::optional<Item>> Intake::read_next() {
   if (const auto done = catch_up(std::numeric_limits<std::size_t>::max()); !done)
     return tl::unexpected{done.error()};
   for (;;) {
@@ -131,15 +150,17 @@ Result<std::optional<Item>> Intake::next_record() {
       ahead_ ? Result<std::optional<Record>>{std::exchange(ahead_, {})} : records_->next();
   if (!record) return tl::unexpected{record.error()};
   if (!*record) return std::nullopt;
+  auto item = item_of(**record);
+  if (!item) return item;
   at_.offset = records_->offset();
   at_.line = records_->line();
-  return item_of(std::move(**record));
+  return item;
 }
 
-Result<std::optional<Item>> Intake::item_of(Record record) {
+Result<std::optional<Item>> Intake::item_of(const Record& record) {
   Item item;
   item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind};
-  item.bad = std::move(record.fault);
+  item.bad = record.fault;
   if (item.bad.empty()) {
     Identity identity = identify(record.text);
     const auto first = first_line_of(identity.id, record.line);
@@ -205,8 +226,8 @@ Result<std::optional<Item>> Intake::next_document() {
   Item item;
   item.place = {at_.input, 0, 0, 0, ItemKind::text};
   item.id = name_;
-  at_.line = at_.offset = 1;
   if (format_.shape == Shape::binary) {
+    at_.line = at_.offset = 1;
     item.bad = fmt::format("expected lines of JSON, got {}", format_.why_binary);
     return item;
   }
@@ -227,6 +248,7 @@ Result<std::optional<Item>> Intake::next_document() {
     }
   }
   item.place.bytes = text.size();
+  at_.line = 1;
   at_.offset = std::max<std::uint64_t>(text.size(), 1);
   if (text.find('\0') != std::string::npos)
     item.bad = "expected a text document, got a binary file (it has NUL bytes)";

@@ -49,7 +49,8 @@ public:
   // same without a bound.
   Result<bool> catch_up(std::size_t records_max);
   // The next item; nothing at the end of the last input (or at the job's limit). An error is a
-  // failure to read, not a bad line.
+  // failure to read, not a bad line; here and above, whoever asks again gets what comes after the
+  // last item all the same.
   Result<std::optional<Item>> next();
   // Where the item after the last one returned begins.
   InputPosition position() const { return at_; }
@@ -75,12 +76,15 @@ private:
   };
 
   Result<bool> open_input(); // false: no more inputs
+  Result<bool> catch_up_further(std::size_t records_max);
+  Result<std::optional<Item>> read_next();
+  void begin_again();
   Result<> open_records();
   Result<std::optional<Item>> next_record();
   Result<std::optional<Item>> next_document();
   Identity identify(std::string_view record) const;
   Result<std::uint64_t> first_line_of(const std::string& id, std::uint64_t line);
-  Result<std::optional<Item>> item_of(Record record);
+  Result<std::optional<Item>> item_of(const Record& record);
   Result<std::string> read_bytes(const Place& place);
   Result<const CsvHeader*> header_of(std::uint32_t input);
 

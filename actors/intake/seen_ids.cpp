@@ -6,11 +6,6 @@
 #include <sodium.h>
 
 namespace gristmill::intake {
-namespace {
-
-constexpr std::uint64_t bits_per_id = 16; // below that the filter grows, as long as it may
-
-} // namespace
 
 struct SeenIds::PageOfEntries {
   std::uint64_t before; // the page before in the same bucket: number + 1; 0 = none
@@ -29,7 +24,8 @@ SeenIds::Entry SeenIds::entry_of(std::string_view id, std::uint64_t line) {
   return {hash[0], hash[1], line};
 }
 
-std::uint64_t SeenIds::line_in(std::span<const Entry> entries, const Entry& entry) {
+template <class Entries>
+std::uint64_t SeenIds::line_in(const Entries& entries, const Entry& entry) {
   const auto it = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) {
     return e.high == entry.high && e.low == entry.low;
   });
@@ -54,9 +50,9 @@ Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
     }
     table_.resize(buckets);
     blocks_.resize(blocks_min);
-    for (const Entry& before : few_) {
-      add_to(block_of(before), before.low);
-      if (auto kept = keep(before); !kept) return tl::unexpected{kept.error()};
+    for (const Entry& one : few_) {
+      add_to(block_of(one), one.low);
+      if (auto kept = remember(one); !kept) return tl::unexpected{kept.error()};
     }
     few_ = {};
   }
@@ -65,17 +61,17 @@ Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
     const auto first = look_up(table_[entry.high % buckets], entry);
     if (!first || *first != 0) return first;
   }
-  if (auto kept = keep(entry); !kept) return tl::unexpected{kept.error()};
+  if (auto kept = remember(entry); !kept) return tl::unexpected{kept.error()};
   return 0;
 }
 
-Result<> SeenIds::keep(const Entry& entry) {
+Result<> SeenIds::remember(const Entry& entry) {
   Bucket& bucket = table_[entry.high % buckets];
+  if (bucket.entries.size() == page_entries)
+    if (auto written = write(bucket); !written) return written;
   if (bucket.entries.size() == bucket.entries.capacity()) // never more than a page
     bucket.entries.reserve(std::clamp(bucket.entries.size() * 2, std::size_t{4}, page_entries));
   bucket.entries.push_back(entry);
-  if (bucket.entries.size() == page_entries)
-    if (auto written = write(bucket); !written) return written;
   if (++count_ * bits_per_id > blocks_.size() * sizeof(Block) * 8 && blocks_.size() < blocks_max)
     return grow();
   return {};
@@ -118,7 +114,7 @@ Result<> SeenIds::write(Bucket& bucket) {
 
 // Every hash is in the log, so a larger filter can be made from it.
 Result<> SeenIds::grow() {
-  blocks_.assign(std::min(blocks_.size() * 4, blocks_max), Block{});
+  blocks_.assign(std::min(blocks_.size() * 2, blocks_max), Block{});
   for (const Bucket& bucket : table_) {
     for (const Entry& entry : bucket.entries) add_to(block_of(entry), entry.low);
     for (std::uint64_t page = bucket.newest_page; page != 0;) {
@@ -134,13 +130,8 @@ Result<> SeenIds::grow() {
 
 Result<> SeenIds::clear() {
   few_.clear();
-  if (count_ == 0) return {};
-  blocks_.assign(blocks_min, Block{});
-  blocks_.shrink_to_fit();
-  for (Bucket& bucket : table_) {
-    bucket.entries.clear();
-    bucket.newest_page = 0;
-  }
+  blocks_ = {};
+  table_ = {};
   count_ = 0;
   if (!std::exchange(on_disk_, false)) return {};
   return pages_->clear();

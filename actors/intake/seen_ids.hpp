@@ -1,8 +1,12 @@
 // SEEN IDS: whether an id came before in the same input, and in which line. Ids that are new are
-// the rule, so a Bloom filter answers for nearly all of them; it grows with the ids up to 32 MiB,
-// and what it cannot exclude is looked up exactly. The exact record is a log of hashes in 4,096
-// buckets, each a chain of pages on disk whose newest page is in memory. Ids are compared by 128
-// bits of SipHash. Invariant: memory is bounded by some 50 MiB however many ids there are.
+// the rule, so a Bloom filter answers for nearly all of them; it grows with the ids (1.5 to 3 bytes
+// for each of them, up to 256 MiB), and what it cannot exclude is looked up exactly. The exact
+// record is a log of hashes in 4,096 buckets, each a chain of pages on disk whose newest page is in
+// memory. Chains grow with the ids, so the filter must not fill up: at 12 bits an id and 100
+// million ids half a page is read for one. A few ids are simply kept, so that an input that was
+// hardly begun costs little. Ids are compared by 128 bits of SipHash.
+// Invariant: up to `ids_max` ids, another one costs what it costs among a few; one that could not
+// be kept for want of a descriptor is new when it comes again.
 #pragma once
 
 #include "actors/intake/scratch_pages.hpp"
@@ -17,7 +21,10 @@ namespace gristmill::intake {
 
 class SeenIds {
 public:
-  static constexpr std::size_t buckets = 4'096, blocks_min = 256, blocks_max = 512 * 1'024;
+  static constexpr std::size_t buckets = 4'096, blocks_min = 256, blocks_max = 4'096 * 1'024;
+  static constexpr std::size_t few_max = 128;
+  static constexpr std::uint64_t bits_per_id = 12; // below that the filter grows, as long as it may
+  static constexpr std::uint64_t ids_max = std::uint64_t{blocks_max} * 64 * 8 / bits_per_id;
 
   explicit SeenIds(std::unique_ptr<ScratchPages> pages) : pages_{std::move(pages)} {}
 
@@ -39,20 +46,20 @@ private:
     std::vector<Entry> entries;    // not yet on disk
   };
   using Block = std::array<std::uint64_t, 8>;
-  static constexpr std::size_t page_entries = 170, few_max = 128;
+  static constexpr std::size_t page_entries = 170;
   struct PageOfEntries;
 
   Block& block_of(const Entry& entry) { return blocks_[(entry.high >> 12) & (blocks_.size() - 1)]; }
   static Entry entry_of(std::string_view id, std::uint64_t line);
-  static std::uint64_t line_in(std::span<const Entry> entries, const Entry& entry);
+  template <class Entries> static std::uint64_t line_in(const Entries&, const Entry& entry);
   static bool add_to(Block& block, std::uint64_t bits); // true if it may have been there
   Result<std::uint64_t> look_up(const Bucket& bucket, const Entry& entry);
-  Result<> keep(const Entry& entry);
   Result<> write(Bucket& bucket);
   Result<> grow();
+  Result<> remember(const Entry& entry);
 
   std::unique_ptr<ScratchPages> pages_;
-  std::vector<Entry> few_; // all of them, until they are worth a table
+  std::vector<Entry> few_; // all of them, until there is a table
   std::vector<Block> blocks_;
   std::vector<Bucket> table_;
   std::uint64_t count_ = 0, lookups_ = 0;

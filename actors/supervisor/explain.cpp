@@ -13,7 +13,11 @@ WaitReason Supervisor::why_waiting(Time now) const {
   WaitReason reason;
   if (failed_ || cancelling_ || paused_) return reason; // the job's state says it
   const std::size_t open = ledger_.live_count(), waiting = ledger_.waiting_count();
-  if (proof_ || catching_up_) {
+  if (!reading_fails_.empty()) {
+    reason.kind = WaitKind::reading;
+    reason.because = "its input cannot be opened now and is tried again: " + reading_fails_;
+    reason.until = read_again_at_;
+  } else if (proof_ || catching_up_) {
     reason.kind = WaitKind::reading;
     reason.because = proof_
                          ? "the whole input is read and checked before the first call (--strict)"

@@ -13,13 +13,14 @@
 namespace gristmill::supervisor {
 namespace {
 constexpr int items_per_slice = 1'024;
+constexpr auto read_again_after = std::chrono::seconds{1};
 } // namespace
 
-Effects Supervisor::started(Time) {
+Effects Supervisor::started(Time now) {
   Effects effects;
   if (mutated("no_item_mark")) mark_ = 0;
   catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
-  look_ahead(effects);
+  look_ahead(now, effects);
   // What has been called was proved before.
   const bool begun = mark_ > 0 || counts_.terminal() > 0 || intake_.position().item > 0;
   if (spec_.strict && !begun)
@@ -30,11 +31,11 @@ Effects Supervisor::started(Time) {
 
 // Items that a worker may be calling must be known by name before anybody claims them. Whether
 // their ids repeat is seen when reading comes to them.
-void Supervisor::look_ahead(Effects& effects) {
+void Supervisor::look_ahead(Time now, Effects& effects) {
   intake::Intake ahead{spec_, source_, intake_.position(), intake::Intake::Ids::as_they_are};
   while (ahead.position().item < mark_) {
     auto read = ahead.next();
-    if (!read) return fail_reading(read.error(), effects);
+    if (!read) return fail_reading(read.error(), now, effects);
     if (!*read) return;
     intake::Item& item = **read;
     if (!item.bad.empty() || ledger_.is_terminal(item.ordinal)) continue;
@@ -48,10 +49,32 @@ void Supervisor::look_ahead(Effects& effects) {
   }
 }
 
-void Supervisor::fail_reading(const Error& error, Effects& effects) {
+// Also of a job that is paused or being cancelled: it could never come to its end.
+void Supervisor::fail_reading(const Error& error, Time now, Effects& effects) {
+  if (failed_) return;
+  if (error.code == ErrorCode::unavailable) {
+    reading_fails_ = error.message;
+    read_again_at_ = now + read_again_after;
+    return;
+  }
   const bool disk = error.code == ErrorCode::disk_full; // of the pages that remember ids
-  stop(StateChange{JobState::failed, disk ? JobReason::disk : JobReason::input, error.message},
-       effects);
+  failed_ = true;
+  effects.stop =
+      StateChange{JobState::failed, disk ? JobReason::disk : JobReason::input, error.message};
+}
+
+// Results for more items than the input has: it is not the one that they were made from, and the
+// job would wait for ever.
+void Supervisor::check_count(Effects& effects) {
+  const std::uint64_t items = intake_.position().item;
+  if (!read_all_ || failed_ || said_all_) return;
+  if (counts_.terminal() <= items && counts_.total <= items) return;
+  failed_ = true;
+  effects.stop = StateChange{
+      JobState::failed, JobReason::input,
+      fmt::format("expected the input that the job began with, with {} items or more, got {} of "
+                  "them: it has changed; put the old file back and resume, or submit it anew",
+                  std::max(counts_.terminal(), counts_.total), items)};
 }
 
 // The ids before the place where reading goes on, then the items that were looked at ahead: until
@@ -60,7 +83,7 @@ bool Supervisor::caught_up(Time now, Effects& effects) {
   if (failed_) return false;
   const auto done = intake_.catch_up(items_per_slice);
   if (!done) {
-    fail_reading(done.error(), effects);
+    fail_reading(done.error(), now, effects);
     return false;
   }
   if (*done)
@@ -71,13 +94,15 @@ bool Supervisor::caught_up(Time now, Effects& effects) {
 }
 
 // Nothing is offered, and so nothing paid, for an input that would fail the job in its middle.
-bool Supervisor::proved(Effects& effects) {
+bool Supervisor::proved(Time now, Effects& effects) {
   if (paused_ && !cancelling_) return false;
   for (int n = 0; proof_ && !cancelling_ && n < items_per_slice; ++n) {
     const auto read = proof_->next();
-    if (!read) fail_reading(read.error(), effects);
-    if (read && *read && !(*read)->bad.empty())
-      stop_at_bad_line((*read)->place, (*read)->bad, effects);
+    if (!read) {
+      fail_reading(read.error(), now, effects);
+      return false;
+    }
+    if (*read && !(*read)->bad.empty()) stop_at_bad_line((*read)->place, (*read)->bad, effects);
     if (failed_ || !*read) proof_.reset();
   }
   if (cancelling_) proof_.reset();
@@ -97,12 +122,16 @@ void Supervisor::fill(Time now, Effects& effects) {
 }
 
 void Supervisor::offer_next(Time now, Effects& effects) {
-  if (proof_ && !proved(effects)) return;
+  if (!reading_fails_.empty() && now < read_again_at_) return;
+  reading_fails_.clear();
+  if (failed_) return;
+  if (proof_ && !proved(now, effects)) return;
   if (catching_up_ && !caught_up(now, effects)) return;
   more_to_read_ = false;
   for (int n = 0; n < items_per_slice; ++n) {
     if (failed_ || (paused_ && !cancelling_)) return;
     if (credit_.left() && offer_due(now, effects)) continue;
+    if (!reading_fails_.empty()) return;
     if (!may_read()) return;
     if (!read_next(now, effects)) return;
   }
@@ -119,6 +148,11 @@ bool Supervisor::offer_due(Time now, Effects& effects) {
   LiveItem* live = ledger_.take_due(now, item);
   if (live == nullptr) return false;
   auto raw = intake_.read_again(live->place);
+  if (!raw && raw.error().code == ErrorCode::unavailable) {
+    fail_reading(raw.error(), now, effects);
+    ledger_.wait(item, *live, read_again_at_);
+    return false;
+  }
   if (raw) {
     offer(item, *live, std::move(*raw), effects);
   } else {
@@ -127,10 +161,10 @@ bool Supervisor::offer_due(Time now, Effects& effects) {
   return true;
 }
 
-bool Supervisor::read_next(Time, Effects& effects) {
+bool Supervisor::read_next(Time now, Effects& effects) {
   auto read = intake_.next();
   if (!read) {
-    fail_reading(read.error(), effects);
+    fail_reading(read.error(), now, effects);
     return false;
   }
   if (!*read) {

@@ -253,6 +253,7 @@ Effects& Supervisor::sealed(Effects& effects) {
     counts_.completion_tokens += append.note.completion_tokens;
     counts_.cost_nano_usd += append.note.cost_nano_usd;
   }
+  check_count(effects);
   if (read_all_ && !said_all_ && !failed_ && counts_.terminal() == counts_.total) {
     said_all_ = true;
     effects.all_terminal = true;
@@ -262,6 +263,7 @@ Effects& Supervisor::sealed(Effects& effects) {
 
 Time Supervisor::wake_at() const {
   if (failed_) return never;
+  if (!reading_fails_.empty()) return std::min(read_again_at_, cancel_deadline_);
   if (catching_up_) return Time::min();
   if (paused_ && !cancelling_) return never;
   if (proof_) return Time::min();

@@ -117,6 +117,9 @@ public:
   Effects charged(std::uint64_t nano_usd);
 
   Time wake_at() const; // when tick() has something to do
+  // After started(): the input could not be opened for want of descriptors. Nothing has begun: a
+  // new supervisor may find some later.
+  const std::string& must_wait() const { return reading_fails_; }
   JobCounts counts() const;
   bool reading() const { return !read_all_; }
   // explain.cpp: why no call is offered though there may be room; none = that is not the reason.
@@ -136,11 +139,12 @@ private:
     }
   };
 
-  void look_ahead(Effects& effects);
-  bool proved(Effects& effects);
+  void look_ahead(Time now, Effects& effects);
+  bool proved(Time now, Effects& effects);
   void stop_at_bad_line(const intake::Place& place, const std::string& bad, Effects& effects);
   bool caught_up(Time now, Effects& effects);
-  void fail_reading(const Error& error, Effects& effects);
+  void fail_reading(const Error& error, Time now, Effects& effects);
+  void check_count(Effects& effects);
   void fill(Time now, Effects& effects);
   void offer_next(Time now, Effects& effects);
   bool offer_due(Time now, Effects& effects);
@@ -207,6 +211,9 @@ private:
   // Of a strict job, until its whole input has been read once and found good.
   std::unique_ptr<intake::Intake> proof_;
   bool more_to_read_ = false; // a slice ended before its work did
+  // For want of descriptors nothing is read for a while: why, and until when.
+  std::string reading_fails_;
+  Time read_again_at_ = never;
   Time cancel_deadline_ = never;
 };
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr auto report_every = std::chrono::milliseconds{100};
 constexpr auto full_merge_again_after = std::chrono::seconds{5};
+constexpr auto open_again_after = std::chrono::seconds{1};
 
 template <class T> void append_to(std::vector<T>& into, std::vector<T>&& from) {
   std::move(from.begin(), from.end(), std::back_inserter(into));
@@ -48,8 +49,9 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
 void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   const Time now = moment.now;
   if (auto* opened = std::get_if<OpenJob>(&message)) {
-    emit(open(*opened, now), now, post);
-    return;
+    counts_ = opened->recovered.counts;
+    opening_ = std::make_unique<OpenJob>(std::move(*opened));
+    message = Tick{};
   }
   if (std::holds_alternative<CloseRoom>(message)) {
     post.closed = true;
@@ -59,6 +61,7 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
     answer(*explain, now, post);
     return;
   }
+  if (opening_) return open(std::move(message), moment, post);
   if (!supervisor_) return; // its input could not be opened: the job has failed
   supervisor::Effects effects;
   if (auto* news = std::get_if<JobNews>(&message)) effects = hear(*news, now);
@@ -71,23 +74,53 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   emit(std::move(effects), now, post);
 }
 
-supervisor::Effects SupervisorRoom::open(OpenJob& open, Time now) {
-  auto source = options_.open_source(open.spec);
-  if (!source) {
-    supervisor::Effects effects;
+// While there is no descriptor for the input, the job waits, and what is told to it is heard later.
+void SupervisorRoom::open(Message message, const Moment& moment, Post& post) {
+  if (!std::holds_alternative<Tick>(message)) early_.push_back(std::move(message));
+  emit(moment.now < open_again_at_ ? supervisor::Effects{} : open_now(moment.now), moment.now,
+       post);
+  if (opening_) {
+    post.wake_at = open_again_at_;
+    return;
+  }
+  for (Message& early : std::exchange(early_, {})) handle(std::move(early), moment, post);
+}
+
+supervisor::Effects SupervisorRoom::open_now(Time now) {
+  supervisor::Effects effects;
+  std::string must_wait;
+  if (auto source = options_.open_source(opening_->spec)) {
+    source_ = std::move(*source);
+    supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
+                                                           opening_->recovered, options_.pools);
+    effects = supervisor_->started(now);
+    must_wait = supervisor_->must_wait();
+  } else if (source.error().code == ErrorCode::unavailable) {
+    must_wait = source.error().message;
+  } else {
     effects.stop = StateChange{JobState::failed, JobReason::input, source.error().message};
+  }
+  if (must_wait.empty()) {
+    opening_.reset();
     return effects;
   }
-  source_ = std::move(*source);
-  supervisor_ = std::make_unique<supervisor::Supervisor>(
-      job_, epoch_, std::move(open.spec), *source_, std::move(open.recovered), options_.pools);
-  return supervisor_->started(now);
+  supervisor_.reset();
+  source_.reset();
+  cannot_open_.kind = WaitKind::reading;
+  cannot_open_.because = "its input cannot be opened now and is tried again: " + must_wait;
+  cannot_open_.until = open_again_at_ = now + open_again_after;
+  return {};
+}
+
+WaitReason SupervisorRoom::waiting(Time now) const {
+  if (supervisor_) return supervisor_->why_waiting(now);
+  return opening_ ? cannot_open_ : WaitReason{};
 }
 
 void SupervisorRoom::answer(const ExplainItems& explain, Time now, Post& post) {
-  ItemsExplained known{job_, explain.token, {}, {}};
+  ItemsExplained known{job_, explain.token, waiting(now), {}};
+  if (opening_) post.wake_at = open_again_at_;
   if (supervisor_) {
-    known.waiting = supervisor_->why_waiting(now);
     if (explain.item) known.item = supervisor_->standing(*explain.item, now);
     post.wake_at = supervisor_->wake_at();
   }
@@ -134,11 +167,11 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
     post.tell(to_journal, std::move(now_durable));
   }
   report_due_ |= effects.progress;
-  const WaitReason waiting = supervisor_ ? supervisor_->why_waiting(now) : WaitReason{};
+  const WaitReason waiting = this->waiting(now);
   report_due_ |= !same_to_people(waiting, reported_waiting_);
   const bool final = effects.all_terminal || effects.stop;
   if (final || (report_due_ && now >= reported_at_ + report_every)) {
-    post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : JobCounts{},
+    post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : counts_,
                                         effects.all_terminal, std::move(effects.stop), waiting,
                                         supervisor_ ? supervisor_->items_left() : 0});
     report_due_ = false;

@@ -168,7 +168,9 @@ public:
   void handle(Message message, const Moment& moment, Post& post) override;
 
 private:
-  supervisor::Effects open(OpenJob& open, Time now);
+  void open(Message message, const Moment& moment, Post& post);
+  supervisor::Effects open_now(Time now);
+  WaitReason waiting(Time now) const;
   supervisor::Effects hear(JobNews& news, Time now);
   void emit(supervisor::Effects effects, Time now, Post& post);
   void answer(const ExplainItems& explain, Time now, Post& post);
@@ -179,6 +181,12 @@ private:
   Random random_;
   std::unique_ptr<intake::ByteSource> source_;
   std::unique_ptr<supervisor::Supervisor> supervisor_;
+  // Until its input could be opened once.
+  std::unique_ptr<OpenJob> opening_;
+  std::vector<Message> early_; // what came meanwhile
+  Time open_again_at_{Time::min()};
+  WaitReason cannot_open_;
+  JobCounts counts_; // of the job's earlier lives
   bool report_due_ = false;
   Time reported_at_{Time::min()};
   WaitReason reported_waiting_;

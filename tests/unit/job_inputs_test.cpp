@@ -4,6 +4,7 @@
 #include "tests/unit/http_api_harness.hpp"
 
 #include <fmt/format.h>
+#include <future>
 
 using namespace gristmill;
 using namespace gristmill::http_api_test;
@@ -69,6 +70,124 @@ TEST_CASE("no directory, pattern or link in one leads out of the data root") {
   fs::create_symlink("a.txt", data / "docs/link.txt");
   CHECK(stage.submit("docs").status == 201);
   CHECK(stage.node.submitted.back().inputs[1].path == fs::canonical(data / "docs/a.txt").string());
+}
+
+TEST_CASE("a pattern matches names only, and what it refuses names nothing from outside") {
+  const ApiStage stage;
+  const fs::path data = stage.node.directory / "data", outside = stage.node.directory / "outside";
+  fs::create_directories(data / "docs/.hidden");
+  fs::create_directories(outside);
+  write(outside / "secret-name.txt", "secret");
+  write(data / "docs/a.txt", "text");
+  write(data / "docs/.hidden/b.txt", "text");
+  write(data / "docs/[x].txt", "text");
+  fs::create_directory_symlink(outside, data / "link");
+  for (const char* pattern : {".[.]/outside/*", ".?/outs*/*", "[.][.]/outside/*", "docs/.[.]/*",
+                              ".*/outside/*", "docs/.[.]/.[.]/outside/*", "l*/*", "link/*.txt",
+                              "*/../../outside/*", "./.[.]/outside/*"}) {
+    const auto answer = stage.submit(pattern);
+    INFO(pattern << ": " << answer.body);
+    CHECK(answer.status >= 400);
+    CHECK(answer.body.find("secret-name") == std::string::npos);
+  }
+  fs::remove(data / "link");
+  const auto names = [&](const std::string& pattern) {
+    const auto answer = stage.submit(pattern);
+    INFO(pattern << ": " << answer.body);
+    REQUIRE(answer.status == 201);
+    std::string all;
+    for (const InputSpec& input : stage.node.submitted.back().inputs) all += input.name + " ";
+    return all;
+  };
+  CHECK(names("docs/*") == "docs/[x].txt docs/a.txt ");
+  CHECK(names("docs/.h*/*") == "docs/.hidden/b.txt ");
+  CHECK(names("./*/a.*") == "./docs/a.txt ");
+  CHECK(names("*/\\[x].*") == "docs/[x].txt ");
+  CHECK(names("d*/") == "docs/[x].txt docs/a.txt ");
+  std::string deep = "*";
+  for (int n = 0; n < 100'000; ++n) deep += "/a";
+  CHECK(stage.submit(deep).status >= 400);
+}
+
+TEST_CASE("an input is noted as it was when its job was made, whichever way it comes in") {
+  ApiStage stage;
+  const fs::path file = stage.node.directory / "data/in.txt";
+  write(file, "0123456789");
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours{1});
+  struct stat about {};
+  REQUIRE(::stat(file.c_str(), &about) == 0);
+  const auto only = [&](const json& input) {
+    const auto answer = stage.call("POST", "/api/v1/jobs",
+                                   json{{"spec", {{"inputs", json::array({input})}}}}.dump());
+    INFO(answer.body);
+    REQUIRE(answer.status == 201);
+    return stage.node.submitted.back().inputs.at(0);
+  };
+  // What the client says of it does not count.
+  InputSpec input = only({{"path", "in.txt"}, {"name", "n"}, {"bytes", 3}, {"modified_ns", 7}});
+  CHECK(input.bytes == 10);
+  CHECK(input.modified_ns == modified_ns(about));
+  input = only({{"path", "in.txt"}, {"name", "n"}, {"offset", 2}, {"bytes", 3}});
+  CHECK(input.bytes == 3);
+  CHECK(input.modified_ns == modified_ns(about));
+  const std::string uploaded =
+      json::parse(stage.call("POST", "/api/v1/inputs?name=x", "abc").body)["path"];
+  input = only({{"path", uploaded}, {"name", "n"}});
+  CHECK(input.bytes == 3);
+  CHECK(input.modified_ns == 0); // it is ours, and a copy of the state may have other times
+  const std::string line = json{{"path", "in.txt"}, {"name", "n"}}.dump() + "\n";
+  const std::string list =
+      json::parse(stage.call("POST", "/api/v1/inputs?name=x", line).body)["path"];
+  auto listed = InputList::open({only({{"path", list}, {"name", "list"}, {"files", 1}})});
+  REQUIRE(listed);
+  CHECK((*listed->at(0))->bytes == 10);
+  CHECK((*listed->at(0))->modified_ns == modified_ns(about));
+}
+
+TEST_CASE("inputs that are looked through do not hold up other jobs") {
+  char name[] = "/tmp/gristmill-inputs-test-XXXXXX";
+  const fs::path state = ::mkdtemp(name);
+  {
+    auto uploads = Uploads::open(state, "").value();
+    JobInputs inputs{*uploads, {}, {}};
+    std::promise<void> another;
+    std::promise<bool> went_on;
+    // While the first order is under way the second is carried out.
+    inputs.admit(JobSpec{}, [&](const Result<JobSpec>&) {
+      went_on.set_value(another.get_future().wait_for(std::chrono::seconds{60}) ==
+                        std::future_status::ready);
+    });
+    inputs.discard("nothing", [&](const Result<>&) { another.set_value(); });
+    CHECK(went_on.get_future().get());
+  }
+  fs::remove_all(state);
+}
+
+TEST_CASE("a data root that holds the state or lies within it is refused") {
+  char name[] = "/tmp/gristmill-inputs-test-XXXXXX";
+  const fs::path home = fs::canonical(::mkdtemp(name));
+  fs::create_directories(home / "data/docs");
+  fs::create_directories(home / "real/state/sub");
+  fs::create_directory_symlink(home / "real/state", home / "data/link-to-state");
+  fs::create_directory_symlink(home / "data", home / "link-to-data");
+  const auto apart = [&](const std::string& data, const std::string& state) {
+    const auto result = keep_apart(home / data, "--state", home / state);
+    if (!result) CHECK(result.error().message.find("apart from --state") != std::string::npos);
+    return result.has_value();
+  };
+  CHECK(apart("data", "real/state"));
+  CHECK(apart("data", "data-2"));
+  CHECK(apart("data", "data/link-to-state")); // links are followed before they are opened below
+  CHECK_FALSE(apart("data", "data"));
+  CHECK_FALSE(apart("data", "data/state"));
+  CHECK_FALSE(apart("data", "data/docs/state/"));
+  CHECK_FALSE(apart("data", "link-to-data/state"));
+  CHECK_FALSE(apart("link-to-data", "data/state"));
+  CHECK_FALSE(apart("real/state/sub", "real/state"));
+  CHECK_FALSE(apart("real/state/sub", "data/link-to-state"));
+  CHECK_FALSE(Uploads::open(home / "data/state", home / "data"));
+  CHECK(Uploads::open(home / "real/state", home / "data"));
+  fs::remove_all(home);
 }
 
 TEST_CASE("more inputs than a specification should hold become a list, up to the limit") {
@@ -218,15 +337,23 @@ TEST_CASE("an upload that no job has goes when it is old") {
   const std::chrono::hours day{24};
   put("input-old", day + std::chrono::minutes{1});
   put("input-young", day - std::chrono::minutes{1});
+  put("input-unfinished", 2 * day); // its client is slow
   put("input-used", 2 * day);
   {
     auto uploads = Uploads::open(state, "");
     REQUIRE(uploads);
+    fs::rename(state / "inputs/input-unfinished/in.jsonl",
+               state / "inputs/input-unfinished/in.jsonl.part");
+    fs::last_write_time(state / "inputs/input-unfinished",
+                        fs::file_time_type::clock::now() - 2 * day);
+    CHECK((*uploads)->located(state / "inputs/input-young/in.jsonl"));
+    CHECK_FALSE((*uploads)->located(state / "inputs/input-unfinished/in.jsonl.part"));
     const InputSpec used{(*uploads)->located(state / "inputs/input-used/in.jsonl").value(), "in"};
     JobInputs inputs{**uploads, {{used}}, {}};
     while (fs::exists(state / "inputs/input-old")) std::this_thread::yield();
   }
   CHECK(fs::exists(state / "inputs/input-young"));
   CHECK(fs::exists(state / "inputs/input-used"));
+  CHECK(fs::exists(state / "inputs/input-unfinished"));
   fs::remove_all(state);
 }

@@ -122,6 +122,19 @@ TEST_CASE("a cut or damaged file is an error and not a shorter file") {
   CHECK(unpacked(packed + "rubbish", piece).find("damaged") != std::string::npos);
 }
 
+TEST_CASE("a zstd file may ask for a window of 128 MiB, and for no more memory than that") {
+  const auto frame = [](int window_log) {
+    std::string bytes{"\x28\xb5\x2f\xfd", 4};
+    bytes += '\0';                                      // a window and nothing else is stated
+    bytes += static_cast<char>((window_log - 10) << 3); // … and this one
+    bytes += std::string{"\x09\0\0", 3};                // one byte as it is, the last block
+    return bytes + 'x';
+  };
+  CHECK(unpacked(frame(27), 100) == "x");
+  CHECK(unpacked(frame(28), 100).starts_with("error: expected zstd data"));
+  CHECK(unpacked(frame(31), 100).starts_with("error: expected zstd data"));
+}
+
 TEST_CASE("a name that promises packing is kept to it") {
   CHECK(packing_of("a.jsonl.gz", "{\"id\"").error().message.find("rename") != std::string::npos);
   CHECK(packing_of("a.zst", "").error().message.find("an empty file") != std::string::npos);
@@ -220,6 +233,7 @@ TEST_CASE("an input may be a piece of a file, packed or not, and reads nothing a
   CHECK(read_all(**source, 0) == text_of(300));
   CHECK(read_all(**source, 0, 299).size() == 1);
   CHECK(read_all(**source, 0, 300).empty());
+  CHECK(read_all(**source, 0, 301).empty());
   CHECK(read_all(**source, 1) == text_of(5'000));
   CHECK(read_all(**source, 2).empty());
 }
