@@ -91,8 +91,10 @@ Result<> add_schema(Params& params, const std::string& path) {
   if (!text) return tl::unexpected{text.error()};
   auto schema = openai::json::tree(*text);
   if (!schema)
-    return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object: {}", path,
-                                              schema.error().message));
+    return fail(ErrorCode::usage,
+                fmt::format("--json-schema {}: expected a JSON object, got something that is not "
+                            "JSON: {}",
+                            path, schema.error().message));
   if (!schema->is_object())
     return fail(ErrorCode::usage, fmt::format("--json-schema {}: expected a JSON object, got a {}",
                                               path, schema->type_name()));
