@@ -41,7 +41,9 @@ inline constexpr double burst_seconds = 1.0 - to_seconds(permit_life) - to_secon
 // A budget block may be drawn from for its life and a lead: a margin, and twice the time that
 // commits take of late. The next one is asked for when no more than the lead is left.
 inline constexpr Duration block_life = seconds{1};
-inline constexpr Duration block_life_unlimited = seconds{10}; // where no window counts
+// Where no window counts a block is rare, and so is the measure of commits; time costs nothing
+// there.
+inline constexpr Duration block_life_unlimited = seconds{10}, block_spare_unlimited = seconds{5};
 inline constexpr Duration block_margin = milliseconds{300};
 constexpr Duration block_lead(Duration commit_time) {
   return block_margin + 2 * commit_time;

@@ -183,6 +183,7 @@ private:
   std::vector<std::uint64_t> take_over(Time now);
   std::vector<journal::DrawnNote> drawn_notes();
   bool covers(std::uint64_t tokens, Time now) const;
+  Duration lead_of(Duration commit_time) const;
   void size(journal::BlockNote& note, Duration validity) const;
   Tokens charged(Tokens tokens) const;
   std::uint64_t per_minute(std::uint64_t configured, const LearnedRate& learned) const;

@@ -87,7 +87,13 @@ Time Account::reserves_at(Duration commit_time) const {
   if (next_) return never;
   if (wanted_) return Time::min();
   if (!block_ || block_->drawn_calls == 0 || !needs_blocks()) return never;
-  return block_->note.until - defaults::block_lead(commit_time);
+  return block_->note.until - lead_of(commit_time);
+}
+
+// How long before a block's end the next one is asked for.
+Duration Account::lead_of(Duration commit_time) const {
+  const Duration lead = defaults::block_lead(commit_time);
+  return limits_.windows() ? lead : lead + defaults::block_spare_unlimited;
 }
 
 std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now,
@@ -97,8 +103,7 @@ std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time no
   if (!wanted_ && (!due || day_.is_used_up())) return std::nullopt;
   const Duration life = limits_.windows() ? defaults::block_life : defaults::block_life_unlimited;
   const Duration validity =
-      life + (mutated("block_life_from_request") ? defaults::block_margin
-                                                 : defaults::block_lead(commit_time));
+      life + (mutated("block_life_from_request") ? defaults::block_margin : lead_of(commit_time));
   Block block;
   block.note.block = number;
   block.note.account = name_;
