@@ -1,5 +1,6 @@
 #include "cli/cluster_client.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/own_files.hpp"
 #include "coordinator/job_json.hpp"
 #include "coordinator/part_file.hpp"
@@ -67,10 +68,7 @@ Result<HttpAnswer> ClusterClient::patiently(const std::function<Result<HttpAnswe
     const bool gone = !answer && answer.error().code == ErrorCode::unavailable;
     if (!gone || std::chrono::steady_clock::now() >= give_up_at) return answer;
     if (!said)
-      std::fputs(
-          fmt::format("{}; asking again for {} s\n", answer.error().message, patience_.count())
-              .c_str(),
-          stderr);
+      say(fmt::format("{}; asking again for {} s\n", answer.error().message, patience_.count()));
     std::this_thread::sleep_for(ask_again_after);
   }
 }

@@ -1,5 +1,6 @@
 #include "cli/cluster_commands.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/money.hpp"
 #include "cli/server_options.hpp"
@@ -8,7 +9,6 @@
 #include "coordinator/job_json.hpp"
 #include "protocol/job_estimate.hpp"
 
-#include <cstdio>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <memory>
@@ -67,13 +67,13 @@ void print_job(const wiring::JobView& job) {
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
   if (job.state == JobState::finished || job.state == JobState::cancelled)
     line("result", fmt::format("gristmill results {} -o FILE", to_string(job.id)));
-  std::fputs(text.c_str(), stdout);
+  gristmill::print(text);
 }
 
 void print(const Options& options, const Json& json,
            const std::vector<std::vector<std::string>>& rows) {
   if (options.server.json) return print_json(json);
-  std::fputs(table(rows).c_str(), stdout);
+  gristmill::print(table(rows));
 }
 
 Result<> show_one(Result<wiring::JobView> job, const Options& options) {
@@ -106,7 +106,7 @@ Result<> explain(ClusterClient& client, const Options& options) {
   std::string lines =
       fmt::format("{}{}: {}\n", options.job, id.empty() ? "" : " " + id, text("sentence"));
   if (!remedy.empty()) lines += fmt::format("  what would change it: {}\n", remedy);
-  std::fputs(lines.c_str(), stdout);
+  gristmill::print(lines);
   return {};
 }
 
@@ -134,11 +134,9 @@ Result<> forget(ClusterClient& client, const Options& options) {
   if (options.server.json) {
     print_json(coordinator::json_of(*job));
   } else {
-    std::fputs(fmt::format("{} is forgotten: its result, its journal and what was uploaded for it "
-                           "alone are gone\n",
-                           options.job)
-                   .c_str(),
-               stderr);
+    say(fmt::format("{} is forgotten: its result, its journal and what was uploaded for it "
+                    "alone are gone\n",
+                    options.job));
   }
   return {};
 }
@@ -149,8 +147,7 @@ Result<> results(ClusterClient& client, const Options& options) {
   if (options.server.json) {
     print_json({{"result", options.output}, {"summary", options.output + ".summary.json"}});
   } else {
-    std::fputs(fmt::format("result  {0}\nsummary {0}.summary.json\n", options.output).c_str(),
-               stderr);
+    say(fmt::format("result  {0}\nsummary {0}.summary.json\n", options.output));
   }
   return {};
 }

@@ -1,9 +1,9 @@
 #include "cli/dry_run.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
 #include "coordinator/file_source.hpp"
 
-#include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -60,7 +60,7 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forec
 }
 
 int complain(const std::string& sentence, int code) {
-  std::fputs(fmt::format("gristmill run --dry-run: {}\n", sentence).c_str(), stderr);
+  say(fmt::format("gristmill run --dry-run: {}\n", sentence));
   return code;
 }
 
@@ -135,7 +135,7 @@ int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPla
   const Forecast& forecast = forecaster.forecast();
   const std::string text =
       json ? to_json(forecast, spec, places, prices) : to_text(forecast, spec, places, prices);
-  std::fputs(text.c_str(), stdout);
+  gristmill::print(text);
   return exit_ok;
 }
 

@@ -1,8 +1,8 @@
 #include "cli/earlier_run.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "coordinator/journal_check.hpp"
 
-#include <cstdio>
 #include <fmt/format.h>
 
 namespace gristmill::cli {
@@ -53,13 +53,11 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
   Earlier earlier;
   const bool retries = options.retry_failed && job.counts.failed > 0;
   if ((job.state == JobState::finished || job.state == JobState::cancelled) && !grows && !retries) {
-    std::fputs(fmt::format("this job is {}: {} items, {} failed; the result is {} ({})\n",
-                           name_of(job.state), job.counts.terminal(), job.counts.failed, output,
-                           job.counts.failed > 0 ? "--retry-failed runs the failed ones again, "
-                                                   "--restart all"
-                                                 : "--restart runs it anew")
-                   .c_str(),
-               stderr);
+    say(fmt::format("this job is {}: {} items, {} failed; the result is {} ({})\n",
+                    name_of(job.state), job.counts.terminal(), job.counts.failed, output,
+                    job.counts.failed > 0 ? "--retry-failed runs the failed ones again, "
+                                            "--restart all"
+                                          : "--restart runs it anew"));
     earlier.over = exit_code_of(job.state, job.reason, job.counts);
     return earlier;
   }

@@ -1,12 +1,12 @@
 #include "cli/follow.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/money.hpp"
 #include "cli/progress.hpp"
 #include "cli/text_file.hpp"
 #include "coordinator/merge_files.hpp"
 #include "protocol/output_form.hpp"
 
-#include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <functional>
@@ -15,8 +15,7 @@ namespace gristmill::cli {
 namespace {
 
 int leave_at_once(int signal, StreamedOutput& stream) {
-  std::fputs(fmt::format("\ngristmill run: leaving at once; {}\n", stream.afterwards()).c_str(),
-             stderr);
+  say(fmt::format("\ngristmill run: leaving at once; {}\n", stream.afterwards()));
   stream.leave_at_once();
   std::_Exit(128 + signal);
 }
@@ -37,19 +36,16 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
   if (options.json) {
     const auto summary = text_of_file("--json", output + ".summary.json");
     if (!summary) return complain(summary.error().message, exit_stopped);
-    std::fputs((*summary + "\n").c_str(), stdout);
+    gristmill::print_json(*summary);
   } else if (!options.quiet) {
     if (job.counts.total == 0)
-      std::fputs("the input has no items: only blank lines, or a header without rows\n", stderr);
-    std::fputs(
-        fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
+      say("the input has no items: only blank lines, or a header without rows\n");
+    say(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
                     "{}",
                     name_of(job.state), job.counts.terminal(), job.counts.completed,
                     job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
                     job.counts.completion_tokens,
-                    and_cost_of(job.counts.cost_nano_usd, job.budget_usd), places_of(output))
-            .c_str(),
-        stderr);
+                    and_cost_of(job.counts.cost_nano_usd, job.budget_usd), places_of(output)));
   }
   return code;
 }
@@ -149,11 +145,9 @@ Follower::Over Follower::print() {
 void Follower::interrupted(const wiring::JobView& view, int signal) {
   signal_ = signal;
   progress_.clear();
-  std::fputs(fmt::format("stopping: waiting for {} calls in flight, at most {} s; once more to "
-                         "leave at once\n",
-                         view.counts.in_flight, options_.drain_timeout_s)
-                 .c_str(),
-             stderr);
+  say(fmt::format("stopping: waiting for {} calls in flight, at most {} s; once more to "
+                  "leave at once\n",
+                  view.counts.in_flight, options_.drain_timeout_s));
   cluster_.drain();
 }
 
@@ -170,10 +164,7 @@ Follower::Over Follower::left(const wiring::JobView& view) {
                     exit_stopped);
   if (signal_ == SIGPIPE) return complain(stream_.closed(), exit_stopped);
   const int code = stream_.finish(cluster_, job_, later_signal(), 128 + signal_, signal_);
-  std::fputs(
-      fmt::format("stopped after {} items; {}\n", view.counts.terminal(), stream_.afterwards())
-          .c_str(),
-      stderr);
+  say(fmt::format("stopped after {} items; {}\n", view.counts.terminal(), stream_.afterwards()));
   return code;
 }
 

@@ -1,11 +1,11 @@
 #include "cli/journal.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
 #include "coordinator/journal_check.hpp"
 
-#include <cstdio>
 #include <fmt/format.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -23,12 +23,12 @@ struct Options {
 };
 
 int complain(const char* command, const Error& error) {
-  std::fputs(fmt::format("gristmill journal {}: {}\n", command, error.message).c_str(), stderr);
+  say(fmt::format("gristmill journal {}: {}\n", command, error.message));
   return error.code == ErrorCode::io ? exit_internal : exit_usage;
 }
 
 void print(const Json& json) {
-  std::fputs((json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stdout);
+  gristmill::print_json(json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 int verify(const Options& options) {
@@ -54,7 +54,7 @@ int verify(const Options& options) {
         "{}: {} commits, {} result lines, {} bytes of them: {}\n", options.directory,
         grouped(found->commits), grouped(found->lines), grouped(found->line_bytes),
         faults == 0 ? "whole" : fmt::format("{} fault{}", grouped(faults), faults == 1 ? "" : "s"));
-    std::fputs(text.c_str(), stdout);
+    gristmill::print(text);
   }
   return faults == 0 ? exit_ok : exit_internal;
 }
@@ -71,15 +71,13 @@ Json json_of(const CommitView& commit) {
 // One line a commit, because there may be millions.
 int show_commits(JournalCheck& journal, const Options& options) {
   if (!options.json)
-    std::fputs("position epoch job segment from to reopened completed failed attempts low_item\n",
-               stdout);
+    gristmill::print("position epoch job segment from to reopened completed failed attempts low_item\n");
   const auto shown = journal.commits([&](const CommitView& c) {
-    const std::string line =
-        options.json ? json_of(c).dump(-1, ' ', false, Json::error_handler_t::replace)
-                     : fmt::format("{} {} {} {} {} {} {} {} {} {} {}", c.position, c.epoch.value,
-                                   to_string(c.job), c.segment, c.from, c.to, c.reopened,
-                                   c.completed, c.failed, c.attempts, c.low_item);
-    return std::fputs((line + "\n").c_str(), stdout) >= 0;
+    if (options.json)
+      return gristmill::print_json(json_of(c).dump(-1, ' ', false, Json::error_handler_t::replace));
+    return gristmill::print(fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", c.position, c.epoch.value,
+                             to_string(c.job), c.segment, c.from, c.to, c.reopened, c.completed,
+                             c.failed, c.attempts, c.low_item));
   });
   return shown ? exit_ok : complain("show", shown.error());
 }
@@ -121,13 +119,11 @@ int show(const Options& options) {
                     grouped(job.counts.completed), grouped(job.counts.failed),
                     grouped(job.counts.attempts), grouped(job.counts.ambiguous),
                     grouped(job.low.item), grouped(job.mark), cut_to(job.detail, 60)});
-  std::fputs(table(rows).c_str(), stdout);
-  std::fputs(fmt::format("the next epoch is {}; the last position {}; {} sessions open, {} budget "
-                         "blocks remembered\n",
-                         found->epoch.value, grouped(found->last_position), found->sessions.size(),
-                         found->blocks.size())
-                 .c_str(),
-             stdout);
+  gristmill::print(table(rows));
+  gristmill::print(fmt::format("the next epoch is {}; the last position {}; {} sessions open, {} budget "
+                    "blocks remembered\n",
+                    found->epoch.value, grouped(found->last_position), found->sessions.size(),
+                    found->blocks.size()));
   return exit_ok;
 }
 

@@ -1,9 +1,9 @@
 #include "cli/keygen.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
 #include "protocol/access.hpp"
 
-#include <cstdio>
 #include <fmt/format.h>
 #include <memory>
 
@@ -23,9 +23,8 @@ void add_keygen(CLI::App& app, int& exit_code) {
   command->callback([options, &exit_code] {
     const auto told = generate_keys(options->directory, options->address);
     exit_code = told ? exit_ok : exit_usage;
-    std::fputs(told ? told->c_str()
-                    : fmt::format("gristmill keygen: {}\n", told.error().message).c_str(),
-               told ? stdout : stderr);
+    told ? static_cast<void>(print(*told))
+         : say(fmt::format("gristmill keygen: {}\n", told.error().message));
   });
 }
 

@@ -1,6 +1,7 @@
 // gristmill: the user's command. Each subcommand adds itself and leaves its exit code behind.
 #include "actors/kit/private_memory.hpp"
 #include "actors/kit/process_guard.hpp"
+#include "actors/kit/terminal.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "cli/cluster_commands.hpp"
 #include "cli/exit_codes.hpp"
@@ -26,7 +27,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error, const char* first
     command += " " + named.front()->get_name();
   if (app.get_subcommands().empty())
     what = fmt::format("expected a command such as run, got {}", first);
-  std::fputs(fmt::format("{0}: {1} (see `{0} --help`)\n", command, what).c_str(), stderr);
+  say(fmt::format("{0}: {1} (see `{0} --help`)\n", command, what));
   return cli::exit_usage;
 }
 
@@ -34,10 +35,8 @@ int explain(const CLI::App& app, const CLI::ParseError& error, const char* first
 int when_printed(int exit_code) {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
-  std::fputs(fmt::format("gristmill: standard output did not take all that was to be printed{}\n",
-                         errno != 0 ? fmt::format(" ({})", std::strerror(errno)) : "")
-                 .c_str(),
-             stderr);
+  say(fmt::format("gristmill: standard output did not take all that was to be printed{}\n",
+                  errno != 0 ? fmt::format(" ({})", std::strerror(errno)) : ""));
   return exit_code == cli::exit_ok || exit_code == cli::exit_some_failed ? cli::exit_stopped
                                                                          : exit_code;
 }
@@ -59,7 +58,7 @@ int main(int argc, char** argv) {
   cli::add_keygen(app, exit_code);
   cli::add_journal(app, exit_code);
   if (argc < 2) { // nothing was asked for, so nothing can have been done
-    std::fputs(app.help().c_str(), stderr);
+    say(app.help());
     return cli::exit_usage;
   }
   try {
@@ -68,7 +67,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return e.get_exit_code() == 0 ? when_printed(app.exit(e)) : explain(app, e, argv[1]);
   } catch (const std::exception& e) {
-    std::fputs(fmt::format("gristmill: internal error: {}\n", e.what()).c_str(), stderr);
+    say(fmt::format("gristmill: internal error: {}\n", e.what()));
     return cli::exit_internal;
   }
 }

@@ -1,12 +1,13 @@
 #include "cli/progress.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/money.hpp"
 #include "cli/text.hpp"
 #include "protocol/job_estimate.hpp"
+#include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <limits>
@@ -38,7 +39,8 @@ std::size_t terminal_width() {
 
 // A reason may be as long as it likes, the line not.
 std::string reason(std::string_view text, std::size_t width) {
-  return cut_to(text, std::max(reason_columns_min, width == unbounded ? unbounded : width / 3));
+  const std::string shown = openai::json::printable(text, text.npos);
+  return cut_to(shown, std::max(reason_columns_min, width == unbounded ? unbounded : width / 3));
 }
 
 std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_t width) {
@@ -158,17 +160,17 @@ void Progress::show(const wiring::JobView& job) {
   if (!is_due(now)) return;
   if (mode_ == ProgressMode::terminal) {
     // The last column stays free: some terminals wrap as soon as it is written.
-    std::fputs(("\r\x1b[K" + line_of(job, rate, terminal_width() - 1, colour_)).c_str(), stderr);
+    paint("\r\x1b[K" + line_of(job, rate, terminal_width() - 1, colour_));
     on_screen_ = true;
   } else {
-    std::fputs((line_of(job, rate, unbounded, false) + "\n").c_str(), stderr);
+    say(line_of(job, rate, unbounded, false) + "\n");
   }
   std::fflush(stderr);
 }
 
 void Progress::clear() {
   if (!on_screen_) return;
-  std::fputs("\r\x1b[K", stderr);
+  paint("\r\x1b[K");
   std::fflush(stderr);
   on_screen_ = false;
 }

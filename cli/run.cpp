@@ -2,6 +2,7 @@
 
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
+#include "actors/kit/terminal.hpp"
 #include "cli/dry_run.hpp"
 #include "cli/earlier_run.hpp"
 #include "cli/follow.hpp"
@@ -13,7 +14,6 @@
 #include "protocol/output_form.hpp"
 #include "worker/curl_client.hpp"
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
@@ -284,7 +284,7 @@ int RunCommand::ended(int code) {
 } // namespace
 
 int complain(const std::string& sentence, int code) {
-  std::fputs(("gristmill run: " + sentence + "\n").c_str(), stderr);
+  say("gristmill run: " + sentence + "\n");
   return code;
 }
 

@@ -1,8 +1,8 @@
 #include "cli/server_options.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "protocol/access.hpp"
 
-#include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
 
@@ -37,12 +37,12 @@ Result<ClusterClient> ServerOptions::connect() const {
 }
 
 int complain(const CLI::App& command, const std::string& sentence, int exit_code) {
-  std::fputs(fmt::format("gristmill {}: {}\n", command.get_name(), sentence).c_str(), stderr);
+  say(fmt::format("gristmill {}: {}\n", command.get_name(), sentence));
   return exit_code;
 }
 
 void print_json(const ClusterClient::Json& json) {
-  std::puts(json.dump(2, ' ', false, ClusterClient::Json::error_handler_t::replace).c_str());
+  gristmill::print_json(json.dump(2, ' ', false, ClusterClient::Json::error_handler_t::replace));
 }
 
 } // namespace gristmill::cli

@@ -1,10 +1,10 @@
 #include "cli/streamed_output.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
 #include "protocol/output_form.hpp"
 
 #include <csignal>
-#include <cstdio>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@ namespace {
 constexpr auto look_at_signals_every = std::chrono::milliseconds{200};
 
 int complain(const std::string& sentence, int code) {
-  std::fputs(fmt::format("gristmill run: {}\n", sentence).c_str(), stderr);
+  say(fmt::format("gristmill run: {}\n", sentence));
   return code;
 }
 

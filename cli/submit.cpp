@@ -2,6 +2,7 @@
 
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/stop_signals.hpp"
+#include "actors/kit/terminal.hpp"
 #include "cli/deadline.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
@@ -99,10 +100,7 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
                     exit_code_of_failure(got.error()));
   if (options.server.json) print_json(coordinator::json_of(*end));
   if (!options.server.json && !options.quiet)
-    std::fputs(
-        fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output)
-            .c_str(),
-        stderr);
+    say(fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output));
   return exit_code_of(end->state, end->reason, end->counts);
 }
 
@@ -175,7 +173,7 @@ int submit(const CLI::App& command, SubmitOptions options) {
   if (!job) return complain(command, job.error().message, exit_usage);
   const std::string id = to_string(job->id);
   if (!options.server.json) {
-    std::puts(id.c_str());
+    print(id + "\n");
   } else if (!options.wait) {
     print_json(coordinator::json_of(*job));
   }
@@ -194,7 +192,7 @@ int watch(const CLI::App& command, const WatchOptions& options) {
     return complain(command,
                     fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
                     exit_code_of(end->state, end->reason, end->counts));
-  if (!options.server.json && !options.quiet) std::fputs(end_of(*end).c_str(), stderr);
+  if (!options.server.json && !options.quiet) say(end_of(*end));
   return exit_code_of(end->state, end->reason, end->counts);
 }
 

@@ -8,6 +8,7 @@
 #include "actors/kit/private_memory.hpp"
 #include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
+#include "actors/kit/terminal.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/host.hpp"
@@ -79,7 +80,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
 }
 
 int complain(const std::string& sentence, int code) {
-  std::fputs(fmt::format("gristmill-coordinator: {}\n", sentence).c_str(), stderr);
+  say(fmt::format("gristmill-coordinator: {}\n", sentence));
   return code;
 }
 
@@ -145,7 +146,7 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
 void say_ready(const std::string& listen, const std::string& http, Epoch epoch) {
   const nlohmann::ordered_json ready{
       {"event", "ready"}, {"listen", listen}, {"http", http}, {"epoch", epoch.value}};
-  std::puts(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  print_json(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   std::fflush(stdout);
 }
 

@@ -63,6 +63,8 @@ IMPURE = re.compile(
 NOT_BY_HAND = [
     (re.compile(r"std::j?thread(\s+\w+)?\s*[{(]|\bthread_\{\["), "actors/kit/guarded_thread.hpp",
      "a thread's exception must end the process with 70: use guarded_thread"),
+    (re.compile(r"\bf?puts\(|\bf?printf\(|\bstd::c(out|err)\b|\bfwrite\("), "actors/kit/terminal.cpp",
+     "foreign text may command a terminal: use say, print or print_json"),
     (re.compile(r"\bdump\(\d*\)"), None,
      "dump() throws at text that is not UTF-8: give it error_handler_t::replace"),
 ]

@@ -10,6 +10,7 @@
 #include "actors/kit/private_memory.hpp"
 #include "actors/kit/process_guard.hpp"
 #include "actors/kit/stop_signals.hpp"
+#include "actors/kit/terminal.hpp"
 #include "actors/kit/usage_sentence.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/version.hpp"
@@ -87,7 +88,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
 }
 
 int complain(const std::string& sentence, int code) {
-  std::fputs(fmt::format("gristmill-worker: {}\n", sentence).c_str(), stderr);
+  say(fmt::format("gristmill-worker: {}\n", sentence));
   return code;
 }
 
@@ -191,7 +192,7 @@ Result<HostOptions> host_options(const ProgramOptions& options) {
 
 void say_ready(const std::string& name) {
   const nlohmann::ordered_json ready{{"event", "ready"}, {"name", name}};
-  std::puts(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  print_json(ready.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   std::fflush(stdout);
 }
 

@@ -1,6 +1,8 @@
 #include "protocol/openai/json_text.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <fmt/format.h>
 #include <simdjson.h>
 
 namespace gristmill::openai::json {
@@ -180,6 +182,21 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
     if (out.size() + shown.size() > bytes_max) break;
     out += shown;
     text.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return out;
+}
+
+std::string with_hidden_escaped(std::string_view json) {
+  std::string out;
+  while (!json.empty()) {
+    const std::size_t bytes = std::max<std::size_t>(character_bytes(json), 1);
+    const std::string_view shown = json.substr(0, bytes);
+    const char32_t code = code_point(shown);
+    if (commands_a_terminal(code) && code != '\n')
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(code));
+    else
+      out += shown;
+    json.remove_prefix(bytes);
   }
   return out;
 }

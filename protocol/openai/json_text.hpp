@@ -94,5 +94,7 @@ std::string minified(std::string_view text);
 std::string printable(std::string_view text, std::size_t bytes_max);
 // The same for text of several lines, without a bound.
 std::string printable_lines(std::string_view text);
+// The same document with such characters as \uXXXX.
+std::string with_hidden_escaped(std::string_view json);
 
 } // namespace gristmill::openai::json

@@ -163,6 +163,8 @@ TEST_CASE("Printable text has no controls, is UTF-8 and is cut between character
         "\u200d\u2027\u202f\u2065\u206a\u00a0");
   CHECK(json::printable_lines("a\x1b]0;b\x07\nc\r\n") == "a ]0;b \nc \n");
   CHECK(json::printable_lines("").empty());
+  CHECK(json::with_hidden_escaped("{\n  \"a\": \"\u202e\u009b\x7fé\"\n}") ==
+        "{\n  \"a\": \"\\u202e\\u009b\\u007fé\"\n}");
   CHECK(json::printable("abc", 2) == "ab");
   CHECK(json::printable("ab\xc3\xa9", 3) == "ab");
   CHECK(json::printable("ab\xc3\xa9", 4) == "ab\xc3\xa9");
