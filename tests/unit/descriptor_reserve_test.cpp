@@ -97,7 +97,7 @@ TEST_CASE("a directory is not taken for durable because it is there") {
 }
 
 TEST_CASE("a limit of open files below what the coordinator needs is told at the start") {
-  constexpr auto needed = limits::descriptors_min + limits::descriptors_kept;
+  static constexpr auto needed = limits::descriptors_min + limits::descriptors_kept;
   const auto starts_with = [](rlim_t most) {
     return in_a_process([most] {
       const rlimit limit{most, most};

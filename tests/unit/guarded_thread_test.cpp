@@ -129,7 +129,8 @@ TEST_CASE("each thread of the product ends the process with 70 when it throws") 
        }},
       {"job events",
        [](const fs::path&) {
-         auto events = std::make_unique<coordinator::JobEvents>([](auto) { fail_as_asked(); });
+         auto events =
+             std::make_unique<coordinator::JobEvents>([](auto, auto) { fail_as_asked(); });
          events->open();
          leak(std::move(events));
        }},

@@ -57,7 +57,7 @@ TEST_CASE("a path that is not UTF-8 ends no stream") {
   JobFeed feed;
   std::vector jobs{job_of(1)};
   jobs[0].output = "st\xfc/out.jsonl";
-  CHECK(times(feed.next(jobs, Time{}), "st\xef\xbf\xbd/out.jsonl") == 1);
+  CHECK(times(next(feed, jobs, Time{}), "st\xef\xbf\xbd/out.jsonl") == 1);
 }
 
 TEST_CASE("a client is told of all jobs first, then of each when it has changed") {
