@@ -15,8 +15,6 @@ using namespace protocol;
 
 namespace {
 
-constexpr auto told_again_after = std::chrono::seconds{1};
-
 Ended ended_of(const Outcome& outcome, const CallCost& cost) {
   Ended ended{
       Ended::How::answered,  outcome.attempt,        outcome.cls,
@@ -61,13 +59,12 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
 void Coordinator::take_answer(Session& session, Outcome& outcome, const Assigned& given,
                               std::vector<AttemptId>& unwanted, Time now, Effects& effects) {
   if (bring_within_reason(outcome, given, now))
-    tell({"usage.above_bound",
-          {{"name", session.name},
-           {"call", to_string(outcome.attempt)},
-           {"tokens", std::to_string(outcome.usage.total())},
-           {"bound", std::to_string(given.token_bound)}},
-          true},
-         now, effects);
+    effects.events.push_back({"usage.above_bound",
+                              {{"name", session.name},
+                               {"call", to_string(outcome.attempt)},
+                               {"tokens", std::to_string(outcome.usage.total())},
+                               {"bound", std::to_string(given.token_bound)}},
+                              true});
   const CallCost cost = cost_of(outcome, given);
   // Of one that was given up the charge is kept, and its slot is free already.
   if (!given.given_up) effects.ended.push_back(ended_of(outcome, cost));
@@ -187,7 +184,7 @@ bool Coordinator::is_idle(const Session& session, Time now) const {
 // A session that said three times what cannot be true is over, and its process is not heard for a
 // while: there is a fault in it, or somebody in its place.
 void Coordinator::strike(Session& session, std::string what, Time now, Effects& effects) {
-  tell({"worker.forged", {{"name", session.name}, {"what", what}}, true}, now, effects);
+  effects.events.push_back({"worker.forged", {{"name", session.name}, {"what", what}}, true});
   if (!is_struck_out(session.strikes, now)) return;
   const PeerId peer = session.peer;
   std::erase_if(unheard_, [now](const auto& other) { return other.second <= now; });
@@ -222,19 +219,6 @@ bool Coordinator::is_of_earlier_life(const Claim& claim, Nonce process) {
     return it->second == process;
   return earlier_attempts_.size() < limits::departed_calls_max &&
          earlier_attempts_.emplace(claim.attempt, process).second;
-}
-
-// Events that others can cause as often as they like: one of each name in a second.
-void Coordinator::tell(Event event, Time now, Effects& effects) {
-  Told& told = told_[std::string{event.name}];
-  if (now < told.again_at) {
-    ++told.untold;
-    return;
-  }
-  told.again_at = now + told_again_after;
-  if (told.untold > 0) event.fields.emplace_back("and_before", std::to_string(told.untold));
-  told.untold = 0;
-  effects.events.push_back(std::move(event));
 }
 
 } // namespace gristmill::coordinator

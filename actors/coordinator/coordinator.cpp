@@ -29,8 +29,8 @@ Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now
 void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effects) {
   auto frame = decode(received.bytes, Direction::from_worker);
   if (!frame) {
-    return tell({"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true}, now,
-                effects);
+    return effects.events.push_back(
+        {"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
   }
   Session* session = roster_.of_peer(received.peer);
   Grammar stranger{Direction::from_worker, options_.epoch};
@@ -46,8 +46,8 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
     if (mutated("gap_ignored")) break;
     return refuse(received.peer, RefusedCode::resync, heard.sentence, effects);
   case Verdict::violation:
-    return tell({"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true}, now,
-                effects);
+    return effects.events.push_back(
+        {"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true});
   default: return;
   }
   if (auto* h = std::get_if<Hello>(&frame->message)) {
@@ -134,12 +134,12 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
       roster_.adopt(peer, received.user, hello, now, {wanted, may_be_of_earlier_life});
   Session& session = *adopted.session;
   if (adopted.unproven > 0)
-    tell({"worker.unproven",
-          {{"name", session.name},
-           {"claims", std::to_string(adopted.unproven)},
-           {"why", "they are of calls that it was not given, as far as is known"}},
-          true},
-         now, effects);
+    effects.events.push_back(
+        {"worker.unproven",
+         {{"name", session.name},
+          {"claims", std::to_string(adopted.unproven)},
+          {"why", "they are of calls that it was not given, as far as is known"}},
+         true});
   for (const Claim& claim : adopted.claims) {
     expect_end(session, claim.call, now);
     effects.jobs[claim.parts.front().job].claims.push_back(claim);

@@ -187,7 +187,6 @@ private:
   void strike(Session& session, std::string what, Time now, Effects& effects);
   std::string why_no_room(const std::string& user, Nonce process, Time now) const;
   bool is_of_earlier_life(const protocol::Claim& claim, Nonce process);
-  void tell(Event event, Time now, Effects& effects);
 
   void refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
                        Effects& effects);
@@ -248,11 +247,6 @@ private:
   std::set<Nonce> earlier_; // processes whose sessions were open when our earlier lives ended
   std::unordered_map<AttemptId, Nonce> earlier_attempts_; // who claimed them
   std::map<Nonce, Time> unheard_;                         // processes that are not heard until then
-  struct Told {
-    Time again_at{};
-    std::uint64_t untold = 0;
-  };
-  std::map<std::string, Told> told_; // by name of the event
 };
 
 } // namespace gristmill::coordinator

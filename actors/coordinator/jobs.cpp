@@ -18,7 +18,16 @@ constexpr std::size_t list_piece = 8'192;
 void stop_at_welcome(Session& session, CallId call, AttemptId attempt) {
   if (session.state != SessionState::greeted) return;
   if (attempt) session.welcome.drop_attempts.push_back(attempt);
-  std::erase(session.welcome.keep_held, call);
+  std::vector<CallId>& kept = session.welcome.keep_held;
+  const Assigned* stopped = session.find(call);
+  if (std::erase(kept, call) == 0 || stopped == nullptr) return;
+  // The worker keeps the jobs of calls that stay, and no others.
+  const JobId job = stopped->job;
+  const auto of_job = [&](CallId id) {
+    const Assigned* other = session.find(id);
+    return other != nullptr && other->job == job;
+  };
+  if (std::none_of(kept.begin(), kept.end(), of_job)) session.close(job);
 }
 } // namespace
 

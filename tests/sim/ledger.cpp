@@ -246,7 +246,7 @@ void Ledger::sent(const SentCall& call) {
     Attempt& other = attempts_.at(id);
     const bool may_answer = other.state == Attempt::State::answered ||
                             (other.state == Attempt::State::flying && id != call.attempt);
-    if (!other.excused && may_answer && !may_fly_beside(permit->second, other))
+    if (!other.excused && !other.given_up && may_answer && !may_fly_beside(permit->second, other))
       broken("item {} of plan {} is called again by {}, while {} {}", call.item, call.plan, name,
              to_string(id),
              other.state == Attempt::State::flying ? "is in flight" : "has answered it");
@@ -334,6 +334,8 @@ void Ledger::recorded(AttemptId id) {
     broken("attempt {} is recorded before it ended", to_string(id));
   const auto job = jobs_.find(plans_[call.plan].job);
   const bool wanted = job != jobs_.end() && !is_over(job->second.state);
+  // Nobody keeps the answers of a job that has failed.
+  if (job != jobs_.end() && job->second.state == JobState::failed) attempt.given_up = true;
   if (attempt.state == Attempt::State::answered && wanted && !attempt.given_up &&
       !plans_[call.plan].items[call.item].terminal)
     broken("attempt {} was recorded before item {} was durable", to_string(id), call.item);
@@ -367,6 +369,11 @@ void Ledger::excuse_plan(std::size_t plan) {
   excuse([plan](const SentCall& call) { return call.plan == plan; }, false);
   for (const Item& item : plans_[plan].items)
     for (const AttemptId id : item.calls) attempts_.at(id).given_up = true;
+}
+
+void Ledger::not_believed(std::uint64_t process) {
+  for (const AttemptId id : of_process_[process])
+    if (Attempt& attempt = attempts_.at(id); attempt.excused) attempt.given_up = true;
 }
 
 void Ledger::process_ended(std::uint64_t process) {

@@ -65,6 +65,9 @@ public:
 
   // A call that is made again is excused when nobody could know what became of it.
   void process_ended(std::uint64_t process);
+  // It told of calls that COORDINATOR does not know it had; those that it was given up for are
+  // lost.
+  void not_believed(std::uint64_t process);
   void session_lost(std::size_t worker);   // the coordinator gave it up
   void calls_given_up(std::size_t worker); // … or some of its calls, whose time was over
   // A worker is there again, and says what it is making: it takes these items from their twins.
@@ -94,7 +97,8 @@ private:
     SentCall call;
     enum class State : std::uint8_t { permitted, flying, answered, failed } state{};
     bool excused = false, recorded = false, died = false;
-    bool given_up = false; // its job failed, and goes on without it
+    bool given_up =
+        false; // nobody wants its answer: its job failed, or its process was not believed
     CallId id;
     bool is_twin = false; // permitted beside another call of its item
   };

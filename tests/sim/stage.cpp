@@ -167,6 +167,7 @@ void World::log(const Address& room, const gristmill::Event& event) {
     heard_.insert(workers_[worker]->process);
     ledger_.back(workers_[worker]->process);
   }
+  if (event.name == "worker.unproven") ledger_.not_believed(workers_[worker]->process);
   if (event.name == "worker.lost") ledger_.session_lost(worker);
   if (event.name == "worker.overdue") ledger_.calls_given_up(worker);
   const bool doubted = event.name == "worker.forged" || event.name == "usage.above_bound";

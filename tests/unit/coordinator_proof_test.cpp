@@ -120,19 +120,6 @@ TEST_CASE("a worker that says thrice within a minute what cannot be true is not 
   }
 }
 
-TEST_CASE("events that others cause are told once in a second, with how many were not", "[proof]") {
-  Two bench;
-  for (int i = 0; i < 3; ++i) {
-    bench.hear(bench.coordinator.received({{"stranger", "user", "no frame"}}, bench.now));
-  }
-  CHECK(bench.take().events.size() == 1);
-  bench.now += 1s;
-  bench.hear(bench.coordinator.received({{"stranger", "user", "no frame"}}, bench.now));
-  REQUIRE(bench.seen.events.size() == 1);
-  CHECK(bench.seen.events[0].fields.back() ==
-        std::pair<std::string_view, std::string>{"and_before", "2"});
-}
-
 TEST_CASE("a worker that was given up may tell how its calls ended, nobody else may", "[proof]") {
   Two bench;
   bench.hear(bench.coordinator.peer_gone("peer-1", bench.now));

@@ -27,7 +27,9 @@ struct TestRoom final : Room {
 // What happens, in its order.
 struct Notes {
   std::vector<std::string> notes;
-  void log(const Address&, const Event& event) { notes.push_back(std::string{"log "} + std::string{event.name}); }
+  void log(const Address&, const Event& event) {
+    notes.push_back(std::string{"log "} + std::string{event.name});
+  }
   void forget(const Address& room) { notes.push_back("forget " + name_of(room)); }
   void fatal(const Error& error) { notes.push_back("fatal " + error.message); }
   void send(const SendFrames&) { notes.push_back("send"); }

@@ -6,6 +6,7 @@
 #include "tests/unit/socket_server.hpp"
 
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <openssl/err.h>
@@ -90,6 +91,7 @@ public:
       SSL_CTX_set_min_proto_version(context_.get(), version_max);
       SSL_CTX_set_max_proto_version(context_.get(), version_max);
     }
+    std::signal(SIGPIPE, SIG_IGN); // OpenSSL writes without MSG_NOSIGNAL; the programs do the same
     server_.emplace([this](SocketServer::Connection& connection) { serve(connection.fd()); });
   }
 
