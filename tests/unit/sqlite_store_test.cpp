@@ -240,8 +240,8 @@ TEST_CASE("a journal of another version, program or format is refused") {
   };
   change("PRAGMA user_version=9");
   CHECK_THAT(refusal(),
-             Catch::Contains("expected schema version 3") && Catch::Contains("version 9"));
-  change("PRAGMA user_version=3; PRAGMA application_id=12");
+             Catch::Contains("expected schema version 4") && Catch::Contains("version 9"));
+  change("PRAGMA user_version=4; PRAGMA application_id=12");
   CHECK_THAT(refusal(), Catch::Contains("another program"));
   std::filesystem::resize_file(temp / "state/journal.db", 0);
   append_to(temp / "state/journal.db", std::string(8192, 'x'));
