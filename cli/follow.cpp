@@ -7,9 +7,11 @@
 #include "coordinator/merge_files.hpp"
 #include "protocol/output_form.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <functional>
+#include <thread>
 
 namespace gristmill::cli {
 namespace {
@@ -77,6 +79,7 @@ private:
   Over step();
   int broken(const Error& fatal);
   int ended(const wiring::JobView& view, int came);
+  void say_farewell();
   Over print();
   void interrupted(const wiring::JobView& view, int signal);
   Over left(const wiring::JobView& view);
@@ -122,8 +125,21 @@ int Follower::broken(const Error& fatal) {
                       : exit_internal);
 }
 
+// So that a later run of the job need not wonder what workers that said no farewell have done, and
+// hold money for it.
+void Follower::say_farewell() {
+  constexpr auto most = std::chrono::seconds{2};
+  constexpr auto look_every = std::chrono::milliseconds{1};
+  const auto until = std::chrono::steady_clock::now() + most;
+  cluster_.drain();
+  while (!(cluster_.drained() && workers_left(cluster_)) && cluster_.fatal() == nullptr &&
+         std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(look_every);
+}
+
 int Follower::ended(const wiring::JobView& view, int came) {
   progress_.clear();
+  say_farewell();
   const int ended = exit_code_of(view.state, view.reason, view.counts);
   const int code =
       stream_.finish(cluster_, job_, later_signal(), ended, came != 0 ? came : signal_);

@@ -270,7 +270,8 @@ int RunCommand::begin() {
       return complain(written.error().message);
   const auto answer = earlier->reopen ? coordinator.ask_and_wait(std::move(*earlier->reopen))
                                       : coordinator.ask_and_wait(wiring::SubmitJob{spec_});
-  if (answer.error) return complain(answer.error->message);
+  if (answer.error)
+    return complain(answer.error->message, (*cluster)->fatal() ? exit_internal : exit_usage);
   return ended(follow(**cluster, answer.jobs.front().id, interruption, options_, output_, stream_));
 }
 

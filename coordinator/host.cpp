@@ -21,6 +21,14 @@ Moment this_moment() {
 void log_gateway(const Event& event) {
   log_event("gateway", event);
 }
+
+wiring::Answer failed_answer(std::uint64_t token, const Error& why) {
+  wiring::Answer answer;
+  answer.token = token;
+  answer.error = why;
+  return answer;
+}
+
 } // namespace
 
 // One room on the stage.
@@ -205,15 +213,29 @@ void CoordinatorHost::gone() {
   nobody_ends_.notify_all(); // while locked: whoever waits may take us away
 }
 
+// Rooms answer nobody any more: who waits, and who asks from now on, is told why.
 void CoordinatorHost::fail_once(Error error) {
-  if (!failed_.exchange(true) && options_.fatal) options_.fatal(std::move(error));
+  if (failed_.exchange(true)) return;
+  decltype(answers_) waiting;
+  {
+    const std::lock_guard lock{answers_mutex_};
+    failure_ = error;
+    waiting.swap(answers_);
+  }
+  if (options_.fatal) options_.fatal(error);
+  for (auto& [token, asked] : waiting) asked.answered(failed_answer(token, error));
 }
 
 void CoordinatorHost::ask(Question question, std::function<void(wiring::Answer)> answered) {
   wiring::Ask ask;
   ask.question = std::move(question);
   {
-    const std::lock_guard lock{answers_mutex_};
+    std::unique_lock lock{answers_mutex_};
+    if (failure_) {
+      const Error why = *failure_;
+      lock.unlock();
+      return answered(failed_answer(0, why));
+    }
     const Time now = boot_now();
     while (!answers_.empty() && answers_.begin()->second.at + answer_kept_for < now)
       answers_.erase(answers_.begin());

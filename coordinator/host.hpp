@@ -96,6 +96,7 @@ private:
   };
   static constexpr std::chrono::minutes answer_kept_for{20};
   std::map<std::uint64_t, Asked> answers_; // by token, so the oldest first
+  std::optional<Error> failure_;           // nothing is answered since
   std::uint64_t next_token_ = 1;
   std::atomic<bool> failed_ = false;
 };

@@ -41,11 +41,12 @@ class SlowDisk(EndToEnd):
         name = f"{jobs}-jobs-{delay_ms}-ms"
         server = self.server("--latency", f"{LATENCY_MS}ms", label=f"simllm-{name}")
         seconds = WINDOW_S + 30 + 20 * delay_ms / 1_000
-        source = self.directory / f"{name}.jsonl"
+        source = self.directory / f"data-{name}" / "in.jsonl"
+        source.parent.mkdir()
         write_batch(source, int(RATE * seconds / jobs) + 1)
         coordinator = self.traced(delay_ms, [
             binary("gristmill-coordinator"), "--listen", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0",
-            "--state", self.directory / f"state-{name}", "--data-root", self.directory], f"hub-{name}")
+            "--state", self.directory / f"state-{name}", "--data-root", source.parent], f"hub-{name}")
         coordinator.__dict__.update(coordinator.ready())
         self.submit(coordinator, server, source, jobs)
         worker = self.start("gristmill-worker", "--coordinator", coordinator.listen, "--name", "w",

@@ -14,7 +14,7 @@ import zlib
 COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED = range(5)  # kinds of entries in commits.items
 Entry = collections.namedtuple("Entry", "kind item bytes cls")
 Commit = collections.namedtuple("Commit", "position epoch segment begin end sums entries raw")
-Block = collections.namedtuple("Block", "account calls tokens marks drawn_calls")
+Block = collections.namedtuple("Block", "account calls tokens drawn_calls")
 Call = collections.namedtuple("Call", "t_ns attempt block n crc ok rate tokens status")
 
 
@@ -77,10 +77,11 @@ class Journal:
                 "items FROM commits WHERE job=? ORDER BY position", (job,)):
             self.commits.append(Commit(*row[:5], row[5:8], entries(row[8]), row))
         self.blocks = {}
-        for epoch, block, account, calls, tokens, marks, drawn in database.execute(
-                "SELECT epoch, block, account, calls, tokens, marks, drawn_calls FROM blocks"):
-            self.blocks[epoch, block] = Block(account, calls, tokens,
-                                              json.loads(marks).get(str(job), 0), drawn)
+        for epoch, block, *held in database.execute(
+                "SELECT epoch, block, account, calls, tokens, drawn_calls FROM blocks"):
+            self.blocks[epoch, block] = Block(*held)
+        mark = database.execute("SELECT mark FROM marks WHERE job=?", (job,)).fetchone()
+        self.mark = mark[0] if mark else 0  # no item at or above it may have been called
         self.terminal = {}  # item -> (kind, class), the last one
         for commit in self.commits:
             for entry in commit.entries:

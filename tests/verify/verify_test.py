@@ -249,7 +249,8 @@ class Verify(unittest.TestCase):
 
     def test_a_call_without_a_block_or_without_an_attempt_id(self):
         calls = self.calls()
-        for stranger in ("2-4000-1", ""):
+        epoch = self.sql("SELECT max(epoch) FROM epochs")[0][0]
+        for stranger in (f"{epoch}-4000-1", ""):
             calls[-1]["attempt"] = stranger
             self.write_calls(calls)
             self.rejected_by("I7")
@@ -260,10 +261,10 @@ class Verify(unittest.TestCase):
         self.write_calls([*calls, bad])
         self.rejected_by("I7")
 
-    def test_a_call_beyond_its_blocks_mark(self):
-        self.sql("""UPDATE blocks SET marks='{"1":10}'""")
+    def test_a_call_beyond_the_mark(self):
+        self.sql("UPDATE marks SET mark=10")
         with contextlib.closing(sqlite3.connect(self.place / "kill/journal.db")) as journal:
-            journal.execute("""UPDATE blocks SET marks='{"1":10}'""")
+            journal.execute("UPDATE marks SET mark=10")
             journal.commit()
         self.rejected_by("I7")
 
