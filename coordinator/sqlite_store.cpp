@@ -98,6 +98,7 @@ void SqliteStore::close(bool in_order) {
     wake_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
+  sweeper_.stop();
 }
 
 void SqliteStore::run() {

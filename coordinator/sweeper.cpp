@@ -20,6 +20,11 @@ Sweeper::Sweeper(std::function<std::error_code(const std::string&)> remove)
     : remove_{std::move(remove)}, thread_{guarded_thread("sweeper", [this] { run(); })} {}
 
 Sweeper::~Sweeper() {
+  stop();
+}
+
+void Sweeper::stop() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard guard{mutex_};
     stopping_ = true;

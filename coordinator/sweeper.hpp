@@ -21,7 +21,8 @@ std::error_code remove_tree(const std::string& path);
 class Sweeper {
 public:
   explicit Sweeper(std::function<std::error_code(const std::string&)> remove);
-  ~Sweeper(); // leaves what is not removed yet
+  ~Sweeper();  // stops
+  void stop(); // leaves what is not removed yet; nothing is removed from then on
 
   // Any thread. An empty path is nothing.
   void remove(std::string path);

@@ -37,7 +37,7 @@ def sh(*command):
 class PowerCut(EndToEnd):
     def mount(self, image, name):
         place = self.directory / name
-        place.mkdir()
+        place.mkdir(exist_ok=True)
         sh("mount", "-o", "loop", image, place)
         self.mounts.append(place)
         return place
@@ -126,10 +126,13 @@ class PowerCut(EndToEnd):
             place, missing = self.lost(copy, acknowledged)
             self.assertEqual(missing, [], f"acknowledged, and lost by cut {n}")
             self.verify(place, "--partial", "--until", str(moment))
+            self.unmount(place)
             if not last:
-                self.unmount(place)
                 copy.unlink()
 
+        # It comes up where it was: jobs name their inputs by path.
+        self.unmount(self.directory / "disk")
+        place = self.mount(copy, "disk")
         at_cut = self.directory / "journal-at-the-cut"
         sh("cp", "-r", place / "state", at_cut)
         coordinator = self.start("gristmill-coordinator", "--listen", "tcp://127.0.0.1:0", "--http",

@@ -250,7 +250,7 @@ class Verify(unittest.TestCase):
     def test_a_call_without_a_block_or_without_an_attempt_id(self):
         calls = self.calls()
         epoch = self.sql("SELECT max(epoch) FROM epochs")[0][0]
-        for stranger in (f"{epoch}-4000-1", ""):
+        for stranger in (f"{epoch}-{2**28 - 1}-1", ""):
             calls[-1]["attempt"] = stranger
             self.write_calls(calls)
             self.rejected_by("I7")
