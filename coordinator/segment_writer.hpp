@@ -4,7 +4,7 @@
 //   STATE/<directory of the job>/results.durable        {"segments":[{"file":…,"bytes":…},…]}
 //
 // A group is made durable by an fdatasync of each file that it touched, or, when it touched more
-// than a few, by one sync of their whole file system (decision 0020). A segment is created by one
+// than a few, by one sync of their whole file system (decision 0013). A segment is created by one
 // life of the coordinator and never written by another, so that a tail which nobody promised can be
 // cut without asking. The file results.durable is for readers of a running job; what is true stands
 // in the journal. Invariant: between two groups, a segment ends where the journal says.
