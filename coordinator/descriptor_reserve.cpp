@@ -1,6 +1,6 @@
 #include "coordinator/descriptor_reserve.hpp"
 
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 
 #include <cerrno>
 #include <cstring>

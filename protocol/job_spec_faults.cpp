@@ -1,7 +1,7 @@
 #include "protocol/job_spec.hpp"
 
 #include "protocol/endpoint_faults.hpp"
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
 #include "protocol/openai/request_body.hpp"

@@ -53,4 +53,22 @@ inline constexpr int socket_hwm_frames = 1'000;
 inline constexpr std::size_t gateway_in_bytes_max = 128 * mib; // received, not yet handled
 inline constexpr std::size_t peer_out_bytes_max = 128 * mib;   // of one peer, not yet sent
 
+// What a client, a worker or a file chooses the length of: what is done for each entry is done
+// where others wait for it.
+inline constexpr std::size_t hello_endpoints_max = 64; // that one worker announces
+inline constexpr std::size_t job_endpoints_max = 256;
+inline constexpr std::size_t job_inputs_max = 65'536; // in a specification; more stand in a list
+inline constexpr std::size_t job_fields_max = 256;    // that --keep names
+inline constexpr std::size_t job_labels_max = 1'000;
+inline constexpr std::size_t job_faults_max = 20;         // sentences about one specification
+inline constexpr std::size_t template_fields_max = 1'024; // places to be filled, the same ones too
+inline constexpr std::size_t request_bytes_max = line_bytes_max; // what a template makes of an item
+inline constexpr std::size_t pools_max = 1'024;
+inline constexpr std::size_t pool_endpoints_max = 1'024; // of all pools: a frame holds all of them
+inline constexpr std::size_t learned_models_max = 64;    // whose use of tokens a job tells apart
+
+// Open files of the coordinator: what it cannot do without, and what of the process's limit is kept
+// from connections for the files that have to be opened meanwhile.
+inline constexpr std::size_t descriptors_min = 40, descriptors_kept = 16;
+
 } // namespace gristmill::limits

@@ -4,7 +4,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
 #include "protocol/codec.hpp"
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 #include "actors/kit/config_file.hpp"
 
 #include "protocol/endpoint_faults.hpp"
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>

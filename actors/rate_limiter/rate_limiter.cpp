@@ -2,7 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "protocol/openai/document_template.hpp"
 
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/item_check.hpp"
 #include "protocol/openai/prompt_template.hpp"
 

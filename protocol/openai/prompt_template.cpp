@@ -1,6 +1,6 @@
 #include "protocol/openai/prompt_template.hpp"
 
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
 

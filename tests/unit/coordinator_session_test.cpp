@@ -1,5 +1,5 @@
 // How a worker comes, is heard, falls silent and goes.
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "tests/unit/coordinator_harness.hpp"
 
 using namespace gristmill;

@@ -2,7 +2,7 @@
 // process, so each case has one of its own.
 #include "coordinator/descriptor_reserve.hpp"
 #include "coordinator/state_directory.hpp"
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
 #include <fcntl.h>

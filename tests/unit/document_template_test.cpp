@@ -1,5 +1,5 @@
 // A template that is read once for all documents, and whose text has a bound before it is made.
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/document_template.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,7 +1,7 @@
 // Lists whose length somebody else chooses: one less than the bound, the bound, one more.
 #include "actors/kit/config_file.hpp"
 #include "protocol/job_spec.hpp"
-#include "protocol/list_limits.hpp"
+#include "protocol/limits.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
