@@ -2,16 +2,19 @@
 
 #include "actors/kit/terminal.hpp"
 #include "cli/own_files.hpp"
+#include "cli/text_file.hpp"
 #include "coordinator/job_json.hpp"
 #include "coordinator/part_file.hpp"
 #include "protocol/openai/json_tree.hpp"
 
+#include <filesystem>
 #include <fmt/format.h>
 #include <thread>
 
 namespace gristmill::cli {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = ClusterClient::Json;
 
 constexpr std::size_t jobs_page = 500;
@@ -51,6 +54,31 @@ Result<wiring::JobView> job_of(Result<HttpAnswer> answer) {
   auto json = json_of(std::move(answer));
   if (!json) return tl::unexpected{json.error()};
   return coordinator::job_view_of(*json);
+}
+
+// Whether the summary at this path is of a result that a coordinator made for this job; that of a
+// `gristmill run` stands where its user wanted it.
+bool is_summary_of(JobId job, const std::string& path) {
+  const auto text = text_of_file("-o", path);
+  const Json json = text ? openai::json::tree(*text).value_or(Json()) : Json();
+  if (!json.is_object() || json.value("job", Json()) != to_string(job)) return false;
+  const Json output = json.value("output", Json());
+  const Json place = output.is_object() ? output.value("path", Json()) : Json();
+  return place.is_string() &&
+         place.get<std::string>().ends_with(fmt::format("/jobs/{}/output.jsonl", job.value));
+}
+
+// A result of another job may be an input of this one, which its user alone can tell.
+Result<> refuse_other_result(JobId job, const std::string& output) {
+  std::error_code error;
+  if (!fs::exists(output, error) || fs::file_size(output, error) == 0) return {};
+  const std::string summary = output + ".summary.json";
+  if (is_summary_of(job, summary)) return {};
+  return fail(ErrorCode::usage,
+              fmt::format("-o: expected a new file or an earlier result of {}, as its {} says it, "
+                          "got {}, which is another result and is not replaced: give another -o, "
+                          "or move it away",
+                          to_string(job), summary, output));
 }
 
 } // namespace
@@ -226,8 +254,13 @@ Result<> ClusterClient::download(const std::string& job, const std::string& outp
   const std::string base = "/api/v1/jobs/" + url_encoded(job);
   if (output == "-") return print_file(base + "/results");
   if (auto fits = check_output(output); !fits) return fits;
-  if (auto got = download_file(base + "/results", output, output_form(output)); !got) return got;
-  return download_file(base + "/summary", output + ".summary.json", OutputForm::lines);
+  const auto shown = show(job);
+  if (!shown) return tl::unexpected{shown.error()};
+  if (auto own = refuse_other_result(shown->id, output); !own) return own;
+  // The summary first: it says whose the result is, should this end between the two.
+  const std::string summary = output + ".summary.json";
+  if (auto got = download_file(base + "/summary", summary, OutputForm::lines); !got) return got;
+  return download_file(base + "/results", output, output_form(output));
 }
 
 } // namespace gristmill::cli

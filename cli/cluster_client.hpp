@@ -3,7 +3,7 @@
 // twice; only questions are repeated.
 #pragma once
 
-#include "actors/wiring/message.hpp"
+#include "actors/wiring/questions.hpp"
 #include "cli/http_client.hpp"
 #include "protocol/job_spec.hpp"
 #include "protocol/output_form.hpp"
@@ -43,7 +43,8 @@ public:
   // Whether a result could be fetched to this place: lines go to a file, perhaps compressed, and
   // replace nothing but an earlier result.
   static Result<> check_output(const std::string& output);
-  // Result and summary, each complete or not there; "-" = the result alone, to standard output.
+  // Result and summary, each complete or not there; "-" = the result alone, to standard output. Of
+  // what is there only an earlier result of the same job is replaced.
   Result<> download(const std::string& job, const std::string& output);
 
 private:

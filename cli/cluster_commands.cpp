@@ -2,13 +2,16 @@
 
 #include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/job_options.hpp"
 #include "cli/money.hpp"
 #include "cli/server_options.hpp"
 #include "cli/submit.hpp"
 #include "cli/table.hpp"
+#include "cli/text.hpp"
 #include "coordinator/job_json.hpp"
 #include "protocol/job_estimate.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <memory>
@@ -28,6 +31,8 @@ struct Options {
 // What a command does once it has a client.
 using Action = Result<> (*)(ClusterClient& client, const Options& options);
 
+constexpr std::size_t shown_errors_max = 8;
+
 std::string time_of(std::int64_t unix_seconds) {
   if (unix_seconds == 0) return "-";
   return fmt::format("{:%Y-%m-%d %H:%M:%S}",
@@ -44,6 +49,16 @@ std::string share_of(const wiring::JobView& job) {
   return text + (job.urgent ? ": before all others, to be in time" : "");
 }
 
+// "300 rate: HTTP 429 …: slow down (2 failed, 298 tried again; last 2026-11-29 17:53:36)"
+std::string error_line(const CountedError& error) {
+  std::string how = fmt::format("{} failed, {} tried again", error.final, error.retried());
+  if (error.at == 0)
+    how += ", before the coordinator's last start";
+  else
+    how += "; last " + time_of(error.at);
+  return fmt::format("{} {}: {} ({})", error.count, info(error.cls).name, said(error), how);
+}
+
 void print_job(const wiring::JobView& job) {
   const JobCounts& c = job.counts;
   std::string text = fmt::format("{}  {}\n", to_string(job.id), name_of(job.state));
@@ -56,6 +71,9 @@ void print_job(const wiring::JobView& job) {
        fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight", c.terminal(),
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
   line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
+  for (const CountedError& error :
+       leading(job.errors ? *job.errors : ErrorList{}, shown_errors_max))
+    line("errors", error_line(error));
   line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
   if (c.cost_nano_usd > 0 || job.budget_usd)
     line("cost", and_cost_of(c.cost_nano_usd, job.budget_usd, ""));
@@ -201,12 +219,22 @@ std::string cell(const Json& object, const char* member) {
                            : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// "HTTP 503 overloaded: try later, 2026-11-29 17:53:36"
+std::string last_error(const Json& endpoint) {
+  const Json error = endpoint.value("last_error", Json());
+  const auto errors =
+      coordinator::errors_of(error.is_null() ? Json::array() : Json::array({error}));
+  if (errors->empty()) return "-";
+  constexpr std::size_t columns_max = 80;
+  return cut_to(said(errors->front()), columns_max) + ", " + time_of(errors->front().at);
+}
+
 Result<> pools(ClusterClient& client, const Options& options) {
   const auto answer = client.ask("/api/v1/pools");
   if (!answer) return tl::unexpected{answer.error()};
   std::vector<std::vector<std::string>> rows{{"MODEL", "ENDPOINT", "WORKER", "RPM", "TPM", "RPD",
                                               "TPD", "SLOTS", "LIMIT", "IN FLIGHT", "PARKED S",
-                                              "WHY", "$ IN", "$ OUT", "FALLBACK"}};
+                                              "WHY", "LAST ERROR", "$ IN", "$ OUT", "FALLBACK"}};
   for (const Json& pool : answer->value("pools", Json::array())) {
     Json endpoints = pool.value("endpoints", Json::array());
     if (endpoints.empty()) endpoints.push_back(Json::object());
@@ -216,8 +244,8 @@ Result<> pools(ClusterClient& client, const Options& options) {
                       cell(endpoint, "requests_per_day"), cell(endpoint, "tokens_per_day"),
                       cell(endpoint, "max_in_flight"), cell(endpoint, "concurrency_limit"),
                       cell(endpoint, "in_flight"), cell(endpoint, "parked_s"),
-                      cell(endpoint, "why"), cell(pool, "price_input"), cell(pool, "price_output"),
-                      cell(pool, "fallback")});
+                      cell(endpoint, "why"), last_error(endpoint), cell(pool, "price_input"),
+                      cell(pool, "price_output"), cell(pool, "fallback")});
   }
   print(options, *answer, rows);
   return {};
@@ -241,7 +269,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
        "say why a job, or one item of it, waits, and what would change it; of an item that is "
        "over, what became of it",
        "explain job-7 item-123", explain, true},
-      {"results", "fetch a job's result and summary", "results job-7 -o answers.jsonl", results,
+      {"results", "fetch a job's result and summary", "results job-7 -o job-7.jsonl", results,
        true},
       {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel,
        true},

@@ -2,7 +2,9 @@
 // workers and drain.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 

@@ -2,10 +2,12 @@
 
 #include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/field_check.hpp"
 #include "coordinator/file_source.hpp"
 
 #include <filesystem>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 namespace gristmill::cli {
 namespace {
@@ -21,25 +23,32 @@ struct Inputs {
   InputFile standard_input{nullptr, std::fclose};
 };
 
-Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlaces& places) {
+Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlaces& places,
+                         LeftOut& left_out) {
   Inputs inputs;
   std::error_code ignored;
-  const bool spooled = fs::exists(places.state + ".stdin", ignored); // by an earlier run
-  for (const std::string& name : names) {
-    if (name == "-" && !spooled) {
-      if (inputs.standard_input) continue; // named twice; a run would read one spool twice
-      auto file = kept_standard_input();
-      if (!file) return tl::unexpected{file.error()};
-      inputs.standard_input = std::move(*file);
-      const int descriptor = ::fileno(inputs.standard_input.get());
-      inputs.specs.push_back({fmt::format("/proc/self/fd/{}", descriptor), "stdin"});
+  // By an earlier run, which the job would go on with.
+  const bool spooled = !places.anew && fs::exists(places.state + ".stdin", ignored);
+  auto found = found_inputs(names, places.output, &left_out);
+  if (!found) return tl::unexpected{found.error()};
+  inputs.specs = std::move(*found);
+  for (InputSpec& input : inputs.specs) {
+    if (input.path != "-") continue;
+    input.path = places.state + ".stdin";
+    if (spooled) {
+      if (auto same = StandardInput::refuse_other(places.state); !same)
+        return tl::unexpected{same.error()};
       continue;
     }
-    auto found = found_inputs({name}, places.output);
-    if (!found) return tl::unexpected{found.error()};
-    for (InputSpec& input : *found)
-      if (input.path == "-") input = {places.state + ".stdin", "stdin"};
-    inputs.specs.insert(inputs.specs.end(), found->begin(), found->end());
+    auto file = kept_standard_input();
+    if (!file) return tl::unexpected{file.error()};
+    inputs.standard_input = std::move(*file);
+    const int descriptor = ::fileno(inputs.standard_input.get());
+    struct stat about {};
+    if (::fstat(descriptor, &about) == 0 && about.st_size == 0)
+      return fail(ErrorCode::usage,
+                  "INPUT -: expected items, got nothing: standard input is empty");
+    input.path = fmt::format("/proc/self/fd/{}", descriptor);
   }
   return inputs;
 }
@@ -52,7 +61,10 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forec
   for (;;) {
     const auto item = intake.next();
     if (!item) return tl::unexpected{item.error()};
-    if (!*item) return std::nullopt;
+    if (!*item) {
+      forecaster.left_out(intake.left_out());
+      return std::nullopt;
+    }
     std::string where = intake.source_of((*item)->place);
     std::string bad = forecaster.item(**item, where);
     if (!bad.empty() && spec.strict) return BadLine{std::move(where), std::move(bad)};
@@ -121,11 +133,29 @@ Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
   return read_items(strict, forecaster);
 }
 
+Result<std::string> why_nothing_runs(const JobSpec& spec) {
+  JobSpec lenient = spec;
+  lenient.strict = false;
+  Forecaster forecaster{lenient};
+  const auto read = read_items(lenient, forecaster);
+  if (!read) return tl::unexpected{read.error()};
+  const Forecast& forecast = forecaster.forecast();
+  if (forecast.bad == 0 || forecast.bad < forecast.items) return std::string{};
+  const BadLine& first = forecast.samples.front();
+  return fmt::format("{}: {}", first.source, first.sentence);
+}
+
 int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPlaces& places,
             const Prices& prices, bool json) {
-  auto inputs = inputs_of(names, places);
+  LeftOut left_out;
+  auto inputs = inputs_of(names, places, left_out);
   if (!inputs) return complain(inputs.error().message, exit_usage);
+  left_out.tell();
   spec.inputs = std::move(inputs->specs);
+  const auto fields = check_fields(spec);
+  if (!fields) return complain(fields.error().message, exit_usage);
+  if (!fields->refusal.empty()) return complain(fields->refusal, exit_usage);
+  say(fields->note);
   for (const std::string& fault : faults_of(spec)) return complain(fault, exit_usage);
   Forecaster forecaster{spec};
   const auto bad = read_items(spec, forecaster);

@@ -31,8 +31,8 @@ struct BadLine {
 };
 
 struct Forecast {
-  std::uint64_t items = 0, bad = 0;
-  std::vector<BadLine> samples; // the first bad lines
+  std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
+  std::vector<BadLine> samples;                   // the first bad lines
   openai::TokenEstimate tokens;
   // By model; "" are the items that name none. Beyond `models_max` names they share one entry.
   std::map<std::string, ModelShare, std::less<>> models;
@@ -48,6 +48,7 @@ public:
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
+  void left_out(std::uint64_t documents) { forecast_.left_out = documents; }
   const Forecast& forecast() const { return forecast_; }
 
 private:
@@ -66,7 +67,7 @@ std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& u
 // Where the job would leave what, and what it would find there.
 struct DryRunPlaces {
   std::string output, state;
-  bool state_exists = false;
+  bool state_exists = false, anew = false; // anew: what is there would go
 };
 
 std::string to_text(const Forecast& forecast, const JobSpec& spec, const DryRunPlaces& places,
@@ -76,6 +77,10 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
 
 // Reads the job's input up to its first bad line, if it has one.
 Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec);
+
+// Reads the job's whole input. Why not one item of it would be called for: the first one's fault;
+// empty if one would be, or if there is none. An error: it cannot be read to its end.
+Result<std::string> why_nothing_runs(const JobSpec& spec);
 
 // Returns the exit code. `spec` has everything but its inputs.
 int dry_run(JobSpec spec, const std::vector<std::string>& inputs, const DryRunPlaces& places,

@@ -41,6 +41,9 @@ void add_input(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
                                  plural(forecast.items, "item"),
                                  spec.limit != 0 ? fmt::format(" (--limit {})", spec.limit) : "",
                                  plural(forecast.bad, "bad line")));
+  if (forecast.left_out > 0)
+    lines.add("", fmt::format("{} left out (--skip-blank)",
+                              plural(forecast.left_out, "document without text")));
   for (const BadLine& bad : forecast.samples)
     lines.add("bad", fmt::format("{}: {}", bad.source, bad.sentence));
   if (forecast.bad > forecast.samples.size())
@@ -156,6 +159,7 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                   {"inputs", spec.inputs.size()},
                   {"items", forecast.items},
                   {"bad", forecast.bad},
+                  {"left_out", forecast.left_out},
                   {"bad_lines", std::move(samples)},
                   {"calls", forecast.paths},
                   {"endpoints", std::move(endpoints)},

@@ -1,6 +1,7 @@
 #include "cli/earlier_run.hpp"
 
 #include "actors/kit/terminal.hpp"
+#include "cli/same_inputs.hpp"
 #include "coordinator/journal_check.hpp"
 
 #include <fmt/format.h>
@@ -24,8 +25,9 @@ Result<std::optional<JobSpec>> recorded_spec(const std::string& state) {
   return job_spec_from_json(recovered->jobs.front().spec);
 }
 
-Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
-                          const RunOptions& options, const std::string& output) {
+Result<Earlier> look_back(const journal::Recovered& recovered, JobSpec spec,
+                          const std::vector<InputSpec>& inputs, const RunOptions& options,
+                          const std::string& output) {
   if (recovered.jobs.empty()) {
     if (options.retry_failed)
       return fail(ErrorCode::usage, fmt::format("--retry-failed: expected a finished job whose "
@@ -36,6 +38,13 @@ Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& sp
   const journal::RecoveredJob& job = recovered.jobs.front();
   auto before = job_spec_from_json(job.spec);
   if (!before) return tl::unexpected{before.error()};
+  auto same = same_inputs(before->inputs, inputs);
+  if (!same)
+    return fail(same.error().code,
+                fmt::format("{} (of the job whose state is beside {}); give the same to resume it, "
+                            "or --restart to begin anew",
+                            same.error().message, output));
+  before->inputs = spec.inputs = std::move(*same);
   const std::string differs = identity_difference(*before, spec);
   if (!differs.empty())
     return fail(

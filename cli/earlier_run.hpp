@@ -2,11 +2,13 @@
 // with it. Invariant: a job whose identity differs from the earlier one's is never mixed with it.
 #pragma once
 
-#include "actors/wiring/message.hpp"
+#include "actors/journal/journal_store.hpp"
+#include "actors/wiring/questions.hpp"
 #include "cli/run_options.hpp"
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gristmill::cli {
 
@@ -20,8 +22,10 @@ struct Earlier {
 // What the job in this state directory was told; nothing if there is none. It must be nobody's.
 Result<std::optional<JobSpec>> recorded_spec(const std::string& state);
 
-// `output`: as the user calls it. Errors: usage, when the command does not fit what is there.
-Result<Earlier> look_back(const journal::Recovered& recovered, const JobSpec& spec,
-                          const RunOptions& options, const std::string& output);
+// `inputs`: of the command, one by one; `output`: as the user calls it. Errors: usage, when the
+// command does not fit what is there.
+Result<Earlier> look_back(const journal::Recovered& recovered, JobSpec spec,
+                          const std::vector<InputSpec>& inputs, const RunOptions& options,
+                          const std::string& output);
 
 } // namespace gristmill::cli

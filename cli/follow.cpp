@@ -1,6 +1,7 @@
 #include "cli/follow.hpp"
 
 #include "actors/kit/terminal.hpp"
+#include "cli/closing_lines.hpp"
 #include "cli/money.hpp"
 #include "cli/progress.hpp"
 #include "cli/text_file.hpp"
@@ -48,6 +49,16 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
                     job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
                     job.counts.completion_tokens,
                     and_cost_of(job.counts.cost_nano_usd, job.budget_usd), places_of(output)));
+    bool mend = false;
+    const std::string classes = classes_to_retry(job, mend);
+    const bool kept = output_form(output) != OutputForm::stream || !options.state.empty();
+    const bool again = kept && job.counts.failed > 0;
+    const TypedRun typed{options.typed};
+    if (again && is_of_input(job)) {
+      say(closing_lines_of_input(job, typed.anew()));
+      return code;
+    }
+    say(closing_lines(job, again ? typed.retrying(classes) : "", mend && again));
   }
   return code;
 }
@@ -80,6 +91,7 @@ private:
   int broken(const Error& fatal);
   int ended(const wiring::JobView& view, int came);
   void say_farewell();
+  void say_next(const wiring::JobView& view);
   Over print();
   void interrupted(const wiring::JobView& view, int signal);
   Over left(const wiring::JobView& view);
@@ -143,8 +155,24 @@ int Follower::ended(const wiring::JobView& view, int came) {
   const int ended = exit_code_of(view.state, view.reason, view.counts);
   const int code =
       stream_.finish(cluster_, job_, later_signal(), ended, came != 0 ? came : signal_);
-  if (view.state == JobState::failed) return complain(view.detail, ended);
+  if (view.state == JobState::failed) {
+    complain(view.detail, ended);
+    say_next(view);
+    return ended;
+  }
   return print_end(options_, view, output_, code);
+}
+
+// Of a job that stopped: what it has met, and the command that goes on. With another budget that
+// would be another command.
+void Follower::say_next(const wiring::JobView& view) {
+  if (options_.quiet || options_.json || stream_.is_temporary()) return;
+  const TypedRun typed{options_.typed};
+  const bool same = !paused_ || paused_->reason != JobReason::budget;
+  // What was wrong with the input before the first call is mended in the input, which is another
+  // one then; nothing is lost with it.
+  const bool of_input = view.reason == JobReason::input && view.counts.attempts == 0;
+  say(closing_lines(view, of_input ? typed.anew() : same ? typed.again() : ""));
 }
 
 Follower::Over Follower::print() {
@@ -171,13 +199,16 @@ void Follower::interrupted(const wiring::JobView& view, int signal) {
 Follower::Over Follower::left(const wiring::JobView& view) {
   if ((!paused_ && signal_ == 0) || !cluster_.drained() || !workers_left(cluster_)) return {};
   progress_.clear();
-  if (paused_)
-    return complain(fmt::format("{}; {}, --restart begins anew", paused_->detail,
-                                paused_->reason == JobReason::budget
-                                    ? "finished items are kept: the same command with a higher "
-                                      "--budget-usd goes on"
-                                    : "the same command resumes"),
-                    exit_stopped);
+  if (paused_) {
+    complain(fmt::format("{}; {}, --restart begins anew", paused_->detail,
+                         paused_->reason == JobReason::budget
+                             ? "finished items are kept: the same command with a higher "
+                               "--budget-usd goes on"
+                             : "the same command resumes"),
+             exit_stopped);
+    say_next(view);
+    return exit_stopped;
+  }
   if (signal_ == SIGPIPE) return complain(stream_.closed(), exit_stopped);
   const int code = stream_.finish(cluster_, job_, later_signal(), 128 + signal_, signal_);
   say(fmt::format("stopped after {} items; {}\n", view.counts.terminal(), stream_.afterwards()));

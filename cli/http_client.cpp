@@ -1,5 +1,7 @@
 #include "cli/http_client.hpp"
 
+#include "worker/unused_proxy.hpp"
+
 #include <curl/curl.h>
 #include <fmt/format.h>
 
@@ -109,10 +111,13 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
   if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
     return fail(ErrorCode::usage,
                 fmt::format("{}: expected http://HOST:PORT, got {}", words_.option, server_));
-  if (code != CURLE_OK)
+  if (code != CURLE_OK) {
+    const std::string note = worker::unused_proxy(server_);
     return fail(ErrorCode::unavailable,
-                fmt::format("no {} answers at {} ({}): start it, or correct {}", words_.noun,
-                            server_, curl_easy_strerror(code), words_.option));
+                fmt::format("no {} answers at {} ({}): start it, or correct {}{}{}", words_.noun,
+                            server_, curl_easy_strerror(code), words_.option,
+                            note.empty() ? "" : "; ", note));
+  }
   curl_easy_getinfo(h.easy, CURLINFO_RESPONSE_CODE, &transfer.answer.status);
   return std::move(transfer.answer);
 }

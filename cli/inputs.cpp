@@ -1,5 +1,6 @@
 #include "cli/inputs.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/earlier_run.hpp"
 #include "coordinator/input_finder.hpp"
 #include "coordinator/input_list.hpp"
@@ -7,9 +8,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <map>
+#include <poll.h>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace gristmill::cli {
 namespace {
@@ -24,6 +28,27 @@ std::string place_of(const std::string& state) {
   return fs::absolute(state + ".stdin").string();
 }
 
+// What would wait for somebody's keys, or is not there, says nothing of an input.
+// Whoever waits long for a pipe that nobody writes to is told for what.
+bool has_standard_input() {
+  constexpr int silent_ms = 2'000;
+  if (::fcntl(STDIN_FILENO, F_GETFD) < 0 || ::isatty(STDIN_FILENO) != 0) return false;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&input, 1, silent_ms) == 0)
+    say("waiting for standard input, to see whether it is what the earlier run began with; "
+        "</dev/null goes on without it\n");
+  return true;
+}
+
+tl::unexpected<Error> other_standard_input(std::string_view got) {
+  return fail(
+      ErrorCode::usage,
+      fmt::format("INPUT -: expected the standard input that the earlier run began with, or "
+                  "none (</dev/null) to go on with it, got {}: give --restart to begin "
+                  "anew with this one, or another -o or --state to keep both",
+                  got));
+}
+
 // To its end; an input that cannot be read is no end of it.
 template <class Take> Result<> copy_standard_input(const Take& take) {
   std::string piece(1u << 20, '\0');
@@ -35,20 +60,114 @@ template <class Take> Result<> copy_standard_input(const Take& take) {
   }
 }
 
+// To the first byte that differs.
+Result<> same_as_spool(const std::string& place) {
+  if (!has_standard_input()) return {};
+  const auto spool = coordinator::open_file(place, O_RDONLY);
+  if (!spool) return tl::unexpected{spool.error()};
+  std::uint64_t came = 0;
+  std::string kept;
+  auto same = copy_standard_input([&](std::string_view piece) -> Result<> {
+    kept.resize(piece.size());
+    const auto got = coordinator::read_at(*spool, came, kept, place);
+    if (!got) return tl::unexpected{got.error()};
+    if (std::string_view{kept}.substr(0, *got) != piece)
+      return other_standard_input("another content");
+    came += piece.size();
+    return {};
+  });
+  if (!same || came == 0) return same;
+  const auto more = coordinator::read_at(*spool, came, kept, place);
+  if (!more) return tl::unexpected{more.error()};
+  return *more == 0 ? same : other_standard_input(fmt::format("{} bytes, its beginning", came));
+}
+
+// The spool is gone: by its size, and by its digest if it was not too large for one.
+Result<> same_as_recorded(const InputSpec& recorded) {
+  if (!has_standard_input()) return {};
+  std::uint64_t came = 0;
+  coordinator::ListDigest digest;
+  auto same = copy_standard_input([&](std::string_view piece) -> Result<> {
+    came += piece.size();
+    digest.add(piece);
+    if (came > recorded.bytes)
+      return other_standard_input(fmt::format("more than its {} bytes", recorded.bytes));
+    return {};
+  });
+  if (!same || came == 0) return same;
+  const bool differs = !recorded.digest.empty() && digest.text() != recorded.digest;
+  if (came == recorded.bytes && !differs) return {};
+  return other_standard_input("another content");
+}
+
+} // namespace
+
+void LeftOut::add(const std::string& name) {
+  if (count_++ == 0) first_ = name;
+}
+
+void LeftOut::add_named_before(const std::string& name) {
+  if (named_before_++ == 0) first_named_before_ = name;
+}
+
+void LeftOut::tell() const {
+  if (named_before_ > 0)
+    say(fmt::format("left out of the input: {}{}, which an INPUT before names already; nothing is "
+                    "called for twice\n",
+                    first_named_before_,
+                    named_before_ > 1 ? fmt::format(" and {} more", named_before_ - 1) : ""));
+  if (count_ == 0) return;
+  say(fmt::format("left out of the input: {}{}, which jobs have left there (results, summaries, "
+                  "states); name such a file itself to have it as an input\n",
+                  first_, count_ > 1 ? fmt::format(" and {} more", count_ - 1) : ""));
+}
+
+namespace {
+
+// Which files the arguments before have named. Of one argument all are documents of their own, hard
+// links too.
+class NamedBefore {
+public:
+  explicit NamedBefore(std::size_t arguments) : arguments_{arguments} {}
+  void next_argument() { ++argument_; }
+  bool knows(const std::string& path) {
+    struct stat about {};
+    if (path == "-") return std::exchange(standard_input_, true);
+    if (arguments_ < 2 || ::stat(path.c_str(), &about) != 0) return false;
+    const auto added = first_.emplace(std::pair{about.st_dev, about.st_ino}, argument_);
+    return added.first->second != argument_;
+  }
+
+private:
+  const std::size_t arguments_;
+  std::size_t argument_ = 0;
+  std::map<std::pair<dev_t, ino_t>, std::size_t> first_; // by which argument
+  bool standard_input_ = false;
+};
+
 } // namespace
 
 Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& names,
-                                            const std::string& output) {
+                                            const std::string& output, LeftOut* left_out) {
   std::vector<InputSpec> inputs;
   coordinator::FinderRules rules;
   if (!output.empty()) rules.own = fs::absolute(output).lexically_normal();
-  coordinator::InputFinder finder{std::move(rules), [&inputs](InputSpec input) -> Result<> {
-                                    inputs.push_back(std::move(input));
-                                    return {};
-                                  }};
+  if (left_out != nullptr)
+    rules.left_out = [left_out](const std::string& name) { left_out->add(name); };
+  NamedBefore before{names.size()};
+  const auto take = [&](InputSpec input) -> Result<> {
+    if (!before.knows(input.path)) {
+      inputs.push_back(std::move(input));
+    } else if (left_out != nullptr) {
+      left_out->add_named_before(input.name);
+    }
+    return {};
+  };
+  coordinator::InputFinder finder{std::move(rules), take};
   for (const std::string& name : names) {
+    before.next_argument();
     if (name == "-") {
-      inputs.push_back({"-", "stdin"});
+      (void)take({"-", "stdin"});
     } else if (auto added = finder.add(name); !added) {
       return tl::unexpected{added.error()};
     }
@@ -78,7 +197,10 @@ Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
   StandardInput spooled;
   const std::string place = spooled.input_.path = place_of(state);
   struct stat about {};
-  if (anew || ::stat(place.c_str(), &about) != 0) {
+  const bool is_there = !anew && ::stat(place.c_str(), &about) == 0;
+  if (is_there)
+    if (auto same = same_as_spool(place); !same) return tl::unexpected{same.error()};
+  if (!is_there) {
     auto part = coordinator::PartFile::create(
         place, {.readers = coordinator::Readers::owner, .calls = std::move(calls)});
     if (!part) return tl::unexpected{part.error()};
@@ -95,6 +217,10 @@ Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
   return spooled;
 }
 
+Result<> StandardInput::refuse_other(const std::string& state) {
+  return same_as_spool(place_of(state));
+}
+
 Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& state) {
   const std::string place = place_of(state);
   std::error_code error;
@@ -107,7 +233,9 @@ Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& stat
   for (std::uint32_t n = 0; n < inputs->count(); ++n) {
     const auto input = inputs->at(n);
     if (!input) return tl::unexpected{input.error()};
-    if ((*input)->path == place) return **input;
+    if ((*input)->path != place) continue;
+    if (auto same = same_as_recorded(**input); !same) return tl::unexpected{same.error()};
+    return **input;
   }
   return std::nullopt;
 }

@@ -7,7 +7,9 @@
 #include "protocol/endpoint_faults.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/json_tree.hpp"
+#include "protocol/private_host.hpp"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -113,13 +115,29 @@ const CLI::Validator natural{[](const std::string& text) {
                              },
                              "N"};
 
-bool is_loopback(const std::string& url) {
-  for (const char* host : {"http://127.", "http://localhost", "http://[::1]"})
-    if (url.starts_with(host)) return true;
-  return false;
+// Often a variable that is not set, and every document would be sent and paid as it stands.
+constexpr const char* empty_template =
+    "expected a template with some text, got an empty one; leave "
+    "it out to send the documents as they are";
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+const CLI::Validator template_with_text{[](const std::string& text) {
+                                          return is_blank(text) ? std::string{empty_template}
+                                                                : std::string{};
+                                        },
+                                        ""};
+
+// As it is typed: a tab by its name.
+std::string delimiter_of(const std::string& typed) {
+  return typed == "tab" || typed == "\\t" ? "\t" : typed;
 }
 
 } // namespace
+
+void add_budget_option(CLI::App& app, double& usd, const std::string& help) {
+  app.add_option("--budget-usd", usd, help)->check(CLI::Range(1e-9, 1e6));
+}
 
 void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("INPUT", inputs,
@@ -130,14 +148,19 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
                  "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
                      endpoint_help);
   app.add_option("--api-key-env", api_key_env,
-                 "environment variable that holds the key [OPENAI_API_KEY]");
+                 "environment variable that holds the key; '' = there is none [OPENAI_API_KEY, of "
+                 "servers on this machine and in private networks none]");
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
   app.add_option("-m,--model", model, "model; overrides a line's model");
-  auto* inline_prompt = app.add_option(
-      "-p,--prompt", prompt, "prompt template; {{text}} is the document, {{field}} a field");
+  auto* inline_prompt = app.add_option("-p,--prompt", prompt,
+                                       "prompt template; {{text}} is the document, {{field}} a "
+                                       "field; \\{{ stands for braces that are meant")
+                            ->check(template_with_text);
   app.add_option("--prompt-file", prompt_file, "file with the prompt template")
       ->excludes(inline_prompt);
-  app.add_option("--system", system, "system message");
+  app.add_option("--system", system, "system message, a template too");
+  app.add_flag("--no-field-needed", no_field_needed,
+               "take a template that uses nothing of the documents");
   app.add_option(
          "--task", task,
          "what to do with documents: chat, embed (the filled template goes to /embeddings) or "
@@ -154,11 +177,21 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
   app.add_option("--keep", keep,
                  "F,...: fields of an object or a row to copy into its result; repeatable")
       ->delimiter(',');
+  app.add_flag("--skip-blank", skip_blank,
+               "leave out documents without text (empty, null, only space), which else are error "
+               "lines");
+  app.add_option("--delimiter", delimiter,
+                 "what separates the fields of CSV and TSV inputs: one character, or tab [found by "
+                 "the header: , ; tab |]");
+  app.add_option("--assume-url", assume_url,
+                 "what batch lines call that name no method and no url, e.g. /v1/chat/completions");
   app.add_option("--order", order, "order of the result lines")
       ->check(CLI::IsMember({"input", "completion"}))
       ->capture_default_str();
   app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");
-  app.add_option("--max-tokens", max_tokens, "most tokens of an answer")->check(natural);
+  app.add_option("--max-tokens", max_tokens,
+                 "most tokens of an answer, in the words of the request's path")
+      ->check(natural);
   app.add_option("--temperature", temperature, "sampling temperature")->check(CLI::Range(0.0, 2.0));
   app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]")
       ->check(natural);
@@ -177,6 +210,11 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
       ->capture_default_str();
   app.add_option("--retries", retries, "attempts after the first")
       ->check(CLI::Range(0u, 1'000u))
+      ->capture_default_str();
+  app.add_option("--patience", patience_s,
+                 "seconds that the job waits for endpoints that are away, loading or full until it "
+                 "pauses; 0: as long as it takes")
+      ->check(CLI::Range(0u, patience_s_max))
       ->capture_default_str();
   app.add_option("--batch-size", batch_size,
                  "most items sent to a worker together; fewer as needed")
@@ -214,28 +252,35 @@ Result<JobSpec> JobOptions::spec() const {
   if (!prompt_file.empty()) {
     auto text = text_of_file("--prompt-file", prompt_file);
     if (!text) return tl::unexpected{text.error()};
+    if (is_blank(*text))
+      return fail(ErrorCode::usage,
+                  fmt::format("--prompt-file {}: {}", prompt_file, empty_template));
     spec.prompt = std::move(*text);
   }
   Params request;
   for (const auto& param : params)
     if (auto added = add_param(request, param); !added) return tl::unexpected{added.error()};
-  if (max_tokens > 0) request["max_tokens"] = max_tokens;
   if (temperature >= 0) request["temperature"] = temperature;
   if (!json_schema.empty())
     if (auto added = add_schema(request, json_schema); !added) return tl::unexpected{added.error()};
   spec.params = Json(request).dump(-1, ' ', false, Json::error_handler_t::replace);
+  spec.max_tokens = max_tokens;
   spec.id_field = id_field;
   spec.text_field = text_field;
   for (const auto& field : keep)
     if (std::find(spec.keep.begin(), spec.keep.end(), field) == spec.keep.end())
       spec.keep.push_back(field);
+  spec.assume_url = assume_url;
+  spec.delimiter = delimiter_of(delimiter);
+  spec.skip_blank = skip_blank;
+  spec.no_field_needed = no_field_needed;
   spec.order = order;
   for (const auto& url : endpoints) {
     EndpointSpec endpoint;
     endpoint.url = without_trailing_slash(url);
     endpoint.api_key_file = api_key_file;
-    endpoint.api_key_env = api_key_env;
-    if (api_key_env.empty() && api_key_file.empty() && !is_loopback(endpoint.url))
+    endpoint.api_key_env = api_key_env.value_or("");
+    if (!api_key_env && api_key_file.empty() && !is_private_host(endpoint.url))
       endpoint.api_key_env = "OPENAI_API_KEY";
     spec.endpoints.push_back(std::move(endpoint));
   }
@@ -246,6 +291,7 @@ Result<JobSpec> JobOptions::spec() const {
   spec.timeout_ms = to_ms(timeout_s);
   spec.connect_timeout_ms = to_ms(connect_timeout_s);
   spec.retries = retries;
+  spec.patience_s = patience_s;
   spec.batch_size = batch_size;
   spec.line_bytes_max = line_bytes_max;
   spec.limit = limit;

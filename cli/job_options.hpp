@@ -4,17 +4,22 @@
 
 #include "protocol/job_spec.hpp"
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 
 struct JobOptions {
   std::vector<std::string> inputs;
   std::vector<std::string> endpoints;
-  std::string api_key_env, api_key_file;
+  std::optional<std::string> api_key_env; // said and empty: there is no key
+  std::string api_key_file;
   std::string model, prompt, prompt_file, system;
   std::string task = "chat";
   std::vector<std::string> labels;
@@ -26,8 +31,10 @@ struct JobOptions {
   double temperature = -1;
   std::uint64_t requests_per_minute = 0, tokens_per_minute = 0;
   std::uint32_t max_in_flight = 0, retries = 5, batch_size = 256;
+  std::uint32_t patience_s = 0; // under `run` another default
   double budget_usd = 0;
-  bool strict = false;
+  std::string assume_url, delimiter;
+  bool strict = false, skip_blank = false, no_field_needed = false;
   double timeout_s = 600, connect_timeout_s = 10;
   std::uint64_t line_bytes_max = 16u << 20, limit = 0;
   std::string max_failures = "50%";
@@ -39,5 +46,8 @@ struct JobOptions {
   // The specification without its inputs' places; errors name the option.
   Result<JobSpec> spec() const;
 };
+
+// --budget-usd, wherever it is taken.
+void add_budget_option(CLI::App& app, double& usd, const std::string& help);
 
 } // namespace gristmill::cli

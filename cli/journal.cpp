@@ -6,6 +6,7 @@
 #include "cli/text.hpp"
 #include "coordinator/journal_check.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -71,13 +72,14 @@ Json json_of(const CommitView& commit) {
 // One line a commit, because there may be millions.
 int show_commits(JournalCheck& journal, const Options& options) {
   if (!options.json)
-    gristmill::print("position epoch job segment from to reopened completed failed attempts low_item\n");
+    gristmill::print(
+        "position epoch job segment from to reopened completed failed attempts low_item\n");
   const auto shown = journal.commits([&](const CommitView& c) {
     if (options.json)
       return gristmill::print_json(json_of(c).dump(-1, ' ', false, Json::error_handler_t::replace));
-    return gristmill::print(fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", c.position, c.epoch.value,
-                             to_string(c.job), c.segment, c.from, c.to, c.reopened, c.completed,
-                             c.failed, c.attempts, c.low_item));
+    return gristmill::print(fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", c.position,
+                                        c.epoch.value, to_string(c.job), c.segment, c.from, c.to,
+                                        c.reopened, c.completed, c.failed, c.attempts, c.low_item));
   });
   return shown ? exit_ok : complain("show", shown.error());
 }
@@ -120,10 +122,11 @@ int show(const Options& options) {
                     grouped(job.counts.attempts), grouped(job.counts.ambiguous),
                     grouped(job.low.item), grouped(job.mark), cut_to(job.detail, 60)});
   gristmill::print(table(rows));
-  gristmill::print(fmt::format("the next epoch is {}; the last position {}; {} sessions open, {} budget "
-                    "blocks remembered\n",
-                    found->epoch.value, grouped(found->last_position), found->sessions.size(),
-                    found->blocks.size()));
+  gristmill::print(
+      fmt::format("the next epoch is {}; the last position {}; {} sessions open, {} budget "
+                  "blocks remembered\n",
+                  found->epoch.value, grouped(found->last_position), found->sessions.size(),
+                  found->blocks.size()));
   return exit_ok;
 }
 

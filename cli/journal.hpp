@@ -1,7 +1,9 @@
 // `gristmill journal`: looks into the state directory of a coordinator, or of a run, that is down.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 

@@ -4,6 +4,7 @@
 #include "cli/exit_codes.hpp"
 #include "protocol/access.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <memory>
 

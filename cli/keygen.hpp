@@ -1,7 +1,9 @@
 // `gristmill keygen`: the keys of a new cluster.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 

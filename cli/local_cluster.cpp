@@ -43,6 +43,7 @@ Result<> LocalCluster::start() {
     host.worker.process = Nonce{random_seed()};
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
     host.worker.drain_timeout = options_.drain_timeout;
+    host.worker.reads_pages_of_jobs = true;
     host.worker.keys = worker::KeyRules::of_the_user();
     host.http.ca_file = options_.ca_file;
     host.finished = [this] { ++drained_; };

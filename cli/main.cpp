@@ -10,6 +10,7 @@
 #include "cli/run.hpp"
 #include "protocol/version.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -53,7 +54,7 @@ int main(int argc, char** argv) {
   app.footer("Example:\n"
              "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
              "`gristmill COMMAND --help` shows a command's options and an example.");
-  cli::add_run(app, exit_code);
+  cli::add_run(app, {argv, argv + argc}, exit_code);
   cli::add_cluster_commands(app, exit_code);
   cli::add_keygen(app, exit_code);
   cli::add_journal(app, exit_code);

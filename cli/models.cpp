@@ -2,6 +2,7 @@
 
 #include "actors/intake/intake.hpp"
 #include "cli/http_client.hpp"
+#include "cli/keys.hpp"
 #include "coordinator/file_source.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
@@ -20,6 +21,7 @@ constexpr std::string_view name_one = "name the model with -m";
 constexpr std::size_t shown_max = 10;
 
 Result<std::string> key_of(const EndpointSpec& endpoint) {
+  if (auto there = check_key(endpoint); !there) return tl::unexpected{there.error()};
   worker::ApiKeys keys;
   const auto line = keys.authorization(endpoint.api_key_env, endpoint.api_key_file);
   if (!line) return tl::unexpected{line.error()};

@@ -3,7 +3,6 @@
 
 #include "protocol/job_spec.hpp"
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdint>
 #include <fmt/format.h>
@@ -24,10 +23,6 @@ inline std::string and_cost_of(std::uint64_t nano_usd, Usd budget, const char* s
                      static_cast<double>(budget.nano) / 1e9);
 }
 
-// --budget-usd, wherever it is taken.
-inline void add_budget_option(CLI::App& app, double& usd, const std::string& help) {
-  app.add_option("--budget-usd", usd, help)->check(CLI::Range(1e-9, 1e6));
-}
 inline Usd usd_of(double usd) {
   return {static_cast<std::uint64_t>(std::llround(usd * 1e9))};
 }

@@ -2,9 +2,9 @@
 
 #include "coordinator/input_finder.hpp"
 #include "coordinator/merge_files.hpp"
+#include "coordinator/product_files.hpp"
 #include "coordinator/segment_writer.hpp"
 #include "coordinator/state_directory.hpp"
-#include "coordinator/unpacker.hpp"
 #include "protocol/output_form.hpp"
 
 #include <algorithm>
@@ -24,15 +24,11 @@ namespace {
 namespace fs = std::filesystem;
 using coordinator::open_file;
 
-constexpr std::size_t head_bytes = 64 * 1024;
-
 tl::unexpected<Error> refused(std::string sentence) {
   return fail(ErrorCode::usage, std::move(sentence));
 }
 
-// Who a file is, whatever it is called.
-using FileId = std::pair<dev_t, ino_t>;
-FileId id_of(const struct stat& about) {
+std::pair<dev_t, ino_t> id_of(const struct stat& about) {
   return {about.st_dev, about.st_ino};
 }
 
@@ -43,44 +39,39 @@ std::string normal(const std::string& path) {
 // What a file holds at its beginning, unpacked; nothing of one that cannot be read.
 std::string head_of(const std::string& path) {
   const auto file = open_file(path, O_RDONLY | O_NONBLOCK);
-  if (!file) return {};
-  std::string head(head_bytes, '\0');
-  const auto got = coordinator::read_at(*file, 0, head, path);
-  head.resize(got.value_or(0));
-  const auto packing = coordinator::packing_of("", head);
-  if (!packing || *packing == coordinator::Packing::none) return head;
-  std::uint64_t offset = 0;
-  const auto unpacker = coordinator::Unpacker::open(*packing, [&](std::span<char> into) {
-    auto read = coordinator::read_at(*file, offset, into, path);
-    if (read) offset += *read;
-    return read;
-  });
-  std::string text(head_bytes, '\0');
-  text.resize(unpacker->next(text).value_or(0));
-  return text;
+  return file ? coordinator::head_of(*file, path) : std::string{};
 }
 
-bool begins_as_result(std::string_view head) {
-  constexpr std::string_view id = "{\"id\":\"batch_req_";
-  if (!head.starts_with(id)) return false;
-  const auto number = head.substr(id.size(), 11);
-  const auto line = head.substr(0, head.find('\n'));
-  // One that is longer than what was read ends nowhere.
-  return number.find('_') != number.npos &&
-         (line.size() == head.size() || line.find("\"gristmill\":{") != line.npos);
+// Whether a file may be what begins with this mark: a part may have been cut anywhere.
+bool begins(const std::string& path, std::string_view mark) {
+  const std::string head = head_of(path);
+  return head.starts_with(mark) || mark.starts_with(head);
 }
 
-// What a run keeps in its state directory. A coordinator's has more, and is not a run's to remove.
-bool is_of_a_run(const std::string& name) {
-  constexpr std::array names{"journal.db",      "journal.db-wal",
-                             "journal.db-shm",  "journal.db-journal",
-                             "results.durable", "results.durable.draft",
-                             "inputs.jsonl",    "inputs.jsonl.part",
-                             "printed",         "printed.part",
-                             "summary.json",    "summary.json.part",
-                             "merge.index",     coordinator::lock_file_name};
-  return std::ranges::find(names, name) != names.end() || name.starts_with("scratch-") ||
-         coordinator::is_segment_name(name);
+bool is_empty(const std::string& path) {
+  std::error_code error;
+  return fs::file_size(path, error) == 0 && !error;
+}
+
+// What a run keeps in its state directory, known by its name and by how it begins. A coordinator's
+// has more, and is not a run's to remove. What SQLite keeps beside a journal goes with it.
+bool is_of_a_run(const std::string& directory, const std::string& name) {
+  const std::string path = directory + "/" + name;
+  std::string_view whole = name;
+  for (const std::string_view suffix : {".part", ".draft"})
+    if (whole.ends_with(suffix)) whole.remove_suffix(suffix.size());
+  if (whole == "results.durable") return begins(path, "{\"segments\":[");
+  if (whole == "inputs.jsonl") return begins(path, "{\"path\":");
+  if (whole == "printed") return begins(path, "{\"file\":");
+  if (whole == "summary.json") return begins(path, "{\n  \"job\": \"job-");
+  if (whole.size() != name.size()) return false;
+  if (coordinator::is_segment_name(name)) return begins(path, "{\"id\":\"batch_req_");
+  // These have no name while they are used, and nothing in them before.
+  if (name == "merge.index" || (name.starts_with("scratch-") && name.size() == 14))
+    return is_empty(path);
+  constexpr std::array journal{"journal.db", "journal.db-wal", "journal.db-shm",
+                               "journal.db-journal", coordinator::lock_file_name};
+  return std::ranges::find(journal, name) != journal.end();
 }
 
 Result<> remove_one(const std::string& path) {
@@ -134,35 +125,53 @@ std::vector<std::string> OwnFiles::places() const {
   return places;
 }
 
-Result<> OwnFiles::refuse_inputs(const std::vector<InputSpec>& inputs) const {
-  std::map<FileId, std::string> ids;
-  std::map<std::string, std::string> paths;
+OwnFiles::Ours OwnFiles::ours() const {
+  Ours ours;
   for (const std::string& place : places()) {
     struct stat about {};
-    paths.emplace(normal(place), place);
+    ours.paths.emplace(normal(place), place);
     if (::stat(place.c_str(), &about) == 0 && !S_ISDIR(about.st_mode))
-      ids.emplace(id_of(about), place);
+      ours.ids.emplace(id_of(about), place);
   }
   // What is appended to an input becomes its next lines.
   struct stat printed {};
   if (output_form(output_) == OutputForm::stream && ::fstat(STDOUT_FILENO, &printed) == 0 &&
       S_ISREG(printed.st_mode))
-    ids.emplace(id_of(printed), "standard output");
-  for (const InputSpec& input : inputs) {
-    struct stat about {};
-    const bool standard = input.path == "-";
-    const bool there =
-        standard ? ::fstat(STDIN_FILENO, &about) == 0 : ::stat(input.path.c_str(), &about) == 0;
-    if (!there || S_ISDIR(about.st_mode)) continue;
-    const auto same = ids.find(id_of(about));
-    const auto named = standard ? paths.end() : paths.find(normal(input.path));
-    if (same == ids.end() && named == paths.end()) continue;
-    return refused(fmt::format(
-        "INPUT {}: expected a file that this command does not write, got {}, which it would "
-        "replace or remove: give another {}",
-        input.name, same != ids.end() ? same->second : named->second,
-        state_.empty() ? "-o" : "-o, or another --state"));
-  }
+    ours.ids.emplace(id_of(printed), "standard output");
+  return ours;
+}
+
+// "-" is the file behind standard input.
+const std::string* OwnFiles::found_in(const Ours& ours, const std::string& path) {
+  struct stat about {};
+  const bool standard = path == "-";
+  const bool there =
+      standard ? ::fstat(STDIN_FILENO, &about) == 0 : ::stat(path.c_str(), &about) == 0;
+  if (!there || S_ISDIR(about.st_mode)) return nullptr;
+  if (const auto same = ours.ids.find(id_of(about)); same != ours.ids.end()) return &same->second;
+  const auto named = standard ? ours.paths.end() : ours.paths.find(normal(path));
+  return named == ours.paths.end() ? nullptr : &named->second;
+}
+
+Result<> OwnFiles::refuse_inputs(const std::vector<InputSpec>& inputs) const {
+  const Ours ours = this->ours();
+  for (const InputSpec& input : inputs)
+    if (const std::string* own = found_in(ours, input.path))
+      return refused(fmt::format("INPUT {}: expected a file that this command does not write, got "
+                                 "{}, which it would replace or remove: give another {}",
+                                 input.name, *own,
+                                 state_.empty() ? "-o" : "-o, or another --state"));
+  return {};
+}
+
+Result<> OwnFiles::refuse_options(const std::vector<NamedFile>& files) const {
+  const Ours ours = this->ours();
+  for (const NamedFile& file : files)
+    if (const std::string* own = file.path.empty() ? nullptr : found_in(ours, file.path))
+      return refused(fmt::format("{}: expected a file that this command does not write, got {}, "
+                                 "which it would replace or remove: give another {}, or move the "
+                                 "file elsewhere",
+                                 file.option, *own, state_.empty() ? "-o" : "-o or --state"));
   return {};
 }
 
@@ -203,9 +212,9 @@ Result<> OwnFiles::refuse_foreign() const {
 bool OwnFiles::carries_mark(const File& file) {
   const std::string head = head_of(file.path);
   switch (file.kind) {
-  case File::Kind::lines: return begins_as_result(head);
-  case File::Kind::ids: return head.starts_with("{\"row\":0");
-  case File::Kind::summary: return head.starts_with("{\n  \"job\": \"job-");
+  case File::Kind::lines: return coordinator::begins_as_result(head);
+  case File::Kind::ids: return coordinator::begins_as_row_names(head);
+  case File::Kind::summary: return coordinator::begins_as_summary(head);
   case File::Kind::array:
     return head.starts_with("\x93NUMPY") &&
            (file.path.ends_with(".part") ||
@@ -241,7 +250,7 @@ Result<> OwnFiles::remove_state() const {
       return fs::equivalent(file.path, entry->path(), ignored);
     };
     if (std::ranges::any_of(files_, is_it)) continue; // OUTPUT lies in it
-    if (!is_of_a_run(name) || entry->is_directory(error))
+    if (entry->is_directory(error) || !is_of_a_run(state_, name))
       return refused(fmt::format("--restart: expected only what a run leaves in {}, it holds {} "
                                  "too: move that away, or choose another with --state",
                                  state_, name));

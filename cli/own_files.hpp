@@ -5,7 +5,10 @@
 
 #include "protocol/job_spec.hpp"
 
+#include <map>
 #include <string>
+#include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace gristmill::cli {
@@ -18,6 +21,11 @@ public:
   // Refused (usage), naming the first input that is one of these files: by its path, by device and
   // inode, also through a link, or as the file behind standard input ("-").
   Result<> refuse_inputs(const std::vector<InputSpec>& inputs) const;
+  // The same of files that options name; those that are empty are left out.
+  struct NamedFile {
+    std::string option, path;
+  };
+  Result<> refuse_options(const std::vector<NamedFile>& files) const;
   // Refused while OUTPUT lies in a directory, or matches a pattern, that is an input: whoever names
   // it so may mean it as one.
   Result<> refuse_output_among(const std::vector<std::string>& names) const;
@@ -33,6 +41,13 @@ private:
     std::string path;
     enum class Kind : std::uint8_t { lines, array, ids, summary, spool } kind;
   };
+  using FileId = std::pair<dev_t, ino_t>; // who a file is, whatever it is called
+  struct Ours {
+    std::map<FileId, std::string> ids;
+    std::map<std::string, std::string> paths; // also of what is not there yet
+  };
+  Ours ours() const;
+  static const std::string* found_in(const Ours& ours, const std::string& path);
   static bool carries_mark(const File& file);
   Result<> remove_state() const;
   std::vector<std::string> places() const; // all that is there, with the state directory's files

@@ -1,7 +1,9 @@
 #include "cli/placement.hpp"
 
+#include "actors/kit/terminal.hpp"
 #include "cli/dry_run.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/field_check.hpp"
 #include "cli/own_files.hpp"
 
 #include <algorithm>
@@ -36,8 +38,10 @@ std::optional<Placement::Refusal> Placement::in_place(JobSpec& spec) {
 }
 
 std::optional<Placement::Refusal> Placement::upload(JobSpec& spec, const std::string& output) {
-  auto found = found_inputs(names_, output);
+  LeftOut left_out;
+  auto found = found_inputs(names_, output, &left_out);
   if (!found) return refused(found.error());
+  left_out.tell();
   if (!output.empty())
     if (auto apart = OwnFiles{output, ""}.refuse_inputs(*found); !apart)
       return refused(apart.error());
@@ -63,6 +67,15 @@ std::optional<Placement::Refusal> Placement::look_at(const JobSpec& spec,
   JobSpec looked = spec;
   const bool many = found.size() > uploads_max; // they will be one list
   looked.inputs.assign(found.begin(), many ? std::next(found.begin()) : found.end());
+  // Of standard input, which is read once, nobody says which fields it has.
+  if (!reads_standard_input(names_)) {
+    JobSpec first = spec;
+    first.inputs.assign(found.begin(), std::next(found.begin()));
+    const auto fields = check_fields(first);
+    if (!fields) return refused(fields.error());
+    if (!fields->refusal.empty()) return Refusal{fields->refusal, exit_usage};
+    say(fields->note);
+  }
   if (auto faults = faults_in(looked)) return faults;
   if (!spec.strict) return std::nullopt;
   looked.inputs = found;

@@ -79,8 +79,12 @@ std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_
                           : fmt::format("est. total {} tokens",
                                         grouped(total->prompt_tokens + total->completion_tokens)),
                       12});
-  if (!job.why_waiting.empty() && job.state == JobState::running)
-    fields.push_back({reason("waiting: " + job.why_waiting, width), 4, yellow});
+  const bool waits = !job.why_waiting.empty() && job.state == JobState::running;
+  if (waits) fields.push_back({reason("waiting: " + job.why_waiting, width), 4, yellow});
+  // A job that waits says of what it met as much as has to do with that.
+  if (const CountedError* met = job.errors ? of_late(*job.errors) : nullptr;
+      met != nullptr && !waits && c.retrying > 0 && !is_over(job.state))
+    fields.push_back({reason("tried again after " + said(*met), width), 4, yellow});
   return fields;
 }
 

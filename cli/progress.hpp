@@ -3,7 +3,7 @@
 // Invariant: a line never takes more columns than it is given, so that a terminal does not wrap it.
 #pragma once
 
-#include "actors/wiring/message.hpp"
+#include "actors/wiring/questions.hpp"
 
 #include <chrono>
 #include <string>

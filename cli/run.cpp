@@ -5,15 +5,23 @@
 #include "actors/kit/terminal.hpp"
 #include "cli/dry_run.hpp"
 #include "cli/earlier_run.hpp"
+#include "cli/field_check.hpp"
 #include "cli/follow.hpp"
 #include "cli/inputs.hpp"
+#include "cli/keys.hpp"
+#include "cli/known_result.hpp"
+#include "cli/merge_again.hpp"
 #include "cli/models.hpp"
 #include "cli/output_lock.hpp"
+#include "cli/output_place.hpp"
 #include "cli/own_files.hpp"
+#include "cli/packing_check.hpp"
+#include "coordinator/input_digest.hpp"
 #include "coordinator/part_file.hpp"
 #include "protocol/output_form.hpp"
 #include "worker/curl_client.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
@@ -57,11 +65,13 @@ public:
   int run() {
     if (auto readable = worker::check_ca_file(options_.ca_file); !readable)
       return complain(readable.error().message);
+    set_log_format(log_format_named(options_.log_format));
     set_log_level(options_.verbose ? LogLevel::normal : LogLevel::quiet);
     if (const auto over = read_spec()) return *over;
     if (const auto over = find_places()) return *over;
     if (options_.dry_run)
-      return dry_run(spec_, options_.job.inputs, {output_, state_, known_ && !options_.restart},
+      return dry_run(spec_, options_.job.inputs,
+                     {output_, state_, known_ && !options_.restart, options_.restart},
                      prices_of(pools_), options_.json);
     if (const auto over = find_inputs()) return *over;
     if (const auto over = refuse_early()) return *over;
@@ -74,19 +84,26 @@ private:
 
   Over read_spec();
   Over find_places();
+  Over refuse_other_result();
   Over refuse_loss();
+  std::vector<OwnFiles::NamedFile> named_files() const;
   Over find_inputs();
   Result<InputSpec> standard_input();
   Over refuse_early();
+  Over refuse_worthless();
   Over refuse_unpriced();
   Over make_way();
   Over check_new_job();
+  Over write_again(coordinator::CoordinatorHost& coordinator);
+  Over name_inputs();
+  Over take_digests();
   int begin();
   int ended(int code);
 
   RunOptions options_;
   std::vector<PoolSpec> pools_;
-  JobSpec spec_, looked_; // looked_: with the inputs themselves, where they are now
+  JobSpec spec_, looked_;         // looked_: with the inputs themselves, where they are now
+  std::vector<InputSpec> inputs_; // one by one, where they will be
   std::string output_, state_;
   bool streams_ = false, known_ = false; // known_: an earlier run has left its state
   StreamedOutput stream_;
@@ -124,6 +141,12 @@ RunCommand::Over RunCommand::find_places() {
   auto state = stream_.state_of(output_, options_.state);
   if (!state) return complain(state.error().message);
   state_ = std::move(*state);
+  // Not before: the state lies beside the link, which is on its user's disk.
+  if (!streams_) output_ = written_place(output_);
+  if (!streams_ && is_one_place(output_, state_))
+    return complain(fmt::format("-o: expected a file apart from the state directory, got {} for "
+                                "both: give another -o, or another --state",
+                                options_.output));
   known_ = fs::exists(fs::path{state_} / "journal.db");
   own_.emplace(output_, state_);
   if (const auto over = refuse_loss()) return over;
@@ -131,12 +154,41 @@ RunCommand::Over RunCommand::find_places() {
   if (!options_.dry_run)
     if (auto writable = coordinator::PartFile::probe(output_); !writable)
       return complain(writable.error().message);
-  if (!options_.restart && !known_ && fs::exists(output_))
-    return complain(
-        fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
-                    "or --restart to replace it",
-                    output_, state_));
-  return {};
+  return options_.restart || !fs::exists(output_) ? Over{} : refuse_other_result();
+}
+
+// What stands at OUTPUT is this job's own, or is not replaced. A state directory beside it, under
+// the name that we give one, goes with it wherever both are moved.
+RunCommand::Over RunCommand::refuse_other_result() {
+  std::error_code error;
+  if (known_ && options_.state.empty()) return {};
+  if (known_) {
+    const auto spec = recorded_spec(state_);
+    if (!spec) return complain(spec.error().message);
+    if (*spec && ((*spec)->output == output_ || fs::equivalent((*spec)->output, output_, error)))
+      return {};
+    const auto own = is_result_of(output_, state_);
+    if (!own) return complain(own.error().message, exit_stopped);
+    if (*spec && *own) return {};
+  }
+  return complain(
+      fmt::format("{} exists and is not of a job whose state is in {}; give another -o, "
+                  "or --restart to replace it",
+                  output_, state_));
+}
+
+// What the command reads besides its inputs, by the option that names it.
+std::vector<OwnFiles::NamedFile> RunCommand::named_files() const {
+  const JobOptions& job = options_.job;
+  std::vector<OwnFiles::NamedFile> files{{"--prompt-file", job.prompt_file},
+                                         {"--json-schema", job.json_schema},
+                                         {"--api-key-file", job.api_key_file},
+                                         {"--config", job.config},
+                                         {"--ca-file", options_.ca_file}};
+  for (const PoolSpec& pool : pools_)
+    for (const EndpointSpec& endpoint : pool.endpoints)
+      files.push_back({"api_key_file in --config", endpoint.api_key_file});
+  return files;
 }
 
 // Before anything is written or advised: nothing of the user's may be in the way.
@@ -144,6 +196,8 @@ RunCommand::Over RunCommand::refuse_loss() {
   std::vector<InputSpec> named;
   for (const std::string& name : options_.job.inputs) named.push_back({name, name});
   if (auto apart = own_->refuse_inputs(named); !apart) return complain(apart.error().message);
+  if (auto apart = own_->refuse_options(named_files()); !apart)
+    return complain(apart.error().message);
   Result<> apart;
   if (!streams_) apart = own_->refuse_output_among(options_.job.inputs);
   if (!apart && known_) {
@@ -157,8 +211,10 @@ RunCommand::Over RunCommand::refuse_loss() {
 }
 
 RunCommand::Over RunCommand::find_inputs() {
-  auto inputs = found_inputs(options_.job.inputs, output_);
+  LeftOut left_out;
+  auto inputs = found_inputs(options_.job.inputs, output_, &left_out);
   if (!inputs) return complain(inputs.error().message);
+  if (!options_.quiet) left_out.tell();
   if (auto apart = own_->refuse_inputs(*inputs); !apart) return complain(apart.error().message);
   if (reads_standard_input(options_.job.inputs)) {
     auto standard = standard_input();
@@ -171,10 +227,16 @@ RunCommand::Over RunCommand::find_inputs() {
   if (standard_)
     for (InputSpec& input : looked_.inputs)
       if (input.path == standard_->input().path) input.path = standard_->readable_path();
-  ListedInputs many = listed(std::move(*inputs), fs::path{state_} / "inputs.jsonl");
+  inputs_ = std::move(*inputs);
+  spec_.output = output_;
+  return name_inputs();
+}
+
+// In the specification; more than it should hold as a list.
+RunCommand::Over RunCommand::name_inputs() {
+  ListedInputs many = listed(inputs_, fs::path{state_} / "inputs.jsonl");
   spec_.inputs = std::move(many.inputs);
   input_list_ = std::move(many.list);
-  spec_.output = output_;
   return {};
 }
 
@@ -193,13 +255,33 @@ Result<InputSpec> RunCommand::standard_input() {
 }
 
 RunCommand::Over RunCommand::refuse_early() {
+  if (!consumed_) {
+    const auto fields = check_fields(looked_);
+    if (!fields) return complain(fields.error().message);
+    if (!fields->refusal.empty()) return complain(fields->refusal);
+    if (!options_.quiet) say(fields->note);
+  }
   for (const std::string& fault : faults_of(spec_)) return complain(fault);
   if (const std::string why = why_not_served(spec_, models_of(pools_)); !why.empty())
     return complain(why);
   if (const auto over = refuse_unpriced()) return over;
   if (known_ && !options_.restart) return {};
+  if (const auto over = refuse_worthless()) return over;
   const auto over = check_new_job();
   return over ? over : refuse_unpriced();
+}
+
+// An earlier result, which was paid for, goes only for an input that can be read to its end and has
+// something to be called for.
+RunCommand::Over RunCommand::refuse_worthless() {
+  std::error_code error;
+  if (!options_.restart || !(known_ || fs::exists(output_, error))) return {};
+  const auto why = why_nothing_runs(looked_);
+  if (!why) return complain(why.error().message);
+  if (why->empty()) return {};
+  return complain(fmt::format("{}; --restart: expected an input of which something can be called, "
+                              "got none, so that what the earlier run left stays",
+                              *why));
 }
 
 // The first item stands for all: others whose models have no price pause the job when they come.
@@ -218,6 +300,8 @@ RunCommand::Over RunCommand::refuse_unpriced() {
 // Under --strict the whole input is read, so that nothing is paid for one that would fail in the
 // middle; items that name no model get the only one that the endpoints serve.
 RunCommand::Over RunCommand::check_new_job() {
+  if (auto there = check_keys(spec_, pools_); !there) return complain(there.error().message);
+  if (auto whole = check_packing(looked_.inputs); !whole) return complain(whole.error().message);
   if (spec_.strict) {
     const auto bad = first_bad_line(looked_);
     if (!bad) return complain(bad.error().message);
@@ -233,6 +317,15 @@ RunCommand::Over RunCommand::check_new_job() {
   return {};
 }
 
+// What the inputs hold is noted when a job begins, not each time that it goes on.
+RunCommand::Over RunCommand::take_digests() {
+  constexpr std::uint64_t digested_bytes_max = std::uint64_t{8} << 30; // some 10 s from a fast disk
+  coordinator::InputDigests digests{digested_bytes_max};
+  for (InputSpec& input : inputs_)
+    if (auto taken = digests.take(input); !taken) return complain(taken.error().message);
+  return name_inputs();
+}
+
 // Only now that nothing is wrong with the new job is the old one let go.
 RunCommand::Over RunCommand::make_way() {
   if (!streams_) {
@@ -245,25 +338,50 @@ RunCommand::Over RunCommand::make_way() {
   if (standard_)
     if (auto kept = standard_->keep(); !kept)
       return complain(kept.error().message, exit_code_of_disk(kept.error()));
+  return known_ && !options_.restart ? Over{} : take_digests();
+}
+
+// Of a job that is over: its result is there, or is made from what its lines are kept in.
+RunCommand::Over RunCommand::write_again(coordinator::CoordinatorHost& coordinator) {
+  const journal::RecoveredJob& job = coordinator.recovered().jobs.front();
+  std::error_code ignored;
+  const bool emptied = fs::exists(output_, ignored) && fs::file_size(output_, ignored) == 0;
+  const bool lost = !fs::exists(output_, ignored) || (emptied && job.counts.terminal() > 0);
+  if (streams_) return {};
+  if (!lost) {
+    if (!options_.quiet) say(said_of_change(output_));
+    return {};
+  }
+  if (auto merged = merge_again(coordinator, job, output_); !merged)
+    return complain(merged.error().message, exit_stopped);
+  if (!options_.quiet)
+    say(fmt::format("{} was {}: it is written again, from {}\n", output_,
+                    emptied ? "empty" : "not there", state_));
   return {};
 }
 
 int RunCommand::begin() {
   Interruption interruption; // not before: reading and looking end at once with Ctrl-C
-  auto cluster = LocalCluster::open({state_, options_.workers, options_.concurrency,
-                                     from_seconds(options_.drain_timeout_s), std::move(pools_),
-                                     options_.ca_file});
+  auto cluster =
+      LocalCluster::open({state_, options_.workers, options_.concurrency,
+                          from_seconds(options_.drain_timeout_s), pools_, options_.ca_file});
   if (!cluster) return complain(cluster.error().message);
   auto& coordinator = (*cluster)->coordinator();
-  auto earlier =
-      look_back(coordinator.recovered(), spec_, options_, streams_ ? "standard output" : output_);
+  auto earlier = look_back(coordinator.recovered(), spec_, inputs_, options_,
+                           streams_ ? "standard output" : output_);
   if (!earlier) return complain(earlier.error().message);
   if (auto opened = stream_.open(state_); !opened) return complain(opened.error().message);
   if (earlier->over)
+    if (const auto over = write_again(coordinator)) return *over;
+  if (earlier->over)
     return stream_.finish(
         **cluster, JobId{1}, [&] { return interruption.came(); }, ended(*earlier->over));
-  if (!earlier->reopen && known_ && !options_.restart) // it died before it had a job
+  if (earlier->reopen) {
+    if (auto there = check_keys(spec_, pools_); !there) return complain(there.error().message);
+  } else if (known_ && !options_.restart) { // it died before it had a job
     if (const auto over = check_new_job()) return *over;
+    if (const auto over = take_digests()) return *over;
+  }
   if (auto started = (*cluster)->start(); !started) return complain(started.error().message);
   if (!earlier->reopen)
     if (auto written = write_list(spec_.inputs.front().path, input_list_); !written)
@@ -289,9 +407,11 @@ int complain(const std::string& sentence, int code) {
   return code;
 }
 
-void add_run(CLI::App& app, int& exit_code) {
+void add_run(CLI::App& app, std::vector<std::string> typed, int& exit_code) {
   auto* command = app.add_subcommand("run", "run a corpus through a model on this machine");
   auto options = std::make_shared<RunOptions>();
+  options->typed = std::move(typed);
+  options->job.patience_s = 3'600;
   options->job.add_to(*command, "[$OPENAI_BASE_URL, else https://api.openai.com/v1]");
   command->add_option(
       "-o,--output", options->output,
@@ -327,11 +447,16 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_flag("--json", options->json, "print the summary as JSON on standard output");
   command->add_flag("-q,--quiet", options->quiet, "print errors only");
   command->add_flag("-v,--verbose", options->verbose, "log what happens inside");
+  command
+      ->add_option("--log-format", options->log_format,
+                   "text, or json: with -v, each event of the log as one line of JSON")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
   command->add_flag("--no-progress", options->no_progress, "no progress line");
   command->footer(
       "Example:\n"
       "  gristmill run requests.jsonl --endpoint http://localhost:8000/v1 -o answers.jsonl\n"
-      "  gristmill run requests.jsonl --dry-run        (counts and estimates, calls nothing)\n"
+      "  gristmill run requests.jsonl --dry-run        # counts and estimates, calls nothing\n"
       "The same command again resumes; a finished job says so and does nothing.");
   command->callback([options, command, &exit_code] {
     auto config = lay_config(options->job.config, *command);

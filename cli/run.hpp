@@ -2,10 +2,16 @@
 // gateway, link and codec, with the state beside the output.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 
-void add_run(CLI::App& app, int& exit_code);
+// `typed`: the words of the command line.
+void add_run(CLI::App& app, std::vector<std::string> typed, int& exit_code);
 
 } // namespace gristmill::cli

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gristmill::cli {
 
@@ -18,6 +19,8 @@ struct RunOptions {
   std::optional<std::string> retry_failed; // classes, separated by commas; empty = all
   bool restart = false, json = false, quiet = false, verbose = false, no_progress = false;
   bool dry_run = false;
+  std::string log_format = "text";
+  std::vector<std::string> typed; // the command as it was given, argv[0] first
 };
 
 // Says the sentence on standard error; returns the exit code.

@@ -1,8 +1,10 @@
 #include "cli/server_options.hpp"
 
 #include "actors/kit/terminal.hpp"
+#include "cli/closing_lines.hpp"
 #include "protocol/access.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fmt/format.h>
 
@@ -34,6 +36,16 @@ Result<ClusterClient> ServerOptions::connect() const {
     return fail(ErrorCode::usage,
                 fmt::format("--server: expected http://HOST:PORT, got {}", server));
   return ClusterClient{server, token};
+}
+
+std::string ServerOptions::typed() const {
+  const char* from_environment = std::getenv("GRISTMILL_SERVER");
+  std::string words;
+  if (server != ServerOptions{}.server &&
+      (from_environment == nullptr || server != from_environment))
+    words = " --server " + shell_word(server);
+  if (!token_file.empty()) words += " --token-file " + shell_word(token_file);
+  return words;
 }
 
 int complain(const CLI::App& command, const std::string& sentence, int exit_code) {

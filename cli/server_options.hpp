@@ -3,8 +3,11 @@
 
 #include "cli/cluster_client.hpp"
 
-#include <CLI/CLI.hpp>
 #include <string>
+
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 
@@ -14,6 +17,7 @@ struct ServerOptions {
 
   void add_to(CLI::App& command);
   Result<ClusterClient> connect() const;
+  std::string typed() const; // for another command to the same coordinator, as a shell takes it
 };
 
 // One line on standard error; returns the exit code.

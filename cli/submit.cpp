@@ -3,6 +3,7 @@
 #include "actors/kit/config_options.hpp"
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/terminal.hpp"
+#include "cli/closing_lines.hpp"
 #include "cli/deadline.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/inputs.hpp"
@@ -16,6 +17,7 @@
 #include "coordinator/pool_json.hpp"
 #include "protocol/pool_spec.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -58,7 +60,9 @@ Result<wiring::JobView> wait_for_end(ClusterClient& client, const std::string& j
   for (;;) {
     auto view = client.show(job);
     if (!view || is_over(view->state)) return view;
-    if (view->state == JobState::paused && view->reason != JobReason::disk) return view;
+    // Some pauses end by themselves, as soon as somebody has mended their cause.
+    const bool goes_on = view->reason == JobReason::disk || view->reason == JobReason::endpoint;
+    if (view->state == JobState::paused && !goes_on) return view;
     progress.show(*view);
     std::this_thread::sleep_for(look_every);
   }
@@ -66,6 +70,33 @@ Result<wiring::JobView> wait_for_end(ClusterClient& client, const std::string& j
 
 ProgressMode mode_of(bool quiet, bool no_progress) {
   return quiet || no_progress ? ProgressMode::none : progress_mode_of_stderr();
+}
+
+// What the job has met, and the command that goes on with it.
+std::string closing_lines_of(const wiring::JobView& job, const ServerOptions& server) {
+  const std::string id = to_string(job.id);
+  if (job.state == JobState::paused || job.state == JobState::failed)
+    return closing_lines(job, job.reason == JobReason::budget
+                                  ? ""
+                                  : fmt::format("gristmill resume {}{}", id, server.typed()));
+  if (job.counts.failed == 0) return closing_lines(job, "");
+  if (is_of_input(job)) return closing_lines_of_input(job, "");
+  bool mend = false;
+  const std::string classes = classes_to_retry(job, mend);
+  return closing_lines(job,
+                       fmt::format("gristmill retry {}{}{}", id,
+                                   classes.empty() ? "" : " --class " + classes, server.typed()),
+                       mend);
+}
+
+// One that stopped: why, and what goes on.
+int complain_of_stop(const CLI::App& command, const wiring::JobView& job,
+                     const ServerOptions& server, bool quiet) {
+  const int code =
+      complain(command, fmt::format("{} {}: {}", to_string(job.id), name_of(job.state), job.detail),
+               exit_code_of(job.state, job.reason, job.counts));
+  if (!server.json && !quiet) say(closing_lines_of(job, server));
+  return code;
 }
 
 std::string end_of(const wiring::JobView& job) {
@@ -92,15 +123,15 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
   if (!end)
     return complain(command, end.error().message + later, exit_code_of_failure(end.error()));
   if (end->state == JobState::failed || end->state == JobState::paused)
-    return complain(command, fmt::format("{} {}: {}", job, name_of(end->state), end->detail),
-                    exit_code_of(end->state, end->reason, end->counts));
+    return complain_of_stop(command, *end, options.server, options.quiet);
   if (auto got = client.download(job, options.output); !got)
     return complain(command,
                     got.error().message + fmt::format("; `gristmill results {}` fetches it", job),
                     exit_code_of_failure(got.error()));
   if (options.server.json) print_json(coordinator::json_of(*end));
   if (!options.server.json && !options.quiet)
-    say(fmt::format("{0}result  {1}\nsummary {1}.summary.json\n", end_of(*end), options.output));
+    say(fmt::format("{0}result  {1}\nsummary {1}.summary.json\n{2}", end_of(*end), options.output,
+                    closing_lines_of(*end, options.server)));
   return exit_code_of(end->state, end->reason, end->counts);
 }
 
@@ -189,10 +220,9 @@ int watch(const CLI::App& command, const WatchOptions& options) {
   if (!end) return complain(command, end.error().message, exit_code_of_failure(end.error()));
   if (options.server.json) print_json(coordinator::json_of(*end));
   if (end->state == JobState::failed || end->state == JobState::paused)
-    return complain(command,
-                    fmt::format("{} {}: {}", options.job, name_of(end->state), end->detail),
-                    exit_code_of(end->state, end->reason, end->counts));
-  if (!options.server.json && !options.quiet) say(end_of(*end));
+    return complain_of_stop(command, *end, options.server, options.quiet);
+  if (!options.server.json && !options.quiet)
+    say(end_of(*end) + closing_lines_of(*end, options.server));
   return exit_code_of(end->state, end->reason, end->counts);
 }
 

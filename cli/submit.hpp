@@ -1,7 +1,9 @@
 // `gristmill submit` and `gristmill watch`: hand a job to a coordinator, and wait for its end.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+} // namespace CLI
 
 namespace gristmill::cli {
 

@@ -1,5 +1,6 @@
 #include "cli/text_file.hpp"
 
+#include "actors/intake/input_format.hpp"
 #include "coordinator/file_io.hpp"
 
 #include <fmt/format.h>
@@ -8,6 +9,13 @@ namespace gristmill::cli {
 namespace {
 
 constexpr std::size_t text_bytes_max = 64u << 20;
+
+Result<std::string> as_utf8(const std::string& option, const std::string& path,
+                            std::string_view text) {
+  if (const auto why = intake::why_other_encoding(text); !why.empty())
+    return fail(ErrorCode::usage, fmt::format("{} {}: {}", option, path, why));
+  return std::string{intake::without_mark(text)};
+}
 
 } // namespace
 
@@ -22,7 +30,7 @@ Result<std::string> text_of_file(const std::string& option, const std::string& p
   for (;;) {
     const auto got = coordinator::read_some(file->get(), piece, path);
     if (!got) return unreadable(got.error().message);
-    if (*got == 0) return text;
+    if (*got == 0) return as_utf8(option, path, text);
     text.append(piece, 0, *got);
     if (text.size() > text_bytes_max)
       return unreadable(fmt::format("{} holds more than {} MiB", path, text_bytes_max >> 20));

@@ -8,7 +8,8 @@
 
 namespace gristmill::cli {
 
-// Errors (usage) begin with the option. A pipe is read to its end.
+// Errors (usage) begin with the option; a text in UTF-16 or UTF-32 is one. A pipe is read to its
+// end. A byte order mark is no part of the text.
 Result<std::string> text_of_file(const std::string& option, const std::string& path);
 
 } // namespace gristmill::cli

@@ -18,7 +18,7 @@ Kind kind_of(int directory, const dirent& entry) {
   unsigned char type = entry.d_type;
   struct stat about {};
   if (type == DT_UNKNOWN && ::fstatat(directory, entry.d_name, &about, AT_SYMLINK_NOFOLLOW) == 0)
-    type = IFTODT(about.st_mode);
+    type = static_cast<unsigned char>(IFTODT(about.st_mode));
   switch (type) {
   case DT_REG: return Kind::file;
   case DT_DIR: return Kind::directory;

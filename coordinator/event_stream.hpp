@@ -3,6 +3,8 @@
 // reads too slowly loses its stream and takes nobody's memory or time.
 #pragma once
 
+#include "coordinator/body_source.hpp"
+
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -12,21 +14,20 @@
 
 namespace gristmill::coordinator {
 
-class EventStream {
+class EventStream final : public BodySource {
 public:
   explicit EventStream(std::size_t bytes_max = 4u << 20) : bytes_max_{bytes_max} {}
 
   // Beyond bytes_max the stream ends instead.
   void push(std::string_view text);
-  void finish(); // what was pushed before is still sent
+  void finish() override; // what was pushed before is still sent
   bool is_over() const;
   std::size_t room() const; // bytes that it would still keep
 
-  // Of the server: up to `most` bytes; 0 = there are none yet, nothing = it is over.
-  std::optional<std::size_t> read(char* to, std::size_t most);
-  // Calls `ready` once, on any thread, when read() would not say 0; at once if that is so already.
-  void when_ready(std::function<void()> ready);
-  void abandon(); // the client is gone
+  // Of the server.
+  std::optional<std::size_t> read(char* to, std::size_t most) override;
+  void when_ready(std::function<void()> ready) override;
+  void abandon() override;
 
 private:
   void wake(std::unique_lock<std::mutex> lock);

@@ -1,5 +1,7 @@
 #include "coordinator/file_source.hpp"
 
+#include "coordinator/input_digest.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -18,8 +20,16 @@ Error input_error(const std::string& path, const Error& why) {
   return {why.code, fmt::format("{}: expected a readable input file: {}", path, why.message)};
 }
 
-// Whether the file is still what it was when the job was made, as far as that was looked at.
-Result<> check(const InputSpec& input, const struct stat& about) {
+tl::unexpected<Error> changed(const InputSpec& input, std::string_view got) {
+  const std::string what = input.offset > 0 ? "file" : fmt::format("{} bytes", input.bytes);
+  return fail(ErrorCode::bad_input,
+              fmt::format("{}: expected the {} that the job began with, got {}; put the old file "
+                          "back to go on, or begin anew",
+                          input.path, what, got));
+}
+
+// Whether the file is as long as it was when the job was made, as far as that was looked at.
+Result<> check_size(const InputSpec& input, const struct stat& about) {
   const auto size = static_cast<std::uint64_t>(about.st_size);
   if (input.offset > 0 && (input.offset > size || input.bytes > size - input.offset))
     return fail(ErrorCode::bad_input,
@@ -27,23 +37,9 @@ Result<> check(const InputSpec& input, const struct stat& about) {
                             input.path, input.name, input.offset, input.offset + input.bytes,
                             size));
   const bool looked_at = input.modified_ns != 0 || input.bytes != 0;
-  const bool other_size = looked_at && input.offset == 0 && size != input.bytes;
-  const bool modified = input.modified_ns != 0 && input.modified_ns != modified_ns(about);
-  if (other_size || modified)
-    return fail(ErrorCode::bad_input,
-                fmt::format("{}: expected the {} that the job began with, got {} bytes modified "
-                            "since; put the old file back to go on, or begin anew",
-                            input.path,
-                            input.offset > 0 ? "file" : fmt::format("{} bytes", input.bytes),
-                            size));
+  if (looked_at && input.offset == 0 && size != input.bytes)
+    return changed(input, fmt::format("{} bytes", size));
   return {};
-}
-
-Result<OpenedFile> open_checked(const InputSpec& input, const InputRoots& roots) {
-  auto opened = roots.open_file(input.path);
-  if (!opened) return tl::unexpected{input_error(input.path, opened.error())};
-  if (auto good = check(input, opened->about); !good) return tl::unexpected{good.error()};
-  return opened;
 }
 
 Result<std::size_t> read_file(int file, const std::string& path, std::uint64_t offset,
@@ -53,6 +49,29 @@ Result<std::size_t> read_file(int file, const std::string& path, std::uint64_t o
     if (got >= 0) return static_cast<std::size_t>(got);
     if (errno != EINTR)
       return tl::unexpected{input_error(path, {ErrorCode::bad_input, std::strerror(errno)})};
+  }
+}
+
+// Of a file that was looked at. Where it ends sooner, items are missing that nobody would miss.
+tl::unexpected<Error> shortened(int file, const std::string& path, std::uint64_t ends_at) {
+  struct stat about {};
+  const auto got = ::fstat(file, &about) == 0 ? static_cast<std::uint64_t>(about.st_size) : 0;
+  return fail(ErrorCode::bad_input,
+              fmt::format("{}: expected the {} bytes that the job began with, got {}: the file was "
+                          "cut while it was read; put the old file back to go on, or begin anew",
+                          path, ends_at, got));
+}
+
+// The bytes at a place of the file; fewer than asked for only where it ended when the job began.
+Result<std::size_t> read_whole(int file, const std::string& path, std::uint64_t ends_at,
+                               std::uint64_t offset, std::span<char> into) {
+  std::size_t had = 0;
+  for (;;) {
+    const auto got = read_file(file, path, offset + had, into.subspan(had));
+    if (!got) return got;
+    had += *got;
+    if (had == into.size() || offset + had >= ends_at) return had;
+    if (*got == 0) return shortened(file, path, ends_at);
   }
 }
 
@@ -73,13 +92,33 @@ Result<std::unique_ptr<intake::ByteSource>> FileSource::open(const std::vector<I
   if (!access.held) access.held = std::make_shared<OpenInputs>(open_files_max);
   auto list = with_room(*access.held, [&] { return InputList::open(inputs, access.roots); });
   if (!list) return tl::unexpected{list.error()};
-  if (!list->is_listed())
-    for (const InputSpec& input : inputs)
-      if (auto good = with_room(*access.held, [&] { return open_checked(input, access.roots); });
+  const bool listed = list->is_listed();
+  std::unique_ptr<FileSource> source{
+      new FileSource{std::move(*list), std::move(scratch_directory), std::move(access)}};
+  if (!listed)
+    for (std::uint32_t n = 0; n < inputs.size(); ++n)
+      if (auto good =
+              with_room(*source->access_.held, [&] { return source->open_checked(n, inputs[n]); });
           !good)
         return tl::unexpected{good.error()};
-  return std::unique_ptr<intake::ByteSource>{
-      new FileSource{std::move(*list), std::move(scratch_directory), std::move(access)}};
+  return source;
+}
+
+Result<OpenedFile> FileSource::open_checked(std::uint32_t input, const InputSpec& spec) {
+  constexpr std::size_t touched_max = 1'024; // of more, each is compared again when it is opened
+  auto opened = access_.roots.open_file(spec.path);
+  if (!opened) return tl::unexpected{input_error(spec.path, opened.error())};
+  if (auto good = check_size(spec, opened->about); !good) return tl::unexpected{good.error()};
+  const std::uint64_t modified = modified_ns(opened->about);
+  if (spec.modified_ns == 0 || spec.modified_ns == modified) return opened;
+  if (const auto known = touched_.find(input); known != touched_.end() && known->second == modified)
+    return opened;
+  if (spec.digest.empty()) return changed(spec, "something modified since");
+  const auto digest = digest_of_file(opened->file, spec.path);
+  if (!digest) return tl::unexpected{input_error(spec.path, digest.error())};
+  if (*digest != spec.digest) return changed(spec, "as many of another content");
+  if (touched_.size() < touched_max) touched_[input] = modified;
+  return opened;
 }
 
 FileSource::~FileSource() {
@@ -123,10 +162,11 @@ Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
   const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
   if (!found) return tl::unexpected{found.error()};
   const InputSpec& spec = **found;
-  auto file = with_room(*access_.held, [&] { return open_checked(spec, access_.roots); });
+  auto file = with_room(*access_.held, [&] { return open_checked(input, spec); });
   if (!file) return tl::unexpected{file.error()};
   auto open = std::make_shared<OpenInput>();
   open->path = spec.path;
+  open->ends_at = spec.offset + spec.bytes;
   open->file = std::move(file->file);
   if (spec.offset > 0) {
     open->from = spec.offset;
@@ -141,7 +181,7 @@ Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t 
                                            std::span<char> into) {
   if (offset >= open.bytes) return 0;
   const auto size = std::min<std::uint64_t>(into.size(), open.bytes - offset);
-  return read_file(open.file.get(), open.path, open.from + offset, into.first(size));
+  return read_whole(open.file.get(), open.path, open.ends_at, open.from + offset, into.first(size));
 }
 
 Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
@@ -156,10 +196,10 @@ Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
   // Not by way of the entry, which moves.
   open.unpacker =
       Unpacker::open(*packing,
-                     [file = open.file.get(), path = open.path, from = open.from,
-                      left = open.bytes](std::span<char> into) mutable -> Result<std::size_t> {
+                     [file = open.file.get(), path = open.path, from = open.from, left = open.bytes,
+                      ends_at = open.ends_at](std::span<char> into) mutable -> Result<std::size_t> {
                        const auto size = std::min<std::uint64_t>(into.size(), left);
-                       auto read = read_file(file, path, from, into.first(size));
+                       auto read = read_whole(file, path, ends_at, from, into.first(size));
                        if (read) {
                          from += *read;
                          left -= *read;

@@ -3,7 +3,8 @@
 // that wait take a descriptor each. A compressed file is unpacked as far as it is read, into a file
 // without a name, because what was read is read again at any place. An input may also be a piece of
 // a file that holds many.
-// Invariant: an input that is opened and is not what it was when the job began is an error.
+// Invariant: an input that is opened and is not what it was when the job began is an error; one
+// that was only touched is what it was.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
@@ -12,6 +13,7 @@
 #include "coordinator/open_inputs.hpp"
 
 #include <list>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -44,6 +46,8 @@ private:
     std::uint32_t input = 0;
     std::weak_ptr<OpenInput> open; // gone: another job needed the descriptor
   };
+  // The file of this input, if it is still what it was when the job began.
+  Result<OpenedFile> open_checked(std::uint32_t input, const InputSpec& spec);
   FileSource(InputList inputs, std::string scratch_directory, InputAccess access)
       : inputs_{std::move(inputs)},
         scratch_directory_{std::move(scratch_directory)}, access_{std::move(access)} {}
@@ -59,6 +63,8 @@ private:
   std::string scratch_directory_;
   InputAccess access_;
   std::list<Known> known_; // the most recently used first
+  // Inputs that were only touched, and the time of that: their content has been compared.
+  std::map<std::uint32_t, std::uint64_t> touched_;
 };
 
 } // namespace gristmill::coordinator

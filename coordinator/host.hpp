@@ -56,6 +56,8 @@ public:
   // Where a job's merged result stands, or will stand.
   std::string output_path(JobId job, const JobSpec& spec) const;
   Result<std::vector<journal::Segment>> segments(JobId job) const;
+  // What a merge of it reads and writes.
+  Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
 
   // What is durable stays; everything else is forgotten, as in a crash.
   void stop();
@@ -72,7 +74,6 @@ private:
   void gone();
   void fail_once(Error error);
   wiring::NodeOptions node_options();
-  Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
 
   Stage& stage_;
   HostOptions options_;

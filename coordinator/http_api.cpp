@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
 
@@ -140,7 +139,7 @@ const std::vector<HttpApi::Route>& HttpApi::routes() {
 Result<std::unique_ptr<HttpApi>> HttpApi::open(HttpApiOptions options) {
   if (sodium_init() < 0)
     return fail(ErrorCode::internal, "libsodium finds no source of randomness");
-  auto uploads = Uploads::open(options.state_directory, options.data_root);
+  auto uploads = Uploads::open(options.state_directory, options.data_root, options.disk);
   if (!uploads) return tl::unexpected{uploads.error()};
   return std::unique_ptr<HttpApi>{new HttpApi{std::move(options), std::move(*uploads)}};
 }
@@ -308,36 +307,6 @@ HttpApi::Task HttpApi::discard_upload(const HttpRequest& head, JobId) {
         });
       },
       disk_work_time_max);
-}
-
-HttpApi::Task HttpApi::results(const HttpRequest&, JobId job) {
-  return asking(wiring::ShowJob{job}, [this](const wiring::Answer& answer) {
-    return file_of(answer, "", "application/x-ndjson");
-  });
-}
-
-HttpApi::Task HttpApi::summary(const HttpRequest&, JobId job) {
-  return asking(wiring::ShowJob{job}, [this](const wiring::Answer& answer) {
-    return file_of(answer, ".summary.json", "application/json");
-  });
-}
-
-HttpResponse HttpApi::file_of(const wiring::Answer& answer, const char* suffix,
-                              const char* type) const {
-  const wiring::JobView& job = answer.jobs.at(0);
-  if (!is_over(job.state))
-    return http_error(409, "conflict",
-                      fmt::format("{} is {}; its result is there when it is finished or cancelled",
-                                  to_string(job.id), name_of(job.state)));
-  if (job.state == JobState::failed)
-    return http_error(
-        409, "conflict",
-        fmt::format("{} has failed and has no result: {}", to_string(job.id), job.detail));
-  const std::string path = options_.output_path(job) + suffix;
-  HttpResponse response;
-  response.content_type = type;
-  response.file = FileDescriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  return response.file ? std::move(response) : error_response(disk_error("open", path));
 }
 
 HttpApi::Task HttpApi::list_workers(const HttpRequest&, JobId) {

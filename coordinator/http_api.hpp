@@ -23,12 +23,13 @@
 // result.
 #pragma once
 
-#include "actors/wiring/message.hpp"
+#include "actors/wiring/questions.hpp"
 #include "coordinator/http_task.hpp"
 #include "coordinator/job_events.hpp"
 #include "coordinator/job_inputs.hpp"
 #include "coordinator/line_finder.hpp"
 #include "coordinator/uploads.hpp"
+#include "coordinator/work_threads.hpp"
 
 #include <functional>
 #include <memory>
@@ -51,6 +52,7 @@ struct HttpApiOptions {
 
   std::vector<std::vector<InputSpec>> inputs_in_use; // of each job that there is
   JobInputsLimits inputs;
+  DiskCalls disk = real_disk(); // of uploads
 };
 
 class HttpApi {
@@ -105,13 +107,17 @@ private:
   std::unique_ptr<JobEvents> open_job_events();
   HttpResponse stream_events(JobId job, bool all);
   HttpResponse show(const wiring::Answer& answer, int status) const;
-  HttpResponse file_of(const wiring::Answer& answer, const char* suffix, const char* type) const;
+  // http_results.cpp: the output of a job that is over, and what lies beside it.
+  Task sending(JobId job, const char* suffix, const char* type);
+  bool is_gone(const wiring::JobView& job, const char* suffix) const;
+  HttpResponse file_at(const std::string& path, const char* type);
 
   HttpApiOptions options_;
   HttpDoor door_;
   std::unique_ptr<Uploads> uploads_;
   JobInputs job_inputs_;
   LineFinder line_finder_;
+  WorkThreads file_readers_{"results", 4};
   std::unique_ptr<JobEvents> job_events_ = open_job_events();
 };
 

@@ -26,11 +26,12 @@ std::string text_of(const in_addr& address) {
 }
 
 // Without waiting: a peer that reads nothing gets nothing.
-void say(int socket, int status, std::string_view code, std::string_view sentence) {
-  const HttpResponse response = http_error(status, code, sentence);
-  const std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: application/json\r\n"
-                                       "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
-                                       status, code, response.body.size(), response.body);
+void say(int socket, const HttpResponse& answer) {
+  std::string text = fmt::format("HTTP/1.1 {} \r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+                                 "Connection: close\r\n",
+                                 answer.status, answer.content_type, answer.body.size());
+  for (const auto& [name, value] : answer.headers) text += fmt::format("{}: {}\r\n", name, value);
+  text += "\r\n" + answer.body;
   (void)::send(socket, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -92,9 +93,14 @@ void HttpConnections::brought(int socket, std::uint64_t body_bytes) {
   places_.brought(socket, body_bytes, boot_now());
 }
 
-void HttpConnections::body_ended(int socket) {
+void HttpConnections::waits_for_us(int socket) {
   const std::lock_guard lock{mutex_};
-  places_.body_ended(socket);
+  places_.waits_for_us(socket);
+}
+
+void HttpConnections::goes_on(int socket) {
+  const std::lock_guard lock{mutex_};
+  places_.goes_on(socket, boot_now());
 }
 
 void HttpConnections::answered(int socket) {
@@ -102,10 +108,14 @@ void HttpConnections::answered(int socket) {
   places_.answered(socket, boot_now());
 }
 
-void HttpConnections::turn_away(int socket, int status, std::string_view code,
-                                std::string_view sentence) {
+void HttpConnections::tell(int socket, const HttpResponse& answer) {
   const std::lock_guard lock{mutex_};
-  say(socket, status, code, sentence);
+  say(socket, answer);
+}
+
+void HttpConnections::turn_away(int socket, const HttpResponse& answer) {
+  const std::lock_guard lock{mutex_};
+  say(socket, answer);
   ::shutdown(socket, SHUT_RDWR);
 }
 
@@ -113,8 +123,9 @@ void HttpConnections::look() {
   const std::lock_guard lock{mutex_};
   for (const auto& [socket, asked] : places_.overdue(boot_now())) {
     if (asked)
-      say(socket, 408, "too_slow",
-          "expected a whole head within 10 s and a body of at least 1 KiB a second, got less");
+      say(socket, http_error(408, "too_slow",
+                             "expected a whole head within 10 s and a body of at least 1 KiB a "
+                             "second, got less"));
     ::shutdown(socket, SHUT_RDWR);
   }
   std::vector<pollfd> peers;

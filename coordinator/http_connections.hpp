@@ -13,6 +13,8 @@
 
 namespace gristmill::coordinator {
 
+struct HttpResponse;
+
 class HttpConnections {
 public:
   explicit HttpConnections(HttpPlacesOptions options) : places_{options} {}
@@ -23,10 +25,14 @@ public:
   bool has_head(int socket, bool is_always_answered);
   void not_wanted(int socket);
   void brought(int socket, std::uint64_t body_bytes);
-  void body_ended(int socket);
+  void waits_for_us(int socket);
+  void goes_on(int socket);
   void answered(int socket);
-  // Answers in the library's place and ends the connection: for requests that it would choke on.
-  void turn_away(int socket, int status, std::string_view code, std::string_view sentence);
+  // Answers in the library's place, which takes no answer in the middle of a body. Nothing may
+  // follow it.
+  void tell(int socket, const HttpResponse& answer);
+  // … and ends the connection: also for requests that the library would choke on.
+  void turn_away(int socket, const HttpResponse& answer);
 
   // To be called now and then: ends what has no more time.
   void look();

@@ -61,9 +61,17 @@ void HttpPlaces::not_wanted(Id id, Time now) {
   connection.more = options_.idle;
 }
 
-void HttpPlaces::body_ended(Id id) {
+void HttpPlaces::waits_for_us(Id id) {
   if (const auto known = connections_.find(id); known != connections_.end())
-    known->second.state = State::answering;
+    known->second.state = State::ours;
+}
+
+void HttpPlaces::goes_on(Id id, Time now) {
+  const auto known = connections_.find(id);
+  if (known == connections_.end() || known->second.state != State::ours) return;
+  known->second.state = State::body;
+  known->second.since = now;
+  known->second.bytes = 0;
 }
 
 void HttpPlaces::answered(Id id, Time now) {
@@ -96,7 +104,7 @@ void HttpPlaces::leave(Connection& connection) {
 std::vector<HttpPlaces::Overdue> HttpPlaces::overdue(Time now) {
   std::vector<Overdue> all;
   for (auto& [id, connection] : connections_) {
-    if (connection.leaves || connection.state == State::answering) continue;
+    if (connection.leaves || connection.state == State::ours) continue;
     const bool in_body = connection.state == State::body;
     const Duration may = in_body ? Duration{options_.body} : options_.head + connection.more;
     if (now < connection.since + may) continue;

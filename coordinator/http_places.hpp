@@ -44,7 +44,10 @@ public:
   void brought(Id id, std::uint64_t body_bytes, Time now);
   // Its body is read to the end for politeness only: it has no place of its own while it lasts.
   void not_wanted(Id id, Time now);
-  void body_ended(Id id); // no more is asked of the client until answered()
+  // No more is asked of the client until goes_on(), which gives it the time of a new piece, or
+  // answered().
+  void waits_for_us(Id id);
+  void goes_on(Id id, Time now);
   void answered(Id id, Time now);
   void left(Id id);
 
@@ -60,7 +63,7 @@ public:
   std::size_t under_way() const { return under_way_; }
 
 private:
-  enum class State : std::uint8_t { head, body, answering };
+  enum class State : std::uint8_t { head, body, ours };
   struct Connection {
     std::string address;
     State state = State::head;

@@ -69,6 +69,9 @@ void HttpServer::stop() {
     while (!core_->waiting.empty())
       core_->answer_locked(*core_->waiting.begin(),
                            http_error(503, "unavailable", "the coordinator is stopping"));
+    for (const SharedExchange& exchange : core_->asleep)
+      MHD_resume_connection(exchange->connection);
+    core_->asleep.clear();
   }
   core_->stopping.notify_all();
   core_->watch.join();

@@ -10,11 +10,6 @@
 #include <iterator>
 
 namespace gristmill::coordinator {
-namespace {
-
-constexpr std::size_t stream_piece_bytes = 16 * 1024;
-
-} // namespace
 
 Exchange::Exchange(MHD_Connection* c) : connection{c}, socket{socket_of(c)} {}
 
@@ -53,40 +48,98 @@ MHD_Result HttpServer::Core::begin(const SharedExchange& exchange, const char* p
   const HttpRequest head = head_of(exchange->connection, path, method);
   const bool always = !has_body(head) && options.is_always_answered(head);
   const bool has_place = connections.has_head(exchange->socket, always);
+  if (head.headers.find("Transfer-Encoding") == nullptr)
+    exchange->rest = head.content_length.value_or(0);
   exchange->task = task_for(*exchange, head, has_place);
-  exchange->takes = exchange->task->wants_body();
-  if (exchange->takes) return MHD_YES;
-  connections.not_wanted(exchange->socket);
   // A client that asks first, or would send too much for nothing, is told before the body. The
   // others are heard to the end: closing on unread bytes would reset the answer away.
   const bool asks = head.headers.get("Expect") == "100-continue";
-  const bool much = head.content_length.value_or(0) > options.discarded_bytes_max;
-  return asks || much || !has_place ? finish(exchange) : MHD_YES;
+  const bool much = exchange->rest.value_or(0) > options.discarded_bytes_max;
+  exchange->may_wait = !asks && !much && has_place;
+  return exchange->task->has_work() ? work(exchange) : admit(exchange);
+}
+
+MHD_Result HttpServer::Core::admit(const SharedExchange& exchange) {
+  exchange->admitted = true;
+  exchange->takes = exchange->task->wants_body();
+  if (exchange->takes) return MHD_YES;
+  connections.not_wanted(exchange->socket);
+  return exchange->may_wait ? MHD_YES : finish(exchange);
 }
 
 MHD_Result HttpServer::Core::go_on(const SharedExchange& exchange, std::string_view piece) {
-  if (exchange->takes) {
-    connections.brought(exchange->socket, piece.size());
-    exchange->takes = exchange->task->take(piece);
-    if (!exchange->takes) connections.not_wanted(exchange->socket);
+  if (exchange->rest) *exchange->rest -= std::min<std::uint64_t>(piece.size(), *exchange->rest);
+  if (exchange->takes && !exchange->task->wants_body()) refuse(*exchange);
+  if (!exchange->takes) return discard(*exchange, piece.size());
+  connections.brought(exchange->socket, piece.size());
+  if (!exchange->task->take(piece)) {
+    refuse(*exchange);
     return MHD_YES;
   }
-  exchange->discarded_bytes += piece.size();
-  return exchange->discarded_bytes <= options.discarded_bytes_max ? MHD_YES : MHD_NO;
+  return exchange->task->has_work() ? work(exchange) : MHD_YES;
+}
+
+// The rest of the body is wanted no more. Who would send much of it is told now; the others are
+// heard to the end.
+void HttpServer::Core::refuse(Exchange& exchange) {
+  exchange.takes = false;
+  connections.not_wanted(exchange.socket);
+  if (!exchange.rest || *exchange.rest > options.discarded_bytes_max) tell(exchange);
+}
+
+void HttpServer::Core::tell(Exchange& exchange) {
+  exchange.told = true;
+  const auto why = std::make_shared<HttpResponse>();
+  exchange.task->finish([why](HttpResponse response) { *why = std::move(response); });
+  connections.tell(exchange.socket, *why);
+}
+
+MHD_Result HttpServer::Core::discard(Exchange& exchange, std::size_t bytes) {
+  exchange.discarded_bytes += bytes;
+  if (exchange.discarded_bytes <= options.discarded_bytes_max) return MHD_YES;
+  if (!exchange.told) tell(exchange);
+  return MHD_NO;
+}
+
+// Before the task may answer or be done, so that there is something to resume.
+bool HttpServer::Core::suspend(const SharedExchange& exchange, Exchange::State state) {
+  connections.waits_for_us(exchange->socket);
+  const std::lock_guard lock{mutex};
+  if (stopped) return false;
+  exchange->state = state;
+  exchange->answer_by =
+      boot_now() + std::min(exchange->task->answer_within(), options.answer_within_max);
+  waiting.insert(exchange);
+  // When it goes on, the library reads first, and takes the end of what a client sends for the end
+  // of the client; but whoever has a time of its own is asked for an answer before that.
+  MHD_set_connection_option(exchange->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                            static_cast<unsigned>(options.idle_timeout.count() + 1));
+  MHD_suspend_connection(exchange->connection);
+  return true;
+}
+
+MHD_Result HttpServer::Core::work(const SharedExchange& exchange) {
+  if (!suspend(exchange, Exchange::State::working)) return MHD_NO;
+  const auto done = [core = weak_from_this(), exchange] {
+    if (const auto alive = core.lock()) alive->worked(exchange);
+  };
+  try {
+    exchange->task->work(done);
+  } catch (const std::exception& e) {
+    answer(exchange, http_error(500, "internal", e.what()));
+  }
+  return MHD_YES;
+}
+
+void HttpServer::Core::worked(const SharedExchange& exchange) {
+  const std::lock_guard lock{mutex};
+  if (exchange->state != Exchange::State::working) return;
+  connections.goes_on(exchange->socket);
+  resume_locked(exchange, Exchange::State::reading);
 }
 
 MHD_Result HttpServer::Core::finish(const SharedExchange& exchange) {
-  connections.body_ended(exchange->socket);
-  {
-    const std::lock_guard lock{mutex};
-    if (stopped) return MHD_NO;
-    // Suspended before the task may answer, so that there is something to resume.
-    exchange->state = Exchange::State::waiting;
-    exchange->answer_by =
-        boot_now() + std::min(exchange->task->answer_within(), options.answer_within_max);
-    waiting.insert(exchange);
-    MHD_suspend_connection(exchange->connection);
-  }
+  if (exchange->told || !suspend(exchange, Exchange::State::waiting)) return MHD_NO;
   const auto respond = [core = weak_from_this(), exchange](HttpResponse response) {
     if (const auto alive = core.lock()) alive->answer(exchange, std::move(response));
   };
@@ -103,55 +156,22 @@ void HttpServer::Core::answer(const SharedExchange& exchange, HttpResponse respo
   answer_locked(exchange, std::move(response));
 }
 
+// In the middle of a body, where the library takes none, it ends the connection, too.
 void HttpServer::Core::answer_locked(SharedExchange exchange, HttpResponse response) {
-  if (exchange->state != Exchange::State::waiting) return;
-  exchange->response = std::move(response);
-  exchange->state = Exchange::State::answered;
+  if (exchange->state == Exchange::State::working) {
+    exchange->cut = true;
+    connections.turn_away(exchange->socket, response);
+    resume_locked(exchange, Exchange::State::reading);
+  } else if (exchange->state == Exchange::State::waiting) {
+    exchange->response = std::move(response);
+    resume_locked(exchange, Exchange::State::answered);
+  }
+}
+
+void HttpServer::Core::resume_locked(const SharedExchange& exchange, Exchange::State state) {
+  exchange->state = state;
   waiting.erase(exchange);
   MHD_resume_connection(exchange->connection);
-}
-
-MHD_Response* HttpServer::Core::stream_of(const SharedExchange& exchange) {
-  {
-    const std::lock_guard lock{mutex};
-    if (draining) exchange->response.stream->finish();
-    streaming.insert(exchange);
-  }
-  struct Source {
-    std::weak_ptr<Core> core;
-    SharedExchange exchange;
-  };
-  const auto read = [](void* source, std::uint64_t, char* to, std::size_t most) -> ssize_t {
-    const auto& from = *static_cast<Source*>(source);
-    const auto core = from.core.lock();
-    return run_guarded("HTTP server", [&]() -> ssize_t {
-      return core ? core->read_stream(from.exchange, to, most) : MHD_CONTENT_READER_END_OF_STREAM;
-    });
-  };
-  return MHD_create_response_from_callback(
-      MHD_SIZE_UNKNOWN, stream_piece_bytes, read, new Source{weak_from_this(), exchange},
-      [](void* source) { delete static_cast<Source*>(source); });
-}
-
-ssize_t HttpServer::Core::read_stream(const SharedExchange& exchange, char* to, std::size_t most) {
-  EventStream& stream = *exchange->response.stream;
-  const auto bytes = stream.read(to, most);
-  if (!bytes) return MHD_CONTENT_READER_END_OF_STREAM;
-  if (*bytes > 0) return static_cast<ssize_t>(*bytes);
-  {
-    // Suspended before the stream may wake it, so that there is something to resume.
-    const std::lock_guard lock{mutex};
-    if (stopped) return MHD_CONTENT_READER_END_OF_STREAM;
-    asleep.insert(exchange);
-    MHD_suspend_connection(exchange->connection);
-  }
-  stream.when_ready([core = weak_from_this(), exchange] {
-    const auto alive = core.lock();
-    if (!alive) return;
-    const std::lock_guard lock{alive->mutex};
-    if (alive->asleep.erase(exchange) == 1) MHD_resume_connection(exchange->connection);
-  });
-  return 0;
 }
 
 // A question that nobody answers gives its place back all the same.
@@ -175,16 +195,6 @@ void HttpServer::Core::look_until_stopped() {
     give_up_late_ones(boot_now());
     lock.lock();
   }
-}
-
-// Not under the mutex: a stream that ends wakes its connection.
-void HttpServer::Core::finish_streams() {
-  std::set<SharedExchange> all;
-  {
-    const std::lock_guard lock{mutex};
-    all = streaming;
-  }
-  for (const SharedExchange& exchange : all) exchange->response.stream->finish();
 }
 
 MHD_Result HttpServer::Core::on_peer(void* cls, const sockaddr* peer, socklen_t) {
@@ -212,7 +222,7 @@ void* HttpServer::Core::on_target(void* cls, const char* target, MHD_Connection*
     std::string& fault = (*exchange)->fault;
     fault = fault_of(text);
     if (arguments_in(text) > arguments_max)
-      core.connections.turn_away((*exchange)->socket, 400, "usage", fault);
+      core.connections.turn_away((*exchange)->socket, http_error(400, "usage", fault));
     return exchange.release();
   } catch (const std::exception&) {
     return nullptr;
@@ -227,15 +237,19 @@ MHD_Result HttpServer::Core::on_request(void* cls, MHD_Connection* connection, c
   try {
     const SharedExchange exchange = *static_cast<SharedExchange*>(*state);
     if (!exchange->opened) return core.begin(exchange, path, method);
-    bool is_answered = false;
+    auto now = Exchange::State::reading;
     {
       const std::lock_guard lock{core.mutex};
-      is_answered = exchange->state == Exchange::State::answered;
+      if (exchange->cut) return MHD_NO;
+      now = exchange->state;
     }
-    if (is_answered)
+    if (now == Exchange::State::answered)
       return send(connection, exchange->response,
                   exchange->response.stream ? core.stream_of(exchange)
                                             : response_of(exchange->response));
+    // The library goes on with the chunks that it has, suspended or not: it keeps them for later.
+    if (now == Exchange::State::working) return MHD_YES;
+    if (!exchange->admitted) return core.admit(exchange);
     if (*data_bytes == 0) return core.finish(exchange);
     const std::string_view piece{data, *data_bytes};
     *data_bytes = 0;

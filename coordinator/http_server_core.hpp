@@ -1,6 +1,9 @@
 // The inside of the HTTP server: its exchanges, and what the library calls for each. Private to
 // http_server*.cpp. Invariant: a connection that is suspended is in `waiting` or in `asleep`, so
 // that whoever stops the server can give each back to the library.
+//
+//   reading ⇄ working     the task is at what takes long; the library reads no further
+//   reading → waiting → answered
 #pragma once
 
 #include "actors/kit/time.hpp"
@@ -24,13 +27,18 @@ struct Exchange {
   std::string fault;   // of its first line
   bool opened = false; // its head was whole
   std::unique_ptr<HttpTask> task;
-  bool takes = true; // the task still wants the body
+  std::optional<std::uint64_t> rest; // bytes of the body that are still to come, if that is known
+  bool may_wait = true;              // a refusal of the body waits until it has come
+  bool admitted = false;             // that was decided
+  bool takes = true;                 // the task still wants the body
+  bool told = false;                 // refused in the middle of it
   std::uint64_t discarded_bytes = 0;
 
   // Under the core's mutex.
-  enum class State : std::uint8_t { reading, waiting, answered };
+  enum class State : std::uint8_t { reading, working, waiting, answered };
   State state = State::reading;
-  Time answer_by{}; // while waiting
+  bool cut = false; // the library is to close it
+  Time answer_by{}; // while working or waiting
   HttpResponse response;
 };
 using SharedExchange = std::shared_ptr<Exchange>;
@@ -53,12 +61,20 @@ struct HttpServer::Core : std::enable_shared_from_this<Core> {
   std::set<SharedExchange> streaming;
 
   MHD_Result begin(const SharedExchange& exchange, const char* path, const char* method);
+  MHD_Result admit(const SharedExchange& exchange);
   MHD_Result go_on(const SharedExchange& exchange, std::string_view piece);
   MHD_Result finish(const SharedExchange& exchange);
+  MHD_Result discard(Exchange& exchange, std::size_t bytes);
+  bool suspend(const SharedExchange& exchange, Exchange::State state);
+  MHD_Result work(const SharedExchange& exchange);
+  void worked(const SharedExchange& exchange);
+  void refuse(Exchange& exchange);
+  void tell(Exchange& exchange);
   std::unique_ptr<HttpTask> task_for(const Exchange& exchange, const HttpRequest& head,
                                      bool has_place);
   void answer(const SharedExchange& exchange, HttpResponse response);
   void answer_locked(SharedExchange exchange, HttpResponse response);
+  void resume_locked(const SharedExchange& exchange, Exchange::State state);
   MHD_Response* stream_of(const SharedExchange& exchange);
   ssize_t read_stream(const SharedExchange& exchange, char* to, std::size_t most);
   void finish_streams();

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -74,18 +72,8 @@ std::string fault_of(std::string_view target) {
 }
 
 MHD_Response* response_of(const HttpResponse& answer) {
-  if (!answer.file)
-    return MHD_create_response_from_buffer(
-        answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
-  struct stat info {};
-  // The library closes what it is given, so it gets a descriptor of its own.
-  const int file = ::fcntl(answer.file.get(), F_DUPFD_CLOEXEC, 0);
-  if (file < 0) return nullptr;
-  MHD_Response* response = nullptr;
-  if (::fstat(file, &info) == 0)
-    response = MHD_create_response_from_fd64(static_cast<std::uint64_t>(info.st_size), file);
-  if (response == nullptr) ::close(file);
-  return response;
+  return MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
+                                         MHD_RESPMEM_MUST_COPY);
 }
 
 MHD_Result send(MHD_Connection* connection, const HttpResponse& answer, MHD_Response* response) {

@@ -1,6 +1,7 @@
 // The routes by which work comes in: uploads, and jobs that name them.
 #include "coordinator/http_answer.hpp"
 #include "coordinator/http_api.hpp"
+#include "coordinator/upload_task.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <fmt/format.h>
@@ -9,49 +10,6 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr std::size_t submission_bytes_max = 1u << 20;
-
-class UploadTask final : public HttpTask {
-public:
-  UploadTask(Uploads& uploads, std::unique_ptr<Upload> upload)
-      : uploads_{uploads}, upload_{std::move(upload)} {}
-  ~UploadTask() override {
-    if (upload_) uploads_.abandon(std::move(upload_));
-  }
-
-  std::chrono::milliseconds answer_within() const override { return disk_work_time_max; }
-
-  bool take(std::string_view piece) override {
-    auto appended = upload_->append(piece);
-    if (appended) return true;
-    failure_ = appended.error();
-    uploads_.abandon(std::move(upload_));
-    return false;
-  }
-
-  void finish(Respond respond) override {
-    if (!upload_) return respond(error_response(failure_));
-    uploads_.finish(std::move(upload_), [respond](Result<UploadedFile> file) {
-      if (!file) return respond(error_response(file.error()));
-      respond(json_response(201, {{"id", file->id}, {"path", file->path}, {"bytes", file->bytes}}));
-    });
-  }
-
-private:
-  Uploads& uploads_;
-  std::unique_ptr<Upload> upload_;
-  Error failure_;
-};
-
-} // namespace
-
-HttpApi::Task HttpApi::upload(const HttpRequest& head, JobId) {
-  const auto name = head.query.find("name");
-  auto begun = uploads_->begin(name == head.query.end() ? "" : name->second, head.content_length);
-  if (!begun) return answered(error_response(begun.error()));
-  return std::make_unique<UploadTask>(*uploads_, std::move(*begun));
-}
-
-namespace {
 
 Result<JobSpec> spec_of(const std::string& body) {
   namespace json = openai::json;
@@ -71,6 +29,12 @@ Result<JobSpec> spec_of(const std::string& body) {
 }
 
 } // namespace
+
+HttpApi::Task HttpApi::upload(const HttpRequest& head, JobId) {
+  const auto name = head.query.find("name");
+  return std::make_unique<UploadTask>(*uploads_, name == head.query.end() ? "" : name->second,
+                                      head.content_length);
+}
 
 HttpApi::Task HttpApi::submit(const HttpRequest&, JobId) {
   return gathered(

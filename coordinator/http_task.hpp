@@ -2,8 +2,7 @@
 // serves it, and the response. Invariant: a task never blocks; what takes long answers later.
 #pragma once
 
-#include "coordinator/event_stream.hpp"
-#include "coordinator/file_descriptor.hpp"
+#include "coordinator/body_source.hpp"
 #include "coordinator/http_door.hpp"
 
 #include <chrono>
@@ -33,8 +32,7 @@ struct HttpResponse {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
-  FileDescriptor file;                 // when open, its content is the body
-  std::shared_ptr<EventStream> stream; // when set, the body is what comes out of it
+  std::shared_ptr<BodySource> stream; // when set, the body is what comes out of it
   std::vector<std::pair<std::string, std::string>> headers;
 };
 HttpResponse http_error(int status, std::string_view code, std::string_view message);
@@ -50,9 +48,14 @@ inline constexpr std::chrono::minutes disk_work_time_max{15};
 class HttpTask {
 public:
   virtual ~HttpTask() = default;
+  // Asked when no work is left to do. False: no more of it is wanted, finish() says why at once.
   virtual bool wants_body() const { return true; }
-  // False: no more of it is wanted, finish() will say why.
-  virtual bool take(std::string_view piece) = 0;
+  virtual bool take(std::string_view piece) = 0; // false: as above, from now on
+  // What would make other clients wait is done elsewhere. The server asks for it after the head and
+  // after each piece, and reads the client no further until `done` is called: once, on any thread.
+  // The task may be destroyed before.
+  virtual bool has_work() const { return false; }
+  virtual void work(std::function<void()> done) { done(); }
   virtual void finish(Respond respond) = 0; // the body is complete, or was not wanted
   // The longest that an answer may take after finish(); then the client is told that none came.
   virtual std::chrono::milliseconds answer_within() const { return question_time_max; }

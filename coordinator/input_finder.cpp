@@ -1,6 +1,7 @@
 #include "coordinator/input_finder.hpp"
 
 #include "actors/intake/input_format.hpp"
+#include "coordinator/product_files.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
@@ -79,13 +80,16 @@ Result<> InputFinder::add(const std::string& name) {
   if (!path) return tl::unexpected{path.error()};
   struct stat about {};
   if (is_pattern(name) && ::lstat(path->c_str(), &about) != 0) return add_matches(name);
-  if (::stat(path->c_str(), &about) == 0)
-    return S_ISDIR(about.st_mode) ? add_directory(*path, name) : add_file(*path, name);
+  if (::stat(path->c_str(), &about) == 0) {
+    if (S_ISDIR(about.st_mode)) return add_directory(*path, name);
+    const auto added = add_file(*path, name, Named::itself);
+    return added ? Result<>{} : tl::unexpected{added.error()};
+  }
   return bad(name, fmt::format("expected a readable file, a directory or a pattern, got none ({})",
                                std::strerror(errno)));
 }
 
-Result<> InputFinder::add_file(const std::string& path, std::string shown) {
+Result<bool> InputFinder::add_file(const std::string& path, std::string shown, Named named) {
   struct stat about {};
   if (::stat(path.c_str(), &about) != 0)
     return bad(shown, fmt::format("expected a readable file ({})", std::strerror(errno)));
@@ -95,7 +99,19 @@ Result<> InputFinder::add_file(const std::string& path, std::string shown) {
   const auto opened = rules_.roots.open_file(path);
   if (!opened) return bad(shown, "a readable file", opened.error());
   if (!openai::json::is_utf8(shown)) return bad(shown, "expected a name in UTF-8; rename the file");
-  return found_(input_as_found(fs::absolute(path), std::move(shown), opened->about));
+  if (named == Named::by_search && is_product(opened->file, path)) {
+    if (rules_.left_out) rules_.left_out(shown);
+    return false;
+  }
+  auto taken = found_(input_as_found(fs::absolute(path), std::move(shown), opened->about));
+  return taken ? Result<bool>{true} : tl::unexpected{taken.error()};
+}
+
+// Whether a directory is a job's.
+bool InputFinder::leave_out(const std::string& path, const std::string& shown) const {
+  if (!is_state_directory(path)) return false;
+  if (rules_.left_out) rules_.left_out(shown);
+  return true;
 }
 
 Result<std::vector<DirectoryEntry>> InputFinder::entries(const std::string& path) const {
@@ -113,6 +129,7 @@ Result<> InputFinder::find_below(const std::string& path, const std::string& bel
     const std::string there = joined(below, entry.name);
     if (entry.name.starts_with('.') || is_own(joined(path, there))) continue;
     if (entry.kind == DirectoryEntry::Kind::directory) {
+      if (leave_out(joined(path, there), joined(path, there))) continue;
       if (auto searched = find_below(path, there, found); !searched) return searched;
     } else if (intake::has_known_suffix(entry.name)) {
       found.push_back(there);
@@ -137,12 +154,16 @@ Result<> InputFinder::add_directory(const std::string& path, const std::string& 
       place = std::move(*led);
       if (fs::is_directory(place, error)) continue;
     }
-    any = true;
-    if (auto added = add_file(place, joined(shown, file)); !added) return added;
+    const auto added = add_file(place, joined(shown, file), Named::by_search);
+    if (!added) return tl::unexpected{added.error()};
+    any = any || *added;
   }
   if (any) return {};
-  return bad(shown, "expected files in it (.jsonl .ndjson .json .csv .tsv .txt .md, also .gz and "
-                    ".zst of them), got none");
+  return bad(shown, found.empty()
+                        ? "expected files in it (.jsonl .ndjson .json .csv .tsv .txt .md, also .gz "
+                          "and .zst of them), got none"
+                        : "expected documents in it, got only what jobs have left there; name a "
+                          "result itself to have it as an input");
 }
 
 // Component by component and never through "." or "..": glob(3) would take ".[.]" for "..".
@@ -186,15 +207,25 @@ Result<> InputFinder::add_matches(const std::string& name) {
   });
   std::sort(found.begin(), found.end());
   if (found.empty()) return bad(name, "expected files that match, got only the job's own");
+  bool any = false;
   for (const std::string& file : found) {
     const auto path = real(place_of(file));
     if (!path) return tl::unexpected{path.error()};
     std::error_code ignored;
-    auto added =
-        fs::is_directory(*path, ignored) ? add_directory(*path, file) : add_file(*path, file);
-    if (!added) return added;
+    const bool directory = fs::is_directory(*path, ignored);
+    if (directory && leave_out(*path, file)) continue;
+    auto added = Result<bool>{true};
+    if (!directory) {
+      added = add_file(*path, file, Named::by_search);
+    } else if (auto inside = add_directory(*path, file); !inside) {
+      added = tl::unexpected{inside.error()};
+    }
+    if (!added) return tl::unexpected{added.error()};
+    any = any || *added;
   }
-  return {};
+  if (any) return {};
+  return bad(name, "expected documents that match, got only what jobs have left there; name a "
+                   "result itself to have it as an input");
 }
 
 bool InputFinder::is_own(const fs::path& path) const {

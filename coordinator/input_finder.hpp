@@ -1,7 +1,8 @@
 // INPUT FINDER: what a name stands for: a file for itself, a pattern for what it matches, a
-// directory for the files below it whose suffix we know, in the order of their names. The user's
-// command looks where it stands, a coordinator below its data root. Invariant: the same files give
-// the same inputs in the same order, and none that `real` refuses.
+// directory for the files below it whose suffix we know, in the order of their names. What jobs
+// have left there, results, summaries and state directories, only counts where it is named itself.
+// The user's command looks where it stands, a coordinator below its data root. Invariant: the same
+// files give the same inputs in the same order, and none that `real` refuses.
 #pragma once
 
 #include "coordinator/directory_entries.hpp"
@@ -20,6 +21,9 @@ struct FinderRules {
   // Where a file or a directory really is, or why it may not be read; none = anywhere.
   std::function<Result<std::string>(const std::string&)> real;
   InputRoots roots; // below which all of it is opened
+  // Hears of what was found and is no document, because a job has left it there; none = nobody
+  // does.
+  std::function<void(const std::string& shown)> left_out;
 };
 
 class InputFinder {
@@ -32,7 +36,10 @@ public:
   Result<> add(const std::string& name);
 
 private:
-  Result<> add_file(const std::string& path, std::string shown);
+  enum class Named : bool { by_search, itself };
+  // False: a job has left it there.
+  Result<bool> add_file(const std::string& path, std::string shown, Named named);
+  bool leave_out(const std::string& path, const std::string& shown) const;
   Result<> add_directory(const std::string& path, const std::string& shown);
   Result<> add_matches(const std::string& name);
   Result<> find_below(const std::string& path, const std::string& below,

@@ -88,8 +88,8 @@ struct JobEvents::Shared {
 JobEvents::JobEvents(List list, std::chrono::milliseconds every,
                      std::chrono::milliseconds answer_within)
     : list_{std::move(list)}, every_{every}, answer_within_{answer_within},
-      shared_{std::make_shared<Shared>()},
-      thread_{guarded_thread("job events", [this] { run(); })} {}
+      shared_{std::make_shared<Shared>()}, thread_{
+                                               guarded_thread("job events", [this] { run(); })} {}
 
 JobEvents::~JobEvents() {
   {

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "actors/kit/time.hpp"
-#include "actors/wiring/message.hpp"
+#include "actors/wiring/questions.hpp"
 #include "coordinator/event_stream.hpp"
 
 #include <chrono>

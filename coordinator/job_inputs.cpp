@@ -1,6 +1,7 @@
 #include "coordinator/job_inputs.hpp"
 
 #include "actors/kit/guarded_thread.hpp"
+#include "coordinator/input_digest.hpp"
 #include "coordinator/input_finder.hpp"
 #include "coordinator/input_list.hpp"
 #include "coordinator/state_directory.hpp"
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* list_name = "inputs.jsonl";
 constexpr std::size_t entry_bytes_max = 256 * 1024;
+constexpr std::uint64_t digested_bytes_max = 1u << 30; // of one job's inputs
 
 // The file that a located path leads to, open.
 Result<OpenedFile> opened(const Uploads& uploads, const std::string& path,
@@ -36,6 +38,7 @@ void stamp(InputSpec& input, const std::string& path, const struct stat& about, 
   input.path = path;
   if (input.offset == 0) input.bytes = static_cast<std::uint64_t>(about.st_size);
   input.modified_ns = uploaded ? 0 : modified_ns(about);
+  input.digest.clear(); // what a client says of it is no digest of ours
 }
 
 using Lines = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
@@ -58,7 +61,8 @@ bool read_line(Lines& lines, std::string& line) {
 // The inputs one after the other: a few are kept as they are, many are written down.
 class JobInputs::Listing {
 public:
-  Listing(Uploads& uploads, std::uint64_t files_max) : uploads_{uploads}, files_max_{files_max} {}
+  Listing(Uploads& uploads, std::uint64_t files_max)
+      : uploads_{uploads}, files_max_{files_max}, digests_{digested_bytes_max, uploads.roots()} {}
 
   Result<> add(InputSpec input) {
     if (++files_ > files_max_)
@@ -66,6 +70,7 @@ public:
                   fmt::format("INPUT: expected at most {} files in a job, got more; put documents "
                               "together into JSONL files",
                               files_max_));
+    if (auto taken = digests_.take(input); !taken) return taken;
     if (list_) return write(std::move(input));
     few_.push_back(std::move(input));
     return few_.size() <= inputs_in_spec_max ? Result<>{} : begin();
@@ -112,6 +117,7 @@ private:
 
   Uploads& uploads_;
   const std::uint64_t files_max_;
+  InputDigests digests_;
   std::uint64_t files_ = 0, links_ = 0;
   std::vector<InputSpec> few_;
   std::unique_ptr<Upload> list_; // none: there are few
@@ -123,7 +129,7 @@ JobInputs::JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>
                      JobInputsLimits limits)
     : uploads_{uploads}, limits_{limits} {
   for (const std::vector<InputSpec>& inputs : in_use) hold(inputs);
-  for (std::size_t n = 0; n < threads_max; ++n) 
+  for (std::size_t n = 0; n < threads_max; ++n)
     threads_.push_back(guarded_thread("job inputs", [this] { run(); }));
 }
 

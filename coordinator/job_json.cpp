@@ -3,6 +3,7 @@
 #include "coordinator/pool_json.hpp"
 #include "protocol/job_estimate.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -92,6 +93,20 @@ template <class T> Result<T> not_understood(std::string_view what, const std::st
 
 } // namespace
 
+Json json_of(const CountedError& error) {
+  const auto text = [](const std::string& value) { return value.empty() ? Json() : Json(value); };
+  return {{"class", info(error.cls).name},
+          {"code", text(error.code)},
+          {"http_status", error.http_status == 0 ? Json() : Json(error.http_status)},
+          {"count", error.count},
+          {"final", error.final},
+          {"retried", error.retried()},
+          {"sample", text(error.sample)},
+          {"custom_id", text(error.item)},
+          {"source", text(error.source)},
+          {"at", error.at == 0 ? Json() : Json(error.at)}};
+}
+
 Json json_of(const wiring::JobView& job) {
   Json counts = Json::object(), tokens = Json::object();
   visit_counts(job.counts, writer_to(counts));
@@ -106,6 +121,9 @@ Json json_of(const wiring::JobView& job) {
   visit_rest(job, writer_to(json));
   const bool waits = wiring::is_waiting(job.waiting_for);
   json["waiting_for"] = waits ? Json(wiring::name_of(job.waiting_for)) : Json();
+  json["errors"] = Json::array();
+  if (job.errors)
+    for (const CountedError& error : *job.errors) json["errors"].push_back(json_of(error));
   return json;
 }
 
@@ -123,15 +141,39 @@ Json json_of(const wiring::Explanation& explanation) {
           {"endpoint", text(reason.endpoint)},
           {"worker", text(reason.worker)},
           {"limit", reason.limit == 0 ? Json() : Json(reason.limit)},
+          {"learned", reason.learned},
+          {"configured", reason.configured == 0 ? Json() : Json(reason.configured)},
           {"call", reason.attempt ? Json(to_string(reason.attempt)) : Json()},
           {"for_s", seconds(explanation.for_s)},
-          {"since_s", seconds(explanation.since_s)}};
+          {"since_s", seconds(explanation.since_s)},
+          {"error", explanation.known.error ? json_of(*explanation.known.error) : Json()}};
 }
 
 Json json_of(const WorkerView& worker) {
   Json json{{"session", to_string(worker.session)}};
   visit_worker(worker, writer_to(json));
   return json;
+}
+
+// What an unknown class is, only a newer coordinator could say: it is left out.
+SharedErrors errors_of(const Json& list) {
+  ErrorList errors;
+  for (const Json& json : list) {
+    const auto cls = outcome_class_named(json.value("class", ""));
+    if (!cls) continue;
+    const auto text = [&](const char* name) {
+      const Json value = json.value(name, Json());
+      return value.is_string() ? value.get<std::string>() : std::string{};
+    };
+    const auto number = [&](const char* name) {
+      const Json value = json.value(name, Json());
+      return value.is_number_unsigned() ? value.get<std::uint64_t>() : std::uint64_t{0};
+    };
+    errors.push_back({*cls, text("code"), static_cast<std::uint16_t>(number("http_status")),
+                      number("count"), std::min(number("final"), number("count")), text("sample"),
+                      text("custom_id"), text("source"), static_cast<std::int64_t>(number("at"))});
+  }
+  return std::make_shared<const ErrorList>(std::move(errors));
 }
 
 Result<wiring::JobView> job_view_of(const Json& json) {
@@ -146,6 +188,7 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     job.counts.cost_nano_usd = nano_usd_of(json.value("cost_usd", Json()));
     job.budget_usd.nano = nano_usd_of(json.value("budget_usd", Json()));
     visit_rest(job, reader_of(json));
+    job.errors = errors_of(json.value("errors", Json::array()));
     return job;
   } catch (const Json::exception& e) {
     return not_understood<wiring::JobView>("a job", e.what());

@@ -99,6 +99,30 @@ Result<> JournalReading::learned(JobId only) {
       only.value);
 }
 
+// Of a class that only a later release knows, nothing can be said.
+Result<> JournalReading::errors(JobId only) {
+  const auto known = has_table("errors");
+  if (!known) return tl::unexpected{known.error()};
+  if (!*known) return {}; // of a release that forgot them
+  return each(
+      "SELECT job, class, code, http_status, count, final, sample, item, source, at FROM errors "
+      "WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
+        if (job == jobs_.end() || row.number(1) >= outcome_class_count) return {};
+        if (row.number(5) > row.number(4))
+          return fmt::format("{} has {} errors of a cause, {} of them final", to_string(job->first),
+                             row.number(4), row.number(5));
+        job->second.recovered.errors.push_back(
+            {static_cast<OutcomeClass>(row.number(1)), std::string{row.text(2)},
+             static_cast<std::uint16_t>(row.number(3)), row.number(4), row.number(5),
+             std::string{row.text(6)}, std::string{row.text(7)}, std::string{row.text(8)},
+             row.integer(9)});
+        return {};
+      },
+      only.value);
+}
+
 Result<bool> JournalReading::has_table(std::string_view name) {
   const auto count = database_.integer(
       fmt::format("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '{}'", name));

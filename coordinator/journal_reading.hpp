@@ -22,12 +22,14 @@ public:
   Result<> commits(JobId only = {});
   Result<> money(JobId only = {});
   Result<> learned(JobId only = {});
+  Result<> errors(JobId only = {});
   Result<> sessions();
   Result<> lives();
   Result<> marks();
   Result<> crashes();
   Result<> blocks(const std::string& boot_id, Time now);
   Result<> days(Time now);
+  Result<> concurrency();
   Result<bool> has_table(std::string_view name);
   JournalContent take();
 

@@ -10,11 +10,15 @@
 namespace gristmill::coordinator {
 
 Result<> JournalReading::sessions() {
-  return each("SELECT session, worker, process FROM sessions ORDER BY session",
+  const auto known = has_table("session_calls");
+  if (!known) return tl::unexpected{known.error()};
+  return each(*known ? "SELECT session, worker, process, coalesce(calls, 0) FROM sessions "
+                       "LEFT JOIN session_calls USING(session) ORDER BY session"
+                     : "SELECT session, worker, process, 0 FROM sessions ORDER BY session",
               [this](const Statement& row) -> std::string {
-                content_.recovered.sessions.push_back({SessionId{row.number(0)},
-                                                       std::string{row.text(1)},
-                                                       Nonce{row.number(2)}, true});
+                content_.recovered.sessions.push_back(
+                    {SessionId{row.number(0)}, std::string{row.text(1)}, Nonce{row.number(2)}, true,
+                     static_cast<std::uint32_t>(row.number(3))});
                 return {};
               });
 }
@@ -56,7 +60,18 @@ Result<> JournalReading::crashes() {
     job.recovered.crashes = crashes;
     if (crashes > 0) content_.crashes[id] = crashes;
   }
-  return {};
+  const auto knows_probation = has_table("probation");
+  if (!knows_probation) return tl::unexpected{knows_probation.error()};
+  if (!*knows_probation) return {};
+  return each(
+      "SELECT job, ends FROM probation WHERE epoch = ?",
+      [this](const Statement& row) -> std::string {
+        const JobId id{static_cast<std::uint32_t>(row.integer(0))};
+        if (content_.crashes.contains(id))
+          jobs_.at(id).recovered.probation_ends = static_cast<std::uint32_t>(row.integer(1)) + 1;
+        return {};
+      },
+      last);
 }
 
 Result<> JournalReading::marks() {
@@ -140,6 +155,21 @@ Result<> JournalReading::days(Time now) {
   });
 }
 
+Result<> JournalReading::concurrency() {
+  const auto known = has_table("concurrency");
+  if (!known) return tl::unexpected{known.error()};
+  if (!*known) return {}; // of a release that began anew
+  return each(
+      "SELECT account, calls, rising FROM concurrency ORDER BY position, account",
+      [this](const Statement& row) -> std::string {
+        content_.recovered.concurrency.push_back(
+            {std::string{row.text(0)},
+             static_cast<std::uint32_t>(std::clamp<std::int64_t>(row.integer(1), 0, UINT32_MAX)),
+             row.integer(2) != 0});
+        return {};
+      });
+}
+
 Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now) {
   JournalReading reading{database};
   if (auto read = reading.jobs(); !read) return tl::unexpected{read.error()};
@@ -147,11 +177,13 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   if (auto read = reading.commits(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.money(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.learned(); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.errors(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.sessions(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.marks(); !read) return tl::unexpected{read.error()};
   if (auto read = reading.blocks(boot_id, now); !read) return tl::unexpected{read.error()};
   if (auto read = reading.days(now); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.concurrency(); !read) return tl::unexpected{read.error()};
   return reading.take();
 }
 
@@ -161,6 +193,7 @@ Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job) {
   if (auto read = reading.commits(job); !read) return tl::unexpected{read.error()};
   if (auto read = reading.money(job); !read) return tl::unexpected{read.error()};
   if (auto read = reading.learned(job); !read) return tl::unexpected{read.error()};
+  if (auto read = reading.errors(job); !read) return tl::unexpected{read.error()};
   JournalContent content = reading.take();
   if (content.recovered.jobs.empty())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));

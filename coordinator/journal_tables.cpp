@@ -1,6 +1,8 @@
 #include "coordinator/journal_tables.hpp"
 
 #include "actors/journal/passing.hpp"
+#include "coordinator/journal_mark.hpp"
+#include "protocol/limits.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -9,7 +11,7 @@
 namespace gristmill::coordinator {
 namespace {
 
-constexpr std::int64_t application_id = 0x476d696c; // "Gmil"
+constexpr std::int64_t application_id = journal_application_id;
 constexpr std::int64_t schema_version = 4;
 constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
 constexpr int log_pages_max = 4'000, log_pages_max_busy = 16'000;
@@ -77,6 +79,34 @@ constexpr const char* learned_schema = R"(
 CREATE TABLE IF NOT EXISTS learned(
   job INTEGER NOT NULL, model TEXT NOT NULL, tokens TEXT NOT NULL,
   PRIMARY KEY(job, model)) WITHOUT ROWID;
+)";
+
+// Of earlier releases neither. What calls of a job have met, by cause.
+constexpr const char* errors_schema = R"(
+CREATE TABLE IF NOT EXISTS errors(
+  job INTEGER NOT NULL, class INTEGER NOT NULL, code TEXT NOT NULL, http_status INTEGER NOT NULL,
+  count INTEGER NOT NULL, final INTEGER NOT NULL, sample TEXT NOT NULL, item TEXT NOT NULL,
+  source TEXT NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY(job, class, code, http_status)) WITHOUT ROWID;
+)";
+
+// Of earlier releases neither. How many calls an open session could have in flight.
+constexpr const char* session_calls_schema = R"(
+CREATE TABLE IF NOT EXISTS session_calls(session INTEGER PRIMARY KEY, calls INTEGER NOT NULL);
+)";
+
+// Of earlier releases neither. The newest ones are kept; position says which.
+constexpr const char* concurrency_schema = R"(
+CREATE TABLE IF NOT EXISTS concurrency(
+  account TEXT PRIMARY KEY, calls INTEGER NOT NULL, rising INTEGER NOT NULL,
+  position INTEGER NOT NULL) WITHOUT ROWID;
+)";
+
+// Of earlier releases neither. In `epoch` that item of a job on probation was out, and as many
+// coordinators in a row had ended with it out before.
+constexpr const char* probation_schema = R"(
+CREATE TABLE IF NOT EXISTS probation(
+  job INTEGER PRIMARY KEY, item INTEGER NOT NULL, epoch INTEGER NOT NULL, ends INTEGER NOT NULL);
 )";
 
 Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
@@ -157,7 +187,9 @@ Result<JournalTables> JournalTables::open(const std::string& path) {
     if (auto whole = check_pages(tables.database_, path); !whole)
       return tl::unexpected{whole.error()};
   }
-  for (const char* of_later_releases : {money_schema, crashes_schema, days_schema, learned_schema})
+  for (const char* of_later_releases :
+       {money_schema, crashes_schema, days_schema, learned_schema, errors_schema,
+        session_calls_schema, concurrency_schema, probation_schema})
     if (auto made = tables.database_.execute(of_later_releases); !made)
       return tl::unexpected{made.error()};
   if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
@@ -213,8 +245,20 @@ Result<> JournalTables::prepare() {
       {&sql_.learned, "INSERT OR REPLACE INTO learned SELECT ?1, ?2, ?3 "
                       "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
       {&sql_.forget_learned, "DELETE FROM learned WHERE job = ?"},
+      {&sql_.error, "INSERT OR REPLACE INTO errors SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
+                    "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
+      {&sql_.forget_errors, "DELETE FROM errors WHERE job = ?"},
+      {&sql_.forget_concurrency, "DELETE FROM concurrency WHERE account = ?"},
+      {&sql_.concurrency, "INSERT OR REPLACE INTO concurrency VALUES(?, ?, ?, ?)"},
       {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?)"},
       {&sql_.session_over, "DELETE FROM sessions WHERE session = ?"},
+      {&sql_.session_calls, "INSERT OR REPLACE INTO session_calls VALUES(?, ?)"},
+      {&sql_.session_calls_over, "DELETE FROM session_calls WHERE session = ?"},
+      {&sql_.probation,
+       "INSERT INTO probation VALUES(?1, ?2, ?3, 0) ON CONFLICT(job) DO UPDATE SET "
+       "ends = iif(item = excluded.item, ends, 0), item = excluded.item, "
+       "epoch = excluded.epoch"},
+      {&sql_.forget_probation, "DELETE FROM probation WHERE job = ?"},
       {&sql_.worker_epoch, "INSERT OR REPLACE INTO meta VALUES('worker_epoch', ?)"},
   };
   for (const auto& [statement, text] : statements) {
@@ -232,6 +276,11 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (!no_crashes) return tl::unexpected{no_crashes.error()};
   auto crashed = database_.prepare("INSERT INTO crashes VALUES(?, ?)");
   if (!crashed) return tl::unexpected{crashed.error()};
+  auto trusted =
+      database_.prepare("DELETE FROM probation WHERE job NOT IN (SELECT job FROM crashes)");
+  if (!trusted) return tl::unexpected{trusted.error()};
+  auto ended = database_.prepare("UPDATE probation SET ends = ends + 1 WHERE epoch = ?");
+  if (!ended) return tl::unexpected{ended.error()};
   auto forget = database_.prepare("DELETE FROM blocks WHERE epoch = ? AND until_ns <= ?");
   if (!forget) return tl::unexpected{forget.error()};
   // The first epoch of our boot says when it began, the last one whether it ended.
@@ -243,11 +292,17 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (!begin) return tl::unexpected{begin.error()};
   auto forget_days = database_.prepare("DELETE FROM days");
   if (!forget_days) return tl::unexpected{forget_days.error()};
+  auto forget_concurrency =
+      database_.prepare("DELETE FROM concurrency WHERE account NOT IN "
+                        "(SELECT account FROM concurrency ORDER BY position DESC LIMIT ?)");
+  if (!forget_concurrency) return tl::unexpected{forget_concurrency.error()};
 
   if (auto begun = sql_.begin.run(); !begun) return begun;
   for (const auto& [epoch, over] : blocks_over)
     if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
   if (auto done = forget_epochs->run(row.boot_id); !done) return done;
+  if (auto done = forget_concurrency->run(std::uint64_t{limits::found_limits_max}); !done)
+    return done;
   if (auto done = forget_days->run(); !done) return done;
   for (const journal::DayNote& note : days)
     if (auto done = insert(note); !done) return done;
@@ -259,6 +314,8 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (auto done = no_crashes->run(); !done) return done;
   for (const auto& [job, count] : crashes)
     if (auto done = crashed->run(job.value, count); !done) return done;
+  if (auto done = trusted->run(); !done) return done;
+  if (auto done = ended->run(row.epoch.value - 1); !done) return done;
   epoch_ = row.epoch;
   return sql_.commit.run();
 }
@@ -297,6 +354,16 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
     if (auto done = insert(note); !done) return done;
   for (const journal::LearnedNote& note : group.learned)
     if (auto done = insert(note); !done) return done;
+  for (const journal::ErrorNote& note : group.errors)
+    if (auto done = insert(note); !done) return done;
+  for (const journal::ConcurrencyNote& note : group.concurrency) {
+    auto done = note.calls == 0 ? sql_.forget_concurrency.run(note.account)
+                                : sql_.concurrency.run(note.account, note.calls,
+                                                       note.rising ? 1 : 0, group.upto);
+    if (!done) return done;
+  }
+  for (const journal::ProbationNote& note : group.probation)
+    if (auto done = sql_.probation.run(note.job.value, note.item, epoch_.value); !done) return done;
   for (const journal::SessionNote& note : group.sessions)
     if (auto done = insert(note); !done) return done;
   if (auto done = sql_.position.run(group.upto); !done) return done;
@@ -304,7 +371,7 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
 }
 
 Result<> JournalTables::insert(const journal::JobChange& change) {
-  const std::int64_t ended_at = is_over(change.state) ? change.at : 0;
+  const std::int64_t ended_at = change.kept_at();
   if (!change.spec.empty())
     return sql_.new_job.run(change.job.value, change.spec, change.directory, name_of(change.state),
                             name_of(change.reason), change.detail, change.at, ended_at);
@@ -322,7 +389,9 @@ Result<> JournalTables::forget(JobId job) {
   if (auto done = sql_.forget_commits.run(job.value); !done) return done;
   if (auto done = sql_.forget_money.run(job.value); !done) return done;
   if (auto done = sql_.forget_learned.run(job.value); !done) return done;
+  if (auto done = sql_.forget_errors.run(job.value); !done) return done;
   if (auto done = sql_.forget_mark.run(job.value); !done) return done;
+  if (auto done = sql_.forget_probation.run(job.value); !done) return done;
   return sql_.last_forgotten.run(job.value);
 }
 
@@ -352,7 +421,11 @@ Result<> JournalTables::insert(const journal::MarkNote& note) {
 }
 
 Result<> JournalTables::insert(const journal::SessionNote& note) {
-  if (!note.open) return sql_.session_over.run(note.session.value);
+  if (!note.open) {
+    if (auto done = sql_.session_calls_over.run(note.session.value); !done) return done;
+    return sql_.session_over.run(note.session.value);
+  }
+  if (auto done = sql_.session_calls.run(note.session.value, note.calls); !done) return done;
   if (auto done = sql_.worker_epoch.run(epoch_.value); !done) return done;
   return sql_.session.run(note.session.value, note.worker, note.process.value);
 }
@@ -377,6 +450,13 @@ Result<> JournalTables::insert(const journal::MoneyNote& note) {
 
 Result<> JournalTables::insert(const journal::LearnedNote& note) {
   return sql_.learned.run(note.job.value, note.model, note.tokens);
+}
+
+Result<> JournalTables::insert(const journal::ErrorNote& note) {
+  const CountedError& error = note.error;
+  return sql_.error.run(note.job.value, static_cast<std::int64_t>(error.cls), error.code,
+                        error.http_status, error.count, error.final, error.sample, error.item,
+                        error.source, error.at);
 }
 
 Result<> JournalTables::tidy(bool busy) {

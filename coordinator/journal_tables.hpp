@@ -67,6 +67,7 @@ private:
   Result<> insert(const journal::DayNote& note);
   Result<> insert(const journal::MoneyNote& note);
   Result<> insert(const journal::LearnedNote& note);
+  Result<> insert(const journal::ErrorNote& note);
   Result<> forget(JobId job);
 
   Epoch epoch_;
@@ -75,8 +76,10 @@ private:
   struct {
     Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
         last_forgotten, commit_row, block, close_block, block_over, mark, forget_mark, day,
-        days_over, all_days_over, days_clock, session, session_over, worker_epoch, money_watermark,
-        money_assumed, forget_money, learned, forget_learned;
+        days_over, all_days_over, days_clock, session, session_over, session_calls,
+        session_calls_over, worker_epoch, probation, forget_probation, money_watermark,
+        money_assumed, forget_money, learned, forget_learned, error, forget_errors, concurrency,
+        forget_concurrency;
   } sql_;
 };
 

@@ -42,6 +42,7 @@ struct ProgramOptions {
   std::string config;
   std::vector<PoolSpec> pools; // of the configuration
   bool quiet = false, verbose = false;
+  std::string log_format = "text";
 };
 
 void describe(CLI::App& app, ProgramOptions& options) {
@@ -69,6 +70,10 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for uploads and downloads under way when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
+  app.add_option("--log-format", options.log_format,
+                 "text, or json: each event of the log as one line of JSON")
+      ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
@@ -229,6 +234,7 @@ int main(int argc, char** argv) {
     if (!config) return coordinator::complain(config.error().message, coordinator::exit_usage);
     options.pools = std::move(config->pools);
     options.state = std::filesystem::absolute(options.state).string(); // as clients are told
+    set_log_format(log_format_named(options.log_format));
     set_log_level(options.quiet     ? LogLevel::quiet
                   : options.verbose ? LogLevel::verbose
                                     : LogLevel::normal);

@@ -88,6 +88,30 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
              static_cast<double>(counts.cost_nano_usd) / 1e9);
 }
 
+// Counters by class: how many causes are told apart is no matter of a metric's labels.
+struct ErrorSums {
+  std::uint64_t final = 0, retried = 0;
+};
+std::map<std::string_view, ErrorSums> sums_by_class(const ErrorList& errors) {
+  std::map<std::string_view, ErrorSums> sums;
+  for (const CountedError& error : errors) {
+    ErrorSums& sum = sums[info(error.cls).name];
+    sum.final += error.final;
+    sum.retried += error.retried();
+  }
+  return sums;
+}
+
+void add_errors(Families& to, const Labels& job, const ErrorList& errors) {
+  for (const auto& [name, sum] : sums_by_class(errors)) {
+    const Labels of_class = with(job, "class", name);
+    constexpr std::string_view help =
+        "Errors that calls met; final: the item has failed by it, else it is tried again.";
+    to.counter("gristmill_job_errors_total", help, with(of_class, "final", "true"), sum.final);
+    to.counter("gristmill_job_errors_total", help, with(of_class, "final", "false"), sum.retried);
+  }
+}
+
 void add_job(Families& to, const wiring::JobView& job) {
   const Labels labels{{"job", to_string(job.id)}};
   const bool has_reason = job.reason != JobReason::none;
@@ -100,7 +124,13 @@ void add_job(Families& to, const wiring::JobView& job) {
         "gristmill_job_waiting", "Why the job's next call does not begin; explain says more.",
         with(with(labels, "reason", wiring::name_of(job.waiting_for)), "endpoint", job.waiting_at),
         1);
+  if (wiring::is_waiting(job.waiting_for) && job.waiting_s >= 0)
+    to.gauge(
+        "gristmill_job_waiting_seconds", "For how long it has waited so.",
+        with(with(labels, "reason", wiring::name_of(job.waiting_for)), "endpoint", job.waiting_at),
+        job.waiting_s);
   add_counts(to, labels, job.counts);
+  if (job.errors) add_errors(to, labels, *job.errors);
   if (job.budget_usd)
     to.gauge("gristmill_job_budget_usd", "What the job may cost in its whole life, in US$.", labels,
              static_cast<double>(job.budget_usd.nano) / 1e9);
@@ -152,6 +182,9 @@ void add_endpoint(Families& to, const std::string& model, const EndpointView& en
     to.gauge("gristmill_endpoint_used", "What calls have taken of that, reserved ones too.",
              of_window, static_cast<double>(window.used));
   }
+  for (const auto& [name, sum] : sums_by_class(endpoint.errors))
+    to.counter("gristmill_endpoint_errors_total", "Errors that calls met there.",
+               with(labels, "class", name), sum.final + sum.retried);
   const bool parked = standing.parked_ms > 0;
   to.gauge("gristmill_endpoint_parked", "1: it gets no calls for now, for that reason.",
            with(labels, "reason", parked ? wiring::name_of(standing.parked_for) : ""),

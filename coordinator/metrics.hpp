@@ -1,10 +1,10 @@
 // METRICS: how jobs, workers and endpoints stand, in the text format of Prometheus. Nothing is
 // counted here: each scrape says what the rooms say to status, workers and pools.
-// Invariant: what a series means never changes, and a job's series end only after_end_s after it, or
-// when shown_ended_max jobs have ended after it.
+// Invariant: what a series means never changes, and a job's series end only after_end_s after it,
+// or when shown_ended_max jobs have ended after it.
 #pragma once
 
-#include "actors/wiring/message.hpp"
+#include "actors/wiring/questions.hpp"
 
 #include <cstdint>
 #include <string>

@@ -18,8 +18,9 @@ struct OpenInput {
   std::string path;
   FileDescriptor file;
   std::uint64_t from = 0, bytes = ~std::uint64_t{0}; // what of the file is the input's
-  std::unique_ptr<ScratchFile> unpacked;             // none: the file is not compressed
-  std::unique_ptr<Unpacker> unpacker;                // none: all of it is unpacked
+  std::uint64_t ends_at = 0;             // the file has as many bytes or more; 0: nobody has looked
+  std::unique_ptr<ScratchFile> unpacked; // none: the file is not compressed
+  std::unique_ptr<Unpacker> unpacker;    // none: all of it is unpacked
 };
 
 class OpenInputs {

@@ -78,9 +78,10 @@ PartFile::~PartFile() {
 }
 
 Result<> PartFile::append(std::string_view bytes) {
-  if (gathered_.size() + bytes.size() > gathered_bytes_max)
+  const bool large = bytes.size() >= large_piece_bytes;
+  if (!gathered_.empty() && (large || gathered_.size() + bytes.size() > gathered_bytes_max))
     if (auto flushed = flush(); !flushed) return flushed;
-  if (bytes.size() > gathered_bytes_max) return put(bytes);
+  if (large) return put(bytes);
   gathered_ += bytes;
   return {};
 }

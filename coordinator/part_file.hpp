@@ -27,6 +27,8 @@ struct PartOptions {
 
 class PartFile {
 public:
+  static constexpr std::size_t large_piece_bytes = 512u << 10;
+
   static Result<std::unique_ptr<PartFile>> create(const std::string& path,
                                                   PartOptions options = {});
   // Whether it could be created now; leaves no trace, and an owner of the part alone.
@@ -35,6 +37,7 @@ public:
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;
 
+  // Gathered for the next write, or written now if they are large_piece_bytes or more.
   Result<> append(std::string_view bytes);
   // Everything that was appended is on disk, in the part; nothing can be appended any more.
   Result<> complete();

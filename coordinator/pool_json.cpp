@@ -1,5 +1,7 @@
 #include "coordinator/pool_json.hpp"
 
+#include "coordinator/job_json.hpp"
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -17,20 +19,22 @@ Json limit_or_null(std::uint64_t limit) {
 
 Json json_of(const EndpointView& endpoint) {
   const EndpointStanding& standing = endpoint.standing;
-  return {{"url", endpoint.url},
-          {"worker", text_or_null(endpoint.worker)},
-          {"requests_per_minute", limit_or_null(standing.limits.requests_per_minute)},
-          {"tokens_per_minute", limit_or_null(standing.limits.tokens_per_minute)},
-          {"requests_per_day", limit_or_null(standing.limits.requests_per_day)},
-          {"tokens_per_day", limit_or_null(standing.limits.tokens_per_day)},
-          {"max_in_flight", limit_or_null(standing.limits.max_in_flight)},
-          {"concurrency_limit", limit_or_null(standing.slots)},
-          {"in_flight", standing.in_flight},
-          {"queue_waiting", standing.queue ? Json(standing.queue->waiting) : Json()},
-          {"queue_running",
-           standing.queue && standing.queue->running >= 0 ? Json(standing.queue->running) : Json()},
-          {"parked_s", static_cast<double>(standing.parked_ms) / 1e3},
-          {"why", text_or_null(standing.why)}};
+  return {
+      {"url", endpoint.url},
+      {"worker", text_or_null(endpoint.worker)},
+      {"requests_per_minute", limit_or_null(standing.limits.requests_per_minute)},
+      {"tokens_per_minute", limit_or_null(standing.limits.tokens_per_minute)},
+      {"requests_per_day", limit_or_null(standing.limits.requests_per_day)},
+      {"tokens_per_day", limit_or_null(standing.limits.tokens_per_day)},
+      {"max_in_flight", limit_or_null(standing.limits.max_in_flight)},
+      {"concurrency_limit", limit_or_null(standing.slots)},
+      {"in_flight", standing.in_flight},
+      {"queue_waiting", standing.queue ? Json(standing.queue->waiting) : Json()},
+      {"queue_running",
+       standing.queue && standing.queue->running >= 0 ? Json(standing.queue->running) : Json()},
+      {"parked_s", static_cast<double>(standing.parked_ms) / 1e3},
+      {"why", text_or_null(standing.why)},
+      {"last_error", endpoint.last_error ? coordinator::json_of(*endpoint.last_error) : Json()}};
 }
 
 } // namespace

@@ -4,7 +4,7 @@
 //            prices in US$ for 1M tokens
 //   endpoint {url, worker, requests_per_minute, tokens_per_minute, requests_per_day,
 //            tokens_per_day, max_in_flight, concurrency_limit, in_flight, queue_waiting,
-//            queue_running, parked_s, why}
+//            queue_running, parked_s, why, last_error}
 //
 // What there is not, is null: a limit, a price, a worker (every worker reaches the endpoint), the
 // server's own word of its queue.

@@ -1,5 +1,7 @@
 #include "coordinator/state_directory.hpp"
 
+#include "coordinator/journal_mark.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -84,10 +86,35 @@ Result<> refuse_other_owner(const std::string& journal) {
                           ::geteuid(), journal, info.st_uid));
 }
 
+// Before anything is locked or restricted: a start that is refused changes nothing.
+Result<> refuse_other_content(const std::string& path, const std::string& journal) {
+  const auto ours = is_journal(journal);
+  if (!ours) return tl::unexpected{ours.error()};
+  if (*ours) return {};
+  return fail(
+      ErrorCode::conflict,
+      fmt::format("expected a journal, {} is no journal but of another program (or damaged at its "
+                  "beginning): choose another directory than {} with --state",
+                  journal, path));
+}
+
+Result<> refuse_other_lock(const std::string& lock) {
+  const auto ours = is_lock(lock);
+  if (!ours) return tl::unexpected{ours.error()};
+  if (*ours) return {};
+  return fail(ErrorCode::conflict,
+              fmt::format("expected {} to be empty or to hold the number of a process, it holds "
+                          "something else: move it away, or choose another directory with --state",
+                          lock));
+}
+
 Result<> refuse_foreign_files(const std::string& path) {
   std::error_code error;
   const fs::path journal = fs::path{path} / journal_file_name;
-  if (fs::exists(fs::symlink_status(journal, error))) return refuse_other_owner(journal.string());
+  if (fs::exists(fs::symlink_status(journal, error))) {
+    if (auto owned = refuse_other_owner(journal.string()); !owned) return owned;
+    return refuse_other_content(path, journal.string());
+  }
   for (fs::directory_iterator entry{path, error}, end; !error && entry != end;
        entry.increment(error)) {
     // A start that died early leaves its lock behind and nothing else.
@@ -197,6 +224,8 @@ Result<StateDirectory> take_state_directory(const std::string& path, const DiskC
     return tl::unexpected{local.error()};
   if (auto owned = refuse_other_writers(path, info); !owned) return tl::unexpected{owned.error()};
   if (auto ours = refuse_foreign_files(path); !ours) return tl::unexpected{ours.error()};
+  if (auto ours = refuse_other_lock(path + "/" + lock_file_name); !ours)
+    return tl::unexpected{ours.error()};
   auto lock = lock_directory(path, calls);
   if (!lock) return tl::unexpected{lock.error()};
   return StateDirectory{path, std::move(*lock)};

@@ -1,6 +1,5 @@
 #include "coordinator/uploads.hpp"
 
-#include "actors/kit/guarded_thread.hpp"
 #include "coordinator/file_io.hpp"
 #include "protocol/openai/json_text.hpp"
 
@@ -125,17 +124,7 @@ Result<std::unique_ptr<Uploads>> Uploads::open(const std::string& state_director
 
 Uploads::Uploads(std::string inputs, std::string data_root, DiskCalls calls)
     : inputs_{std::move(inputs)}, data_root_{std::move(data_root)}, calls_{std::move(calls)},
-      roots_{data_root_.empty() ? std::vector{inputs_} : std::vector{inputs_, data_root_}},
-      thread_{guarded_thread("uploads", [this] { run(); })} {}
-
-Uploads::~Uploads() {
-  {
-    const std::lock_guard lock{mutex_};
-    ends_ = true;
-  }
-  changed_.notify_one();
-  thread_.join();
-}
+      roots_{data_root_.empty() ? std::vector{inputs_} : std::vector{inputs_, data_root_}} {}
 
 Result<std::unique_ptr<Upload>> Uploads::begin(std::string_view name,
                                                std::optional<std::uint64_t> bytes) {
@@ -155,27 +144,12 @@ Result<std::unique_ptr<Upload>> Uploads::begin(std::string_view name,
   return std::make_unique<Upload>(id, std::move(path), std::move(*file), room);
 }
 
-void Uploads::finish(std::unique_ptr<Upload> upload, Finished finished) {
-  {
-    const std::lock_guard lock{mutex_};
-    waiting_.emplace_back(std::move(upload), std::move(finished));
-  }
-  changed_.notify_one();
-}
-
-void Uploads::run() {
-  std::unique_lock lock{mutex_};
-  for (;;) {
-    changed_.wait(lock, [this] { return ends_ || !waiting_.empty(); });
-    if (ends_) return;
-    auto [upload, finished] = std::move(waiting_.front());
-    waiting_.pop_front();
-    lock.unlock();
-    if (finished) finished(finish_now(*upload));
-    upload.reset();
-    finished = nullptr;
-    lock.lock();
-  }
+void Uploads::finish(std::unique_ptr<Upload> upload, std::string rest, Finished finished) {
+  const std::shared_ptr<Upload> shared = std::move(upload);
+  finishing_.order([this, shared, rest = std::move(rest), finished = std::move(finished)] {
+    const auto appended = shared->append(rest);
+    finished(appended ? finish_now(*shared) : tl::unexpected{appended.error()});
+  });
 }
 
 Result<UploadedFile> Uploads::finish_now(Upload& upload) {

@@ -10,19 +10,16 @@
 #include "coordinator/disk_room.hpp"
 #include "coordinator/input_roots.hpp"
 #include "coordinator/part_file.hpp"
+#include "coordinator/work_threads.hpp"
 #include "protocol/result.hpp"
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace gristmill::coordinator {
 
@@ -61,15 +58,15 @@ public:
   static Result<std::unique_ptr<Uploads>> open(const std::string& state_directory,
                                                const std::string& data_root,
                                                DiskCalls calls = real_disk());
-  ~Uploads();
 
   // `bytes`: as announced, if they were.
   Result<std::unique_ptr<Upload>> begin(std::string_view name, std::optional<std::uint64_t> bytes);
-  // Makes it durable on a thread of its own, because that may take long.
-  void finish(std::unique_ptr<Upload> upload, Finished finished);
   Result<UploadedFile> finish_now(Upload& upload);
-  // Removes what came of it, on that thread, too.
-  void abandon(std::unique_ptr<Upload> upload) { finish(std::move(upload), nullptr); }
+  // Makes it durable, with the rest that was not appended yet, on a thread of its own: a sync may
+  // take so long that even other uploads must not wait for it.
+  void finish(std::unique_ptr<Upload> upload, std::string rest, Finished finished);
+  // Other work on uploads, on threads for that: whatever touches the disk makes somebody wait.
+  void order(std::function<void()> work) { pieces_.order(std::move(work)); }
 
   const std::string& data_root() const { return data_root_; } // empty: there is none
   // Where a path really leads that a job may read: an upload, or the data root or something below
@@ -86,17 +83,11 @@ public:
 
 private:
   Uploads(std::string inputs, std::string data_root, DiskCalls calls);
-  void run();
 
   std::string inputs_, data_root_; // absolute, without links
   DiskCalls calls_;
   InputRoots roots_;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::pair<std::unique_ptr<Upload>, Finished>> waiting_;
-  bool ends_ = false;
-  std::thread thread_;
+  WorkThreads finishing_{"uploads", 1}, pieces_{"uploads", 4};
 };
 
 // Refuses a data root that holds `path`, which `option` named, or lies within it.

@@ -337,7 +337,7 @@ With several machines:
   {program}-coordinator --keys keys --listen tcp://0.0.0.0:7411
   OPENAI_API_KEY=... gristmill-worker --access worker.access \\
     --allow-key OPENAI_API_KEY=https://api.openai.com/v1         # elsewhere, with keys/worker.access
-  {program} submit FILE... --token-file keys/client.token --wait -o summaries.jsonl \\
+  {program} submit FILE... --token-file keys/client.token --wait -o of-the-cluster.jsonl \\
     --endpoint https://api.openai.com/v1 -m gpt-4o-mini -p "{INSTRUCTION}{{{{text}}}}\"""")
 
 

@@ -26,7 +26,9 @@ bool may_have_cost(const protocol::Outcome& outcome) {
   case OutcomeClass::ok:
   case OutcomeClass::transient:
   case OutcomeClass::timeout:
+  case OutcomeClass::unreachable:
   case OutcomeClass::bad_result:
+  case OutcomeClass::malformed:
   case OutcomeClass::cancelled: break;
   default: return false;
   }

@@ -82,4 +82,16 @@ std::string without_trailing_slash(std::string url) {
   return url;
 }
 
+std::string_view fault_of_metrics_url(std::string_view url) {
+  if (url.empty() || url == metrics_found) return {};
+  return fault_of_url(without_trailing_slash(std::string{url}));
+}
+
+std::string metrics_page_of(std::string_view url) {
+  constexpr std::string_view after_scheme = "://";
+  const auto scheme = url.find(after_scheme);
+  const auto host = scheme == url.npos ? 0 : scheme + after_scheme.size();
+  return std::string{url.substr(0, url.find_first_of("/?#", host))} + "/metrics";
+}
+
 } // namespace gristmill

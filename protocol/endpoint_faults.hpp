@@ -15,4 +15,11 @@ std::string without_credentials(std::string_view url);
 
 std::string without_trailing_slash(std::string url);
 
+// Where an endpoint's server says how many calls wait: the worker looks for the page by itself.
+inline constexpr std::string_view metrics_found = "auto";
+// What is wrong with it as an endpoint's metrics_url; "" and metrics_found are right.
+std::string_view fault_of_metrics_url(std::string_view url);
+// http://host:8000/metrics for http://host:8000/any/path
+std::string metrics_page_of(std::string_view url);
+
 } // namespace gristmill

@@ -50,11 +50,15 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("system", spec.system);
   visit("model", spec.model);
   visit("params", spec.params);
+  visit("max_tokens", spec.max_tokens);
   visit("id_field", spec.id_field);
   visit("text_field", spec.text_field);
   visit("order", spec.order);
   visit("labels", spec.labels);
   visit("keep", spec.keep);
+  visit("assume_url", spec.assume_url);
+  visit("delimiter", spec.delimiter);
+  visit("skip_blank", spec.skip_blank);
   visit("default_model", spec.default_model);
   visit("endpoints", spec.endpoints);
   visit("requests_per_minute", spec.requests_per_minute);
@@ -64,12 +68,14 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   visit("timeout_ms", spec.timeout_ms);
   visit("connect_timeout_ms", spec.connect_timeout_ms);
   visit("retries", spec.retries);
+  visit("patience_s", spec.patience_s);
   visit("batch_size", spec.batch_size);
   visit("line_bytes_max", spec.line_bytes_max);
   visit("limit", spec.limit);
   visit("max_failures", spec.max_failures);
   visit("max_failure_percent", spec.max_failure_percent);
   visit("strict", spec.strict);
+  visit("no_field_needed", spec.no_field_needed);
   visit("hedge_percent", spec.hedge_percent);
   visit("fallback_model", spec.fallback_model);
   visit("weight", spec.weight);
@@ -95,9 +101,15 @@ template <class T> Json written(const T& value) {
     if constexpr (std::is_same_v<T, JobSpec>) {
       if (!value.budget_usd) object.erase("budget_usd");
       if (value.hedge_percent == 0) object.erase("hedge_percent");
+      if (value.max_tokens == 0) object.erase("max_tokens");
+      if (value.assume_url.empty()) object.erase("assume_url");
+      if (value.delimiter.empty()) object.erase("delimiter");
+      if (!value.skip_blank) object.erase("skip_blank");
+      if (!value.no_field_needed) object.erase("no_field_needed");
       if (value.weight == JobSpec{}.weight) object.erase("weight");
       if (value.priority == JobSpec{}.priority) object.erase("priority");
       if (value.deadline == 0) object.erase("deadline");
+      if (value.patience_s == 0) object.erase("patience_s");
     }
     return object;
   }
@@ -234,11 +246,16 @@ std::string identity_difference(const JobSpec& before, const JobSpec& now) {
   if (before.system != now.system) return "--system";
   if (before.model != now.model) return "--model";
   if (before.params != now.params) return "--param";
+  if (before.max_tokens != now.max_tokens) return "--max-tokens";
   if (before.id_field != now.id_field) return "--id-field";
   if (before.text_field != now.text_field) return "--text-field";
   if (before.order != now.order) return "--order";
   if (before.labels != now.labels) return "--labels";
   if (before.keep != now.keep) return "--keep";
+  // Without one no line was called that needs one.
+  if (before.assume_url != now.assume_url && !before.assume_url.empty()) return "--assume-url";
+  if (before.delimiter != now.delimiter) return "--delimiter";
+  if (before.skip_blank != now.skip_blank) return "--skip-blank";
   return {};
 }
 

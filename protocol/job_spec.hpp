@@ -33,6 +33,8 @@ struct EndpointSpec {
   // Where the server says how many calls wait and run; empty = it is not asked. Of pools and of
   // workers only: in a job's JSON it has no name.
   std::string metrics_url = {};
+  // Windows of their own, as some providers have them; of pools and workers only, too.
+  std::uint64_t input_tokens_per_minute = 0, output_tokens_per_minute = 0;
   bool operator==(const EndpointSpec&) const = default;
 };
 
@@ -44,6 +46,8 @@ struct InputSpec {
   std::uint64_t modified_ns = 0;
   // Not 0: `path` is a list of so many inputs, each a line of JSON, and `digest` is the list's.
   std::uint64_t files = 0;
+  // Else the digest of the file's content, by which one that was only touched is known; empty = not
+  // taken.
   std::string digest{};
   // Not 0: the input is the `bytes` bytes from there on of a file that holds many.
   std::uint64_t offset = 0;
@@ -56,6 +60,7 @@ struct Usd {
   auto operator<=>(const Usd&) const = default;
   explicit operator bool() const { return nano != 0; }
 };
+inline constexpr std::uint32_t patience_s_max = 365 * 24 * 3'600;
 inline constexpr std::uint64_t nano_per_usd = 1'000'000'000;
 inline constexpr Usd usd_max{1'000'000 * nano_per_usd};
 
@@ -65,13 +70,17 @@ struct JobSpec {
   std::string task = "chat";
   std::string prompt; // template; {{text}} and {{field}}
   std::string system;
-  std::string model;         // overrides a line's model
-  std::string params = "{}"; // JSON object merged over the request body
+  std::string model;            // overrides a line's model
+  std::string params = "{}";    // JSON object merged over the request body
+  std::uint64_t max_tokens = 0; // of an answer, in the words of the request's path; 0 = not said
   std::string id_field = "id";
   std::string text_field = "text";
   std::string order = "input";     // or "completion"
   std::vector<std::string> labels; // the classes of task "classify"
   std::vector<std::string> keep;   // input fields that are copied into the result line
+  std::string assume_url;          // of batch lines that name no method and no url; empty = none
+  std::string delimiter;           // of tables, one character; empty = found by each one's header
+  bool skip_blank = false;         // documents without text are no items, instead of error lines
 
   // What may change when the job is resumed.
   std::string default_model; // of an item whose request names none: found at the job's endpoints
@@ -83,12 +92,14 @@ struct JobSpec {
   std::uint32_t timeout_ms = 600'000;
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t retries = 5;
+  std::uint32_t patience_s = 0;   // longest wait for endpoints that are away or full; 0 = any
   std::uint32_t batch_size = 256; // most calls sent to a worker together
   std::uint64_t line_bytes_max = 16u << 20;
   std::uint64_t limit = 0;                // first N items only; 0 = all
   std::uint64_t max_failures = 0;         // failed items that pause the job; 0 = off
   std::uint32_t max_failure_percent = 50; // of the terminal items, once there are 100; 0 = off
   bool strict = false;                    // a bad input line fails the job at once
+  bool no_field_needed = false;           // the template may use nothing of the documents
   std::uint32_t hedge_percent = 0;        // of the items: second calls of its last ones; 0 = off
   std::string fallback_model; // for an item that cannot succeed at its first model; empty = none
   // Its part of what it shares with the coordinator's other jobs.

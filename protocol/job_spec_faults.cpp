@@ -59,10 +59,8 @@ void check_endpoint(const EndpointSpec& endpoint, Faults& faults) {
   if (const auto fault = fault_of_url(endpoint.url); !fault.empty())
     faults.add_quoted("--endpoint", fault, without_credentials(endpoint.url));
   faults.text("--endpoint", endpoint.url, limits::name_bytes_max);
-  if (!endpoint.metrics_url.empty())
-    if (const auto fault = fault_of_url(without_trailing_slash(endpoint.metrics_url));
-        !fault.empty())
-      faults.add_quoted("--metrics-url", fault, without_credentials(endpoint.metrics_url));
+  if (const auto fault = fault_of_metrics_url(endpoint.metrics_url); !fault.empty())
+    faults.add_quoted("--metrics-url", fault, without_credentials(endpoint.metrics_url));
   faults.text("--metrics-url", endpoint.metrics_url, limits::name_bytes_max);
   if (const auto fault = fault_of_environment_name(endpoint.api_key_env); !fault.empty())
     faults.add("--api-key-env", fault, "something else (not shown, it may be the key itself)");
@@ -89,6 +87,25 @@ void check_template(std::string_view option, std::string_view text, Faults& faul
   faults.text(option, text, limits::spec_bytes_max);
   if (const auto fields = openai::template_fields(text); !fields)
     faults.add(option, "a template", fields.error().message);
+}
+
+// The same words for every document are seldom meant, and always paid for.
+void check_fields(const JobSpec& spec, Faults& faults) {
+  if (spec.no_field_needed || spec.prompt.empty()) return;
+  for (const std::string& text : {spec.prompt, spec.system}) {
+    const auto fields = openai::template_fields(text);
+    if (!fields || !fields->empty()) return;
+  }
+  faults.add("--prompt", "a field of the document in the template, such as {{text}}",
+             "none, so that no document would be sent; --no-field-needed if that is meant");
+}
+
+void check_delimiter(std::string_view delimiter, Faults& faults) {
+  if (delimiter.empty()) return;
+  const char c = delimiter.front();
+  const bool separates = c == '\t' || (c >= ' ' && c < 0x7f && c != '"');
+  if (delimiter.size() > 1 || !separates)
+    faults.add_quoted("--delimiter", "one ASCII character but a quote, or tab", delimiter);
 }
 
 void check_inputs(const JobSpec& spec, Faults& faults) {
@@ -163,6 +180,7 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   faults.range("--deadline", 0, deadline_max, spec.deadline);
   check_template("--prompt", spec.prompt, faults);
   check_template("--system", spec.system, faults);
+  check_fields(spec, faults);
   faults.text("--model", spec.model, limits::name_bytes_max);
   faults.text("default_model", spec.default_model, limits::name_bytes_max);
   check_params(spec, faults);
@@ -172,9 +190,14 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
     faults.add_quoted("--order", "input or completion", spec.order);
   if (faults.at_most("--keep", limits::job_fields_max, "fields", spec.keep.size()))
     for (const std::string& field : spec.keep) faults.name("--keep", field);
+  if (!spec.assume_url.empty())
+    if (const auto path = openai::path_of(spec.assume_url); !path)
+      faults.add("--assume-url", "a path that may be called", path.error().message);
+  check_delimiter(spec.delimiter, faults);
   if (faults.at_most("--endpoint", limits::job_endpoints_max, "endpoints", spec.endpoints.size()))
     for (const EndpointSpec& endpoint : spec.endpoints) check_endpoint(endpoint, faults);
   faults.range("--timeout (ms)", 1, timeout_ms_max, spec.timeout_ms);
+  faults.range("--patience (s)", 0, patience_s_max, spec.patience_s);
   faults.range("--connect-timeout (ms)", 1, timeout_ms_max, spec.connect_timeout_ms);
   faults.range("--retries", 0, retries_max, spec.retries);
   faults.range("--batch-size", 1, limits::batch_calls_max, spec.batch_size);

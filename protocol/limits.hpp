@@ -65,7 +65,9 @@ inline constexpr std::size_t template_fields_max = 1'024; // places to be filled
 inline constexpr std::size_t request_bytes_max = line_bytes_max; // what a template makes of an item
 inline constexpr std::size_t pools_max = 1'024;
 inline constexpr std::size_t pool_endpoints_max = 1'024; // of all pools: a frame holds all of them
-inline constexpr std::size_t learned_models_max = 64;    // whose use of tokens a job tells apart
+inline constexpr std::size_t found_limits_max =
+    1'024; // endpoints whose calls in flight are remembered
+inline constexpr std::size_t learned_models_max = 64; // whose use of tokens a job tells apart
 
 // Open files of the coordinator: what it cannot do without, and what of the process's limit is kept
 // from connections for the files that have to be opened meanwhile.

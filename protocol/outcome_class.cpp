@@ -8,28 +8,68 @@ namespace {
 
 using enum OutcomeClass;
 
+// Sources: OpenAI, "Error codes" and "Batch API" guides; RFC 9110 (status codes), RFC 6585 (429),
+// RFC 8470 (425), RFC 4918 (424); nginx (499), Cloudflare (520 to 530), Anthropic (529).
 constexpr std::array<OutcomeClassInfo, outcome_class_count> table{{
-    {ok, "ok", "answered", false, false},
-    {transient, "transient", "the endpoint failed in a way that usually passes", true, true},
-    {timeout, "timeout", "no complete answer within the call's timeout", true, true},
-    {overload, "overload", "the endpoint says that it is overloaded", true, true},
-    {rate, "rate", "the endpoint's rate limit refused the call", true, false},
-    {ramp, "ramp", "the endpoint asks for a slower rise of the rate", true, false},
-    {quota, "quota", "the account's quota or credit is used up", true, false},
-    {too_long, "too_long", "the request is longer than the model's context", false, true},
-    {bad_line, "bad_line", "the endpoint rejects the request as wrong", false, true},
-    {policy, "policy", "the endpoint's content policy refuses the request", false, true},
-    {config, "config", "wrong key, model or URL", false, true},
-    {too_big, "too_big", "the request has more bytes than the endpoint accepts", false, true},
-    {bad_result, "bad_result", "the answer is whole but not usable", true, true},
-    {cancelled, "cancelled", "cancelled before an answer came", false, false},
-    {unstarted, "unstarted", "never sent", true, false},
+    {ok, "ok", Fault::nobody, EndpointNews::answered, Toll::none, "answered", "RFC 9110, 2xx"},
+    {transient, "transient", Fault::item, EndpointNews::failed, Toll::attempt,
+     "the call failed in a way that usually passes", "RFC 9110, 408, 409, 500"},
+    {timeout, "timeout", Fault::item, EndpointNews::failed, Toll::attempt_if_well,
+     "no complete answer within the call's timeout", "--timeout"},
+    {overload, "overload", Fault::endpoint, EndpointNews::full, Toll::suspicion,
+     "the endpoint says that it is overloaded", "OpenAI 503; Anthropic 529"},
+    {rate, "rate", Fault::limit, EndpointNews::answered, Toll::none,
+     "the endpoint's rate limit refused the call", "RFC 6585, 429"},
+    {ramp, "ramp", Fault::limit, EndpointNews::answered, Toll::none,
+     "the endpoint asks for a slower rise of the rate", "OpenAI, slow_down"},
+    {quota, "quota", Fault::account, EndpointNews::answered, Toll::none,
+     "the account's quota or credit is used up", "OpenAI, insufficient_quota; RFC 9110, 402"},
+    {too_long, "too_long", Fault::item, EndpointNews::answered, Toll::item,
+     "the request is longer than the model's context", "OpenAI, context_length_exceeded"},
+    {bad_line, "bad_line", Fault::item, EndpointNews::answered, Toll::item,
+     "the endpoint rejects the request as wrong", "RFC 9110, 400, 422"},
+    {policy, "policy", Fault::item, EndpointNews::answered, Toll::item,
+     "the endpoint's content policy refuses the request", "OpenAI, content_filter"},
+    {config, "config", Fault::setup, EndpointNews::refuses, Toll::item, "wrong key, model or URL",
+     "RFC 9110, 401, 403, 404, 501"},
+    {too_big, "too_big", Fault::item, EndpointNews::answered, Toll::item,
+     "the request has more bytes than the endpoint accepts", "RFC 9110, 413"},
+    {bad_result, "bad_result", Fault::item, EndpointNews::answered, Toll::attempt,
+     "the answer is whole but not usable", "--labels, --json-schema"},
+    {cancelled, "cancelled", Fault::nobody, EndpointNews::none, Toll::item,
+     "cancelled before an answer came", "gristmill cancel"},
+    {unstarted, "unstarted", Fault::nobody, EndpointNews::none, Toll::none, "never sent",
+     "a permit that ended"},
+    {unreachable, "unreachable", Fault::endpoint, EndpointNews::away, Toll::suspicion,
+     "the endpoint cannot be reached", "connect(2), getaddrinfo(3), TLS"},
+    {unavailable, "unavailable", Fault::endpoint, EndpointNews::full, Toll::suspicion,
+     "the endpoint is not ready, or full", "RFC 9110, 503; RFC 4918, 424; RFC 8470, 425"},
+    {gateway, "gateway", Fault::endpoint, EndpointNews::full, Toll::suspicion,
+     "a gateway got no answer from its server", "RFC 9110, 502, 504; nginx 499; Cloudflare 52x"},
+    {poison, "poison", Fault::item, EndpointNews::none, Toll::item,
+     "the call fails alone, again and again, where all others are answered", "--retries"},
+    {malformed, "malformed", Fault::item, EndpointNews::failed, Toll::one_more,
+     "the answer is whole, but of another form, number or size than was asked for",
+     "RFC 8259; the request's input and n"},
 }};
+
+constexpr bool rows_are_in_order() {
+  for (std::size_t n = 0; n < table.size(); ++n)
+    if (static_cast<std::size_t>(table[n].cls) != n) return false;
+  return true;
+}
+static_assert(rows_are_in_order());
 
 } // namespace
 
 const OutcomeClassInfo& info(OutcomeClass cls) {
   return table[static_cast<std::size_t>(cls)];
+}
+
+bool was_never_sent(std::string_view code) {
+  constexpr std::array<std::string_view, 4> codes{"connect_refused", "connect_timeout", "resolve",
+                                                  "tls"};
+  return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
 std::optional<OutcomeClass> outcome_class_named(std::string_view name) {

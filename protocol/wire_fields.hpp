@@ -68,7 +68,8 @@ constexpr Field<Struct, Member> essential(std::string_view key, Member Struct::*
 
 template <class Enum> inline constexpr int range = 0;
 template <>
-inline constexpr std::pair range<OutcomeClass>{OutcomeClass::ok, OutcomeClass::unstarted};
+inline constexpr std::pair range<OutcomeClass>{OutcomeClass::ok,
+                                               static_cast<OutcomeClass>(outcome_class_count - 1)};
 template <> inline constexpr std::pair range<ItemKind>{ItemKind::batch_line, ItemKind::text};
 template <>
 inline constexpr std::pair range<LimitHint::Name>{LimitHint::Name::requests,
@@ -104,6 +105,8 @@ inline constexpr std::tuple fields<EndpointSpec>{
     field("s", &EndpointSpec::strict_tokens),
     field("c", &EndpointSpec::token_counting, Rule::name),
     field("q", &EndpointSpec::metrics_url, Rule::name),
+    field("ti", &EndpointSpec::input_tokens_per_minute),
+    field("to", &EndpointSpec::output_tokens_per_minute),
 };
 template <>
 inline constexpr std::tuple fields<Claim>{

@@ -14,6 +14,11 @@ namespace gristmill::worker {
 
 class ApiKeys {
 public:
+  // Whose sentences: a worker is somewhere else than who reads them; a command says the rest
+  // itself.
+  enum class Owner : bool { worker, command };
+  explicit ApiKeys(Owner owner = Owner::worker) : owner_{owner} {}
+
   // The whole "Authorization: Bearer …" line of the key in environment variable `env`, or else in
   // `file`; nullptr when both are empty. A key that was found is kept, so the pointer stays valid;
   // one that was not is looked for again the next time.
@@ -23,6 +28,7 @@ public:
   static std::string_view key_in(std::string_view authorization);
 
 private:
+  const Owner owner_;
   std::map<std::pair<std::string, std::string>, std::string> lines_;
 };
 

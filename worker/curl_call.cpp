@@ -22,11 +22,16 @@ struct CurlEasy::State {
   const CurlClientOptions& options;
   CurlConnections& connections;
   // Header lines, and the list that shows them to libcurl.
-  std::array<std::string, 5> lines{"Content-Type: application/json", "Accept: application/json",
-                                   "Expect:", "", ""};
-  std::array<curl_slist, 6> list{};
+  std::array<std::string, 6> lines{"Content-Type: application/json",
+                                   "Accept: application/json",
+                                   "Expect:",
+                                   "Accept-Encoding:",
+                                   "",
+                                   ""};
+  std::array<curl_slist, 7> list{};
   std::string accept_text{"Accept: text/plain"};
-  curl_slist page_list{accept_text.data(), nullptr};
+  std::array<curl_slist, 2> page_list{
+      {{accept_text.data(), &page_list[1]}, {lines[3].data(), nullptr}}};
   std::array<char, CURL_ERROR_SIZE> error{};
 };
 
@@ -41,8 +46,13 @@ template <class Value> void set(CURL* easy, CURLoption option, Value value) {
 // Callbacks of libcurl. Nothing may be thrown through its frames, hence noexcept.
 
 // The gate: what it lets through is sent by libcurl before anything else happens.
-int on_ready_to_send(void* to, char*, char*, int, int) noexcept {
+int on_ready_to_send(void* to, char* address, char*, int, int) noexcept {
   CurlCall& call = *static_cast<CurlCall*>(to);
+  // A connection that calls had opened is there for pages, too.
+  if (call.in_our_network && !is_of_our_network(address)) {
+    call.refused_address = address;
+    return CURL_PREREQFUNC_ABORT;
+  }
   CurlConnections& connections = call.easy->connections();
   connections.book.connected(call.seat);
   if (call.gate != Gate::ahead) {
@@ -111,6 +121,9 @@ void set_safety(CURL* easy, const CurlClientOptions& options) {
   set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!options.ca_file.empty()) set(easy, CURLOPT_CAINFO, options.ca_file.c_str());
   set(easy, CURLOPT_HSTS_CTRL, 0L);
+  // Nobody asks for a compressed answer (set_request leaves the header out), but some send one. The
+  // bound of an answer is on what comes out.
+  set(easy, CURLOPT_ACCEPT_ENCODING, "");
 }
 
 void set_transport(CURL* easy, CurlConnections& connections) {
@@ -183,14 +196,14 @@ CurlConnections& CurlEasy::connections() const {
 void CurlEasy::prepare(CurlCall& call) {
   State& s = *state_;
   const std::string attempt = to_string(call.request.attempt);
-  s.lines[3].assign("X-Request-Id: ").append(attempt);
-  s.lines[4].assign("Idempotency-Key: ").append(attempt);
+  s.lines[4].assign("X-Request-Id: ").append(attempt);
+  s.lines[5].assign("Idempotency-Key: ").append(attempt);
   for (std::size_t i = 0; i < s.lines.size(); ++i) s.list[i] = {s.lines[i].data(), &s.list[i + 1]};
   // libcurl only reads the list.
   if (call.authorization != nullptr)
-    s.list[5] = {const_cast<char*>(call.authorization->c_str()), nullptr};
+    s.list[6] = {const_cast<char*>(call.authorization->c_str()), nullptr};
   else
-    s.list[4].next = nullptr;
+    s.list[5].next = nullptr;
   s.error[0] = '\0';
 
   curl_easy_reset(s.handle);
@@ -198,7 +211,7 @@ void CurlEasy::prepare(CurlCall& call) {
   set_transport(s.handle, s.connections);
   set_callbacks(s.handle, call);
   set_request(s.handle, call);
-  set(s.handle, CURLOPT_HTTPHEADER, call.page ? &s.page_list : s.list.data());
+  set(s.handle, CURLOPT_HTTPHEADER, call.page ? s.page_list.data() : s.list.data());
   set(s.handle, CURLOPT_ERRORBUFFER, s.error.data());
 }
 

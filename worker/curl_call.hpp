@@ -37,6 +37,7 @@ enum class Gate : std::uint8_t {
 
 struct CurlCall {
   HttpCall request;
+  bool in_our_network = false;                // no connection to any other
   std::optional<EndpointId> page;             // set: no call, but a page about that endpoint
   const std::string* authorization = nullptr; // the header line
   ConnectionBook::Seat seat;

@@ -176,7 +176,8 @@ void CurlClient::Loop::admit(PageRead page, Time now) {
   auto owned = std::make_unique<CurlCall>();
   CurlCall& call = *owned;
   call.page = page.endpoint;
-  call.body_bytes_max = limits::metrics_bytes_max;
+  call.in_our_network = page.in_our_network;
+  call.body_bytes_max = page.bytes_max == 0 ? limits::metrics_bytes_max : page.bytes_max;
   call.request.url = std::move(page.url);
   call.request.timeout = call.request.connect_timeout = page.timeout;
   call.request.not_after = now + page.timeout;

@@ -2,6 +2,7 @@
 
 #include "actors/kit/clock.hpp"
 #include "protocol/limits.hpp"
+#include "worker/unused_proxy.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,11 +19,31 @@ char lower(char c) {
 }
 
 bool of_interest(std::string_view name) {
-  constexpr std::array<std::string_view, 6> names{"content-type",   "retry-after",
-                                                  "retry-after-ms", "x-should-retry",
-                                                  "x-request-id",   "request-id"};
+  constexpr std::array<std::string_view, 7> names{
+      "content-type",   "content-encoding", "retry-after", "retry-after-ms",
+      "x-should-retry", "x-request-id",     "request-id"};
   return std::find(names.begin(), names.end(), name) != names.end() ||
          name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
+}
+
+// Whether libcurl can undo it. Servers also name what is no encoding at all ("utf-8"), and what it
+// does not know it refuses to read.
+bool is_undone(std::string_view encodings) {
+  constexpr std::array<std::string_view, 8> known{"gzip", "x-gzip", "deflate",  "zstd",
+                                                  "br",   "none",   "identity", ""};
+  const curl_version_info_data* curl = curl_version_info(CURLVERSION_NOW);
+  while (!encodings.empty()) {
+    std::string_view name = encodings.substr(0, encodings.find(','));
+    encodings.remove_prefix(std::min(encodings.size(), name.size() + 1));
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    std::string small{name};
+    std::transform(small.begin(), small.end(), small.begin(), lower);
+    if (std::find(known.begin(), known.end(), small) == known.end()) return false;
+    if (small == "zstd" && (curl->features & CURL_VERSION_ZSTD) == 0) return false;
+    if (small == "br" && (curl->features & CURL_VERSION_BROTLI) == 0) return false;
+  }
+  return true;
 }
 
 std::string_view code_of(CURLcode result) {
@@ -47,12 +68,19 @@ std::string_view code_of(CURLcode result) {
   case CURLE_SSL_CLIENTCERT: return "tls";
   case CURLE_GOT_NOTHING:
   case CURLE_SEND_ERROR:
-  case CURLE_RECV_ERROR:
-  case CURLE_PARTIAL_FILE: return "connection_lost";
+  case CURLE_RECV_ERROR: return "connection_lost";
+  case CURLE_PARTIAL_FILE: return "reply_cut";
+  case CURLE_BAD_CONTENT_ENCODING: return "bad_encoding";
   case CURLE_HTTP2:
   case CURLE_HTTP2_STREAM: return "http2";
   default: return "other";
   }
+}
+
+std::string proxy_note(const CurlCall& call) {
+  const std::string note =
+      call.gate == Gate::passed ? std::string{} : unused_proxy(call.request.url);
+  return note.empty() ? note : fmt::format(" {}.", note);
 }
 
 } // namespace
@@ -80,6 +108,10 @@ std::size_t on_reply_head(char* data, std::size_t size, std::size_t count, void*
   const auto first = line.find_first_not_of(" \t");
   const auto last = line.find_last_not_of(" \t\r\n");
   line = last == std::string_view::npos ? std::string_view{} : line.substr(first, last - first + 1);
+  if (name == "content-encoding") {
+    if (is_undone(line)) return size * count;
+    curl_easy_setopt(static_cast<CURL*>(call.easy->handle()), CURLOPT_HTTP_CONTENT_DECODING, 0L);
+  }
   call.reply.headers.emplace_back(std::move(name), line);
   return size * count;
 }
@@ -109,7 +141,7 @@ void end_by_result(CurlCall& call, int result, std::string_view text) {
   call.reply.latency_us = static_cast<std::uint64_t>((boot_now() - call.since).count() / 1'000);
   // libcurl takes an answer that ends inside its head for a whole one.
   if (code == CURLE_OK && !call.head_complete)
-    return call.end_as(CallEnd::failed, "connection_lost",
+    return call.end_as(CallEnd::failed, call.header_bytes > 0 ? "reply_cut" : "connection_lost",
                        fmt::format("{} closed the connection in the head of its answer.", where));
   if (code == CURLE_OK) {
     call.reply.attempt = call.request.attempt;
@@ -147,11 +179,13 @@ void end_by_result(CurlCall& call, int result, std::string_view text) {
                        fmt::format("No socket for a connection to {}: {}.", where,
                                    std::strerror(call.socket_errno)));
   if (code == CURLE_OPERATION_TIMEDOUT)
-    return call.end_as(CallEnd::timed_out,
-                       call.gate == Gate::passed ? "timeout" : "connect_timeout",
-                       fmt::format("Calling {} took too long: {}.", where, text));
-  call.end_as(CallEnd::failed, std::string{code_of(code)},
-              fmt::format("Calling {} failed: {}.", where, text));
+    return call.end_as(
+        CallEnd::timed_out, call.gate == Gate::passed ? "timeout" : "connect_timeout",
+        fmt::format("Calling {} took too long: {}.{}", where, text, proxy_note(call)));
+  const std::string_view name = code_of(code);
+  const bool cut = name == "connection_lost" && call.header_bytes > 0;
+  call.end_as(CallEnd::failed, std::string{cut ? "reply_cut" : name},
+              fmt::format("Calling {} failed: {}.{}", where, text, proxy_note(call)));
 }
 
 } // namespace gristmill::worker

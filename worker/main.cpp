@@ -12,6 +12,7 @@
 #include "actors/kit/stop_signals.hpp"
 #include "actors/kit/terminal.hpp"
 #include "actors/kit/usage_sentence.hpp"
+#include "protocol/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/version.hpp"
 #include "worker/api_keys.hpp"
@@ -40,12 +41,13 @@ constexpr auto drain_margin = std::chrono::seconds{2};
 struct ProgramOptions {
   std::string coordinator, keys, access, name;
   std::uint32_t concurrency = 256;
-  std::string endpoint, model, metrics_url, api_key_env, api_key_file;
+  std::string endpoint, model, metrics_url{metrics_found}, api_key_env, api_key_file;
   std::vector<std::string> allow_key;
   std::string ca_file;
   double drain_timeout_s = 25;
   std::string config;
   bool quiet = false, verbose = false;
+  std::string log_format = "text";
 };
 
 void describe(CLI::App& app, ProgramOptions& options) {
@@ -66,7 +68,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--model", options.model, "the model that it serves");
   app.add_option("--metrics-url", options.metrics_url,
                  "page on which it says how many calls wait and run, e.g. "
-                 "http://localhost:8000/metrics: calls in flight follow that [none]");
+                 "http://localhost:8000/metrics: calls in flight follow that; \"auto\": looked for "
+                 "at /metrics of its host, \"\": none")
+      ->capture_default_str();
   app.add_option("--api-key-env", options.api_key_env, "environment variable with its key");
   app.add_option("--api-key-file", options.api_key_file, "file with its key");
   app.add_option("--allow-key", options.allow_key,
@@ -78,6 +82,10 @@ void describe(CLI::App& app, ProgramOptions& options) {
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
+  app.add_option("--log-format", options.log_format,
+                 "text, or json: each event of the log as one line of JSON")
+      ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
@@ -131,7 +139,7 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
                             options.endpoint.empty() ? "--model" : "--endpoint"));
   if (options.endpoint.empty() && (!options.api_key_env.empty() || !options.api_key_file.empty()))
     return fail(ErrorCode::usage, "expected --endpoint for the key, got none");
-  if (options.endpoint.empty() && !options.metrics_url.empty())
+  if (options.endpoint.empty() && options.metrics_url != metrics_found)
     return fail(ErrorCode::usage, "expected --endpoint for --metrics-url, got none");
   if (options.endpoint.empty()) return std::vector<protocol::AnnouncedEndpoint>{};
   EndpointSpec endpoint;
@@ -250,6 +258,7 @@ int main(int argc, char** argv) {
                                       "--config; remove it");
       return worker::complain(fault.value().message, worker::exit_usage);
     }
+    set_log_format(log_format_named(options.log_format));
     set_log_level(options.quiet     ? LogLevel::quiet
                   : options.verbose ? LogLevel::verbose
                                     : LogLevel::normal);

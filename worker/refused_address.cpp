@@ -28,6 +28,20 @@ bool is_refused(const Bytes& six) {
   return (six[0] == 0xfe && (six[1] & 0xc0) == 0x80) || six == aws;
 }
 
+constexpr Bytes loopback_6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+bool is_private(std::uint32_t four) {
+  struct Net {
+    std::uint32_t first;
+    int bits;
+  };
+  constexpr Net nets[]{
+      {0x7f000000, 8}, {0x0a000000, 8}, {0xac100000, 12}, {0xc0a80000, 16}, {0x64400000, 10}};
+  return std::any_of(std::begin(nets), std::end(nets), [four](const Net& net) {
+    return (four >> (32 - net.bits)) == (net.first >> (32 - net.bits));
+  });
+}
+
 } // namespace
 
 std::string refused_address(const sockaddr& address) {
@@ -44,6 +58,16 @@ std::string refused_address(const sockaddr& address) {
   std::copy_n(six.s6_addr, bytes.size(), bytes.begin());
   if (!is_refused(bytes)) return {};
   return ::inet_ntop(AF_INET6, &six, text.data(), text.size());
+}
+
+bool is_of_our_network(const char* address) {
+  in_addr four{};
+  if (::inet_pton(AF_INET, address, &four) == 1) return is_private(ntohl(four.s_addr));
+  Bytes six;
+  if (::inet_pton(AF_INET6, address, six.data()) != 1) return false;
+  if (!begins(six, mapped)) return six == loopback_6 || (six[0] & 0xfe) == 0xfc;
+  std::copy(six.begin() + mapped.size(), six.end(), reinterpret_cast<std::uint8_t*>(&four));
+  return is_private(ntohl(four.s_addr));
 }
 
 } // namespace gristmill::worker

@@ -11,4 +11,7 @@ namespace gristmill::worker {
 // fe80::/10, and fd00:ec2::254 (AWS). Empty = it may be called.
 std::string refused_address(const sockaddr& address);
 
+// Loopback and private addresses (RFC 1918, RFC 6598, fc00::/7), as text, also mapped into IPv6.
+bool is_of_our_network(const char* address);
+
 } // namespace gristmill::worker

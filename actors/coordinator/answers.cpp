@@ -26,6 +26,7 @@ Ended ended_of(const Outcome& outcome, const CallCost& cost) {
     ended.cost_nano_usd.reset();
   }
   ended.limits = outcome.limits;
+  ended.http_status = outcome.http_status;
   return ended;
 }
 
@@ -49,7 +50,7 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
       ++forged;
     }
   }
-  if (forged < outcomes.outcomes.size()) progressed(session, now);
+  if (forged < outcomes.outcomes.size()) progressed(session, Trial::until_it_answers, now);
   if (!unwanted.empty()) send(session, Recorded{std::move(unwanted)}, now, effects);
   if (forged > 0)
     strike(session, fmt::format("{} outcomes of calls that it was not given", forged), now,
@@ -74,13 +75,15 @@ void Coordinator::take_answer(Session& session, Outcome& outcome, const Assigned
     return;
   }
   session.answered(outcome.attempt, {outcome.call, given.job, given.item});
+  note_end(outcome, job, now, effects);
   std::string url = url_of(outcome.endpoint);
   const std::size_t alternatives =
       outcome.cls == OutcomeClass::config || outcome.cls == OutcomeClass::quota
           ? alternatives_of(job, outcome.endpoint)
           : 0;
-  effects.jobs[job].outcomes.push_back(
-      {session.id, std::move(outcome), std::move(url), cost.nano_usd, alternatives});
+  effects.jobs[job].outcomes.push_back({session.id, std::move(outcome), std::move(url),
+                                        cost.nano_usd, alternatives, given.since,
+                                        given.note.doubt});
 }
 
 void Coordinator::handle(Session& session, const Returned& returned, Time now, Effects& effects) {
@@ -111,7 +114,7 @@ void Coordinator::handle(Session& session, const Returned& returned, Time now, E
           {assigned.item, entry.call, false, false, false});
     }
   }
-  progressed(session, now);
+  progressed(session, Trial::until_it_asks, now);
   send_cancel(session, not_held, now, effects);
   if (forged > 0)
     strike(session, fmt::format("{} permits back that it was not given", forged), now, effects);
@@ -128,10 +131,29 @@ void Coordinator::expect_end(Session& session, CallId call, Time now) {
   session.begun(call, since, mutated("call_without_end") ? never : now + most);
 }
 
-void Coordinator::progressed(Session& session, Time now) {
+// It did what ends such a trial.
+void Coordinator::progressed(Session& session, Trial ended, Time now) {
   session.progress_at = now;
-  session.on_trial = false;
+  if (session.trial > ended) return;
+  session.trial = Trial::none;
   session.rests_until = {};
+}
+
+// What it holds goes to others. Returns how many calls those are.
+std::size_t Coordinator::let_rest(Session& session, Trial trial, Cancel& cancel, Time now,
+                                  Effects& effects) {
+  std::vector<CallId> held;
+  for (const auto& [call, assigned] : session.calls())
+    if (!assigned.attempt) held.push_back(call);
+  std::sort(held.begin(), held.end());
+  for (const CallId call : held) {
+    const Released released{call, session.take(call)};
+    give_up(released, {released.assigned.item, call, false, false, false}, effects);
+    cancel.calls.push_back(call);
+  }
+  session.rests_until = now + defaults::held_idle;
+  session.trial = std::max(session.trial, trial);
+  return held.size();
 }
 
 // Calls that a live worker does not end, or does not begin, go to others.
@@ -144,28 +166,19 @@ void Coordinator::watch_calls(Session& session, Time now, Effects& effects) {
     give_up(released, {released.assigned.item, call, true, false, false}, effects);
     cancel.calls.push_back(call);
   }
-  if (!cancel.calls.empty())
+  if (!cancel.calls.empty()) {
     effects.events.push_back({"worker.overdue",
                               {{"name", session.name},
                                {"calls", std::to_string(cancel.calls.size())},
                                {"why", "their timeouts are over and it has not said how they "
                                        "ended; they are made elsewhere"}},
                               true});
-  if (is_idle(session, now) && !mutated("held_without_end")) {
-    std::vector<CallId> held;
-    for (const auto& [call, assigned] : session.calls())
-      if (!assigned.attempt) held.push_back(call);
-    std::sort(held.begin(), held.end());
-    for (const CallId call : held) {
-      const Released released{call, session.take(call)};
-      give_up(released, {released.assigned.item, call, false, false, false}, effects);
-      cancel.calls.push_back(call);
-    }
-    session.rests_until = now + defaults::held_idle;
-    session.on_trial = true;
+    if (!mutated("hung_is_fed")) let_rest(session, Trial::until_it_answers, cancel, now, effects);
+  } else if (is_idle(session, now) && !mutated("held_without_end")) {
+    const std::size_t held = let_rest(session, Trial::until_it_asks, cancel, now, effects);
     effects.events.push_back({"worker.idle",
                               {{"name", session.name},
-                               {"calls", std::to_string(held.size())},
+                               {"calls", std::to_string(held)},
                                {"why", "it has room and asks for none of the calls that it holds; "
                                        "they go elsewhere"}},
                               true});

@@ -15,7 +15,10 @@ using namespace protocol;
 
 Coordinator::Coordinator(Options options, Time now)
     : options_{std::move(options)}, roster_{options_.epoch},
-      grace_ends_{options_.expected.empty() ? now : now + defaults::restart_grace} {
+      grace_ends_{options_.expected.empty() || options_.workers_died
+                      ? now
+                      : now + defaults::restart_grace} {
+  if (options_.workers_died) return;
   for (const journal::SessionNote& before : options_.expected) earlier_.insert(before.process);
 }
 
@@ -163,12 +166,15 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   for (const journal::SessionNote& before : options_.expected)
     if (fresh && before.worker == hello.name) {
       settled.push_back(before.process);
-      all_told_ &= before.process == hello.process;
+      if (before.process == hello.process) continue;
+      all_told_ = false;
+      never_told(before);
     }
   for (const Nonce process : settled) expect_no_more(process, effects);
   session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
   session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
-  effects.sessions.push_back({session.id, session.name, session.process, true});
+  effects.sessions.push_back(
+      {session.id, session.name, session.process, true, session.capacity.calls});
   effects.events.push_back({"worker.hello",
                             {{"name", session.name},
                              {"session", std::to_string(session.id.value)},
@@ -192,7 +198,7 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
 }
 
 void Coordinator::handle(Session& session, const Need& need, Time now, Effects& effects) {
-  progressed(session, now);
+  progressed(session, Trial::until_it_asks, now);
   Acquire acquire{session.id, need.nonce, {}};
   Cancel stands;
   for (const CallId call : need.calls) {
@@ -226,7 +232,7 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
       continue;
     }
     session->permit(permit.call, permit.attempt, permit.endpoint,
-                    n < granted.most_nano_usd.size() ? granted.most_nano_usd[n] : 0);
+                    n < granted.notes.size() ? granted.notes[n] : PermitNote{});
     expect_end(*session, permit.call, now);
     if (const auto job = jobs_.find(assigned->job); job != jobs_.end()) {
       job->second.pace.began();

@@ -9,11 +9,13 @@
 // ahead.
 #pragma once
 
+#include "actors/coordinator/endpoint_errors.hpp"
 #include "actors/coordinator/fair_queue.hpp"
 #include "actors/coordinator/gateway.hpp"
 #include "actors/coordinator/queue_readers.hpp"
 #include "actors/coordinator/roster.hpp"
 #include "actors/coordinator/urgency.hpp"
+#include "actors/coordinator/views.hpp"
 #include "actors/kit/call_words.hpp"
 #include "actors/kit/event.hpp"
 #include "actors/kit/permit_words.hpp"
@@ -50,35 +52,13 @@ struct Effects {
   std::vector<Event> events;
 };
 
-// One worker as people see it.
-struct WorkerView {
-  SessionId session;
-  std::string name, state, user;
-  std::uint32_t capacity = 0, in_flight = 0, held = 0;
-  std::uint64_t completed = 0;
-  double rate = 0; // calls per second
-};
-
-// One pool as people see it; the rate limiter adds how its endpoints stand.
-struct EndpointView {
-  EndpointId id;
-  std::string url;
-  std::string worker; // that announces it; empty = every worker reaches it
-  EndpointStanding standing;
-};
-struct PoolView {
-  std::string model, fallback;
-  TokenPrice price;
-  std::vector<EndpointView> endpoints;
-  std::uint64_t max_output_tokens = 0; // 0 = not known
-};
-
 struct Options {
   Epoch epoch;
   std::string cluster;
   // Sessions that the journal shows open: their processes may still be calling.
   std::vector<journal::SessionNote> expected;
   std::vector<PoolSpec> pools = {}; // as configured
+  bool workers_died = false;        // … no: they died with our last life
 };
 
 // What the journal knows of the calls that earlier lives of ours may have made for a job.
@@ -124,14 +104,19 @@ public:
 
   std::vector<WorkerView> workers() const;
   std::uint32_t in_flight(JobId job) const { return roster_.in_flight(job); }
+  // The first of the job's items that a worker calls, or keeps the outcome of.
+  std::optional<std::uint64_t> first_out(JobId job) const;
   void measure(Sizes& sizes) const;
   // explain.cpp: why no call of the job begins though it has some; none = that is not the reason.
   WaitReason why_waiting(JobId job, Time now) const;
   // The same of one of its calls, or which worker has it.
   WaitReason standing(JobId job, CallId call, Time now) const;
-  std::string why_refused(const JobSpec& spec) const;      // empty = some pool serves the new job
-  std::string why_no_budget(const JobSpec& spec) const;    // empty = its calls have prices
-  std::vector<PoolView> pools(bool of_jobs = false) const; // also what only jobs name
+  std::string why_refused(const JobSpec& spec) const;   // empty = some pool serves the new job
+  std::string why_no_budget(const JobSpec& spec) const; // empty = its calls have prices
+  // `of_jobs`: also what only jobs name. `unix_now`: the same moment for people.
+  std::vector<PoolView> pools(bool of_jobs = false, Time now = {}, std::int64_t unix_now = 0) const;
+  // What the endpoint of that URL that failed last has met; nullptr = none has failed.
+  const EndpointErrors* errors_at(const std::string& url) const;
 
 private:
   struct Job {
@@ -181,7 +166,9 @@ private:
   void take_answer(Session& session, protocol::Outcome& outcome, const Assigned& given,
                    std::vector<AttemptId>& unwanted, Time now, Effects& effects);
   void expect_end(Session& session, CallId call, Time now);
-  static void progressed(Session& session, Time now);
+  static void progressed(Session& session, Trial ended, Time now);
+  std::size_t let_rest(Session& session, Trial trial, protocol::Cancel& cancel, Time now,
+                       Effects& effects);
   void watch_calls(Session& session, Time now, Effects& effects);
   bool is_idle(const Session& session, Time now) const;
   void strike(Session& session, std::string what, Time now, Effects& effects);
@@ -195,6 +182,8 @@ private:
   void give_up(const Released& released, const LostCall& lost, Effects& effects);
   void charge_lost(const Assigned& assigned, Effects& effects);
   void end_grace(Time now, Effects& effects);
+  void say_grace_over(JobId job, Effects& effects) const;
+  void never_told(const journal::SessionNote& lost);
   void expect_no_more(Nonce process, Effects& effects);
   void watch_silence(Time now, Effects& effects);
 
@@ -225,6 +214,7 @@ private:
   std::set<std::string> served() const;
   std::string why_never_served(const Job& job, const protocol::PlannedCall& call) const;
   std::string url_of(EndpointId id) const;
+  void note_end(const protocol::Outcome& outcome, JobId job, Time now, Effects& effects);
   CallCost cost_of(const protocol::Outcome& outcome, const Assigned& given);
   bool is_reached(const Session& session, EndpointId id) const;
   std::size_t alternatives_of(JobId job, EndpointId endpoint) const;
@@ -235,6 +225,7 @@ private:
   QueueReaders queue_readers_;
   std::map<JobId, Job> jobs_;
   std::map<EndpointId, Endpoint> endpoints_;
+  std::map<EndpointId, EndpointErrors> errors_; // of those that have met some
   // Jobs whose calls became fewer since their supervisors were asked, and the least number of calls
   // that all others were asked for.
   std::set<JobId> to_ask_;
@@ -243,7 +234,9 @@ private:
   std::vector<EndpointId> pooled_;                // in the order of the configuration
   Time grace_ends_;
   bool grace_ = true;
-  bool all_told_ = true;    // no session of an earlier life is lost
+  bool all_told_ = true; // no session of an earlier life is lost
+  // Processes of earlier lives that never came back, and how many calls each could have in flight.
+  std::map<Nonce, std::uint64_t> untold_;
   std::set<Nonce> earlier_; // processes whose sessions were open when our earlier lives ended
   std::unordered_map<AttemptId, Nonce> earlier_attempts_; // who claimed them
   std::map<Nonce, Time> unheard_;                         // processes that are not heard until then

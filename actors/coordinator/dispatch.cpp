@@ -24,15 +24,17 @@ std::uint32_t Coordinator::ahead_of(const Session& session) const {
 }
 
 void Coordinator::dispatch(Time now, Effects& effects) {
-  // The emptiest worker is served first.
+  // The emptiest worker is served first, and one that may do nothing with a call gets what the
+  // others leave.
   std::vector<Session*> hungry;
   for (const auto& [id, session] : roster_.sessions())
     if (may_be_fed(*session)) hungry.push_back(session.get());
-  const auto fill = [](const Session* s) {
-    return static_cast<double>(s->held() + s->in_flight()) / s->capacity.calls;
+  const auto rank = [](const Session* s) {
+    const double fill = static_cast<double>(s->held() + s->in_flight()) / s->capacity.calls;
+    return std::pair{s->on_trial(), fill};
   };
   std::stable_sort(hungry.begin(), hungry.end(),
-                   [&](const Session* a, const Session* b) { return fill(a) < fill(b); });
+                   [&](const Session* a, const Session* b) { return rank(a) < rank(b); });
   for (Session* session : hungry) feed(*session, now, effects);
   ask_supervisors(effects);
 }
@@ -59,14 +61,14 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
   if (now < session.rests_until) return;
   const std::uint32_t ahead = ahead_of(session);
   const std::uint32_t target =
-      session.on_trial ? 1 : std::min(session.capacity.calls + ahead, limits::worker_calls_max);
+      session.on_trial() ? 1 : std::min(session.capacity.calls + ahead, limits::worker_calls_max);
   const std::uint32_t has =
-      session.held() + session.in_flight() - (session.on_trial ? session.overdue() : 0);
+      session.held() + session.in_flight() - (session.on_trial() ? session.overdue() : 0);
   std::uint32_t deficit = target > has ? target - has : 0;
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
   if (session.held() > 0 && deficit < std::max(1u, ahead / 4)) deficit = 0;
   const std::set<JobId> short_of = short_of_calls(session);
-  if (deficit == 0 && (short_of.empty() || session.on_trial)) return;
+  if (deficit == 0 && (short_of.empty() || session.on_trial())) return;
   const std::uint32_t hand = hand_of_job(session);
   const auto reached = [&](JobId job, const std::string& model) {
     return (deficit > 0 || (short_of.contains(job) && session.held_of(job) < hand)) &&
@@ -101,8 +103,7 @@ void Coordinator::feed(Session& session, Time now, Effects& effects) {
       if (session.held() == 0) session.progress_at = std::max(session.progress_at, now);
       session.give(call.planned.call,
                    {part.job, part.item, call.token_bound, call.bytes(), AttemptId{}, EndpointId{},
-                    call.planned.model, call.output_bound, 0, std::move(call.failed_at),
-                    call.prefix});
+                    call.planned.model, call.output_bound, std::move(call.failed_at), call.prefix});
       batch.calls.push_back(std::move(call.planned));
       if (deficit > 0) --deficit;
     }

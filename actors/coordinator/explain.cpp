@@ -52,7 +52,7 @@ bool Coordinator::has_room() const {
   const auto& sessions = roster_.sessions();
   return std::any_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
     const Session& session = *entry.second;
-    return may_be_fed(session) && !session.on_trial &&
+    return may_be_fed(session) && !session.on_trial() &&
            session.held() + session.in_flight() < session.capacity.calls;
   });
 }
@@ -63,7 +63,7 @@ WaitReason Coordinator::why_waiting(JobId id, Time now) const {
   if (found == jobs_.end()) return of_kind(sessions.empty() ? WaitKind::no_worker : WaitKind::none);
   const Job& job = found->second;
   if (std::none_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
-        return may_be_fed(*entry.second) && !entry.second->on_trial;
+        return may_be_fed(*entry.second) && !entry.second->on_trial();
       })) {
     WaitReason nobody = of_kind(WaitKind::no_worker);
     nobody.limit = sessions.size();

@@ -36,17 +36,36 @@ std::optional<journal::JobChange> JobDesk::change(JobId id, StateChange to, std:
   job->state = to.state;
   job->reason = to.reason;
   job->detail = std::move(to.sentence);
+  job->waits_since = 0;
   if (is_over(to.state)) job->ended_at = unix_now;
   return journal::JobChange{id, "", "", job->state, job->reason, job->detail, unix_now};
 }
 
+journal::JobChange JobDesk::waits(JobEntry& job, std::int64_t since, std::string sentence) {
+  job.reason = since == 0 ? JobReason::none : JobReason::endpoint;
+  job.detail = std::move(sentence);
+  job.waits_since = since;
+  job.alarmed = false;
+  return journal::JobChange{job.id, "", "", job.state, job.reason, job.detail, since};
+}
+
 journal::JobChange JobDesk::reopen(JobEntry& job, std::optional<JobSpec> spec,
                                    std::int64_t unix_now) {
+  // One that ran and waited when its process ended goes on waiting.
+  if (job.state != JobState::running || job.waits_since == 0) {
+    job.reason = JobReason::none;
+    job.detail.clear();
+    job.waits_since = 0;
+  }
   job.state = JobState::running;
-  job.reason = JobReason::none;
-  job.detail.clear();
   job.ended_at = 0;
-  journal::JobChange change{job.id, "", "", job.state, job.reason, "", unix_now};
+  journal::JobChange change{job.id,
+                            "",
+                            "",
+                            job.state,
+                            job.reason,
+                            job.detail,
+                            job.waits_since != 0 ? job.waits_since : unix_now};
   if (spec) {
     job.spec = std::move(*spec);
     change.spec = to_json(job.spec);

@@ -5,6 +5,7 @@
 
 #include "actors/kit/records.hpp"
 #include "actors/kit/wait_reason.hpp"
+#include "protocol/counted_error.hpp"
 #include "protocol/job_spec.hpp"
 #include "protocol/result.hpp"
 
@@ -24,13 +25,18 @@ struct JobEntry {
   std::string detail; // why it is in this state; a sentence or empty
   JobCounts counts;
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
-  bool open = false;                         // its rooms exist
-  std::uint64_t next_call = 0;               // above all that it has offered in this life of ours
-  std::uint32_t crashes = 0; // in a row, of coordinators while it ran and nothing was recorded
+  // Running, and nothing is answered since then (unix seconds) but what its endpoints say; 0 = no.
+  std::int64_t waits_since = 0;
+  bool alarmed = false;        // … and for so long that it was told aloud
+  bool open = false;           // its rooms exist
+  std::uint64_t next_call = 0; // above all that it has offered in this life of ours
+  std::uint32_t crashes = 0;   // in a row, of coordinators while it ran and nothing was recorded
+  std::uint32_t probation_ends = 0; // … of them the last ones that found the same item out
   // Set: one call at a time, until more attempts than so many have been recorded.
   std::optional<std::uint64_t> careful_beyond = {};
-  WaitReason waiting = {}; // why its supervisor offers no call
-  double items_left = 0;   // … and how much it has still to do, about
+  WaitReason waiting = {};  // why its supervisor offers no call
+  double items_left = 0;    // … and how much it has still to do, about
+  SharedErrors errors = {}; // that its calls have met; nullptr = none
 };
 
 class JobDesk {
@@ -44,6 +50,8 @@ public:
   Result<journal::JobChange> submit(JobSpec spec, std::int64_t unix_now);
   // Moves the job to another state; nothing if it is over or in that state already.
   std::optional<journal::JobChange> change(JobId id, StateChange to, std::int64_t unix_now);
+  // A job that runs waits for its endpoints since then, or no longer (0).
+  journal::JobChange waits(JobEntry& job, std::int64_t since, std::string sentence);
   // Makes a job run again that is paused or over; `spec`: in place of the one that it has.
   journal::JobChange reopen(JobEntry& job, std::optional<JobSpec> spec, std::int64_t unix_now);
 

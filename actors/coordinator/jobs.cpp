@@ -107,6 +107,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   for_workers.weight = JobSpec{}.weight;
   for_workers.priority = JobSpec{}.priority;
   for_workers.deadline = 0;
+  for_workers.patience_s = 0;
   job.spec = to_json(for_workers);
   job.batch_size = spec.batch_size;
   job.hedges = spec.hedge_percent > 0;
@@ -125,7 +126,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   queue_.open(id, job.share);
   jobs_[id] = std::move(job);
   to_ask_.insert(id);
-  if (!grace_) effects.jobs[id].grace_over = true;
+  if (!grace_) say_grace_over(id, effects);
   dispatch(now, effects);
   return effects;
 }

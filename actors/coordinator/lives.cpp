@@ -3,6 +3,7 @@
 
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/limits.hpp"
 
 #include <algorithm>
 
@@ -57,10 +58,25 @@ Effects Coordinator::tick(Time now) {
 void Coordinator::end_grace(Time now, Effects& effects) {
   if (!grace_ || (now < grace_ends_ && !options_.expected.empty())) return;
   grace_ = false;
-  for (const auto& [id, job] : jobs_) effects.jobs[id].grace_over = true;
-  all_told_ &= options_.expected.empty();
+  for (const auto& before : options_.expected) never_told(before);
+  for (const auto& [id, job] : jobs_) say_grace_over(id, effects);
+  all_told_ &= options_.expected.empty() || options_.workers_died;
   while (!options_.expected.empty()) expect_no_more(options_.expected.back().process, effects);
   effects.earlier_lives_told = all_told_;
+}
+
+void Coordinator::say_grace_over(JobId job, Effects& effects) const {
+  effects.jobs[job].grace_over = true;
+  std::uint64_t& calls = effects.jobs[job].untold_calls;
+  for (const auto& [process, in_flight] : untold_) calls += in_flight;
+}
+
+// What became of the calls that it had in flight nobody knows. A process may have had several
+// sessions, one after the other.
+void Coordinator::never_told(const journal::SessionNote& lost) {
+  std::uint64_t& calls = untold_[lost.process];
+  const std::uint64_t most = lost.calls == 0 ? limits::worker_calls_max : lost.calls;
+  calls = std::max(calls, most);
 }
 
 // The sessions of earlier lives that a process left open are over in the journal too, or every
@@ -107,15 +123,17 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
     if (!assigned.given_up) released.push_back({call, assigned});
   std::sort(released.begin(), released.end(),
             [](const Released& a, const Released& b) { return a.call < b.call; });
+  const bool lived = session->last_heard - session->met_at >= defaults::death_counts_after;
   for (const Released& r : released) {
     const bool permitted = bool{r.assigned.attempt};
     // A call that its worker outlived did not end it.
-    const bool ended_it = died && !r.assigned.over;
+    const bool ended_it = died && lived && !r.assigned.over;
     const bool alone = session->in_flight() - session->overdue() == 1;
     give_up(r, {r.assigned.item, r.call, permitted, ended_it, alone}, effects);
   }
   for (const EndpointId endpoint : session->endpoints) {
     endpoints_.erase(endpoint);
+    errors_.erase(endpoint);
     effects.endpoints_gone.push_back(endpoint);
   }
   effects.sessions.push_back({id, session->name, session->process, false});
@@ -139,10 +157,10 @@ void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effe
 }
 
 void Coordinator::charge_lost(const Assigned& assigned, Effects& effects) {
-  if (assigned.most_nano_usd == 0) return;
-  effects.charged_nano_usd[assigned.job] += assigned.most_nano_usd;
+  if (assigned.note.most_nano_usd == 0) return;
+  effects.charged_nano_usd[assigned.job] += assigned.note.most_nano_usd;
   if (jobs_.contains(assigned.job))
-    effects.jobs[assigned.job].charged_nano_usd += assigned.most_nano_usd;
+    effects.jobs[assigned.job].charged_nano_usd += assigned.note.most_nano_usd;
 }
 
 Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {
@@ -156,9 +174,20 @@ Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& d
   return effects;
 }
 
+std::optional<std::uint64_t> Coordinator::first_out(JobId job) const {
+  std::optional<std::uint64_t> first;
+  if (roster_.in_flight(job) == 0) return first;
+  for (const auto& [id, session] : roster_.sessions())
+    for (const auto& [call, assigned] : session->calls())
+      if (assigned.job == job && assigned.attempt && !assigned.given_up)
+        first = std::min(first.value_or(assigned.item), assigned.item);
+  return first;
+}
+
 void Coordinator::measure(Sizes& sizes) const {
   sizes["coordinator.jobs"] = jobs_.size();
   sizes["coordinator.endpoints"] = endpoints_.size();
+  sizes["coordinator.endpoints with errors"] = errors_.size();
   sizes["coordinator.queue jobs"] = queue_.jobs();
   sizes["coordinator.queued calls"] = queue_.size();
   sizes["coordinator.page readers"] = queue_readers_.size();

@@ -1,6 +1,7 @@
 // The coordinator's endpoints: those of the configured pools, those that workers announce, and
 // those that jobs bring along; which models they serve, and what their tokens cost.
 #include "actors/coordinator/coordinator.hpp"
+#include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -74,6 +75,7 @@ void Coordinator::drop_endpoints(const Job& closed, Effects& effects) {
     if (naming == jobs_naming_.end() || --naming->second > 0) continue;
     jobs_naming_.erase(naming);
     endpoints_.erase(entry.id);
+    errors_.erase(entry.id);
     effects.endpoints_gone.push_back(entry.id);
   }
 }
@@ -106,13 +108,13 @@ CallCost Coordinator::cost_of(const Outcome& outcome, const Assigned& given) {
     if (const auto own = jobs_.find(given.job); own != jobs_.end())
       pool = pool_of(options_.pools, own->second.model);
   CallCost cost =
-      cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, given.most_nano_usd);
+      cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, given.note.most_nano_usd);
   // No report takes a job beyond its budget: a permitted call costs what was reserved for it at
   // most, those of earlier lives together what these may have spent.
   const auto job = jobs_.find(given.job);
   if (job == jobs_.end() || !job->second.has_budget) return cost;
   if (!given.earlier) {
-    cost.nano_usd = std::min(cost.nano_usd, given.most_nano_usd);
+    cost.nano_usd = std::min(cost.nano_usd, given.note.most_nano_usd);
   } else {
     cost.nano_usd = std::min(cost.nano_usd, job->second.earlier_nano_usd);
     job->second.earlier_nano_usd -= cost.nano_usd;
@@ -123,9 +125,9 @@ CallCost Coordinator::cost_of(const Outcome& outcome, const Assigned& given) {
 // Whether a worker can have looked at it: it is everybody's, or its own.
 bool Coordinator::is_reached(const Session& session, EndpointId id) const {
   const auto it = endpoints_.find(id);
-  return it != endpoints_.end() &&
-         (it->second.pooled || std::find(session.endpoints.begin(), session.endpoints.end(), id) !=
-                                   session.endpoints.end());
+  return it != endpoints_.end() && (it->second.pooled || jobs_naming_.contains(id) ||
+                                    std::find(session.endpoints.begin(), session.endpoints.end(),
+                                              id) != session.endpoints.end());
 }
 
 // How many endpoints serve calls such as this endpoint was given, it too.
@@ -154,7 +156,38 @@ std::string Coordinator::why_no_budget(const JobSpec& spec) const {
   return why_unpriced(spec, options_.pools);
 }
 
-std::vector<PoolView> Coordinator::pools(bool of_jobs) const {
+// What its endpoint's view, explain and the log know of how the call ended.
+void Coordinator::note_end(const Outcome& outcome, JobId job, Time now, Effects& effects) {
+  const auto endpoint = endpoints_.find(outcome.endpoint);
+  if (endpoint == endpoints_.end() || !outcome.attempt) return;
+  const OutcomeClassInfo& meant = info(outcome.cls);
+  auto known = errors_.find(outcome.endpoint);
+  if (known == errors_.end() && meant.fault == Fault::nobody) return;
+  if (known == errors_.end()) known = errors_.try_emplace(outcome.endpoint).first;
+  const auto left_out = known->second.ended(outcome, now);
+  if (!left_out) return;
+  Event event{"call.failed",
+              {{"endpoint", endpoint->second.spec.url},
+               {"class", std::string{meant.name}},
+               {"status", std::to_string(outcome.http_status)},
+               {"code", outcome.code},
+               {"words", openai::json::printable(outcome.message, error_words_max)},
+               {"job", to_string(job)},
+               {"call", to_string(outcome.attempt)}},
+              meant.fault != Fault::item && meant.fault != Fault::limit};
+  if (*left_out > 0) event.fields.emplace_back("calls_left_out", std::to_string(*left_out));
+  effects.events.push_back(std::move(event));
+}
+
+const EndpointErrors* Coordinator::errors_at(const std::string& url) const {
+  const EndpointErrors* last = nullptr;
+  for (const auto& [id, errors] : errors_)
+    if (url_of(id) == url && (last == nullptr || errors.last_at() > last->last_at()))
+      last = &errors;
+  return last;
+}
+
+std::vector<PoolView> Coordinator::pools(bool of_jobs, Time now, std::int64_t unix_now) const {
   std::map<std::string, PoolView> by_model;
   for (const PoolSpec& pool : options_.pools)
     by_model[pool.model] = {pool.model, pool.fallback, pool.price, {}, pool.max_output_tokens};
@@ -164,7 +197,13 @@ std::vector<PoolView> Coordinator::pools(bool of_jobs) const {
   const auto show = [&](EndpointId id, const Endpoint& endpoint) {
     PoolView& pool = by_model[endpoint.model];
     pool.model = endpoint.model;
-    pool.endpoints.push_back({id, endpoint.spec.url, announcers[id], {}});
+    pool.endpoints.push_back({id, endpoint.spec.url, announcers[id]});
+    const auto met = errors_.find(id);
+    if (met == errors_.end()) return;
+    EndpointView& view = pool.endpoints.back();
+    view.errors = met->second.book().list();
+    view.last_error = *met->second.last();
+    view.last_error->at = unix_now - (now - met->second.last_at()) / std::chrono::seconds{1};
   };
   for (const EndpointId id : pooled_) show(id, endpoints_.at(id));
   for (const auto& [id, endpoint] : endpoints_)

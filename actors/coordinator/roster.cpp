@@ -34,7 +34,7 @@ Session& Roster::open(const PeerId& peer, const std::string& user, const protoco
   session->process = hello.process;
   session->hello = hello.number;
   session->capacity = hello.capacity;
-  session->last_heard = session->last_sent = session->progress_at = now;
+  session->last_heard = session->last_sent = session->progress_at = session->met_at = now;
   Session& opened = *session;
   peers_[peer] = opened.id;
   sessions_.emplace(opened.id, std::move(session));
@@ -128,7 +128,7 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
       assigned.endpoint = claim.endpoint;
       assigned.earlier = known == nullptr;
       assigned.charged = known != nullptr || told_before;
-      assigned.most_nano_usd = 0;
+      assigned.note = {0, Doubt::held}; // nobody knows how its endpoint stood
       assigned.given_up = false;
       session.give(claim.call, std::move(assigned));
       unknown.push_back(claim);
@@ -156,9 +156,10 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
   }
   if (last) {
     session.completed = last->completed;
+    session.met_at = last->met_at;
     session.strikes = last->strikes;
     session.rests_until = last->rests_until;
-    session.on_trial = last->on_trial;
+    session.trial = last->trial;
     session.told_to_drain = session.draining = last->told_to_drain;
     for (const auto& [call, assigned] : last->calls())
       if (!assigned.given_up) adopted.unknown_to_worker.push_back({call, assigned});

@@ -6,6 +6,7 @@
 
 #include "actors/coordinator/gateway.hpp"
 #include "actors/kit/check.hpp"
+#include "actors/kit/doubt.hpp"
 #include "actors/kit/time.hpp"
 #include "protocol/grammar.hpp"
 #include "protocol/limits.hpp"
@@ -33,9 +34,9 @@ struct Assigned {
   EndpointId endpoint;
   std::string model = {}; // that the call was planned for; empty = the job's
   std::uint64_t output_bound = 0;
-  std::uint64_t most_nano_usd = 0; // permitted: that it may cost, of a job with a budget of money
   std::vector<EndpointId> failed_at = {};
   std::uint64_t prefix = 0;
+  PermitNote note = {};  // permitted: what RATE LIMITER said of it
   Time since{};          // when it was permitted by this life of ours
   bool over = false;     // its worker keeps the outcome
   Time deadline = never; // permitted: its worker must have said by then how it ended
@@ -60,6 +61,14 @@ enum class SessionState : std::uint8_t {
   active,
   suspect, // silent: gets nothing more
   closed,  // its connection is gone; waits for a Hello
+};
+
+// A worker that did nothing with what it was given rests for a while; then it gets a single call at
+// a time, after all others have been served, until it shows that it works:
+enum class Trial : std::uint8_t {
+  none,
+  until_it_asks,    // it asked for none of the calls that it held
+  until_it_answers, // it did not say how calls ended: to ask for more shows nothing
 };
 
 // Permitted calls per job, of all sessions: whoever lists jobs must not walk every worker's calls.
@@ -104,6 +113,7 @@ public:
   std::uint64_t seq = 0;      // of the last frame sent
   std::uint64_t told_seq = 0; // of the last one that changed what the worker has in hand
   Time last_heard{}, last_sent{}, closed_at{};
+  Time met_at{}; // its process said Hello for the first time in this life of ours
   // Jobs that its worker knows, and what they take of its memory; the one used last behind.
   std::list<std::pair<JobId, std::size_t>> jobs_opened;
   std::set<JobId> jobs_met;   // it may keep something of: told to it, or listed by its Hello
@@ -114,14 +124,15 @@ public:
   std::vector<Time> strikes; // when it said what cannot be true, within the last minute
   // When it last asked for a permit, returned a call or said how one ended, or was given its first.
   Time progress_at{};
-  Time rests_until{};    // it did nothing with what it held: until then it is given nothing
-  bool on_trial = false; // … and after that a single call, until it does something
+  Time rests_until{}; // it is given nothing until then
+  Trial trial = Trial::none;
 
   const std::unordered_map<CallId, Assigned>& calls() const { return calls_; }
   std::uint32_t held() const { return held_; }
   std::uint32_t in_flight() const { return in_flight_; }
   std::uint32_t overdue() const { return overdue_; } // of those in flight: given up
   std::size_t held_bytes() const { return held_bytes_; }
+  bool on_trial() const { return trial != Trial::none; }
   std::uint32_t held_of(JobId job) const {
     const auto it = held_by_job_.find(job);
     return it == held_by_job_.end() ? 0 : it->second;
@@ -165,13 +176,12 @@ public:
     const auto it = calls_.find(call);
     return it == calls_.end() ? nullptr : &it->second;
   }
-  void permit(CallId call, AttemptId attempt, EndpointId endpoint,
-              std::uint64_t most_nano_usd = 0) {
+  void permit(CallId call, AttemptId attempt, EndpointId endpoint, const PermitNote& note = {}) {
     Assigned& assigned = calls_.at(call);
     count(assigned, -1);
     assigned.attempt = attempt;
     assigned.endpoint = endpoint;
-    assigned.most_nano_usd = most_nano_usd;
+    assigned.note = note;
     count(assigned, 1);
   }
   void begun(CallId call, Time now, Time deadline) {

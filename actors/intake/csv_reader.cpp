@@ -1,6 +1,7 @@
 #include "actors/intake/csv_reader.hpp"
 
 #include "actors/intake/input_format.hpp"
+#include "actors/intake/length_advice.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -82,6 +83,7 @@ void CsvReader::go_back_to(std::uint64_t offset) {
 // skipped.
 Result<std::optional<CsvRecord>> CsvReader::first_line_only(CsvRecord record,
                                                             std::uint64_t first_line_end) {
+  record.before_fault = parser_.fields();
   parser_.reset();
   if (first_line_end > 0) {
     go_back_to(first_line_end);
@@ -127,10 +129,11 @@ Result<std::optional<CsvRecord>> CsvReader::next() {
     }
     record.bytes = offset() - record.offset + text.size();
     if (record.bytes > record_bytes_max_) {
+      constexpr std::size_t beginning = 1'024; // may tell the record's id
+      if (offset() == record.offset) parser_.feed(text.substr(0, beginning));
       record.fault =
-          fmt::format("expected a record of at most {} bytes, got more; close its quote, "
-                      "or raise --max-line-bytes",
-                      record_bytes_max_);
+          fmt::format("expected a record of at most {} bytes, got more; close its quote, or {}",
+                      record_bytes_max_, length_advice(record.bytes, record_bytes_max_));
       return first_line_only(std::move(record), first_line_end);
     }
     auto state = parser_.feed({text.data(), text.size() + piece->line_end.size()});

@@ -18,6 +18,7 @@ struct CsvRecord {
   std::uint64_t offset = 0, bytes = 0; // without the line end
   std::uint64_t line = 0, lines = 1;   // the first one, from 1, and how many it spans
   std::string fault;
+  std::vector<std::string> before_fault; // the fields that had ended before it
 };
 
 class CsvReader {

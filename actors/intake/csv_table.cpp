@@ -1,5 +1,7 @@
 #include "actors/intake/csv_table.hpp"
 
+#include "actors/intake/csv_separator.hpp"
+#include "actors/intake/length_advice.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
@@ -22,15 +24,22 @@ std::string_view fault_of(std::string_view field) {
   return {};
 }
 
+constexpr std::size_t head_bytes = 64 * 1024;
+
 } // namespace
 
 Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const std::string& name,
-                                  char separator, std::uint64_t record_bytes_max) {
-  CsvReader reader{source, input, 0, 0, separator, record_bytes_max, columns_max};
+                                  const CsvOptions& options) {
+  auto head = beginning_of(source, input, head_bytes);
+  if (!head) return tl::unexpected{head.error()};
+  const CsvOpening opening = opening_of(*head, options.usual, options.delimiter);
+  CsvReader reader{
+      source,     input, opening.offset, opening.lines, opening.separator, options.record_bytes_max,
+      columns_max};
   const auto record = reader.next();
   if (!record) return tl::unexpected{record.error()};
   CsvHeader header;
-  header.separator = separator;
+  header.separator = opening.separator;
   header.offset = reader.offset();
   header.line = reader.line();
   if (!*record) return header;
@@ -47,7 +56,10 @@ Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const
     const std::string& column = parsed.fields()[i];
     if (const auto fault = fault_of(column); !fault.empty())
       return refuse(fmt::format("expected {} (column {})", fault, i + 1));
-    if (column.empty()) return refuse(fmt::format("column {} has no name; give it one", i + 1));
+    if (column.empty()) {
+      header.keys.emplace_back();
+      continue;
+    }
     if (!names.insert(column).second)
       return refuse(fmt::format("two columns have the name \"{}\"; rename one",
                                 json::printable(column, 100)));
@@ -55,6 +67,7 @@ Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const
     json::append_string(key, column);
     header.keys.push_back(key + ':');
   }
+  if (names.empty()) return refuse("no column has a name");
   return header;
 }
 
@@ -70,15 +83,16 @@ Result<std::string> csv_object(const CsvHeader& header, const CsvParser& row,
           "expected {} (in {})", fault,
           json::printable(std::string_view{header.keys[i]}.substr(0, header.keys[i].size() - 1),
                           100)));
-    if (i > 0) object += ',';
+    if (header.keys[i].empty()) continue;
+    if (object.size() > 1) object += ',';
     object += header.keys[i];
     json::append_string(object, row.fields()[i]);
   }
   object += '}';
   if (object.size() > object_bytes_max)
-    return bad(fmt::format("expected a record of at most {} bytes as a JSON object, got {}; raise "
-                           "--max-line-bytes",
-                           object_bytes_max, object.size()));
+    return bad(fmt::format("expected a record of at most {} bytes as a JSON object, got {}; {}",
+                           object_bytes_max, object.size(),
+                           length_advice(object.size(), object_bytes_max)));
   return object;
 }
 
@@ -92,19 +106,42 @@ Result<std::string> csv_object(const CsvHeader& header, std::string_view row,
   return csv_object(header, parser, object_bytes_max);
 }
 
+// What of a faulty row can be told, as an object that says nothing of the others.
+void CsvTable::keep_readable(const std::vector<std::string>& fields, std::size_t count) {
+  constexpr std::size_t field_bytes_max = 1'024; // longer ones are no ids
+  object_.assign(1, '{');
+  for (std::size_t i = 0; i < std::min({fields.size(), header_.keys.size(), count}); ++i) {
+    if (header_.keys[i].empty() || fields[i].size() > field_bytes_max ||
+        !fault_of(fields[i]).empty())
+      continue;
+    if (object_.size() > 1) object_ += ',';
+    object_ += header_.keys[i];
+    json::append_string(object_, fields[i]);
+  }
+  object_ += '}';
+}
+
 Result<std::optional<Record>> CsvTable::next() {
   auto read = reader_.next();
   if (!read) return tl::unexpected{read.error()};
   if (!*read) return std::nullopt;
   CsvRecord& row = **read;
   Record record{{}, row.offset, row.bytes, row.line, std::move(row.fault)};
-  if (!record.fault.empty()) return record;
+  if (!record.fault.empty()) {
+    keep_readable(row.before_fault, columns_max);
+    record.text = object_;
+    return record;
+  }
   auto object = csv_object(header_, *row.parsed, object_bytes_max_);
   if (object) {
     object_ = std::move(*object);
     record.text = object_;
   } else {
     record.fault = std::move(object.error().message);
+    // With a separator too many, nobody knows behind which field it stands, but the first is first.
+    const bool too_many = row.parsed->count() > header_.keys.size();
+    keep_readable(row.parsed->fields(), too_many ? 1 : columns_max);
+    record.text = object_;
     if (row.lines > 1)
       record.fault += fmt::format("; the record goes on to line {}", row.line + row.lines - 1);
   }

@@ -16,14 +16,22 @@ inline constexpr std::size_t columns_max = 10'000;
 
 struct CsvHeader {
   char separator = ',';
-  std::vector<std::string> keys;      // each name as a JSON string with its colon
+  // Each name as a JSON string with its colon; empty: the column has none (a data frame's index, a
+  // separator at the lines' ends), and no row's object has it.
+  std::vector<std::string> keys;
   std::uint64_t offset = 0, line = 0; // where the rows begin
+};
+
+struct CsvOptions {
+  std::string delimiter; // of the job; empty = the header tells
+  char usual = ',';      // by the input's name
+  std::uint64_t record_bytes_max = 0;
 };
 
 // The header of an input, without names if the input is empty. An error says what is wrong with it,
 // with its place after `name`.
 Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const std::string& name,
-                                  char separator, std::uint64_t record_bytes_max);
+                                  const CsvOptions& options);
 
 // A row as an object, or why it cannot be one.
 Result<std::string> csv_object(const CsvHeader& header, const CsvParser& row,
@@ -50,6 +58,8 @@ public:
   std::uint64_t line() const override { return reader_.line(); }
 
 private:
+  void keep_readable(const std::vector<std::string>& fields, std::size_t count);
+
   const CsvHeader& header_;
   std::uint64_t object_bytes_max_;
   CsvReader reader_;

@@ -16,12 +16,12 @@ struct InputFormat {
     lines,    // one JSON object a line
     table,    // CSV or TSV with a header
     document, // one text
-    binary,   // none of these: an error in one line, not one for each of its "lines"
+    refused,  // none of these: an error in one line, not one for each of its "lines"
   };
   Shape shape = Shape::document;
   ItemKind kind = ItemKind::text; // of its items
   char separator = ',';           // of a table
-  std::string_view why_binary;    // a sentence's end: "a binary file (it has NUL bytes)"
+  std::string_view why_refused;   // what was expected, what came, what to do
 };
 
 // `head` is how the input begins: 64 KiB, or all of it.
@@ -32,5 +32,9 @@ bool has_known_suffix(std::string_view name);
 
 std::string_view without_mark(std::string_view text); // less the byte order mark
 bool is_blank(std::string_view line);
+
+// Why a text that begins so is none in UTF-8, as a sentence; empty = it may be one. By a byte order
+// mark, or by the zeros that another encoding puts between the letters of ours.
+std::string_view why_other_encoding(std::string_view head);
 
 } // namespace gristmill::intake

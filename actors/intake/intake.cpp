@@ -1,5 +1,8 @@
 #include "actors/intake/intake.hpp"
 
+#include "actors/intake/csv_separator.hpp"
+#include "actors/intake/length_advice.hpp"
+#include "actors/intake/line_kind.hpp"
 #include "actors/intake/line_records.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/json_text.hpp"
@@ -32,17 +35,16 @@ Result<bool> Intake::open_input() {
   auto name = source_.name_of(at_.input);
   if (!name) return tl::unexpected{name.error()};
   name_ = std::move(*name);
-  // Read to its end: the format must not depend on how much a source gives at a time.
-  std::string head(head_bytes, '\0');
-  std::size_t had = 0;
-  while (had < head.size()) {
-    const auto got = source_.read(at_.input, had, {head.data() + had, head.size() - had});
-    if (!got) return tl::unexpected{got.error()};
-    if (*got == 0) break;
-    had += *got;
+  const auto head = beginning_of(source_, at_.input, head_bytes);
+  if (!head) return tl::unexpected{head.error()};
+  format_ = format_of(name_, *head);
+  // Of a first line that is longer: its custom_id may stand behind its body.
+  const bool cut = head->size() == head_bytes && head->find('\n') == std::string::npos;
+  if (format_.shape == Shape::lines && cut) {
+    const auto line = beginning_of(source_, at_.input, spec_.line_bytes_max);
+    if (!line) return tl::unexpected{line.error()};
+    format_.kind = kind_of_lines(*line);
   }
-  head.resize(had);
-  format_ = format_of(name_, head);
   if (auto opened = open_records(); !opened) return tl::unexpected{opened.error()};
   open_ = true;
   return true;
@@ -75,8 +77,8 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
   }
   const auto name = source_.name_of(input);
   if (!name) return tl::unexpected{name.error()};
-  auto header =
-      read_csv_header(source_, input, *name, format_of(*name, {}).separator, spec_.line_bytes_max);
+  const CsvOptions options{spec_.delimiter, format_of(*name, {}).separator, spec_.line_bytes_max};
+  auto header = read_csv_header(source_, input, *name, options);
   if (!header) return tl::unexpected{header.error()};
   // The table that is open keeps a reference to its header.
   if (headers_.size() == headers_kept)
@@ -109,8 +111,8 @@ Result<bool> Intake::catch_up_further(std::size_t records_max) {
     if (!*record || (*record)->offset >= at_.offset) {
       ahead_ = std::move(*record);
       caught_up_ = true;
-    } else if ((*record)->fault.empty()) {
-      const auto first = first_line_of(identify((*record)->text).id, (*record)->line);
+    } else {
+      const auto first = first_line_of(identify(**record).id, (*record)->line);
       if (!first) return tl::unexpected{first.error()};
     }
   }
@@ -133,6 +135,10 @@ Result<std::optional<Item>> Intake::read_next() {
     if (!*opened) return std::nullopt;
     auto item = records_ ? next_record() : next_document();
     if (!item) return item;
+    if (*item && (*item)->blank && spec_.skip_blank) {
+      ++left_out_;
+      continue;
+    }
     if (*item) {
       (*item)->ordinal = at_.item++;
       return item;
@@ -160,54 +166,51 @@ Result<std::optional<Item>> Intake::next_record() {
 Result<std::optional<Item>> Intake::item_of(const Record& record) {
   Item item;
   item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind};
-  item.bad = record.fault;
-  if (item.bad.empty()) {
-    Identity identity = identify(record.text);
-    const auto first = first_line_of(identity.id, record.line);
-    if (!first) return tl::unexpected{first.error()};
-    if (*first == 0) {
-      item.id = std::move(identity.id);
-      item.bad = std::move(identity.bad);
-    } else {
-      item.bad =
-          fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line "
-                      "{}'s",
-                      format_.kind == ItemKind::batch_line ? "custom_id" : spec_.id_field,
-                      openai::json::printable(identity.id, 100), *first);
-    }
+  Identity identity = identify(record);
+  const auto first = first_line_of(identity.id, record.line);
+  if (!first) return tl::unexpected{first.error()};
+  item.bad = std::move(identity.bad);
+  item.blank = identity.blank;
+  if (*first == 0) {
+    item.id = std::move(identity.id);
+  } else if (record.fault.empty()) {
+    item.blank = false;
+    item.bad =
+        fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line {}'s",
+                    format_.kind == ItemKind::batch_line ? "custom_id" : spec_.id_field,
+                    openai::json::printable(identity.id, 100), *first);
   }
   if (item.id.empty()) item.id = source_of(item.place);
   if (item.bad.empty()) item.raw = record.text;
   return item;
 }
 
-Intake::Identity Intake::identify(std::string_view record) const {
-  Identity identity;
-  if (format_.kind == ItemKind::batch_line) {
-    auto read = openai::read_batch_line(record);
-    if (read) {
-      identity.id = std::move(read->custom_id);
-      identity.bad = check_.fault_of_line(read->path);
-    } else {
-      identity.bad = std::move(read.error().message);
-      identity.id = openai::field_text(record, "custom_id").value_or("");
-    }
-  } else {
-    auto id = openai::field_text(record, spec_.id_field);
-    if (id) {
-      identity.id = std::move(*id);
-      identity.bad = check_.fault_of_object(record);
-    } else {
-      identity.bad = std::move(id.error().message);
-    }
-  }
+Intake::Identity Intake::identify(const Record& record) const {
+  const bool lines = format_.kind == ItemKind::batch_line;
+  if (!record.fault.empty())
+    return {openai::readable_id(record.text, lines ? "custom_id" : spec_.id_field), record.fault};
+  Identity identity = lines ? identify_line(record.text) : identify_object(record.text);
   if (identity.bad.empty() && !spec_.keep.empty())
-    if (const auto kept = openai::kept_fields(record, spec_.keep).size();
+    if (const auto kept = openai::kept_fields(record.text, spec_.keep).size();
         kept > limits::kept_bytes_max)
       identity.bad = fmt::format("expected the fields of --keep to have at most {} bytes together, "
                                  "got {}",
                                  limits::kept_bytes_max, kept);
   return identity;
+}
+
+Intake::Identity Intake::identify_line(std::string_view line) const {
+  auto read = openai::read_batch_line(line, spec_.assume_url);
+  if (read) return {std::move(read->custom_id), check_.fault_of_line(read->path)};
+  const auto id = openai::field_text(line, "custom_id");
+  return {id ? *id : openai::readable_id(line, "custom_id"), std::move(read.error().message)};
+}
+
+Intake::Identity Intake::identify_object(std::string_view object) const {
+  auto id = openai::field_text(object, spec_.id_field);
+  if (!id) return {openai::readable_id(object, spec_.id_field), std::move(id.error().message)};
+  auto fault = check_.fault_of_object(object);
+  return {std::move(*id), std::move(fault.why), fault.blank};
 }
 
 Result<std::uint64_t> Intake::first_line_of(const std::string& id, std::uint64_t line) {
@@ -226,9 +229,9 @@ Result<std::optional<Item>> Intake::next_document() {
   Item item;
   item.place = {at_.input, 0, 0, 0, ItemKind::text};
   item.id = name_;
-  if (format_.shape == Shape::binary) {
+  if (format_.shape == Shape::refused) {
     at_.line = at_.offset = 1;
-    item.bad = fmt::format("expected lines of JSON, got {}", format_.why_binary);
+    item.bad = format_.why_refused;
     return item;
   }
   std::string text;
@@ -241,9 +244,9 @@ Result<std::optional<Item>> Intake::next_document() {
     if (*got == 0) break;
     if (text.size() > spec_.line_bytes_max) {
       text.resize(spec_.line_bytes_max + 1);
-      item.bad = fmt::format("expected a document of at most {} bytes, got more; raise "
-                             "--max-line-bytes or split it",
-                             spec_.line_bytes_max);
+      item.bad =
+          fmt::format("expected a document of at most {} bytes, got more; {}", spec_.line_bytes_max,
+                      length_advice(text.size(), spec_.line_bytes_max));
       break;
     }
   }
@@ -254,7 +257,11 @@ Result<std::optional<Item>> Intake::next_document() {
     item.bad = "expected a text document, got a binary file (it has NUL bytes)";
   if (item.bad.empty() && !openai::json::is_utf8(text))
     item.bad = "expected a document in UTF-8, got bytes that are not; convert it";
-  if (item.bad.empty()) item.bad = check_.fault_of_text();
+  if (item.bad.empty()) {
+    auto fault = check_.fault_of_text(without_mark(text));
+    item.bad = std::move(fault.why);
+    item.blank = fault.blank;
+  }
   if (item.bad.empty()) item.raw = without_mark(text);
   return item;
 }

@@ -1,9 +1,10 @@
 // INTAKE turns a job's inputs into items, one after the other, each with its ordinal, its id and
 // the place where it can be read again. By suffix and content an input is a file of OpenAI Batch
 // lines, of JSON objects, a table with a header, or one text document. What cannot become a call,
-// because it is malformed or lacks a field of the job's template, is an item too, with the sentence
-// that says why. Ids are unique in their input: of two equal ones the later is such an item.
-// Invariant: the same inputs give the same items, so an ordinal means the same after a restart.
+// because it is malformed, lacks a field of the job's template or has no text in it, is an item
+// too, with the sentence that says why. Ids are unique in their input: of two equal ones the later
+// is such an item. Invariant: the same inputs give the same items, so an ordinal means the same
+// after a restart.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
@@ -32,9 +33,10 @@ struct Place {
 struct Item {
   std::uint64_t ordinal = 0;
   Place place;
-  std::string id;  // custom_id, or the document's id
-  std::string raw; // empty when bad
-  std::string bad; // why it cannot become a call, without its place; empty = good
+  std::string id;     // custom_id, or the document's id
+  std::string raw;    // empty when bad
+  std::string bad;    // why it cannot become a call, without its place; empty = good
+  bool blank = false; // bad because it is a document without text
 };
 
 class Intake {
@@ -59,6 +61,8 @@ public:
   // id is not remembered, and at the end of an input its ids are forgotten.
   bool has_read(const std::string& id);
   bool reads_records() const { return records_ != nullptr; }
+  // Documents without text that became no items, because the job leaves them out.
+  std::uint64_t left_out() const { return left_out_; }
 
   Result<std::string> read_again(const Place& place);
   std::string source_of(const Place& place); // "FILE:LINE", or "FILE" for a document
@@ -69,6 +73,7 @@ private:
   struct Identity {
     std::string id;  // empty = none was given
     std::string bad; // why the record cannot become a call
+    bool blank = false;
   };
   struct Header {
     std::uint32_t input = 0;
@@ -82,7 +87,9 @@ private:
   Result<> open_records();
   Result<std::optional<Item>> next_record();
   Result<std::optional<Item>> next_document();
-  Identity identify(std::string_view record) const;
+  Identity identify(const Record& record) const;
+  Identity identify_line(std::string_view line) const;
+  Identity identify_object(std::string_view object) const;
   Result<std::uint64_t> first_line_of(const std::string& id, std::uint64_t line);
   Result<std::optional<Item>> item_of(const Record& record);
   Result<std::string> read_bytes(const Place& place);
@@ -98,6 +105,7 @@ private:
   std::unique_ptr<RecordReader> records_;
   std::optional<Record> ahead_; // the first record that is not before `from`
   std::list<Header> headers_;   // of the tables read last, the newest first
+  std::uint64_t left_out_ = 0;
   bool open_ = false, caught_up_ = true;
 };
 

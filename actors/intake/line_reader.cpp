@@ -55,7 +55,9 @@ Result<std::optional<Line>> LineReader::next() {
 }
 
 Result<std::optional<Line>> LineReader::skip_long_line() {
-  Line line{{}, offset_, 0, true};
+  // So much is in memory whatever the reads were: the same input gives the same items.
+  beginning_.assign(buffer_, begin_, std::min<std::uint64_t>(line_bytes_max_, beginning_bytes));
+  Line line{beginning_, offset_, 0, true};
   for (;;) {
     const char* from = buffer_.data() + begin_;
     const void* found = end_ > begin_ ? std::memchr(from, '\n', end_ - begin_) : nullptr;

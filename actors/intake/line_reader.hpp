@@ -12,9 +12,9 @@
 namespace gristmill::intake {
 
 struct Line {
-  std::string_view text; // without line end; valid until the next call
+  std::string_view text; // without line end; valid until the next call; when too_long its beginning
   std::uint64_t offset = 0;
-  std::uint64_t bytes = 0; // of the text; more than `text` holds when too_long
+  std::uint64_t bytes = 0; // of the line; more than `text` holds when too_long
   bool too_long = false;
 };
 
@@ -33,6 +33,7 @@ private:
   static constexpr std::size_t chunk_bytes_min = 8 * 1024, chunk_bytes_max = 256 * 1024;
   Result<bool> fill(); // false at the end of the input
   Result<std::optional<Line>> skip_long_line();
+  static constexpr std::size_t beginning_bytes = 16 * 1024; // of a long line
   bool fits(std::size_t length) const; // so many bytes from begin_, less a carriage return
   Line take(std::size_t length, std::size_t with_end);
 
@@ -40,7 +41,7 @@ private:
   std::uint32_t input_;
   std::uint64_t offset_; // of buffer_[begin_]
   std::uint64_t line_bytes_max_;
-  std::string buffer_;
+  std::string buffer_, beginning_;
   std::size_t chunk_bytes_ = chunk_bytes_min; // of the next read
   std::size_t begin_ = 0, searched_ = 0, end_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "actors/intake/line_records.hpp"
 
 #include "actors/intake/input_format.hpp"
+#include "actors/intake/length_advice.hpp"
 
 #include <fmt/format.h>
 
@@ -19,9 +20,9 @@ Result<std::optional<Record>> LineRecords::next() {
       record.bytes = record.text.size();
     }
     if ((*line)->too_long) {
-      record.fault =
-          fmt::format("expected a line of at most {} bytes, got {}; raise --max-line-bytes",
-                      line_bytes_max_, (*line)->bytes);
+      record.bytes = 0; // nothing of it is read again
+      record.fault = fmt::format("expected a line of at most {} bytes, got {}; {}", line_bytes_max_,
+                                 (*line)->bytes, length_advice((*line)->bytes, line_bytes_max_));
       return record;
     }
     if (!is_blank(record.text)) return record;

@@ -13,7 +13,8 @@
 namespace gristmill::intake {
 
 struct Record {
-  std::string_view text; // valid until the next one is read; empty when there is a fault
+  // Valid until the next one is read. When there is a fault, what may tell the record's id.
+  std::string_view text;
   std::uint64_t offset = 0, bytes = 0; // in the input
   std::uint64_t line = 0;              // its first one, from 1
   std::string fault;

@@ -12,6 +12,7 @@
 #include <deque>
 #include <iterator>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace gristmill::journal {
@@ -28,18 +29,12 @@ public:
     Gathering& g = gathering_.back();
     g.bytes += bytes;
     g.group.upto = ++last_;
-    move_to(g.group.reopened, part.reopened);
-    move_to(g.group.lines, part.lines);
-    move_to(g.group.attempts, part.attempts);
-    move_to(g.group.notes, part.notes);
-    move_to(g.group.blocks, part.blocks);
-    move_to(g.group.marks, part.marks);
-    move_to(g.group.days, part.days);
-    move_to(g.group.money, part.money);
-    move_to(g.group.learned, part.learned);
-    move_to(g.group.sessions, part.sessions);
-    move_to(g.group.jobs, part.jobs);
-    move_to(g.group.forgotten, part.forgotten);
+    std::apply(
+        [&part](auto&... into) {
+          std::apply([&into...](auto&... from) { (move_to(into, from), ...); },
+                     Group::lists_of(part));
+        },
+        Group::lists_of(g.group));
     move_to(g.release, release);
   }
 

@@ -23,7 +23,7 @@ struct RecoveredJob {
   std::string spec, directory, detail;
   JobState state = JobState::running;
   JobReason reason = JobReason::none;
-  std::int64_t created_at = 0, ended_at = 0;
+  std::int64_t created_at = 0, ended_at = 0; // ended_at: as JobChange::kept_at() says
   ItemSet terminal;
   std::map<OutcomeClass, ItemSet> failed; // of the terminal ones
   std::vector<AttemptNote> attempts;      // newest per item that is not terminal
@@ -32,9 +32,11 @@ struct RecoveredJob {
   // Coordinator crashes in a row while it ran and workers were there, between which nothing of it
   // was recorded.
   std::uint32_t crashes = 0;
+  std::uint32_t probation_ends = 0; // … of them the last ones that found the same item out
   std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
   std::uint64_t money_watermark = 0, money_assumed = 0; // of the last notes, 10^-9 US$
   std::vector<LearnedNote> learned;
+  ErrorList errors; // as last noted
 };
 
 struct Recovered {
@@ -42,10 +44,11 @@ struct Recovered {
   bool same_boot = false; // BootClock values below are comparable with now
   Position last_position = 0;
   std::vector<RecoveredJob> jobs;
-  JobId last_forgotten;              // the highest one: no number is given to two jobs
-  std::vector<BlockNote> blocks;     // those whose hold may not be over; newest last; of any epoch
-  std::vector<DayNote> days;         // that are not over, by this boot's clock
-  std::vector<SessionNote> sessions; // open at the crash
+  JobId last_forgotten;          // the highest one: no number is given to two jobs
+  std::vector<BlockNote> blocks; // those whose hold may not be over; newest last; of any epoch
+  std::vector<DayNote> days;     // that are not over, by this boot's clock
+  std::vector<ConcurrencyNote> concurrency; // the newest of each account, oldest first
+  std::vector<SessionNote> sessions;        // open at the crash
 };
 
 class JournalStore {

@@ -2,6 +2,8 @@
 // of them at a time: offered, then out with a worker, then reported, returned or lost.
 #pragma once
 
+#include "actors/kit/doubt.hpp"
+#include "actors/kit/time.hpp"
 #include "protocol/job_state.hpp"
 #include "protocol/messages.hpp"
 
@@ -25,6 +27,8 @@ struct ReportedOutcome {
   std::uint64_t cost_nano_usd = 0;
   // Of class config or quota: how many endpoints serve such calls, this one too.
   std::size_t alternatives = 0;
+  Time began{}; // when it got its permit; Time{} = not known
+  Doubt doubt = Doubt::none;
 };
 
 // A call that nobody will report.
@@ -54,6 +58,7 @@ struct JobNews {
   std::vector<BegunCall> begun;
   std::uint64_t charged_nano_usd = 0; // for lost calls; the journal has it already
   bool grace_over = false;            // nobody else will claim anything
+  std::uint64_t untold_calls = 0;     // … and of at most so many calls nobody has said anything
   std::uint32_t want_calls = 0;       // room for so many more calls, and bytes of them
   std::uint64_t want_bytes = 0;
 };

@@ -168,6 +168,7 @@ private:
     each_table(member, "pool.endpoint", [&](const toml::table& table) {
       const ConfigPlace at = place_of(table.source());
       EndpointSpec endpoint;
+      endpoint.metrics_url = metrics_found;
       read_table<EndpointSpec>(table, "pool.endpoint", endpoint_keys, endpoint);
       if (endpoint.url.empty()) say(at, "[[pool.endpoint]]: expected a url, got none");
       if (!endpoint.api_key_env.empty() && !endpoint.api_key_file.empty())
@@ -243,10 +244,11 @@ private:
   }
   // As it is written: a page may be found with a slash at its end and not without.
   void metrics_url(const Member& m, EndpointSpec& endpoint) {
-    endpoint.metrics_url = text(m, "a URL", limits::name_bytes_max);
+    const auto* given = m.node->as_string();
+    if (given != nullptr && given->get().empty()) return endpoint.metrics_url.clear();
+    endpoint.metrics_url = text(m, "a URL, \"auto\" or \"\"", limits::name_bytes_max);
     if (fault) return;
-    if (const auto wrong = fault_of_url(without_trailing_slash(endpoint.metrics_url));
-        !wrong.empty())
+    if (const auto wrong = fault_of_metrics_url(endpoint.metrics_url); !wrong.empty())
       say(place_of(m.node->source()),
           fmt::format("metrics_url: expected {}, got \"{}\"", wrong,
                       openai::json::printable(without_credentials(endpoint.metrics_url), 100)));
@@ -267,6 +269,12 @@ private:
   }
   void tokens_per_minute(const Member& m, EndpointSpec& endpoint) {
     endpoint.tokens_per_minute = number(m, rate_max);
+  }
+  void input_tokens_per_minute(const Member& m, EndpointSpec& endpoint) {
+    endpoint.input_tokens_per_minute = number(m, rate_max);
+  }
+  void output_tokens_per_minute(const Member& m, EndpointSpec& endpoint) {
+    endpoint.output_tokens_per_minute = number(m, rate_max);
   }
   void requests_per_day(const Member& m, EndpointSpec& endpoint) {
     endpoint.requests_per_day = number(m, rate_max);
@@ -306,6 +314,8 @@ private:
       {"api_key_file", &Reader::api_key_file},
       {"requests_per_minute", &Reader::requests_per_minute},
       {"tokens_per_minute", &Reader::tokens_per_minute},
+      {"input_tokens_per_minute", &Reader::input_tokens_per_minute},
+      {"output_tokens_per_minute", &Reader::output_tokens_per_minute},
       {"requests_per_day", &Reader::requests_per_day},
       {"tokens_per_day", &Reader::tokens_per_day},
       {"max_in_flight", &Reader::max_in_flight},

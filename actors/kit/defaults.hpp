@@ -69,6 +69,9 @@ inline constexpr Duration call_margin = silent_lost;
 // A worker that has room, and asks for none of the calls that it holds, loses them; and is given
 // none for as long.
 inline constexpr Duration held_idle = seconds{30};
+// A worker that dies sooner than that was ended by whoever starts and ends processes here, not by a
+// call of its own.
+inline constexpr Duration death_counts_after = seconds{3};
 inline constexpr Duration strike_window = seconds{60}; // three strikes within it end a session,
 inline constexpr int strikes_max = 3;                  // and its process is not heard for as long
 inline constexpr Duration retry_after_max = seconds{600}; // that a server may ask for

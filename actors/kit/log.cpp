@@ -11,10 +11,14 @@
 namespace gristmill {
 namespace {
 
+// Times as ISO 8601 has them, with the zone. A line of JSON is closed by log_line.
+constexpr const char* text_pattern = "%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v";
+constexpr const char* json_pattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v)";
+
 spdlog::logger& logger() {
   static const auto instance = [] {
     auto made = spdlog::stderr_color_mt("gristmill");
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+    made->set_pattern(text_pattern);
     return made;
   }();
   return *instance;
@@ -38,6 +42,40 @@ void append_value(std::string& line, const std::string& foreign) {
   line += '"';
 }
 
+std::string text_line(std::string_view source, const Event& event, std::uint64_t left_out) {
+  std::string line{event.name};
+  line += " source=";
+  line += source;
+  for (const auto& [name, value] : event.fields) {
+    line += ' ';
+    line += name;
+    line += '=';
+    append_value(line, value);
+  }
+  if (left_out > 0) line += fmt::format(" left_out={}", left_out);
+  return line;
+}
+
+std::string json_line(std::string_view source, const Event& event, std::uint64_t left_out) {
+  std::string line;
+  const auto member = [&line](std::string_view name, std::string_view value) {
+    line += line.empty() ? "" : ",";
+    openai::json::append_string(line, name);
+    line += ':';
+    openai::json::append_string(line, openai::json::printable(value, value_bytes_max));
+  };
+  member("event", event.name);
+  member("source", source);
+  for (const auto& [name, value] : event.fields) member(name, value);
+  if (left_out > 0) line += fmt::format(",\"left_out\":{}", left_out);
+  return line + "}";
+}
+
+LogFormat& format_of_process() {
+  static LogFormat format = LogFormat::text;
+  return format;
+}
+
 std::optional<std::uint64_t> admit(std::string_view name) {
   static std::mutex mutex;
   static LogValve valve;
@@ -51,17 +89,7 @@ void log_at(spdlog::level::level_enum level, std::string_view source, const Even
   const bool is_detail = level == spdlog::level::debug;
   const auto left_out = is_detail ? std::optional{std::uint64_t{0}} : admit(event.name);
   if (!left_out) return;
-  std::string line{event.name};
-  line += " source=";
-  line += source;
-  for (const auto& [name, value] : event.fields) {
-    line += ' ';
-    line += name;
-    line += '=';
-    append_value(line, value);
-  }
-  if (*left_out > 0) line += fmt::format(" left_out={}", *left_out);
-  logger().log(level, line);
+  logger().log(level, log_line(format_of_process(), source, event, *left_out));
 }
 
 } // namespace
@@ -70,6 +98,21 @@ void set_log_level(LogLevel level) {
   static constexpr spdlog::level::level_enum levels[]{spdlog::level::err, spdlog::level::warn,
                                                       spdlog::level::info, spdlog::level::debug};
   logger().set_level(levels[static_cast<std::size_t>(level)]);
+}
+
+void set_log_format(LogFormat format) {
+  format_of_process() = format;
+  logger().set_pattern(format == LogFormat::json ? json_pattern : text_pattern);
+}
+
+LogFormat log_format_named(std::string_view name) {
+  return name == "json" ? LogFormat::json : LogFormat::text;
+}
+
+std::string log_line(LogFormat format, std::string_view source, const Event& event,
+                     std::uint64_t left_out) {
+  return format == LogFormat::json ? json_line(source, event, left_out)
+                                   : text_line(source, event, left_out);
 }
 
 void log_event(std::string_view source, const Event& event) {

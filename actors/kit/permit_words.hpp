@@ -2,6 +2,7 @@
 // and what became of a permit. Plain data.
 #pragma once
 
+#include "actors/kit/doubt.hpp"
 #include "actors/kit/fair_share.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/kit/time.hpp"
@@ -22,10 +23,11 @@ struct AccountLimits {
   bool reserved_tokens = false;       // the bound is charged, whatever the call uses
   std::uint64_t requests_per_day = 0; // in any 24 hours
   std::uint64_t tokens_per_day = 0;
+  std::uint64_t input_tokens_per_minute = 0, output_tokens_per_minute = 0; // counted by themselves
   bool operator==(const AccountLimits&) const = default;
   bool windows() const {
     return requests_per_minute != 0 || tokens_per_minute != 0 || requests_per_day != 0 ||
-           tokens_per_day != 0;
+           tokens_per_day != 0 || input_tokens_per_minute != 0 || output_tokens_per_minute != 0;
   }
 };
 
@@ -78,7 +80,7 @@ struct Granted {
   std::vector<protocol::Permit> permits;
   std::vector<Waiting> waits;
   std::vector<Exceeding> exceeding = {};
-  std::vector<std::uint64_t> most_nano_usd = {}; // of each permit: what it may cost; 0 = not known
+  std::vector<PermitNote> notes = {}; // of each permit
   std::vector<BudgetStop> stops = {};
 };
 
@@ -94,6 +96,7 @@ struct Ended {
   bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
   std::optional<std::uint64_t> cost_nano_usd{0}; // of an answer; nothing: nobody knows
   std::vector<protocol::LimitHint> limits = {};
+  std::uint16_t http_status = 0;
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.

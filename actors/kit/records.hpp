@@ -4,6 +4,7 @@
 
 #include "actors/kit/input_position.hpp"
 #include "actors/kit/time.hpp"
+#include "protocol/counted_error.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job_state.hpp"
 #include "protocol/outcome_class.hpp"
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -97,11 +99,34 @@ struct LearnedNote {
   std::string model, tokens;
 };
 
+// How often calls of a job have met a cause of errors, and what was said last; it replaces what was
+// noted of that cause before.
+struct ErrorNote {
+  JobId job;
+  CountedError error;
+};
+
+// How many calls an endpoint takes up at a time, as far as it was found; it replaces what was noted
+// before. A hint, too.
+struct ConcurrencyNote {
+  std::string account;
+  std::uint32_t calls = 0; // 0 = it is gone for good
+  bool rising = false;     // so many were taken up, and perhaps more would be
+};
+
+// The item that is out of a job on probation, which makes one call at a time because coordinators
+// ended while it ran; it replaces what was noted before.
+struct ProbationNote {
+  JobId job;
+  std::uint64_t item = 0;
+};
+
 struct SessionNote {
   SessionId session;
   std::string worker;
   Nonce process;
   bool open = true;
+  std::uint32_t calls = 0; // open: that it may have in flight at once; 0 = not known
 };
 
 struct JobChange {
@@ -111,7 +136,9 @@ struct JobChange {
   JobState state = JobState::running;
   JobReason reason = JobReason::none;
   std::string detail;  // the reason, a sentence
-  std::int64_t at = 0; // unix seconds
+  std::int64_t at = 0; // unix seconds; of a job that waits for its endpoint: since when
+  // What is kept of it: when the job ended, or since when it waits.
+  std::int64_t kept_at() const { return is_over(state) || reason == JobReason::endpoint ? at : 0; }
 };
 
 struct Group {
@@ -125,13 +152,20 @@ struct Group {
   std::vector<DayNote> days;
   std::vector<MoneyNote> money;
   std::vector<LearnedNote> learned;
+  std::vector<ErrorNote> errors;
+  std::vector<ConcurrencyNote> concurrency;
+  std::vector<ProbationNote> probation;
   std::vector<SessionNote> sessions;
   std::vector<JobChange> jobs;
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
+
+  // All of its lists, once: one that is not named here does not compile.
+  template <class G> static auto lists_of(G& group) {
+    auto& [at, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15] = group;
+    return std::tie(l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15);
+  }
   bool empty() const {
-    return reopened.empty() && lines.empty() && attempts.empty() && notes.empty() &&
-           blocks.empty() && days.empty() && money.empty() && learned.empty() && sessions.empty() &&
-           jobs.empty() && forgotten.empty();
+    return std::apply([](const auto&... list) { return (list.empty() && ...); }, lists_of(*this));
   }
 };
 

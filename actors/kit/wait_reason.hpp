@@ -38,6 +38,7 @@ enum class WaitKind : std::uint8_t {
   reading,    // the input is read before anything is called
   retry,      // for another attempt
   open_items, // as many items are open as are kept
+  endpoint,   // nothing is answered: its endpoints are away, not ready or full, or refuse it
 
   // Of a job or an item as a whole.
   paused,
@@ -57,11 +58,13 @@ struct WaitReason {
   WaitKind kind = WaitKind::none;
   std::string endpoint; // URL; empty: the job's own budget, or no endpoint has to do with it
   std::string worker;
-  std::uint64_t limit = 0; // that is reached
-  Time until = never;      // never = not known
-  Time since{};            // Time{} = not known
-  AttemptId attempt;       // whose answer, or which call
-  std::string because;     // in words, where the kind does not say all
+  std::uint64_t limit = 0;      // that is reached
+  bool learned = false;         // … found while calls were made, rather than configured
+  std::uint64_t configured = 0; // what was; 0 = nothing
+  Time until = never;           // never = not known
+  Time since{};                 // Time{} = not known
+  AttemptId attempt;            // whose answer, or which call
+  std::string because;          // in words, where the kind does not say all
 
   explicit operator bool() const { return kind != WaitKind::none; }
 };

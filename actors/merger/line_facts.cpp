@@ -1,6 +1,7 @@
 #include "actors/merger/line_facts.hpp"
 
 #include "protocol/openai/embedding.hpp"
+#include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -46,6 +47,13 @@ void read_text(json::value value, std::string_view& into) {
 void read_number(json::value value, std::uint64_t& into) {
   std::uint64_t number = 0;
   if (value.get_uint64().get(number) == simdjson::SUCCESS) into = number;
+}
+
+// As servers spell one: 12.0 and "12", too.
+void read_count(json::value value, std::uint64_t& into) {
+  std::string_view token = value.raw_json_token();
+  while (token.ends_with(' ')) token.remove_suffix(1);
+  into = openai::json::count_of({token}).value_or(into);
 }
 
 void read_flag(json::value value, bool& into) {
@@ -160,10 +168,10 @@ void read_vectors(json::value data, Vectors& vectors) {
 void read_usage(json::value value, LineFacts& facts) {
   each_member(value, [&](auto key, json::value member) {
     if (key == "completion_tokens" || key == "output_tokens")
-      read_number(member, facts.completion_tokens);
+      read_count(member, facts.completion_tokens);
     else if (key == "prompt_tokens_details" || key == "input_tokens_details")
       each_member(member, [&](auto name, json::value tokens) {
-        if (name == "cached_tokens") read_number(tokens, facts.cached_tokens);
+        if (name == "cached_tokens") read_count(tokens, facts.cached_tokens);
       });
   });
 }
@@ -229,6 +237,10 @@ void read_provenance(json::value value, LineFacts& facts) {
       read_flag(member, facts.cached);
     else if (key == "class")
       read_text(member, facts.error_class);
+    else if (key == "code")
+      read_text(member, facts.error_code);
+    else if (key == "message")
+      read_text(member, facts.error_message);
     else if (key == "label")
       read_text(member, facts.label);
   });

@@ -163,7 +163,8 @@ Result<> Merger::Work::finish() {
          .failure = {},
          .code = {},
          .file = std::move(*file),
-         .summary = std::move(text)};
+         .summary = std::move(text),
+         .errors = summary.errors(task.errors)};
   phase = Phase::over;
   return {};
 }

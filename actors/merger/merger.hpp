@@ -8,6 +8,7 @@
 #pragma once
 
 #include "actors/merger/merge_files.hpp"
+#include "protocol/counted_error.hpp"
 #include "protocol/job_spec.hpp"
 #include "protocol/job_state.hpp"
 
@@ -22,6 +23,7 @@ struct MergeTask {
   JobCounts counts;                     // the durable ones
   std::int64_t created_at = 0, now = 0; // unix seconds
   bool cancelled = false;
+  ErrorList errors = {}; // that calls met; those that ended items are counted by the lines
 };
 
 struct MergeStep {
@@ -30,6 +32,7 @@ struct MergeStep {
   ErrorCode code = ErrorCode::internal; // of the failure: disk_full, or io and bad_input that stay
   FinalFile file;                       // when done
   std::string summary;                  // when done: the JSON of OUTPUT.summary.json
+  ErrorList errors = {};                // when done: those of lines and of calls
 };
 
 class Merger {

@@ -11,14 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string shortened(std::string_view text) {
-  std::size_t characters = 0;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if ((text[i] & '\xc0') != '\x80' && characters++ == sample_characters_max)
-      return std::string{text.substr(0, i)} + "…";
-  return std::string{text};
-}
-
 Json counts_of(const JobCounts& counts, std::uint64_t cached) {
   return {{"total", counts.total},
           {"completed", counts.completed},
@@ -28,6 +20,20 @@ Json counts_of(const JobCounts& counts, std::uint64_t cached) {
           {"ambiguous", counts.ambiguous},
           {"attempts", counts.attempts},
           {"late", counts.late}};
+}
+
+Json json_of(const ErrorList& errors) {
+  Json list = Json::array();
+  for (const CountedError& error : errors)
+    list.push_back(
+        {{"class", info(error.cls).name},
+         {"code", error.code},
+         {"http_status", error.http_status ? Json(error.http_status) : Json()},
+         {"count", error.final},
+         {"retried", error.retried()},
+         {"sample",
+          {{"custom_id", error.item}, {"source", error.source}, {"message", error.sample}}}});
+  return list;
 }
 
 // Null when nothing that has a price was used, or when there is no budget.
@@ -49,34 +55,38 @@ void Summary::add(const LineFacts& facts) {
 }
 
 void Summary::add_error(const LineFacts& facts) {
-  Cause cause{std::string{facts.error_class},
-              std::string{facts.error_code.substr(0, limits::name_bytes_max)}, facts.http_status};
-  if (cause.code.empty()) cause.code = fmt::format("http_{}", facts.http_status);
-  if (errors_.size() >= summary_errors_max && !errors_.contains(cause)) cause = {"", "other", 0};
-  Sample& sample = errors_[cause];
-  if (sample.count++ == 0)
-    sample = {1, shortened(facts.custom_id), shortened(facts.source),
-              shortened(facts.error_message)};
+  const std::string unnamed = fmt::format("http_{}", facts.http_status);
+  const MetError error{outcome_class_named(facts.error_class).value_or(OutcomeClass::transient),
+                       facts.error_code.empty() ? std::string_view{unnamed} : facts.error_code,
+                       static_cast<std::uint16_t>(facts.http_status),
+                       facts.error_message,
+                       facts.custom_id,
+                       facts.source};
+  errors_.met(error);
+  errors_.ended_item(error);
 }
 
-Json Summary::errors() const {
-  std::vector<const std::pair<const Cause, Sample>*> sorted;
-  for (const auto& error : errors_) sorted.push_back(&error);
-  std::ranges::stable_sort(sorted, std::ranges::greater{},
-                           [](const auto* error) { return error->second.count; });
-  Json list = Json::array();
-  for (const auto* error : sorted) {
-    const auto& [cause, sample] = *error;
-    list.push_back({{"class", cause.cls},
-                    {"code", cause.code},
-                    {"http_status", cause.http_status ? Json(cause.http_status) : Json()},
-                    {"count", sample.count},
-                    {"sample",
-                     {{"custom_id", sample.custom_id},
-                      {"source", sample.source},
-                      {"message", sample.message}}}});
+ErrorList Summary::errors(const ErrorList& met) const {
+  ErrorList errors = errors_.list();
+  for (const CountedError& error : met) {
+    if (error.retried() == 0) continue;
+    // The line of an item without a response does not say which status there was.
+    const auto known = std::ranges::find_if(errors, [&](const CountedError& other) {
+      return same_cause(error, other) ||
+             (other.http_status == 0 && other.cls == error.cls && other.code == error.code);
+    });
+    if (known != errors.end()) {
+      known->count += error.retried();
+    } else {
+      errors.push_back(error);
+      errors.back().count = error.retried();
+      errors.back().final = 0;
+    }
   }
-  return list;
+  std::ranges::stable_sort(errors, std::ranges::greater{}, [](const CountedError& error) {
+    return std::pair{error.final, error.count};
+  });
+  return errors;
 }
 
 std::string Summary::json(const MergeTask& task, const FinalFile& file,
@@ -94,7 +104,7 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
               {"cached", cached_tokens_}}},
             {"cost_usd", cost_usd(task.counts.cost_nano_usd)},
             {"budget_usd", cost_usd(task.spec.budget_usd.nano)},
-            {"errors", errors()},
+            {"errors", json_of(errors(task.errors))},
             {"latency_ms",
              {{"p50", latency_ms_.percentile(50)},
               {"p90", latency_ms_.percentile(90)},

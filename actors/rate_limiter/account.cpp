@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace gristmill::rate_limiter {
 namespace {
@@ -65,9 +66,14 @@ double Account::load(Time now) {
   const auto share = [](std::uint64_t taken, std::uint64_t most) {
     return most == 0 ? 0 : static_cast<double>(taken) / static_cast<double>(most);
   };
-  return std::max({share(in_flight_ + 1, slots() == 0 ? unlimited_slots : slots()),
-                   share(calls_window_.held() + 1, limits_.requests_per_minute),
-                   share(tokens_window_.held(), limits_.tokens_per_minute)});
+  double most = std::max({share(in_flight_ + 1, slots() == 0 ? unlimited_slots : slots()),
+                          share(calls_window_.held() + 1, limits_.requests_per_minute),
+                          share(tokens_window_.held(), limits_.tokens_per_minute)});
+  for (const auto& part : {parts_.input, parts_.output})
+    if (part)
+      most =
+          std::max(most, share(part->used(now).tokens_per_minute, part->limits_.tokens_per_minute));
+  return most;
 }
 
 bool Account::is_idle(Time now) {
@@ -143,6 +149,22 @@ void Account::refused(const Charge& charge, bool tokens, bool slowly, Time now) 
   pace(now);
 }
 
+void Account::perhaps_refused(const Charge& charge, bool tokens, Time now) {
+  if (charge.drawn_at == Time{}) return;         // a call of an earlier life of ours
+  const bool is_probe = charge.begun.probe != 0; // and says that the server is still away
+  if (is_probe || (in_question_ && now < in_question_->until))
+    return calls_rate_.corrected(-1, charge.drawn_at);
+  const Duration answer = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>{answer_time_.seconds(now)});
+  in_question_ = {charge, tokens, now + confirmed_within + answer};
+}
+
+void Account::confirm_refusal(const Charge& answered, Time now) {
+  if (!in_question_ || answered.drawn_at < in_question_->charge.drawn_at) return;
+  const InQuestion refusal = *std::exchange(in_question_, std::nullopt);
+  if (now < refusal.until) refused(refusal.charge, refusal.tokens, false, now);
+}
+
 void Account::advertised(const Charge& charge, const std::vector<protocol::LimitHint>& limits,
                          Time now) {
   if (charge.drawn_at == Time{}) return; // a call of an earlier life of ours
@@ -191,18 +213,30 @@ std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
     return Refusal{now + slot_retry, "all calls in flight that are allowed",
                    WaitKind::calls_allowed, limits_.max_in_flight};
   if (concurrency_ && !concurrency_->allows(in_flight_))
-    return Refusal{now + slot_retry, "all calls in flight that the server takes up",
-                   WaitKind::calls_taken_up, concurrency_->limit()};
+    return Refusal{now + slot_retry,
+                   "all calls in flight that the server takes up",
+                   WaitKind::calls_taken_up,
+                   concurrency_->limit(),
+                   true,
+                   limits_.max_in_flight};
   const auto requests = [&](Time until) {
-    return Refusal{until, "requests per minute", WaitKind::requests,
-                   per_minute(limits_.requests_per_minute, calls_rate_)};
+    return Refusal{until,
+                   "requests per minute",
+                   WaitKind::requests,
+                   per_minute(limits_.requests_per_minute, calls_rate_),
+                   calls_rate_.rate() != 0,
+                   limits_.requests_per_minute};
   };
   if (const auto used_up = day_refuses(tokens, now)) return used_up;
   if (!calls_window_.fits(1)) return requests(calls_window_.when_fits(1, now));
   if (!calls_smoother_.fits(1)) return requests(calls_smoother_.when_fits(1, now));
   const auto of_tokens = [&](Time until) {
-    return Refusal{until, "tokens per minute", WaitKind::tokens,
-                   per_minute(limits_.tokens_per_minute, tokens_rate_)};
+    return Refusal{until,
+                   "tokens per minute",
+                   WaitKind::tokens,
+                   per_minute(limits_.tokens_per_minute, tokens_rate_),
+                   tokens_rate_.rate() != 0,
+                   limits_.tokens_per_minute};
   };
   if (!tokens_window_.fits(tokens)) return of_tokens(tokens_window_.when_fits(tokens, now));
   const auto amount = static_cast<double>(paced);
@@ -243,13 +277,14 @@ Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
                       calls_window_.charge_until(1, until),
                       tokens_window_.charge_until(tokens.reserved, until),
                       day_.charge(tokens.reserved, now + hold_of(day_length_, life)),
-                      concurrency_ ? concurrency_->begun() : 0,
-                      block()};
+                      concurrency_ ? concurrency_->begun(now) : Flight{},
+                      block(),
+                      in_flight_ + 1,
+                      hold_.begun(now)};
   calls_smoother_.take(1);
   tokens_smoother_.take(static_cast<double>(tokens.paced));
   calls_rate_.sent(1, now);
   tokens_rate_.sent(static_cast<double>(tokens.paced), now);
-  breaker_.begun();
   quota_.begun();
   if (block_) {
     block_->drawn_tokens += tokens.reserved;
@@ -259,29 +294,42 @@ Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
   return charge;
 }
 
-void Account::felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now,
-                   bool from_cache) {
+void Account::felt(const Charge& charge, const End& end, Time now) {
+  const OutcomeClass cls = end.cls;
   quota_.ended(cls, charge.drawn_at, now);
   // Answers whose beginning the server knew come sooner: only those of one kind are compared, or
   // each new beginning would look like a queue.
-  const bool of_the_many = from_cache == (from_cache_ > 0.5);
-  if (cls == OutcomeClass::ok) from_cache_ += ((from_cache ? 1 : 0) - from_cache_) / 32;
-  if (cls == OutcomeClass::ok) answer_time_.heard(latency, now);
-  switch (cls) {
-  case OutcomeClass::transient:
-  case OutcomeClass::timeout: breaker_.failed(now); break;
-  case OutcomeClass::unstarted:
-  case OutcomeClass::cancelled: breaker_.ended_otherwise(); break;
-  default: breaker_.answered();
+  const bool of_the_many = end.from_cache == (from_cache_ > 0.5);
+  if (cls == OutcomeClass::ok) from_cache_ += ((end.from_cache ? 1 : 0) - from_cache_) / 32;
+  if (cls == OutcomeClass::ok) answer_time_.heard(end.latency, now);
+  const EndpointNews news = info(cls).news;
+  const bool is_probe = charge.begun.probe != 0;
+  if (news == EndpointNews::answered || (news == EndpointNews::full && !is_probe))
+    full_ += ((news == EndpointNews::full ? 1 : 0) - full_) / 32;
+  switch (news) {
+  case EndpointNews::failed:
+  case EndpointNews::away:
+  case EndpointNews::full: hold_.failed({charge.begun, end.latency, end.told}, news, now); break;
+  case EndpointNews::none: hold_.ended_otherwise(charge.begun, end.unstarted); break;
+  case EndpointNews::refuses: hold_.release(); break;
+  case EndpointNews::answered:
+    hold_.answered();
+    confirm_refusal(charge, now);
+    most_answered_ = std::max(most_answered_, charge.place);
   }
   if (!concurrency_) return;
+  if (fails_at_once(cls, end.latency, now))
+    return concurrency_->ended_otherwise(charge.flight, now);
+  // A probe is alone, and one such end among many answers may be its item's: neither says how many
+  // calls the server takes up.
+  if (news == EndpointNews::full && !is_probe && full_ > seldom_full)
+    return concurrency_->overloaded(now);
   switch (cls) {
   case OutcomeClass::ok:
-    if (!of_the_many) return concurrency_->ended_otherwise(charge.cohort, now);
-    return concurrency_->answered(charge.cohort, latency, now);
-  case OutcomeClass::timeout: return concurrency_->timed_out(charge.cohort, now);
-  case OutcomeClass::overload: return concurrency_->overloaded(now);
-  default: return concurrency_->ended_otherwise(charge.cohort, now);
+    if (!of_the_many) return concurrency_->ended_otherwise(charge.flight, now);
+    return concurrency_->answered(charge.flight, end.latency, now);
+  case OutcomeClass::timeout: return concurrency_->timed_out(charge.flight, now);
+  default: return concurrency_->ended_otherwise(charge.flight, now);
   }
 }
 

@@ -5,15 +5,17 @@
 #pragma once
 
 #include "actors/kit/defaults.hpp"
+#include "actors/kit/doubt.hpp"
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/kit/sizes.hpp"
 #include "actors/kit/wait_reason.hpp"
 #include "actors/rate_limiter/advertised_limit.hpp"
 #include "actors/rate_limiter/answer_time.hpp"
-#include "actors/rate_limiter/breaker.hpp"
 #include "actors/rate_limiter/concurrency_limit.hpp"
 #include "actors/rate_limiter/day_window.hpp"
+#include "actors/rate_limiter/endpoint_hold.hpp"
+#include "actors/rate_limiter/found_limits.hpp"
 #include "actors/rate_limiter/learned_rate.hpp"
 #include "actors/rate_limiter/quota_gate.hpp"
 #include "actors/rate_limiter/sliding_window.hpp"
@@ -23,6 +25,7 @@
 
 #include <array>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,8 +37,10 @@ struct Charge {
   Tokens tokens;
   Time drawn_at{};
   Time calls_until{}, tokens_until{}, day_until{}; // names of the holds
-  std::uint64_t cohort = 0;                        // of the concurrency limit
+  Flight flight{};                                 // of the concurrency limit
   std::uint64_t block = 0;                         // that it was drawn from
+  std::uint32_t place = 0;                         // so many were in flight then, it too
+  EndpointHold::Begun begun = {};
 };
 
 // Why a call may not go now, and when to ask again.
@@ -44,6 +49,8 @@ struct Refusal {
   std::string_view why; // static text
   WaitKind kind = WaitKind::none;
   std::uint64_t limit = 0; // that is reached: calls or tokens of a window, calls in flight
+  bool learned = false;    // … as found, where so much is configured
+  std::uint64_t configured = 0;
 };
 
 inline constexpr std::string_view quota_used_up =
@@ -51,22 +58,42 @@ inline constexpr std::string_view quota_used_up =
 inline constexpr std::string_view block_being_written = "the budget block is being written";
 inline constexpr auto block_retry = std::chrono::milliseconds{2};
 inline constexpr std::uint32_t unlimited_slots = 128;
+inline constexpr double often_full = 0.2;    // from here on it is we who are too many
+inline constexpr double seldom_full = 0.045; // one of the last 32 calls, and not two
 
 class Account {
 public:
+  // Accounts of its input and of its output tokens, where these have windows of their own; nullptr
+  // = they have none.
+  struct Parts {
+    std::shared_ptr<Account> input{}, output{};
+  };
   // `day`: the length of the long window.
   Account(std::string name, AccountLimits limits, Time now, Duration day = defaults::day_window);
 
   const std::string& name() const { return name_; }
   const AccountLimits& limits() const { return limits_; }
+  Parts& parts() { return parts_; }
+  const Parts& parts() const { return parts_; }
   std::uint32_t in_flight() const { return in_flight_; }
   // The most calls that may be in flight now; 0 = no such limit.
   std::uint32_t slots() const {
     return concurrency_ ? concurrency_->limit() : limits_.max_in_flight;
   }
   // Of a server: finds by itself how many calls it takes up, within the limits.
-  void find_concurrency() {
-    if (!concurrency_) concurrency_.emplace(limits_.max_in_flight);
+  // `before`: what was found in an earlier life or for an earlier job.
+  void find_concurrency(const std::optional<FoundLimit>& before, Time now) {
+    if (concurrency_) return;
+    concurrency_.emplace(limits_.max_in_flight);
+    if (!before) return;
+    concurrency_->resumed(*before, now);
+    noted_ = *before;
+  }
+  // What was found, if it is other than what was asked for last.
+  std::optional<FoundLimit> found_news() {
+    const auto found = concurrency_ ? concurrency_->found() : std::nullopt;
+    if (!found || !is_news(*found, noted_)) return std::nullopt;
+    return noted_ = *found;
   }
   // What the server says of its queue; heard only of one that finds its concurrency.
   void queue_told(const protocol::QueueReport& report, Time now) {
@@ -102,19 +129,39 @@ public:
   Charge draw(Tokens tokens, Time now, std::uint64_t& n, Duration life = defaults::permit_life);
   std::uint64_t block() const { return block_ ? block_->note.block : 0; }
 
-  const Breaker& breaker() const { return breaker_; }
+  const EndpointHold& hold() const { return hold_; }
+  // What a failure of a call that began now would leave open.
+  Doubt doubt() const {
+    if (hold_.is_held()) return Doubt::held;
+    const bool takes_more = in_flight_ < most_answered_ && full_ < often_full;
+    return takes_more ? Doubt::none : Doubt::crowded;
+  }
   QuotaGate& quota() { return quota_; }
   const QuotaGate& quota() const { return quota_; }
   // What the end of a call says about the server: whether it is well, and how much it takes up.
-  // `from_cache`: it had read most of the request before.
-  void felt(const Charge& charge, OutcomeClass cls, Duration latency, Time now,
-            bool from_cache = false);
+  struct End {
+    OutcomeClass cls = OutcomeClass::unstarted;
+    Duration latency{};
+    bool from_cache = false;           // it had read most of the request before
+    std::optional<Duration> told = {}; // when it wants to be asked again
+    bool unstarted = false;            // the call was never sent
+  };
+  void felt(const Charge& charge, const End& end, Time now);
+  // Full, it says, but at once, and answers others: it has a limit of calls in a time, not too few
+  // slots. One whose slots are taken lets calls wait first, and a gateway speaks of a server that
+  // is away.
+  bool refuses_at_once(OutcomeClass cls, Duration latency, Time now) const {
+    return cls != OutcomeClass::gateway && fails_at_once(cls, latency, now);
+  }
   // The slot is free; `used` known: what the call did not use is free as well.
   void settle(const Charge& charge, std::optional<std::uint64_t> used, Time now);
   void refund(const Charge& charge, Time now); // the call was never sent
   // … but refused by the server, whose limit of tokens or calls is lower than ours. `slowly`: it
   // asked for a ramp.
   void refused(const Charge& charge, bool tokens, bool slowly, Time now);
+  // … if it is that: a server that is away for a moment says the same. It counts once a call that
+  // began no sooner is answered, within half a second beyond the time of an answer.
+  void perhaps_refused(const Charge& charge, bool tokens, Time now);
   // What its headers said of its limits, in the answer of that call.
   void advertised(const Charge& charge, const std::vector<protocol::LimitHint>& limits, Time now);
   void occupy() { ++in_flight_; } // a call that another life of ours permitted
@@ -175,6 +222,8 @@ private:
     std::uint64_t drawn_calls = 0, drawn_tokens = 0;
     bool is_news = true; // how much was drawn is not noted
   };
+  static constexpr double at_once = 0.25; // of the time of an answer
+  static constexpr Duration confirmed_within = std::chrono::milliseconds{500};
   static Duration hold_of(Duration window, Duration life);
   bool counts_tokens() const;
   bool needs_blocks() const { return numbers_ || limits_.windows(); }
@@ -189,14 +238,26 @@ private:
   std::uint64_t per_minute(std::uint64_t configured, const LearnedRate& learned) const;
   void advance(Time now);
   void pace(Time now);
+  bool fails_at_once(OutcomeClass cls, Duration latency, Time now) const {
+    return info(cls).news == EndpointNews::full &&
+           to_seconds(latency) < at_once * answer_time_.seconds(now);
+  }
+  void confirm_refusal(const Charge& answered, Time now);
 
   std::string name_;
   AccountLimits limits_;
+  Parts parts_;
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;
   Duration day_length_;
   DayWindow day_;
   LearnedRate calls_rate_, tokens_rate_; // where the server takes less than the limits say
+  struct InQuestion {
+    Charge charge;
+    bool tokens = false;
+    Time until{};
+  };
+  std::optional<InQuestion> in_question_; // a refusal, if it was one
   // What the server says of its limits, by their names.
   std::array<AdvertisedLimit, 4> advertised_;
   AnswerTime answer_time_;
@@ -205,10 +266,13 @@ private:
   int unused_in_a_row_ = 0, used_in_a_row_ = 0;
   Time life_changed_at_{Time::min()};
   std::uint32_t in_flight_ = 0;
-  Breaker breaker_;
+  EndpointHold hold_;
+  std::uint32_t most_answered_ = 0; // the highest place of a call that was answered
+  double full_ = 0;                 // share of late of ends that say that it is full
   Turns turns_;
   QuotaGate quota_;
   std::optional<ConcurrencyLimit> concurrency_;
+  FoundLimit noted_{0, true};
   Time parked_until_{Time::min()};
   std::string_view parked_why_;
   AttemptId parked_by_;

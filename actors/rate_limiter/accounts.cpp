@@ -21,8 +21,15 @@ std::string account_name(const EndpointOffer& offer) {
 }
 
 AccountLimits limits_of(const EndpointSpec& e) {
-  return {e.requests_per_minute,          e.tokens_per_minute, e.max_in_flight, e.strict_tokens,
-          e.token_counting == "reserved", e.requests_per_day,  e.tokens_per_day};
+  return {e.requests_per_minute,
+          e.tokens_per_minute,
+          e.max_in_flight,
+          e.strict_tokens,
+          e.token_counting == "reserved",
+          e.requests_per_day,
+          e.tokens_per_day,
+          e.input_tokens_per_minute,
+          e.output_tokens_per_minute};
 }
 
 AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
@@ -33,7 +40,9 @@ AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
           a.strict_tokens || b.strict_tokens,
           a.reserved_tokens || b.reserved_tokens,
           least(a.requests_per_day, b.requests_per_day),
-          least(a.tokens_per_day, b.tokens_per_day)};
+          least(a.tokens_per_day, b.tokens_per_day),
+          least(a.input_tokens_per_minute, b.input_tokens_per_minute),
+          least(a.output_tokens_per_minute, b.output_tokens_per_minute)};
 }
 
 } // namespace
@@ -75,14 +84,20 @@ void RateLimiter::days_recovered(std::vector<journal::DayNote> days) {
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
   const AccountLimits limits = limits_of(offer.endpoint);
   AccountRef a = account(account_name(offer), limits, now);
-  a->find_concurrency();
+  a->find_concurrency(found_.of(a->name()), now);
   const AccountRef before = endpoints_.add(offer, a, limits);
   settle_limits(a, now);
   if (before && before != a) settle_limits(before, now);
 }
 
 void RateLimiter::endpoint_gone(EndpointId id, Time now) {
-  if (const AccountRef account = endpoints_.remove(id)) settle_limits(account, now);
+  const Endpoint* leaving = endpoints_.find(id);
+  const bool announced = leaving != nullptr && leaving->offer.only;
+  const AccountRef account = endpoints_.remove(id);
+  if (!account) return;
+  // Of a worker's process, and of its next one it is another.
+  if (announced) found_.forget(account->name());
+  settle_limits(account, now);
 }
 
 // Several may name one URL and key, each with limits of its own: the strictest of them hold. While
@@ -93,11 +108,32 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
   AccountLimits strictest = stated.begin()->first;
   for (const auto& [limits, endpoints] : stated) strictest = stricter(strictest, limits);
   if (strictest != account->limits()) account->set_limits(strictest, now);
+  settle_part(account, account->parts().input, "input", strictest.input_tokens_per_minute, now);
+  settle_part(account, account->parts().output, "output", strictest.output_tokens_per_minute, now);
   touched(account);
+}
+
+// Windows of their own are accounts of their own, with blocks of their own.
+void RateLimiter::settle_part(const AccountRef& of, AccountRef& part, std::string_view what,
+                              std::uint64_t per_minute, Time now) {
+  if (per_minute == 0) return leave(part);
+  AccountLimits limits{0, per_minute};
+  limits.strict_tokens = of->limits().strict_tokens;
+  part = account(fmt::format("{}|{}", of->name(), what), limits, now);
+  part->needs_no_numbers();
+  if (limits != part->limits()) part->set_limits(limits, now);
+}
+
+// It is forgotten once nothing counts any more.
+void RateLimiter::leave(AccountRef& part) {
+  if (part) leaving_.set(part->name(), Time::min());
+  part.reset();
 }
 
 void RateLimiter::touched(const AccountRef& account) {
   if (account->touch()) touched_.push_back(account);
+  for (const AccountRef& part : {account->parts().input, account->parts().output})
+    if (part && part->touch()) touched_.push_back(part);
 }
 
 void RateLimiter::look_at_touched(Time now) {
@@ -159,16 +195,8 @@ std::vector<journal::DayNote> RateLimiter::day_notes(Time now) {
   return notes;
 }
 
-std::vector<journal::LearnedNote> RateLimiter::learned_notes() {
-  std::vector<journal::LearnedNote> notes;
-  for (const JobId id : std::exchange(learned_, {})) {
-    const auto job = jobs_.find(id);
-    if (job == jobs_.end()) continue;
-    for (const auto& [model, reserve] : job->second.reserves)
-      if (std::string text = reserve->note(); !text.empty())
-        notes.push_back({id, model, std::move(text)});
-  }
-  return notes;
+std::vector<journal::ConcurrencyNote> RateLimiter::concurrency_notes() {
+  return found_.notes();
 }
 
 Time RateLimiter::wake_at() const {
@@ -188,13 +216,15 @@ void RateLimiter::forget_idle_accounts(Time now) {
   for (const std::string& name : leaving) {
     const auto it = accounts_.find(name);
     if (it == accounts_.end()) continue;
-    const Account& account = *it->second;
+    Account& account = *it->second;
     if (it->second.use_count() > 1 || !it->second->is_idle(now)) {
       leaving_.set(name, std::max(account.idle_at(now), now + look_again));
       continue;
     }
     const std::vector<std::uint64_t> blocks = account.blocks();
     over_.insert(over_.end(), blocks.begin(), blocks.end());
+    leave(account.parts().input);
+    leave(account.parts().output);
     reserving_.forget(name);
     noting_.forget(name);
     accounts_.erase(it);
@@ -210,9 +240,10 @@ void RateLimiter::measure(Sizes& sizes) const {
   sizes["limiter.prefixes"] = prefixes_.size();
   sizes["limiter.blocks of earlier lives"] = spent_.size();
   sizes["limiter.days of earlier lives"] = days_.size();
+  sizes["limiter.found limits"] = found_.size();
   for (const auto& [name, account] : accounts_) account->measure(sizes);
   for (const auto& [id, job] : jobs_)
-    sizes["limiter.models"] += job.reserves.size() + job.shunned.size();
+    sizes["limiter.models"] += job.reserves.size() + job.refusals.size();
 }
 
 std::uint32_t RateLimiter::in_flight(EndpointId id) const {
@@ -235,7 +266,7 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
     standing.parked_ms = to_ms(*asked_at - now);
     standing.why = quota_used_up;
     standing.parked_for = WaitKind::quota;
-  } else if (const auto until = account.breaker().refuses(now)) {
+  } else if (const auto until = account.hold().refuses(now)) {
     standing.parked_ms = to_ms(*until - now);
     standing.why = endpoint_fails;
     standing.parked_for = WaitKind::breaker;

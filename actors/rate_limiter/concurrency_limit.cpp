@@ -7,44 +7,29 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr double stride_least = 1.25, stride_most = 2, stride_after_change = 4;
+constexpr double stride_after_change = 4;
 // The least logarithm of a stride by the error of what is known: so far apart 0 is told from 1.
 constexpr double errors_to_tell = 6;
 // Of the odds that the calls stood in a queue. To lower the limit by mistake costs calls, to raise
 // it some latency.
 constexpr double odds_to_lower = 9, odds_to_raise = 3, odds_to_return = 3;
 constexpr std::uint32_t calls_to_tell = 512; // then it is somewhere between
-constexpr double errors_apart = 2, risen_errors = 3, changed_errors = 4, no_luck_errors = 5,
+constexpr double errors_apart = 2, changed_errors = 4,
                  of_the_least = 3.8; // that luck of many measurements
-constexpr double risen_by = 1.5, doubled = 2, changed_by = 1.3, queue_suspected = 1.15;
-constexpr double of_concern_s = 0.025; // a shorter latency is not worth a thought
-constexpr double room = 1.03;          // above the knee, so that no slot of the server is idle
+constexpr double changed_by = 1.3, queue_suspected = 1.15;
 constexpr std::size_t cohorts_most = 16;
-constexpr double fall_most = 1.4; // of ln(limit) at once
 constexpr double shrink_by = 0.7;
 constexpr double timeouts_most = 0.1; // share of calls
-constexpr auto try_every = std::chrono::seconds{4};
-constexpr auto least_holds = std::chrono::seconds{120}, ceiling_holds = std::chrono::seconds{60};
+constexpr auto ceiling_holds = std::chrono::seconds{60};
 constexpr auto burst = std::chrono::seconds{1};
-
-bool is_of_concern(const LatencyEstimate& a, const LatencyEstimate& b) {
-  return std::max(a.seconds(), b.seconds()) >= of_concern_s;
-}
 
 } // namespace
 
 ConcurrencyLimit::ConcurrencyLimit(std::uint32_t most)
     : most_{most == 0 ? unbounded : most}, limit_{std::min(first, most_)}, ceiling_{unbounded} {}
 
-void ConcurrencyLimit::set_most(std::uint32_t most) {
-  const bool bound = limit_ == std::exchange(most_, most == 0 ? unbounded : most);
-  if (limit_ > most_) settle(most_, std::nullopt, try_at_);
-  if (!bound || limit_ >= most_) return;
-  // It was not the server that asked for less.
-  limit_ = std::max(limit_, std::min(first, most_));
-  rising_ = true;
-  binding_ = trying_ = false;
-  strayed_before_ = 0;
+bool ConcurrencyLimit::is_of_concern(const LatencyEstimate& a, const LatencyEstimate& b) {
+  return std::max(a.seconds(), b.seconds()) >= of_concern_s;
 }
 
 std::uint32_t ConcurrencyLimit::bounded(double limit) const {
@@ -64,32 +49,35 @@ bool ConcurrencyLimit::allows(std::uint32_t in_flight) {
 }
 
 // The first calls of all find an idle server, so they are measured before the limit binds.
-std::uint64_t ConcurrencyLimit::begun() {
-  if (!binding_ && !rising_) return 0;
+Flight ConcurrencyLimit::begun(Time now) {
+  if (!binding_ && !rising_) return {0, 0, in_flight_ + 1};
   // Of many calls in flight several cohorts are as soon at their end as one of few.
   const std::size_t open_most =
       rising_ ? cohorts_most
               : std::clamp<std::size_t>(limit_ / LatencyCohorts::size, 1, cohorts_most);
-  return cohorts_.begun(open_most, in_flight_ + 1);
+  return cohorts_.begun(open_most, in_flight_ + 1, now);
 }
 
-void ConcurrencyLimit::ended_otherwise(std::uint64_t cohort, Time now) {
-  cohorts_.ended_otherwise(cohort);
+void ConcurrencyLimit::ended_otherwise(const Flight& call, Time now) {
+  cohorts_.ended_otherwise(call);
   measure(now);
 }
 
-void ConcurrencyLimit::timed_out(std::uint64_t cohort, Time now) {
-  ended_otherwise(cohort, now);
+void ConcurrencyLimit::timed_out(const Flight& call, Time now) {
+  ended_otherwise(call, now);
   timeouts_ += (1 - timeouts_) / LatencyCohorts::size;
   if (timeouts_ < timeouts_most) return;
   timeouts_ = 0;
   overloaded(now);
 }
 
-void ConcurrencyLimit::answered(std::uint64_t cohort, Duration latency, Time now) {
+void ConcurrencyLimit::answered(const Flight& call, Duration latency, Time now) {
   timeouts_ -= timeouts_ / LatencyCohorts::size;
-  if (rising_ && binding_ && may_be(limit_ + 1, now)) ++limit_;
-  cohorts_.answered(cohort, latency);
+  const double beside = call.in_flight;
+  answered_in_flight_ =
+      std::max(beside, answered_in_flight_ + (beside - answered_in_flight_) / LatencyCohorts::size);
+  cohorts_.answered(call, latency);
+  if (rising_) grow(call, latency, now);
   measure(now);
 }
 
@@ -107,12 +95,8 @@ void ConcurrencyLimit::measure(Time now) {
 }
 
 void ConcurrencyLimit::heard(const Measured& m, Time now) {
-  if (rising_)
-    rise(m, now);
-  else if (trying_)
-    compare(m, now);
-  else
-    watch(m, now);
+  if (rising_) return rise(m, now);
+  trying_ ? compare(m, now) : watch(m, now);
   keep_least(m.latency);
 }
 
@@ -134,28 +118,8 @@ bool ConcurrencyLimit::strays_again(const Measured& m, bool strays) {
   return again;
 }
 
-void ConcurrencyLimit::rise(const Measured& m, Time now) {
-  if (!least_) return;
-  const double risen = m.latency.ln_mean - least_->ln_mean;
-  const double unsure = std::hypot(m.latency.error, least_->error);
-  const bool of_concern = m.latency.seconds() >= of_concern_s;
-  const bool has_risen = of_concern && risen >= std::max(std::log(risen_by), risen_errors * unsure);
-  const bool beyond_luck =
-      of_concern && risen >= std::max(std::log(doubled), no_luck_errors * unsure);
-  if (strays_again(m, has_risen) || beyond_luck) {
-    settle(m.in_flight * std::exp(unsure - std::min(risen, fall_most)) * room, std::nullopt, now);
-    next_is_up_ = false;
-    stride_ = stride_most;
-    known_until_ = now; // perhaps the first calls stood in a queue already
-  } else if (m.in_flight >= most_ && !has_risen) {
-    // Calls that were taken up while their number doubled: what they took is the baseline.
-    known_until_ = most_ >= 2 * first ? now + least_holds : now;
-    settle(limit_, std::nullopt, now + try_every);
-  }
-}
-
 void ConcurrencyLimit::settle(double limit, std::optional<LatencyEstimate> there, Time next_trial) {
-  rising_ = trying_ = false;
+  rising_ = trying_ = in_doubt_ = false;
   strayed_before_ = 0;
   const std::uint32_t before = std::exchange(limit_, bounded(limit));
   steady_limit_ = limit_;
@@ -181,13 +145,27 @@ void ConcurrencyLimit::watch(const Measured& m, Time now) {
   }
   if (now < try_at_ || errors_to_tell * steady_->error > std::log(stride_most)) return;
   if (next_is_up_ && !may_be(limit_ + 1, now)) next_is_up_ = false;
-  if (!next_is_up_ && !a_queue_is_suspected(now)) next_is_up_ = true;
+  if (!next_is_up_ && !a_queue_is_suspected(now)) {
+    next_is_up_ = true;
+    stride_ = std::min(stride_, stride_most); // it was meant for a lower one
+  }
+  if (next_is_up_) {
+    if (const auto up = stride_up()) try_other(std::max(limit_ * *up, limit_ + 1.0), now);
+    return;
+  }
   const double stride = std::max(stride_, std::exp(errors_to_tell * steady_->error));
-  if (next_is_up_) return try_other(std::max(limit_ * stride, limit_ + 1.0), now);
   // Half of the way to where the baseline would be.
   const double queue = std::exp((steady_->ln_mean - least_->ln_mean) / 2);
   const double far = std::max(stride, std::min(queue, stride_after_change));
   try_other(std::min(limit_ / far, limit_ - 1.0), now);
+}
+
+// Nothing: more is to be measured first.
+std::optional<double> ConcurrencyLimit::stride_up() const {
+  const double told_apart = std::exp(errors_to_tell * steady_->error);
+  if (wary_ == 0) return std::max(stride_, told_apart);
+  if (told_apart > stride_least && steady_->calls < calls_to_tell) return std::nullopt;
+  return std::max(std::min(stride_, stride_least), told_apart);
 }
 
 // The server has another speed than before, or other slots: a trial says which.
@@ -232,7 +210,8 @@ void ConcurrencyLimit::compare(const Measured& m, Time now) {
   const double elasticity = (trial_->ln_mean - steady_->ln_mean) / step;
   const double error = std::hypot(trial_->error, steady_->error) / std::abs(step);
   const double odds = (elasticity - 0.5) / (error * error); // of a queue, as logarithm
-  if (up ? odds < -odds_to_raise : odds > odds_to_lower) return keep_tried(now);
+  const double to_raise = wary_ > 0 ? odds_to_lower : odds_to_raise;
+  if (up ? odds < -to_raise : odds > odds_to_lower) return keep_tried(now);
   if (!up && odds < -odds_to_return) return there_is_no_queue(now);
   if (up && odds > odds_to_return) return return_between(elasticity, now);
   // Too high costs some latency, too low costs calls: in doubt it is higher.
@@ -241,7 +220,9 @@ void ConcurrencyLimit::compare(const Measured& m, Time now) {
 }
 
 void ConcurrencyLimit::keep_tried(Time now) {
+  shrunk_ = false;
   const bool up = limit_ > steady_limit_;
+  if (up && wary_ > 0) --wary_;
   const double stride = up ? 1.0 * limit_ / steady_limit_ : 1.0 * steady_limit_ / limit_;
   settle(limit_, trial_, now);
   next_is_up_ = up;
@@ -259,12 +240,15 @@ void ConcurrencyLimit::there_is_no_queue(Time now) {
 
 // Between the two lies the knee: where latency begins to rise.
 void ConcurrencyLimit::return_between(double elasticity, Time now) {
+  shrunk_ = false;
   const bool up = limit_ > steady_limit_;
   const double high = std::max(limit_, steady_limit_), low = std::min(limit_, steady_limit_);
   const double queue = std::log(high / low) * std::clamp(elasticity, 0.0, 1.0);
   const double knee = std::clamp(high * std::exp(-queue) * room, low, high);
-  const bool stay = up ? knee < steady_limit_ * room : knee > steady_limit_ / room;
+  // What was found before is left for what was taken up, not for a guess.
+  const bool stay = up ? wary_ > 0 || knee < steady_limit_ * room : knee > steady_limit_ / room;
   settle(stay ? steady_limit_ : knee, stay ? steady_ : std::nullopt, now + try_every);
+  if (up && wary_ > 0) wary_ = wary_of_found;
   next_is_up_ = !up;
   stride_ = stride_least;
 }
@@ -275,6 +259,7 @@ void ConcurrencyLimit::told(const protocol::QueueReport& report, std::uint32_t i
   const std::uint32_t wanted = bounded(queue_.told(report, {in_flight, steady, binding_}, now));
   if (!queue_.decides(now)) return;
   told_ = true;
+  shrunk_ = false;
   if (trying_) settle(steady_limit_, std::nullopt, now);
   if (report.waiting > 0) rising_ = false;
   if (wanted == limit_ || (wanted > limit_ && !may_be(wanted, now))) return;
@@ -295,7 +280,10 @@ void ConcurrencyLimit::overloaded(Time now) {
   overloaded_at_ = now;
   ceiling_ = std::max(2u, limit_);
   ceiling_until_ = now + ceiling_holds;
-  settle(limit_ * shrink_by, std::nullopt, now + try_every);
+  // What is more than were in flight among the answered was too much.
+  const double answered = answered_in_flight_ > 0 ? answered_in_flight_ : limit_;
+  settle(std::min(limit_ * shrink_by, answered), std::nullopt, now + try_every);
+  shrunk_ = true;
 }
 
 } // namespace gristmill::rate_limiter

@@ -47,7 +47,8 @@ std::shared_ptr<Account> EndpointBook::remove(EndpointId id) {
 bool EndpointBook::LimitsOrder::operator()(const AccountLimits& a, const AccountLimits& b) const {
   const auto all = [](const AccountLimits& l) {
     return std::tie(l.requests_per_minute, l.tokens_per_minute, l.max_in_flight, l.strict_tokens,
-                    l.reserved_tokens, l.requests_per_day, l.tokens_per_day);
+                    l.reserved_tokens, l.requests_per_day, l.tokens_per_day,
+                    l.input_tokens_per_minute, l.output_tokens_per_minute);
   };
   return all(a) < all(b);
 }

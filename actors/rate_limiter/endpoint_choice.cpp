@@ -14,7 +14,7 @@ constexpr auto priming_look = std::chrono::milliseconds{25};
 
 struct Candidate {
   Endpoint* endpoint = nullptr;
-  Tokens tokens{};
+  CallTokens tokens{};
   double share = 0, answer_s = 0; // 0 = not known
   bool failed = false;            // the call did, there
 
@@ -31,21 +31,15 @@ bool contains(const std::vector<EndpointId>& ids, EndpointId id) {
 // Collects those that let the call go, and the earliest time at which one of the others may.
 class Sieve {
 public:
-  Sieve(const AcquireCall& call, const TokenReserve* reserve, Time now)
-      : call_{call}, reserve_{reserve}, now_{now} {}
+  Sieve(const AcquireCall& call, const TokenLearners& learned, Time now)
+      : call_{call}, bound_{TokenBound::of(call)}, learned_{learned}, now_{now} {}
 
   void sift(const std::vector<Endpoint*>& endpoints) {
-    // When none has ever answered, the items shall fail and say why, not wait for what never was.
-    const auto proved = [](const Endpoint* e) { return e->account->breaker().proved(); };
-    const auto well = [](const Endpoint* e) { return !e->account->breaker().is_open(); };
-    const bool any_proved = std::any_of(endpoints.begin(), endpoints.end(), proved);
-    const bool any_well = std::any_of(endpoints.begin(), endpoints.end(), well);
     for (Endpoint* endpoint : endpoints) {
       Account& account = *endpoint->account;
-      // Where a call that probes may go elsewhere next, probes are cheap.
-      if (const auto until = account.breaker().refuses(now_, any_well); until && any_proved) {
+      if (const auto until = account.hold().refuses(now_)) {
         wait(*until, endpoint_fails);
-      } else if (never_fits(account.limits(), call_.token_bound)) {
+      } else if (never_fits(account.limits(), bound_)) {
         if (refused.why.empty()) refused.why = "too large for the endpoints that take calls now";
         refused.until = std::min(refused.until, now_ + no_endpoint_retry);
       } else {
@@ -66,8 +60,8 @@ private:
   }
   void weigh(Endpoint& endpoint) {
     Account& account = *endpoint.account;
-    const Tokens tokens = tokens_of(reserve_, account, call_.token_bound);
-    if (const auto no = account.refuses(tokens, now_)) {
+    const CallTokens tokens = tokens_of(learned_, account, bound_);
+    if (const auto no = refuses(account, tokens, now_)) {
       refused.refused_by.push_back(&account);
       return wait(no->until, no->why);
     }
@@ -88,7 +82,8 @@ private:
   }
 
   const AcquireCall& call_;
-  const TokenReserve* reserve_;
+  TokenBound bound_;
+  const TokenLearners& learned_;
   Time now_;
 };
 
@@ -98,36 +93,25 @@ const Candidate& best_of(const std::vector<Candidate>& candidates) {
       [](const Candidate& a, const Candidate& b) { return a.rank() < b.rank(); });
 }
 
-// Where calls that begin like this one have been, as long as it is not overrun.
+// Where calls that begin like this one have been, as long as it is not overrun: of several the one
+// where they were first. Else a group that had to go elsewhere for a moment would be at home
+// everywhere from then on, and each server would read each beginning.
 const Candidate* home_of(const std::vector<Candidate>& candidates, const Candidate& best,
                          const std::vector<EndpointId>& homes) {
-  const Candidate* home = nullptr;
-  for (const Candidate& c : candidates) {
-    if (c.failed || !c.endpoint->offer.prefix_affinity || !contains(homes, c.endpoint->offer.id))
-      continue;
-    if (c.share >= headroom && c.burden() > home_worth * best.burden()) continue;
-    if (home == nullptr || c.rank() < home->rank()) home = &c;
-  }
-  return home;
+  for (const EndpointId id : homes)
+    for (const Candidate& c : candidates) {
+      if (c.endpoint->offer.id != id || c.failed || !c.endpoint->offer.prefix_affinity) continue;
+      const bool overrun = c.share >= headroom && c.burden() > home_worth * best.burden();
+      if (!overrun) return &c;
+    }
+  return nullptr;
 }
 
 } // namespace
 
-Tokens tokens_of(const TokenReserve* reserve, const Account& account, std::uint64_t bound) {
-  const AccountLimits& limits = account.limits();
-  if (reserve == nullptr || limits.strict_tokens || limits.reserved_tokens) return bound;
-  return reserve->of(bound, account.in_flight());
-}
-
-bool never_fits(const AccountLimits& limits, std::uint64_t bound) {
-  const auto exceeds = [bound](std::uint64_t most) { return most != 0 && bound > most; };
-  return limits.strict_tokens &&
-         (exceeds(limits.tokens_per_minute) || exceeds(limits.tokens_per_day));
-}
-
 Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,
-                       const TokenReserve* reserve, const PrefixGroups& groups, Time now) {
-  Sieve sieve{call, reserve, now};
+                       const TokenLearners& learned, const PrefixGroups& groups, Time now) {
+  Sieve sieve{call, learned, now};
   sieve.sift(endpoints);
   if (sieve.candidates.empty()) return sieve.refused;
   const Candidate* chosen = &best_of(sieve.candidates);

@@ -2,7 +2,7 @@
 // those that let it go it is one
 //
 //   at which the call has not failed yet, if there is one; of those
-//   at which calls that begin like it have been, while there is headroom; else
+//   at which calls that begin like it have been first, while there is headroom; else
 //   with the least before the call: the share of its limits that would be taken, times how long it
 //   takes for an answer; of equal ones that with the fewest calls in flight, of those in turn.
 //
@@ -11,9 +11,9 @@
 #pragma once
 
 #include "actors/kit/permit_words.hpp"
+#include "actors/rate_limiter/call_tokens.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
 #include "actors/rate_limiter/prefix_groups.hpp"
-#include "actors/rate_limiter/token_reserve.hpp"
 
 #include <optional>
 #include <string>
@@ -25,10 +25,12 @@ namespace gristmill::rate_limiter {
 inline constexpr auto no_endpoint_retry = std::chrono::milliseconds{500};
 inline constexpr std::string_view endpoint_fails =
     "the endpoint fails; it is tried again now and then";
+inline constexpr std::string_view endpoint_refuses =
+    "the endpoint refuses the job's calls; it is asked again now and then";
 
 struct Choice {
   Endpoint* endpoint = nullptr;
-  Tokens tokens{}; // to be drawn from its account
+  CallTokens tokens{}; // to be drawn from its account
   // Without one:
   Time until{};
   std::string why;                       // empty = there is none to choose from
@@ -36,13 +38,7 @@ struct Choice {
   std::vector<Account*> refused_by = {}; // that would take it at another time
 };
 
-// What a call takes of an account's tokens: all that it may use, where the account says so.
-Tokens tokens_of(const TokenReserve* reserve, const Account& account, std::uint64_t bound);
-
-// Where nothing but the bound counts, a call whose bound exceeds the whole window never goes.
-bool never_fits(const AccountLimits& limits, std::uint64_t bound);
-
 Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,
-                       const TokenReserve* reserve, const PrefixGroups& groups, Time now);
+                       const TokenLearners& learned, const PrefixGroups& groups, Time now);
 
 } // namespace gristmill::rate_limiter

@@ -16,6 +16,8 @@ WaitReason reason_of(const Account& account, const Refusal& refusal, std::string
   reason.kind = refusal.kind == WaitKind::none ? WaitKind::budget : refusal.kind;
   reason.endpoint = std::move(endpoint);
   reason.limit = refusal.limit;
+  reason.learned = refusal.learned;
+  reason.configured = refusal.configured;
   reason.until = refusal.until;
   if (reason.kind == WaitKind::cooldown || reason.kind == WaitKind::budget)
     reason.because = refusal.why;
@@ -42,26 +44,21 @@ WaitReason RateLimiter::explain(const AcquireCall& call, SessionId session, Time
   if (job == jobs_.end()) return {};
   std::string model = call.model.empty() ? job->second.budget.model : call.model;
   if (model.empty() && endpoints_.served().size() == 1) model = endpoints_.served().begin()->first;
-  const auto learned = job->second.reserves.find(model);
-  const TokenReserve* reserve =
-      learned == job->second.reserves.end() ? nullptr : learned->second.get();
+  const TokenLearners learned = learned_of(job->second, model);
   const auto refusal_of = [&](Account& account) {
-    return account.limited(tokens_of(reserve, account, call.token_bound), now);
+    return limited(account, tokens_of(learned, account, TokenBound::of(call)), now);
   };
 
   Account& own = *job->second.account;
   if (const auto refusal = refusal_of(own)) return reason_of(own, *refusal, {});
   const std::vector<Endpoint*> served = usable(job->second, model, session);
-  const bool proved = std::any_of(served.begin(), served.end(), [](const Endpoint* endpoint) {
-    return endpoint->account->breaker().proved();
-  });
   WaitReason earliest, writing = slow_journal(own.writing_since(), now);
   if (!writing) writing = slow_journal(marks_.writing_since(call.job), now);
-  for (Endpoint* endpoint : willing(job->second, served, now)) {
+  for (Endpoint* endpoint : job->second.refusals.willing(served, now)) {
     Account& account = *endpoint->account;
     const std::string& url = endpoint->offer.endpoint.url;
     WaitReason reason;
-    if (const auto probe = account.breaker().refuses(now); probe && proved) {
+    if (const auto probe = account.hold().refuses(now)) {
       reason.kind = WaitKind::breaker;
       reason.endpoint = url;
       reason.until = *probe;

@@ -31,13 +31,15 @@ void LatencyEstimate::add(const LatencyEstimate& other) {
   calls = static_cast<std::uint32_t>(old + more);
 }
 
-std::uint64_t LatencyCohorts::begun(std::size_t open_most, std::uint32_t in_flight) {
+Flight LatencyCohorts::begun(std::size_t open_most, std::uint32_t in_flight, Time now) {
   if (open_.empty() || open_.back().begun == size) {
-    if (open_.size() >= open_most) return 0;
-    open_.push_back({next_++, in_flight, 0, 0, false, {}});
+    if (open_.size() >= open_most) return {0, 0, in_flight};
+    open_.push_back({next_++, in_flight, 0, 0, false, {}, {}});
   }
-  ++open_.back().begun;
-  return open_.back().id;
+  Cohort& cohort = open_.back();
+  ++cohort.begun;
+  cohort.calls.push_back({now, 0, Call::State::under_way});
+  return {cohort.id, static_cast<std::uint32_t>(cohort.calls.size() - 1), in_flight};
 }
 
 void LatencyCohorts::bind() {
@@ -50,20 +52,39 @@ LatencyCohorts::Cohort* LatencyCohorts::find(std::uint64_t id) {
   return found == open_.end() ? nullptr : &*found;
 }
 
-void LatencyCohorts::answered(std::uint64_t id, Duration latency) {
-  if (Cohort* cohort = find(id))
-    cohort->ended.push_back(std::log(std::max(to_seconds(latency), shortest_s)));
+void LatencyCohorts::answered(const Flight& call, Duration latency) {
+  Cohort* cohort = find(call.cohort);
+  if (cohort == nullptr) return;
+  const double ln_seconds = std::log(std::max(to_seconds(latency), shortest_s));
+  cohort->ended.push_back(ln_seconds);
+  Call& known = cohort->calls.at(call.place);
+  known.ln_seconds = ln_seconds;
+  known.state = Call::State::answered;
 }
 
-void LatencyCohorts::ended_otherwise(std::uint64_t id) {
-  Cohort* cohort = find(id);
+void LatencyCohorts::ended_otherwise(const Flight& call) {
+  Cohort* cohort = find(call.cohort);
   if (cohort == nullptr) return;
+  cohort->calls.at(call.place).state = Call::State::ended_otherwise;
   // Another one takes its place, if it can.
   if (cohort == &open_.back()) {
     --cohort->begun;
   } else {
     ++cohort->ended_otherwise;
   }
+}
+
+std::vector<OrderedCall> LatencyCohorts::oldest(Time now) const {
+  std::vector<OrderedCall> calls;
+  if (open_.empty()) return calls;
+  for (const Call& call : open_.front().calls) {
+    if (call.state == Call::State::ended_otherwise) continue;
+    const bool ended = call.state == Call::State::answered;
+    calls.push_back(
+        {ended ? call.ln_seconds : std::log(std::max(to_seconds(now - call.begun), shortest_s)),
+         ended});
+  }
+  return calls;
 }
 
 // Of a cohort that was mostly something else nothing is learned.

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "actors/kit/time.hpp"
+#include "actors/rate_limiter/call_order.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,13 @@ struct LatencyEstimate {
   double seconds() const;
 };
 
+// A call that is under way: what is said again at its end.
+struct Flight {
+  std::uint64_t cohort = 0;    // 0 = it is not measured
+  std::uint32_t place = 0;     // within the cohort
+  std::uint32_t in_flight = 0; // as it began, itself included
+};
+
 class LatencyCohorts {
 public:
   static constexpr std::uint32_t size = 32;
@@ -37,26 +45,34 @@ public:
     bool bound = false;          // calls were kept from beginning meanwhile
   };
 
-  // A call begins beside those in flight; its cohort, or 0 = not to be measured.
-  std::uint64_t begun(std::size_t open_most, std::uint32_t in_flight);
+  // A call begins, as one of so many in flight.
+  Flight begun(std::size_t open_most, std::uint32_t in_flight, Time now);
   // A call was kept from beginning.
   void bind();
-  void answered(std::uint64_t cohort, Duration latency);
+  void answered(const Flight& call, Duration latency);
   // In a way that says nothing about the server's speed.
-  void ended_otherwise(std::uint64_t cohort);
+  void ended_otherwise(const Flight& call);
   // The oldest cohort, once it is over. Those that are over sooner than older ones were lucky.
   std::optional<Measured> take();
   void clear() { open_.clear(); }
 
+  // The calls of the oldest one that is not over, in the order in which they began.
+  std::vector<OrderedCall> oldest(Time now) const;
   // The first cohort of those that begin from now on.
   std::uint64_t next() const { return next_; }
 
 private:
+  struct Call {
+    Time begun{};
+    double ln_seconds = 0;
+    enum class State : std::uint8_t { under_way, answered, ended_otherwise } state{};
+  };
   struct Cohort {
     std::uint64_t id = 0;
     std::uint32_t in_flight = 0, begun = 0, ended_otherwise = 0;
     bool bound = false;
     std::vector<double> ended; // ln(seconds)
+    std::vector<Call> calls;   // by their places
   };
 
   Cohort* find(std::uint64_t id);

@@ -11,10 +11,11 @@ using std::chrono::seconds;
 
 constexpr Duration measured_over = seconds{10};
 constexpr Duration measured_min = seconds{3}; // of less than that nothing can be measured
-constexpr double below = 0.95;                // of what the server takes: it has emptied its bucket
-constexpr double near = 0.97;                 // of the ceiling: from there on growth is a probe
-constexpr double calls_min = 5;               // of fewer nothing can be measured either
-constexpr double calls_wanted = 40;           // or longer, until there are so many
+constexpr Duration refused_within = std::chrono::milliseconds{750}; // a call that is refused
+constexpr double below = 0.95;      // of what the server takes: it has emptied its bucket
+constexpr double near = 0.97;       // of the ceiling: from there on growth is a probe
+constexpr double calls_min = 5;     // of fewer nothing can be measured either
+constexpr double calls_wanted = 40; // or longer, until there are so many
 constexpr Duration measured_max = seconds{60};
 constexpr double cut_first = 0.07, cut_max = 0.3;
 constexpr double step_first = 0.03, step_max = 0.5, recovery = 1.2;
@@ -63,7 +64,10 @@ void LearnedRate::corrected(double by, Time sent_at) {
 
 void LearnedRate::refused(double amount, Time sent_at, double rate, bool slowly, Time now) {
   if (sent_at <= lowered_at_) return; // of a burst that was heard already
-  rate_ = lowered(amount, rate, now);
+  if (rate_ != 0 && !slowly && takes_nothing(amount, now)) return;
+  const double lower = lowered(amount, rate, now);
+  if (rate == 0 && lower == 0) return; // nothing can be said yet: it is measured on
+  rate_ = lower;
   if (slowly && rate_ != 0) {
     rate_ = std::max((1 - ramp_cut) * (rate == 0 ? rate_ : rate), amount / 60);
     slow_until_ = now + ramp_lasts;
@@ -71,6 +75,14 @@ void LearnedRate::refused(double amount, Time sent_at, double rate, bool slowly,
   step_ = step_first;
   lowered_at_ = now;
   grow_at_ = now + (slowly ? ramp_every : grow_every);
+}
+
+// Every call of late was refused, but for the latest, whose refusal may be on its way.
+bool LearnedRate::takes_nothing(double amount, Time now) const {
+  const Duration calls = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>{calls_min * amount / rate_});
+  return taken_since(now - std::clamp(calls, measured_min, measured_max), now - refused_within) <
+         amount / 2;
 }
 
 // What the server takes is measured between two bursts, when its bucket was empty at the first; or

@@ -2,8 +2,9 @@
 // hears what is sent and what is refused. A burst of refusals is one event: what was taken in the
 // seconds before it is what the server takes, and the rate goes a little below. Then it grows
 // again, first slowly, then faster, and near the ceiling that it remembers seldom. Of a rate that
-// is not used up nothing is learned. Invariant: one refusal lowers the rate at most once, and none
-// of a call that was sent before the last lowering does.
+// is not used up nothing is learned, nor while nothing at all is taken: a window that is used up,
+// or an outage, ends by itself. Invariant: one refusal lowers the rate at most once, and none of a
+// call that was sent before the last lowering does.
 #pragma once
 
 #include "actors/kit/time.hpp"
@@ -33,6 +34,7 @@ private:
   double taken_since(Time from, Time now) const;
   double& bucket_of(Time at);
   Time measured_from(Time from, double amount, Time now) const;
+  bool takes_nothing(double amount, Time now) const;
   double lowered(double amount, double rate, Time now);
   double at_least(Time now) const;
   double below_ceiling() const;

@@ -19,7 +19,7 @@ public:
   static constexpr Duration priming_most = std::chrono::seconds{1};
   static constexpr std::size_t groups_most = 8'192, homes_most = 8;
 
-  // Where calls of the group have gone before.
+  // Where calls of the group have gone before, the first of these first.
   std::vector<EndpointId> homes(std::uint64_t prefix) const;
   // Until when the group waits for its first call; nothing is waited for: Time::min().
   Time priming_until(std::uint64_t prefix) const;

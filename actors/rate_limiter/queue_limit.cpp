@@ -6,8 +6,9 @@
 namespace gristmill::rate_limiter {
 
 namespace {
-constexpr double may_wait = 1.0 / 16; // of what runs
-}
+constexpr double may_wait = 1.0 / 16;   // of what runs
+constexpr double beyond_running = 1.25; // at most, of what is known to run
+} // namespace
 
 double QueueLimit::told(const protocol::QueueReport& report, const Ours& ours, Time now) {
   last_ = report;
@@ -19,10 +20,13 @@ double QueueLimit::told(const protocol::QueueReport& report, const Ours& ours, T
   if (2 * (running + waiting) < ours.in_flight) return ours.limit;
   decides_until_ = now + fresh_for;
   const double rest = std::max(1.0, std::floor(running * may_wait));
-  if (waiting > 0) step_ = step_least;
+  if (waiting > 0) {
+    step_ = step_least;
+    has_waited_ = true;
+  }
   if (waiting > rest) return lower(std::max(running, passed) + rest, ours, now);
   waiting_since_.reset();
-  return waiting > 0 ? ours.limit : raise(ours, now);
+  return waiting > 0 ? ours.limit : raise(report, ours, now);
 }
 
 double QueueLimit::lower(double most, const Ours& ours, Time now) {
@@ -33,9 +37,18 @@ double QueueLimit::lower(double most, const Ours& ours, Time now) {
   return std::min<double>(ours.limit, enough_);
 }
 
-// By more each time in a row: a server that was found too small once may have grown.
-double QueueLimit::raise(const Ours& ours, Time now) {
-  if (!ours.binds || (raised_at_ && now < *raised_at_ + stays_after)) return ours.limit;
+// While nobody has ever waited each report may raise it at once, by a part of what is known to run:
+// that is proof enough. Else only now and then, because calls may be on their way to a queue; by
+// more each time in a row, because a server that was found too small once may have grown.
+double QueueLimit::raise(const protocol::QueueReport& report, const Ours& ours, Time now) {
+  if (!ours.binds) return ours.limit;
+  const double running = std::clamp<double>(static_cast<double>(report.running), 0, ours.in_flight);
+  const double proven = std::max(std::floor(beyond_running * running), running + 1);
+  if (!has_waited_ && proven > ours.limit) {
+    raised_at_ = now;
+    return proven;
+  }
+  if (raised_at_ && now < *raised_at_ + stays_after) return ours.limit;
   raised_at_ = now;
   const double by = std::max(1.0, ours.limit * step_);
   step_ = std::min(2 * step_, step_most);

@@ -1,6 +1,7 @@
 // QUEUE LIMIT: how many calls an endpoint should have in flight by its server's own word: so many
 // wait, so many run. A queue that stays is taken away but for a small rest, which keeps the server
-// busy while answers and the next calls travel; where nobody waits, the limit grows.
+// busy while answers and the next calls travel; where nobody waits, the limit grows: before anybody
+// has ever waited with each report, to a quarter more than runs.
 //
 // What waits and runs may be other clients' calls. So the limit never falls below what the server
 // runs, and what waits is no reason to go lower. A report is worth nothing when most of our calls
@@ -39,7 +40,7 @@ private:
   static constexpr double step_least = 1.0 / 16, step_most = 1.0 / 2;
 
   double lower(double most, const Ours& ours, Time now);
-  double raise(const Ours& ours, Time now);
+  double raise(const protocol::QueueReport& report, const Ours& ours, Time now);
 
   std::optional<protocol::QueueReport> last_;
   Time last_at_{};
@@ -48,6 +49,7 @@ private:
   double enough_ = 0;                 // the highest limit that one of them called enough
   std::optional<Time> raised_at_;
   double step_ = step_least;
+  bool has_waited_ = false; // somebody, since the server was first heard
 };
 
 } // namespace gristmill::rate_limiter

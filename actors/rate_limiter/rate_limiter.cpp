@@ -11,7 +11,6 @@ namespace gristmill::rate_limiter {
 namespace {
 
 constexpr auto park_untold = std::chrono::seconds{1};
-constexpr auto shun = std::chrono::seconds{10}; // an endpoint that refused a job, by that job
 constexpr auto park_max = std::chrono::seconds{600};
 
 std::uint32_t ms_until(Time until, Time now) {
@@ -19,17 +18,29 @@ std::uint32_t ms_until(Time until, Time now) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 1, 5'000));
 }
 
-std::string why_never(const std::vector<Endpoint*>& endpoints, std::uint64_t bound) {
-  std::uint64_t minute = 0, day = 0;
-  for (const Endpoint* e : endpoints) {
-    minute = std::max(minute, e->account->limits().tokens_per_minute);
-    day = std::max(day, e->account->limits().tokens_per_day);
+// Names a window that the call exceeds at each of them: the largest one.
+std::string why_never(const std::vector<Endpoint*>& endpoints, const TokenBound& bound) {
+  struct Window {
+    std::string_view name;
+    std::uint64_t AccountLimits::*most;
+    std::uint64_t bound;
+  };
+  const Window windows[]{
+      {"tokens per minute", &AccountLimits::tokens_per_minute, bound.all},
+      {"tokens per day", &AccountLimits::tokens_per_day, bound.all},
+      {"input tokens per minute", &AccountLimits::input_tokens_per_minute, bound.input()},
+      {"output tokens per minute", &AccountLimits::output_tokens_per_minute, bound.output}};
+  for (const Window& window : windows) {
+    std::uint64_t most = 0;
+    for (const Endpoint* e : endpoints) most = std::max(most, e->account->limits().*window.most);
+    if (most == 0 || window.bound <= most) continue;
+    return fmt::format("expected a call within {} {}, which is what its endpoint allows under "
+                       "strict_tokens, got one that may use {}; lower max_tokens, or allow more",
+                       most, window.name, window.bound);
   }
-  const bool of_day = minute == 0 || bound <= minute;
-  return fmt::format("expected a call within {} tokens per {}, which is what its endpoint "
-                     "allows under strict_tokens, got one that may use {}; lower max_tokens, or "
-                     "allow more",
-                     of_day ? day : minute, of_day ? "day" : "minute", bound);
+  return "expected a call within what its endpoints allow under strict_tokens, got one that "
+         "exceeds "
+         "another window at each of them; lower max_tokens, or allow more";
 }
 
 std::string why_none_serves(const std::string& model, bool own, const EndpointBook& endpoints) {
@@ -96,15 +107,6 @@ void RateLimiter::job_resumed(const JobResumed& job) {
     }
 }
 
-// An item may name any model: beyond so many they share what is learned.
-std::shared_ptr<TokenReserve> RateLimiter::reserve_of(Job& job, const std::string& model) {
-  const bool new_one = !job.reserves.contains(model);
-  const bool shares = new_one && job.reserves.size() >= limits::learned_models_max;
-  std::shared_ptr<TokenReserve>& kept = job.reserves[shares ? std::string{} : model];
-  if (!kept) kept = std::make_shared<TokenReserve>();
-  return kept;
-}
-
 std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
                                            SessionId session) {
   if (job.budget.endpoints.empty()) return endpoints_.serving(model, session);
@@ -112,19 +114,6 @@ std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& mo
   for (const EndpointId id : job.budget.endpoints)
     if (Endpoint* endpoint = endpoints_.find(id)) own.push_back(endpoint);
   return own;
-}
-
-// Those that refused the job lately (wrong key, model or URL) are passed over while there are
-// others: what refuses at once would else draw all calls to itself.
-std::vector<Endpoint*> RateLimiter::willing(const Job& job, std::vector<Endpoint*> usable,
-                                            Time now) {
-  if (job.shunned.empty()) return usable;
-  std::vector<Endpoint*> willing;
-  for (Endpoint* endpoint : usable) {
-    const auto shunned = job.shunned.find(endpoint->offer.id);
-    if (shunned == job.shunned.end() || shunned->second <= now) willing.push_back(endpoint);
-  }
-  return willing.empty() ? usable : willing;
 }
 
 RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId session, Time now) {
@@ -138,11 +127,10 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   // Who names no model gets the only one that there is.
   if (model.empty() && endpoints_.served().size() == 1) model = endpoints_.served().begin()->first;
 
-  const auto learned = job->second.reserves.find(model);
-  const TokenReserve* reserve =
-      learned == job->second.reserves.end() ? nullptr : learned->second.get();
+  const TokenLearners learned = learned_of(job->second, model);
+  const TokenBound bound = TokenBound::of(call);
   touched(job->second.account);
-  const Tokens job_tokens = tokens_of(reserve, *job->second.account, call.token_bound);
+  const Tokens job_tokens = tokens_of(learned, *job->second.account, bound).all;
   auto refused = job->second.account->refuses(job_tokens, now);
   if (const bool marked = marks_.covers(call.job, call.item); !refused && !marked)
     refused = Refusal{now + block_retry, block_being_written, WaitKind::journal};
@@ -154,9 +142,9 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   }
   const std::vector<Endpoint*> served = usable(job->second, model, session);
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
-        return never_fits(e->account->limits(), call.token_bound);
+        return never_fits(e->account->limits(), bound);
       })) {
-    Placed placed = waits(never, why_never(served, call.token_bound));
+    Placed placed = waits(never, why_never(served, bound));
     placed.exceeds = true;
     return placed;
   }
@@ -166,8 +154,10 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     endpoint->account->turns().asks(call.job, budget.share, session, now);
   }
   // Asked also when the job must wait: the blocks of both are then written together.
-  Choice where = choose_endpoint(willing(job->second, served, now), call, reserve, prefixes_, now);
-  if (refused || money.refusal) // whatever the endpoints say, nobody has to wait for it
+  const std::vector<Endpoint*> willing = job->second.refusals.willing(served, now);
+  Choice where = choose_endpoint(willing, call, learned, prefixes_, now);
+  if (refused || money.refusal ||
+      willing.empty()) // whatever the endpoints say, nobody has to wait for it
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
   if (refused) return waits(refused->until, std::string{refused->why});
   if (const auto& no = money.refusal) {
@@ -175,6 +165,8 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     placed.stop = money.stop;
     return placed;
   }
+  if (willing.empty() && !served.empty())
+    return waits(job->second.refusals.asked_again_at(served, now), std::string{endpoint_refuses});
   if (where.endpoint == nullptr && where.why.empty())
     return waits(now + no_endpoint_retry,
                  why_none_serves(model, !budget.endpoints.empty(), endpoints_));
@@ -186,7 +178,7 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     return placed;
   }
   placed.where.endpoint->chosen_at = ++choices_;
-  placed.reserve = reserve_of(job->second, model);
+  placed.learners = learners_of(job->second, model, placed.where.endpoint->account->limits());
   placed.job_tokens = job_tokens;
   placed.money = std::move(money.charge);
   return placed;
@@ -221,7 +213,7 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
       Waiting& refused = granted.waits.back();
       refused.reason = explain(call, acquire.session, where.until, refused.why, now);
     } else {
-      granted.most_nano_usd.push_back(placed.money.most);
+      granted.notes.push_back({placed.money.most, where.endpoint->account->doubt()});
       granted.permits.push_back(permit(call, std::move(placed), now));
     }
   }
@@ -230,22 +222,22 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
 
 protocol::Permit RateLimiter::permit(const AcquireCall& call, Placed placed, Time now) {
   const Endpoint& endpoint = *placed.where.endpoint;
-  Out out{endpoint.account,
-          jobs_.at(call.job).account,
-          {},
-          {},
-          endpoint.offer.id,
-          call.job,
-          std::move(placed.reserve),
-          call.token_bound,
-          endpoint.offer.prefix_affinity ? call.prefix : 0,
-          std::move(placed.money)};
+  Out out;
+  out.endpoint = endpoint.account;
+  out.job = jobs_.at(call.job).account;
+  out.endpoint_id = endpoint.offer.id;
+  out.job_id = call.job;
+  out.learners = std::move(placed.learners);
+  out.bound = TokenBound::of(call);
+  out.prefix = endpoint.offer.prefix_affinity ? call.prefix : 0;
+  out.money = std::move(placed.money);
+  out.asks_again = jobs_.at(call.job).refusals.begun(out.endpoint_id, now);
   std::uint64_t n = 0, unused = 0;
   const Duration life = out.endpoint->life();
   out.job_charge = out.job->draw(placed.job_tokens, now, unused, life);
-  out.endpoint_charge = out.endpoint->draw(placed.where.tokens, now, n, life);
+  out.endpoint_charge = draw(*out.endpoint, placed.where.tokens, now, n, life);
   money_.drawn(out.money);
-  out.endpoint->turns().served(call.job, out.endpoint->part_of_minute(placed.where.tokens));
+  out.endpoint->turns().served(call.job, out.endpoint->part_of_minute(placed.where.tokens.all));
   if (out.prefix != 0) prefixes_.went(out.prefix, out.endpoint_id, now);
   const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
   const AttemptId attempt = AttemptId::of(epoch, out.endpoint->block(), n);
@@ -261,7 +253,7 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   money_.ended_earlier(ended);
   const auto it = out_.find(ended.attempt);
   if (it == out_.end()) return;
-  const Out out = std::move(it->second);
+  Out out = std::move(it->second);
   out_.erase(it);
   money_.ended(out.money, ended);
   touched(out.endpoint);
@@ -271,49 +263,69 @@ void RateLimiter::ended(const Ended& ended, Time now) {
                     ended.how == Ended::How::answered && ended.cls == OutcomeClass::ok);
   if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) {
     if (ended.how == Ended::How::too_late) out.endpoint->permit_came_too_late(now);
-    out.endpoint->felt(out.endpoint_charge, OutcomeClass::unstarted, {}, now);
-    out.endpoint->refund(out.endpoint_charge, now);
+    out.endpoint->felt(out.endpoint_charge.all, {.unstarted = true}, now);
+    hear_refusal(out, EndpointNews::none, ended, now);
+    refund(*out.endpoint, out.endpoint_charge, now);
     if (out.job) out.job->refund(out.job_charge, now);
     return;
   }
   out.endpoint->permit_used();
   const bool lost = ended.how == Ended::How::lost;
   const bool from_cache = 2 * ended.usage.cached > ended.usage.prompt;
-  out.endpoint->felt(out.endpoint_charge, lost ? OutcomeClass::unstarted : ended.cls, ended.latency,
-                     now, from_cache);
+  // What a worker finds wrong with an item by itself no endpoint has said.
+  const OutcomeClassInfo& about = info(ended.cls);
+  const bool asked =
+      ended.http_status != 0 || about.fault != Fault::item || about.news != EndpointNews::answered;
+  Account::End end;
+  if (!lost && asked) end = {ended.cls, ended.latency, from_cache};
+  if (ended.retry_after_ms >= 0) end.told = std::chrono::milliseconds{ended.retry_after_ms};
+  out.endpoint->felt(out.endpoint_charge.all, end, now);
+  if (const auto found = out.endpoint->found_news()) found_.heard(out.endpoint->name(), *found);
   if (out.endpoint->quota().is_closed()) without_credit_.insert(out.endpoint->name());
-  out.endpoint->advertised(out.endpoint_charge, ended.limits, now);
+  out.endpoint->advertised(out.endpoint_charge.all, ended.limits, now);
   const bool told_to_wait = ended.cls == OutcomeClass::rate || ended.cls == OutcomeClass::ramp;
-  std::optional<std::uint64_t> used;
-  if (ended.how == Ended::How::answered && told_to_wait) used = 0;
-  if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage.total();
-  if (out.reserve && used && ended.cls == OutcomeClass::ok) {
-    out.reserve->learn(out.token_bound, *used, now - out.endpoint_charge.drawn_at);
-    if (out.reserve->has_news()) learned_.insert(out.job_id);
-  }
-  const bool all_charged = out.endpoint->limits().reserved_tokens && !told_to_wait;
-  out.endpoint->settle(out.endpoint_charge, all_charged ? std::nullopt : used, now);
-  if (out.job) out.job->settle(out.job_charge, used, now);
-  if (const auto job = jobs_.find(out.job_id); job != jobs_.end()) {
-    if (ended.cls == OutcomeClass::config) {
-      job->second.shunned[out.endpoint_id] = now + shun;
-    } else {
-      job->second.shunned.erase(out.endpoint_id);
-    }
-  }
+  const bool refused =
+      told_to_wait || (ended.how == Ended::How::answered &&
+                       out.endpoint->refuses_at_once(ended.cls, ended.latency, now));
+  std::optional<protocol::Usage> used;
+  if (ended.how == Ended::How::answered && ended.usage.known) used = ended.usage;
+  if (used && ended.cls == OutcomeClass::ok) learn(out, *used, now);
+  const bool free = ended.how == Ended::How::answered && refused; // what is refused costs nothing
+  settle(*out.endpoint, out.endpoint_charge,
+         free ? UsedTokens{0, 0, 0} : used_tokens(out.endpoint->limits(), used, out.bound), now);
+  const std::optional<std::uint64_t> of_job =
+      free ? std::optional<std::uint64_t>{0} : used_tokens({}, used, out.bound).all;
+  if (out.job) out.job->settle(out.job_charge, of_job, now);
+  hear_refusal(out, info(end.cls).news, ended, now);
   if (told_to_wait) {
-    out.endpoint->refused(out.endpoint_charge, ended.tokens_refused,
+    out.endpoint->refused(out.endpoint_charge.all, ended.tokens_refused,
                           ended.cls == OutcomeClass::ramp, now);
     const Duration told = std::chrono::milliseconds{ended.retry_after_ms};
     out.endpoint->park(
         now + (ended.retry_after_ms < 0 ? park_untold : std::min<Duration>(told, park_max)),
         "the endpoint asked us to wait", ended.attempt, now);
+  } else if (refused) {
+    out.endpoint->perhaps_refused(out.endpoint_charge.all, ended.tokens_refused, now);
+  }
+}
+
+void RateLimiter::hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now) {
+  const auto job = jobs_.find(out.job_id);
+  if (job == jobs_.end()) return;
+  if (news == EndpointNews::refuses) {
+    job->second.refusals.refused(out.endpoint_id, {out.asks_again, ended.latency},
+                                 ended.http_status, out.endpoint->hold().has_answered(), now);
+  } else {
+    job->second.refusals.ended(out.endpoint_id, out.asks_again, news);
   }
 }
 
 void RateLimiter::queue_told(const protocol::QueueReport& report, Time now) {
-  if (const Endpoint* endpoint = endpoints_.find(report.endpoint))
-    endpoint->account->queue_told(report, now);
+  const Endpoint* endpoint = endpoints_.find(report.endpoint);
+  if (endpoint == nullptr) return;
+  Account& account = *endpoint->account;
+  account.queue_told(report, now);
+  if (const auto found = account.found_news()) found_.heard(account.name(), *found);
 }
 
 void RateLimiter::claimed(const ClaimedCall& call) {
@@ -322,8 +334,11 @@ void RateLimiter::claimed(const ClaimedCall& call) {
   const Endpoint* e = endpoints_.find(call.endpoint);
   if (e == nullptr || out_.contains(call.attempt)) return;
   const auto j = jobs_.find(call.job);
-  Out out{e->account, j == jobs_.end() ? nullptr : j->second.account, {}, {}, call.endpoint,
-          call.job};
+  Out out;
+  out.endpoint = e->account;
+  if (j != jobs_.end()) out.job = j->second.account;
+  out.endpoint_id = call.endpoint;
+  out.job_id = call.job;
   out.endpoint->occupy();
   if (out.job) out.job->occupy();
   out_.emplace(call.attempt, std::move(out));

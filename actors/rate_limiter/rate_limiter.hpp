@@ -11,13 +11,16 @@
 #include "actors/kit/permit_words.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
+#include "actors/rate_limiter/call_tokens.hpp"
 #include "actors/rate_limiter/commit_time.hpp"
 #include "actors/rate_limiter/due_times.hpp"
 #include "actors/rate_limiter/endpoint_book.hpp"
 #include "actors/rate_limiter/endpoint_choice.hpp"
+#include "actors/rate_limiter/found_limits.hpp"
 #include "actors/rate_limiter/mark_book.hpp"
 #include "actors/rate_limiter/money_book.hpp"
 #include "actors/rate_limiter/prefix_groups.hpp"
+#include "actors/rate_limiter/refusals.hpp"
 #include "actors/rate_limiter/token_reserve.hpp"
 
 #include <map>
@@ -39,6 +42,9 @@ public:
 
   void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
   void days_recovered(std::vector<journal::DayNote> days);
+  void concurrency_recovered(const std::vector<journal::ConcurrencyNote>& notes) {
+    found_.recovered(notes);
+  }
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
@@ -75,6 +81,8 @@ public:
   std::vector<journal::DayNote> day_notes(Time now);
   // What was learned of the use of tokens since it was noted last.
   std::vector<journal::LearnedNote> learned_notes();
+  // How many calls endpoints take up, as was found since.
+  std::vector<journal::ConcurrencyNote> concurrency_notes();
   Time wake_at() const; // for reserve_money() and day_notes()
   std::uint32_t in_flight(EndpointId id) const;
   // How an endpoint stands, for people.
@@ -88,23 +96,27 @@ private:
   struct Job {
     JobBudget budget;
     AccountRef account;
-    std::map<EndpointId, Time> shunned;                            // until when
-    std::map<std::string, std::shared_ptr<TokenReserve>> reserves; // by model
+    Refusals refusals = {};
+    // By model, and what of it: see of_input.
+    std::map<std::string, std::shared_ptr<TokenReserve>> reserves;
     std::vector<std::weak_ptr<Account>> asked; // of endpoints, that know the job
   };
   struct Out {
     AccountRef endpoint, job;
-    Charge endpoint_charge, job_charge;
+    CallCharge endpoint_charge;
+    Charge job_charge;
     EndpointId endpoint_id;
     JobId job_id;
-    std::shared_ptr<TokenReserve> reserve{}; // that learns from its end; nullptr = none
-    std::uint64_t token_bound = 0, prefix = 0;
+    TokenLearners learners{}; // from its end
+    TokenBound bound{};
+    std::uint64_t prefix = 0;
     MoneyCharge money{};
+    EndpointHold::Begun asks_again{}; // of an endpoint that refuses the job
   };
   // Where a call goes, or why it may not.
   struct Placed {
     Choice where;
-    std::shared_ptr<TokenReserve> reserve = {};
+    TokenLearners learners = {};
     Tokens job_tokens{};  // to be drawn from the job's account
     bool exceeds = false; // no endpoint may ever take it
     MoneyCharge money{};
@@ -117,14 +129,22 @@ private:
   // Something has happened to it that may change when it is due.
   void touched(const AccountRef& account);
   void look_at_touched(Time now);
-  std::shared_ptr<TokenReserve> reserve_of(Job& job, const std::string& model);
+  static std::shared_ptr<TokenReserve> reserve_of(Job& job, const std::string& model,
+                                                  std::string_view of_what);
+  // What is known of calls to a model; and what is to learn of those to one of its endpoints.
+  static TokenLearners learned_of(const Job& job, const std::string& model);
+  static TokenLearners learners_of(Job& job, const std::string& model, const AccountLimits& limits);
+  void settle_part(const AccountRef& account, AccountRef& part, std::string_view of_what,
+                   std::uint64_t per_minute, Time now);
+  void leave(AccountRef& part);
+  void learn(Out& out, const protocol::Usage& used, Time now);
   Placed place(const AcquireCall& call, SessionId session, Time now);
   protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
   // Why choose() gave the call no endpoint until `until`, which it called `why`.
   WaitReason explain(const AcquireCall& call, SessionId session, Time until, const std::string& why,
                      Time now);
-  static std::vector<Endpoint*> willing(const Job& job, std::vector<Endpoint*> usable, Time now);
+  void hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now);
 
   Epoch epoch_;
   Duration day_; // its length
@@ -149,6 +169,7 @@ private:
   EndpointBook endpoints_;
   MoneyBook money_;
   PrefixGroups prefixes_;
+  FoundLimits found_;
   std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;

@@ -22,6 +22,12 @@ WaitReason Supervisor::why_waiting(Time now) const {
     reason.because = proof_
                          ? "the whole input is read and checked before the first call (--strict)"
                          : "after a restart the input is read again up to where the job had come";
+  } else if (const auto since = outage_.since(now)) {
+    reason.kind = WaitKind::endpoint;
+    reason.endpoint = outage_.words().endpoint;
+    reason.because = outage_.what();
+    reason.limit = outage_.calls();
+    reason.since = *since;
   } else if (undurable_lines_ >= undurable_lines_max) {
     reason.kind = WaitKind::journal;
     reason.limit = undurable_lines_;

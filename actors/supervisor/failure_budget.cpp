@@ -10,28 +10,20 @@ std::optional<StateChange> FailureBudget::ended(OutcomeClass cls, const std::str
   ++terminal_;
   if (cls == OutcomeClass::ok || cls == OutcomeClass::cancelled) return std::nullopt;
   ++failed_;
-  const std::string name =
-      code.empty() ? std::string{info(cls).name} : fmt::format("{}, {}", info(cls).name, code);
-  auto cause = causes_.find(name);
-  if (cause == causes_.end())
-    cause = causes_.try_emplace(causes_.size() < failure_causes_max ? name : "other").first;
-  if (++cause->second.count == 1) cause->second.sample = sample;
+  causes_.met({cls, code, 0, sample});
 
   const bool many = failures_max_ != 0 && failed_ >= failures_max_;
   const bool share = percent_max_ != 0 && terminal_ >= failure_percent_from &&
                      100 * failed_ >= percent_max_ * terminal_;
   if (!many && !share) return std::nullopt;
-  const auto leading =
-      std::max_element(causes_.begin(), causes_.end(), [](const auto& a, const auto& b) {
-        return a.second.count < b.second.count;
-      });
+  const CountedError& leading = *causes_.most_frequent();
   return StateChange{
       JobState::paused, JobReason::failures,
       fmt::format("{} of {} items failed (limit: --max-failures {}), {} of them by {}; for "
                   "instance {}",
                   failed_, terminal_,
                   many ? std::to_string(failures_max_) : fmt::format("{}%", percent_max_),
-                  leading->second.count, leading->first, leading->second.sample)};
+                  leading.count, name_of(leading), leading.sample)};
 }
 
 void FailureBudget::took(EndpointId endpoint) {
@@ -39,12 +31,27 @@ void FailureBudget::took(EndpointId endpoint) {
   refusals_.erase(endpoint);
 }
 
+void FailureBudget::served(EndpointId endpoint, const std::string& model) {
+  std::set<std::string>& models = served_[endpoint];
+  if (models.size() < models_max) models.insert(model);
+}
+
+bool FailureBudget::serves(EndpointId endpoint, const std::string& model) const {
+  const auto it = served_.find(endpoint);
+  return it != served_.end() && it->second.contains(model);
+}
+
 std::optional<StateChange> FailureBudget::refuses(EndpointId endpoint, const std::string& url,
+                                                  const std::string& what,
                                                   const std::string& sample,
-                                                  std::size_t alternatives) {
-  ++refusals_[endpoint];
-  const auto refusing = std::count_if(refusals_.begin(), refusals_.end(), [this](const auto& one) {
-    return !takes(one.first) || one.second >= refusals_of_proved;
+                                                  std::size_t alternatives, Time now) {
+  Refusals& refusals = refusals_[endpoint];
+  ++refusals.count;
+  if (refusals.count == 1 || refusals.what != what) refusals.since = now;
+  refusals.what = what;
+  const auto refusing = std::count_if(refusals_.begin(), refusals_.end(), [&](const auto& one) {
+    const bool means_the_job = !takes(one.first) || one.second.count >= refusals_of_proved;
+    return means_the_job && now - one.second.since >= refusals_pause_after;
   });
   if (refusing == 0 || static_cast<std::size_t>(refusing) < alternatives) return std::nullopt;
   return StateChange{JobState::paused, JobReason::endpoint,
@@ -55,7 +62,7 @@ std::optional<StateChange> FailureBudget::refuses(EndpointId endpoint, const std
 
 void FailureBudget::resumed() {
   terminal_ = failed_ = 0;
-  causes_.clear();
+  causes_ = ErrorBook{ErrorBook::Sample::first};
   proved_.clear();
   refusals_.clear();
 }

@@ -1,9 +1,12 @@
 // FAILURE BUDGET: when a job should not go on, because too many of its items fail or because every
 // endpoint refuses its calls. Counting begins anew whenever the job is resumed, so that somebody
-// who has mended the cause is not stopped by the past. Invariant: at most failure_causes_max causes
-// are told apart, so memory does not follow the corpus.
+// who has mended the cause is not stopped by the past. Invariant: causes are counted in an
+// ErrorBook, so memory does not follow the corpus.
 #pragma once
 
+#include "actors/kit/doubt.hpp"
+#include "actors/kit/error_book.hpp"
+#include "actors/kit/time.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job_spec.hpp"
 #include "protocol/job_state.hpp"
@@ -17,8 +20,10 @@
 
 namespace gristmill::supervisor {
 
-inline constexpr std::size_t failure_causes_max = 64;
-inline constexpr std::uint32_t refusals_of_proved = 16;    // in a row, until it counts as refusing
+inline constexpr std::uint32_t refusals_of_proved = 16; // in a row, until it counts as refusing
+// Keys rotate and models roll out: only who says the same for so long will go on saying it.
+inline constexpr Duration refusals_pause_after = std::chrono::seconds{20};
+inline constexpr std::size_t models_max = 64;              // of an endpoint, that are remembered
 inline constexpr std::uint64_t failure_percent_from = 100; // terminal items before a share counts
 
 class FailureBudget {
@@ -33,25 +38,31 @@ public:
   // An endpoint took a call, whatever it made of it; or refused one with the class config.
   void took(EndpointId endpoint);
   // `alternatives`: how many endpoints serve such calls, this one too.
+  // `what` tells one kind of refusal from another.
   std::optional<StateChange> refuses(EndpointId endpoint, const std::string& url,
-                                     const std::string& sample, std::size_t alternatives);
+                                     const std::string& what, const std::string& sample,
+                                     std::size_t alternatives, Time now);
   // It has taken calls of this job, so what it refuses may be the item's own fault.
   bool takes(EndpointId endpoint) const { return proved_.contains(endpoint); }
+  // It answered a call that asked for this model.
+  void served(EndpointId endpoint, const std::string& model);
+  bool serves(EndpointId endpoint, const std::string& model) const;
 
   void resumed();
 
 private:
-  struct Cause {
-    std::uint64_t count = 0;
-    std::string sample; // of the first
-  };
-
   std::uint64_t failures_max_;
   std::uint32_t percent_max_;
   std::uint64_t terminal_ = 0, failed_ = 0;
-  std::map<std::string, Cause> causes_; // by class and code
+  ErrorBook causes_{ErrorBook::Sample::first};
   std::set<EndpointId> proved_;
-  std::map<EndpointId, std::uint32_t> refusals_; // in a row, by endpoint
+  std::map<EndpointId, std::set<std::string>> served_; // of each the first models_max
+  struct Refusals {                                    // in a row
+    std::uint32_t count = 0;
+    std::string what;
+    Time since{}; // the same
+  };
+  std::map<EndpointId, Refusals> refusals_;
 };
 
 } // namespace gristmill::supervisor

@@ -6,24 +6,23 @@ namespace gristmill::supervisor {
 namespace {
 
 constexpr std::uint64_t output_tokens_default = 4'096;
+} // namespace
 
-// The model that a batch line's body names; empty = none.
 std::string model_of_line(std::string_view raw) {
   namespace json = openai::json;
   const json::Value named = json::find(json::find(json::root(raw), "body"), "model");
   return named.is(json::Kind::string) ? json::text_of(named) : std::string{};
 }
 
-} // namespace
-
 bool may_fall_back(OutcomeClass cls) {
   switch (cls) {
   case OutcomeClass::too_long:
   case OutcomeClass::policy:
   case OutcomeClass::bad_result:
+  case OutcomeClass::malformed:
   case OutcomeClass::transient:
   case OutcomeClass::timeout:
-  case OutcomeClass::overload: return true;
+  case OutcomeClass::poison: return true;
   default: return false;
   }
 }

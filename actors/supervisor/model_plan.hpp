@@ -14,8 +14,11 @@
 namespace gristmill::supervisor {
 
 // Ends of an item's last attempt after which another model may do better: those that are the
-// model's or its endpoints' doing, not the request's, the key's or the user's.
+// model's doing, not the request's, the key's or the user's. An endpoint's faults are waited for.
 bool may_fall_back(OutcomeClass cls);
+
+// The model that a batch line's body names; empty = none.
+std::string model_of_line(std::string_view raw);
 
 struct PlannedModel {
   std::string model;                   // empty = as the job says

@@ -14,10 +14,12 @@ namespace gristmill::supervisor {
 namespace {
 constexpr int items_per_slice = 1'024;
 constexpr auto read_again_after = std::chrono::seconds{1};
+constexpr auto probe_follows = std::chrono::seconds{2};
 } // namespace
 
 Effects Supervisor::started(Time now) {
   Effects effects;
+  if (waited_) outage_.goes_on(*waited_, now);
   if (mutated("no_item_mark")) mark_ = 0;
   catching_up_ = intake_.position().offset > 0 || intake_.position().item < mark_;
   look_ahead(now, effects);
@@ -122,6 +124,7 @@ void Supervisor::fill(Time now, Effects& effects) {
 }
 
 void Supervisor::offer_next(Time now, Effects& effects) {
+  looked_at_ = now;
   if (!reading_fails_.empty() && now < read_again_at_) return;
   reading_fails_.clear();
   if (failed_) return;
@@ -130,10 +133,14 @@ void Supervisor::offer_next(Time now, Effects& effects) {
   more_to_read_ = false;
   for (int n = 0; n < items_per_slice; ++n) {
     if (failed_ || (paused_ && !cancelling_)) return;
-    if (credit_.left() && offer_due(now, effects)) continue;
-    if (!reading_fails_.empty()) return;
-    if (!may_read()) return;
-    if (!read_next(now, effects)) return;
+    if (credit_.left() && offer_waiting(now, effects)) continue;
+    if (!reading_fails_.empty() || others_stand(now)) return;
+    if (may_read()) {
+      const bool ended = !read_next(now, effects);
+      if (ended && !read_all_) return;
+    } else if (!offer_probe(now, effects)) {
+      return;
+    }
   }
   more_to_read_ = true;
 }
@@ -143,22 +150,72 @@ bool Supervisor::may_read() const {
   return cancelling_ || (credit_.left() && ledger_.live_count() < limits::live_parts_max);
 }
 
-bool Supervisor::offer_due(Time now, Effects& effects) {
+// While one item goes alone, or some go in portions, nothing else is begun.
+bool Supervisor::others_stand(Time now) const {
+  if (cancelling_) return false;
+  return is_alone_out() || (needs_witness() && ledger_.out_count() > 0) || next_alone(now) ||
+         ledger_.next_due(Lane::portions) <= now;
+}
+
+bool Supervisor::offer_waiting(Time now, Effects& effects) {
+  if (is_alone_out() || (needs_witness() && ledger_.out_count() > 0)) return false;
+  if (const auto next = next_alone(now)) {
+    if (ledger_.out_count() > 0) return false;
+    alone_ = next;
+    return offer_again(*next, *ledger_.take(*next), now, effects);
+  }
+  if (ledger_.next_due(Lane::portions) <= now)
+    return ledger_.portion_has_room() && offer_due(Lane::portions, now, effects);
+  return !keeps_witnesses() && offer_due(Lane::open, now, effects);
+}
+
+// Nothing else is left than what failed since the last answer, and what was kept back: it goes one
+// by one, so that not all of it is out again when an endpoint is back; but further ones follow one
+// that takes its time.
+bool Supervisor::offer_probe(Time now, Effects& effects) {
+  if (!credit_.left() || ledger_.waiting_count(Lane::behind) == 0) return false;
+  if (ledger_.out_count() > 0 && now < probed_at_ + probe_follows) return false;
+  if (!offer_due(Lane::open, now, effects) && !offer_due(Lane::behind, now, effects)) return false;
+  probed_at_ = now;
+  return true;
+}
+
+bool Supervisor::offer_due(Lane lane, Time now, Effects& effects) {
   std::uint64_t item = 0;
-  LiveItem* live = ledger_.take_due(now, item);
-  if (live == nullptr) return false;
-  auto raw = intake_.read_again(live->place);
+  LiveItem* live =
+      lane == Lane::behind ? ledger_.take_probe(now, item) : ledger_.take_due(lane, now, item);
+  return live != nullptr && offer_again(item, *live, now, effects);
+}
+
+bool Supervisor::offer_again(std::uint64_t item, LiveItem& live, Time now, Effects& effects) {
+  auto raw = intake_.read_again(live.place);
   if (!raw && raw.error().code == ErrorCode::unavailable) {
     fail_reading(raw.error(), now, effects);
-    ledger_.wait(item, *live, read_again_at_);
+    ledger_.wait(item, live, read_again_at_);
     return false;
   }
   if (raw) {
-    offer(item, *live, std::move(*raw), effects);
+    offer(item, live, std::move(*raw), effects);
   } else {
-    give_up(item, *live, OutcomeClass::bad_line, "input_changed", raw.error().message, effects);
+    give_up(item, live, OutcomeClass::bad_line, "input_changed", raw.error().message, effects);
   }
   return true;
+}
+
+// What was due when we last looked stands for a reason that time does not change.
+Time Supervisor::next_offer_at() const {
+  Time at = never;
+  const auto later = [&](Time due) {
+    if (due > looked_at_) at = std::min(at, due);
+  };
+  later(ledger_.next_due(Lane::open));
+  later(ledger_.next_due(Lane::portions));
+  later(std::max(ledger_.next_due(Lane::behind), probed_at_ + probe_follows));
+  later(ledger_.next_due(Lane::behind));
+  for (const std::uint64_t item : ledger_.alone())
+    if (const LiveItem& live = ledger_.live().at(item); live.state == LiveState::ready)
+      later(live.not_before);
+  return at;
 }
 
 bool Supervisor::read_next(Time now, Effects& effects) {
@@ -195,7 +252,11 @@ bool Supervisor::read_next(Time now, Effects& effects) {
             fmt::format("{}: {}", intake_.source_of(item.place), item.bad), effects);
   } else {
     live.state = LiveState::out;
-    offer(item.ordinal, ledger_.add(item.ordinal, std::move(live)), std::move(item.raw), effects);
+    LiveItem& added = ledger_.add(item.ordinal, std::move(live));
+    if (ledger_.suspects() > 0) // it may be one of the last
+      ledger_.wait(item.ordinal, added, now);
+    else
+      offer(item.ordinal, added, std::move(item.raw), effects);
   }
   return true;
 }
@@ -213,6 +274,8 @@ void Supervisor::restore_attempts(std::uint64_t item, LiveItem& live) {
 }
 
 void Supervisor::offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects) {
+  single_.reset();
+  if (ledger_.out_count() == 1) single_ = item;
   live.call = CallId{next_call_++};
   live.twin = CallId{};
   live.hedged = false;

@@ -14,14 +14,21 @@ Duration backoff(const RetryPolicy& policy, std::uint32_t consumed, Random& rand
 
 } // namespace
 
+std::uint32_t consumed_after(const RetryPolicy& policy, OutcomeClass cls, std::uint32_t before) {
+  const bool one_more = info(cls).toll == Toll::one_more;
+  return one_more ? std::max(before + 1, policy.retries) : before + 1;
+}
+
 Decision decide(const RetryPolicy& policy, OutcomeClass cls, std::uint32_t consumed,
                 std::int64_t retry_after_ms, Time now, Random& random) {
   if (cls == OutcomeClass::ok) return {Decision::What::done, {}};
   const OutcomeClassInfo& about = info(cls);
-  if (!about.retryable) return {Decision::What::failed, {}};
+  if (!about.retryable()) return {Decision::What::failed, {}};
   if (cls == OutcomeClass::unstarted) return {Decision::What::again, now};
-  if (about.consumes_attempt && consumed > policy.retries) return {Decision::What::failed, {}};
+  if (about.consumes_attempt() && consumed > policy.retries) return {Decision::What::failed, {}};
   const Duration told = std::chrono::milliseconds{std::max<std::int64_t>(retry_after_ms, 0)};
+  if (about.is_endpoints())
+    return {Decision::What::again, now + std::clamp(told, policy.outage_delay, policy.told_most)};
   return {Decision::What::again,
           now + std::max(told, backoff(policy, std::max(consumed, 1u), random))};
 }

@@ -31,22 +31,24 @@ void group_by_prefix(std::vector<OfferedCall>& offers) {
 
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools)
-    : job_{job}, spec_{std::move(spec)},
-      documents_{spec_}, tokens_{spec_, documents_}, policy_{.retries = spec_.retries},
-      models_{spec_, pools}, source_{source}, intake_{spec_, source, recovered.low},
-      ledger_{std::move(recovered.terminal)}, failures_{spec_},
+    : job_{job}, spec_{std::move(spec)}, documents_{spec_}, tokens_{spec_, documents_},
+      policy_{.retries = spec_.retries}, models_{spec_, pools}, source_{source},
+      intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
+      failures_{spec_}, outage_{std::chrono::seconds{spec_.patience_s}}, waited_{recovered.outage},
       // Every call beyond one for each item that is done may have been a second one.
       hedging_{spec_.hedge_percent,
                recovered.counts.attempts + recovered.counts.late > recovered.counts.terminal()
                    ? recovered.counts.attempts + recovered.counts.late - recovered.counts.terminal()
                    : 0},
       counts_{recovered.counts}, mark_{recovered.mark}, may_have_called_{recovered.may_have_called},
+      calls_at_once_{recovered.calls_at_once},
       // epoch (12 bits) | job (20 bits) | n: unique among all calls that a worker may still know
       next_call_{(std::uint64_t{epoch.value} << 52) | (std::uint64_t{job.value & 0xfffff} << 32) |
                  1} {
   next_call_ = std::max(next_call_, recovered.next_call);
   counts_.total = std::max(recovered.counts.total, recovered.low.item);
   for (const auto& note : recovered.attempts) recovered_attempts_.emplace(note.item, note);
+  errors_.count_from(recovered.errors);
 }
 
 Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
@@ -62,6 +64,7 @@ Effects Supervisor::tick(Time now) {
     cancel_live(true, effects);
     cancel_deadline_ = never;
   }
+  if (!probing_) stop(outage_.over(now), effects);
   fill(now, effects);
   return sealed(effects);
 }
@@ -128,14 +131,8 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
       if (live->deaths > 0) --live->deaths; // its worker lives after all
       if (live->is_out_with(claim.call)) continue;
       withdraw(*live, claim.call, effects);
-      if (live->state == LiveState::ready) {
-        // Taken out of the waiting ones: its call goes on.
-        ledger_.wait(part.item, *live, Time::min());
-        std::uint64_t taken = 0;
-        live = ledger_.take_due(Time::min(), taken);
-        GRISTMILL_CHECK(taken == part.item, "took item {} for {}", taken, part.item);
-      }
-      live->state = LiveState::out;
+      if (live->state == LiveState::ready) ledger_.take(part.item); // its call goes on
+      ledger_.set_state(*live, LiveState::out);
       live->call = claim.call;
       live->twin = CallId{};
       live->begun_at = now;
@@ -154,7 +151,7 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
       LiveItem* live = ledger_.find(part.item);
       if (live == nullptr || live->state != LiveState::unknown) continue;
       if (live->call == claim.call) continue; // it has failed, as we have heard
-      live->state = LiveState::out;
+      ledger_.set_state(*live, LiveState::out);
       live->call = claim.call;
     }
   }
@@ -162,16 +159,20 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
   return sealed(effects);
 }
 
-Effects Supervisor::grace_over(Time now) {
+// The items that nobody claims are those below the mark, which runs far ahead of the calls: no more
+// of them were being called than the workers that say nothing could have in flight.
+Effects Supervisor::grace_over(Time now, std::uint64_t untold) {
   Effects effects;
   if (grace_) {
     grace_ = false;
     std::vector<std::uint64_t> unclaimed;
+    std::uint64_t unheard = 0;
     for (const auto& [item, live] : ledger_.live()) {
       if (live.state != LiveState::unknown) continue;
       unclaimed.push_back(item);
-      effects.append.note.ambiguous += may_have_called_ && !live.call; // with a call it has failed
+      unheard += may_have_called_ && !live.call; // with a call it has failed
     }
+    effects.append.note.ambiguous += std::min({unheard, untold, calls_at_once_});
     std::sort(unclaimed.begin(), unclaimed.end());
     if (mutated("no_requeue_after_restart")) unclaimed.clear();
     if (mutated("death_counted_at_own_crash"))
@@ -211,9 +212,13 @@ Effects Supervisor::pause(Time now) {
   return tick(now);
 }
 
-Effects Supervisor::resume(Time now) {
+Effects Supervisor::resume(Time now, bool probing) {
   paused_ = false;
-  failures_.resumed();
+  probing_ = probing;
+  if (!probing) {
+    failures_.resumed();
+    outage_.ended();
+  }
   quota_.resumed();
   look_for_slow_ones(now);
   return tick(now);
@@ -267,15 +272,16 @@ Time Supervisor::wake_at() const {
   if (catching_up_) return Time::min();
   if (paused_ && !cancelling_) return never;
   if (proof_) return Time::min();
-  if (more_to_read_ && may_read()) return Time::min();
-  Time at = cancel_deadline_;
-  if (credit_.left()) at = std::min(at, ledger_.next_due());
-  return std::min(at, hedge_at_);
+  if (more_to_read_) return Time::min();
+  Time at = std::min(cancel_deadline_, hedge_at_);
+  if (!probing_ && !cancelling_) at = std::min(at, outage_.patience_ends());
+  if (outage_.told_at() > looked_at_) at = std::min(at, outage_.told_at());
+  return credit_.left() ? std::min(at, next_offer_at()) : at;
 }
 
 JobCounts Supervisor::counts() const {
   JobCounts counts = counts_;
-  counts.retrying = ledger_.waiting_count();
+  counts.retrying = ledger_.retrying_count();
   return counts;
 }
 

@@ -18,13 +18,17 @@
 
 #include "actors/intake/intake.hpp"
 #include "actors/kit/call_words.hpp"
+#include "actors/kit/error_book.hpp"
 #include "actors/kit/random.hpp"
 #include "actors/kit/records.hpp"
 #include "actors/kit/wait_reason.hpp"
+#include "actors/supervisor/debts.hpp"
 #include "actors/supervisor/failure_budget.hpp"
 #include "actors/supervisor/hedging.hpp"
 #include "actors/supervisor/item_ledger.hpp"
+#include "actors/supervisor/item_question.hpp"
 #include "actors/supervisor/model_plan.hpp"
+#include "actors/supervisor/outage.hpp"
 #include "actors/supervisor/quota_watch.hpp"
 #include "actors/supervisor/retry_policy.hpp"
 #include "protocol/openai/document_template.hpp"
@@ -38,6 +42,8 @@
 
 namespace gristmill::supervisor {
 
+// An item that made its endpoint fail so often while it ran alone is poison.
+inline constexpr std::uint8_t alone_failures_max = 3;
 // Lines that the supervisor writes by itself and that are not durable yet.
 inline constexpr std::uint64_t undurable_lines_max = 8'192;
 
@@ -73,25 +79,12 @@ struct RecoveredItems {
   std::vector<journal::AttemptNote> attempts;
   JobCounts counts;
   InputPosition low;
-  std::uint64_t mark = 0;       // items from here on have not been called
-  bool may_have_called = false; // a worker's session was open at the end
-  std::uint64_t next_call = 0;  // of an earlier life of the job in this epoch; 0 = it had none
-};
-
-// An item that somebody asks about: by its id, or by its number in the order of the input.
-struct ItemQuestion {
-  std::string id; // empty = by number
-  std::uint64_t item = 0;
-};
-
-// What is known of it. `reason` says where it stands; of one that is out (`call` is set) only
-// COORDINATOR knows.
-struct ItemStanding {
-  std::string id;
-  std::optional<std::uint64_t> item;
-  CallId call;
-  std::uint32_t tries = 0; // attempts that ended
-  WaitReason reason;
+  std::uint64_t mark = 0;                          // items from here on have not been called
+  bool may_have_called = false;                    // a worker's session was open at the end
+  std::uint64_t calls_at_once = ~std::uint64_t{0}; // … and it could have so many calls in flight
+  std::uint64_t next_call = 0; // of an earlier life of the job in this epoch; 0 = it had none
+  ErrorList errors = {};       // that it has met, as far as they are remembered
+  std::optional<Duration> outage = {}; // it waited for its endpoint, for so long
 };
 
 class Supervisor {
@@ -107,11 +100,13 @@ public:
   Effects claimed(const std::vector<protocol::Claim>& claims, Time now);
   Effects kept(const std::vector<protocol::Claim>& claims, Time now);
   Effects begun(const std::vector<BegunCall>& calls, Time now); // twins.cpp
-  Effects grace_over(Time now);
+  // `untold`: calls of which nobody says whether they were made, at most.
+  Effects grace_over(Time now, std::uint64_t untold = ~std::uint64_t{0});
   Effects durable(std::uint64_t completed, std::uint64_t failed, Time now);
   Effects cancel(Time now);
   Effects pause(Time now);
-  Effects resume(Time now);
+  // `probing`: only to see whether what paused it is over.
+  Effects resume(Time now, bool probing = false);
   Effects tick(Time now);
   // For calls that are lost; it is in the journal already.
   Effects charged(std::uint64_t nano_usd);
@@ -126,6 +121,8 @@ public:
   WaitReason why_waiting(Time now) const;
   ItemStanding standing(const ItemQuestion& question, Time now);
   double items_left() const; // an estimate until all is read
+  ErrorBook& errors() { return errors_; }
+  const Outage& outage() const { return outage_; }
   std::uint64_t next_call() const { return next_call_; }
 
 private:
@@ -147,7 +144,12 @@ private:
   void check_count(Effects& effects);
   void fill(Time now, Effects& effects);
   void offer_next(Time now, Effects& effects);
-  bool offer_due(Time now, Effects& effects);
+  bool offer_waiting(Time now, Effects& effects);
+  bool offer_probe(Time now, Effects& effects);
+  bool offer_due(Lane lane, Time now, Effects& effects);
+  bool offer_again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);
+  bool others_stand(Time now) const;
+  Time next_offer_at() const;
   bool read_next(Time now, Effects& effects);
   bool may_read() const;
   void offer(std::uint64_t item, LiveItem& live, std::string raw, Effects& effects);
@@ -158,14 +160,36 @@ private:
   void wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before);
   bool refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
                Effects& effects);
+  bool is_own_refusal(LiveItem& live, const protocol::Outcome& outcome);
+  void note_served(const LiveItem& live, const protocol::Outcome& outcome);
+  std::string model_asked(const LiveItem& live);
   void watch_quota(const LiveItem& live, const ReportedOutcome& reported, Effects& effects);
   void stop(std::optional<StateChange> stop, Effects& effects);
+  void meet(const protocol::Outcome& outcome, const std::string& id, const intake::Place& place);
   std::string described(const std::string& id, const intake::Place& place,
                         const protocol::Outcome& outcome);
   bool fall_back(std::uint64_t item, LiveItem& live, const protocol::Outcome& outcome, Time now,
                  Effects& effects);
   void retry(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time not_before,
              Effects& effects);
+  // whose_fault.cpp
+  void heard_answer(std::uint64_t item, const ReportedOutcome& reported, Time now,
+                    Effects& effects);
+  void pay(const Debts::Debt& debt, Time now, Effects& effects);
+  bool pays(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now);
+  void meets_a_fault(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported);
+  bool is_last() const;
+  bool only_few_are_left() const;
+  std::uint8_t alone_failures_needed() const;
+  Time again_at(LiveItem& live, const ReportedOutcome& reported, Time not_before, Time now,
+                Effects& effects);
+  void poison(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
+              Effects& effects);
+  void mind_outage(LiveItem& live, const ReportedOutcome& reported, Time now, Effects& effects);
+  std::optional<std::uint64_t> next_alone(Time now) const;
+  bool needs_witness() const;
+  bool keeps_witnesses() const;
+  bool is_alone_out() const;
   void again(std::uint64_t item, LiveItem& live, Time now, Effects& effects);
   // twins.cpp
   void look_for_slow_ones(Time now);
@@ -195,6 +219,15 @@ private:
   intake::Intake intake_;
   ItemLedger ledger_;
   FailureBudget failures_;
+  ErrorBook errors_; // of all ends of calls, and of items that had none
+  Debts debts_;
+  Outage outage_;
+  std::optional<Duration> waited_;                      // before our life began
+  std::optional<std::uint64_t> single_; // the item that is out, and was while nothing else was
+  std::uint32_t answered_single_ = 0, lost_single_ = 0; // such items, but those that went alone
+  std::uint64_t served_ = 0;  // answers, by which it is learned which models endpoints serve
+  std::uint64_t answers_ = 0; // of this life
+  std::optional<std::uint64_t> alone_; // the item that was offered last to be tried alone
   QuotaWatch quota_;
   Hedging hedging_;
   Time hedge_at_ = never; // when to look for calls that take too long
@@ -202,12 +235,16 @@ private:
   JobCounts counts_; // completed and failed: durable ones
   std::uint64_t mark_;
   bool may_have_called_;
+  std::uint64_t calls_at_once_; // of an earlier life
   std::uint64_t next_call_;
   Credit credit_;
   std::uint64_t undurable_lines_ = 0;
   bool read_all_ = false, grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false;
   bool paused_ = false;
-  bool catching_up_ = false; // after a restart: what was read before is being read again
+  bool probing_ = false;        // since it was resumed so, nothing was answered
+  Time looked_at_{Time::min()}; // when it was last seen what could be offered
+  Time probed_at_{};            // when one that waits behind was offered last
+  bool catching_up_ = false;    // after a restart: what was read before is being read again
   // Of a strict job, until its whole input has been read once and found good.
   std::unique_ptr<intake::Intake> proof_;
   bool more_to_read_ = false; // a slice ended before its work did

@@ -31,7 +31,7 @@ void Supervisor::look_for_slow_ones(Time now) {
 void Supervisor::hedge(Time now, Effects& effects) {
   if (now < hedge_at_) return;
   hedge_at_ = never;
-  if (!read_all_ || failed_ || paused_ || cancelling_) return;
+  if (!read_all_ || failed_ || paused_ || cancelling_ || is_alone_out()) return;
   std::vector<std::pair<Time, std::uint64_t>> single; // begun at, item
   for (const auto& [item, live] : ledger_.live()) {
     if (live.state == LiveState::ready) continue;

@@ -15,6 +15,7 @@ namespace gristmill::supervisor {
 namespace {
 
 constexpr auto refused_again_after = std::chrono::seconds{1};
+constexpr std::uint8_t refusals_of_one = 3;
 
 protocol::Outcome local_end(OutcomeClass cls, std::string code, std::string message) {
   protocol::Outcome outcome;
@@ -67,21 +68,30 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
   if (called) ++live->tries;
+  if (info(outcome.cls).shows_it_well() && outcome.http_status != 0)
+    heard_answer(item, reported, now, effects);
   if (outcome.cls == OutcomeClass::ok)
     hedging_.answered(std::chrono::microseconds{outcome.latency_us});
   // While the other of two calls flies, the failure of one decides nothing.
   if (outcome.cls != OutcomeClass::ok && live->twin && !mutated("twin_failure_decides"))
     return ItemLedger::drop_twin(*live, outcome.call);
+  if (outcome.cls != OutcomeClass::ok) meet(outcome, live->id, live->place);
   // The failure may be the one that sent the item to its fallback; nothing says whether it is.
   if (outcome.cls != OutcomeClass::ok && live->on_fallback && of_earlier_life(outcome.call))
     return retry(item, *live, reported, now, effects);
   if (refused(item, *live, reported, now, effects)) return;
   watch_quota(*live, reported, effects);
-  if (info(outcome.cls).consumes_attempt) ++live->consumed;
+  const bool paid = pays(item, *live, reported, now);
+  if (paid) live->consumed = consumed_after(policy_, outcome.cls, live->consumed);
+  if (live->alone_failures >= alone_failures_needed() && info(outcome.cls).is_endpoints())
+    return poison(item, *live, reported, now, effects);
   const Decision decision =
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
-  if (decision.what == Decision::What::again)
-    return retry(item, *live, reported, decision.not_before, effects);
+  if (decision.what == Decision::What::again) {
+    if (!paid) mind_outage(*live, reported, now, effects);
+    const Time at = again_at(*live, reported, decision.not_before, now, effects);
+    return retry(item, *live, reported, at, effects);
+  }
   if (decision.what == Decision::What::failed && fall_back(item, *live, outcome, now, effects))
     return;
   withdraw(*live, outcome.call, effects);
@@ -96,7 +106,7 @@ bool Supervisor::of_earlier_life(CallId call) const {
 // claim of whoever has made its next call meanwhile.
 void Supervisor::wait_again(std::uint64_t item, LiveItem& live, CallId failed, Time not_before) {
   if (grace_ && of_earlier_life(failed)) {
-    live.state = LiveState::unknown;
+    ledger_.set_state(live, LiveState::unknown);
     live.call = failed;
     return;
   }
@@ -108,19 +118,45 @@ void Supervisor::wait_again(std::uint64_t item, LiveItem& live, CallId failed, T
 bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
                          Time now, Effects& effects) {
   const protocol::Outcome& outcome = reported.outcome;
-  if (outcome.cls != OutcomeClass::config) {
-    failures_.took(outcome.endpoint);
+  if (info(outcome.cls).news != EndpointNews::refuses) {
+    if (info(outcome.cls).news == EndpointNews::answered) failures_.took(outcome.endpoint);
+    if (outcome.cls == OutcomeClass::ok) note_served(live, outcome);
     return false;
   }
-  if (cancelling_) return false;
-  // A model that an endpoint does not know may be the item's own fault; a key never is.
-  const bool may_be_own = outcome.http_status != 0 && outcome.http_status != 401;
-  if (may_be_own && failures_.takes(outcome.endpoint)) return false;
-  wait_again(item, live, outcome.call, now + refused_again_after);
+  if (cancelling_ || is_own_refusal(live, outcome)) return false;
+  mind_outage(live, reported, now, effects);
+  const auto longer = only_few_are_left() ? std::min<int>(live.refusals, refusals_of_one) : 0;
+  wait_again(item, live, outcome.call, now + refused_again_after * (1 << longer));
   stop(failures_.refuses(outcome.endpoint, reported.endpoint,
-                         described(live.id, live.place, outcome), reported.alternatives),
+                         fmt::format("{} {}", outcome.http_status, outcome.code),
+                         described(live.id, live.place, outcome), reported.alternatives, now),
        effects);
   return true;
+}
+
+// A model that an endpoint never served while it served others is the item's own fault. So is what
+// one item is refused again and again while others are answered, or nobody is left to be.
+bool Supervisor::is_own_refusal(LiveItem& live, const protocol::Outcome& outcome) {
+  if (!may_be_own_refusal(outcome.http_status) || !failures_.takes(outcome.endpoint)) return false;
+  if (!failures_.serves(outcome.endpoint, model_asked(live))) return true;
+  const bool others_answered = live.refusals == 0 || answers_ > live.refused_after;
+  if (!others_answered && !only_few_are_left()) return false;
+  live.refused_after = answers_;
+  return ++live.refusals > refusals_of_one;
+}
+
+// Not of every answer: the item has to be read again.
+void Supervisor::note_served(const LiveItem& live, const protocol::Outcome& outcome) {
+  constexpr std::uint64_t all_of_the_first = 64, one_of = 64;
+  if (served_++ >= all_of_the_first && served_ % one_of != 0) return;
+  failures_.served(outcome.endpoint, model_asked(live));
+}
+
+// Empty = the job's own, or it cannot be told.
+std::string Supervisor::model_asked(const LiveItem& live) {
+  if (!model_of_all(spec_).empty() || live.place.kind != ItemKind::batch_line) return {};
+  const auto raw = intake_.read_again(live.place);
+  return raw ? model_of_line(*raw) : std::string{};
 }
 
 void Supervisor::watch_quota(const LiveItem& live, const ReportedOutcome& reported,
@@ -141,14 +177,16 @@ void Supervisor::stop(std::optional<StateChange> stop, Effects& effects) {
   effects.stop = std::move(stop);
 }
 
+void Supervisor::meet(const protocol::Outcome& outcome, const std::string& id,
+                      const intake::Place& place) {
+  const std::string source = intake_.source_of(place);
+  errors_.met({outcome.cls, outcome.code, outcome.http_status, outcome.message, id, source});
+}
+
 std::string Supervisor::described(const std::string& id, const intake::Place& place,
                                   const protocol::Outcome& outcome) {
-  const std::string status =
-      outcome.http_status == 0 ? std::string{} : fmt::format("HTTP {} ", outcome.http_status);
-  return fmt::format("{} ({}): {}{}: {}", openai::json::printable(id, 100),
-                     intake_.source_of(place), status,
-                     outcome.code.empty() ? info(outcome.cls).name : std::string_view{outcome.code},
-                     openai::json::printable(outcome.message, 300));
+  return fmt::format("{} ({}): {}", openai::json::printable(id, 100), intake_.source_of(place),
+                     LastWords::of(outcome, "").text());
 }
 
 // An item whose line cannot succeed at its model begins anew at the fallback, once.
@@ -173,10 +211,10 @@ void Supervisor::retry(std::uint64_t item, LiveItem& live, const ReportedOutcome
     finish(item, live.place, live.id, live.tries, reported.outcome, reported.endpoint, effects);
     return;
   }
-  if (info(reported.outcome.cls).consumes_attempt) {
-    effects.append.attempts.push_back(note_of(item, live));
+  const OutcomeClassInfo& about = info(reported.outcome.cls);
+  if (about.consumes_attempt()) effects.append.attempts.push_back(note_of(item, live));
+  if (about.consumes_attempt() || about.is_endpoints())
     ledger_.failed_at(live, reported.outcome.endpoint);
-  }
   wait_again(item, live, reported.outcome.call, not_before);
 }
 
@@ -197,6 +235,7 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
       {job_, item, outcome.cls, openai::result_line(job_, id, outcome, about)});
   ++(failed ? effects.append.failed : effects.append.completed);
   ++undurable_lines_;
+  if (failed) errors_.ended_item({outcome.cls, outcome.code, outcome.http_status, {}});
   auto stopped =
       failures_.ended(outcome.cls, outcome.code, failed ? described(id, place, outcome) : "");
   const bool first = ledger_.make_terminal(item); // place and id may be of the item that ends here
@@ -207,8 +246,9 @@ void Supervisor::finish(std::uint64_t item, const intake::Place& place, const st
 void Supervisor::give_up(std::uint64_t item, const LiveItem& live, OutcomeClass cls,
                          std::string code, std::string message, Effects& effects) {
   const LiveItem kept = live; // finish() forgets the live item
-  finish(item, kept.place, kept.id, kept.tries, local_end(cls, std::move(code), std::move(message)),
-         "", effects);
+  const protocol::Outcome end = local_end(cls, std::move(code), std::move(message));
+  meet(end, kept.id, kept.place);
+  finish(item, kept.place, kept.id, kept.tries, end, "", effects);
 }
 
 void Supervisor::again(std::uint64_t item, LiveItem& live, Time now, Effects& effects) {

@@ -29,10 +29,11 @@ std::vector<journal::Reopened> reopened_of(JobId job, ClosedJob& content,
   return reopened;
 }
 
-// The job that a question makes run again or forgets; none = it does neither.
+// The job that a question makes run again, merges again or forgets; none = it does none of that.
 JobId begins_or_ends(const Ask& ask) {
   if (const auto* reopen = std::get_if<ReopenJob>(&ask.question)) return reopen->job;
   if (const auto* forget = std::get_if<ForgetJob>(&ask.question)) return forget->job;
+  if (const auto* merge = std::get_if<MergeAgain>(&ask.question)) return merge->job;
   return {};
 }
 
@@ -80,7 +81,7 @@ coordinator::JobEntry* CoordinatorRoom::asked(JobId id, std::uint64_t token, Pos
 void CoordinatorRoom::show(const coordinator::JobEntry& job, std::uint64_t token,
                            const Moment& moment, Post& post) {
   if (token == 0) return; // nobody asked
-  post.tell(to_client, Answer{token, {}, {view(job, moment.now)}, {}, {}, {}});
+  post.tell(to_client, Answer{token, {}, {view(job, moment)}, {}, {}, {}});
 }
 
 void CoordinatorRoom::answer(SubmitJob& submit, std::uint64_t token, const Moment& moment,
@@ -148,12 +149,12 @@ void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& po
   const coordinator::JobEntry* job = desk_.find(forgotten.job);
   forgetting_.erase(forgotten.job);
   if (job == nullptr) return refuse(forgotten.token, ErrorCode::not_found, "it is forgotten", post);
-  Answer answer{forgotten.token, {}, {view(*job, moment.now)}, {}, {}, {}};
+  Answer answer{forgotten.token, {}, {view(*job, moment)}, {}, {}, {}};
   answer.forgotten_inputs = job->spec.inputs;
   desk_.forget(forgotten.job);
   money_.erase(forgotten.job);
   learned_.erase(forgotten.job);
-  quota_wait_.forget(forgotten.job);
+  probe_wait_.forget(forgotten.job);
   post.tell(to_client, std::move(answer));
 }
 
@@ -250,17 +251,22 @@ void CoordinatorRoom::reopen(coordinator::JobEntry& job, ClosedJob content, Reop
   content.items.counts.total = content.items.counts.terminal() + reopened.size();
   content.items.next_call = job.next_call;
   job.counts = content.items.counts;
+  if (job.errors) content.items.errors = *job.errors;
+  if (wanted.retry) take_back(content.items.errors, *wanted.retry);
+  job.errors = std::make_shared<const ErrorList>(content.items.errors);
   reopening_[job.id] = std::move(content.items);
   run_again(job, std::move(wanted.spec), std::move(reopened), token, moment, post);
 }
 
 void CoordinatorRoom::run_again(coordinator::JobEntry& job, std::optional<JobSpec> spec,
                                 std::vector<journal::Reopened> reopened, std::uint64_t token,
-                                const Moment& moment, Post& post) {
+                                const Moment& moment, Post& post, bool probing) {
   AppendNow append;
   append.part.reopened = std::move(reopened);
   append.part.jobs.push_back(desk_.reopen(job, std::move(spec), moment.unix_seconds));
-  append.release.push_back({to_coordinator, JobDurable{job.id, JobState::running, token}});
+  append.release.push_back(
+      {to_coordinator,
+       JobDurable{.job = job.id, .state = JobState::running, .token = token, .probing = probing}});
   post.tell(to_journal, std::move(append));
 }
 
@@ -280,7 +286,7 @@ void CoordinatorRoom::answer(const ListJobs& list, std::uint64_t token, const Mo
       break;
     }
     last = it->first;
-    if (wanted(it->second)) answer.jobs.push_back(view(it->second, moment.now));
+    if (wanted(it->second)) answer.jobs.push_back(view(it->second, moment));
   }
   post.tell(to_client, std::move(answer));
 }
@@ -301,9 +307,10 @@ void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Mome
 }
 
 // The limiter adds what it knows, and answers.
-void CoordinatorRoom::answer(const ListPools& list, std::uint64_t token, const Moment&,
+void CoordinatorRoom::answer(const ListPools& list, std::uint64_t token, const Moment& moment,
                              Post& post) {
-  post.tell(to_limiter, ShowPools{token, coordinator_.pools(list.of_jobs)});
+  post.tell(to_limiter,
+            ShowPools{token, coordinator_.pools(list.of_jobs, moment.now, moment.unix_seconds)});
 }
 
 void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, const Moment& moment,

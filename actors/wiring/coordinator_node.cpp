@@ -22,6 +22,7 @@ CoordinatorNode::CoordinatorNode(NodeOptions options, journal::Recovered recover
   of_limiter.same_boot = recovered.same_boot;
   of_limiter.blocks = std::exchange(recovered.blocks, {});
   of_limiter.days = std::exchange(recovered.days, {});
+  of_limiter.concurrency = std::exchange(recovered.concurrency, {});
   of_limiter_ = std::move(of_limiter);
   of_coordinator_ = std::move(recovered);
 }

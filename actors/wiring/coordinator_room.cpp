@@ -10,12 +10,29 @@ namespace {
 constexpr auto tick_every = std::chrono::milliseconds{500};
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
-  coordinator::Options coordinator{recovered.epoch, options.cluster, {}, options.pools};
-  if (!options.workers_died) coordinator.expected = recovered.sessions;
-  return coordinator;
+  return {recovered.epoch, options.cluster, recovered.sessions, options.pools,
+          options.workers_died};
 }
 
 } // namespace
+
+// As they were noted. What ended items after that, or before a release that noted it, is known by
+// its lines: its number and its class.
+SharedErrors errors_of(const journal::RecoveredJob& job) {
+  ErrorList errors = job.errors;
+  for (const auto& [cls, items] : job.failed) {
+    std::uint64_t noted = 0, failed = 0;
+    items.for_each([&](std::uint64_t) { ++failed; });
+    for (const CountedError& error : job.errors) noted += error.cls == cls ? error.final : 0;
+    if (failed <= noted) continue;
+    CountedError rest;
+    rest.cls = cls;
+    rest.count = rest.final = failed - noted;
+    errors.push_back(std::move(rest));
+  }
+  sort_by_count(errors);
+  return std::make_shared<const ErrorList>(std::move(errors));
+}
 
 ClosedJob content_of(journal::RecoveredJob job) {
   ClosedJob content;
@@ -40,8 +57,10 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered 
     entry.detail = job.detail;
     entry.counts = job.counts;
     entry.created_at = job.created_at;
-    entry.ended_at = job.ended_at;
+    (is_over(job.state) ? entry.ended_at : entry.waits_since) = job.ended_at;
+    if (job.state != JobState::running) entry.waits_since = 0;
     entry.crashes = job.crashes;
+    entry.probation_ends = job.probation_ends;
     if (auto spec = job_spec_from_json(job.spec)) {
       entry.spec = std::move(*spec);
     } else {
@@ -50,8 +69,9 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered 
     }
     const bool crashed = !recovered.sessions.empty();
     money_[job.job] = money_of(job, crashed, crashed && !options.workers_died);
-    if (entry.state == JobState::paused && entry.reason == JobReason::quota)
-      quota_wait_.paused(job.job, now);
+    if (entry.state == JobState::paused && coordinator::goes_on_to_probe(entry.reason))
+      probe_wait_.paused(job.job, entry.reason, now);
+    entry.errors = errors_of(job);
     if (is_over(entry.state)) {
       entry.counts.total = entry.counts.terminal();
       entry.counts.total_known = true;
@@ -59,7 +79,10 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered 
     if (!is_over(entry.state) || options.flat) {
       learned_[entry.id] = std::move(job.learned);
       closed_[entry.id] = content_of(std::move(job));
-      closed_[entry.id].items.may_have_called = crashed;
+      supervisor::RecoveredItems& items = closed_[entry.id].items;
+      items.may_have_called = crashed;
+      if (entry.spec.max_in_flight != 0) items.calls_at_once = entry.spec.max_in_flight;
+      items.errors = *entry.errors;
     }
     desk_.recovered(std::move(entry));
   }
@@ -82,9 +105,9 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
   // Not an interval since the last message: a busy room would never hear its alarm.
   if (now >= next_tick_) {
     emit(coordinator_.tick(now), post);
-    ask_for_quota(moment, post);
+    probe_endpoints(moment, post);
     mind_deadlines(moment, post);
-    tell_reasons(now, post);
+    tell_reasons(moment, post);
     next_tick_ = now + tick_every;
   }
   post.wake_at = next_tick_;
@@ -193,26 +216,32 @@ void CoordinatorRoom::measure(Sizes& sizes) const {
   sizes["desk.reading"] = reading_.size();
   sizes["desk.rooms"] = rooms_.size();
   sizes["desk.late questions"] = late_.size();
-  sizes["desk.quota waits"] = quota_wait_.size();
+  sizes["desk.probe waits"] = probe_wait_.size();
   sizes["desk.full merges"] = merge_full_.size();
   sizes["desk.explaining"] = explaining_.size();
+  sizes["desk.merging again"] = merging_again_.size();
   sizes["desk.reasons"] = wait_news_.size();
+  sizes["desk.on probation"] = on_probation_.size();
 }
 
-JobView CoordinatorRoom::view(const coordinator::JobEntry& job, Time now) const {
+JobView CoordinatorRoom::view(const coordinator::JobEntry& job, const Moment& moment) const {
+  const Time now = moment.now;
   JobView view{job.id, job.state,      job.reason,   job.detail,      job.counts,
                "",     job.created_at, job.ended_at, job.spec.output, job.spec.budget_usd};
   view.weight = job.spec.weight;
   view.priority = job.spec.priority;
   view.deadline = static_cast<std::int64_t>(job.spec.deadline);
   view.counts.in_flight = coordinator_.in_flight(job.id);
+  view.errors = job.errors;
   if (is_over(job.state)) return view;
   view.urgent = coordinator_.share_of(job.id).priority == coordinator::urgent_priority;
   const std::string& full = full_disk_of(job.id);
-  if (WaitReason reason = reason_of(job, now); is_waiting(reason.kind)) {
+  if (WaitReason reason = reason_of(job, now); is_waiting(reason.kind, view.counts.in_flight)) {
     view.waiting_for = reason.kind;
     view.waiting_at = reason.endpoint;
-    view.why_waiting = explained(job.id, std::move(reason), now).sentence;
+    Explanation why = explain(job, std::move(reason), moment);
+    view.why_waiting = std::move(why.sentence);
+    view.waiting_s = why.since_s;
   }
   if (!full.empty() && job.state != JobState::paused) {
     view.state = JobState::paused;
@@ -260,6 +289,7 @@ void CoordinatorRoom::emit(coordinator::Effects effects, Post& post) {
     post.tell(to_journal, std::move(append));
   }
   std::move(effects.events.begin(), effects.events.end(), std::back_inserter(post.events));
+  note_probation(post);
 }
 
 } // namespace gristmill::wiring

@@ -8,12 +8,13 @@
 namespace gristmill::wiring {
 namespace {
 
-constexpr std::array<std::string_view, 30> names{
-    "none",           "requests",     "tokens",  "day_requests", "day_tokens", "calls_allowed",
-    "calls_taken_up", "cooldown",     "breaker", "quota",        "journal",    "budget",
-    "no_worker",      "workers_full", "turn",    "unserved",     "claims",     "reading",
-    "retry",          "open_items",   "paused",  "disk",         "cancelling", "merging",
-    "over",           "queued",       "held",    "in_flight",    "recorded",   "not_read"};
+constexpr std::array<std::string_view, 31> names{
+    "none",           "requests",     "tokens",   "day_requests", "day_tokens", "calls_allowed",
+    "calls_taken_up", "cooldown",     "breaker",  "quota",        "journal",    "budget",
+    "no_worker",      "workers_full", "turn",     "unserved",     "claims",     "reading",
+    "retry",          "open_items",   "endpoint", "paused",       "disk",       "cancelling",
+    "merging",        "over",         "queued",   "held",         "in_flight",  "recorded",
+    "not_read"};
 
 // A time as people say it: "0.4 s", "27 s", "3 min", "3 h 12 min".
 std::string span(double seconds) {
@@ -36,6 +37,22 @@ std::string and_because(const WaitReason& reason) {
   return reason.because.empty() ? std::string{} : "; " + reason.because;
 }
 
+// ": HTTP 503 overloaded: try later (12 times, the last 2.0 s ago)", where anything is known.
+std::string what_was_met(const Explanation& e) {
+  if (!e.known.error) return {};
+  const std::uint64_t count = e.known.error->count;
+  return fmt::format(
+      ": {} ({}{})", said(*e.known.error), count == 1 ? "once" : fmt::format("{} times", count),
+      e.known.error_age_s < 0 ? "" : fmt::format(", the last {} ago", span(e.known.error_age_s)));
+}
+
+// " (learned; configured: 500)", of a limit that nobody has set.
+std::string learned_words(const WaitReason& reason) {
+  if (!reason.learned) return {};
+  return fmt::format(", learned while calls were made; configured: {}",
+                     reason.configured == 0 ? "none" : std::to_string(reason.configured));
+}
+
 struct Words {
   std::string sentence, remedy;
 };
@@ -44,8 +61,8 @@ struct Words {
 Words of_window(const Explanation& e, std::string_view what, std::string_view option) {
   const WaitReason& r = e.reason;
   const bool own = r.endpoint.empty();
-  return {fmt::format("{} {} ({}) are used up{}", what,
-                      own ? "of the job itself" : "at " + r.endpoint, r.limit,
+  return {fmt::format("{} {} ({}{}) are used up{}", what,
+                      own ? "of the job itself" : "at " + r.endpoint, r.limit, learned_words(r),
                       in_span(e, "; the next call may go in ")),
           own ? fmt::format("a higher {}", option)
               : fmt::format("a higher limit of the endpoint, if its provider allows more, or "
@@ -67,22 +84,24 @@ Words of_limiter(const Explanation& e) {
                     r.endpoint.empty() ? "--max-in-flight" : "max_in_flight of the endpoint")};
   case WaitKind::calls_taken_up:
     return {fmt::format("calls in flight {}: all {} that its server was found to take up are being "
-                        "made",
-                        where, r.limit),
+                        "made{}",
+                        where, r.limit, learned_words(r)),
             "a call that ends, or another endpoint for the model"};
   case WaitKind::cooldown:
-    return {fmt::format("{} gets no calls{}: {}{}", r.endpoint, in_span(e, " for "), r.because,
+    return {fmt::format("{} gets no calls{}: {}{}{}", r.endpoint, in_span(e, " for "), r.because,
                         r.attempt ? fmt::format(" (the answer to call {}{})", to_string(r.attempt),
                                                 since_span(e, ", ", " ago"))
-                                  : since_span(e, " (since ", ")")),
+                                  : since_span(e, " (since ", ")"),
+                        what_was_met(e)),
             "it goes on by itself; another endpoint for the model would take the calls meanwhile"};
   case WaitKind::breaker:
-    return {
-        fmt::format("{}: the endpoint fails; it is tried again{}", r.endpoint, in_span(e, " in ")),
-        "an endpoint that answers: it goes on by itself"};
+    return {fmt::format("{}: the endpoint fails{}{}; it is tried again{}", r.endpoint,
+                        e.known.failing_s < 0 ? "" : " since " + span(e.known.failing_s),
+                        what_was_met(e), in_span(e, " in ")),
+            "an endpoint that answers: it goes on by itself"};
   case WaitKind::quota:
-    return {fmt::format("{}: the quota or credit of its account is used up; it is asked again{}",
-                        r.endpoint, in_span(e, " in ")),
+    return {fmt::format("{}: the quota or credit of its account is used up{}; it is asked again{}",
+                        r.endpoint, what_was_met(e), in_span(e, " in ")),
             "credit at its provider, or another endpoint for the model"};
   case WaitKind::journal:
     return {fmt::format("the journal is being written{}", since_span(e, " since ", "")),
@@ -121,9 +140,14 @@ Words of_rooms(const Explanation& e) {
   case WaitKind::reading: return {r.because, "it goes on by itself"};
   case WaitKind::retry:
     return {r.limit == 0 ? fmt::format("waits for another attempt{}", in_span(e, ", in "))
-                         : fmt::format("all {} open items wait for another attempt{}", r.limit,
-                                       in_span(e, ", the next one in ")),
-            "it goes on by itself; `gristmill status` and the summary tell the errors"};
+                         : fmt::format("all {} open items wait for another attempt{}{}", r.limit,
+                                       in_span(e, ", the next one in "), what_was_met(e)),
+            fmt::format("it goes on by itself; `gristmill status {}` tells all errors",
+                        to_string(e.job))};
+  case WaitKind::endpoint:
+    return {fmt::format("endpoint {} has answered nothing{}: {}; it is tried again by itself",
+                        r.endpoint, since_span(e, " for ", ""), r.because),
+            "an endpoint that answers: the job goes on by itself as soon as one does"};
   case WaitKind::open_items:
     return {fmt::format("{} items are open, the most that are kept: no more are read until some "
                         "are done",
@@ -133,13 +157,28 @@ Words of_rooms(const Explanation& e) {
   }
 }
 
+// Of a job that somebody, or something, has stopped: the command that goes on.
+std::string remedy_of_pause(const Explanation& e) {
+  const std::string resume = fmt::format("`gristmill resume {}", to_string(e.job));
+  switch (e.known.stopped_for) {
+  case JobReason::none:
+  case JobReason::user: return resume + "`";
+  case JobReason::budget: return resume + " --budget-usd USD` with more than it has";
+  case JobReason::quota:
+    return "credit at its provider: it is asked again by itself, at once with " + resume + "`";
+  default: return resume + "`, when that is mended";
+  }
+}
+
 Words of_whole(const Explanation& e) {
   const WaitReason& r = e.reason;
   const std::string job = to_string(e.job);
   switch (r.kind) {
-  case WaitKind::none: return {"nothing waits: calls go as fast as they can", ""};
-  case WaitKind::paused:
-    return {"paused: " + r.because, fmt::format("`gristmill resume {}`, when that is mended", job)};
+  case WaitKind::none:
+    return {e.known.retrying == 0 ? "nothing waits: calls go as fast as they can"
+                                  : "calls go as fast as they can",
+            ""};
+  case WaitKind::paused: return {"paused: " + r.because, remedy_of_pause(e)};
   case WaitKind::disk: return {r.because, "free some space: it goes on by itself"};
   case WaitKind::cancelling: return {"it is being cancelled; calls in flight may still end", ""};
   case WaitKind::merging: return {"every item is done, the result is being written", ""};
@@ -149,8 +188,10 @@ Words of_whole(const Explanation& e) {
     return {fmt::format("its call is with worker {} and begins next{}", r.worker, and_because(r)),
             ""};
   case WaitKind::in_flight:
-    return {fmt::format("in flight at worker {} at {}{} (call {}){}", r.worker, r.endpoint,
-                        since_span(e, " since ", ""), to_string(r.attempt), and_because(r)),
+    return {fmt::format("in flight at worker {} at {}{}{}{}", r.worker, r.endpoint,
+                        since_span(e, " since ", ""),
+                        r.attempt ? fmt::format(" (call {})", to_string(r.attempt)) : "",
+                        and_because(r)),
             "its answer, or the end of --timeout"};
   case WaitKind::recorded: return {"done: its line, an answer or an error, is recorded", ""};
   case WaitKind::not_read:
@@ -164,6 +205,16 @@ Words of_whole(const Explanation& e) {
   }
 }
 
+// Nothing keeps the next call from beginning, or nothing but a limit: still some are made again.
+std::string and_retries(const Explanation& e) {
+  const WaitKind kind = e.reason.kind;
+  const bool says_it =
+      is_of_endpoint(kind) || kind == WaitKind::endpoint || kind == WaitKind::retry;
+  if (e.known.retrying == 0 || says_it || kind >= WaitKind::paused) return {};
+  return fmt::format("; {} item{} for another attempt{}", e.known.retrying,
+                     e.known.retrying == 1 ? " waits" : "s wait", what_was_met(e));
+}
+
 Words words_of(const Explanation& e) {
   if (e.reason.kind == WaitKind::none || e.reason.kind >= WaitKind::paused) return of_whole(e);
   return e.reason.kind <= WaitKind::budget ? of_limiter(e) : of_rooms(e);
@@ -175,8 +226,15 @@ std::string_view name_of(WaitKind kind) {
   return kind == WaitKind::not_open ? "not_open" : names[static_cast<std::size_t>(kind)];
 }
 
-bool is_waiting(WaitKind kind) {
+bool is_waiting(WaitKind kind, std::uint64_t in_flight) {
+  const bool at_once = kind == WaitKind::calls_allowed || kind == WaitKind::calls_taken_up ||
+                       kind == WaitKind::workers_full;
+  if (at_once && in_flight > 0) return false;
   return kind > WaitKind::none && kind < WaitKind::paused;
+}
+
+bool is_of_endpoint(WaitKind kind) {
+  return kind == WaitKind::cooldown || kind == WaitKind::breaker || kind == WaitKind::quota;
 }
 
 WaitReason why_waiting(const coordinator::JobEntry& job, const std::string& disk,
@@ -201,19 +259,21 @@ WaitReason why_waiting(const coordinator::JobEntry& job, const std::string& disk
   if (whole) return whole;
   const auto first = [&](WaitKind kind) { return coordinator.kind == kind; };
   if (first(WaitKind::no_worker) || first(WaitKind::unserved)) return coordinator;
+  if (supervisor.kind == WaitKind::endpoint) return supervisor;
   // Where nothing is ready, what was last said to another call does not matter.
   if (supervisor.kind == WaitKind::reading || supervisor.kind == WaitKind::retry) return supervisor;
   return coordinator ? coordinator : supervisor;
 }
 
-Explanation explained(JobId job, WaitReason reason, Time now) {
+Explanation explained(JobId job, WaitReason reason, Time now, Circumstances known) {
   Explanation e;
   e.job = job;
   e.reason = std::move(reason);
+  e.known = std::move(known);
   if (e.reason.until != never) e.for_s = std::max(to_seconds(e.reason.until - now), 0.0);
   if (e.reason.since != Time{}) e.since_s = std::max(to_seconds(now - e.reason.since), 0.0);
   Words words = words_of(e);
-  e.sentence = std::move(words.sentence);
+  e.sentence = std::move(words.sentence) + and_retries(e);
   e.remedy = std::move(words.remedy);
   return e;
 }

@@ -5,6 +5,12 @@
 #include <fmt/format.h>
 
 namespace gristmill::wiring {
+namespace {
+
+// For so long a job may wait for its endpoints until somebody should look after them.
+constexpr std::chrono::seconds alarm_after = std::chrono::minutes{15};
+
+} // namespace
 
 const std::string& CoordinatorRoom::full_disk_of(JobId job) const {
   const auto merge = merge_full_.find(job);
@@ -13,6 +19,27 @@ const std::string& CoordinatorRoom::full_disk_of(JobId job) const {
 
 WaitReason CoordinatorRoom::reason_of(const coordinator::JobEntry& job, Time now) const {
   return why_waiting(job, full_disk_of(job.id), job.waiting, coordinator_.why_waiting(job.id, now));
+}
+
+Explanation CoordinatorRoom::explain(const coordinator::JobEntry& job, WaitReason reason,
+                                     const Moment& moment, bool whole) const {
+  Circumstances known;
+  if (whole) known.retrying = job.counts.retrying;
+  if (job.state == JobState::paused) known.stopped_for = job.reason;
+  if (is_of_endpoint(reason.kind)) {
+    if (const coordinator::EndpointErrors* met = coordinator_.errors_at(reason.endpoint)) {
+      const bool failed = met->last_failure().has_value();
+      known.error = failed ? met->last_failure() : *met->last();
+      known.error_age_s =
+          to_seconds(moment.now - (failed ? met->last_failure_at() : met->last_at()));
+      if (met->failing_since() != never)
+        known.failing_s = to_seconds(moment.now - met->failing_since());
+    }
+  } else if (const CountedError* met = job.errors ? of_late(*job.errors) : nullptr) {
+    known.error = *met;
+    known.error_age_s = static_cast<double>(moment.unix_seconds - met->at);
+  }
+  return explained(job.id, std::move(reason), moment.now, std::move(known));
 }
 
 void CoordinatorRoom::answer(ExplainJob& explain, std::uint64_t token, const Moment& moment,
@@ -25,7 +52,7 @@ void CoordinatorRoom::answer(ExplainJob& explain, std::uint64_t token, const Mom
     return;
   }
   Answer answer{token, {}, {}, {}, {}, {}};
-  answer.explanation = explained(job->id, reason_of(*job, moment.now), moment.now);
+  answer.explanation = this->explain(*job, reason_of(*job, moment.now), moment);
   if (explain.item) answer.explanation->item = explain.item->id;
   post.tell(to_client, std::move(answer));
 }
@@ -52,7 +79,7 @@ void CoordinatorRoom::on(ItemsExplained& known, const Moment& moment, Post& post
     if (own) reason = std::move(item);
   }
   Answer answer{known.token, {}, {}, {}, {}, {}};
-  answer.explanation = explained(job->id, std::move(reason), now);
+  answer.explanation = explain(*job, std::move(reason), moment, !known.item);
   if (known.item) {
     answer.explanation->item = std::move(known.item->id);
     answer.explanation->number = known.item->item;
@@ -70,19 +97,29 @@ void CoordinatorRoom::explain_no_items(JobId job, const Moment&, Post& post) {
   });
 }
 
-void CoordinatorRoom::tell_reasons(Time now, Post& post) {
-  for (const auto& [id, job] : desk_.jobs()) {
+void CoordinatorRoom::tell_reasons(const Moment& moment, Post& post) {
+  for (auto& [id, job] : desk_.jobs()) {
     if (!job.open || is_over(job.state)) {
       wait_news_.forget(id);
       continue;
     }
-    WaitReason reason = reason_of(job, now);
-    if (!is_waiting(reason.kind)) reason = {};
+    WaitReason reason = reason_of(job, moment.now);
+    if (!is_waiting(reason.kind, coordinator_.in_flight(id))) reason = {};
+    if (job.waits_since != 0 && !job.alarmed &&
+        moment.unix_seconds - job.waits_since >= alarm_after.count()) {
+      job.alarmed = true;
+      post.events.push_back({"job.waits_for_long",
+                             {{"job", to_string(id)},
+                              {"for_s", std::to_string(moment.unix_seconds - job.waits_since)},
+                              {"endpoint", reason.endpoint},
+                              {"why", explain(job, reason, moment).sentence}},
+                             true});
+    }
     if (!wait_news_.met(id, reason)) continue;
     Event event{reason ? "job.waiting" : "job.goes_on", {{"job", to_string(id)}}};
     if (reason) {
       event.fields.emplace_back("for", std::string{name_of(reason.kind)});
-      event.fields.emplace_back("why", explained(id, std::move(reason), now).sentence);
+      event.fields.emplace_back("why", explain(job, std::move(reason), moment).sentence);
     }
     post.events.push_back(std::move(event));
   }

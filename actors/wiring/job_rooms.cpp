@@ -11,6 +11,7 @@ namespace gristmill::wiring {
 namespace {
 
 constexpr auto report_every = std::chrono::milliseconds{100};
+constexpr auto errors_noted_every = std::chrono::seconds{1};
 constexpr auto full_merge_again_after = std::chrono::seconds{5};
 constexpr auto open_again_after = std::chrono::seconds{1};
 
@@ -69,16 +70,16 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
     effects = supervisor_->durable(lines->completed, lines->failed, now);
   if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
   if (std::holds_alternative<PauseItems>(message)) effects = supervisor_->pause(now);
-  if (std::holds_alternative<ResumeItems>(message)) effects = supervisor_->resume(now);
+  if (const auto* resume = std::get_if<ResumeItems>(&message))
+    effects = supervisor_->resume(now, resume->probing);
   if (std::holds_alternative<Tick>(message)) effects = supervisor_->tick(now);
-  emit(std::move(effects), now, post);
+  emit(std::move(effects), moment, post);
 }
 
 // While there is no descriptor for the input, the job waits, and what is told to it is heard later.
 void SupervisorRoom::open(Message message, const Moment& moment, Post& post) {
   if (!std::holds_alternative<Tick>(message)) early_.push_back(std::move(message));
-  emit(moment.now < open_again_at_ ? supervisor::Effects{} : open_now(moment.now), moment.now,
-       post);
+  emit(moment.now < open_again_at_ ? supervisor::Effects{} : open_now(moment.now), moment, post);
   if (opening_) {
     post.wake_at = open_again_at_;
     return;
@@ -125,6 +126,8 @@ void SupervisorRoom::answer(const ExplainItems& explain, Time now, Post& post) {
     post.wake_at = supervisor_->wake_at();
   }
   if (report_due_) post.wake_at = std::min(post.wake_at, reported_at_ + report_every);
+  if (supervisor_ && supervisor_->errors().has_unnoted())
+    post.wake_at = std::min(post.wake_at, errors_noted_at_ + errors_noted_every);
   post.tell(to_coordinator, std::move(known));
 }
 
@@ -138,13 +141,14 @@ supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
   if (!news.lost.empty()) add(effects, supervisor_->lost(news.lost, now));
   if (!news.begun.empty()) add(effects, supervisor_->begun(news.begun, now));
   if (news.charged_nano_usd > 0) add(effects, supervisor_->charged(news.charged_nano_usd));
-  if (news.grace_over) add(effects, supervisor_->grace_over(now));
+  if (news.grace_over) add(effects, supervisor_->grace_over(now, news.untold_calls));
   if (news.want_calls > 0 || news.want_bytes > 0)
     add(effects, supervisor_->wanted(news.want_calls, news.want_bytes, now));
   return effects;
 }
 
-void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
+void SupervisorRoom::emit(supervisor::Effects effects, const Moment& moment, Post& post) {
+  const Time now = moment.now;
   if (!effects.offers.empty() || !effects.withdrawn.empty())
     post.tell(to_coordinator, Offer{job_, std::move(effects.offers), std::move(effects.withdrawn)});
   supervisor::Append& append = effects.append;
@@ -167,19 +171,41 @@ void SupervisorRoom::emit(supervisor::Effects effects, Time now, Post& post) {
     post.tell(to_journal, std::move(now_durable));
   }
   report_due_ |= effects.progress;
+  if (supervisor_) supervisor_->errors().stamp(moment.unix_seconds);
+  report_due_ |= supervisor_ && supervisor_->errors().has_news();
   const WaitReason waiting = this->waiting(now);
   report_due_ |= !same_to_people(waiting, reported_waiting_);
+  const std::uint64_t failing = supervisor_ ? supervisor_->outage().calls() : 0;
+  report_due_ |= failing != reported_failing_;
   const bool final = effects.all_terminal || effects.stop;
+  if (supervisor_) note_errors(final, now, post);
   if (final || (report_due_ && now >= reported_at_ + report_every)) {
-    post.tell(to_coordinator, JobReport{job_, supervisor_ ? supervisor_->counts() : counts_,
-                                        effects.all_terminal, std::move(effects.stop), waiting,
-                                        supervisor_ ? supervisor_->items_left() : 0});
+    post.tell(to_coordinator,
+              JobReport{job_, supervisor_ ? supervisor_->counts() : counts_, effects.all_terminal,
+                        std::move(effects.stop), waiting,
+                        supervisor_ ? supervisor_->items_left() : 0,
+                        supervisor_ ? supervisor_->errors().news() : nullptr,
+                        supervisor_ ? supervisor_->outage().since(now) : std::nullopt});
     report_due_ = false;
     reported_waiting_ = waiting;
+    reported_failing_ = failing;
     reported_at_ = now;
   }
   if (supervisor_) post.wake_at = supervisor_->wake_at();
   if (report_due_) post.wake_at = std::min(post.wake_at, reported_at_ + report_every);
+  if (supervisor_ && supervisor_->errors().has_unnoted())
+    post.wake_at = std::min(post.wake_at, errors_noted_at_ + errors_noted_every);
+}
+
+// A crash forgets at most what was met within the last second; what ended items is in their lines.
+void SupervisorRoom::note_errors(bool final, Time now, Post& post) {
+  if (!supervisor_->errors().has_unnoted()) return;
+  if (!final && now < errors_noted_at_ + errors_noted_every) return;
+  errors_noted_at_ = now;
+  AppendNow append;
+  for (CountedError& error : supervisor_->errors().take_unnoted())
+    append.part.errors.push_back({job_, std::move(error)});
+  post.tell(to_journal, std::move(append));
 }
 
 void MergerRoom::handle(Message message, const Moment& moment, Post& post) {
@@ -196,7 +222,7 @@ void MergerRoom::handle(Message message, const Moment& moment, Post& post) {
     task_.reset();
     merger_.reset();
     files_.reset();
-    post.tell(to_coordinator, MergeReport{job_, "", false});
+    post.tell(to_coordinator, MergeReport{job_, "", false, step.errors});
   } else {
     post.wake_at = Time::min();
   }

@@ -10,7 +10,7 @@
 #include "actors/kit/sizes.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
-#include "actors/wiring/explanation.hpp"
+#include "actors/wiring/questions.hpp"
 
 #include <memory>
 #include <optional>
@@ -41,90 +41,6 @@ std::string name_of(const Address& address); // "supervisor/job-7"
 
 struct Envelope;
 
-// Questions of clients and their answers.
-
-struct JobView {
-  JobId id;
-  JobState state = JobState::running;
-  JobReason reason = JobReason::none;
-  std::string detail;
-  JobCounts counts;
-  std::string why_waiting;
-  std::int64_t created_at = 0, ended_at = 0;
-  std::string output;
-  Usd budget_usd{};
-  WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
-  std::string waiting_at = {};           // its endpoint, if one has to do with it
-  std::uint32_t weight = 1, priority = 0;
-  std::int64_t deadline = 0; // unix seconds; 0 = none
-  bool urgent = false;       // … for whose sake it goes before all others
-};
-
-struct SubmitJob {
-  JobSpec spec;
-};
-struct CancelJob {
-  JobId job;
-};
-struct PauseJob {
-  JobId job;
-};
-struct ForgetJob {
-  JobId job;
-};
-// Goes on with a job that is paused, failed or over.
-struct ReopenJob {
-  JobId job;
-  std::optional<JobSpec> spec; // in place of the one that it had; its identity is the same
-  // Also runs again what has failed, of these classes; an empty list = of any.
-  std::optional<std::vector<OutcomeClass>> retry;
-  std::optional<Usd> budget_usd = {}; // in place of the one of `spec`, or that it had
-};
-// A page of the jobs in the order of their ids; the answer's `more` is the next one's `after`. It
-// is bounded in what it looks at, too, so a list of however many jobs stops nobody for long.
-struct ListJobs {
-  static constexpr std::size_t looked_at_max = 4'096;
-
-  JobId after = {};
-  std::size_t limit = looked_at_max;
-  // Jobs that were over before (unix seconds) are left out, but those of `wanted` (sorted) are not.
-  std::int64_t ended_since = 0;
-  std::shared_ptr<const std::vector<JobId>> wanted = {};
-};
-struct ShowJob {
-  JobId job;
-};
-struct ExplainJob {
-  JobId job;
-  std::optional<supervisor::ItemQuestion> item; // nothing: the job as a whole
-};
-struct ShowReady {}; // an answer without an error says that jobs can go on
-struct ListWorkers {};
-struct DrainWorker {
-  std::string worker;
-}; // its name, or a session as people see it
-struct ListPools {
-  bool of_jobs = false; // also endpoints that only jobs name, as a pool without a model
-};
-
-struct Ask {
-  std::uint64_t token = 0;
-  std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ShowReady,
-               ListWorkers, DrainWorker, ListPools, ExplainJob>
-      question;
-};
-
-struct Answer {
-  std::uint64_t token = 0;
-  std::optional<Error> error;
-  std::vector<JobView> jobs;                    // of all questions about jobs
-  std::vector<coordinator::WorkerView> workers; // of ListWorkers, DrainWorker
-  std::vector<coordinator::PoolView> pools;     // of ListPools
-  std::vector<InputSpec> forgotten_inputs;      // of ForgetJob: those of the job that is gone
-  std::optional<Explanation> explanation = {};  // of ExplainJob
-  JobId more = {};                              // of ListJobs: it goes on after this one; 0 = no
-};
-
 // To COORDINATOR.
 
 struct Start {}; // everything is plugged in: open the recovered jobs
@@ -147,6 +63,8 @@ struct JobDurable {
   JobId job;
   JobState state;
   std::uint64_t token = 0; // of the question that waits for it
+  bool changed = false;    // it has just come to this state
+  bool probing = false;    // as of ResumeItems
 };
 struct JobForgotten {
   JobId job;
@@ -161,8 +79,10 @@ struct JobReport {
   JobCounts counts;
   bool all_terminal = false;
   std::optional<StateChange> stop;
-  WaitReason waiting = {}; // why the supervisor offers no call
-  double items_left = 0;   // of all that the inputs hold, as far as can be told
+  WaitReason waiting = {};                   // why the supervisor offers no call
+  double items_left = 0;                     // of all that the inputs hold, as far as can be told
+  SharedErrors errors = {};                  // that its calls have met; nullptr = as it said before
+  std::optional<Time> unanswered_since = {}; // its endpoints fail, and nothing is answered
 };
 struct ItemsExplained { // from SUPERVISOR: its part of an answer
   JobId job;
@@ -177,7 +97,8 @@ struct JobRead { // what the journal holds of a job that is not open
 struct MergeReport {
   JobId job;
   std::string failure;
-  bool again = false; // the disk is full: merging begins anew by itself
+  bool again = false;    // the disk is full: merging begins anew by itself
+  ErrorList errors = {}; // when it is done: as its lines and its supervisor count them
 };
 struct DiskFull {       // from JOURNAL
   std::string sentence; // empty = there is space again
@@ -197,9 +118,11 @@ struct OpenJob { // to SUPERVISOR
   JobSpec spec;
   supervisor::RecoveredItems recovered;
 };
-struct PauseItems {};  // to SUPERVISOR
-struct ResumeItems {}; // to SUPERVISOR
-struct ExplainItems {  // to SUPERVISOR
+struct PauseItems {};   // to SUPERVISOR
+struct ResumeItems {    // to SUPERVISOR
+  bool probing = false; // only to see whether what paused it is over
+};
+struct ExplainItems { // to SUPERVISOR
   std::uint64_t token = 0;
   std::optional<supervisor::ItemQuestion> item;
 };

@@ -2,7 +2,7 @@
 // its thinking class and addresses what comes out. Private to the wiring.
 #pragma once
 
-#include "actors/coordinator/quota_wait.hpp"
+#include "actors/coordinator/probe_wait.hpp"
 #include "actors/journal/group_commit.hpp"
 #include "actors/rate_limiter/rate_limiter.hpp"
 #include "actors/wiring/coordinator_node.hpp"
@@ -35,6 +35,7 @@ struct ClosedJob {
   std::map<OutcomeClass, ItemSet> failed;
 };
 ClosedJob content_of(journal::RecoveredJob job);
+SharedErrors errors_of(const journal::RecoveredJob& job);
 
 class CoordinatorRoom : public Room {
 public:
@@ -63,10 +64,12 @@ private:
   void room_gone(const Address& room, const Moment&, Post&);
   void answer_late(JobId job, const Moment&, Post&);
   void hold(JobId job, const Moment&, Post&);
-  void ask_for_quota(const Moment&, Post&);
+  void probe_endpoints(const Moment&, Post&);
+  void mind_outage(coordinator::JobEntry& job, const JobReport& report, const Moment&, Post&);
   void change(JobId job, StateChange to, std::uint64_t token, const Moment&, Post&);
   void suspect(coordinator::JobEntry& job, const Moment&, Post&);
   void trust(coordinator::JobEntry& job, Post&);
+  void note_probation(Post&);
 
   // client_questions.cpp
   void on(Ask&, const Moment&, Post&);
@@ -83,14 +86,15 @@ private:
   void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
   void answer(const ListPools&, std::uint64_t token, const Moment&, Post&);
   void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
+  void answer(const MergeAgain&, std::uint64_t token, const Moment&, Post&); // job_lives.cpp
   void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
   void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);
   coordinator::JobEntry* asked(JobId job, std::uint64_t token, Post&);
   void reopen(coordinator::JobEntry& job, ClosedJob content, ReopenJob& wanted, std::uint64_t token,
               const Moment&, Post&);
   void run_again(coordinator::JobEntry& job, std::optional<JobSpec> spec,
-                 std::vector<journal::Reopened> reopened, std::uint64_t token, const Moment&,
-                 Post&);
+                 std::vector<journal::Reopened> reopened, std::uint64_t token, const Moment&, Post&,
+                 bool probing = false);
   bool takes_budget(const coordinator::JobEntry& job, ReopenJob& wanted, std::uint64_t token,
                     Post&);
 
@@ -99,20 +103,23 @@ private:
   void on(ItemsExplained&, const Moment&, Post&);
   WaitReason reason_of(const coordinator::JobEntry& job, Time now) const;
   const std::string& full_disk_of(JobId job) const;
-  void tell_reasons(Time now, Post& post);
+  // `whole`: the job; else an item of it.
+  Explanation explain(const coordinator::JobEntry& job, WaitReason reason, const Moment&,
+                      bool whole = true) const;
+  void tell_reasons(const Moment&, Post& post);
   void explain_no_items(JobId job, const Moment&, Post&);
 
   void journal_assumed_money(Post&);
   void emit(coordinator::Effects effects, Post& post);
   void mind_deadlines(const Moment&, Post&);
-  JobView view(const coordinator::JobEntry& job, Time now) const;
+  JobView view(const coordinator::JobEntry& job, const Moment&) const;
 
   coordinator::Coordinator coordinator_;
   coordinator::JobDesk desk_;
   bool flat_;
   std::map<JobId, JobMoney> money_; // as it stands when the job is opened next
   std::map<JobId, std::vector<journal::LearnedNote>> learned_; // likewise
-  coordinator::QuotaWait quota_wait_;
+  coordinator::ProbeWait probe_wait_;
   std::map<JobId, ClosedJob> closed_; // as they were recovered, until they are opened
   std::map<JobId, supervisor::RecoveredItems> reopening_; // until the journal has it
   std::set<Address> rooms_;                               // of jobs, that are not known to be gone
@@ -127,8 +134,10 @@ private:
   // no journal; whoever starts on a full disk finds out anew.
   std::string journal_full_;
   std::map<JobId, std::string> merge_full_;
-  std::map<std::uint64_t, JobId> explaining_; // questions that wait for a supervisor's part
+  std::map<JobId, std::uint64_t> merging_again_; // who asked for it
+  std::map<std::uint64_t, JobId> explaining_;    // questions that wait for a supervisor's part
   WaitNews wait_news_;
+  std::map<JobId, std::optional<std::uint64_t>> on_probation_; // and the item that was noted last
   Time next_tick_{Time::min()};
 };
 
@@ -172,7 +181,8 @@ private:
   supervisor::Effects open_now(Time now);
   WaitReason waiting(Time now) const;
   supervisor::Effects hear(JobNews& news, Time now);
-  void emit(supervisor::Effects effects, Time now, Post& post);
+  void emit(supervisor::Effects effects, const Moment& moment, Post& post);
+  void note_errors(bool final, Time now, Post& post);
   void answer(const ExplainItems& explain, Time now, Post& post);
 
   JobId job_;
@@ -188,8 +198,9 @@ private:
   WaitReason cannot_open_;
   JobCounts counts_; // of the job's earlier lives
   bool report_due_ = false;
-  Time reported_at_{Time::min()};
+  Time reported_at_{Time::min()}, errors_noted_at_{Time::min()};
   WaitReason reported_waiting_;
+  std::uint64_t reported_failing_ = 0; // calls of an outage
 };
 
 class MergerRoom : public Room {

@@ -14,6 +14,7 @@ LimiterRoom::LimiterRoom(journal::Recovered recovered, Time now, std::vector<Poo
     : limiter_{recovered.epoch, std::move(pools), day, first_block} {
   limiter_.recovered(recovered.blocks, now, recovered.same_boot);
   limiter_.days_recovered(std::move(recovered.days));
+  limiter_.concurrency_recovered(recovered.concurrency);
 }
 
 void LimiterRoom::handle(Message message, const Moment& moment, Post& post) {
@@ -61,7 +62,9 @@ void LimiterRoom::write_blocks(Time now, Post& post) {
     post.fatal =
         Error{ErrorCode::used_up, "this coordinator has given out all attempt numbers of "
                                   "its life: start it again, and it goes on with new ones"};
-  if (blocks.empty() && marks.notes.empty() && money.empty() && days.empty()) return;
+  auto concurrency = limiter_.concurrency_notes();
+  if (blocks.empty() && marks.notes.empty() && money.empty() && days.empty() && concurrency.empty())
+    return;
   BlocksDurable durable;
   for (const auto& block : blocks) durable.blocks.push_back(block.block);
   if (!marks.notes.empty()) durable.blocks.push_back(marks.number);
@@ -73,6 +76,7 @@ void LimiterRoom::write_blocks(Time now, Post& post) {
   append.part.days = std::move(days);
   append.part.money = std::move(money);
   append.part.learned = limiter_.learned_notes();
+  append.part.concurrency = std::move(concurrency);
   (mutated("grant_not_journaled") ? post.envelopes : append.release)
       .push_back({to_limiter, std::move(durable)});
   post.tell(to_journal, std::move(append));

@@ -3,13 +3,47 @@
 
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/openai/asked.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 namespace gristmill::worker {
 
 using namespace protocol;
+
+namespace {
+
+// Ends without an answer, by the codes of the model client. What is not here is the call's own.
+struct EndRow {
+  std::string_view code;
+  OutcomeClass cls;
+};
+constexpr std::array<EndRow, 9> ends{{
+    {"connect_refused", OutcomeClass::unreachable},
+    {"connect_timeout", OutcomeClass::unreachable},
+    {"resolve", OutcomeClass::unreachable},
+    {"tls", OutcomeClass::unreachable},
+    {"connection_lost", OutcomeClass::unreachable}, // before any of its answer
+    // Waiting brings neither a key nor another address: the user has to.
+    {"no_api_key", OutcomeClass::config},
+    {"address_refused", OutcomeClass::config},
+    // The next answer to the same request will hardly be another.
+    {"reply_too_big", OutcomeClass::malformed},
+    {"bad_encoding", OutcomeClass::malformed},
+}};
+
+OutcomeClass class_of(const CallEnded& end) {
+  if (end.end == CallEnd::aborted) return OutcomeClass::cancelled;
+  for (const EndRow& row : ends)
+    if (end.code == row.code) return row.cls;
+  return end.end == CallEnd::timed_out ? OutcomeClass::timeout : OutcomeClass::transient;
+}
+
+} // namespace
 
 void Worker::handle(const JobOpened& opened, Effects& effects) {
   auto spec = job_spec_from_json(opened.spec);
@@ -82,6 +116,19 @@ Worker::Served Worker::endpoint(const Job& job, EndpointId id) const {
   return {&ours.endpoint, ours.model, KeyRules::Of::worker};
 }
 
+// Whoever submits a job does not tell the workers of a cluster where else to look.
+std::optional<QueuePage> Worker::page_of(const Served& where, const std::string& model) const {
+  const EndpointSpec& spec = *where.spec;
+  const bool of_job = where.model.empty();
+  if (of_job)
+    return options_.reads_pages_of_jobs
+               ? std::optional{QueuePage{metrics_page_of(spec.url), model, true, true}}
+               : std::nullopt;
+  if (spec.metrics_url.empty()) return std::nullopt;
+  if (spec.metrics_url != metrics_found) return QueuePage{spec.metrics_url, "", false, false};
+  return QueuePage{metrics_page_of(spec.url), std::string{where.model}, true, false};
+}
+
 void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   const auto planned = held_.take(permit.call);
   InFlight call;
@@ -116,7 +163,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   if (!request && request.error().code == ErrorCode::conflict)
     return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
-  call.api = openai::api_of(request->path);
+  call.asked = openai::asked_of(*request);
   call.model = std::move(request->model);
   HttpCall http;
   http.attempt = permit.attempt;
@@ -128,10 +175,8 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   http.connect_timeout = std::chrono::milliseconds{spec.connect_timeout_ms};
   http.not_after = mutated("gate_without_end") ? never : not_after;
   if (mutated("hidden_retry_in_worker")) effects.starts.push_back(http);
+  if (auto page = page_of(where, call.model)) queues_.call_began(permit.endpoint, std::move(*page));
   in_flight_.emplace(permit.attempt, std::move(call));
-  // Whoever submits a job does not tell workers where else to look.
-  if (!where.model.empty() && !where.spec->metrics_url.empty())
-    queues_.call_began(permit.endpoint, where.spec->metrics_url);
   effects.starts.push_back(std::move(http));
 }
 
@@ -183,7 +228,7 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
   outcome.model = call.model;
   if (end.end == CallEnd::answered) {
     openai::Reply reply =
-        openai::read_reply(call.api, end.http_status, end.headers, end.body, unix_now);
+        openai::read_reply(call.asked, end.http_status, end.headers, end.body, unix_now);
     outcome.cls = reply.cls;
     outcome.usage = reply.usage;
     outcome.retry_after_ms = reply.retry_after_ms;
@@ -197,14 +242,9 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
     return outcome;
   }
   outcome.http_status = 0;
-  outcome.cls = end.end == CallEnd::timed_out ? OutcomeClass::timeout
-                : end.end == CallEnd::aborted ? OutcomeClass::cancelled
-                                              : OutcomeClass::transient;
+  outcome.cls = class_of(end);
   outcome.code = std::move(end.code);
   outcome.message = std::move(end.message);
-  // Waiting brings neither a key nor another address: the user has to.
-  if (outcome.code == "no_api_key" || outcome.code == "address_refused")
-    outcome.cls = OutcomeClass::config;
   return outcome;
 }
 

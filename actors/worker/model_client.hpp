@@ -46,7 +46,9 @@ struct CallEnded {
 struct PageRead {
   EndpointId endpoint; // that it is about; one page of each at a time
   std::string url;
-  Duration timeout{}; // in all
+  Duration timeout{};          // in all
+  std::size_t bytes_max = 0;   // 0 = limits::metrics_bytes_max
+  bool in_our_network = false; // no connection to any but loopback and private addresses
 };
 
 struct PageEnded {

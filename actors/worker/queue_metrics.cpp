@@ -31,7 +31,8 @@ std::string_view without_blanks_ahead(std::string_view text) {
 // One line that is read from its front.
 class Series {
 public:
-  explicit Series(std::string_view line) : rest_{without_blanks_ahead(line)} {}
+  Series(std::string_view line, std::string_view model)
+      : rest_{without_blanks_ahead(line)}, model_{model} {}
 
   std::string_view name() {
     const auto end = std::min(rest_.find_first_of("{ \t\r"), rest_.size());
@@ -40,7 +41,7 @@ public:
     return name;
   }
 
-  // False: the line is cut, or the series is a part of another one.
+  // False: the line is cut, or the series is a part of another one, or another model's.
   bool pass_labels() {
     if (!rest_.starts_with('{')) return true;
     rest_.remove_prefix(1);
@@ -79,11 +80,13 @@ private:
     if (end >= rest_.size()) return false;
     // SGLang splits its numbers up by priority beside telling them whole.
     if (name == "priority" && end > 1) is_part_ = true;
+    const bool names_model = name == "model_name" || name == "model";
+    if (names_model && !model_.empty() && rest_.substr(1, end - 1) != model_) is_part_ = true;
     rest_.remove_prefix(end + 1);
     return true;
   }
 
-  std::string_view rest_;
+  std::string_view rest_, model_;
   bool is_part_ = false;
 };
 
@@ -94,11 +97,11 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
 
 } // namespace
 
-std::optional<QueueMetrics> queue_metrics(std::string_view page) {
+std::optional<QueueMetrics> queue_metrics(std::string_view page, std::string_view model) {
   std::optional<double> waiting, running;
   // Each line ends with a line feed; what does not may lack its last digits.
   for (std::size_t end; (end = page.find('\n')) != page.npos; page.remove_prefix(end + 1)) {
-    Series series{page.substr(0, end)};
+    Series series{page.substr(0, end), model};
     const std::string_view name = series.name();
     const bool of_waiting = is_one_of(name, waiting_names);
     if ((!of_waiting && !is_one_of(name, running_names)) || !series.pass_labels()) continue;

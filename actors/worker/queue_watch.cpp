@@ -9,6 +9,13 @@ namespace gristmill::worker {
 namespace {
 
 constexpr Duration every_least = std::chrono::seconds{1}, every_most = std::chrono::seconds{60};
+constexpr Duration soon = std::chrono::milliseconds{25};
+constexpr Duration looked_for_every = std::chrono::seconds{60}; // while there is none
+constexpr std::size_t looked_for_bytes_max = 1 << 20;
+constexpr double more = 1.1; // calls than ever before
+// One that has so few of our calls for so long is of one server among several behind an address.
+constexpr double of_ours_least = 0.5;
+constexpr Duration lacks_most = std::chrono::seconds{30};
 // Longer than any pause, so that who comes back soon does not look before it should.
 constexpr Duration forgotten_after = std::chrono::minutes{2};
 constexpr auto page_timeout = std::chrono::seconds{2};
@@ -24,9 +31,9 @@ std::string why_unreadable(const PageEnded& page) {
 
 } // namespace
 
-void QueueWatch::call_began(EndpointId endpoint, const std::string& metrics_url) {
+void QueueWatch::call_began(EndpointId endpoint, QueuePage page) {
   Watched& watched = watched_[endpoint];
-  watched.url = metrics_url;
+  watched.page = std::move(page);
   ++watched.calls;
 }
 
@@ -41,7 +48,8 @@ void QueueWatch::pause(const protocol::ReadPause& pause) {
   Watched& watched = it->second;
   const Duration told = std::chrono::milliseconds{pause.ms};
   watched.every = std::clamp(told, every_least, every_most);
-  if (!watched.reading && watched.failures == 0) watched.next_at = watched.begun_at + watched.every;
+  if (!watched.reading && watched.failures == 0 && watched.soon == 0)
+    watched.next_at = watched.begun_at + watched.every;
 }
 
 std::vector<PageRead> QueueWatch::due(Time now) {
@@ -51,10 +59,12 @@ std::vector<PageRead> QueueWatch::due(Time now) {
     return watched.calls == 0 && !watched.reading && watched.next_at + forgotten_after <= now;
   });
   for (auto& [endpoint, watched] : watched_) {
-    if (watched.calls == 0 || watched.reading || now < watched.next_at) continue;
+    if (watched.calls == 0 || watched.reading || watched.dropped || now < watched.next_at) continue;
     watched.reading = true;
     watched.begun_at = now;
-    reads.push_back({endpoint, watched.url, page_timeout});
+    reads.push_back({endpoint, watched.page.url, page_timeout,
+                     watched.page.looked_for ? looked_for_bytes_max : 0,
+                     watched.page.in_our_network});
   }
   return reads;
 }
@@ -64,26 +74,74 @@ std::optional<Event> QueueWatch::ended(const PageEnded& page, Time now) {
   if (it == watched_.end() || !it->second.reading) return std::nullopt;
   Watched& watched = it->second;
   watched.reading = false;
-  const auto metrics = page.http_status == 200 ? queue_metrics(page.body) : std::nullopt;
-  watched.failures = metrics ? 0 : watched.failures + 1;
-  Duration pause = std::max(watched.every, every_least);
-  if (!metrics)
-    pause =
-        std::max<Duration>(pause, every_least * (1u << std::min(watched.failures, doublings_most)));
+  const auto metrics =
+      page.http_status == 200 ? queue_metrics(page.body, watched.page.model) : std::nullopt;
+  const Duration pause = metrics ? heard(watched, page.endpoint, *metrics) : failed(watched, page);
   watched.next_at = std::max(watched.begun_at + pause, now);
   if (metrics) {
-    watched.known = true;
-    news_[page.endpoint] = {page.endpoint, metrics->waiting, metrics->running};
+    const bool found = !std::exchange(watched.known, true) && watched.page.looked_for;
+    if (auto dropped = drops(watched, *metrics, now)) return dropped;
+    if (found) return Event{"metrics.found", {{"url", watched.page.url}}};
     return std::nullopt;
   }
-  // A page that was readable may be busy for a moment.
-  if (watched.failures != (watched.known ? failures_of_concern : 1)) return std::nullopt;
-  return Event{"metrics.unreadable", {{"url", watched.url}, {"why", why_unreadable(page)}}, true};
+  // A page that was readable may be busy for a moment; and of one that nobody named nobody hears.
+  if (watched.page.looked_for || watched.failures != (watched.known ? failures_of_concern : 1))
+    return std::nullopt;
+  return Event{
+      "metrics.unreadable", {{"url", watched.page.url}, {"why", why_unreadable(page)}}, true};
+}
+
+// Returns when it is looked at again, here and below.
+Duration QueueWatch::heard(Watched& watched, EndpointId endpoint, const QueueMetrics& metrics) {
+  watched.failures = 0;
+  const double calls = static_cast<double>(metrics.waiting) +
+                       static_cast<double>(std::max<std::int64_t>(metrics.running, 0));
+  if (metrics.waiting > 0)
+    watched.soon = 0;
+  else if (calls > more * watched.most)
+    watched.soon = looks_soon;
+  else if (calls < of_ours_least * watched.calls && watched.missed < looks_missed_most)
+    ++watched.missed; // our first calls are on their way: they will be there in a moment
+  else
+    watched.soon = std::max(watched.soon - 1, 0);
+  watched.most = std::max(watched.most, calls);
+  news_[endpoint] = {endpoint, metrics.waiting, metrics.running};
+  urgent_ |= watched.soon > 0;
+  return watched.soon > 0 ? soon : std::max(watched.every, every_least);
+}
+
+Duration QueueWatch::failed(Watched& watched, const PageEnded& page) {
+  ++watched.failures;
+  const Duration pause = std::max(watched.every, every_least);
+  if (watched.page.looked_for && page.http_status != 0 && !watched.known)
+    return std::max(pause, looked_for_every);
+  return std::max<Duration>(pause,
+                            every_least * (1u << std::min(watched.failures, doublings_most)));
+}
+
+std::optional<Event> QueueWatch::drops(Watched& watched, const QueueMetrics& metrics, Time now) {
+  if (!watched.page.looked_for || metrics.running < 0) return std::nullopt;
+  const double told = static_cast<double>(metrics.waiting) + static_cast<double>(metrics.running);
+  if (told >= of_ours_least * watched.calls) {
+    watched.lacks_since = never;
+    return std::nullopt;
+  }
+  watched.lacks_since = std::min(watched.lacks_since, now);
+  if (now < watched.lacks_since + lacks_most) return std::nullopt;
+  watched.dropped = true;
+  return Event{
+      "metrics.dropped",
+      {{"url", watched.page.url},
+       {"why", fmt::format("expected our {} calls on it, it tells of {:.0f}: it seems to be "
+                           "one server's of several",
+                           watched.calls, told)}},
+      true};
 }
 
 std::vector<protocol::QueueReport> QueueWatch::take(Time now) {
-  if (news_.empty() || (told_at_ != Time::min() && now < told_at_ + gather)) return {};
+  if (news_.empty() || (!urgent_ && told_at_ != Time::min() && now < told_at_ + gather)) return {};
   told_at_ = now;
+  urgent_ = false;
   std::vector<protocol::QueueReport> reports;
   for (const auto& [endpoint, report] : news_) reports.push_back(report);
   news_.clear();
@@ -92,9 +150,10 @@ std::vector<protocol::QueueReport> QueueWatch::take(Time now) {
 
 Time QueueWatch::wake_at() const {
   Time at = never;
-  if (!news_.empty()) at = told_at_ == Time::min() ? told_at_ : told_at_ + gather;
+  if (!news_.empty()) at = urgent_ || told_at_ == Time::min() ? Time::min() : told_at_ + gather;
   for (const auto& [endpoint, watched] : watched_)
-    if (watched.calls > 0 && !watched.reading) at = std::min(at, watched.next_at);
+    if (watched.calls > 0 && !watched.reading && !watched.dropped)
+      at = std::min(at, watched.next_at);
   return at;
 }
 

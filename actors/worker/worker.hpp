@@ -34,6 +34,8 @@ struct Options {
   std::vector<protocol::AnnouncedEndpoint> endpoints;
   Duration drain_timeout{};
   KeyRules keys; // of endpoints that it does not announce
+  // Of a user's own command: also at endpoints of jobs it looks for pages, in our network.
+  bool reads_pages_of_jobs = false;
 };
 
 struct Effects {
@@ -75,7 +77,7 @@ private:
   };
   struct InFlight {
     protocol::Claim claim;
-    openai::Api api = openai::Api::other;
+    openai::Asked asked;
     std::string model;
   };
   enum class State : std::uint8_t { down, greeting, active };
@@ -111,6 +113,7 @@ private:
     KeyRules::Of of = KeyRules::Of::job;
   };
   Served endpoint(const Job& job, EndpointId id) const;
+  std::optional<QueuePage> page_of(const Served& where, const std::string& model) const;
 
   Options options_;
   State state_ = State::down;

@@ -13,9 +13,10 @@ namespace {
 using json::Kind;
 using json::Value;
 
-// The four members of a batch line that we know; others are ignored.
+// The four members of a batch line that we know, and what Anthropic's have in place of three of
+// them; others are ignored.
 struct Line {
-  Value custom_id, method, url, body;
+  Value custom_id, method, url, body, params;
 };
 
 Line line_of(Value object) {
@@ -26,6 +27,7 @@ Line line_of(Value object) {
     if (member->named("method")) line.method = member->value;
     if (member->named("url")) line.url = member->value;
     if (member->named("body")) line.body = member->value;
+    if (member->named("params")) line.params = member->value;
   }
   return line;
 }
@@ -52,9 +54,29 @@ Result<std::string> id_of(std::string_view field, Value value) {
   return id;
 }
 
+// The path below the base URL. Other services' batch files name neither method nor url.
+Result<std::string> path_of_line(const Line& line, std::string_view assume_url) {
+  const bool no_method = line.method.is(Kind::none), no_url = line.url.is(Kind::none);
+  if (line.body.is(Kind::none) && line.params.is(Kind::object))
+    return bad("expected method \"POST\", url and body, as a batch line of OpenAI's has them, got "
+               "params, as one of Anthropic's has them; make such lines of them");
+  if (no_method && no_url && !assume_url.empty()) return path_of(assume_url);
+  if (no_method && no_url)
+    return bad("expected method \"POST\" and url, got neither; if the lines are those of a service "
+               "whose batch files have none, say what to call: --assume-url /v1/chat/completions");
+  if (!(no_method && !assume_url.empty()) && json::text_of(line.method) != "POST")
+    return bad(
+        fmt::format("expected method \"POST\", got {}",
+                    line.method.text.empty() ? "nothing" : json::printable(line.method.text, 40)));
+  if (no_url && !assume_url.empty()) return path_of(assume_url);
+  if (!line.url.is(Kind::string))
+    return bad(fmt::format("expected url to be a string, got {}", json::name_of(line.url.kind())));
+  return path_of(json::text_of(line.url));
+}
+
 } // namespace
 
-Result<BatchLine> read_batch_line(std::string_view text) {
+Result<BatchLine> read_batch_line(std::string_view text, std::string_view assume_url) {
   const auto object = object_of(text);
   if (!object) return tl::unexpected{object.error()};
   const Line line = line_of(*object);
@@ -68,13 +90,7 @@ Result<BatchLine> read_batch_line(std::string_view text) {
   if (id->empty()) return bad("expected custom_id to have a text, got an empty string");
   read.custom_id = std::move(*id);
 
-  if (json::text_of(line.method) != "POST")
-    return bad(
-        fmt::format("expected method \"POST\", got {}",
-                    line.method.text.empty() ? "nothing" : json::printable(line.method.text, 40)));
-  if (!line.url.is(Kind::string))
-    return bad(fmt::format("expected url to be a string, got {}", json::name_of(line.url.kind())));
-  auto path = path_of(json::text_of(line.url));
+  auto path = path_of_line(line, assume_url);
   if (!path) return tl::unexpected{path.error()};
   read.path = std::move(*path);
 

@@ -29,6 +29,9 @@ DocumentTemplate::DocumentTemplate(const JobSpec& spec) : finder_{{}} {
   read(spec.prompt.empty() ? whole_document : std::string_view{spec.prompt}, spec.text_field,
        prompt_);
   finder_ = json::MemberFinder{fields_};
+  for (std::size_t i = 0; i < fields_.size(); ++i) content_.push_back(i);
+  const auto text = std::find(fields_.begin(), fields_.end(), spec.text_field);
+  if (text != fields_.end()) content_ = {static_cast<std::size_t>(text - fields_.begin())};
 }
 
 void DocumentTemplate::read(std::string_view text, const std::string& text_field, Pieces& pieces) {

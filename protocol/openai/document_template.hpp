@@ -35,6 +35,9 @@ public:
   // The names as objects have them, each once, in their order.
   const std::vector<std::string>& fields() const { return fields_; }
   const json::MemberFinder& finder() const { return finder_; }
+  // Those of them that are the document itself, by their place: the text field where the template
+  // uses it, else all.
+  const std::vector<std::size_t>& content() const { return content_; }
   // The first field that no text document has; empty = none.
   const std::string& foreign() const { return foreign_; }
   // The most often that one field is used. Different fields share the item's bytes.
@@ -63,6 +66,7 @@ private:
   Pieces system_, prompt_;
   std::vector<std::string> fields_;
   std::vector<std::size_t> uses_; // of each field
+  std::vector<std::size_t> content_;
   json::MemberFinder finder_;
   std::string foreign_;
   std::optional<Error> fault_; // of the template itself
@@ -97,6 +101,7 @@ public:
 
 private:
   std::uint64_t params_bytes_, uses_, template_bytes_, label_bytes_;
+  std::string assume_url_;
   bool embeds_;
   AnswerLimits limits_; // of the job's parameters
 };

@@ -1,77 +1,57 @@
 #include "protocol/openai/error_table.hpp"
 
+#include "protocol/openai/error_words.hpp"
+
 #include <algorithm>
 #include <array>
-#include <fmt/format.h>
 
 namespace gristmill::openai {
 namespace {
 
 using enum OutcomeClass;
-using json::Kind;
-using json::Value;
 
-// A word in `code` or `type` decides before the status does, where the status is in the range.
-struct WordRow {
-  std::string_view word;
+// Sources: RFC 9110; RFC 6585 (429, 511), RFC 7725 (451), RFC 8470 (425), RFC 4918 (423, 424);
+// nginx (497, 499), Cloudflare (520 to 530), Anthropic (529), Zhipu (434), Twitter (420).
+struct StatusRow {
   std::uint16_t low, high;
   OutcomeClass cls;
 };
-constexpr std::array<WordRow, 14> words{{
-    {"insufficient_quota", 400, 499, quota},
-    {"credit_balance_exhausted", 400, 499, quota},
-    {"organization_spend_limit_exceeded", 400, 499, quota},
-    {"project_spend_limit_exceeded", 400, 499, quota},
-    {"organization_usage_limit_exceeded", 400, 499, quota},
-    {"enforced_spend_limit_reached", 400, 499, quota},
-    {"slow_down", 429, 503, ramp},
-    {"rate_limit_exceeded", 429, 429, rate},
-    {"server_is_overloaded", 500, 599, overload},
-    {"overloaded_error", 500, 599, overload},
-    {"context_length_exceeded", 400, 499, too_long},
-    {"request_too_large", 400, 413, too_long},
-    {"content_filter", 400, 499, policy},
-    {"model_not_found", 400, 499, config},
-}};
-
-// Providers that answer 200 and put a number of their own into base_resp.status_code.
-struct NumberRow {
-  std::uint64_t number;
-  OutcomeClass cls;
-};
-constexpr std::array<NumberRow, 9> base_resp_numbers{{
-    {1002, rate},
-    {1039, rate},
-    {1041, rate},
-    {1008, quota},
-    {1004, config},
-    {2049, config},
-    {1026, policy},
-    {1027, policy},
-    {2013, bad_line},
+constexpr std::array<StatusRow, 27> statuses{{
+    {300, 399, config}, // a redirection is never followed
+    {401, 401, config},    {402, 402, quota},       {403, 405, config},      {407, 407, config},
+    {408, 409, transient}, {410, 410, config}, // the model has reached its end of life
+    {413, 413, too_big},   {420, 420, rate},        {423, 425, unavailable}, {426, 426, config},
+    {429, 429, rate},      {434, 434, config},      {451, 451, policy},      {497, 497, config},
+    {499, 499, gateway},   {400, 499, bad_line}, // of those above the row above decides
+    {501, 501, config},    {502, 502, gateway},     {503, 503, unavailable}, {504, 504, gateway},
+    {511, 511, config},    {529, 529, overload},    {520, 530, gateway},     {500, 599, transient},
+    {0, 299, transient},   {600, 65535, transient},
 }};
 
 OutcomeClass class_of_status(std::uint16_t status) {
-  switch (status) {
-  case 402: return quota;
-  case 408:
-  case 409: return transient;
-  case 401:
-  case 403:
-  case 404:
-  case 405: return config;
-  case 413: return too_big;
-  case 429: return rate;
-  case 529: return overload;
-  default: break;
-  }
-  if (status >= 300 && status < 400) return config; // a redirection is never followed
-  if (status >= 400 && status < 500) return bad_line;
-  return transient;
+  return std::find_if(
+             statuses.begin(), statuses.end(),
+             [status](const StatusRow& row) { return status >= row.low && status <= row.high; })
+      ->cls;
 }
 
 bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
+}
+
+// "The model `m` does not exist": what lacks stands in the same clause as the word.
+bool says_no_such_model(std::string_view message) {
+  constexpr std::array<std::string_view, 6> lacks{"not found",      "does not exist",
+                                                  "doesn't exist",  "not exist",
+                                                  "decommissioned", "is not a valid model"};
+  constexpr std::array<std::string_view, 3> ends{". ", ": ", ", "};
+  const std::string text = json::small_letters(message.substr(0, 600));
+  const std::size_t model = text.find("model");
+  if (model == text.npos) return false;
+  std::string_view clause = std::string_view{text}.substr(model);
+  for (const std::string_view end : ends) clause = clause.substr(0, clause.find(end));
+  return std::any_of(lacks.begin(), lacks.end(),
+                     [clause](std::string_view word) { return has(clause, word); });
 }
 
 // A pack of embedding inputs that is too big as a whole; its code stands among other words.
@@ -82,88 +62,21 @@ bool is_too_big_pack(const ErrorBody& error) {
          has(error.message, "maximum request size");
 }
 
-// A call that is larger than the whole limit is refused like one that came too soon, for ever.
-bool never_fits(std::uint16_t status, const ErrorBody& error) {
-  return status == 429 && has(error.message, "Request too large");
-}
-
-std::optional<OutcomeClass> class_of_words(Api api, std::uint16_t status, const ErrorBody& error) {
-  if (never_fits(status, error)) return too_long;
-  for (const WordRow& row : words) {
-    const bool applies = status == 0 || (status >= row.low && status <= row.high);
-    if (applies && (error.code == row.word || error.type == row.word)) return row.cls;
-  }
-  if (status != 0 && status != 400) return std::nullopt;
-  if (error.inner_code == "ResponsibleAIPolicyViolation") return policy;
-  if (has(error.message, "maximum context length")) return too_long;
-  if (api == Api::embeddings && is_too_big_pack(error)) return too_big;
-  return std::nullopt;
-}
-
-// A code may be a string or a number.
-std::string word_of(Value value) {
-  return value.is(Kind::number) ? std::string{value.text} : json::text_of(value);
-}
-
-void read_members(Value object, ErrorBody& error) {
-  json::Members members{object};
-  while (const auto member = members.next()) {
-    if (member->named("code")) {
-      error.code = word_of(member->value);
-      const auto status = json::integer_of(member->value);
-      if (status && *status >= 400 && *status < 600)
-        error.status = static_cast<std::uint16_t>(*status);
-    }
-    if (member->named("type")) error.type = json::text_of(member->value);
-    if (member->named("message")) error.message = json::text_of(member->value);
-    if (member->named("innererror"))
-      error.inner_code = json::text_of(json::find(member->value, "code"));
-  }
-}
-
-std::optional<ErrorBody> read_base_resp(Value base_resp) {
-  const Value status = json::find(base_resp, "status_code");
-  if (!status.is(Kind::number) || status.text == "0") return std::nullopt;
-  ErrorBody error;
-  error.code = status.text;
-  error.message = json::text_of(json::find(base_resp, "status_msg"));
-  error.cls = transient;
-  for (const NumberRow& row : base_resp_numbers)
-    if (json::integer_of(status) == row.number) error.cls = row.cls;
-  return error;
-}
-
 } // namespace
 
-std::optional<ErrorBody> read_error(Value body) {
-  Value reported, object, base_resp;
-  json::Members members{body};
-  while (const auto member = members.next()) {
-    if (member->named("error")) reported = member->value;
-    if (member->named("object")) object = member->value;
-    if (member->named("base_resp")) base_resp = member->value;
-  }
-  ErrorBody error;
-  if (reported.is(Kind::object) && json::Members{reported}.next()) {
-    read_members(reported, error);
-    return error;
-  }
-  if (reported.is(Kind::string)) {
-    error.message = json::text_of(reported);
-    if (!error.message.empty()) return error;
-  }
-  if (json::text_of(object) == "error") {
-    read_members(body, error);
-    return error;
-  }
-  return read_base_resp(base_resp);
-}
-
 Verdict classify(Api api, std::uint16_t status, const ErrorBody& error) {
-  if (const auto cls = class_of_words(api, status, error)) return {*cls, false};
-  if (error.cls) return {*error.cls, false};
-  // 402, 429 and 529 are said by intent; the server's header does not overrule them.
   const std::uint16_t said = status != 0 ? status : error.status;
+  const bool may_be_pack = api == Api::embeddings && (said == 0 || said == 400);
+  if (const WordRow* row = row_that_matches(said, error)) return {row->cls, false};
+  if (may_be_pack && is_too_big_pack(error)) return {too_big, false};
+  if (error.cls) return {*error.cls, false};
+  const bool of_request = said == 0 || (said >= 400 && said <= 422 && said != 401 && said != 413);
+  if (of_request && (error.place == "model" || says_no_such_model(error.message)))
+    return {config, false};
+  // Who answers 200 is there: what failed behind it, it says of this call alone.
+  const bool behind = status == 0 && said >= 500 && said != 501 && said != 529;
+  if (behind) return {transient, true};
+  // 402, 429 and 529 are said by intent; the server's header does not overrule them.
   const bool intended = said == 402 || said == 429 || said == 529;
   return {class_of_status(said), !intended};
 }
@@ -171,9 +84,7 @@ Verdict classify(Api api, std::uint16_t status, const ErrorBody& error) {
 bool names_tokens(const ErrorBody& error) {
   constexpr std::array<std::string_view, 3> phrases{"tokens per ", "(tpm)", "token rate limit"};
   if (error.type == "tokens" || error.code == "tokens") return true;
-  std::string message = error.message;
-  for (char& c : message)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string message = json::small_letters(error.message);
   return std::any_of(phrases.begin(), phrases.end(),
                      [&](std::string_view phrase) { return has(message, phrase); });
 }

@@ -1,17 +1,31 @@
 #include "protocol/openai/item_check.hpp"
 
+#include "protocol/openai/blank_text.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 
 namespace gristmill::openai {
 namespace {
 
 constexpr std::size_t names_shown_max = 10, name_shown_bytes_max = 60;
+constexpr std::string_view leave_out = "; --skip-blank leaves such documents out";
 
-// The members' names, so that a misspelled one is seen at a glance.
+// What a value without text is; empty = it has some. Numbers, lists and objects say something.
+std::string_view why_blank(json::Value value) {
+  if (value.is(json::Kind::null)) return "null";
+  if (!value.is(json::Kind::string)) return {};
+  const std::string_view spelled = value.text.substr(1, value.text.size() - 2);
+  if (spelled.empty()) return "an empty string";
+  const char first = spelled.front();
+  if (first > ' ' && first != '\\') return {}; // most are known by their first letter
+  return is_blank_text(json::decoded(spelled)) ? "only space" : std::string_view{};
+}
+
+} // namespace
+
+// So that a misspelled one is seen at a glance.
 std::string names_in(std::string_view object) {
   std::string names;
   std::size_t count = 0;
@@ -25,11 +39,12 @@ std::string names_in(std::string_view object) {
   return (count == 1 ? "only the field " : "the fields ") + names;
 }
 
-} // namespace
-
 std::string sentence_of_missing_field(std::string_view field, std::string_view object) {
-  return fmt::format("expected the field \"{}\", which the template names, got {}",
-                     json::printable(field, name_shown_bytes_max), names_in(object));
+  // Nobody calls a field so; it looks like JSON or code.
+  const bool braces = field.find_first_of("\"'{}()%|") != field.npos;
+  return fmt::format("expected the field \"{}\", which the template names, got {}{}",
+                     json::printable(field, name_shown_bytes_max), names_in(object),
+                     braces ? "; \\{{ stands for braces that are meant" : "");
 }
 
 std::string sentence_of_fields_in_text(std::string_view field) {
@@ -49,19 +64,33 @@ std::string fault_of_task(std::string_view task, std::string_view path) {
 
 ItemCheck::ItemCheck(const JobSpec& spec) : task_{spec.task}, template_{spec} {}
 
-std::string ItemCheck::fault_of_object(std::string_view object) const {
+ItemCheck::Fault ItemCheck::fault_of_object(std::string_view object) const {
+  const std::vector<std::string>& fields = template_.fields();
   const auto values = template_.finder().in(json::root(object));
-  const auto missing = std::find_if(values.begin(), values.end(), [](const json::Value& value) {
-    return value.is(json::Kind::none);
-  });
-  if (missing == values.end()) return {};
-  const auto place = static_cast<std::size_t>(missing - values.begin());
-  return sentence_of_missing_field(template_.fields()[place], object);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (values[i].is(json::Kind::none)) return {sentence_of_missing_field(fields[i], object)};
+  const std::vector<std::size_t>& content = template_.content();
+  if (content.empty()) return {}; // whoever asks for nothing of a document needs no text in it
+  for (const std::size_t place : content)
+    if (why_blank(values[place]).empty()) return {};
+  if (content.size() > 1)
+    return {fmt::format("expected a document with text, got nothing but null, empty strings and "
+                        "space in the {} fields that the template names{}",
+                        content.size(), leave_out),
+            true};
+  return {fmt::format("expected a document with text, got {} in the field \"{}\"{}",
+                      why_blank(values[content.front()]),
+                      json::printable(fields[content.front()], name_shown_bytes_max), leave_out),
+          true};
 }
 
-std::string ItemCheck::fault_of_text() const {
-  const std::string& foreign = template_.foreign();
-  return foreign.empty() ? std::string{} : sentence_of_fields_in_text(foreign);
+ItemCheck::Fault ItemCheck::fault_of_text(std::string_view text) const {
+  if (const std::string& foreign = template_.foreign(); !foreign.empty())
+    return {sentence_of_fields_in_text(foreign)};
+  if (template_.content().empty() || !is_blank_text(text)) return {};
+  return {fmt::format("expected a document with text, got {}{}",
+                      text.empty() ? "an empty file" : "a file of only space", leave_out),
+          true};
 }
 
 std::string ItemCheck::fault_of_line(std::string_view path) const {

@@ -15,9 +15,13 @@ class ItemCheck {
 public:
   explicit ItemCheck(const JobSpec& spec);
 
-  // Of an object that has been checked to be one. Empty = every field of the template is there.
-  std::string fault_of_object(std::string_view object) const;
-  std::string fault_of_text() const; // the same for every text document
+  struct Fault {
+    std::string why;    // empty = none
+    bool blank = false; // all that the template takes of the document is null, empty or only space
+  };
+  // Of an object that has been checked to be one.
+  Fault fault_of_object(std::string_view object) const;
+  Fault fault_of_text(std::string_view text) const;
   // Of a batch line's path, below the base URL.
   std::string fault_of_line(std::string_view path) const;
 
@@ -26,6 +30,8 @@ private:
   DocumentTemplate template_;
 };
 
+// The names of an object's members for a sentence: `the fields "id", "text"`.
+std::string names_in(std::string_view object);
 // The sentences of rendering and of the check, which are the same.
 std::string sentence_of_missing_field(std::string_view field, std::string_view object);
 std::string sentence_of_fields_in_text(std::string_view field);

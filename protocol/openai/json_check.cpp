@@ -1,6 +1,6 @@
-#include "protocol/openai/json_text.hpp"
-
 #include "protocol/limits.hpp"
+#include "protocol/openai/json_mend.hpp"
+#include "protocol/openai/json_text.hpp"
 
 #include <cstring>
 #include <fmt/format.h>
@@ -27,6 +27,7 @@ public:
     return at_ == end_ || expected("nothing after the document");
   }
 
+  bool at_end() const { return at_ == end_; }
   std::string fault() const {
     const auto where = at_ - begin_;
     if (at_ == end_)
@@ -183,10 +184,15 @@ private:
 
 } // namespace
 
-Result<> check(std::string_view text) {
-  if (!is_utf8(text)) return fail(ErrorCode::bad_input, "expected UTF-8, got bytes that are not");
+std::optional<Fault> fault_of(std::string_view text) {
+  if (!is_utf8(text)) return Fault{"expected UTF-8, got bytes that are not", false};
   Checker checker{text};
-  if (!checker.document()) return fail(ErrorCode::bad_input, checker.fault());
+  if (checker.document()) return std::nullopt;
+  return Fault{checker.fault(), checker.at_end()};
+}
+
+Result<> check(std::string_view text) {
+  if (auto fault = fault_of(text)) return fail(ErrorCode::bad_input, std::move(fault->sentence));
   return {};
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fmt/format.h>
+#include <limits>
 #include <simdjson.h>
 
 namespace gristmill::openai::json {
@@ -60,16 +62,6 @@ std::size_t character_bytes(std::string_view text) {
   return bytes <= text.size() && is_utf8(text.substr(0, bytes)) ? bytes : 0;
 }
 
-std::string repaired(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t bytes = character_bytes(text);
-    out += bytes > 0 ? text.substr(0, bytes) : replacement;
-    text.remove_prefix(bytes > 0 ? bytes : 1);
-  }
-  return out;
-}
-
 void append_escape(std::string& out, char c) {
   constexpr std::string_view hex = "0123456789abcdef";
   switch (c) {
@@ -105,6 +97,23 @@ bool commands_a_terminal(char32_t c) {
 }
 
 } // namespace
+
+std::string as_utf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    out += bytes > 0 ? text.substr(0, bytes) : replacement;
+    text.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return out;
+}
+
+std::string small_letters(std::string_view text) {
+  std::string small{text};
+  for (char& c : small)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+  return small;
+}
 
 std::string decoded(std::string_view spelled) {
   std::string out;
@@ -146,9 +155,24 @@ std::optional<std::uint64_t> integer_of(Value value) {
   return number;
 }
 
+std::optional<std::uint64_t> count_of(Value value) {
+  if (const auto exact = integer_of(value)) return exact;
+  std::string_view text = value.text;
+  if (value.is(Kind::string)) text = text.substr(1, std::max<std::size_t>(text.size(), 2) - 2);
+  double number = -1;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (stop != text.data() + text.size()) return std::nullopt;
+  constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+  if (error == std::errc::result_out_of_range && !text.starts_with('-') &&
+      text.find("e-") == text.npos && text.find("E-") == text.npos)
+    return most;
+  if (error != std::errc{} || !(number >= 0)) return std::nullopt;
+  return number < 1e18 ? static_cast<std::uint64_t>(std::ceil(number)) : most;
+}
+
 void append_string(std::string& out, std::string_view text) {
   if (!is_utf8(text)) {
-    append_string(out, repaired(text));
+    append_string(out, as_utf8(text));
     return;
   }
   out += '"';

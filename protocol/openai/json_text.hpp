@@ -81,6 +81,11 @@ bool is_utf8(std::string_view text);
 std::string decoded(std::string_view spelled);        // between the quotes -> UTF-8
 std::string text_of(Value value);                     // a string's text; of anything else nothing
 std::optional<std::uint64_t> integer_of(Value value); // if it is a natural number
+// A natural number as servers spell one, too: 1e3, 12.0 and "12"; rounded up, and the greatest one
+// if it is beyond all.
+std::optional<std::uint64_t> count_of(Value value);
+std::string small_letters(std::string_view text); // of A to Z
+std::string as_utf8(std::string_view text);       // bytes that are no UTF-8 become U+FFFD
 
 // Appends the text as a JSON string; bytes that are no UTF-8 become U+FFFD.
 void append_string(std::string& out, std::string_view text);

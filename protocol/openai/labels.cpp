@@ -1,11 +1,14 @@
 #include "protocol/openai/labels.hpp"
 
+#include "protocol/openai/answer.hpp"
+#include "protocol/openai/answer_text.hpp"
 #include "protocol/openai/json_text.hpp"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <utility>
 
 namespace gristmill::openai {
 namespace {
@@ -20,10 +23,46 @@ constexpr std::size_t shown_labels_bytes = 300, shown_answer_bytes = 200;
 // What may stand around a label that is the whole answer. Signs that may be of a label, as in "C++"
 // and "-1", are not among it.
 constexpr std::string_view around = " \t\r\n\"'`.,;:!?()[]{}<>*_~/|\\";
-// Quotes and dots beyond ASCII: “ ” ‘ ’ „ ‚ … « » 。
-constexpr std::array<std::string_view, 10> wide_around{
-    "\xe2\x80\x9c", "\xe2\x80\x9d", "\xe2\x80\x98", "\xe2\x80\x99", "\xe2\x80\x9e",
-    "\xe2\x80\x9a", "\xe2\x80\xa6", "\xc2\xab",     "\xc2\xbb",     "\xe3\x80\x82"};
+// Spaces, marks without width, quotes, dots and brackets beyond ASCII, but no hyphens.
+constexpr std::array<std::pair<char32_t, char32_t>, 16> wide_around{{
+    {0xa0, 0xa1},
+    {0xa7, 0xa7},
+    {0xab, 0xab},
+    {0xad, 0xad},
+    {0xb6, 0xb7},
+    {0xbb, 0xbb},
+    {0xbf, 0xbf},
+    {0x2000, 0x200f},
+    {0x2012, 0x205e},
+    {0x2060, 0x206f},
+    {0x3000, 0x3003},
+    {0x3008, 0x301f},
+    {0xfeff, 0xfeff},
+    {0xff01, 0xff0f},
+    {0xff1a, 0xff20},
+    {0xff3b, 0xff65},
+}};
+
+// A code point and its bytes; U+0000 of one byte where it is none.
+struct CodePoint {
+  char32_t value = 0;
+  std::size_t bytes = 1;
+};
+
+CodePoint code_point_at_front(std::string_view text) {
+  const auto byte = [&](std::size_t n) { return static_cast<unsigned char>(text[n]); };
+  const std::size_t bytes = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : byte(0) >= 0xc0 ? 2 : 1;
+  if (bytes == 1 || bytes > text.size()) return {};
+  char32_t value = byte(0) & (0xffu >> (bytes + 1));
+  for (std::size_t n = 1; n < bytes; ++n) value = (value << 6) | (byte(n) & 0x3fu);
+  return {value, bytes};
+}
+
+bool is_wide_around(char32_t value) {
+  return std::any_of(wide_around.begin(), wide_around.end(), [value](const auto& range) {
+    return value >= range.first && value <= range.second;
+  });
+}
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -37,16 +76,16 @@ bool starts_with(std::string_view text, std::string_view label) {
 std::size_t decoration_at_front(std::string_view text) {
   if (text.empty()) return 0;
   if (around.find(text.front()) != around.npos) return 1;
-  for (const std::string_view wide : wide_around)
-    if (text.starts_with(wide)) return wide.size();
-  return 0;
+  const CodePoint at_front = code_point_at_front(text);
+  return is_wide_around(at_front.value) ? at_front.bytes : 0;
 }
 std::size_t decoration_at_end(std::string_view text) {
   if (text.empty()) return 0;
   if (around.find(text.back()) != around.npos) return 1;
-  for (const std::string_view wide : wide_around)
-    if (text.ends_with(wide)) return wide.size();
-  return 0;
+  std::size_t last = text.size() - 1;
+  while (last > 0 && (text[last] & '\xc0') == '\x80') --last;
+  const CodePoint at_end = code_point_at_front(text.substr(last));
+  return is_wide_around(at_end.value) ? at_end.bytes : 0;
 }
 
 bool is_decoration(std::string_view text) {
@@ -105,19 +144,18 @@ Value first_choice(std::string_view body) {
 }
 
 std::string told(std::string_view body) {
-  const std::string answer = answer_text(body);
+  const std::string answer = without_thoughts(answer_text(body));
   const Value choice = first_choice(body);
-  const std::string refusal = json::text_of(json::find(json::find(choice, "message"), "refusal"));
-  const std::string ended = json::text_of(json::find(choice, "finish_reason"));
-  std::string sentence = answer.empty() && !refusal.empty() ? "the refusal " : "";
-  const std::string& said = answer.empty() ? refusal : answer;
-  if (said.empty()) {
-    sentence += "an empty answer";
+  const std::string ended = finish_reason_of(choice);
+  std::string sentence;
+  if (answer.find_first_not_of(" \t\r\n") == answer.npos) {
+    sentence += answer_text(body).empty() ? "an empty answer" : "thoughts without an answer";
   } else {
-    sentence += fmt::format("\"{}\"", json::printable(said, shown_answer_bytes));
+    sentence += fmt::format("\"{}\"", json::printable(answer, shown_answer_bytes));
   }
   if (!ended.empty() && ended != "stop")
     sentence += fmt::format(" (finish_reason {})", json::printable(ended, 40));
+  if (is_cut(ended)) sentence += "; raise --max-tokens";
   return sentence;
 }
 
@@ -147,23 +185,24 @@ std::string_view label_in(std::string_view answer, const std::vector<std::string
   return longest.empty() ? only_word(answer, labels) : longest;
 }
 
-// Some servers answer with parts instead of one text.
-std::string answer_text(std::string_view body) {
-  const Value content = json::find(json::find(first_choice(body), "message"), "content");
-  std::string text = json::text_of(content);
-  json::Elements parts{content};
-  while (const auto part = parts.next()) text += json::text_of(json::find(*part, "text"));
-  return text;
-}
-
 std::string label_of(const JobSpec& spec, const protocol::Outcome& outcome) {
   if (spec.task != "classify" || outcome.cls != OutcomeClass::ok) return {};
-  return std::string{label_in(answer_text(outcome.body), spec.labels)};
+  // A label that was cut may be the beginning of another one.
+  if (is_cut(finish_reason_of(first_choice(outcome.body)))) return {};
+  return std::string{label_in(without_thoughts(answer_text(outcome.body)), spec.labels)};
 }
 
 void judge_label(const JobSpec& spec, protocol::Outcome& outcome) {
   if (spec.task != "classify" || outcome.cls != OutcomeClass::ok) return;
   if (!label_of(spec, outcome).empty()) return;
+  const Value message = json::find(first_choice(outcome.body), "message");
+  const std::string refusal = json::text_of(json::find(message, "refusal"));
+  if (!refusal.empty() && text_of_message(message).empty()) {
+    outcome.cls = OutcomeClass::policy;
+    outcome.code = "refusal";
+    outcome.message = "the model refuses: " + json::printable(refusal, shown_answer_bytes);
+    return;
+  }
   outcome.cls = OutcomeClass::bad_result;
   outcome.code = "no_label";
   const std::string labels = fmt::format("{}", fmt::join(spec.labels, ", "));

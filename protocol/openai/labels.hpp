@@ -31,10 +31,7 @@ std::string_view label_in(std::string_view answer, const std::vector<std::string
 bool same_label(std::string_view a, std::string_view b);
 std::string folded_label(std::string_view label); // equal for those that are the same
 
-// What a chat answer says: the text of its first choice.
-std::string answer_text(std::string_view body);
-
-// Of an answer to the task `classify`; of anything else nothing.
+// Of an answer to the task `classify` that is whole, thoughts left out; of anything else nothing.
 std::string label_of(const JobSpec& spec, const protocol::Outcome& outcome);
 
 // An answer to the task `classify` that has no label becomes a bad result that says what came.

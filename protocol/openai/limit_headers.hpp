@@ -15,7 +15,7 @@ namespace gristmill::openai {
 
 std::vector<protocol::LimitHint> read_limits(const Headers& headers, std::int64_t unix_now);
 
-// Milliseconds until a reset: "6m0s", "12ms", seconds, a time in RFC 3339 or since 1970.
+// Milliseconds until a reset, in any of the forms of header_time.hpp, within a week.
 std::optional<std::int64_t> reset_ms_of(std::string_view text, std::int64_t unix_now);
 
 } // namespace gristmill::openai

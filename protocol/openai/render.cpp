@@ -45,9 +45,12 @@ Result<Request> request_of(const JobSpec& spec, std::string path, Value body,
   auto model = model_of(spec, params, body, models);
   if (!model) return tl::unexpected{model.error()};
   Request request{std::move(path), {}, std::move(*model)};
-  const bool verbatim =
-      !json::Members{params}.next() && json::text_of(json::find(body, "model")) == request.model;
-  request.body = verbatim ? std::string{body.text} : overlaid(body, params, request.model);
+  std::vector<std::string_view> limits;
+  if (spec.max_tokens > 0) limits = answer_limit_words(api_of(request.path), body, params);
+  const bool verbatim = limits.empty() && !json::Members{params}.next() &&
+                        json::text_of(json::find(body, "model")) == request.model;
+  request.body = verbatim ? std::string{body.text}
+                          : overlaid(body, params, request.model, spec.max_tokens, limits);
   if (asks_for_stream({request.body}))
     return bad("expected a request without \"stream\": true, because a batch has no stream; "
                "remove it");
@@ -63,7 +66,8 @@ Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Mod
     if (member->named("url")) url = member->value;
     if (member->named("body")) body = member->value;
   }
-  auto path = path_of(json::text_of(url));
+  const bool assumed = url.is(Kind::none) && !spec.assume_url.empty();
+  auto path = path_of(assumed ? spec.assume_url : json::text_of(url));
   if (!path) return tl::unexpected{path.error()};
   // A line asks for what it says; nothing of a task is laid over it.
   if (auto fault = fault_of_task(spec.task, *path); !fault.empty()) return bad(std::move(fault));

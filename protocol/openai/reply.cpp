@@ -1,5 +1,7 @@
 #include "protocol/limits.hpp"
+#include "protocol/openai/answer.hpp"
 #include "protocol/openai/error_table.hpp"
+#include "protocol/openai/json_mend.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/limit_headers.hpp"
 #include "protocol/openai/reply_headers.hpp"
@@ -7,7 +9,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <vector>
 
 namespace gristmill::openai {
 namespace {
@@ -22,9 +23,9 @@ static_assert(message_bytes_max <= limits::text_bytes_max);
 // A call that used more tokens than this is not believed.
 constexpr std::uint64_t believable_tokens = 1'000'000'000;
 
-// The members of an answer that somebody reads.
+// The members of an answer that are read whatever it answers.
 struct Answer {
-  Value model, usage, choices, output, data;
+  Value model, usage;
 };
 
 Answer answer_of(Value body) {
@@ -33,15 +34,12 @@ Answer answer_of(Value body) {
   while (const auto member = members.next()) {
     if (member->named("model")) answer.model = member->value;
     if (member->named("usage")) answer.usage = member->value;
-    if (member->named("choices")) answer.choices = member->value;
-    if (member->named("output")) answer.output = member->value;
-    if (member->named("data")) answer.data = member->value;
   }
   return answer;
 }
 
 std::optional<std::uint64_t> tokens_of(Value value) {
-  const auto tokens = json::integer_of(value);
+  const auto tokens = json::count_of(value);
   return tokens && *tokens <= believable_tokens ? tokens : std::nullopt;
 }
 
@@ -67,110 +65,144 @@ protocol::Usage usage_of(Value usage) {
   read.known = true;
   read.prompt = prompt ? *prompt : *total - std::min(*total, completion.value_or(0));
   const std::uint64_t sum = total.value_or(read.prompt);
-  read.completion = completion.value_or(sum - std::min(sum, read.prompt));
+  // Some count what a model thought in the sum alone.
+  read.completion = std::max(completion.value_or(0), sum - std::min(sum, read.prompt));
   read.cached = std::min(cached, read.prompt);
   read.reasoning = std::min(reasoning, read.completion);
   return read;
-}
-
-bool has_every_embedding(Value data) {
-  std::vector<std::uint64_t> indices;
-  json::Elements elements{data};
-  while (const auto element = elements.next()) {
-    Value index, embedding;
-    json::Members members{*element};
-    while (const auto member = members.next()) {
-      if (member->named("index")) index = member->value;
-      if (member->named("embedding")) embedding = member->value;
-    }
-    const bool filled = embedding.is(Kind::string) ? embedding.text.size() > 2
-                                                   : json::Elements{embedding}.next().has_value();
-    if (!filled) return false;
-    indices.push_back(json::integer_of(index).value_or(indices.size()));
-  }
-  std::vector<bool> seen(indices.size());
-  for (const std::uint64_t index : indices) {
-    if (index >= seen.size() || seen[index]) return false;
-    seen[index] = true;
-  }
-  return !seen.empty();
-}
-
-// What an answer of its kind must have and this one lacks; empty = it is one.
-std::string_view missing(Api api, Value body, const Answer& answer) {
-  const auto first_choice = [&] { return json::Elements{answer.choices}.next().value_or(Value{}); };
-  switch (api) {
-  case Api::chat:
-    return json::find(first_choice(), "message").is(Kind::object) ? "" : "choices[0].message";
-  case Api::completions:
-    return json::find(first_choice(), "text").is(Kind::string) ? "" : "choices[0].text";
-  case Api::responses: return answer.output.is(Kind::array) ? "" : "output";
-  case Api::embeddings:
-    return has_every_embedding(answer.data) ? "" : "data with one embedding for each index";
-  case Api::other:
-    return body.is(Kind::object) || body.is(Kind::array) ? "" : "an object or an array";
-  }
-  return "an answer";
 }
 
 std::string sample_of(std::string_view body) {
   return json::printable(body, sample_bytes);
 }
 
-// Fills what an error says of itself, within what a frame takes.
-void tell(Reply& reply, const ErrorBody& error, std::uint16_t status) {
-  const std::string& code = error.code.empty() ? error.type : error.code;
-  reply.code = json::printable(code, limits::name_bytes_max);
+// Fills what an error says of itself, within what a frame takes. `otherwise`: what came, for an
+// error without words.
+void tell(Reply& reply, const ErrorBody& error, std::uint16_t status, std::string_view otherwise) {
+  reply.code = json::printable(error.name(), limits::name_bytes_max);
   if (reply.code.empty()) reply.code = fmt::format("http_{}", status);
-  reply.message = json::printable(error.message, message_bytes_max);
+  reply.message = json::printable(described(error), message_bytes_max);
+  if (reply.message.empty()) reply.message = sample_of(otherwise);
+  if (reply.message.empty()) reply.message = fmt::format("HTTP {} without a body", status);
   reply.tokens_refused = (reply.cls == rate || reply.cls == ramp) && names_tokens(error);
+  reply.retry_after_ms = std::min(error.retry_after_ms, retry_after_ms_max);
 }
 
-// A status of success: the whole body must be an answer of its kind.
-void judge_answer(Reply& reply, Api api, std::uint16_t status, std::string_view text) {
-  reply.cls = transient;
-  if (const auto checked = json::check(text); !checked) {
-    reply.code = "bad_json";
-    reply.message = text.empty() ? "expected an answer in JSON, got an empty body"
-                                 : fmt::format("expected an answer in JSON: {}; it begins: {}",
-                                               checked.error().message, sample_of(text));
-    return;
+void tell(Reply& reply, AnswerFault fault) {
+  reply.cls = fault.cls;
+  reply.code = json::printable(fault.code, limits::name_bytes_max);
+  reply.message = json::printable(fault.message, message_bytes_max);
+  reply.retry_after_ms = std::min(fault.retry_after_ms, retry_after_ms_max);
+}
+
+// The first error among the events of a stream, which nobody asked for.
+std::optional<ErrorBody> error_in_events(std::string_view text) {
+  constexpr std::string_view data = "data:";
+  std::string room;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (!line.starts_with(data)) continue;
+    const json::Mended event =
+        json::mended(line.substr(data.size()), limits::reply_bytes_max, room);
+    if (event.fault) continue;
+    const Value body = json::root(event.text);
+    const std::string type = json::text_of(json::find(body, "type"));
+    const bool is_one = type == "error" || type.ends_with(".failed");
+    if (auto error = read_error(body, is_one ? BesideAnswer::no : BesideAnswer::yes)) return error;
   }
-  const Value body = json::root(text);
+  return std::nullopt;
+}
+
+bool is_event_stream(std::string_view text) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  constexpr std::array<std::string_view, 5> begins{"data:", "event:", "id:", "retry:", ":"};
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  return std::any_of(begins.begin(), begins.end(),
+                     [text](std::string_view field) { return text.starts_with(field); });
+}
+
+bool is_gzip(std::string_view text) {
+  return text.starts_with("\x1f\x8b");
+}
+
+// A body that is no JSON under a status of success: cut, a page, a stream, or JSON of its own kind.
+void judge_unreadable(Reply& reply, const Asked& asked, std::uint16_t status, std::string_view text,
+                      const json::Fault& fault, std::string_view encoding) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const char begins = first == text.npos ? '\0' : text[first];
+  const bool is_stream = is_event_stream(text.substr(std::min(first, text.size())));
+  ErrorBody error;
+  if (auto event = is_stream ? error_in_events(text) : std::nullopt) error = std::move(*event);
+  const bool is_json = begins == '{' || begins == '[';
+  if (!is_json && !is_stream) error.message = words_of_page(text, sample_bytes);
+  if (const Verdict verdict = classify(asked.api, 0, error); !verdict.by_status) {
+    reply.cls = verdict.cls;
+    return tell(reply, error, status, text);
+  }
+  if (!error.message.empty() && is_stream) {
+    reply.cls = classify(asked.api, 0, error).cls;
+    return tell(reply, error, status, text);
+  }
+  // What was cut may come whole the next time. A page comes from somebody else than the model's
+  // server: the URL is another's, or it is so for a while.
+  reply.cls = is_stream || is_gzip(text) || (is_json && !fault.at_end) ? malformed
+              : is_json || begins == '\0'                              ? transient
+                                                                       : config;
+  reply.code = "bad_json";
+  const std::string of_encoding =
+      is_gzip(text)      ? " (it is gzip, and its headers do not say so)"
+      : encoding.empty() ? ""
+                         : fmt::format(" (Content-Encoding: {})", json::printable(encoding, 40));
+  reply.message = text.empty() ? "expected an answer in JSON, got an empty body"
+                               : fmt::format("expected an answer in JSON{}: {}; it begins: {}",
+                                             of_encoding, fault.sentence, sample_of(text));
+}
+
+// A status of success: the whole body must be the answer to what was asked.
+void judge_answer(Reply& reply, const Asked& asked, std::uint16_t status, std::string_view text,
+                  std::string_view encoding) {
+  reply.cls = transient;
+  std::string room;
+  const json::Mended read = json::mended(text, limits::reply_bytes_max, room);
+  if (read.fault) return judge_unreadable(reply, asked, status, text, *read.fault, encoding);
+  const Value body = json::root(read.text);
   const Answer answer = answer_of(body);
   reply.usage = usage_of(answer.usage);
   reply.model = json::printable(json::text_of(answer.model), limits::name_bytes_max);
-  const std::string_view lacks = missing(api, body, answer);
-  if (const auto error = read_error(body)) {
-    reply.cls = classify(api, 0, *error).cls;
-    tell(reply, *error, status);
-    if (reply.message.empty()) reply.message = sample_of(text);
-  } else if (!lacks.empty()) {
-    reply.code = "bad_reply";
-    reply.message = fmt::format("expected an answer with {}, got: {}", lacks, sample_of(text));
-  } else {
-    reply.cls = ok;
-    reply.body = json::minified(text);
+  auto fault = form_fault(asked, body);
+  const auto beside = fault ? BesideAnswer::no : BesideAnswer::yes;
+  if (const auto error = read_error(body, beside)) {
+    reply.cls = classify(asked.api, 0, *error).cls;
+    return tell(reply, *error, status, text);
   }
+  if (!fault) fault = content_fault(asked, body);
+  if (fault) return tell(reply, std::move(*fault));
+  reply.cls = ok;
+  reply.body = json::minified(read.text);
 }
 
 void judge_error(Reply& reply, Api api, std::uint16_t status, std::string_view text,
                  std::optional<bool> should_retry) {
   ErrorBody error;
-  const bool is_json = json::check(text).has_value();
-  if (is_json) {
-    const Value body = json::root(text);
-    if (auto read = read_error(body)) error = std::move(*read);
+  std::string room;
+  const json::Mended read = json::mended(text, limits::reply_bytes_max, room);
+  if (!read.fault) {
+    const Value body = json::root(read.text);
+    if (auto said = read_error(body, BesideAnswer::no)) error = std::move(*said);
     reply.usage = usage_of(json::find(body, "usage"));
-    reply.body = json::minified(text);
+    reply.body = json::minified(read.text);
+  } else {
+    error.message = words_of_page(text, sample_bytes);
   }
   const Verdict verdict = classify(api, status, error);
   reply.cls = verdict.cls;
-  if (verdict.by_status && should_retry && *should_retry != info(verdict.cls).retryable)
+  // What is wrong with the endpoint, the key or the URL is not asked of it.
+  const bool of_item = info(verdict.cls).fault == Fault::item;
+  if (verdict.by_status && of_item && should_retry &&
+      *should_retry != info(verdict.cls).retryable())
     reply.cls = *should_retry ? transient : bad_line;
-  tell(reply, error, status);
-  if (reply.message.empty()) reply.message = sample_of(text);
-  if (reply.message.empty()) reply.message = fmt::format("HTTP {} without a body", status);
+  tell(reply, error, status, text);
 }
 
 } // namespace
@@ -198,18 +230,18 @@ void judge_body(protocol::Outcome& outcome) {
   outcome.body.clear();
 }
 
-Reply read_reply(Api api, std::uint16_t http_status, const Headers& headers, std::string_view body,
-                 std::int64_t unix_now) {
+Reply read_reply(const Asked& asked, std::uint16_t http_status, const Headers& headers,
+                 std::string_view body, std::int64_t unix_now) {
   Reply reply;
   ReplyHeaders read = read_headers(headers, unix_now);
   reply.request_id = std::move(read.request_id);
   reply.limits = read_limits(headers, unix_now);
   if (http_status >= 200 && http_status < 300) {
-    judge_answer(reply, api, http_status, body);
+    judge_answer(reply, asked, http_status, body, read.encoding);
   } else {
-    judge_error(reply, api, http_status, body, read.should_retry);
+    judge_error(reply, asked.api, http_status, body, read.should_retry);
   }
-  if (reply.cls != ok) reply.retry_after_ms = read.retry_after_ms;
+  if (reply.cls != ok && read.retry_after_ms >= 0) reply.retry_after_ms = read.retry_after_ms;
   return reply;
 }
 

@@ -9,10 +9,13 @@
 
 namespace gristmill::openai {
 
+inline constexpr std::int64_t retry_after_ms_max = 600'000;
+
 struct ReplyHeaders {
   std::int64_t retry_after_ms = -1; // -1 = not said
   std::optional<bool> should_retry;
   std::string request_id;
+  std::string encoding; // Content-Encoding that is not undone
 };
 
 ReplyHeaders read_headers(const Headers& headers, std::int64_t unix_now);

@@ -1,7 +1,6 @@
 #include "protocol/openai/request_body.hpp"
 
 #include <algorithm>
-#include <vector>
 
 namespace gristmill::openai {
 namespace {
@@ -56,7 +55,25 @@ bool asks_for_stream(json::Value body) {
   return false;
 }
 
-std::string overlaid(json::Value body, json::Value params, std::string_view model) {
+std::vector<std::string_view> answer_limit_words(Api api, json::Value body, json::Value params) {
+  switch (api) {
+  case Api::embeddings:
+  case Api::other: return {};
+  case Api::responses: return {"max_output_tokens"};
+  case Api::completions: return {"max_tokens"};
+  case Api::chat: break;
+  }
+  std::vector<std::string_view> words;
+  for (const std::string_view word : {"max_completion_tokens", "max_tokens"})
+    if (!json::find(body, word).is(json::Kind::none) ||
+        !json::find(params, word).is(json::Kind::none))
+      words.push_back(word);
+  if (words.empty()) words.push_back("max_tokens");
+  return words;
+}
+
+std::string overlaid(json::Value body, json::Value params, std::string_view model,
+                     std::uint64_t max_tokens, const std::vector<std::string_view>& limit_words) {
   std::vector<Overlay> overlays;
   json::Members given{params};
   while (const auto member = given.next())
@@ -66,6 +83,8 @@ std::string overlaid(json::Value body, json::Value params, std::string_view mode
     json::append_string(quoted, model);
     lay(overlays, "model", std::move(quoted));
   }
+  if (max_tokens > 0)
+    for (const std::string_view word : limit_words) lay(overlays, word, std::to_string(max_tokens));
 
   Writer writer;
   writer.reserve(body.text.size() + params.text.size() + model.size() + 16);

@@ -52,7 +52,17 @@ void append_error(std::string& out, const protocol::Outcome& outcome) {
   out += '}';
 }
 
-void append_provenance(std::string& out, const Provenance& about, OutcomeClass cls) {
+// What was read from an error that stands in `response` in its server's own form: readers of the
+// line need not know them all.
+void append_error_read(std::string& out, const protocol::Outcome& outcome) {
+  append_field(out, ",\"class\":", info(outcome.cls).name);
+  if (!has_response(outcome)) return;
+  if (!outcome.code.empty()) append_field(out, ",\"code\":", outcome.code);
+  if (!outcome.message.empty()) append_field(out, ",\"message\":", outcome.message);
+}
+
+void append_provenance(std::string& out, const Provenance& about,
+                       const protocol::Outcome& outcome) {
   append_field(out, ",\"gristmill\":{\"source\":", about.source);
   if (!about.input.empty()) (out += ",\"input\":") += about.input;
   fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", about.attempts);
@@ -60,7 +70,7 @@ void append_provenance(std::string& out, const Provenance& about, OutcomeClass c
   append_field(out, ",\"endpoint\":", about.endpoint);
   fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
                  about.cached);
-  if (cls != OutcomeClass::ok) append_field(out, ",\"class\":", info(cls).name);
+  if (outcome.cls != OutcomeClass::ok) append_error_read(out, outcome);
   if (!about.label.empty()) append_field(out, ",\"label\":", about.label);
   fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
 }
@@ -92,7 +102,7 @@ std::string result_line(JobId job, std::string_view custom_id, const protocol::O
   } else {
     append_error(out, outcome);
   }
-  append_provenance(out, about, outcome.cls);
+  append_provenance(out, about, outcome);
   const std::uint32_t crc = crc32c(out);
   fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);
   return out;

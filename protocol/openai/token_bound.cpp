@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -30,17 +28,6 @@ Count times(Count a, Count b) {
   return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<Count>::max() : product;
 }
 
-// Servers take 1e3, 100.0 and "100" for a number too.
-std::optional<Count> count_of(Value value) {
-  if (const auto exact = json::integer_of(value)) return exact;
-  std::string_view text = value.text;
-  if (value.is(Kind::string)) text.remove_prefix(1);
-  double number = -1;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  if (!(number >= 0)) return std::nullopt;
-  return number < 1e18 ? static_cast<Count>(std::ceil(number)) : std::numeric_limits<Count>::max();
-}
-
 constexpr const auto& limit_names = answer_limit_names;
 using Limits = AnswerLimits;
 
@@ -48,7 +35,7 @@ void read(Limits& limits, const json::Member& member) {
   for (std::size_t i = 0; i < limit_names.size(); ++i) {
     if (!member.named(limit_names[i])) continue;
     limits[i].named = true;
-    limits[i].most = std::max(limits[i].most, count_of(member.value));
+    limits[i].most = std::max(limits[i].most, json::count_of(member.value));
   }
 }
 
@@ -105,10 +92,11 @@ Body read_body(Value object) {
   return body;
 }
 
-TokenBound bound_of_line(std::string_view raw, const Limits& params, Count tokens_default) {
+TokenBound bound_of_line(std::string_view raw, const Limits& params, Count tokens_default,
+                         const std::string& assume_url) {
   const Value line = json::root(raw);
-  const Value object = json::find(line, "body");
-  const auto path = path_of(json::text_of(json::find(line, "url")));
+  const Value object = json::find(line, "body"), url = json::find(line, "url");
+  const auto path = path_of(url.is(Kind::none) ? assume_url : json::text_of(url));
   const Api api = path ? api_of(*path) : Api::chat;
   const Body body = read_body(object);
   const Count input = object.text.empty() ? raw.size() : object.text.size();
@@ -117,6 +105,15 @@ TokenBound bound_of_line(std::string_view raw, const Limits& params, Count token
   TokenBound bound = bound_of(input, body.limits, params, tokens_default);
   if (api == Api::completions) bound.output = times(bound.output, prompts_in(body.prompt));
   return bound;
+}
+
+// What the job itself says of all its answers.
+Limits limits_of(const JobSpec& spec) {
+  Limits limits = read_body(json::root(spec.params)).limits;
+  // In whichever words it is sent, it stands in the place of what else says how long.
+  if (spec.max_tokens > 0)
+    for (std::size_t i = 0; i < 3; ++i) limits[i] = {true, spec.max_tokens};
+  return limits;
 }
 
 // What the task `classify` puts into the system message.
@@ -134,13 +131,13 @@ std::uint64_t TokenBound::total() const {
 JobTokens::JobTokens(const JobSpec& spec, const DocumentTemplate& documents)
     : params_bytes_{spec.params.size()}, uses_{documents.most_uses()},
       template_bytes_{spec.prompt.size() + spec.system.size()}, label_bytes_{label_bytes(spec)},
-      embeds_{spec.task == "embed"}, limits_{read_body(json::root(spec.params)).limits} {}
+      assume_url_{spec.assume_url}, embeds_{spec.task == "embed"}, limits_{limits_of(spec)} {}
 
 TokenBound JobTokens::bounds(ItemKind kind, std::string_view raw,
                              std::uint64_t max_output_tokens_default) const {
   TokenBound bound;
   if (kind == ItemKind::batch_line) {
-    bound = bound_of_line(raw, limits_, max_output_tokens_default);
+    bound = bound_of_line(raw, limits_, max_output_tokens_default, assume_url_);
   } else {
     const Count text = plus(times(raw.size(), uses_), template_bytes_);
     const Count sent = plus(plus(text, 2 * message_overhead), label_bytes_);
@@ -156,8 +153,7 @@ TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw
 }
 
 bool limits_answers(const JobSpec& spec) {
-  const Body params = read_body(json::root(spec.params));
-  return spec.task == "embed" || bound_of(0, {}, params.limits, 0).output_stated;
+  return spec.task == "embed" || bound_of(0, {}, limits_of(spec), 0).output_stated;
 }
 
 std::uint64_t token_bound(const JobSpec& spec, ItemKind kind, std::string_view raw,

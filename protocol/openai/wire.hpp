@@ -33,11 +33,17 @@ struct BatchLine {
   std::string custom_id;
   std::string path; // below the base URL
 };
-// The error's message says what was expected and what came; the caller adds FILE:LINE.
-Result<BatchLine> read_batch_line(std::string_view line);
+// The error's message says what was expected and what came; the caller adds FILE:LINE. A line that
+// names no method and no url is a POST to `assume_url`, unless that is empty.
+Result<BatchLine> read_batch_line(std::string_view line, std::string_view assume_url = {});
 
 // The value of a string (or number, as its text) field of a JSON object, for ids; empty = absent.
 Result<std::string> field_text(std::string_view object, std::string_view field);
+
+// The id of a line that is no JSON, or only the beginning of a line: the first value under the
+// field's name in the outermost object that is whole and a string or a number; empty = there is
+// none that could be an id.
+std::string readable_id(std::string_view broken, std::string_view field);
 
 // The named members of an object, as JSON `{"F":value,…}` in the order of `fields`, values as they
 // were spelled but on one line; a missing one is left out. Of what is no object: nothing.
@@ -110,19 +116,29 @@ struct Reply {
 
 using Headers = std::vector<std::pair<std::string, std::string>>; // lower-case names
 
-// Judges a complete HTTP answer by status, body and headers with the table of error classes.
-// What was told as such an answer: its body is one line of checked JSON, or there is none, and an
-// ok without one is none.
+// What was told as an answer that a worker judged: its body is one line of checked JSON, or there
+// is none, and an ok without one is none.
 void judge_body(protocol::Outcome& outcome);
 
-// A 200 counts as ok only if the whole body is JSON of its kind: chat has choices[0].message,
-// completions choices[0].text, responses output, embeddings data with an embedding for each input
-// index, others any JSON object or array; anything else is transient (cut, empty or not JSON).
-// Headers: retry-after-ms first, then retry-after as seconds or HTTP date (against `unix_now`);
-// limits as limit_headers.hpp says; x-should-retry overrides the status rule; request id from
-// x-request-id or request-id.
-Reply read_reply(Api api, std::uint16_t http_status, const Headers& headers, std::string_view body,
-                 std::int64_t unix_now);
+// What a request asks for, as far as its answer can be held against it (asked.hpp).
+struct Asked {
+  Asked(Api kind = Api::other) : api{kind} {} // no more is known
+  Api api;
+  std::uint64_t answers = 0; // embeddings, or choices at least; 0 = nobody can say
+  bool json = false;         // the text has to be JSON
+};
+
+// Judges a complete HTTP answer by status, body and headers.
+//
+// A 200 counts as ok only if the whole body is JSON of its kind (chat has choices[0].message,
+// completions choices[0].text, responses output, embeddings data with an embedding for each input,
+// others any object or array), names no error, and no choice in it says that it failed
+// (answer.hpp). Of an error the words decide before the status (error_words.hpp).
+// Headers: retry-after-ms first, then retry-after (header_time.hpp, against `unix_now`), then what
+// the body asks for; limits as limit_headers.hpp says; x-should-retry overrides the status rule;
+// request id from x-request-id or request-id.
+Reply read_reply(const Asked& asked, std::uint16_t http_status, const Headers& headers,
+                 std::string_view body, std::int64_t unix_now);
 
 // In result_line.cpp.
 
@@ -142,7 +158,9 @@ struct Provenance {
 //
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
-//                 ["class":…, of a failed item][,"label":…],"item":…,"crc":"8 hex digits"}}
+//                 ["class":…, of a failed item,
+//                  "code":…,"message":…, of an error in `response`][,"label":…],
+//                 "item":…,"crc":"8 hex digits"}}
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.
 // With an HTTP status the body stands in `response`; without one `error` has code and message.

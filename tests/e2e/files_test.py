@@ -1,6 +1,7 @@
 """What commands write, replace and remove: nothing of the user's, nothing without a word when the
 disk does not take it, and nothing that others may read.
 """
+import gzip
 import json
 import os
 import resource
@@ -116,6 +117,106 @@ class Loss(Files):
         self.assertIn("--restart", self.run_on(source, check=2).stderr)
         self.run_on(source, "--restart")
 
+    def test_a_result_goes_where_the_command_says_not_where_an_earlier_one_said(self):
+        source, state = self.put("in.jsonl"), ("--state", self.directory / "st")
+        self.run_on(source, *state)
+        good = self.output.read_bytes()
+        notes = self.put("out.jsonl", b"my own notes\n")
+        other = self.directory / "other.jsonl"
+        said = self.run_on(source, *state, output=other).stderr
+        self.assertIn("was not there: it is written again", said)
+        self.assertEqual((other.read_bytes(), notes.read_bytes()), (good, b"my own notes\n"))
+        self.run_on(source, *state, output=other)  # which is this job's
+        other.write_bytes(b"")
+        self.assertIn("was empty: it is written again", self.run_on(source, *state, output=other).stderr)
+        self.assertEqual(other.read_bytes(), good)
+        other.write_bytes(good[:-100])
+        self.assertIn(f"has {len(good) - 100} bytes, it was written with {len(good)}",
+                      self.run_on(source, *state, output=other).stderr)
+        self.assertEqual(other.read_bytes(), good[:-100])
+        # The whole directory at another place, the result gone.
+        moved = self.directory / "moved"
+        work = self.put("work/in.jsonl").parent
+        self.run_on("in.jsonl", output="out.jsonl", cwd=work)
+        work.rename(moved)
+        (moved / "out.jsonl").unlink()
+        self.run_on("in.jsonl", output="out.jsonl", cwd=moved)
+        self.assertTrue((moved / "out.jsonl").exists())
+        self.assertFalse(work.exists())
+
+    def test_the_result_of_another_job_is_not_replaced_by_one_that_has_a_state(self):
+        source, paid = self.put("in.jsonl"), self.directory / "paid.jsonl"
+        self.run_on(self.put("other.jsonl", objects(3)), output=paid)
+        before = paid.read_bytes()
+        shutil.rmtree(f"{paid}.state")
+        state = ("--state", self.directory / "st")
+        self.run_on(source, *state, "--limit", "10")
+        for more in (["--limit", "10"], []):
+            said = self.run_on(source, *state, *more, output=paid, check=2).stderr
+            self.assertIn("is not of a job whose state is in", said)
+        self.assertEqual(paid.read_bytes(), before)
+
+    def test_an_input_that_is_cut_while_it_is_read_stops_the_job(self):
+        count = 4_000
+        whole = b"".join(b'{"id":"%d","text":"t%d %s"}\n' % (n, n, b"y" * 2_000) for n in range(count))
+        slow = self.server("--latency", "20ms", label="slow")
+        source = self.put("in.jsonl", whole)
+        command = ["run", source, "--endpoint", slow.url, "-m", "sim-small", "-o", self.output,
+                   "--concurrency", "8"]
+        begun = self.start("gristmill", *command, label="begun")
+        self.until_calls(slow, 100)
+        os.truncate(source, whole.index(b'{"id":"2000"'))
+        self.assertEqual(begun.wait(), 4, begun.stderr())
+        self.assertIn(f"in.jsonl: expected the {len(whole)} bytes that the job began with, got ",
+                      begun.stderr())
+        self.assertFalse(self.output.exists())
+        source.write_bytes(whole)
+        self.command(*command)
+        self.assertEqual(len(self.output.read_bytes().splitlines()), count)
+
+    def test_a_restart_lets_nothing_go_for_an_input_that_cannot_run(self):
+        for name, good, bad in (("in.csv", b"id,text\na,one\n", b"id,text,text\na,one,two\n"),
+                                ("in.jsonl.gz", gzip.compress(LINES), gzip.compress(LINES)[:-20]),
+                                ("in.jsonl.gz", gzip.compress(LINES), LINES),
+                                ("in.jsonl", LINES, b'[{"id":"a","text":"one"}]\n')):
+            with self.subTest(name):
+                for path in self.directory.glob("out.jsonl*"):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                source = self.put(name, good)
+                self.run_on(source, "-p", "{{text}}")
+                self.put(name, bad)
+                before = self.contents()
+                self.run_on(source, "-p", "{{text}}", "--restart", check=2)
+                self.assertEqual(self.contents(), before)
+
+    def test_what_the_command_reads_besides_its_input_is_not_removed(self):
+        source = self.put("in.jsonl")
+        self.run_on(source)
+        for name in ("out.jsonl", "out.jsonl.state/printed", "out.jsonl.state/summary.json"):
+            with self.subTest(name):
+                before = self.contents()
+                said = self.run_on(source, "--prompt-file", self.directory / name, "--restart", check=2).stderr
+                self.assertIn("--prompt-file", said)
+                self.assertEqual(self.contents(), before)
+                prompt = self.directory / "out.jsonl.state/printed"
+                prompt.write_bytes(b"say {{text}}")
+
+    def test_a_link_as_output_is_followed(self):
+        source, big = self.put("in.jsonl"), self.directory / "big"
+        big.mkdir()
+        self.output.symlink_to("big/out.jsonl")
+        for more in ([], ["--restart"]):
+            self.run_on(source, *more)
+            self.assertTrue(self.output.is_symlink())
+            self.assertEqual(len((big / "out.jsonl").read_bytes().splitlines()), 40)
+        (big / "out.jsonl").unlink()
+        self.run_on(source)
+        self.assertTrue(self.output.is_symlink())
+        self.assertEqual(len((big / "out.jsonl").read_bytes().splitlines()), 40)
+        self.assertIn("state directory", self.run_on(source, "--state", self.directory / "o",
+                                                     output=self.directory / "o/", check=2).stderr)
+        self.assertEqual(self.stats(self.simllm)["calls"], 80)
+
     def test_a_state_directory_with_other_files_is_not_removed(self):
         source, state = self.put("in.jsonl"), self.directory / "out.jsonl.state"
         self.run_on(source)
@@ -170,6 +271,14 @@ class Loss(Files):
         self.assertEqual(len(self.output.read_bytes().splitlines()), 40)
         self.assertIn("move it away", self.gristmill("results", job, "-o", other, *at, check=2).stderr)
         self.assertEqual(other.read_bytes(), b"precious\n")
+        # The result of one job that is the input of the next.
+        second = ["submit", self.output, "--id-field", "custom_id", "-p", "again {{custom_id}}", "-m",
+                  "sim-small", "--endpoint", self.simllm.url, *at]
+        before, next_job = self.output.read_bytes(), self.gristmill(*second).stdout.strip()
+        self.gristmill("watch", next_job, *at)
+        refused = self.gristmill("results", next_job, "-o", self.output, *at, check=2)
+        self.assertIn("which is another result and is not replaced", refused.stderr)
+        self.assertEqual(self.output.read_bytes(), before)
         for name, output in (("x", "x"), ("y.part", "y"), ("z.summary.json", "z")):
             source = self.put(name)
             refused = self.gristmill("submit", source, "-m", "sim-small", *at, "--wait", "-o",
@@ -317,6 +426,23 @@ class Private(Files):
         self.assertFalse(spool.exists())
         self.run_on("-", "--restart", stdin=objects(20))
         self.assertEqual(len(self.output.read_bytes().splitlines()), 20)
+
+    def test_another_standard_input_is_refused_not_ignored(self):
+        self.run_on("-", "--limit", "10", stdin=LINES)
+        for other in (objects(3), LINES[:-1], LINES + b"\n", b"\n"):  # compared with the spool
+            for more in ([], ["--limit", "20"]):
+                said = self.run_on("-", *more, stdin=other, check=2).stderr
+                self.assertIn("expected the standard input that the earlier run began with", said)
+                self.assertIn("--restart", said)
+            self.assertIn("--restart", self.run_on("-", "--dry-run", stdin=other, check=2).stderr)
+        self.assertEqual(json.loads(self.run_on("-", "--dry-run", "--json", stdin=LINES).stdout)["items"], 40)
+        self.run_on("-", stdin=LINES)
+        self.assertFalse((self.directory / "out.jsonl.state.stdin").exists())
+        for other in (objects(3), LINES[:-2] + b"x\n", LINES + b"\n"):  # with what is recorded of it
+            self.assertIn("--restart", self.run_on("-", stdin=other, check=2).stderr)
+        self.assertIn("finished: 40 items", self.run_on("-", stdin=LINES).stderr)
+        self.assertIn("finished: 40 items", self.run_on("-", stdin=b"").stderr)
+        self.assertEqual(self.stats(self.simllm)["calls"], 40)
 
     def test_a_spool_stays_while_a_limit_may_grow(self):
         spool = self.directory / "out.jsonl.state.stdin"

@@ -109,7 +109,6 @@ class Http(EndToEnd):
 
     def test_slow_heads_and_half_uploads_lock_nobody_out(self):
         node = self.coordinator()
-        alone = self.p99(self.health_ms(node))
         slow, half = [], []
         for _ in range(512):
             slow.append(connect(node))
@@ -120,8 +119,7 @@ class Http(EndToEnd):
             half[-1].sendall(b"POST /api/v1/inputs?name=x HTTP/1.1\r\nHost: localhost\r\n"
                              b"Content-Length: 1000000\r\n\r\npartial")
         beside_half = self.p99(self.health_ms(node))
-        # 200 ms, or what others leave of this machine.
-        self.assertLess(max(beside_slow, beside_half), max(200, 5 * alone), alone)
+        self.assertLess(max(beside_slow, beside_half), 200)
         self.assertEqual(ask(node, "GET /readyz", "Host: localhost"), 200)
         for client in half:
             client.close()
@@ -178,15 +176,19 @@ class Http(EndToEnd):
         self.assertEqual([one["id"] for one in page["jobs"]], ["job-10", "job-11", "job-12"])
         self.assertEqual((page["has_more"], page["last_id"]), (True, "job-12"))
 
-        # Each begins with 128 calls in flight, and none of them ends.
-        slow = [self.server("--latency", "3600000ms", label=f"slow-{n}") for n in range(40)]
-        write_batch(source, 20_000)
+        # Each is found to take up many calls, and then none of them ends.
+        slow = [self.server("--latency", "1s", label=f"slow-{n}") for n in range(40)]
+        write_batch(source, 60_000)
         for n in range(4):
             self.worker(node, f"w{n + 1}", "--concurrency", "1300")
         urls = [argument for server in slow for argument in ("--endpoint", server.url)]
         flying = self.gristmill("submit", source, *urls, "--server", node.http,
                                 "--timeout", "3600").stdout.strip()
-        self.until("5,000 calls in flight", lambda: self.job(node, flying)["counts"]["in_flight"] >= 5_000)
+        many = lambda: self.job(node, flying)["counts"]["in_flight"] >= 5_000
+        self.until("5,000 calls in flight", many)
+        for server in slow:
+            self.control(server, latency="3600s")
+        self.until("5,000 calls in flight that do not end", many)
 
         names = set()
         with urllib.request.urlopen(f"{node.http}/api/v1/events?all=true", timeout=60) as events:

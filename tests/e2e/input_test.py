@@ -169,8 +169,8 @@ class Input(EndToEnd):
         self.gristmill("watch", job, "--server", coordinator.http)
         self.assertEqual(self.job(coordinator, job)["counts"]["completed"], len(DOCUMENTS))
         files = [str(self.directory / f"docs/{name}.txt") for name in DOCUMENTS]
-        self.assertEqual([r["custom_id"] for r in self.results()],
-                         files + list(DOCUMENTS) + files[1:3])
+        # What the pattern names is in the directory already.
+        self.assertEqual([r["custom_id"] for r in self.results()], files + list(DOCUMENTS))
 
     # ---- mistakes --------------------------------------------------------------------------------
 
@@ -185,9 +185,12 @@ class Input(EndToEnd):
             "url with a host": (batch_line("h", url="http://elsewhere/v1/chat/completions"), "h", "url"),
             "other method": (batch_line("m", method="GET"), "m", "POST"),
             "too long": (b'{"custom_id":"l' + b"x" * (16 << 20) + b'"}', None, "at most 16777216 bytes"),
-            "deep nesting": (deep, None, "nesting"),
-            "NUL": (batch_line("nul").replace(b"hello", b"he\0llo"), None, "expected"),
-            "invalid UTF-8": (batch_line("utf").replace(b"hello", b"he\xffllo"), None, "UTF-8"),
+            "deep nesting": (deep, "deep", "nesting"),
+            "NUL": (batch_line("nul").replace(b"hello", b"he\0llo"), "nul", "expected"),
+            "invalid UTF-8": (batch_line("utf").replace(b"hello", b"he\xffllo"), "utf", "UTF-8"),
+            "half a character": (batch_line("half").replace(b"hello", b"he\\ud83dllo"), "half", "surrogate"),
+            "a comma too many": (batch_line("comma").replace(b'"}]}', b'"}],}'), "comma", "expected"),
+            "cut": (batch_line("cut")[:-20], "cut", "expected"),
         }
         data = b"\xef\xbb\xbf" + batch_line("first") + b"\r\n"
         for line, _, _ in rows.values():
@@ -210,13 +213,19 @@ class Input(EndToEnd):
 
     def test_a_bad_row_or_document_becomes_an_error_line(self):
         rows = {
-            "t.csv": (b"id,text\n1\n", "t.csv:2", "expected 2 fields as in the header, got 1"),
-            "u.csv": (b"id,text\n1,\"open\n", "u.csv:2", "closing quote"),
-            "v.csv": (b"id,text\n1,\xff\n", "v.csv:2", "UTF-8"),
+            "t.csv": (b"id,text\n1\n", "1", "expected 2 fields as in the header, got 1"),
+            "u.csv": (b"id,text\n1,\"open\n", "1", "closing quote"),
+            "v.csv": (b"id,text\n1,\xff\n", "1", "UTF-8"),
             "no-id.jsonl": (b'{"text":"x","id":{}}\n', "no-id.jsonl:1", "expected id to be"),
             "binary.txt": (b"\x7fELF\0\0", "binary.txt", "binary"),
             "binary.jsonl": (os.urandom(1 << 20) + b"\0", "binary.jsonl", "binary"),
             "utf16.jsonl": ('{"id":"x"}\n'.encode("utf-16"), "utf16.jsonl", "UTF-16"),
+            "utf16.csv": ("id,text\r\na,caf\xe9\r\n".encode("utf-16"), "utf16.csv", "UTF-16"),
+            "utf16.txt": ("caf\xe9 and more".encode("utf-16-le"), "utf16.txt", "UTF-16"),
+            "utf32.tsv": ("id\ttext\r\na\tx\r\n".encode("utf-32"), "utf32.tsv", "UTF-32"),
+            "array.json": (b'[{"id":"x","text":"y"},\n {"id":"z"}]\n', "array.json", "JSON array"),
+            "pretty.json": (json.dumps({"id": "x", "text": "y"}, indent=2).encode(), "pretty.json", "several lines"),
+            "blank.txt": (b" \r\n", "blank.txt", "only space"),
             "latin.txt": ("caf\xe9".encode("latin-1"), "latin.txt", "UTF-8"),
         }
         paths = [self.put(name, data) for name, (data, _, _) in rows.items()]
@@ -226,7 +235,7 @@ class Input(EndToEnd):
         self.assertEqual(len(results), len(rows) + 1)
         for result, (_, place, sentence) in zip(results, rows.values()):
             with self.subTest(place):
-                self.assertEqual(result["custom_id"], f"{self.directory}/{place}")
+                self.assertEqual(result["custom_id"], place if place == "1" else f"{self.directory}/{place}")
                 self.assertIn(sentence, result["error"]["message"])
         self.assertEqual(results[-1]["custom_id"], f"{good}:1")
         self.assertEqual(results[-1]["response"]["status_code"], 200)
@@ -258,16 +267,16 @@ class Input(EndToEnd):
 
     def test_what_cannot_be_read_to_its_end_fails_the_job_by_name(self):
         packed = gzip.compress(objects() * 100)
-        rows = {
-            "cut.jsonl.gz": (packed[:-20], "cut"),
-            "damaged.jsonl.gz": (packed[:200] + b"\x55" * 20 + packed[220:], "damaged"),
-            "plain.jsonl.zst": (objects(), "expected zstd data because of its name"),
-            "header.csv": (b"id,id\n1,2\n", "two columns have the name"),
-            "unnamed.csv": (b"id,\n1,2\n", "column 2 has no name"),
+        rows = {  # those that are packed before the first call
+            "cut.jsonl.gz": (packed[:-20], "cut", 2),
+            "damaged.jsonl.gz": (packed[:200] + b"\x55" * 20 + packed[220:], "damaged", 2),
+            "plain.jsonl.zst": (objects(), "expected zstd data because of its name", 2),
+            "header.csv": (b"id,id\n1,2\n", "two columns have the name", 4),
+            "unnamed.csv": (b",\n1,2\n", "no column has a name", 4),
         }
-        for name, (data, sentence) in rows.items():
+        for name, (data, sentence, code) in rows.items():
             with self.subTest(name):
-                failed = self.run_on(self.put(name, data), check=4)
+                failed = self.run_on(self.put(name, data), check=code)
                 self.assertIn(name, failed.stderr)
                 self.assertIn(sentence, failed.stderr)
                 self.anew()
@@ -278,6 +287,42 @@ class Input(EndToEnd):
             self.assertIn("no items", done.stderr)
             self.assertEqual(self.results(), [])
             self.anew()
+
+    def test_a_document_that_is_named_twice_is_called_once(self):
+        self.put("d/a.txt", b"one")
+        self.put("d/b.txt", b"two")
+        directory = self.directory / "d"
+        for inputs in ([directory, directory / "a.txt"], [f"{directory}/*", f"{directory}/../d"],
+                       [directory / "a.txt", directory / "b.txt", f"{directory}/./a.txt"]):
+            with self.subTest(inputs):
+                self.anew()
+                self.assertIn("names already", self.run_on(*inputs, "-p", "{{text}}").stderr)
+                self.assertEqual(len(self.results()), 2)
+
+    def test_an_empty_template_is_no_template(self):
+        source, empty = self.put("in.jsonl", objects()), self.put("empty", b"\xef\xbb\xbf\n")
+        self.assertIn("expected a template", self.run_on(source, "-p", "", check=2).stderr)
+        for path in (empty, "/dev/null"):
+            self.assertIn("expected a template", self.run_on(source, "--prompt-file", path, check=2).stderr)
+
+    def test_a_template_beside_requests_is_refused(self):
+        requests = self.put("requests.jsonl", batch_line() + b"\n")
+        for option, text in (("--prompt", "say {{text}}"), ("--system", "be brief")):
+            said = self.run_on(requests, option, text, check=2).stderr
+            self.assertIn(f"{option}: expected documents", said)
+            self.run_on(requests, self.put("a.txt", b"one"), option, text)
+            self.anew()
+        self.run_on(requests)
+
+    def test_a_file_that_was_cut_on_its_way_costs_nothing(self):
+        whole = gzip.compress(b"".join(b'{"id":"%d","text":"%s"}\n' % (n, os.urandom(30).hex().encode())
+                                       for n in range(2_000)))
+        source = self.put("in.jsonl.gz", whole[:len(whole) // 2])
+        self.assertIn("fetch it again", self.run_on(source, check=2).stderr)
+        self.assertEqual(self.stats(self.simllm)["calls"], 0)
+        self.put("in.jsonl.gz", whole)
+        self.run_on(source)
+        self.assertEqual(len(self.results()), 2_000)
 
     def test_a_mistake_keeps_the_standard_input_of_the_run_before(self):
         keeps = ["--limit", "100"]  # which may grow
@@ -292,6 +337,48 @@ class Input(EndToEnd):
         self.run_on("-", "--restart", *keeps, stdin=b'{"text":"another"}')
         self.assertEqual(spool.read_bytes(), b'{"text":"another"}')
         self.assertEqual(len(self.results()), 1)
+
+    def test_what_other_jobs_left_in_a_directory_is_not_its_input(self):
+        docs = self.put("docs/a.jsonl", b'{"id":"a","text":"one"}\n').parent
+        self.output = docs / "first.jsonl"
+        self.run_on(docs)
+        self.output = self.directory / "out.jsonl"
+        done = self.run_on(docs)
+        self.assertEqual([r["custom_id"] for r in self.results()], ["a"])
+        self.assertIn("left out", done.stderr)
+        self.assertIn("first.jsonl", done.stderr)
+        self.anew()
+        self.run_on(docs / "*.jsonl", "--restart")
+        self.assertEqual(len(self.results()), 1)
+        self.anew()
+        # Named itself it is one, of objects: the answers of one job are the documents of the next.
+        self.run_on(docs / "first.jsonl", "--id-field", "custom_id", "-p", "Check this answer: {{response}}")
+        self.assertEqual([r["custom_id"] for r in self.results()], ["a"])
+
+    def test_a_touched_or_renamed_input_goes_on_and_a_changed_one_is_named(self):
+        source = self.put("in.jsonl", objects())
+        keeps = ["-p", "Sum up: {{text}}"]
+        self.run_on(source, *keeps, "--limit", "4")
+        calls = len(self.calls(self.simllm))
+        os.utime(source, (1, 1))
+        self.run_on(source, *keeps, "--limit", "6")
+        (self.directory / "link.jsonl").symlink_to(source)
+        self.run_on(self.directory / "link.jsonl", *keeps, "--limit", "8")
+        self.put("elsewhere/none", b"")
+        self.run_on(self.directory / "elsewhere/../in.jsonl", *keeps, "--limit", "10")
+        self.assertEqual(len(self.calls(self.simllm)), calls + 6)
+        (self.directory / "moved").mkdir()
+        source.rename(self.directory / "moved/in.jsonl")
+        self.run_on(self.directory / "moved/in.jsonl", *keeps)
+        self.assertEqual(len(self.calls(self.simllm)), len(DOCUMENTS))
+        self.check_documents(list(DOCUMENTS))
+        changed = (self.directory / "moved/in.jsonl")
+        data = changed.read_bytes()
+        for other, difference in ((data.replace(b"comma", b"point"), "another content"), (data[:-5], "bytes")):
+            changed.write_bytes(other)
+            refused = self.run_on(changed, *keeps, check=2)
+            self.assertIn(f"INPUT {changed}: expected the", refused.stderr)
+            self.assertIn(difference, refused.stderr)
 
     def test_the_result_of_a_directory_is_not_its_input(self):
         self.output = self.put("docs/a.txt", b"one").parent / "out.jsonl"

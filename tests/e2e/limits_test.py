@@ -38,6 +38,16 @@ def share_used(calls, amount, per_minute, skip_s, end_s):
     return used / (per_minute * (end - begin) / MINUTE_NS)
 
 
+def write_batch_of_bytes(path, count, size, max_tokens):
+    """Lines whose prompts have so many bytes each."""
+    with open(path, "w", encoding="utf-8") as file:
+        for n in range(count):
+            body = {"model": "sim-small", "max_tokens": max_tokens,
+                    "messages": [{"role": "user", "content": f"question {n} ".ljust(size, "g")}]}
+            file.write(json.dumps({"custom_id": f"item-{n}", "method": "POST",
+                                   "url": "/v1/chat/completions", "body": body}) + "\n")
+
+
 class Limits(EndToEnd):
     def setUp(self):
         super().setUp()
@@ -64,13 +74,13 @@ class Limits(EndToEnd):
                         f'url = "{server.url}"\n' + "\n".join(lines))
         return path
 
-    def finish_killing(self, coordinator, submitted):
-        """One of two workers dies every five seconds and begins anew, until the job is done."""
-        at = time.monotonic() + KILL_EVERY_S
+    def finish_killing(self, coordinator, submitted, every_s=KILL_EVERY_S):
+        """One of the workers dies every five seconds and begins anew, until the job is done."""
+        at = time.monotonic() + every_s
         victim, deaths = self.worker(coordinator, "victim", "--concurrency", "256"), 0
         while submitted.popen.poll() is None:
             if time.monotonic() >= at:
-                at += KILL_EVERY_S
+                at += every_s
                 victim.kill()
                 deaths += 1
                 victim = self.start("gristmill-worker", "--coordinator", coordinator.listen,
@@ -103,6 +113,40 @@ class Limits(EndToEnd):
         with open(self.output, encoding="utf-8") as file:
             ids = [json.loads(line)["custom_id"] for line in file]
         self.assertEqual(ids, [f"item-{n}" for n in range(count)])
+
+    CHARGED, LIMIT = 1_029, 200  # prompt tokens of a call, and what its answer may have
+
+    def kill_beside(self, options, lines, most, amount):
+        """Four workers of which one dies every three seconds: the share of `most` that is used."""
+        count = 600 * max(45, LONGER_S) // 60
+        write_batch_of_bytes(self.input, count, 4 * (self.CHARGED - 4), self.LIMIT)
+        server = self.server(*options, "--answer-tokens", 16, "--latency", "uniform:50ms:600ms")
+        coordinator = self.coordinator("--config", self.config(server, *lines))
+        for n in range(3):
+            self.worker(coordinator, f"steady-{n}", "--concurrency", "256")
+        submitted = self.start("gristmill", "submit", self.input, "--server", coordinator.http,
+                               "--wait", "-o", self.output, label="submit")
+        deaths = self.finish_killing(coordinator, submitted, 3)
+        calls = self.calls(server)
+        self.assertEqual({call["prompt_tokens"] for call in calls}, {self.CHARGED})
+        self.assertEqual(self.stats(server)["rate_limited"], 0)
+        used = share_used(calls, amount, most, 10, 3)
+        print(f"{options}: used {used:.3f}, {len(calls)} calls, {deaths} deaths")
+        self.assertLessEqual(most_in_a_minute(calls, amount), most)
+        self.assertGreaterEqual(used, 0.95)
+
+    def test_what_is_charged_beforehand_is_used_up(self):
+        most = 600 * (self.CHARGED + self.LIMIT)
+        self.kill_beside(["--tpm", most, "--charge", "reserved"],
+                         [f"tokens_per_minute = {most}", 'token_counting = "reserved"'], most,
+                         lambda call: call["prompt_tokens"] + self.LIMIT)
+
+    def test_input_and_output_have_limits_of_their_own(self):
+        most, output = 600 * self.CHARGED, 2 * 600 * 16
+        self.kill_beside(["--input-tpm", most, "--output-tpm", output],
+                         [f"input_tokens_per_minute = {most}",
+                          f"output_tokens_per_minute = {output}"], most,
+                         lambda call: call["prompt_tokens"])
 
     TAKES = 1_200  # calls a minute
 

@@ -84,6 +84,58 @@ class Requests(Jobs):
                 self.assertEqual(self.bodies(job), [{"model": "m", "input": "query: some words"}])
                 self.assertEqual(self.calls(job.server)[0]["path"], "/v1/embeddings")
 
+    def test_a_prompt_without_a_field_is_refused_unless_it_is_meant(self):
+        self.write_objects({"id": "a", "title": "one"}, {"id": "b", "title": "two"})
+        for prompt in ("Summarise {title}", "Summarise the text.", "\\{{title}}"):
+            for job in self.both("-m", "m", "-p", prompt, label=f"-{len(self.processes)}"):
+                with self.subTest(job.way, prompt=prompt):
+                    self.assertEqual(job.code, 2, job.stderr())
+                    self.assertIn('the fields "id", "title"', job.stderr())
+                    self.assertIn("--no-field-needed", job.stderr())
+                    self.assertEqual(self.calls(job.server), [])
+        for job in self.both("-m", "m", "-p", "Say \\{{hello}}", "--no-field-needed", label="-meant"):
+            with self.subTest(job.way):
+                self.assertEqual(job.code, 0, job.stderr())
+                self.assertEqual([body["messages"][0]["content"] for body in self.bodies(job)], ["Say {{hello}}"] * 2)
+
+    def test_documents_without_text_are_error_lines_or_left_out(self):
+        blank = ["", None, " \n\u00a0", "\u200b"]
+        self.write_objects(*({"id": f"blank-{n}", "text": text} for n, text in enumerate(blank)),
+                           {"id": "good", "text": "words"})
+        for job in self.both("-m", "m", "-p", "Sum up: {{text}}"):
+            with self.subTest(job.way):
+                self.assertEqual(job.code, 3, job.stderr())
+                self.assertEqual(len(self.calls(job.server)), 1)
+                self.assertEqual([line["custom_id"] for line in self.lines(job) if line["error"]],
+                                 [f"blank-{n}" for n in range(len(blank))])
+        for job in self.both("-m", "m", "-p", "Sum up: {{text}}", "--skip-blank", label="-skipped"):
+            with self.subTest(job.way):
+                self.assertEqual(job.code, 0, job.stderr())
+                self.assertEqual([line["custom_id"] for line in self.lines(job)], ["good"])
+
+    def test_the_separator_of_a_table_is_found_or_told(self):
+        self.source = self.directory / "in.csv"
+        for content, more in (("id;text\n1;a, b\n", []), ("id#text\n1#a, b\n", ["--delimiter", "#"]),
+                              ("id\ttext\tx,y\n1\ta, b\t\n", ["--delimiter", "tab"])):
+            self.source.write_text(content)
+            for job in self.both("-m", "m", *more, label=f"-{len(self.processes)}"):
+                with self.subTest(job.way, content=content):
+                    self.assertEqual(job.code, 0, job.stderr())
+                    self.assertEqual(self.bodies(job)[0]["messages"][0]["content"], "a, b")
+                    self.assertEqual(self.lines(job)[0]["custom_id"], "1")
+
+    def test_batch_lines_of_other_services_call_what_they_are_told_to(self):
+        self.write_objects({"custom_id": "0", "body": {"messages": [{"role": "user", "content": "hi"}]}})
+        for job in self.both("-m", "m", "--assume-url", "/v1/chat/completions", "--max-tokens", "9"):
+            with self.subTest(job.way):
+                self.assertEqual(job.code, 0, job.stderr())
+                self.assertEqual(self.bodies(job)[0]["max_tokens"], 9)
+        for job in self.both("-m", "m", label="-untold"):
+            with self.subTest(job.way):
+                self.assertEqual(job.code, 3, job.stderr())
+                self.assertIn("--assume-url", self.lines(job)[0]["error"]["message"])
+                self.assertEqual(self.calls(job.server), [])
+
     def test_first_items_only_in_the_order_of_their_answers(self):
         write_batch(self.source, 40)
         for job in self.both("--order", "completion", "--limit", "30",
@@ -114,13 +166,15 @@ class Requests(Jobs):
 
 class Failures(Jobs):
     def test_a_call_ends_at_its_timeout_and_is_tried_again_as_often_as_told(self):
-        write_batch(self.source, 1)
+        # It counts against an item that others are answered meanwhile.
+        write_batch(self.source, 1_500, lambda n: "SLOW" if n == 100 else f"question {n}")
         # Without --timeout the answer would come, without --retries there would be six calls.
-        for job in self.both("--timeout", "0.2", "--retries", "1", server=["--latency", "5s"]):
+        for job in self.both("--timeout", "0.5", "--retries", "1", "--max-in-flight", "2",
+                             server=["--latency", "20ms", "--fault", "hang:match=SLOW"]):
             with self.subTest(job.way):
                 self.assertEqual(job.code, 3, job.stderr())
-                self.assertEqual(self.lines(job)[0]["error"]["code"], "timeout")
-                self.assertEqual(len(self.calls(job.server)), 2)
+                self.assertEqual(self.lines(job)[100]["error"]["code"], "timeout")
+                self.assertEqual(len(self.calls(job.server)), 1_501)
 
     def test_connecting_ends_at_its_own_timeout(self):
         write_batch(self.source, 1)
@@ -133,15 +187,14 @@ class Failures(Jobs):
             for connection in waiting:
                 connection.setblocking(False)
                 connection.connect_ex(silent.getsockname())
-            jobs = self.both("--connect-timeout", "0.3", "--timeout", "60", "--retries", "0",
-                             endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
-        for job in jobs:
-            with self.subTest(job.way):
-                self.assertEqual(job.code, 3, job.stderr())
-                error = self.lines(job)[0]["error"]
-                self.assertEqual(error["code"], "connect_timeout")
-                waited_ms = int(re.search(r"(\d+) m", error["message"]).group(1))
+            jobs = [self.begin(way, "--connect-timeout", "0.3", "--timeout", "60", "--patience", "1",
+                               endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") for way in WAYS]
+            for job in jobs:
+                # A job of a cluster is not over then; it goes on by itself.
+                self.until(f"{job.way} to say what it waits for", lambda: "--patience 1" in job.stderr())
+                waited_ms = int(re.search(r"connect_timeout: .* (\d+) m", job.stderr()).group(1))
                 self.assertLess(waited_ms, 10_000, "that is how long it waits unless told")
+            self.assertEqual(jobs[0].wait(), 4)
 
     def test_a_job_stops_when_so_many_items_have_failed(self):
         write_batch(self.source, 50)

@@ -24,7 +24,7 @@ class Outage(EndToEnd):
         self.until_calls(server, 500)
         server.kill()
         # Without the breaker each item would be tried three times within some two seconds.
-        self.until("the progress says what it waits for", lambda: "the endpoint fails" in run.stderr())
+        self.until("the progress says what it waits for", lambda: "has answered nothing" in run.stderr())
         again = self.start("gristmill-simllm", "--listen", server.url.removeprefix("http://").removesuffix("/v1"),
                            "--latency", "20ms", "--log", self.directory / "again.log", label="again")
         again.url, again.log = again.ready()["url"], self.directory / "again.log"

@@ -155,6 +155,26 @@ class Cluster(EndToEnd):
                                 said["-v"][1]))
         self.assertEqual(logged, {call["attempt"] for call in self.calls(server)[-3:]})
 
+    def test_nodes_log_as_json_where_told(self):
+        server = self.server()
+        write_batch(self.source, 3)
+        coordinator = self.coordinator("--log-format", "json")
+        worker = self.worker(coordinator, "w", "--log-format", "json")
+        self.submit(coordinator, "--endpoint", server.url, "--wait", "-o",
+                    self.directory / "out.jsonl")
+        run = self.start("gristmill", "run", self.source, "--endpoint", server.url, "-o",
+                         self.directory / "run.jsonl", "-v", "--log-format", "json",
+                         "--no-progress", label="run")
+        self.assertEqual(run.wait(), 0, run.stderr())
+        for process, event in ((coordinator, "worker.hello"), (worker, "session.begun"),
+                               (run, "job.ended")):
+            lines = [line for line in process.stderr().splitlines() if line.startswith("{")]
+            told = [json.loads(line) for line in lines]
+            self.assertIn(event, [entry["event"] for entry in told], process.stderr())
+            self.assertEqual({"time", "level", "event", "source"} - set(told[0]), set())
+        self.assertEqual(len(coordinator.stderr().splitlines()),
+                         sum(line.startswith("{") for line in coordinator.stderr().splitlines()))
+
     def test_a_worker_has_no_more_calls_in_flight_than_told(self):
         server, coordinator = self.server("--latency", "100ms"), self.coordinator()
         self.worker(coordinator, "w", "--concurrency", "3")

@@ -139,7 +139,8 @@ void Ledger::check_reopened(const journal::Reopened& again) {
   if (!plan.retry_asked || !item.terminal || *item.terminal == OutcomeClass::ok)
     broken("item {} of {} was reopened, it had not failed", again.item, to_string(again.job));
   item.terminal.reset();
-  for (const AttemptId id : item.calls) attempts_.at(id).excused = true;
+  // It had its line: what is told of its earlier calls from now on is late.
+  for (const AttemptId id : item.calls) attempts_.at(id).excused = attempts_.at(id).given_up = true;
   --job.terminal;
   job.low = 0;
 }
@@ -176,6 +177,8 @@ bool Ledger::explained(const Plan& plan, std::size_t number, std::uint64_t ordin
   switch (line.cls) {
   case OutcomeClass::bad_line: return is_bad(number, ordinal) && !item.calls.empty();
   case OutcomeClass::too_long: return is_too_long(number, ordinal) && !swarm_.fallback;
+  // Three times among others, and three times alone.
+  case OutcomeClass::poison: return item.faults >= 6;
   case OutcomeClass::transient:
   case OutcomeClass::timeout:
     return item.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries;
@@ -316,10 +319,12 @@ void Ledger::answered(AttemptId attempt) {
   attempts_.at(attempt).state = Attempt::State::answered;
 }
 
-void Ledger::failed(AttemptId id, bool consumes) {
+void Ledger::failed(AttemptId id, Price most) {
   Attempt& attempt = attempts_.at(id);
   attempt.state = Attempt::State::failed;
-  if (consumes) ++plans_[attempt.call.plan].items[attempt.call.item].failures;
+  Item& item = plans_[attempt.call.plan].items[attempt.call.item];
+  item.failures += most == Price::retry;
+  item.faults += most == Price::suspicion;
 }
 
 // An outcome is Recorded only when its item's line would survive a crash now.

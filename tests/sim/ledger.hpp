@@ -50,10 +50,12 @@ public:
 
   void welcomed(SessionId session);
 
-  // Calls. `failed`: it brought no answer; `consumes`: and counts against the retries.
+  // Calls. `failed`: it brought no answer. What its item may have to pay for that, at most:
+  // nothing, a suspicion (an endpoint's fault, after it was sent), or one of its retries.
+  enum class Price : std::uint8_t { nothing, suspicion, retry };
   void sent(const SentCall& call);
   void answered(AttemptId attempt);
-  void failed(AttemptId attempt, bool consumes);
+  void failed(AttemptId attempt, Price most);
   // The coordinator has given a call to a worker, and a permit for it.
   void planned(CallId call, PartId part) { parts_[call] = part; }
   void permitted(const Permitted& permit);
@@ -104,8 +106,8 @@ private:
   };
   struct Item {
     std::optional<OutcomeClass> terminal;
-    std::uint32_t deaths = 0, failures = 0;
-    std::vector<AttemptId> calls; // permitted, of any generation
+    std::uint32_t deaths = 0, failures = 0, faults = 0; // failures: that may count
+    std::vector<AttemptId> calls;                       // permitted, of any generation
   };
   struct Plan {
     std::vector<Item> items;

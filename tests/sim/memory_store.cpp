@@ -1,6 +1,7 @@
 #include "tests/sim/memory_store.hpp"
 
 #include "actors/kit/defaults.hpp"
+#include "protocol/limits.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +16,7 @@ journal::Group MemoryStore::take_back() {
 
 journal::Position MemoryStore::make_durable() {
   journal::Group group = take_back();
+  if (group.empty()) return last_ = group.upto; // the real one writes nothing then
   for (const auto& job : group.jobs) change(job);
   for (const auto& again : group.reopened) reopen(again);
   for (auto& line : group.lines) add_line(std::move(line));
@@ -55,6 +57,16 @@ journal::Position MemoryStore::make_durable() {
     std::erase_if(learned, [&](const auto& before) { return before.model == note.model; });
     learned.push_back(note);
   }
+  for (const auto& note : group.errors) {
+    if (!jobs_.contains(note.job)) continue; // forgotten
+    ErrorList& errors = jobs_[note.job].known.errors;
+    std::erase_if(errors, [&](const auto& before) { return same_cause(before, note.error); });
+    errors.push_back(note.error);
+  }
+  for (const auto& note : group.concurrency) {
+    std::erase_if(concurrency_, [&](const auto& before) { return before.account == note.account; });
+    if (note.calls != 0) concurrency_.push_back(note);
+  }
   for (const auto& session : group.sessions) {
     if (session.open) {
       sessions_[session.session] = session;
@@ -80,7 +92,7 @@ void MemoryStore::change(const journal::JobChange& change) {
   job.state = change.state;
   job.reason = change.reason;
   job.detail = change.detail;
-  job.ended_at = is_over(change.state) ? change.at : 0;
+  job.ended_at = change.kept_at();
 }
 
 void MemoryStore::reopen(const journal::Reopened& again) {
@@ -160,6 +172,9 @@ journal::Recovered MemoryStore::recover(Time now, std::uint32_t boot) {
     recovered.days.push_back(note);
   }
   days_clock_ = now;
+  if (concurrency_.size() > limits::found_limits_max)
+    concurrency_.erase(concurrency_.begin(), concurrency_.end() - limits::found_limits_max);
+  recovered.concurrency = concurrency_;
   for (const auto& [id, session] : sessions_) recovered.sessions.push_back(session);
   return recovered;
 }
@@ -168,11 +183,13 @@ void MemoryStore::measure(Sizes& sizes) const {
   sizes["rows of jobs"] = jobs_.size();
   for (const auto& [id, job] : jobs_) {
     sizes["rows of lines"] += job.lines.size();
-    sizes["rows of notes"] += job.attempts.size() + job.known.learned.size();
+    sizes["rows of notes"] +=
+        job.attempts.size() + job.known.learned.size() + job.known.errors.size();
   }
   sizes["rows of lives"] = lives_.size();
   sizes["rows of blocks"] = blocks_.size();
   sizes["rows of days"] = days_.size();
+  sizes["rows of concurrency"] = concurrency_.size();
   sizes["rows of sessions"] = sessions_.size();
 }
 

@@ -57,6 +57,7 @@ private:
   std::map<std::pair<std::uint64_t, std::uint64_t>, journal::BlockNote> blocks_;
   std::map<std::pair<std::string, Time>, journal::DayNote> days_; // by account and bucket
   Time days_clock_{};
+  std::vector<journal::ConcurrencyNote> concurrency_; // one of each account, oldest first
   std::map<SessionId, journal::SessionNote> sessions_;
 };
 

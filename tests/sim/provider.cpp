@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::string_view server_error =
     R"({"error":{"message":"oops","type":"server_error","param":null,"code":null}})";
+constexpr std::string_view loading =
+    R"({"error":{"message":"Loading model","type":"unavailable_error","code":503}})";
 constexpr std::string_view rate_limit =
     R"({"error":{"message":"slow","type":"requests","code":"rate_limit_exceeded"}})";
 constexpr std::string_view bad_request =
@@ -50,7 +52,7 @@ Request request_of(const worker::HttpCall& call) {
   return request;
 }
 
-Fate Provider::fate_of(const Request& request, bool healed, Random& random) {
+Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random& random) {
   Fate fate;
   worker::CallEnded& ended = fate.ended;
   const double factor = -std::log(1.0 - random.unit());
@@ -65,23 +67,38 @@ Fate Provider::fate_of(const Request& request, bool healed, Random& random) {
   const double luck = healed ? 1 : random.unit();
   const std::uint64_t used = 1 + request.bytes / 8 + random.below(request.tokens_max);
   double bound = swarm_.server_error;
-  fate.consumes = true;
+  // A server that comes late: nobody listens, then its model is being loaded.
+  if (!healed && age < swarm_.late) {
+    fate.latency = std::chrono::milliseconds{1};
+    if (2 * age > swarm_.late) {
+      fate.price = Ledger::Price::suspicion;
+      return refuse(503, loading);
+    }
+    ended.end = worker::CallEnd::failed;
+    ended.code = "connect_refused";
+    return fate;
+  }
+  fate.price = Ledger::Price::retry;
   if (luck < bound) return refuse(500, server_error);
+  fate.price = Ledger::Price::suspicion;
+  if (luck < (bound += swarm_.unavailable)) {
+    if (random.chance(0.3)) ended.headers = {{"retry-after", "2"}};
+    return random.chance(0.5) ? refuse(503, loading) : refuse(502, "bad gateway");
+  }
+  fate.price = Ledger::Price::nothing;
   if (luck < (bound += swarm_.rate_refusal)) {
-    fate.consumes = false;
     ended.headers = {{"retry-after", "1"}};
     return refuse(429, rate_limit);
   }
-  if (luck < (bound += swarm_.unauthorized)) {
-    fate.consumes = false;
-    return refuse(401, no_key);
-  }
+  if (luck < (bound += swarm_.unauthorized)) return refuse(401, no_key);
   if (luck < (bound += swarm_.reset)) {
+    fate.price = Ledger::Price::suspicion;
     ended.end = worker::CallEnd::failed;
     ended.code = "connection_lost";
     return fate;
   }
   fate.tokens = used;
+  fate.price = Ledger::Price::retry;
   if (luck < (bound += swarm_.hang)) {
     ended.end = worker::CallEnd::timed_out;
     ended.code = "timeout";
@@ -91,7 +108,7 @@ Fate Provider::fate_of(const Request& request, bool healed, Random& random) {
     if (ledger_.is_bad(request.plan, request.item)) return refuse(400, bad_request);
     if (ledger_.is_too_long(request.plan, request.item)) return refuse(400, too_long);
   }
-  fate.consumes = false;
+  fate.price = Ledger::Price::nothing;
   const std::string usage =
       random.chance(swarm_.no_usage)
           ? std::string{}

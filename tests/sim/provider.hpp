@@ -26,7 +26,7 @@ struct Fate {
   worker::CallEnded ended;
   Duration latency{};
   std::uint64_t tokens = 0;
-  bool consumes = false; // it failed, and counts against the retries
+  Ledger::Price price = Ledger::Price::nothing; // of a failure
 };
 
 class Provider {
@@ -36,7 +36,8 @@ public:
 
   // `limits` of an endpoint of this URL, as the cluster was told.
   void limit(const std::string& url, const AccountLimits& limits) { limits_[url] = limits; }
-  Fate fate_of(const Request& request, bool healed, Random& random);
+  // `age`: of the history.
+  Fate fate_of(const Request& request, bool healed, Duration age, Random& random);
   void arrived(const Request& request, std::uint64_t tokens, Time now);
   // From its departure to its end; `exact`: nothing has happened that may hide a call.
   void departs(const Request& request, bool exact);

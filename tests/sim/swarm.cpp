@@ -164,6 +164,14 @@ void draw_stage(Swarm& swarm, bool quiet) {
   if (random.chance(0.2)) swarm.read_max = between(random, 100, 5'000);
 }
 
+// Likewise. Endpoints that come late, are full, or whose gateways have lost them.
+void draw_outages(Swarm& swarm, bool quiet) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 5 * swarm.network_mean.count())};
+  if (quiet) return;
+  if (random.chance(0.3)) swarm.unavailable = 0.2 * random.unit();
+  if (random.chance(0.2)) swarm.late = random.between(seconds{1}, seconds{60});
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -249,6 +257,7 @@ Swarm Swarm::draw(Random& random) {
   draw_shares(swarm);
   draw_bad_workers(swarm);
   draw_stage(swarm, quiet || swarm.edge);
+  draw_outages(swarm, quiet || swarm.edge);
   return swarm;
 }
 

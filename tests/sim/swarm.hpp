@@ -60,7 +60,9 @@ struct Swarm {
 
   // Of a frame, a commit, or a call.
   double drop = 0, repeat = 0, tail = 0, slow_commit = 0, disk_full = 0, disk_broken = 0;
-  double stuck = 0; // it waits for a connection, perhaps for longer than its permit lives
+  double unavailable = 0; // its endpoint answers 503 or 502
+  Duration late{};        // so long no endpoint is there, for the second half of that not ready
+  double stuck = 0;       // it waits for a connection, perhaps for longer than its permit lives
   double server_error = 0, rate_refusal = 0, reset = 0, hang = 0, no_usage = 0, unauthorized = 0;
   // Per 100 ms, and worker where it is one's.
   double cut = 0, partition = 0, swizzle = 0, worker_crash = 0, silent_crash = 0, for_good = 0;

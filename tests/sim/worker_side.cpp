@@ -187,7 +187,7 @@ void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
 }
 
 void World::arrive(const std::shared_ptr<Running>& running) {
-  Fate fate = provider_.fate_of(running->request, healed_, random_);
+  Fate fate = provider_.fate_of(running->request, healed_, now_ - begin_, random_);
   provider_.arrived(running->request, fate.tokens, now_);
   // What the model has answered is paid, whether anybody hears of it or not.
   if (fate.ended.http_status == 200 || fate.ended.end == worker::CallEnd::timed_out)
@@ -199,10 +199,10 @@ void World::arrive(const std::shared_ptr<Running>& running) {
     fate.ended.end = worker::CallEnd::timed_out;
     fate.ended.code = "timeout";
     fate.latency = running->call.timeout;
-    fate.consumes = true;
+    fate.price = Ledger::Price::retry;
   }
   fate.ended.latency_us = static_cast<std::uint64_t>(fate.latency.count() / 1'000);
-  running->consumes = fate.consumes;
+  running->price = fate.price;
   running->ok = fate.ended.http_status == 200;
   trace("call {} plan {} item {} by w{}: {} {} after {} ms", to_string(running->call.attempt),
         running->request.plan, running->request.item, running->worker, name_of(fate.ended.end),
@@ -222,7 +222,7 @@ void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded end
       if (running->second->ok && ended.end == worker::CallEnd::answered)
         ledger_.answered(attempt);
       else
-        ledger_.failed(attempt, running->second->consumes);
+        ledger_.failed(attempt, running->second->price);
     }
     worker.running.erase(running);
     std::vector<worker::CallEnded> one{ended};
@@ -238,7 +238,7 @@ void World::abort_call(std::size_t index, AttemptId attempt) {
   if (running == worker.running.end()) return;
   running->second->aborted = true;
   if (!running->second->left) return; // it ends at the gate
-  running->second->consumes = false;
+  running->second->price = Ledger::Price::nothing;
   worker::CallEnded ended;
   ended.attempt = attempt;
   ended.end = worker::CallEnd::aborted;

@@ -27,7 +27,8 @@ struct World::Running {
   Request request;
   std::uint64_t process = 0;
   std::size_t worker = 0;
-  bool left = false, aborted = false, consumes = false, ok = false;
+  bool left = false, aborted = false, ok = false;
+  Ledger::Price price{}; // of its failure
 };
 
 struct World::WorkerProcess {

@@ -99,10 +99,15 @@ void append_chat(std::string& out, const Call& call, Tokens tokens, const Answer
   out += ",\"choices\":[";
   if (!empty) {
     out += R"({"index":0,"message":{"role":"assistant","content":)";
-    if (shape.picks_labels && !call.labels.empty())
+    if (shape.picks_labels && !call.labels.empty()) {
       append_json(out, call.labels[call.crc % call.labels.size()]);
-    else
+    } else if (call.wants_json) {
+      std::string answer = "{\"answer\":";
+      append_answer_text(answer, call.crc, tokens.each);
+      append_json(out, answer + "}");
+    } else {
       append_answer_text(out, call.crc, tokens.each);
+    }
     out += R"(,"refusal":null},"logprobs":null,"finish_reason":)";
     out += tokens.cut ? R"("length"})" : R"("stop"})";
   }

@@ -93,6 +93,10 @@ void CallReader::read_limits(const element& body) {
   if (body["encoding_format"].get(encoding) == simdjson::SUCCESS) {
     call_.base64 = encoding == "base64";
   }
+  std::string_view format;
+  if (body["response_format"]["type"].get(format) == simdjson::SUCCESS) {
+    call_.wants_json = format == "json_schema" || format == "json_object";
+  }
   call_.dimensions = read_count(body, "dimensions");
   if (call_.dimensions > most_dimensions) call_.problem = "dimensions is above 65536";
   constexpr std::array keys = {"max_tokens", "max_completion_tokens", "max_output_tokens"};

@@ -38,6 +38,7 @@ struct Call {
   std::optional<std::uint64_t> max_tokens;
   std::optional<std::uint64_t> dimensions;
   bool base64 = false;
+  bool wants_json = false;  // of a chat: by its response_format
   std::string_view problem; // not empty: refused with status 400 and this sentence
 };
 

@@ -6,7 +6,17 @@ namespace gristmill::simllm {
 namespace {
 
 RateLimits limits_of(const LiveSettings& settings) {
-  return {settings.requests_per_minute, settings.tokens_per_minute, settings.burst_s};
+  return {{settings.requests_per_minute, settings.tokens_per_minute, settings.input_per_minute,
+           settings.output_per_minute},
+          settings.burst_s};
+}
+
+constexpr std::uint64_t answer_unsaid = 4'096; // tokens, of a request that does not say
+
+// What a provider that charges beforehand takes is all that the answer might have.
+TokenCharge charge_of(const Arrival& arrival, bool reserved) {
+  return {arrival.call.prompt_tokens,
+          reserved ? arrival.call.max_tokens.value_or(answer_unsaid) : arrival.completion_tokens};
 }
 
 } // namespace
@@ -52,7 +62,7 @@ void Desk::decide(Verdict& verdict, const Arrival& arrival, Sighting seen, Now n
     verdict.status = verdict.fault->status();
     if (!verdict.fault->after_service()) return;
   } else {
-    verdict.limits = limits_.admit(call.prompt_tokens + arrival.completion_tokens, now.boot_ns);
+    verdict.limits = limits_.admit(charge_of(arrival, settings_.charge_reserved), now.boot_ns);
     if (verdict.limits.refused()) {
       verdict.status = 429;
       counters_.rate_limited();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <ctime>
 #include <string_view>
+#include <utility>
 
 namespace gristmill::simllm {
 namespace {
@@ -71,22 +72,26 @@ double Bucket::full_in_s() const {
   return enabled() ? (capacity_ - level_) / per_second_ : 0;
 }
 
-RateLimits::RateLimits(double requests_per_minute, double tokens_per_minute, double burst_s)
-    : requests_(requests_per_minute, burst_s, 1), tokens_(tokens_per_minute, burst_s, 1) {}
+RateLimits::RateLimits(const PerMinute& most, double burst_s)
+    : requests_(most.requests, burst_s, 1), tokens_(most.tokens, burst_s, 1),
+      input_(most.input_tokens, burst_s, 1), output_(most.output_tokens, burst_s, 1) {}
 
-LimitNotice RateLimits::admit(std::uint64_t tokens, std::uint64_t now_ns) {
-  if (!requests_.enabled() && !tokens_.enabled()) return {};
-  requests_.refill(now_ns);
-  tokens_.refill(now_ns);
-  const double cost = static_cast<double>(tokens);
-  const double requests_wait_s = requests_.wait_s(1);
-  const double tokens_wait_s = tokens_.wait_s(cost);
-  const double wait_s = std::max(requests_wait_s, tokens_wait_s);
-  if (wait_s <= 0) {
-    requests_.charge(1);
-    tokens_.charge(cost);
+LimitNotice RateLimits::admit(const TokenCharge& tokens, std::uint64_t now_ns) {
+  const double input = static_cast<double>(tokens.input),
+               output = static_cast<double>(tokens.output);
+  const std::pair<Bucket*, double> costs[]{
+      {&requests_, 1}, {&tokens_, input + output}, {&input_, input}, {&output_, output}};
+  double wait_s = 0, requests_wait_s = 0;
+  for (const auto& [bucket, cost] : costs) {
+    if (!bucket->enabled()) continue;
+    bucket->refill(now_ns);
+    wait_s = std::max(wait_s, bucket->wait_s(cost));
+    if (bucket == &requests_) requests_wait_s = wait_s;
   }
-  return {requests_, tokens_, wait_s, tokens_wait_s > requests_wait_s};
+  if (wait_s <= 0)
+    for (const auto& [bucket, cost] : costs)
+      if (bucket->enabled()) bucket->charge(cost);
+  return {requests_, tokens_, wait_s, wait_s > requests_wait_s};
 }
 
 void append_retry_after(std::string& out, double seconds, bool as_date) {

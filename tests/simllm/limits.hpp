@@ -1,7 +1,8 @@
-// Rate limits as a provider enforces them: requests and tokens per minute, each a token bucket.
+// Rate limits as a provider enforces them: requests and tokens per minute, and input and output
+// tokens by themselves, each a token bucket.
 //
 // A bucket refills continuously at its rate and holds `burst_s` seconds' worth, but never less than
-// one request. A call passes when both buckets hold what it costs; then both are charged, at
+// one request. A call passes when all buckets hold what it costs; then all are charged, at
 // admission, for the request and for its prompt and answer tokens. A refused call costs nothing. A
 // call that costs more than a full bucket passes when the bucket is full and leaves it in debt,
 // otherwise it could never pass.
@@ -44,6 +45,11 @@ struct LimitWording {
 // "Retry-After: 2" or the date of that moment, rounded up to whole seconds.
 void append_retry_after(std::string& out, double seconds, bool as_date);
 
+// What a call costs of each bucket of tokens.
+struct TokenCharge {
+  std::uint64_t input = 0, output = 0;
+};
+
 // What the client is told about the limits; taken at admission, so later calls cannot change it.
 struct LimitNotice {
   Bucket requests;
@@ -59,14 +65,17 @@ struct LimitNotice {
 class RateLimits {
 public:
   RateLimits() = default;
-  RateLimits(double requests_per_minute, double tokens_per_minute, double burst_s);
+  struct PerMinute {
+    double requests = 0, tokens = 0, input_tokens = 0, output_tokens = 0; // 0: no limit
+  };
+  RateLimits(const PerMinute& most, double burst_s);
 
   // `now_ns` must not go back.
-  LimitNotice admit(std::uint64_t tokens, std::uint64_t now_ns);
+  LimitNotice admit(const TokenCharge& tokens, std::uint64_t now_ns);
 
 private:
   Bucket requests_;
-  Bucket tokens_;
+  Bucket tokens_, input_, output_;
 };
 
 // A duration as Go prints it, in whole milliseconds rounded up: 12ms, 1.5s, 6m0s, 1h0m0.25s.

@@ -85,6 +85,16 @@ void describe_behaviour(CLI::App& app, LiveSettings& live, LimitWording& wording
                  "Prompt and answer tokens per minute, 429 above; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--input-tpm", live.input_per_minute, "Prompt tokens per minute, by themselves")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--output-tpm", live.output_per_minute, "Answer tokens per minute, by themselves")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  const std::map<std::string, bool> charge{{"usage", false}, {"reserved", true}};
+  app.add_option("--charge", live.charge_reserved,
+                 "usage: a call costs the tokens of its answer, reserved: max_tokens [usage]")
+      ->transform(CLI::CheckedTransformer(charge));
   app.add_option("--burst-seconds", live.burst_s, "Seconds' worth of both limits that can pile up")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

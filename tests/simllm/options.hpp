@@ -18,6 +18,8 @@ namespace gristmill::simllm {
 struct LiveSettings {
   double requests_per_minute = 0; // 0: no limit
   double tokens_per_minute = 0;
+  double input_per_minute = 0, output_per_minute = 0; // tokens; not by POST /control
+  bool charge_reserved = false;                       // the same
   double burst_s = 1;
   std::uint64_t slots = 0; // 0: no limit
   std::string latency = "0";

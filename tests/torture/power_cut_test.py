@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "verify")]
@@ -101,6 +102,7 @@ class PowerCut(EndToEnd):
         self.old = self.start("gristmill-coordinator", "--listen", "tcp://127.0.0.1:0", "--http",
                               "127.0.0.1:0", "--state", disk / "state")
         ready = self.old.ready()
+        self.old.http = ready["http"]
         self.witness = Witness(int(ready["listen"].rsplit(":", 1)[1]))
         self.addCleanup(self.witness.close)
         self.old_worker = self.start("gristmill-worker", "--coordinator",
@@ -109,7 +111,7 @@ class PowerCut(EndToEnd):
         self.old_worker.ready()
         self.source = self.directory / "in.jsonl"
         write_batch(self.source, COUNT)
-        self.gristmill("submit", self.source, "--endpoint", self.sim.url, "--server", ready["http"])
+        self.gristmill("submit", self.source, "--endpoint", self.sim.url, "--server", self.old.http)
         return image
 
     def until_acknowledged(self, count):
@@ -123,12 +125,15 @@ class PowerCut(EndToEnd):
             copy, last = self.directory / f"cut-{n}", n == CUTS - 1
             moment, acknowledged = self.cut(image, copy, for_good=last)
             self.assertLess(len(acknowledged), COUNT, "the job was over before the last cut")
+            if not last:  # it does not run ahead while the copy is looked at
+                self.gristmill("pause", "job-1", "--server", self.old.http)
             place, missing = self.lost(copy, acknowledged)
             self.assertEqual(missing, [], f"acknowledged, and lost by cut {n}")
             self.verify(place, "--partial", "--until", str(moment))
             self.unmount(place)
             if not last:
                 copy.unlink()
+                self.gristmill("resume", "job-1", "--server", self.old.http)
 
         # It comes up where it was: jobs name their inputs by path.
         self.unmount(self.directory / "disk")
@@ -166,6 +171,41 @@ class PowerCut(EndToEnd):
                 self.assertEqual((place / path.name).read_bytes(), path.read_bytes())
             self.unmount(place)
             copy.unlink()
+
+    def after_cut(self, image, disk, kept):
+        """Those of the files, paths below the disk, that a cut at this moment would leave as they are."""
+        copy = self.directory / "cut"
+        sh("cp", "--sparse=always", image, copy)
+        place = self.mount(copy, "cut.mounted")
+        same = [path for path, content in kept.items()
+                if (place / path).exists() and (place / path).read_bytes() == content]
+        self.unmount(place)
+        copy.unlink()
+        return same
+
+    def test_an_upload_that_was_answered_survives_a_cut(self):
+        image, disk = self.disk_image("disk")
+        hub = self.start("gristmill-coordinator", "--listen", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0",
+                         "--state", disk / "state")
+        http = hub.ready()["http"]
+        rng, kept = random.Random(SEED), {}
+        for size in (0, 1, 4_096, 524_288, 3_000_001):
+            content = rng.randbytes(size)
+            request = urllib.request.Request(http + "/api/v1/inputs?name=x", content,
+                                             {"Content-Type": "application/octet-stream"}, method="POST")
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                path = pathlib.Path(json.load(answer)["path"]).relative_to(disk.resolve())
+            kept[path] = content
+            with hub.frozen():
+                self.assertEqual(self.after_cut(image, disk, kept), list(kept))
+
+    def test_keys_that_were_made_survive_a_cut(self):
+        """Others get copies of them at once, so they must not be made a second time."""
+        image, disk = self.disk_image("disk")
+        self.gristmill("keygen", disk / "keys")
+        kept = {path.relative_to(disk): path.read_bytes() for path in (disk / "keys").iterdir()}
+        self.assertEqual(len(kept), 5)
+        self.assertEqual(self.after_cut(image, disk, kept), list(kept))
 
     def test_what_a_run_goes_on_from_survives_a_cut(self):
         """Standard input and the printed lines of `-o -`, in a file on another disk."""

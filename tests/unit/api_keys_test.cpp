@@ -50,6 +50,33 @@ TEST_CASE("a key comes from the environment variable or, trimmed, from the file"
   CHECK(**keys.authorization("GRISTMILL_TEST_KEY", "") == "Authorization: Bearer sk-env");
 }
 
+TEST_CASE("what editors and shells leave around a key is no part of it") {
+  for (const char* text : {"\xEF\xBB\xBFsk-key\r\n", " sk-key ", "sk-key\n"}) {
+    ApiKeys keys;
+    ::setenv("GRISTMILL_TEST_KEY", text, 1);
+    const KeyFile file{text};
+    CHECK(**keys.authorization("GRISTMILL_TEST_KEY", "") == "Authorization: Bearer sk-key");
+    CHECK(**keys.authorization("", file.path()) == "Authorization: Bearer sk-key");
+  }
+  ::setenv("GRISTMILL_TEST_KEY", " \t", 1);
+  CHECK_FALSE(ApiKeys{}.authorization("GRISTMILL_TEST_KEY", ""));
+  ::unsetenv("GRISTMILL_TEST_KEY");
+}
+
+TEST_CASE("a key file that can be read once is refused before it is") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  REQUIRE(::write(ends[1], "sk-key\n", 7) == 7);
+  const std::string path = "/proc/self/fd/" + std::to_string(ends[0]);
+  for (const auto owner : {ApiKeys::Owner::worker, ApiKeys::Owner::command}) {
+    const auto line = ApiKeys{owner}.authorization("", path);
+    REQUIRE_FALSE(line);
+    CHECK_THAT(line.error().message, Catch::Contains("a pipe or a device"));
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST_CASE("a missing key names its variable or file and the side that lacks it") {
   ApiKeys keys;
   ::unsetenv("GRISTMILL_TEST_KEY");

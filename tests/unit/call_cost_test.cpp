@@ -39,10 +39,10 @@ TEST_CASE("Without a usage a call costs nothing only if it cannot have been answ
   };
   CHECK(cost(outcome(OutcomeClass::ok, 200)) == 500);
   CHECK(cost(outcome(OutcomeClass::transient, 200)) == 500);
-  CHECK(cost(outcome(OutcomeClass::transient, 0, "connection_lost")) == 500);
+  CHECK(cost(outcome(OutcomeClass::unreachable, 0, "connection_lost")) == 500);
   CHECK(cost(outcome(OutcomeClass::timeout, 0, "timeout")) == 500);
   CHECK(cost(outcome(OutcomeClass::cancelled, 0)) == 500);
-  CHECK(cost(outcome(OutcomeClass::transient, 0, "connect_refused")) == 0);
+  CHECK(cost(outcome(OutcomeClass::unreachable, 0, "connect_refused")) == 0);
   CHECK(cost(outcome(OutcomeClass::timeout, 0, "connect_timeout")) == 0);
   CHECK(cost(outcome(OutcomeClass::transient, 500)) == 0);
   CHECK(cost(outcome(OutcomeClass::rate, 429)) == 0);

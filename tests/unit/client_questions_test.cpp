@@ -147,3 +147,43 @@ TEST_CASE("a page looks at so many jobs, also if it shows none") {
   CHECK(desk.list(page).empty());
   CHECK(desk.more() == JobId{});
 }
+
+TEST_CASE("a result that was moved away is merged again, and the job stays as it is") {
+  Desk desk{7};
+  desk.tell(Ask{1, MergeAgain{JobId{7}}});
+  const auto task = std::find_if(
+      desk.post.envelopes.begin(), desk.post.envelopes.end(), [](const Envelope& envelope) {
+        return std::holds_alternative<merger::MergeTask>(envelope.message);
+      });
+  REQUIRE(task != desk.post.envelopes.end());
+  CHECK(task->to == to_merger(JobId{7}));
+  CHECK(std::get<merger::MergeTask>(task->message).now == 1'007);
+  CHECK_FALSE(desk.appends()); // nothing of it is news for the journal
+  // Whoever asks meanwhile, or wants to forget it, waits until its room is gone.
+  desk.tell(Ask{2, ForgetJob{JobId{7}}});
+  CHECK(desk.answer_to(2) == nullptr);
+  SECTION("it stands") {
+    desk.tell(MergeReport{JobId{7}, ""});
+    REQUIRE(desk.answer_to(1) != nullptr);
+    CHECK(desk.answer_to(1)->jobs.at(0).state == JobState::finished);
+    CHECK_FALSE(desk.appends());
+    desk.tell(RoomClosed{to_merger(JobId{7})});
+    CHECK(desk.appends()); // now it is forgotten
+  }
+  SECTION("it fails") {
+    desk.tell(MergeReport{JobId{7}, "no such directory"});
+    CHECK(desk.refused(1, ErrorCode::io));
+    CHECK_FALSE(desk.appends());
+  }
+  SECTION("its room crashes") {
+    desk.tell(RoomCrashed{to_merger(JobId{7}), "a word"});
+    CHECK(desk.refused(1, ErrorCode::internal));
+  }
+}
+
+TEST_CASE("only a job that is over has a result to be merged again") {
+  Desk desk{7};
+  desk.retry(1); // it runs again
+  desk.tell(Ask{2, MergeAgain{JobId{8}}});
+  CHECK(desk.refused(2, ErrorCode::not_found));
+}

@@ -153,6 +153,19 @@ TEST_CASE("every message comes back as it left, whatever its fields hold") {
   }
 }
 
+TEST_CASE("an outcome of every class comes back, and of no other number") {
+  for (std::size_t number = 0; number <= outcome_class_count; ++number) {
+    CAPTURE(number);
+    Outcome outcome = smallest_outcome();
+    outcome.cls = static_cast<OutcomeClass>(number);
+    Frame frame;
+    frame.message = Outcomes{{outcome}};
+    const auto back = decode(encode(frame), direction_of(frame));
+    CHECK(back.has_value() == (number < outcome_class_count));
+    if (back) CHECK(*back == frame);
+  }
+}
+
 TEST_CASE("a message of the wrong direction is refused") {
   for (const Frame& frame : one_of_each(1)) {
     INFO(name_of(frame.message));

@@ -114,7 +114,7 @@ TEST_CASE("a malformed list of items is an error that says what is wrong") {
       {std::string("\x55", 1), "kind 5"},
       {std::string("\x51\x01", 2), "without its class"},
       {std::string("\x51\x01\x00", 3), "without its class"},
-      {std::string("\x51\x01\x0f", 3), "without its class"},
+      {"\x51\x01" + std::string(1, char{outcome_class_count}), "without its class"},
       {std::string("\x33\x00\x00", 3), "note that is cut"},
       {std::string("\x33\x00\x00\x00", 4), "fallback that nothing came before"},
       {std::string("\x50", 1), "line length"},

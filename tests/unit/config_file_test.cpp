@@ -63,13 +63,31 @@ model = "large"
   EndpointSpec first{"https://a.example/v1", "KEY", "", 10'000, 2'000'000, 500};
   first.metrics_url = "http://a:8000/metrics/";
   CHECK(pool.endpoints[0] == first);
-  CHECK(pool.endpoints[1] == EndpointSpec{"http://b:8000/v1", "", "/run/key", 0, 0, 0, true,
-                                          "reserved", 200, 3'000'000});
+  EndpointSpec second{"http://b:8000/v1", "",  "/run/key", 0, 0, 0, true,
+                      "reserved",         200, 3'000'000};
+  second.metrics_url = "auto"; // unless it is named
+  CHECK(pool.endpoints[1] == second);
   CHECK(file->pools[1] == PoolSpec{"large", "", {}, 0, {}});
   CHECK(file->first_pool.line == 3);
   REQUIRE(file->entries.size() == 1);
   CHECK(file->entries[0].key == "listen");
   CHECK(models_of(file->pools) == std::set<std::string>{"small"});
+}
+
+TEST_CASE("a page of metrics is named, looked for or not wanted; windows may be of a kind",
+          "[config]") {
+  const std::string start = "[[pool]]\nmodel = \"m\"\n[[pool.endpoint]]\nurl = \"http://a\"\n";
+  for (const auto& [line, metrics_url] :
+       {std::pair{"", "auto"}, {"metrics_url = \"auto\"", "auto"}, {"metrics_url = \"\"", ""}}) {
+    const auto file = parse_config(start + line, "f.toml");
+    REQUIRE(file);
+    CHECK(file->pools[0].endpoints[0].metrics_url == metrics_url);
+  }
+  const auto file = parse_config(
+      start + "input_tokens_per_minute = 400\noutput_tokens_per_minute = 80", "f.toml");
+  REQUIRE(file);
+  CHECK(file->pools[0].endpoints[0].input_tokens_per_minute == 400);
+  CHECK(file->pools[0].endpoints[0].output_tokens_per_minute == 80);
 }
 
 TEST_CASE("an empty file says nothing", "[config]") {
@@ -121,7 +139,6 @@ TEST_CASE("every fault has its file, line and column", "[config]") {
       {endpoint + "max_in_flight = 10000001", "f.toml:5:17: ", "from 1 to 10000000"},
       {endpoint + "metrics_url = \"ftp://a/metrics\"", "f.toml:5:15: ", "http:// or https://"},
       {endpoint + "metrics_url = \"http://me:secret@a/metrics\"", "f.toml:5:15: ", "credentials"},
-      {endpoint + "metrics_url = \"\"", "f.toml:5:15: ", "expected a URL"},
       {endpoint + "metrics_url = 1", "f.toml:5:15: ", "got 1"},
       {endpoint + "max_in_flight = true", "f.toml:5:17: ", "got true"},
       {endpoint + "api_key_env = \"sk-1\"", "f.toml:5:15: ", "name of an environment variable"},

@@ -80,6 +80,7 @@ public:
       add(all.claims, news.claims);
       add(all.kept, news.kept);
       all.grace_over |= news.grace_over;
+      all.untold_calls += news.untold_calls;
       all.charged_nano_usd += news.charged_nano_usd;
       all.want_calls += news.want_calls;
       all.want_bytes += news.want_bytes;
@@ -128,6 +129,12 @@ public:
     beat.in_flight = in_flight;
     beat.held = held;
     say(worker, beat);
+  }
+
+  // It is heard so long after now.
+  void lives(Speaker& worker, Duration time = defaults::death_counts_after) {
+    now += time;
+    beat(worker, 0, 0);
   }
 
   // What the worker was told of this kind, once; its ack follows.

@@ -36,7 +36,7 @@ struct Money : Bench {
     Granted granted{worker.session, Nonce{1}, {}, {}};
     for (std::uint64_t call = 1; call <= calls; ++call) {
       granted.permits.push_back({CallId{call}, attempt_of(call), EndpointId{1}, 250});
-      granted.most_nano_usd.push_back(most);
+      granted.notes.push_back({most});
     }
     hear(coordinator.granted(granted, now));
   }

@@ -57,9 +57,9 @@ TEST_CASE("a call whose worker does not end it is given up when its time is over
   CHECK(bench.has_event("worker.overdue"));
   REQUIRE(bench.take_messages<Cancel>(bench.worker).size() == 1);
   CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
-  // Its slots are not free: it is not given other calls for them.
+  // It is not given other calls for them.
   bench.offer(5, 8);
-  CHECK(bench.take_batch(bench.worker).size() <= 1);
+  CHECK(bench.take_batch(bench.worker).empty());
 
   SECTION("what it still says of them comes late, and is acknowledged") {
     bench.take();
@@ -76,7 +76,7 @@ TEST_CASE("a call whose worker does not end it is given up when its time is over
     CHECK(bench.take_messages<Cancel>(bench.worker).size() == 1);
   }
   SECTION("its books are right as long as it has them") {
-    bench.beats_for(10s, 4, 1);
+    bench.beats_for(10s, 4, 0);
     CHECK_FALSE(bench.has_event("worker.resync"));
   }
   SECTION("its end gives them up no second time") {
@@ -95,6 +95,43 @@ TEST_CASE("a call whose worker does not end it is given up when its time is over
     CHECK(bench.take_news().outcomes.size() == 1);
     CHECK(bench.seen.ended.empty());
     CHECK_FALSE(bench.has_event("worker.forged"));
+  }
+}
+
+TEST_CASE("a worker that does not end its calls rests, and is served last until it answers one",
+          "[patience]") {
+  Slow bench;
+  bench.grant(bench.worker, ids({1}));
+  for (const Time end = bench.now + call_most; bench.now < end;) { // to ask for more is no answer
+    bench.need(bench.worker, ids({2}));
+    bench.beats_for(std::min<Duration>(2s, end - bench.now), 1, 3);
+  }
+  CHECK(bench.has_event("worker.overdue"));
+  CHECK(bench.take_news().returned.size() == 3); // what it holds goes elsewhere
+  bench.offer(5, 6);
+  bench.need(bench.worker, ids({2}));
+  CHECK(bench.take_batch(bench.worker).empty());
+  SECTION("another worker gets the calls") {
+    bench.other.hello.capacity.calls = 8;
+    bench.join(bench.other);
+    CHECK(bench.take_batch(bench.other) == ids({5, 6}));
+    bench.grant(bench.other, ids({5, 6}));
+    for (const Time end = bench.now + defaults::held_idle + 2s; bench.now < end;) {
+      bench.beats_for(2s, 1, 0);
+      bench.beat(bench.other, 2, 0);
+    }
+    bench.offer(7, 7);
+    CHECK(bench.take_batch(bench.other) == ids({7})); // though it has more to do
+  }
+  SECTION("after a while it is given a single one") {
+    bench.beats_for(defaults::held_idle - 1ns, 1, 0);
+    bench.tick_at(bench.now + 1ns);
+    CHECK(bench.take_batch(bench.worker) == ids({5}));
+    bench.grant(bench.worker, ids({5}));
+    bench.need(bench.worker, ids({2}));
+    CHECK(bench.take_batch(bench.worker).empty());
+    bench.say(bench.worker, Outcomes{{outcome_of(5)}});
+    CHECK(bench.take_batch(bench.worker) == ids({6}));
   }
 }
 

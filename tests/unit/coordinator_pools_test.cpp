@@ -306,3 +306,19 @@ TEST_CASE("what a worker read of an endpoint's queue goes to the limiter") {
   REQUIRE(answers.size() == 1);
   CHECK(answers[0].pauses == std::vector<ReadPause>{{first, 1'000}, {second, 1'000}});
 }
+
+TEST_CASE("what a worker read of the queue of a job's own endpoint goes there, too") {
+  Bench bench;
+  bench.open_job(7, with_endpoint());
+  const EndpointId own = bench.take().endpoints_added.at(0).id;
+  Speaker worker;
+  bench.join(worker);
+  Heartbeat beat;
+  beat.capacity = worker.hello.capacity;
+  beat.queues = {{own, 3, 32}};
+  bench.say(worker, beat);
+  CHECK(bench.take().queues == beat.queues);
+  bench.hear(bench.coordinator.job_closed(JobId{7}, bench.now));
+  bench.say(worker, beat);
+  CHECK(bench.take().queues.empty());
+}

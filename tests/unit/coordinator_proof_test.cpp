@@ -260,7 +260,7 @@ TEST_CASE("a call costs no more than was reserved for it under a budget", "[proo
   bench.join(worker);
   bench.offer(1, 1);
   Granted granted{worker.session, Nonce{1}, {{CallId{1}, Bench::attempt_of(1), EndpointId{1}}}, {}};
-  granted.most_nano_usd = {700};
+  granted.notes = {{700}};
   bench.hear(bench.coordinator.granted(granted, bench.now));
   Outcome now = outcome_of(1), first = outcome_of(8, 7, before), second = outcome_of(9, 7, before);
   for (Outcome* outcome : {&now, &first, &second})

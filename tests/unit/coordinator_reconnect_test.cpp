@@ -152,6 +152,55 @@ TEST_CASE("the grace is over when all expected processes came, or its time has p
   CHECK(bench.closed_sessions == std::set{SessionId{11}, SessionId{12}, SessionId{13}});
 }
 
+TEST_CASE("after a restart no more calls are unknown than lost workers could have in flight") {
+  // The second one had come back once before.
+  const std::vector<journal::SessionNote> open{{SessionId{11}, "worker-1", Nonce{1}, true, 4},
+                                               {SessionId{12}, "worker-2", Nonce{2}, true, 8},
+                                               {SessionId{13}, "worker-2", Nonce{2}, true, 6}};
+  Bench bench{Options{epoch, "", open}};
+  bench.open_job();
+  SECTION("one comes back and says what it has") {
+    Speaker first{1};
+    bench.join(first);
+    bench.tick_at(bench.now + defaults::restart_grace);
+    CHECK(bench.take_news().untold_calls == 8);
+  }
+  SECTION("none comes back") {
+    bench.tick_at(bench.now + defaults::restart_grace);
+    CHECK(bench.take_news().untold_calls == 12);
+    bench.open_job(8); // later in the same life
+    CHECK(bench.take_news(8).untold_calls == 12);
+  }
+  SECTION("all come back") {
+    Speaker first{1}, second{2};
+    bench.join(first);
+    bench.join(second);
+    bench.tick_at(bench.now);
+    const JobNews news = bench.take_news();
+    CHECK(news.grace_over);
+    CHECK(news.untold_calls == 0);
+  }
+  SECTION("another process comes under a lost one's name") {
+    Speaker first{1}, successor{3};
+    successor.hello.name = "worker-2";
+    bench.join(first);
+    bench.join(successor);
+    bench.tick_at(bench.now);
+    CHECK(bench.take_news().untold_calls == 8);
+  }
+}
+
+TEST_CASE("workers that died with the last life are not waited for, and their sessions are over") {
+  const std::vector<journal::SessionNote> open{{SessionId{11}, "local-1", Nonce{1}, true, 4}};
+  Bench bench{Options{epoch, "", open, {}, true}};
+  bench.open_job();
+  bench.tick_at(bench.now);
+  const JobNews news = bench.take_news();
+  CHECK(news.grace_over);
+  CHECK(news.untold_calls == 4);
+  CHECK(bench.closed_sessions == std::set{SessionId{11}});
+}
+
 TEST_CASE("the grace does not wait for a process whose successor has come under its name") {
   const bool fresh = GENERATE(false, true);
   CAPTURE(fresh);
@@ -176,6 +225,7 @@ TEST_CASE("a new process under the name of one whose connection closed has repla
       }));
   CAPTURE(closed, name, user);
   Busy bench;
+  bench.lives(bench.worker);
   if (closed) bench.hear(bench.coordinator.peer_gone(bench.worker.peer, bench.now));
   Speaker next{2};
   next.hello.name = name;
@@ -197,6 +247,7 @@ TEST_CASE("a worker's death says nothing of a call that it has outlived") {
   bench.worker.hello.in_flight = {claim_of(1)};
   bench.worker.hello.outbox = {claim_of(2)};
   bench.join(bench.worker);
+  bench.lives(bench.worker);
   bench.hear(bench.coordinator.peer_gone(bench.worker.peer, bench.now));
   bench.take_news();
   bench.tick_at(bench.now + defaults::closed_lost);

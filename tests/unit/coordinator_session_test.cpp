@@ -210,6 +210,10 @@ TEST_CASE("a closed connection without a Hello loses its session after its time"
   bench.offer(1, 2);
   REQUIRE(bench.take_batch(worker).size() == 2);
   bench.grant(worker, ids({1}));
+  // Of one that has only just begun no call is suspected.
+  const auto [lived, counts] = GENERATE(table<Duration, bool>(
+      {{defaults::death_counts_after - 1ns, false}, {defaults::death_counts_after, true}}));
+  bench.lives(worker, lived);
   bench.take();
   bench.hear(bench.coordinator.peer_gone(worker.peer, bench.now));
   const Time closed = bench.now;
@@ -222,7 +226,7 @@ TEST_CASE("a closed connection without a Hello loses its session after its time"
   CHECK(news.lost[0].permitted);
   REQUIRE(news.returned.size() == 1);
   CHECK(news.returned[0].call == CallId{2});
-  CHECK(news.lost[0].died);
+  CHECK(news.lost[0].died == counts);
   CHECK(news.lost[0].alone);
   REQUIRE(bench.seen.ended.size() == 1);
   CHECK(bench.seen.ended[0].how == Ended::How::lost);

@@ -87,7 +87,7 @@ TEST_CASE("a bad row costs one line and says why") {
   const auto items = table.items();
   REQUIRE(items.size() == 4);
   CHECK(items[0].bad.empty());
-  CHECK(items[1].id == "t.csv:3");
+  CHECK(items[1].id == "1");
   CHECK(items[1].raw.empty());
   CHECK(items[1].bad.find(why) != std::string::npos);
   CHECK(items[2].raw == R"({"id":"8","text":"after"})");
@@ -123,14 +123,39 @@ TEST_CASE("a quote that is never closed is looked for within the limit only") {
 }
 
 TEST_CASE("a header that cannot be used fails the job and says why") {
-  CHECK(Table{"id,,x\n1,2,3\n"}.failure().starts_with("t.csv:1: expected a header"));
-  CHECK(Table{"id,,x\n"}.failure().find("column 2 has no name") != std::string::npos);
+  CHECK(Table{"\"\",\n1,2\n"}.failure().starts_with("t.csv:1: expected a header"));
+  CHECK(Table{",,\n"}.failure().find("no column has a name") != std::string::npos);
   CHECK(Table{"id,\"id\"\n"}.failure().find("two columns have the name \"id\"") !=
         std::string::npos);
   CHECK(Table{"id,\"x\n"}.failure().find("closing quote") != std::string::npos);
   CHECK(Table{std::string("\x89PNG\r\n\x1a\n\0\0", 10)}.failure().find("UTF-8") !=
         std::string::npos);
   CHECK(Table{std::string("a\0b\n", 4)}.failure().find("NUL") != std::string::npos);
+}
+
+TEST_CASE("a column without a name is no part of its rows") {
+  CHECK(Table{",id,text\n0,a,x\n1,b,y\n"}.raws() ==
+        Raws{R"({"id":"a","text":"x"})", R"({"id":"b","text":"y"})"});
+  CHECK(Table{"id,,text,\na,1,x,\n"}.raws() == Raws{R"({"id":"a","text":"x"})"});
+  CHECK(Table{",id\n1\n"}.raws() == Raws{"bad"}); // it counts all the same
+}
+
+TEST_CASE("a bad row keeps its id where nothing before it can be wrong") {
+  const auto id_of = [](const std::string& header, const std::string& row) {
+    Table table{header + "\n" + row + "\n"};
+    const auto items = table.items();
+    REQUIRE(items.size() == 1);
+    REQUIRE_FALSE(items[0].bad.empty());
+    return items[0].id;
+  };
+  CHECK(id_of("id,text", "1") == "1");
+  CHECK(id_of("text,id,n", "x,1") == "1");
+  CHECK(id_of("id,text", "1,a, b") == "1");
+  CHECK(id_of("text,id", "a, b,1") == "t.csv:2"); // which of them is it?
+  CHECK(id_of("text,id", "\xff,1") == "1");
+  CHECK(id_of("id,text", "1,\"open") == "1");
+  CHECK(id_of("id,text", "\xff,x") == "t.csv:2");
+  CHECK(id_of("id,text", ",\"open") == "t.csv:2");
 }
 
 TEST_CASE("a header may have as many columns as the limit and no more") {

@@ -60,6 +60,8 @@ TEST_CASE("of what two rooms say, that is given which must end first") {
   CHECK(kind_of(WaitKind::open_items, WaitKind::none) == WaitKind::open_items);
   CHECK(kind_of(WaitKind::open_items, WaitKind::tokens) == WaitKind::tokens);
   CHECK(kind_of(WaitKind::retry, WaitKind::tokens) == WaitKind::retry);
+  CHECK(kind_of(WaitKind::endpoint, WaitKind::tokens) == WaitKind::endpoint);
+  CHECK(kind_of(WaitKind::endpoint, WaitKind::no_worker) == WaitKind::no_worker);
   CHECK(kind_of(WaitKind::retry, WaitKind::no_worker) == WaitKind::no_worker);
   CHECK(kind_of(WaitKind::reading, WaitKind::unserved) == WaitKind::unserved);
 }
@@ -104,6 +106,89 @@ TEST_CASE("a sentence names window, endpoint, limit and time; a remedy says what
   flies.attempt = AttemptId::of(Epoch{1}, 2, 3);
   flies.since = now - 150s;
   CHECK(sentence(flies) == "in flight at worker gpu-3 at http://a/v1 since 2 min (call 1-2-3)");
+}
+
+TEST_CASE("a learned limit says that it is learned, and what was configured") {
+  auto slots = of(WaitKind::calls_taken_up, "http://a/v1");
+  slots.limit = 17;
+  slots.learned = true;
+  CHECK(sentence(slots) ==
+        "calls in flight at http://a/v1: all 17 that its server was found to "
+        "take up are being made, learned while calls were made; configured: none");
+  slots.configured = 500;
+  CHECK_THAT(sentence(slots), Catch::EndsWith("configured: 500"));
+  auto rate = of(WaitKind::requests, "http://a/v1");
+  rate.limit = 45;
+  rate.learned = true;
+  rate.configured = 60;
+  CHECK(sentence(rate) == "requests per minute at http://a/v1 (45, learned while calls were made; "
+                          "configured: 60) are used up");
+  rate.learned = false;
+  CHECK(sentence(rate) == "requests per minute at http://a/v1 (45) are used up");
+}
+
+TEST_CASE("who makes all the calls that may be made at once goes at full speed and does not wait") {
+  for (const WaitKind kind :
+       {WaitKind::calls_allowed, WaitKind::calls_taken_up, WaitKind::workers_full}) {
+    CHECK(is_waiting(kind, 0));
+    CHECK_FALSE(is_waiting(kind, 1));
+  }
+  CHECK(is_waiting(WaitKind::requests, 1));
+  CHECK(is_waiting(WaitKind::retry, 1));
+}
+
+TEST_CASE("a wait for an endpoint or for another attempt says what was met") {
+  Circumstances known;
+  known.error =
+      CountedError{OutcomeClass::unavailable, "loading", 503, 12, 0, "Loading model", "", "", 90};
+  known.error_age_s = 2;
+  known.failing_s = 180;
+  const auto told = [&](WaitKind kind, std::uint64_t limit = 0) {
+    WaitReason reason = of(kind, "http://a/v1");
+    reason.limit = limit;
+    reason.until = now + 1s;
+    reason.because = "the endpoint asked us to wait";
+    return explained(JobId{7}, reason, now, known).sentence;
+  };
+  const std::string words = "HTTP 503 loading: Loading model (12 times, the last 2.0 s ago)";
+  CHECK(told(WaitKind::breaker) ==
+        "http://a/v1: the endpoint fails since 3 min: " + words + "; it is tried again in 1.0 s");
+  CHECK(told(WaitKind::retry, 300) ==
+        "all 300 open items wait for another attempt, the next one in 1.0 s: " + words);
+  CHECK_THAT(told(WaitKind::cooldown), Catch::Contains(words));
+  CHECK_THAT(told(WaitKind::quota), Catch::Contains(words));
+  CHECK(told(WaitKind::none) == "nothing waits: calls go as fast as they can");
+  known.retrying = 300;
+  CHECK(told(WaitKind::none) ==
+        "calls go as fast as they can; 300 items wait for another attempt: " + words);
+  CHECK_THAT(told(WaitKind::requests, 60), Catch::Contains("300 items wait for another attempt"));
+  CHECK_THAT(told(WaitKind::merging), !Catch::Contains("wait for another attempt"));
+  known.error->count = 1;
+  known.retrying = 1;
+  CHECK_THAT(told(WaitKind::none),
+             Catch::Contains("; 1 item waits for another attempt: HTTP 503 loading: Loading model "
+                             "(once, the last 2.0 s ago)"));
+}
+
+TEST_CASE("what goes on with a job that is paused is the command that does") {
+  const auto remedy = [&](JobReason stopped_for) {
+    Circumstances known;
+    known.stopped_for = stopped_for;
+    return explained(JobId{7}, of(WaitKind::paused), now, known).remedy;
+  };
+  CHECK(remedy(JobReason::user) == "`gristmill resume job-7`");
+  CHECK(remedy(JobReason::budget) ==
+        "`gristmill resume job-7 --budget-usd USD` with more than it has");
+  CHECK_THAT(remedy(JobReason::quota), Catch::Contains("`gristmill resume job-7`"));
+  CHECK(remedy(JobReason::failures) == "`gristmill resume job-7`, when that is mended");
+}
+
+TEST_CASE("a call whose number is not known is told without one") {
+  auto flies = of(WaitKind::in_flight, "http://a/v1");
+  flies.worker = "gpu-3";
+  CHECK(sentence(flies) == "in flight at worker gpu-3 at http://a/v1");
+  for (int kind = 0; kind <= static_cast<int>(WaitKind::not_open); ++kind)
+    CHECK_THAT(sentence(of(static_cast<WaitKind>(kind), "http://a")), !Catch::Contains("0-0-0"));
 }
 
 TEST_CASE("every reason has a name and a sentence of its own") {

@@ -25,6 +25,15 @@ std::optional<StateChange> succeed(FailureBudget& budget) {
 }
 
 constexpr EndpointId a{1}, b{2};
+constexpr Time begin{std::chrono::hours{1}};
+
+// Is refused twice, so long after each other, and the second time with these words.
+std::optional<StateChange> refused_for(FailureBudget& budget, EndpointId endpoint, Duration time,
+                                       std::size_t alternatives = 1,
+                                       const std::string& what = "401 key") {
+  CHECK_FALSE(budget.refuses(endpoint, "http://a", "401 key", "HTTP 401", alternatives, begin));
+  return budget.refuses(endpoint, "http://a", what, "doc-1: HTTP 401", alternatives, begin + time);
+}
 
 } // namespace
 
@@ -73,7 +82,7 @@ TEST_CASE("more causes than are told apart are counted together") {
   for (int n = 0; n < 199; ++n)
     CHECK_FALSE(budget.ended(OutcomeClass::bad_line, std::to_string(n), "sample"));
   CHECK_THAT(budget.ended(OutcomeClass::bad_line, "199", "sample")->sentence,
-             Contains("136 of them by other"));
+             Contains("136 of them by bad_line, other"));
 }
 
 TEST_CASE("who resumes a job is not stopped by its past") {
@@ -85,25 +94,40 @@ TEST_CASE("who resumes a job is not stopped by its past") {
   CHECK(fail_one(budget));
 }
 
-TEST_CASE("the first refusal of the only endpoint pauses the job") {
+TEST_CASE("the only endpoint's refusals pause the job when they have been the same for 20 s") {
+  FailureBudget early{spec_of(0, 50)};
+  CHECK_FALSE(refused_for(early, a, refusals_pause_after - std::chrono::nanoseconds{1}));
   FailureBudget budget{spec_of(0, 50)};
-  const auto stop = budget.refuses(a, "http://a", "doc-1: HTTP 401", 1);
+  const auto stop = refused_for(budget, a, refusals_pause_after);
   REQUIRE(stop);
   CHECK(stop->state == JobState::paused);
   CHECK(stop->reason == JobReason::endpoint);
   CHECK_THAT(stop->sentence, Contains("http://a refuses") && Contains("HTTP 401"));
 }
 
-TEST_CASE("a job goes on while one of its endpoints has not refused it") {
+TEST_CASE("another refusal, or a call that is taken, begins the 20 s anew") {
+  FailureBudget other{spec_of(0, 50)};
+  CHECK_FALSE(refused_for(other, a, refusals_pause_after, 1, "404 model"));
+  FailureBudget taken{spec_of(0, 50)};
+  CHECK_FALSE(taken.refuses(a, "http://a", "401 key", "HTTP 401", 1, begin));
+  taken.took(a);
+  CHECK_FALSE(taken.refuses(a, "http://a", "401 key", "HTTP 401", 1, begin + refusals_pause_after));
+}
+
+TEST_CASE("a job goes on while one of its endpoints has not refused it for so long") {
   FailureBudget budget{spec_of(0, 50)};
-  for (int n = 0; n < 100; ++n) CHECK_FALSE(budget.refuses(a, "http://a", "HTTP 401", 2));
-  CHECK_THAT(budget.refuses(b, "http://a", "HTTP 401", 2)->sentence,
+  for (int n = 0; n < 100; ++n) CHECK_FALSE(refused_for(budget, a, refusals_pause_after, 2));
+  CHECK_THAT(refused_for(budget, b, refusals_pause_after, 2)->sentence,
              Contains("every endpoint refuses"));
 }
 
 TEST_CASE("an endpoint that takes other calls refuses only after many refusals in a row") {
   FailureBudget budget{spec_of(0, 50)};
-  const auto refused = [&] { return budget.refuses(a, "http://a", "HTTP 404", 1); };
+  Time now = begin;
+  const auto refused = [&] {
+    now += refusals_pause_after;
+    return budget.refuses(a, "http://a", "404 model", "HTTP 404", 1, now);
+  };
   for (int round = 0; round < 2; ++round) {
     budget.took(a);
     CHECK(budget.takes(a));
@@ -115,5 +139,5 @@ TEST_CASE("an endpoint that takes other calls refuses only after many refusals i
 TEST_CASE("one endpoint that works keeps the job going") {
   FailureBudget budget{spec_of(0, 50)};
   budget.took(a);
-  for (int n = 0; n < 100; ++n) CHECK_FALSE(budget.refuses(b, "http://b", "HTTP 401", 2));
+  for (int n = 0; n < 100; ++n) CHECK_FALSE(refused_for(budget, b, refusals_pause_after, 2));
 }

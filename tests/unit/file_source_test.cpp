@@ -1,6 +1,7 @@
 // A job's inputs on disk: what they were when the job began, what a link may not lead to, and how
 // many descriptors they cost.
 #include "coordinator/file_source.hpp"
+#include "coordinator/input_digest.hpp"
 #include "coordinator/input_finder.hpp"
 #include "tests/unit/descriptor_limit_guard.hpp"
 
@@ -88,6 +89,76 @@ TEST_CASE("an input that is not what the job began with is an error, whichever w
   CHECK(text.error().code == ErrorCode::bad_input);
   CHECK(text.error().message.find("in.txt: expected the ") != std::string::npos);
   CHECK(text.error().message.find("that the job began with") != std::string::npos);
+}
+
+TEST_CASE("a file that is cut while it is read is an error, never a shorter input") {
+  const Disk disk;
+  const std::string file = disk.write("data/in.txt", std::string(4'000, 'x'));
+  InputSpec input = as_found(file);
+  const auto way = GENERATE(as<std::string>{}, "a file", "a piece of a file");
+  const std::uint64_t left = GENERATE(0, 1, 1'000, 1'500, 3'999);
+  CAPTURE(way, left);
+  if (way == "a piece of a file") {
+    input.offset = 2;
+    input.bytes = 3'998;
+  }
+  auto source = FileSource::open({input}, disk.path, {disk.roots(), nullptr}).value();
+  CHECK(text_of(*source).value().size() == 1'000);
+  fs::resize_file(file, left);
+  std::string bytes(1'000, '\0');
+  Result<std::size_t> got{0};
+  for (std::uint64_t at = 1'000; got && at < input.bytes; at += bytes.size())
+    got = source->read(0, at, bytes);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().code == ErrorCode::bad_input);
+  CHECK_THAT(got.error().message, Catch::Contains("in.txt: expected the 4000 bytes") &&
+                                      Catch::Contains(fmt::format("got {}", left)));
+  // What grows is read to the end that it has.
+  disk.write("data/in.txt", std::string(5'000, 'x'));
+  CHECK(source->read(0, 3'500, bytes).value() > 0);
+}
+
+TEST_CASE("an input that was only touched is what the job began with, by its content") {
+  const Disk disk;
+  const std::string file = disk.write("data/in.txt", "0123456789");
+  InputSpec input = as_found(file);
+  REQUIRE(InputDigests{1'000}.take(input));
+  const auto way = GENERATE(as<std::string>{}, "a file", "a list");
+  std::vector<InputSpec> inputs{input};
+  if (way == "a list") {
+    const std::string text = to_json(input) + "\n";
+    inputs = {listed_input(disk.write("data/list", text), 1, text.size(), digest_of_list(text))};
+  }
+  const auto touch = [&] {
+    fs::last_write_time(file, fs::last_write_time(file) + std::chrono::seconds{1});
+  };
+  touch();
+  CHECK(first_text(inputs, disk.roots()).value() == "0123456789");
+  disk.write("data/in.txt", "9876543210");
+  touch();
+  const auto text = first_text(inputs, disk.roots());
+  REQUIRE_FALSE(text);
+  CHECK(text.error().code == ErrorCode::bad_input);
+  CHECK_THAT(text.error().message, Catch::Contains("that the job began with") &&
+                                       Catch::Contains("as many of another content"));
+}
+
+TEST_CASE("digests are taken of whole files within a bound") {
+  const Disk disk;
+  InputSpec a = as_found(disk.write("a", "12345")), b = as_found(disk.write("b", "1234567")),
+            c = as_found(disk.write("c", "12345"));
+  InputDigests digests{12};
+  for (InputSpec* input : {&a, &b, &c}) REQUIRE(digests.take(*input));
+  CHECK(a.digest.size() == 32);
+  CHECK(b.digest.size() == 32);
+  CHECK(a.digest != b.digest);
+  CHECK(c.digest.empty()); // beyond the bound
+  InputSpec piece = as_found(disk.path / "a"), unseen{disk.path / "a", "a"};
+  piece.offset = 1;
+  for (InputSpec* input : {&piece, &unseen}) {
+    REQUIRE(InputDigests{100}.take(*input));
+    CHECK(input->digest.empty());
+  }
 }
 
 TEST_CASE("an input that was not looked at is read as it is") {

@@ -29,6 +29,28 @@ TEST_CASE("without an append there is nothing to write and nothing to release") 
   CHECK(commits.durable().empty());
 }
 
+TEST_CASE("a group that holds one record of any kind is not empty, and comes out as it went in") {
+  const auto each = [](Group& group, auto&& visit) {
+    std::apply([&](auto&... list) { (visit(list), ...); }, Group::lists_of(group));
+  };
+  std::size_t kinds = 0;
+  Group counted;
+  each(counted, [&](auto&) { ++kinds; });
+  for (std::size_t kind = 0; kind < kinds; ++kind) {
+    Group part;
+    std::size_t at = 0;
+    each(part, [&](auto& list) { list.resize(at++ == kind ? 1 : 0); });
+    CAPTURE(kind);
+    CHECK_FALSE(part.empty());
+    Commits commits{0};
+    commits.append(std::move(part), {});
+    auto group = commits.next();
+    REQUIRE(group);
+    CHECK_FALSE(group->empty());
+  }
+  CHECK(counted.empty());
+}
+
 TEST_CASE("the first append is written alone, what comes meanwhile becomes one group") {
   Commits commits{41};
   commits.append(lines(1, 0), {0});

@@ -144,7 +144,7 @@ TEST_CASE("each thread of the product ends the process with 70 when it throws") 
        [](const fs::path& path) {
          auto uploads = coordinator::Uploads::open(path, "");
          auto upload = (*uploads)->begin("name", {});
-         (*uploads)->finish(std::move(*upload), [](auto) { fail_as_asked(); });
+         (*uploads)->finish(std::move(*upload), "", [](auto) { fail_as_asked(); });
          leak(std::move(uploads));
        }},
       {"job inputs", [](const fs::path& path) {

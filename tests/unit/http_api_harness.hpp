@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 namespace gristmill::http_api_test {
@@ -64,7 +65,8 @@ struct FakeNode {
 };
 
 struct ApiStage {
-  explicit ApiStage(const std::string& token = "", JobInputsLimits limits = {}) {
+  explicit ApiStage(const std::string& token = "", JobInputsLimits limits = {},
+                    DiskCalls disk = real_disk()) {
     char name[] = "/tmp/gristmill-api-test-XXXXXX";
     node.directory = ::mkdtemp(name);
     node.job.id = JobId{7};
@@ -74,6 +76,7 @@ struct ApiStage {
     options.data_root = node.directory / "data";
     options.token = token;
     options.inputs = limits;
+    options.disk = std::move(disk);
     options.ask = [this](const HttpApiOptions::Question& question, auto then) {
       std::thread{[this, question, then] { then(node.answer(question)); }}.join();
     };
@@ -127,8 +130,9 @@ inline void write(const fs::path& path, std::string_view text) {
 }
 
 inline std::string read(const fs::path& path) {
-  std::ifstream file{path};
-  return {std::istreambuf_iterator<char>{file}, {}};
+  std::ostringstream text;
+  text << std::ifstream{path}.rdbuf();
+  return text.str();
 }
 
 inline std::string code_of(const RawHttp::Answer& answer) {

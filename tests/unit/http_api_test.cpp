@@ -1,5 +1,10 @@
 // The coordinator's routes: what comes back over a real socket.
+#include "coordinator/job_json.hpp"
 #include "tests/unit/http_api_harness.hpp"
+
+#include <fcntl.h>
+#include <future>
+#include <sys/stat.h>
 
 using namespace gristmill;
 using namespace gristmill::http_api_test;
@@ -149,6 +154,9 @@ TEST_CASE("a job is shown with its counts") {
   stage.node.job.counts.completed = 4;
   stage.node.job.counts.prompt_tokens = 99;
   stage.node.job.why_waiting = "rate";
+  stage.node.job.errors = std::make_shared<const ErrorList>(ErrorList{
+      {OutcomeClass::rate, "slow", 429, 30, 2, "slow down", "item-1", "in.jsonl:2", 1'000},
+      {OutcomeClass::bad_line, "", 0, 3, 3, "", "", "", 0}}); // of an earlier life
   const json job = json::parse(stage.call("GET", "/api/v1/jobs/job-7").body);
   CHECK(job["id"] == "job-7");
   CHECK(job["state"] == "running");
@@ -156,6 +164,16 @@ TEST_CASE("a job is shown with its counts") {
   CHECK(job["counts"]["total_known"] == false);
   CHECK(job["tokens"]["prompt"] == 99);
   CHECK(job["why_waiting"] == "rate");
+  CHECK(job["errors"][0] == json::parse(R"({"class":"rate","code":"slow","http_status":429,
+    "count":30,"final":2,"retried":28,"sample":"slow down","custom_id":"item-1",
+    "source":"in.jsonl:2","at":1000})"));
+  CHECK(job["errors"][1]["code"].is_null());
+  CHECK(job["errors"][1]["at"].is_null());
+  const auto read = coordinator::job_view_of(nlohmann::ordered_json::parse(job.dump()));
+  REQUIRE(read);
+  REQUIRE(read->errors->size() == 2);
+  CHECK(said(read->errors->front()) == "HTTP 429 slow: slow down");
+  CHECK(read->errors->front().retried() == 28);
   CHECK(job["output"] == (stage.node.directory / "out").string());
   CHECK(json::parse(stage.call("GET", "/api/v1/jobs").body)["jobs"][0] == job);
   CHECK(json::parse(stage.call("POST", "/api/v1/jobs/job-7/cancel").body) == job);
@@ -194,6 +212,24 @@ TEST_CASE("the result is there when the job is over") {
     CHECK(RawHttp::header(answer, "Content-Type") == "application/x-ndjson");
     CHECK(stage.call("GET", "/api/v1/jobs/job-7/summary").body == "{}\n");
   }
+}
+
+TEST_CASE("a result on a disk that stands still holds nobody up") {
+  ApiStage stage;
+  stage.node.job.state = JobState::finished;
+  const std::string path = stage.node.directory / "out";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0); // whoever opens it waits for a writer
+  RawHttp waiting = stage.client();
+  waiting.send(RawHttp::request("GET", "/api/v1/jobs/job-7/results", 0));
+  auto others = std::async(std::launch::async, [&] {
+    for (int i = 0; i < 100; ++i)
+      if (stage.call("GET", "/healthz").status != 200) return false;
+    return true;
+  });
+  CHECK(others.wait_for(std::chrono::seconds{30}) == std::future_status::ready);
+  const FileDescriptor writer{::open(path.c_str(), O_WRONLY)};
+  CHECK(others.get());
+  CHECK(waiting.receive().status == 200);
 }
 
 TEST_CASE("what is not there, or not so, is an error in JSON") {

@@ -57,7 +57,7 @@ TEST_CASE("between two requests a connection may rest, and then has its time for
   HttpPlaces places{HttpPlacesOptions{}};
   places.came(1, "", start);
   CHECK(places.has_head(1, false, start + 9s));
-  places.body_ended(1);
+  places.waits_for_us(1);
   CHECK(places.overdue(start + 1h).empty()); // it is our turn
   places.answered(1, start + 1h);
   CHECK(places.overdue(start + 1h + 40s - 1ns).empty());
@@ -81,9 +81,28 @@ TEST_CASE("a body keeps its rate or goes") {
     CHECK(ids_of(places.overdue(start + 59s)) == std::vector{1});
   }
   SECTION("its end") {
-    places.body_ended(1);
+    places.waits_for_us(1);
     CHECK(places.overdue(start + 1h).empty());
   }
+}
+
+TEST_CASE("while a body waits for us it has all time, and then that of a new piece") {
+  HttpPlaces places{HttpPlacesOptions{}};
+  places.came(1, "", start);
+  places.has_head(1, false, start);
+  places.brought(1, 30 * 1024 - 1, start + 29s);
+  places.waits_for_us(1);
+  CHECK(places.overdue(start + 1h).empty());
+  CHECK(places.in_body().empty());
+  CHECK(places.under_way() == 1);
+  places.goes_on(1, start + 1h);
+  CHECK(places.in_body() == std::vector{1});
+  places.brought(1, 1, start + 1h + 29s); // of a new piece: no more is left of the last one
+  CHECK(places.overdue(start + 1h + 30s - 1ns).empty());
+  CHECK(ids_of(places.overdue(start + 1h + 30s)) == std::vector{1});
+  places.answered(1, start + 1h);
+  places.goes_on(1, start + 1h); // too late: it is another request's turn
+  CHECK(places.in_body().empty());
 }
 
 TEST_CASE("when places run out, whoever is longest without a head makes room") {
@@ -98,7 +117,7 @@ TEST_CASE("when places run out, whoever is longest without a head makes room") {
   places.left(2);
   places.left(3);
   places.has_head(4, false, start + 4s);
-  places.body_ended(4);
+  places.waits_for_us(4);
   CHECK(places.came(6, "", start + 4s) == 5);
   places.left(5);
   places.answered(4, start + 5s); // and rests
@@ -125,7 +144,7 @@ TEST_CASE("there are so many places for requests, and more for what is always an
   places.answered(3, start);
   CHECK(places.has_head(3, true, start));
   CHECK(places.under_way() == 2);
-  places.body_ended(2);
+  places.waits_for_us(2);
   places.answered(2, start);
   places.answered(3, start);
   CHECK(places.under_way() == 1);
@@ -147,7 +166,7 @@ TEST_CASE("who brings what nobody wants has no place of its own") {
   places.came(2, "", start + 2s);
   places.came(3, "", start + 3s);
   CHECK(places.came(4, "", start + 4s) == 1);
-  places.body_ended(1);
+  places.waits_for_us(1);
   places.answered(1, start + 4s);
   places.left(1);
   CHECK(places.under_way() == 0);

@@ -1,5 +1,6 @@
 // Inputs as items: what kind they are, what they are called, and how they are read again.
 #include "actors/intake/intake.hpp"
+#include "protocol/limits.hpp"
 
 #include "tests/unit/supervisor_harness.hpp"
 
@@ -44,7 +45,7 @@ bool same(const Item& a, const Item& b) {
 
 } // namespace
 
-TEST_CASE("an input's kind follows from its name and its first line") {
+TEST_CASE("an input's kind follows from its name and its first lines") {
   const auto [name, head, kind] = GENERATE(table<std::string, std::string, ItemKind>({
       {"a.txt", "{\"custom_id\":\"1\"}", ItemKind::text},
       {"A.TXT", "{\"custom_id\":\"1\"}", ItemKind::text},
@@ -58,7 +59,25 @@ TEST_CASE("an input's kind follows from its name and its first line") {
       {"a.jsonl", "{\"custom_id\":\"1\",\"body\":{}}", ItemKind::batch_line},
       {"a.jsonl", "{\"method\":\"POST\",\"url\":\"/v1\"}", ItemKind::batch_line},
       {"a.jsonl", "{\"method\":\"POST\"}", ItemKind::json_object},
+      {"a.jsonl", "{\"id\":\"batch_req_1_0\",\"custom_id\":\"1\",\"response\":{}}",
+       ItemKind::json_object},
+      {"a.jsonl", "{\"id\": \"batch_req_a\", \"custom_id\": \"1\"}", ItemKind::json_object},
       {"a.ndjson", "{\"id\":1}\n{\"custom_id\":1}", ItemKind::json_object},
+      // What is deeper, or is another's, makes no request.
+      {"a.jsonl", R"({"custom_id":"1","text":"hi"})", ItemKind::json_object},
+      {"a.jsonl", R"({"custom_id":"1","body":"a letter"})", ItemKind::json_object},
+      {"a.jsonl", R"({"id":1,"meta":{"custom_id":"1","body":{}}})", ItemKind::json_object},
+      {"a.jsonl", R"({"id":1,"method":"GET","url":"/x","text":"hi"})", ItemKind::json_object},
+      {"a.jsonl", R"({"custom_id":"1","response":{"body":{}},"error":null})",
+       ItemKind::json_object},
+      {"a.jsonl", R"({"text":"\"custom_id\":1, \\","url":"x"})", ItemKind::json_object},
+      {"a.jsonl", R"({ "body" : {"url":"x"} , "custom_id" : "1" })", ItemKind::batch_line},
+      {"a.jsonl", R"({"custom_id":"1","params":{}})", ItemKind::batch_line},
+      // One line that is bad, or says what is in the file.
+      {"a.jsonl", "// exported\n{\"custom_id\":\"1\",\"body\":{}}", ItemKind::batch_line},
+      {"a.jsonl", "{}\n{\"custom_id\":\"1\",\"url\":\"/v1\"}", ItemKind::batch_line},
+      {"a.jsonl", "{\"cust\n{\"custom_id\":\"1\",\"url\":\"/v1\"}", ItemKind::batch_line},
+      {"a.jsonl", "{\"version\":1}\n{\"custom_id\":\"1\",\"body\":{}}", ItemKind::batch_line},
       {"a.json", "", ItemKind::json_object},
       {"a", "{\"id\":1}", ItemKind::json_object},
       {"a", "\n  {\"id\":1}", ItemKind::json_object},
@@ -68,6 +87,16 @@ TEST_CASE("an input's kind follows from its name and its first line") {
   }));
   CAPTURE(name, head);
   CHECK(format_of(name, head).kind == kind);
+}
+
+TEST_CASE("a request whose body comes before its id is one, however long the body is") {
+  const std::string line = R"({"body":{"messages":[],"x":")" + std::string(200'000, 'x') +
+                           R"("},"custom_id":"a","method":"POST","url":"/v1/chat/completions"})";
+  Desk desk{{{"a.jsonl", line + "\n"}}};
+  const auto items = desk.items();
+  REQUIRE(items.size() == 1);
+  CHECK(items[0].place.kind == ItemKind::batch_line);
+  CHECK(items[0].id == "a");
 }
 
 TEST_CASE("items are numbered over all inputs, blank lines are none") {
@@ -100,6 +129,108 @@ TEST_CASE("a bad line is an item that says why, and keeps an id") {
   }
   CHECK(items[2].id == "a.jsonl:3");
   CHECK(items[3].id == "y");
+}
+
+TEST_CASE("a bad line keeps its id where that can be read, once") {
+  const std::string line =
+      R"({"custom_id":"%","method":"POST","url":"/v1/chat/completions","body":{"x":"\ud83d"}})";
+  const auto lines = [&](const std::string& id) {
+    std::string text = line;
+    return text.replace(text.find('%'), 1, id) + "\n";
+  };
+  Desk desk{
+      {{"a.jsonl", lines("a") + lines("b") + lines("a") + "{\"custom_id\":\"c\",\"body\":{}}\n" +
+                       "{\"custom_id\":\"d\",\"x\":\"" + std::string(300, 'x') + "\"}\n"},
+       {"b.jsonl", "{\"id\":\"x\",\"text\":\"cut\n{\"text\":\"\xff\",\"id\":7}\n"}}};
+  desk.spec.line_bytes_max = 200;
+  std::vector<std::string> ids;
+  for (const Item& item : desk.items()) {
+    CHECK_FALSE(item.bad.empty());
+    CHECK(item.raw.empty());
+    ids.push_back(item.id);
+  }
+  CHECK(ids == std::vector<std::string>{"a", "b", "a.jsonl:3", "c", "d", "x", "7"});
+  // From any of them reading goes on as it would have.
+  Intake intake{desk.spec, desk.source, {}};
+  for (std::size_t read = 0; read < ids.size(); ++read) {
+    CHECK(desk.items(intake.position()).front().id == ids[read]);
+    REQUIRE(intake.next());
+  }
+}
+
+TEST_CASE("advice about a long line can be followed") {
+  const auto [limit, bytes, raise] = GENERATE(table<std::uint64_t, std::size_t, bool>({
+      {100, 200, true},
+      {100, limits::line_bytes_max - 100, true},
+      {100, limits::line_bytes_max + 1, false},
+      {limits::line_bytes_max, limits::line_bytes_max + 1, false},
+  }));
+  CAPTURE(limit, bytes);
+  Desk desk{{{"a.jsonl", "{\"text\":\"" + std::string(bytes, 'x') + "\"}\n"},
+             {"b.csv", "id,text\n1," + std::string(bytes, 'x') + "\n"}}};
+  desk.spec.line_bytes_max = limit;
+  const auto items = desk.items();
+  REQUIRE(items.size() == 2);
+  CHECK((items[0].bad.find("raise --max-line-bytes") != std::string::npos) == raise);
+  // A record's length is not known before its end.
+  if (limit == limits::line_bytes_max)
+    CHECK_THAT(items[1].bad, Catch::Contains("split it") && !Catch::Contains("raise"));
+}
+
+TEST_CASE("a document without text is bad, or left out where the job says so") {
+  const auto [prompt, object, blank] = GENERATE(table<std::string, std::string, bool>({
+      {"", R"({"text":""})", true},
+      {"", R"({"text":null})", true},
+      {"", R"({"text":" \n\u00a0"})", true},
+      {"", R"({"text":"\u200b"})", true},
+      {"", R"({"text":" x"})", false},
+      {"", R"({"text":"\u0078"})", false},
+      {"", R"({"text":0})", false},
+      {"", R"({"text":false})", false},
+      {"", R"({"text":[]})", false},
+      {"In {{lang}}: {{text}}", R"({"lang":"German","text":""})", true},
+      {"In {{lang}}: {{text}}", R"({"lang":null,"text":"x"})", false},
+      {"{{a}} {{b}}", R"({"a":"","b":null})", true},
+      {"{{a}} {{b}}", R"({"a":"","b":"x"})", false},
+      {"Go on.", R"({"text":""})", false}, // nothing is asked of it
+  }));
+  CAPTURE(prompt, object);
+  const std::string good = R"({"id":"z","text":"x","lang":"x","a":"x","b":"x"})";
+  Desk desk{{{"a.jsonl", object + "\n" + good + "\n"}}};
+  desk.spec.prompt = prompt;
+  const auto items = desk.items();
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].bad.empty() != blank);
+  CHECK(items[0].raw.empty() == blank);
+  if (blank)
+    CHECK_THAT(items[0].bad, Catch::Contains("with text") && Catch::Contains("--skip-blank"));
+  desk.spec.skip_blank = true;
+  const auto left = desk.items();
+  REQUIRE(left.size() == (blank ? 1 : 2));
+  CHECK(left.back().id == "z");
+  CHECK(left.back().ordinal == left.size() - 1);
+  Intake intake{desk.spec, desk.source, {}};
+  while (intake.next().value()) {
+  }
+  CHECK(intake.left_out() == (blank ? 1 : 0));
+}
+
+TEST_CASE("rows and text documents without text are bad too, and a missing field is no blank one") {
+  Desk desk{{{"a.csv", "id,text\n1,\n2,\" \"\n3,x\n"},
+             {"b.txt", ""},
+             {"c.txt", "\xEF\xBB\xBF \r\n"},
+             {"d.jsonl", "{\"id\":\"d\"}\n"},
+             {"e.txt", "x"}}};
+  desk.spec.prompt.clear();
+  std::vector<bool> blank;
+  for (const Item& item : desk.items()) blank.push_back(item.blank);
+  CHECK(blank == std::vector<bool>{true, true, false, true, true, false, false});
+  CHECK_THAT(desk.items()[3].bad, Catch::Contains("an empty file"));
+  desk.spec.skip_blank = true;
+  std::vector<std::string> ids;
+  for (const Item& item : desk.items()) ids.push_back(item.id);
+  CHECK(ids == std::vector<std::string>{"3", "d", "e.txt"});
+  CHECK(desk.items({1, 0, 0, 1}).size() == 2); // from behind the table
 }
 
 TEST_CASE("a line or a document may be as long as the limit and no longer") {

@@ -124,8 +124,10 @@ TEST_CASE("an input is noted as it was when its job was made, whichever way it c
     return stage.node.submitted.back().inputs.at(0);
   };
   // What the client says of it does not count.
-  InputSpec input = only({{"path", "in.txt"}, {"name", "n"}, {"bytes", 3}, {"modified_ns", 7}});
+  InputSpec input = only(
+      {{"path", "in.txt"}, {"name", "n"}, {"bytes", 3}, {"modified_ns", 7}, {"digest", "mine"}});
   CHECK(input.bytes == 10);
+  CHECK(input.digest.size() == 32);
   CHECK(input.modified_ns == modified_ns(about));
   input = only({{"path", "in.txt"}, {"name", "n"}, {"offset", 2}, {"bytes", 3}});
   CHECK(input.bytes == 3);

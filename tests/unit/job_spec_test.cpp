@@ -35,6 +35,10 @@ JobSpec whole_spec() {
   spec.weight = 1'000;
   spec.priority = 100;
   spec.deadline = 253'402'300'799;
+  spec.max_tokens = 13;
+  spec.assume_url = "/v1/completions";
+  spec.delimiter = ";";
+  spec.skip_blank = spec.no_field_needed = true;
   return spec;
 }
 
@@ -128,6 +132,21 @@ TEST_CASE("Each fault of a job has one sentence that names its option", "[job_sp
       Row{[](JobSpec& s) { s.deadline = 253'402'300'800; }, "--deadline"},
       Row{[](JobSpec& s) { s.prompt = "{{x"; }, "--prompt"},
       Row{[](JobSpec& s) { s.system = "{{}}"; }, "--system"},
+      Row{[](JobSpec& s) {
+            s.prompt = "Sum up {text}";
+            s.no_field_needed = false;
+          },
+          "--prompt: expected a field of the document"},
+      Row{[](JobSpec& s) {
+            s.prompt = "\\{{text}}";
+            s.no_field_needed = false;
+          },
+          "--prompt: expected a field of the document"},
+      Row{[](JobSpec& s) { s.assume_url = "/v1/files"; }, "--assume-url: expected a path"},
+      Row{[](JobSpec& s) { s.assume_url = "http://x/v1/embeddings"; }, "--assume-url"},
+      Row{[](JobSpec& s) { s.delimiter = ";;"; }, "--delimiter: expected one ASCII character"},
+      Row{[](JobSpec& s) { s.delimiter = "\""; }, "--delimiter"},
+      Row{[](JobSpec& s) { s.delimiter = "\n"; }, "--delimiter"},
       Row{[](JobSpec& s) { s.model = std::string(limits::name_bytes_max + 1, 'm'); }, "--model"},
       Row{[](JobSpec& s) { s.params = ""; }, "--param: expected a JSON object"},
       Row{[](JobSpec& s) { s.params = "[]"; }, "--param: expected a JSON object, got an array"},
@@ -154,6 +173,28 @@ TEST_CASE("Each fault of a job has one sentence that names its option", "[job_sp
   REQUIRE(faults.size() == 1);
   CHECK_THAT(faults[0], Catch::StartsWith(row.says));
   CHECK_THAT(faults[0], !Catch::Contains("secret"));
+}
+
+TEST_CASE("A template may do without a field in the prompt, or by the user's word", "[job_spec]") {
+  JobSpec spec = whole_spec();
+  spec.no_field_needed = false;
+  spec.prompt = "Sum it up.";
+  spec.system = "{{text}}";
+  CHECK(faults_of(spec).empty());
+  spec.system.clear();
+  CHECK(faults_of(spec).size() == 1);
+  spec.no_field_needed = true;
+  CHECK(faults_of(spec).empty());
+  spec.no_field_needed = false;
+  spec.prompt.clear(); // the document itself
+  CHECK(faults_of(spec).empty());
+}
+
+TEST_CASE("A job that asks for nothing new has no member that older nodes do not know") {
+  const std::string text = to_json(JobSpec{});
+  for (const char* member : {"\"max_tokens\"", "\"assume_url\"", "\"delimiter\"", "\"skip_blank\"",
+                             "\"no_field_needed\""})
+    CHECK(text.find(member) == std::string::npos);
 }
 
 TEST_CASE("All faults are told at once", "[job_spec]") {
@@ -218,6 +259,11 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.id_field = "x"; }, "--id-field"},
                             Row{[](JobSpec& s) { s.text_field = "x"; }, "--text-field"},
                             Row{[](JobSpec& s) { s.order = "input"; }, "--order"},
+                            Row{[](JobSpec& s) { s.max_tokens = 0; }, "--max-tokens"},
+                            Row{[](JobSpec& s) { s.assume_url.clear(); }, "--assume-url"},
+                            Row{[](JobSpec& s) { s.delimiter = "|"; }, "--delimiter"},
+                            Row{[](JobSpec& s) { s.skip_blank = false; }, "--skip-blank"},
+                            Row{[](JobSpec& s) { s.no_field_needed = false; }, ""},
                             Row{[](JobSpec& s) {
                                   s.weight = s.priority = 9;
                                   s.deadline = 99;
@@ -230,4 +276,11 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
   JobSpec now = whole_spec();
   row.change(now);
   CHECK(identity_difference(whole_spec(), now) == row.option);
+}
+
+TEST_CASE("What lines call that name nothing may be said later, when all of them have failed",
+          "[job_spec]") {
+  JobSpec before = whole_spec();
+  before.assume_url.clear();
+  CHECK(identity_difference(before, whole_spec()).empty());
 }

@@ -268,3 +268,20 @@ TEST_CASE("a server that asks for a ramp is given one", "[rates]") {
   CHECK(told.share_refused() <= 0.005);
   CHECK(told.used(30s, 300s, 600) >= 0.7);
 }
+
+TEST_CASE("while nothing at all is taken a refusal lowers nothing further", "[rates]") {
+  Hand hand;
+  hand.send(10s, 10);
+  hand.learned.sent(1, hand.now);
+  hand.refuse(20, hand.now);
+  const bool taken = GENERATE(false, true);
+  double rate = 0;
+  for (int second = 0; second < 14; ++second) {
+    if (second == 4) rate = hand.learned.rate();
+    hand.now += 1s;
+    hand.learned.sent(taken ? 2 : 1, hand.now);
+    hand.refuse(hand.learned.rate(), hand.now);
+  }
+  if (!taken) CHECK(rate > 9.5 / 2);
+  CHECK((hand.learned.rate() == rate) != taken);
+}

@@ -67,7 +67,7 @@ TEST_CASE("the summary says what happened to the job") {
   CHECK(summary["tokens"] == json::parse(R"({"prompt":20,"completion":8,"cached":6})"));
   CHECK(summary["errors"] ==
         json::parse(R"([{"class":"timeout","code":"timeout","http_status":null,"count":1,
-    "sample":{"custom_id":"doc-2","source":"in.jsonl:3","message":"no answer in 600 s"}}])"));
+    "retried":0,"sample":{"custom_id":"doc-2","source":"in.jsonl:3","message":"no answer in 600 s"}}])"));
   CHECK(summary["latency_ms"]["p50"].get<double>() == Approx(200).epsilon(0.008));
   CHECK(summary["latency_ms"]["max"] == 600'000);
   CHECK(summary["models"] == json::parse(R"({"m1":2,"m2":1})"));
@@ -94,6 +94,33 @@ TEST_CASE("a cancelled job says so, and answers of the cache have no latency") {
   CHECK(summary["counts"]["cached"] == 2);
   CHECK(summary["latency_ms"]["p50"] == 90);
   CHECK(summary["items_per_s"] == 3.0);
+}
+
+TEST_CASE("an error in its server's own form is told as the worker read it") {
+  const auto read = [](std::string body) {
+    protocol::Outcome outcome = http_error(400, std::move(body));
+    outcome.code = "read";
+    outcome.message = "what the worker read";
+    return outcome;
+  };
+  MemoryFiles files{{line_of(0, read(R"([{"error":{"message":"m","status":"S"}}])")) +
+                     line_of(1, read(R"({"detail":[{"msg":"Field required"}]})")) +
+                     line_of(2, read(R"({"error":{"message":"theirs","code":"c"}})"))}};
+  const json errors = summary_of(files, task_of(3))["errors"];
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0]["code"] == "read");
+  CHECK(errors[0]["count"] == 3);
+  CHECK(errors[0]["sample"]["message"] == "what the worker read");
+}
+
+TEST_CASE("tokens that a server spells with a fraction are counted") {
+  protocol::Outcome outcome = answer("a");
+  outcome.body = R"({"choices":[{"message":{"content":"a"}}],"usage":{"completion_tokens":3.0,)"
+                 R"("prompt_tokens_details":{"cached_tokens":"2"}}})";
+  MemoryFiles files{{line_of(0, outcome)}};
+  const json summary = summary_of(files, task_of(1));
+  CHECK(summary["tokens"]["cached"] == 2);
+  CHECK(summary["text"]["mean_answer_tokens"] == 3.0);
 }
 
 TEST_CASE("errors are told apart by code and status, the most frequent first") {
@@ -138,9 +165,9 @@ TEST_CASE("the summary stays small when every line is different") {
     CHECK(summary[name].size() == tally_names_max + 1);
     CHECK(summary[name]["other"] == items - tally_names_max);
   }
-  CHECK(summary["errors"].size() == summary_errors_max + 1);
+  CHECK(summary["errors"].size() == error_causes_max + 1);
   CHECK(summary["errors"][0]["code"] == "other");
-  CHECK(summary["errors"][0]["count"] == items - summary_errors_max);
+  CHECK(summary["errors"][0]["count"] == items - error_causes_max);
 }
 
 TEST_CASE("a sample is cut between characters") {
@@ -148,7 +175,25 @@ TEST_CASE("a sample is cut between characters") {
   for (int i = 0; i < 400; ++i) message += "ö";
   MemoryFiles files{{line_of(0, own_error("odd", message))}};
   const json errors = summary_of(files, task_of(1))["errors"];
-  CHECK(errors[0]["sample"]["message"] == message.substr(0, 2 * sample_characters_max) + "…");
+  CHECK(errors[0]["sample"]["message"] == message.substr(0, error_words_max));
+}
+
+TEST_CASE("what was tried again stands beside what ended items, also where nothing did") {
+  MemoryFiles files{{line_of(0, own_error("timeout", "no answer")) + line_of(1)}};
+  MergeTask task = task_of(2);
+  task.errors = {{OutcomeClass::rate, "limit", 429, 30, 0, "slow down", "doc-1", "in.jsonl:2", 5},
+                 {OutcomeClass::timeout, "timeout", 0, 7, 1, "later words", "doc-0", "", 6},
+                 {OutcomeClass::bad_line, "", 0, 4, 4, "", "", "", 0}}; // of an earlier life
+  const json errors = summary_of(files, task)["errors"];
+  REQUIRE(errors.size() == 2);
+  CHECK(errors[0]["class"] == "timeout");
+  CHECK(errors[0]["count"] == 1);
+  CHECK(errors[0]["retried"] == 6);
+  CHECK(errors[0]["sample"]["message"] == "no answer");
+  CHECK(errors[1]["class"] == "rate");
+  CHECK(errors[1]["count"] == 0);
+  CHECK(errors[1]["retried"] == 30);
+  CHECK(errors[1]["sample"]["message"] == "slow down");
 }
 
 TEST_CASE("answers of the other text APIs are counted") {

@@ -50,6 +50,32 @@ TEST_CASE("a scrape says of a job what status says") {
   }
 }
 
+TEST_CASE("errors are counted by class, for a job and for an endpoint, final ones apart") {
+  wiring::JobView job = job_of(7, JobState::running);
+  job.errors = std::make_shared<const ErrorList>(
+      ErrorList{{OutcomeClass::rate, "a", 429, 300, 0, "w", "", "", 1},
+                {OutcomeClass::rate, "b", 429, 5, 1, "w", "", "", 1},
+                {OutcomeClass::bad_line, "c", 400, 2, 2, "w", "", "", 1}});
+  PoolView pool;
+  pool.model = "m";
+  EndpointView endpoint;
+  endpoint.url = "http://a/v1";
+  endpoint.errors = *job.errors;
+  pool.endpoints.push_back(endpoint);
+  const std::string text = metrics_of({{job}, {}, {pool}}, 1000);
+  const std::string a =
+      "gristmill_endpoint_errors_total{model=\"m\",url=\"http://a/v1\",worker=\"\"";
+  for (const std::string& line :
+       {std::string{"gristmill_job_errors_total{job=\"job-7\",class=\"rate\",final=\"false\"} 304"},
+        std::string{"gristmill_job_errors_total{job=\"job-7\",class=\"rate\",final=\"true\"} 1"},
+        std::string{
+            "gristmill_job_errors_total{job=\"job-7\",class=\"bad_line\",final=\"true\"} 2"},
+        a + ",class=\"rate\"} 305", a + ",class=\"bad_line\"} 2"}) {
+    INFO(line << "\n" << text);
+    CHECK(says(text, line));
+  }
+}
+
 TEST_CASE("a job that does not wait has no reason, and one that is paused says who paused it") {
   wiring::JobView job = job_of(7, JobState::paused);
   job.reason = JobReason::budget;

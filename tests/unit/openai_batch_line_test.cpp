@@ -71,6 +71,7 @@ TEST_CASE("A bad batch line says what was expected and what came", "[batch_line]
       Row{R"({"custom_id":"a","method":"POST","url":"/v1/files","body":{}})", "url to be one of"},
       Row{R"({"custom_id":"a","method":"POST","url":"/v1/embeddings"})",
           "body to be an object, got nothing"},
+      Row{R"({"custom_id":"a","params":{"model":"x"}})", "got params, as one of Anthropic's"},
       Row{line_with_body("[]"), "object, got an array"},
       Row{line_with_body("\"{}\""), "object, got a string"},
       Row{line_with_body("null"), "object, got null"},
@@ -85,6 +86,25 @@ TEST_CASE("A bad batch line says what was expected and what came", "[batch_line]
   REQUIRE_FALSE(read);
   CHECK(read.error().code == ErrorCode::bad_input);
   CHECK_THAT(read.error().message, Catch::Contains("expected ") && Catch::Contains(row.says));
+}
+
+TEST_CASE("A line without method and url calls what is assumed, or says how to say it",
+          "[batch_line]") {
+  const std::string line = R"({"custom_id":"0","body":{"messages":[]}})";
+  const auto bare = read_batch_line(line);
+  REQUIRE_FALSE(bare);
+  CHECK_THAT(bare.error().message, Catch::Contains("--assume-url /v1/chat/completions"));
+  CHECK(read_batch_line(line, "/v1/chat/completions").value().path == "/chat/completions");
+  CHECK(read_batch_line(line, "/v1/embeddings").value().custom_id == "0");
+  // Half of it is enough, and what a line says itself holds.
+  const auto path = [](std::string_view text) {
+    return read_batch_line(text, "/v1/chat/completions").value().path;
+  };
+  CHECK(path(R"({"custom_id":"0","method":"POST","body":{}})") == "/chat/completions");
+  CHECK(path(R"({"custom_id":"0","url":"/v1/embeddings","body":{}})") == "/embeddings");
+  CHECK_FALSE(read_batch_line(R"({"custom_id":"0","method":"GET","body":{}})", "/v1/embeddings"));
+  CHECK_FALSE(
+      read_batch_line(R"({"custom_id":"0","url":"/v1/files","body":{}})", "/v1/embeddings"));
 }
 
 TEST_CASE("The limit on custom_id counts its bytes, not its spelling", "[batch_line]") {

@@ -31,15 +31,22 @@ Reply reply_to(const Row& row, const Headers& headers = {}) {
 TEST_CASE("A status without a known word gives its class", "[error_table]") {
   const auto row =
       GENERATE(Row{408, "", transient, "http_408"}, Row{409, "", transient, "http_409"},
-               Row{500, "{}", transient, "http_500"}, Row{502, "<html>", transient, "http_502"},
-               Row{503, "{}", transient, "http_503"}, Row{504, "", transient, "http_504"},
-               Row{520, "", transient, "http_520"}, Row{529, "", overload, "http_529"},
+               Row{500, "{}", transient, "http_500"}, Row{502, "<html>", gateway, "http_502"},
+               Row{503, "{}", unavailable, "http_503"}, Row{504, "", gateway, "http_504"},
+               Row{520, "", gateway, "http_520"}, Row{529, "", overload, "http_529"},
                Row{429, "{}", rate, "http_429"}, Row{402, "{}", quota, "http_402"},
                Row{400, "{}", bad_line, "http_400"}, Row{422, "{}", bad_line, "http_422"},
                Row{418, "", bad_line, "http_418"}, Row{401, "", config, "http_401"},
                Row{403, "", config, "http_403"}, Row{404, "", config, "http_404"},
                Row{405, "", config, "http_405"}, Row{301, "", config, "http_301"},
                Row{307, "", config, "http_307"}, Row{413, "", too_big, "http_413"},
+               Row{424, "", unavailable, "http_424"}, Row{425, "", unavailable, "http_425"},
+               Row{499, "", gateway, "http_499"}, Row{501, "", config, "http_501"},
+               Row{407, "", config, "http_407"}, Row{410, "", config, "http_410"},
+               Row{451, "", policy, "http_451"}, Row{434, "", config, "http_434"},
+               Row{511, "", config, "http_511"}, Row{599, "", transient, "http_599"},
+               Row{519, "", transient, "http_519"}, Row{530, "", gateway, "http_530"},
+               Row{531, "", transient, "http_531"}, Row{299, "", transient, "bad_json"},
                Row{100, "", transient, "http_100"}, Row{0, "", transient, "http_0"},
                Row{999, "", transient, "http_999"});
   INFO(row.status);
@@ -102,13 +109,13 @@ TEST_CASE("Each server's form of an error is read", "[error_table]") {
       Row{400,
           R"({"error":{"message":"This model's maximum context length is 9 tokens.",)"
           R"("type":"BadRequestError","param":null,"code":400}})",
-          too_long, "400"},
+          too_long, "BadRequestError"},
       Row{400,
           R"({"object":"error","message":"This model's maximum context length is 9 tokens.",)"
           R"("type":"BadRequestError","param":null,"code":400})",
-          too_long, "400"},
+          too_long, "BadRequestError"},
       Row{404, R"({"object":"error","message":"no model","type":"NotFoundError","code":404})",
-          config, "404"},
+          config, "NotFoundError"},
       // Anthropic
       Row{529, R"({"type":"error","error":{"type":"overloaded_error","message":"m"}})", overload,
           "overloaded_error"},
@@ -152,11 +159,13 @@ TEST_CASE("An error inside a 200 is no answer", "[error_table]") {
       Row{200, R"({"base_resp":{"status_code":2013,"status_msg":"params"}})", bad_line, "2013"},
       Row{200, R"({"base_resp":{"status_code":1000,"status_msg":"?"}})", transient, "1000"},
       Row{200, R"({"error":{"message":"busy","code":502}})", transient, "502"},
+      Row{200, R"({"error":{"message":"busy","code":529}})", overload, "529"},
+      Row{200, R"({"error":{"message":"busy","code":501}})", config, "501"},
       Row{200, R"({"error":{"message":"slow","code":429}})", rate, "429"},
       Row{200, R"({"error":{"message":"no","code":"insufficient_quota"}})", quota,
           "insufficient_quota"},
       Row{200, R"({"object":"error","message":"no","type":"BadRequestError","code":400})", bad_line,
-          "400"},
+          "BadRequestError"},
       Row{200, R"({"status":"failed","error":{"code":"server_error","message":"m"},"output":[]})",
           transient, "server_error", Api::responses},
       Row{200,
@@ -170,7 +179,8 @@ TEST_CASE("An error inside a 200 is no answer", "[error_table]") {
   CHECK_FALSE(reply.message.empty());
 }
 
-TEST_CASE("x-should-retry overrules the status and nothing else", "[error_table]") {
+TEST_CASE("x-should-retry overrules a status that speaks of the request, and nothing else",
+          "[error_table]") {
   struct HeaderRow {
     std::uint16_t status;
     const char* code;
@@ -180,7 +190,7 @@ TEST_CASE("x-should-retry overrules the status and nothing else", "[error_table]
   const auto row = GENERATE(
       HeaderRow{500, "x", "false", bad_line}, HeaderRow{500, "x", "true", transient},
       HeaderRow{408, "x", "false", bad_line}, HeaderRow{400, "x", "true", transient},
-      HeaderRow{400, "x", "false", bad_line}, HeaderRow{401, "x", "true", transient},
+      HeaderRow{400, "x", "false", bad_line}, HeaderRow{401, "x", "true", config},
       HeaderRow{401, "x", "false", config}, HeaderRow{500, "x", "maybe", transient},
       HeaderRow{429, "x", "false", rate}, HeaderRow{429, "insufficient_quota", "true", quota},
       HeaderRow{429, "slow_down", "false", ramp},

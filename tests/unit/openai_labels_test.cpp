@@ -1,4 +1,5 @@
 // The task `classify`: what is asked, and which label an answer means.
+#include "protocol/openai/answer_text.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/labels.hpp"
 #include "protocol/openai/wire.hpp"
@@ -66,6 +67,11 @@ TEST_CASE("The label that an answer means", "[labels]") {
       {feelings, "Answer: \xe2\x80\x9cnegative\xe2\x80\x9d, clearly", "negative"},
       {languages, "It is C++ code", "C++"},
       {{"spam", "ham"}, "# spam", "spam"},
+      {{"spam", "ham"}, "spam\u2014an ad", "spam"},
+      {{"spam", "ham"}, "\u00a0ham\u200b\ufeff", "ham"},
+      {{"\u4f53\u80b2", "\u8d22\u7ecf"}, "\u5206\u7c7b\uff1a\u4f53\u80b2", "\u4f53\u80b2"},
+      {{"\u4f53\u80b2", "\u8d22\u7ecf"}, "\u3010\u4f53\u80b2\u3011", "\u4f53\u80b2"},
+      {{"\u4f53\u80b2", "\u8d22\u7ecf"}, "\u300c\u4f53\u80b2\u300d\uff01", "\u4f53\u80b2"},
       // None.
       {feelings, "", ""},
       {feelings, "   ", ""},
@@ -76,6 +82,8 @@ TEST_CASE("The label that an answer means", "[labels]") {
       {feelings, "non-positive", ""},
       {feelings, "positive-ish", ""},
       {feelings, "positive\xc3\xa9", ""},
+      {feelings, "non\u2011positive", ""},
+      {{"\u4f53\u80b2", "\u8d22\u7ecf"}, "\u4f53\u80b2\u65b0\u95fb", ""},
       {{"1", "2", "3", "4", "5"}, "4/5", ""},
       {{"toxic", "safe"}, "non-toxic", ""},
       {{"c", "java"}, "I would say C++ here", ""},
@@ -115,16 +123,41 @@ TEST_CASE("An answer without a label is a bad result that says what came", "[lab
   const auto row = GENERATE(
       Row{said("eggs\nand more"), "expected one of the labels spam, ham, got \"eggs and more\""},
       Row{answered(R"({"message":{"content":null},"finish_reason":"length"})"),
-          "expected one of the labels spam, ham, got an empty answer (finish_reason length)"},
-      Row{answered(R"({"message":{"content":null,"refusal":"I will not"},"finish_reason":"stop"})"),
-          "expected one of the labels spam, ham, got the refusal \"I will not\""});
+          "expected one of the labels spam, ham, got an empty answer (finish_reason length); raise "
+          "--max-tokens"},
+      Row{said("<think>This looks like spam because"),
+          "expected one of the labels spam, ham, got thoughts without an answer"},
+      Row{answered(R"({"message":{"content":"<think>spam or ham"},"finish_reason":"length"})"),
+          "expected one of the labels spam, ham, got thoughts without an answer (finish_reason "
+          "length); raise --max-tokens"},
+      Row{answered(R"({"message":{"content":"spam"},"finish_reason":"length"})"),
+          "expected one of the labels spam, ham, got \"spam\" (finish_reason length); raise "
+          "--max-tokens"},
+      Row{answered(R"({"message":{"content":null,"reasoning_content":"spam"}})"),
+          "expected one of the labels spam, ham, got an empty answer"});
   outcome = row.outcome;
   judge_label(spec, outcome);
   CHECK(outcome.cls == OutcomeClass::bad_result);
-  CHECK(info(outcome.cls).retryable);
+  CHECK(info(outcome.cls).retryable());
   CHECK(outcome.code == "no_label");
   CHECK(outcome.message == row.message);
   CHECK(label_of(spec, outcome).empty());
+}
+
+TEST_CASE("A refusal is not asked again", "[labels]") {
+  auto outcome = answered(R"({"message":{"content":null,"refusal":"I will not"}})");
+  judge_label(classify({"spam", "ham"}), outcome);
+  CHECK(outcome.cls == OutcomeClass::policy);
+  CHECK(outcome.message == "the model refuses: I will not");
+}
+
+TEST_CASE("A label stands behind the thoughts, not in them", "[labels]") {
+  const JobSpec spec = classify({"spam", "ham"});
+  for (const char* text : {"<think>ham? no</think>spam", "is it ham?</think>\n\nSpam.",
+                           "<think></think> spam", "<thinking>ham</thinking>spam"}) {
+    CAPTURE(text);
+    CHECK(label_of(spec, said(text)) == "spam");
+  }
 }
 
 TEST_CASE("Answers of other tasks and failures are left alone", "[labels]") {

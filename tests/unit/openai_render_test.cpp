@@ -89,6 +89,59 @@ TEST_CASE("Model and parameters replace or add top-level members only", "[render
   CHECK(json::text_of(json::find(json::root(request->body), "model")) == request->model);
 }
 
+TEST_CASE("The limit of an answer is said in the words of the request's path", "[render]") {
+  struct Row {
+    const char* url;
+    const char* body;
+    const char* params;
+    const char* sent;
+  };
+  const char* chat = "/v1/chat/completions";
+  const auto row = GENERATE_COPY(
+      Row{chat, R"({"model":"m"})", "{}", R"({"model":"m","max_tokens":50})"},
+      Row{chat, R"({"model":"m","max_tokens":9})", "{}", R"({"model":"m","max_tokens":50})"},
+      Row{chat, R"({"max_completion_tokens":9,"model":"m"})", "{}",
+          R"({"max_completion_tokens":50,"model":"m"})"},
+      Row{chat, R"({"max_tokens":8,"max_completion_tokens":9,"model":"m"})", "{}",
+          R"({"max_tokens":50,"max_completion_tokens":50,"model":"m"})"},
+      Row{chat, R"({"model":"m"})", R"({"max_completion_tokens":7})",
+          R"({"model":"m","max_completion_tokens":50})"},
+      Row{"/v1/responses", R"({"model":"m","input":"hi"})", "{}",
+          R"({"model":"m","input":"hi","max_output_tokens":50})"},
+      Row{"/v1/responses", R"({"model":"m","max_output_tokens":5})", "{}",
+          R"({"model":"m","max_output_tokens":50})"},
+      Row{"/v1/completions", R"({"model":"m","prompt":"x"})", "{}",
+          R"({"model":"m","prompt":"x","max_tokens":50})"},
+      Row{"/v1/embeddings", R"({"model":"m","input":"x"})", "{}", R"({"model":"m","input":"x"})"},
+      Row{"/v1/rerank", R"({"model":"m","query":"x"})", "{}", R"({"model":"m","query":"x"})"},
+      Row{"/v1/moderations", R"({"model":"m","input":"x"})", "{}", R"({"model":"m","input":"x"})"});
+  JobSpec spec;
+  spec.max_tokens = 50;
+  spec.params = row.params;
+  const std::string line = std::string{R"({"custom_id":"a","method":"POST","url":")"} + row.url +
+                           R"(","body":)" + row.body + "}";
+  INFO(line);
+  CHECK(render(spec, ItemKind::batch_line, line, "").value().body == row.sent);
+}
+
+TEST_CASE("The limit of a document's answer goes with its task", "[render]") {
+  JobSpec spec;
+  spec.max_tokens = 50;
+  CHECK(json::find(json::root(render(spec, ItemKind::text, "x", "m").value().body), "max_tokens")
+            .text == "50");
+  spec.task = "embed";
+  CHECK(render(spec, ItemKind::text, "x", "m").value().body == R"({"model":"m","input":"x"})");
+}
+
+TEST_CASE("A line that names no url calls what the job assumes", "[render]") {
+  JobSpec spec;
+  spec.assume_url = "/v1/embeddings";
+  const auto request =
+      render(spec, ItemKind::batch_line, R"({"custom_id":"a","body":{"input":"x"}})", "m");
+  CHECK(request.value().path == "/embeddings");
+  CHECK(render(spec, ItemKind::batch_line, line_of("{}"), "m").value().path == "/chat/completions");
+}
+
 TEST_CASE("A line that cannot be sent says why", "[render]") {
   JobSpec spec;
   CHECK_THAT(error_of(render(spec, ItemKind::batch_line, line_of("{}"), "")),
@@ -131,6 +184,10 @@ TEST_CASE("A document fills the template", "[render]") {
           R"({"model":"m","messages":[{"role":"user","content":"x1.50[1, \"q\"]nulltrue"}]})"},
       Row{object, "{{a}}", "{{b}}", "{}", R"({"a":"{{b}}","b":"s"})",
           R"({"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":"{{b}}"}]})"},
+      Row{object, "\\{{a}} {{a}} \\\\{{a}} \\\\\\{{a}} \\{{{a}}", "", "{}", R"({"a":1,"{a":2})",
+          R"({"model":"m","messages":[{"role":"user","content":"{{a}} 1 \\1 \\{{a}} {{{a}}"}]})"},
+      Row{object, "{\"x\": \\{{\"y\": {{a}}}}", "", "{}", R"({"a":1})",
+          R"({"model":"m","messages":[{"role":"user","content":"{\"x\": {{\"y\": 1}}"}]})"},
       Row{object, "{ {a} } }}", "", R"({"temperature":0.0})", R"({})",
           R"({"model":"m","messages":[{"role":"user","content":"{ {a} } }}"}],"temperature":0.0})"});
   JobSpec spec;
@@ -176,6 +233,9 @@ TEST_CASE("A template's fields come in order and once", "[render]") {
         std::vector<std::string>{"x", "y", "z z"});
   CHECK(template_fields("").value().empty());
   CHECK(template_fields("no { field } here").value().empty());
+  CHECK(template_fields("\\{{x}} \\{{").value().empty());
+  CHECK(template_fields("\\\\{{x}}").value() == std::vector<std::string>{"x"});
+  CHECK(template_fields("\\{{{{x}}").value() == std::vector<std::string>{"x"});
   CHECK_FALSE(template_fields("{{x"));
   CHECK_FALSE(template_fields("{{x}} {{"));
   CHECK_FALSE(template_fields("{{}}"));

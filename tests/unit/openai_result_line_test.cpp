@@ -77,6 +77,9 @@ TEST_CASE("A failure over HTTP keeps the endpoint's body, or gets one of the sam
   outcome.message = "m";
   outcome.body = R"({"error":{"message":"theirs"}})";
   CHECK(line_for(outcome)["response"]["body"]["error"]["message"] == "theirs");
+  CHECK(line_for(outcome)["gristmill"]["class"] == "bad_line");
+  CHECK(line_for(outcome)["gristmill"]["code"] == "c");
+  CHECK(line_for(outcome)["gristmill"]["message"] == "m");
   outcome.body.clear();
   const auto line = line_for(outcome);
   CHECK(line["error"].is_null());
@@ -94,6 +97,7 @@ TEST_CASE("A failure without an HTTP answer, or behind a 200, is an error and no
   const auto line = line_for(outcome);
   CHECK(line["response"].is_null());
   CHECK(line["error"]["code"] == "timeout");
+  CHECK_FALSE(line["gristmill"].contains("code"));
   CHECK(line["error"]["message"] == "no complete answer within the call's timeout");
   outcome.code = "connect";
   outcome.message = "refused";

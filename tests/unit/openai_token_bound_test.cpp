@@ -73,6 +73,23 @@ TEST_CASE("The answer's bound is the greatest limit named times the answers aske
   CHECK(answer_part(row.url, row.body, row.params) == row.tokens);
 }
 
+TEST_CASE("The job's limit of an answer bounds it in whatever words it is sent", "[token_bound]") {
+  JobSpec spec;
+  spec.max_tokens = 50;
+  const auto output_of = [&](const std::string& url, const std::string& body) {
+    return token_bounds(spec, ItemKind::batch_line, line_of(url, body), answer_default).output;
+  };
+  CHECK(output_of("/v1/chat/completions", "{}") == 50);
+  CHECK(output_of("/v1/chat/completions", R"({"max_completion_tokens":900,"n":2})") == 100);
+  CHECK(output_of("/v1/responses", R"({"max_output_tokens":9})") == 50);
+  CHECK(output_of("/v1/embeddings", "{}") == 0);
+  CHECK(token_bounds(spec, ItemKind::text, "x", answer_default).output == 50);
+  CHECK(limits_answers(spec));
+  spec.assume_url = "/v1/embeddings";
+  CHECK(token_bounds(spec, ItemKind::batch_line, R"({"body":{"input":"x"}})", answer_default)
+            .output == 0);
+}
+
 TEST_CASE("The prompt's bound is at least its bytes", "[token_bound]") {
   JobSpec spec;
   const std::string body =

@@ -1,11 +1,14 @@
 #include "cli/own_files.hpp"
+#include "coordinator/journal_mark.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+#include <cstring>
 #include <unistd.h>
 #include <zlib.h>
 
 using namespace gristmill;
 using namespace gristmill::cli;
+using namespace gristmill::coordinator;
 using namespace gristmill::store_test;
 namespace fs = std::filesystem;
 
@@ -17,6 +20,11 @@ constexpr const char* result_line =
 void put(const std::string& path, std::string_view text) {
   fs::create_directories(fs::path{path}.parent_path());
   std::ofstream{path, std::ios::binary} << text;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 InputSpec input(const std::string& path) {
@@ -120,7 +128,8 @@ TEST_CASE("a restart removes what a run left, and keeps whatever else is there")
   {
     Opened journal{place.state};
     REQUIRE(journal.store);
-    Group group = group_of(1, {line(1, 0)});
+    const std::string line{result_line, std::strlen(result_line) - 1};
+    Group group = group_of(1, {{JobId{1}, 0, OutcomeClass::ok, line}});
     group.jobs = {new_job(1, "")};
     REQUIRE(journal.commit(std::move(group)));
   }
@@ -145,6 +154,68 @@ TEST_CASE("a restart removes what a run left, and keeps whatever else is there")
   CHECK_FALSE(fs::exists(place.out + ".summary.json"));
   CHECK(fs::exists(place.in));
   CHECK(place.own().remove()); // again is harmless
+}
+
+TEST_CASE("a restart removes no file by its name alone") {
+  const Place place;
+  { Opened journal{place.state}; }
+  for (const char* name :
+       {"inputs.jsonl", "summary.json", "summary.json.part", "printed", "results.durable",
+        "results-000007.jsonl", "scratch-ideas", "scratch-abcdef", "merge.index", "lock"}) {
+    CAPTURE(name);
+    const std::string path = place.state + "/" + name, before = text_of(path);
+    put(path, "{\"my own\":\"notes\"}\n");
+    const auto removed = place.own().remove();
+    REQUIRE_FALSE(removed);
+    CHECK_THAT(removed.error().message, Catch::Contains(name));
+    CHECK(text_of(path) == "{\"my own\":\"notes\"}\n");
+    CHECK(fs::exists(place.state + "/journal.db"));
+    fs::remove(path);
+    if (!before.empty()) put(path, before);
+  }
+  put(place.state + "/scratch-abcdef", ""); // a kill may leave it so
+  CHECK(place.own().remove());
+}
+
+TEST_CASE("a journal of another program stays as it is, its mode too") {
+  const Place place;
+  const std::string journal = place.state + "/journal.db";
+  const auto way = GENERATE(as<std::string>{}, "a text", "another's database", "a log alone");
+  put(journal, way == "a log alone" ? "" : "dear diary\n");
+  if (way == "a log alone") put(journal + "-wal", "dear diary\n");
+  if (way == "another's database") {
+    fs::remove(journal);
+    REQUIRE(Database::open(journal).value().execute("CREATE TABLE diary(day TEXT)"));
+  }
+  fs::permissions(journal, fs::perms{0644});
+  const std::string before = text_of(journal);
+  CAPTURE(way);
+  CHECK_FALSE(place.own().remove());
+  CHECK_FALSE(take_state_directory(place.state));
+  CHECK(text_of(journal) == before);
+  CHECK((fs::status(journal).permissions() & fs::perms{0777}) == fs::perms{0644});
+  CHECK_FALSE(fs::exists(place.state + "/lock"));
+}
+
+TEST_CASE("a journal is known before it was written back, and after") {
+  const Place place;
+  {
+    Opened journal{place.state};
+    REQUIRE(journal.store);
+    CHECK(is_journal(place.state + "/journal.db").value());
+  }
+  CHECK(is_journal(place.state + "/journal.db").value());
+}
+
+TEST_CASE("a file that an option names is not this command's to write") {
+  const Place place;
+  put(place.out, result_line);
+  CHECK(place.own().refuse_options({{"--prompt-file", ""}, {"--json-schema", place.in}}));
+  const auto refused = place.own().refuse_options({{"--prompt-file", place.out}});
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, Catch::Contains("--prompt-file: expected"));
+  put(place.state + "/printed", "say {{text}}");
+  CHECK_FALSE(place.own().refuse_options({{"--prompt-file", place.state + "/printed"}}));
 }
 
 TEST_CASE("a state directory that is not a journal's is not removed, and a link to one stays") {

@@ -58,6 +58,23 @@ TEST_CASE("The line says how far, how fast, until when, what failed and what it 
   CHECK(line_of(job, 7, wide, false).starts_with("100,000/100,000  100%  finished  failed 5"));
 }
 
+TEST_CASE("While items are tried again the line says what they met, in the server's words",
+          "[progress]") {
+  auto job = job_view();
+  job.errors = std::make_shared<const ErrorList>(
+      ErrorList{{OutcomeClass::rate, "limit", 429, 300, 0, "slow down", "", "", 100}});
+  CHECK(line_of(job, 1, wide, false).ends_with("  tried again after HTTP 429 limit: slow down"));
+  CHECK(line_of(job, 1, wide, true).find("\x1b[33mtried again after") != std::string::npos);
+  job.why_waiting = "whatever it is";
+  CHECK(line_of(job, 1, wide, false).ends_with("  waiting: whatever it is"));
+  job.why_waiting.clear();
+  job.counts.retrying = 0;
+  CHECK(line_of(job, 1, wide, false).find("tried again") == std::string::npos);
+  job.counts.retrying = 2;
+  job.state = JobState::finished;
+  CHECK(line_of(job, 1, wide, false).find("tried again") == std::string::npos);
+}
+
 TEST_CASE("A line that fits is whole; one column less leaves out the least important field",
           "[progress]") {
   const std::string whole = line_of(job_view(), 823, wide, false);

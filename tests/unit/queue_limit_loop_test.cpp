@@ -20,11 +20,13 @@ struct Server {
   double spread = 1;        // of ln(latency), whose median is 100 ms
   double away = 0;          // seconds from an answer to the next call's arrival
   std::uint32_t others = 0; // calls of another client that are always in its queue or slots
+  double look = 1;          // seconds from report to report
+  double median = 0.1;      // latency, in seconds
 };
 
 struct Found {
   double used = 0, waiting = 0; // share of the slots that answer calls, and mean length of the line
-  std::uint32_t limit = 0, limit_least = UINT32_MAX;
+  std::uint32_t limit = 0, limit_least = UINT32_MAX, in_flight_most = 0;
 };
 
 // Calls begin wherever the limit allows; what is measured begins after `from` seconds.
@@ -32,7 +34,7 @@ class Loop {
 public:
   Loop(Server server, std::uint32_t most, std::uint64_t seed)
       : server_{server}, limit_{most}, random_{seed} {
-    for (std::uint32_t n = 0; n < server.others; ++n) line_.push_back({0, false});
+    for (std::uint32_t n = 0; n < server.others; ++n) line_.push_back({{}, false});
   }
 
   Found run(double from, double until) {
@@ -41,15 +43,16 @@ public:
     for (now_ = 0; now_ < until; now_ += 0.001) {
       end_due();
       while (limit_.allows(in_flight_)) {
-        arriving_.push_back({now_ + server_.away, limit_.begun()});
+        arriving_.push_back({now_ + server_.away, limit_.begun(at(now_))});
         ++in_flight_;
       }
       while (!arriving_.empty() && arriving_.front().at <= now_) {
-        line_.push_back({arriving_.front().cohort, true, now_});
+        line_.push_back({arriving_.front().flight, true, now_});
         arriving_.pop_front();
       }
       serve();
-      if (now_ >= reported + 1) {
+      found_.in_flight_most = std::max(found_.in_flight_most, in_flight_);
+      if (now_ >= reported + server_.look) {
         reported = now_;
         limit_.told({EndpointId{1}, line_.size(), static_cast<std::int64_t>(ends_.size())},
                     in_flight_, at(now_));
@@ -69,16 +72,16 @@ public:
 private:
   struct Arriving {
     double at;
-    std::uint64_t cohort;
+    Flight flight;
   };
   struct Waiting {
-    std::uint64_t cohort;
+    Flight flight;
     bool ours;
     double arrived = 0;
   };
   struct End {
     double at, arrived;
-    std::uint64_t cohort;
+    Flight flight;
     bool ours;
     bool operator>(const End& other) const { return at > other.at; }
   };
@@ -90,9 +93,9 @@ private:
       ends_.pop();
       if (end.ours) {
         --in_flight_;
-        limit_.answered(end.cohort, from_seconds(now_ - end.arrived), at(now_));
+        limit_.answered(end.flight, from_seconds(now_ - end.arrived), at(now_));
       } else {
-        line_.push_back({0, false});
+        line_.push_back({{}, false});
       }
     }
   }
@@ -100,8 +103,8 @@ private:
     while (ends_.size() < server_.slots && !line_.empty()) {
       const double u = random_.unit(), v = random_.unit();
       const double normal = std::sqrt(-2 * std::log(1 - u)) * std::cos(6.283185307179586 * v);
-      const double seconds = 0.1 * std::exp(server_.spread * normal);
-      ends_.push({now_ + seconds, line_.front().arrived, line_.front().cohort, line_.front().ours});
+      const double seconds = server_.median * std::exp(server_.spread * normal);
+      ends_.push({now_ + seconds, line_.front().arrived, line_.front().flight, line_.front().ours});
       line_.pop_front();
     }
   }
@@ -138,4 +141,16 @@ TEST_CASE("another client's queue leaves us a part of the server", "[queue]") {
   const Found found = Loop{{32, 1, 0.004, 200}, 512, 5}.run(10, 30);
   CHECK(found.limit_least >= 16);
   CHECK(found.limit <= 64);
+}
+
+TEST_CASE("looked at often, a server is filled within a second and never beyond a quarter more",
+          "[queue]") {
+  for (const std::uint32_t slots : {8u, 26u, 32u, 64u, 512u, 4'000u})
+    for (const double spread : {0.02, 1.0}) {
+      INFO(slots << " slots, spread " << spread);
+      const Server server{slots, spread, 0.005, 0, 0.025, 2};
+      const Found found = Loop{server, 0, slots + 3}.run(1.5, 10);
+      CHECK(found.used > 0.95);
+      CHECK(found.in_flight_most <= std::max(32.0, 1.25 * slots));
+    }
 }

@@ -83,6 +83,7 @@ TEST_CASE("while nobody waits a limit that binds grows, by more each time in a r
     now += after;
     return limit.told(report(waiting, 160), {160, 160, binds}, now);
   };
+  CHECK(told(1, true) == 160); // somebody has waited
   CHECK(told(0, false) == 160);
   CHECK(told(0, true) == 170);
   CHECK(told(0, true, milliseconds{799}) == 160);
@@ -95,12 +96,32 @@ TEST_CASE("while nobody waits a limit that binds grows, by more each time in a r
   CHECK(QueueLimit{}.told(report(0, 1), {1, 1, true}, now) == 2);
 }
 
+TEST_CASE("before anybody has waited each report raises it by a quarter of what runs", "[queue]") {
+  QueueLimit limit;
+  Time now = start;
+  const auto told = [&](std::int64_t running, std::uint32_t in_flight, std::uint32_t before,
+                        bool binds = true) {
+    now += milliseconds{25};
+    return limit.told(report(0, running), {in_flight, before, binds}, now);
+  };
+  CHECK(told(32, 32, 32, false) == 32);
+  CHECK(told(32, 32, 32) == 40);
+  CHECK(told(32, 40, 40) == 40); // the others have not arrived
+  CHECK(told(40, 40, 40) == 50);
+  CHECK(told(400, 50, 50) == 62); // another client's calls prove nothing of ours
+  CHECK(told(1, 1, 1) == 2);
+  CHECK(told(-1, 50, 50) == 50); // not told: no sooner than 0.8 s later
+  limit.told(report(1, 50), {62, 62, true}, now);
+  CHECK(told(62, 62, 62) == 62);
+}
+
 TEST_CASE("several workers that tell of one server change nothing sooner", "[queue]") {
   QueueLimit growing, falling;
   double grown = 160;
   for (int n = 0; n < 10; ++n) { // ten within a second
     const Time now = start + n * milliseconds{100};
     const auto limit = static_cast<std::uint32_t>(grown);
+    if (n == 0) growing.told(report(1, 159), {160, 160, true}, now);
     grown = growing.told(report(0, 160), {limit, limit, true}, now);
     CHECK(falling.told(report(90, 10), {100, 100, true}, now) == (n < 8 || n > 8 ? 100 : 11));
   }
@@ -112,7 +133,7 @@ TEST_CASE("a report in which most of our calls are missing decides nothing", "[q
   CHECK(limit.told(report(0, 49), {100, 100, true}, start) == 100);
   CHECK_FALSE(limit.decides(start));
   CHECK(limit.fresh(start) == report(0, 49));
-  CHECK(limit.told(report(0, 50), {100, 100, true}, start) > 100);
+  CHECK(limit.told(report(0, 50), {100, 100, true}, start) > 100); // some are on their way
   CHECK(limit.decides(start));
 }
 
@@ -147,7 +168,7 @@ TEST_CASE("what the server says stays below what may be in flight and below its 
       limit.told(report(0, limit.limit()), limit.limit(), now += seconds{1});
     }
   };
-  free_server(3);
+  free_server(8);
   CHECK(limit.limit() == 130);
   limit.overloaded(now); // 130 were too many
   CHECK(limit.limit() == 91);
@@ -159,12 +180,12 @@ TEST_CASE("while reports are fresh latency is not listened to, afterwards it is"
   ConcurrencyLimit limit{512};
   Time now = start;
   const auto round = [&](milliseconds latency, bool tells) {
-    std::vector<std::uint64_t> flying;
-    for (std::uint32_t n = 0; n < 128; ++n) flying.push_back(limit.begun());
+    std::vector<Flight> flying;
+    for (std::uint32_t n = 0; n < 128; ++n) flying.push_back(limit.begun(now));
     CHECK_FALSE(limit.allows(limit.limit()));
     now += latency;
     if (tells) limit.told(report(1, limit.limit()), limit.limit(), now);
-    for (const auto cohort : flying) limit.answered(cohort, latency, now);
+    for (const Flight& call : flying) limit.answered(call, latency, now);
   };
   round(milliseconds{100}, false);
   const std::uint32_t risen = limit.limit();

@@ -97,3 +97,16 @@ TEST_CASE("how many run is nothing without how many wait", "[queue]") {
   CHECK_FALSE(queue_metrics("<html>not found</html>\n"));
   CHECK_FALSE(queue_metrics("vllm:num_requests_running 8\n"));
 }
+
+TEST_CASE("where a model is given, the series of another one are none of ours", "[queue]") {
+  constexpr auto page = "vllm:num_requests_waiting{engine=\"0\",model_name=\"a\"} 3\n"
+                        "vllm:num_requests_waiting{engine=\"1\",model_name=\"b\"} 4\n"
+                        "vllm:num_requests_running{model_name=\"b\"} 5\n";
+  CHECK(queue_metrics(page) == QueueMetrics{7, 5});
+  CHECK(queue_metrics(page, "a") == QueueMetrics{3, -1});
+  CHECK(queue_metrics(page, "b") == QueueMetrics{4, 5});
+  CHECK_FALSE(queue_metrics(page, "c"));
+  CHECK(queue_metrics("nv_inference_pending_request_count{model=\"c\",version=\"1\"} 2\n", "c") ==
+        QueueMetrics{2, -1});
+  CHECK(queue_metrics("llamacpp:requests_deferred 6\n", "c") == QueueMetrics{6, -1}); // no label
+}

@@ -1,5 +1,5 @@
 // Endpoints and jobs without credit: when they are asked again.
-#include "actors/coordinator/quota_wait.hpp"
+#include "actors/coordinator/probe_wait.hpp"
 #include "actors/rate_limiter/quota_gate.hpp"
 #include "actors/supervisor/quota_watch.hpp"
 
@@ -7,7 +7,7 @@
 
 using namespace gristmill;
 using namespace std::chrono_literals;
-using coordinator::QuotaWait;
+using coordinator::ProbeWait;
 using rate_limiter::QuotaGate;
 using supervisor::QuotaWatch;
 
@@ -80,17 +80,30 @@ TEST_CASE("A job pauses when every endpoint of its calls says that its account i
 }
 
 TEST_CASE("A job without credit goes on now and then, less and less often", "[quota]") {
-  QuotaWait wait;
+  ProbeWait wait;
   const JobId job{7};
   Time now = begin;
   for (const Duration length : {5s, 10s, 20s}) {
-    wait.paused(job, now);
+    wait.paused(job, JobReason::quota, now);
     CHECK(wait.due(now + length - 1ns).empty());
     CHECK(wait.due(now + length) == std::vector{job});
     CHECK(wait.due(now + length).empty());
     now += length + 1s;
   }
-  now += QuotaWait::soon; // it was answered for a while
-  wait.paused(job, now);
+  now += ProbeWait::soon; // it was answered for a while
+  wait.paused(job, JobReason::quota, now);
   CHECK(wait.due(now + 5s) == std::vector{job});
+}
+
+TEST_CASE("A job whose endpoints are away goes on once a minute, however often it was in vain",
+          "[quota]") {
+  ProbeWait wait;
+  const JobId job{7};
+  Time now = begin;
+  for (int probe = 0; probe < 5; ++probe) {
+    wait.paused(job, JobReason::endpoint, now);
+    CHECK(wait.due(now + 60s - 1ns).empty());
+    CHECK(wait.due(now + 60s) == std::vector{job});
+    now += 61s;
+  }
 }

@@ -37,7 +37,7 @@ struct Bench {
   Time now = time_from_ns(0) + 1h;
   SessionId session{5};
   Nonce nonce{11};
-  std::uint64_t token_bound = 1;
+  std::uint64_t token_bound = 1, output_bound = 0;
 
   void offer(EndpointOffer offer) { limiter.endpoint_added(offer, now); }
   // A shared endpoint with a URL of its own.
@@ -52,7 +52,7 @@ struct Bench {
   Acquire question(const std::vector<CallId>& calls) const {
     Acquire acquire{session, nonce, {}};
     for (const CallId call : calls)
-      acquire.calls.push_back({call, JobId{7}, call.value, token_bound});
+      acquire.calls.push_back({call, JobId{7}, call.value, token_bound, "", output_bound});
     return acquire;
   }
   // What is to be written now: the names of blocks, and of marks.
@@ -93,7 +93,11 @@ struct Bench {
 
   void answered(const protocol::Permit& permit, OutcomeClass cls = OutcomeClass::ok,
                 std::int64_t retry_after_ms = -1, protocol::Usage usage = {}) {
-    limiter.ended({Ended::How::answered, permit.attempt, cls, usage, retry_after_ms}, now);
+    Ended ended{Ended::How::answered, permit.attempt, cls, usage, retry_after_ms};
+    // As servers say it; without an answer there is no status.
+    if (info(cls).news != EndpointNews::away && cls != OutcomeClass::timeout)
+      ended.http_status = cls == OutcomeClass::ok ? 200 : cls == OutcomeClass::config ? 401 : 400;
+    limiter.ended(ended, now);
   }
   void unstarted(const protocol::Permit& permit) {
     limiter.ended({Ended::How::unstarted, permit.attempt, {}, {}, -1}, now);

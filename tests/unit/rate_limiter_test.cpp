@@ -167,7 +167,6 @@ TEST_CASE(
       {OutcomeClass::quota, -1, 5'000},
       {OutcomeClass::ok, 400, 0},
       {OutcomeClass::transient, 400, 0},
-      {OutcomeClass::overload, 400, 0},
   }));
   CAPTURE(cls, told_ms);
   Bench bench;

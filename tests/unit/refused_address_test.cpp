@@ -36,6 +36,18 @@ TEST_CASE("link-local addresses are refused in each of their forms, their neighb
     CHECK(refused(address).empty());
 }
 
+TEST_CASE("loopback and private addresses are of our network, their neighbours are not") {
+  for (const char* address : {"127.0.0.1", "127.255.255.255", "10.0.0.0", "10.255.255.255",
+                              "172.16.0.1", "172.31.255.255", "192.168.0.0", "100.64.0.1", "::1",
+                              "fc00::1", "fdff::1", "::ffff:10.1.2.3"})
+    CHECK(is_of_our_network(address));
+  for (const char* address :
+       {"126.255.255.255", "128.0.0.0", "11.0.0.0", "9.255.255.255", "172.15.255.255", "172.32.0.0",
+        "192.167.255.255", "192.169.0.0", "100.128.0.0", "8.8.8.8", "::", "::2", "fbff::1",
+        "fe00::1", "2001:db8::1", "::ffff:8.8.8.8", "", "host"})
+    CHECK_FALSE(is_of_our_network(address));
+}
+
 TEST_CASE("a call to a link-local address opens no socket and says why") {
   const auto host = GENERATE(as<std::string>{}, "169.254.169.254", "[::ffff:169.254.169.254]",
                              "2852039166", "[fd00:ec2::254]");

@@ -23,24 +23,34 @@ TEST_CASE("an answer is done, an error of the request fails at once, the rest is
   using enum OutcomeClass;
   using What = Decision::What;
   const auto [cls, what] = GENERATE(table<OutcomeClass, What>({
-      {ok, What::done},
-      {transient, What::again},
-      {timeout, What::again},
-      {overload, What::again},
-      {rate, What::again},
-      {ramp, What::again},
-      {quota, What::again},
-      {too_long, What::failed},
-      {bad_line, What::failed},
-      {policy, What::failed},
-      {config, What::failed},
-      {too_big, What::failed},
-      {bad_result, What::again},
-      {cancelled, What::failed},
-      {unstarted, What::again},
+      {ok, What::done},           {transient, What::again},   {timeout, What::again},
+      {overload, What::again},    {rate, What::again},        {ramp, What::again},
+      {quota, What::again},       {too_long, What::failed},   {bad_line, What::failed},
+      {policy, What::failed},     {config, What::failed},     {too_big, What::failed},
+      {bad_result, What::again},  {cancelled, What::failed},  {unstarted, What::again},
+      {unreachable, What::again}, {unavailable, What::again}, {gateway, What::again},
+      {poison, What::failed},     {malformed, What::again},
   }));
   CAPTURE(info(cls).name);
   CHECK(decide_for(cls, 1).what == what);
+}
+
+TEST_CASE("an answer of no form leaves one try at most") {
+  const auto [retries, before, after] =
+      GENERATE(table<std::uint32_t, std::uint32_t, std::uint32_t>({
+          {5, 0, 5},
+          {5, 3, 5},
+          {5, 4, 5},
+          {5, 5, 6},
+          {1, 0, 1},
+          {1, 1, 2},
+          {0, 0, 1},
+      }));
+  CAPTURE(retries, before);
+  RetryPolicy policy;
+  policy.retries = retries;
+  CHECK(consumed_after(policy, OutcomeClass::malformed, before) == after);
+  CHECK(consumed_after(policy, OutcomeClass::transient, before) == before + 1);
 }
 
 TEST_CASE("as many attempts as there are retries follow the first one") {
@@ -101,6 +111,17 @@ TEST_CASE("a time that the server gave is obeyed and never shortened") {
   CHECK(decide_for(OutcomeClass::transient, 1, 501).not_before == now + 501ms);
   CHECK(decide_for(OutcomeClass::transient, 1, 0).not_before >= now + 250ms);
   CHECK(decide_for(OutcomeClass::transient, 1, -5'000).not_before >= now + 250ms);
+}
+
+TEST_CASE("after an endpoint's fault the delay does not grow, and a server may ask for a minute") {
+  using enum OutcomeClass;
+  const auto cls = GENERATE(overload, unreachable, unavailable, gateway);
+  for (const std::uint32_t consumed : {0u, 1u, 100u})
+    CHECK(decide_for(cls, consumed).not_before == now + 1s);
+  CHECK(decide_for(cls, 0, 999).not_before == now + 1s);
+  CHECK(decide_for(cls, 0, 59'999).not_before == now + 59'999ms);
+  CHECK(decide_for(cls, 0, 3'600'000).not_before == now + 60s);
+  CHECK(decide_for(cls, 1'000'000).what == Decision::What::again);
 }
 
 TEST_CASE("a call that was never sent goes again at once") {

@@ -111,6 +111,18 @@ TEST_CASE("the journal forgets a block in the group that says that it is over") 
   CHECK(numbers_of(journal.recovered) == Numbers{2, 4});
 }
 
+TEST_CASE("a mark is written also where nothing else is") {
+  const TempDirectory temp;
+  {
+    auto journal = life(temp / "state", "boot-a", start);
+    commit_blocks(journal, {block(3, start)});
+    Group group = group_of(2, {});
+    group.marks = {{JobId{1}, 7'000}};
+    REQUIRE(journal.commit(std::move(group)));
+  }
+  CHECK(life(temp / "state", "boot-a", start).job(1).mark == 7'000);
+}
+
 TEST_CASE("a mark only rises, and is not kept of a job that is not there") {
   const TempDirectory temp;
   {

@@ -95,3 +95,43 @@ TEST_CASE("a crash without a worker says nothing of a job, and a paused one is n
   });
   CHECK(lives.crash() == 0);
 }
+
+TEST_CASE("ends on probation count while the same item is out") {
+  Lives lives;
+  lives.begin();
+  lives.crash();
+  // A life that begins with that count and ends with the item out; without one: with none.
+  const auto ends = [&](std::uint32_t begins_with, std::optional<std::uint64_t> out) {
+    lives.life(false, [&](Opened& journal) {
+      CHECK(journal.job(1).probation_ends == begins_with);
+      lives.worker(journal);
+      Group group = lives.group();
+      if (out) group.probation.push_back({JobId{1}, *out});
+      REQUIRE(journal.commit(std::move(group)));
+    });
+  };
+  ends(0, 7);
+  ends(1, 7);
+  ends(2, std::nullopt); // it came to no call
+  ends(0, 7);            // … so the last life says nothing, and the ones before it still count
+  ends(3, 8);
+  ends(1, 8);
+  SECTION("an end in order begins anew") {
+    lives.life(true, [](Opened&) {});
+    ends(0, 8);
+    ends(1, 8);
+  }
+  SECTION("so does what is recorded") {
+    lives.life(false, [&](Opened& journal) {
+      CHECK(journal.job(1).probation_ends == 2);
+      lives.worker(journal);
+      Group group = lives.group();
+      group.probation.push_back({JobId{1}, 8});
+      group.lines.push_back(line(1, 0));
+      group.notes.push_back({.job = JobId{1}, .low = {}});
+      REQUIRE(journal.commit(std::move(group)));
+    });
+    ends(0, 8);
+    ends(1, 8);
+  }
+}

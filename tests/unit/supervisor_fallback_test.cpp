@@ -34,8 +34,6 @@ TEST_CASE("which ends let an item fall back") {
       {OutcomeClass::policy, true},
       {OutcomeClass::bad_result, true},
       {OutcomeClass::transient, true},
-      {OutcomeClass::timeout, true},
-      {OutcomeClass::overload, true},
       {OutcomeClass::bad_line, false},
       {OutcomeClass::too_big, false},
   }));

@@ -89,20 +89,35 @@ TEST_CASE("failures of a job's last items do not pause it") {
 
 TEST_CASE("a wrong key costs no item: the job pauses and the item is tried again") {
   Bench bench{good_lines(3), with_endpoint()};
-  bench.start_fresh();
+  bench.start_fresh(3);
   const auto offers = bench.take_offers();
-  for (const auto& call : offers) bench.report(refusal(bench, call, 401));
+  bench.report(refusal(bench, offers[0], 401));
+  bench.now += 20s - 1ns;
+  bench.report(refusal(bench, offers[1], 401));
+  CHECK(bench.failure.empty()); // keys rotate
+  bench.now += 1ns;
+  bench.report(refusal(bench, offers[2], 401));
   CHECK_THAT(bench.failure, Contains("http://a refuses the job's calls") &&
                                 Contains("HTTP 401 invalid_api_key: Incorrect API key provided"));
   CHECK(bench.lines().empty());
   bench.tick_at(bench.now + 1h);
   CHECK(bench.take_offers().empty());
   bench.hear(bench.supervisor->resume(bench.now));
+  bench.want(3);
   CHECK(bench.take_offers().size() == 3);
 }
 
-TEST_CASE("an endpoint that takes other items refuses one with 404 for the item's own fault") {
-  Bench bench{good_lines(3), with_endpoint()};
+TEST_CASE(
+    "a model that an endpoint never served, while it serves another, is the item's own fault") {
+  std::string lines;
+  for (const char* model : {"a", "b", "a"})
+    lines += fmt::format(R"({{"custom_id":"{0}{1}","method":"POST","url":"/v1/chat/completions",)"
+                         R"("body":{{"model":"{0}","messages":[]}}}})"
+                         "\n",
+                         model, lines.size());
+  JobSpec spec = with_endpoint();
+  spec.model = spec.prompt = "";
+  Bench bench{lines, spec};
   bench.start_fresh();
   const auto offers = bench.take_offers();
   bench.report(offers[0], OutcomeClass::ok);

@@ -111,7 +111,7 @@ TEST_CASE("attempts and deaths of an earlier life count on") {
   bench.want(10);
   const auto calls = bench.take_offers();
   REQUIRE(calls.size() == 2);
-  bench.report(calls[0], OutcomeClass::timeout);
+  bench.report(calls[0], OutcomeClass::transient);
   bench.hear(bench.supervisor->lost({lost(calls[1], true, true, true)}, bench.now));
   CHECK(bench.line_of(0)["gristmill"]["attempts"] == 4);
   CHECK(bench.line_of(1)["error"]["code"] == "quarantined");
@@ -129,6 +129,20 @@ TEST_CASE("after a restart items below the mark wait for the grace, those above 
   CHECK(bench.supervisor->counts().ambiguous == 3);
   bench.hear(bench.supervisor->grace_over(bench.now));
   CHECK(bench.supervisor->counts().ambiguous == 3);
+}
+
+TEST_CASE("no more items are ambiguous than calls could have been in flight") {
+  const auto [untold, at_once, ambiguous] = GENERATE(table<std::uint64_t, std::uint64_t, int>(
+      {{0, 9, 0}, {2, 9, 2}, {3, 9, 3}, {4, 9, 3}, {9, 2, 2}, {9, 0, 0}}));
+  CAPTURE(untold, at_once);
+  Bench bench{good_lines(5)};
+  auto recovered = all_marked(3); // the mark runs ahead of the calls
+  recovered.calls_at_once = at_once;
+  bench.start(std::move(recovered));
+  bench.want(100);
+  bench.hear(bench.supervisor->grace_over(bench.now, untold));
+  CHECK(bench.supervisor->counts().ambiguous == static_cast<std::uint64_t>(ambiguous));
+  CHECK(bench.take_offers().size() == 5); // all are called again
 }
 
 TEST_CASE("nothing is ambiguous after a restart when no worker was there") {

@@ -163,14 +163,14 @@ TEST_CASE("when its retries are used up an item gets its last error as its line"
   bench.start_fresh();
   for (std::uint32_t attempt = 0; attempt <= bench.spec.retries; ++attempt) {
     CHECK(bench.lines().empty());
-    auto reported = bench.outcome(bench.take_offer(), OutcomeClass::timeout);
-    reported.outcome.code = "timeout";
+    auto reported = bench.outcome(bench.take_offer(), OutcomeClass::transient);
+    reported.outcome.code = "oops";
     reported.outcome.message = fmt::format("attempt {}", attempt);
     bench.report(reported);
     bench.tick_at(bench.now + 1min);
   }
   const auto line = bench.line_of(0);
-  CHECK(line["error"]["code"] == "timeout");
+  CHECK(line["error"]["code"] == "oops");
   CHECK(line["error"]["message"] == fmt::format("attempt {}", bench.spec.retries));
   CHECK(line["gristmill"]["attempts"] == bench.spec.retries + 1);
   CHECK(bench.offered.empty());
@@ -193,7 +193,7 @@ TEST_CASE("an outcome that was handled and is told again does nothing") {
   Bench bench{good_lines(1)};
   bench.spec.retries = 1;
   bench.start_fresh();
-  const auto reported = bench.outcome(bench.take_offer(), OutcomeClass::timeout);
+  const auto reported = bench.outcome(bench.take_offer(), OutcomeClass::transient);
   bench.report(reported);
   const Time due = bench.supervisor->wake_at();
   for (int i = 0; i < 5; ++i) bench.report(reported);

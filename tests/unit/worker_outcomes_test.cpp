@@ -41,18 +41,45 @@ TEST_CASE("A date in an answer is measured against the time at which it came", "
   CHECK(outcome.limits[1].reset_ms == 4'000);
 }
 
+TEST_CASE("An answer is held against what its call asked for", "[worker]") {
+  Scene scene;
+  scene.connect();
+  Batch batch;
+  batch.calls.push_back({CallId{1},
+                         {{JobId{1}, 1, 0}},
+                         ItemKind::batch_line,
+                         R"({"custom_id":"a","method":"POST","url":"/v1/embeddings",)"
+                         R"("body":{"model":"m","input":["a","b","c"]}})"});
+  scene.give({});
+  const Nonce nonce = scene.tell(std::move(batch)).only<Need>().nonce;
+  scene.permit(nonce, {1});
+  auto ended = Scene::answered(1);
+  ended.body = R"({"data":[{"index":0,"embedding":[0.5]}]})";
+  const Outcome outcome = outcome_of(scene.end({ended}));
+  CHECK(outcome.cls == OutcomeClass::malformed);
+  CHECK(outcome.code == "wrong_count");
+}
+
 TEST_CASE("A call without an answer gets the class of its end", "[worker]") {
   struct Row {
     CallEnd end;
     std::string code;
     OutcomeClass cls;
   };
-  const auto row = GENERATE(Row{CallEnd::failed, "connect_refused", OutcomeClass::transient},
+  const auto row = GENERATE(Row{CallEnd::failed, "connect_refused", OutcomeClass::unreachable},
+                            Row{CallEnd::timed_out, "connect_timeout", OutcomeClass::unreachable},
+                            Row{CallEnd::failed, "resolve", OutcomeClass::unreachable},
+                            Row{CallEnd::failed, "tls", OutcomeClass::unreachable},
+                            Row{CallEnd::failed, "connection_lost", OutcomeClass::unreachable},
+                            Row{CallEnd::failed, "reply_cut", OutcomeClass::transient},
                             Row{CallEnd::timed_out, "timeout", OutcomeClass::timeout},
                             Row{CallEnd::aborted, "aborted", OutcomeClass::cancelled},
                             // Waiting brings no key: the user has to.
                             Row{CallEnd::failed, "no_api_key", OutcomeClass::config},
-                            Row{CallEnd::failed, "address_refused", OutcomeClass::config});
+                            Row{CallEnd::failed, "address_refused", OutcomeClass::config},
+                            // The next answer would be as great.
+                            Row{CallEnd::failed, "reply_too_big", OutcomeClass::malformed},
+                            Row{CallEnd::failed, "bad_encoding", OutcomeClass::malformed});
   Scene scene;
   scene.connect();
   scene.fly({1});

@@ -57,6 +57,31 @@ TEST_CASE("an endpoint without metrics, or of a job alone, is not read", "[worke
   CHECK(own.tick().effects.reads.empty());
 }
 
+TEST_CASE("a page that nobody named is looked for at the endpoint's own origin", "[worker]") {
+  Scene scene;
+  scene.metrics_url = "auto";
+  scene.connect();
+  scene.fly({1});
+  const Turn turn = scene.tick();
+  REQUIRE(turn.effects.reads.size() == 1);
+  CHECK(turn.effects.reads[0].url == "http://h/metrics"); // of http://h/v1
+  CHECK(turn.effects.reads[0].bytes_max == 1 << 20);
+  CHECK_FALSE(turn.effects.reads[0].in_our_network);
+}
+
+TEST_CASE("of a job's own endpoint a user's command looks for a page in its network", "[worker]") {
+  worker::Options options = plain_options();
+  options.reads_pages_of_jobs = true;
+  Scene scene{options};
+  scene.pool = "";
+  scene.connect();
+  scene.fly({1});
+  const Turn turn = scene.tick();
+  REQUIRE(turn.effects.reads.size() == 1);
+  CHECK(turn.effects.reads[0].url == "http://h/metrics");
+  CHECK(turn.effects.reads[0].in_our_network);
+}
+
 TEST_CASE("an unreadable page is told to the log, not to the coordinator", "[worker]") {
   Watched scene;
   scene.fly({1});

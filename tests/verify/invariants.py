@@ -8,6 +8,9 @@ from evidence import COMPLETED, FAILED, REOPENED, sealed
 
 WINDOW_NS = 60 * 10**9
 FINAL = {400, 401, 403, 404, 413, 422}  # answers that end an item at once
+# Faults of the endpoint, which cost an item nothing; 0: no answer, which may have been a time-out.
+FAULTS = {0, 424, 425, 499, 502, 503, 504, *range(520, 531)}
+POISON = 6  # of them make an item poison
 
 JOB_BLOCKS = 1 << 28  # blocks of jobs and money are numbered from here: no attempt is of theirs
 
@@ -94,7 +97,9 @@ def i3_each_once(case):
             failed += 1
             calls = case.calls_of[crc]
             lost = len(case.unrecorded & {call.attempt for call in calls})
-            if not (any(call.status in FINAL for call in calls) or lost >= 3 or
+            faults = sum(call.status in FAULTS for call in calls)
+            poison = result["gristmill"].get("class") == "poison" and faults + lost >= POISON
+            if not (any(call.status in FINAL for call in calls) or lost >= 3 or poison or
                     sum(not call.ok and not call.rate for call in calls) + lost > case.retries):
                 wrong.append(f"{name} has failed, and the provider's log does not say why")
     return f"lines={len(case.output)} failed={failed}", wrong
@@ -125,7 +130,8 @@ def i5_lifetime(case):
     """No item is called more often than its retries allow, no block drawn beyond what it reserves."""
     wrong, most = [], 0
     for name, crc in case.items:
-        consumed = sum(not call.ok and not call.rate for call in case.calls_of[crc])
+        consumed = sum(not call.ok and not call.rate and call.status not in FAULTS
+                       for call in case.calls_of[crc])
         most = max(most, consumed)
         lost = len(case.unrecorded & {call.attempt for call in case.calls_of[crc]})
         if consumed > case.retries + 1 + lost:

@@ -195,11 +195,13 @@ class Verify(unittest.TestCase):
     def test_a_damaged_page(self):
         path = self.state / "journal.db"
         page = self.sql("PRAGMA page_size")[0][0]
-        root = self.sql("SELECT rootpage FROM sqlite_master WHERE name='sessions'")[0][0]
+        root = self.sql("SELECT rootpage FROM sqlite_master WHERE name='epochs'")[0][0]  # it has rows
         data = bytearray(path.read_bytes())
         data[(root - 1) * page + 8:(root - 1) * page + 10] = b"\xff\xff"
         path.write_bytes(data)
-        self.rejected_by("I1")
+        failed, text = self.verify()
+        # What of the epochs can still be read depends on how many rows the page has.
+        self.assertIn(failed, ({"I1"}, {"I1", "I8"}), text)
 
     def test_a_commit_that_a_kill_took_back(self):
         position = self.sql("SELECT min(position) FROM commits WHERE completed > 0")[0][0]
