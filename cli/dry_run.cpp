@@ -3,6 +3,7 @@
 #include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/field_check.hpp"
+#include "cli/run_options.hpp"
 #include "coordinator/file_source.hpp"
 
 #include <filesystem>
@@ -69,11 +70,6 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forec
     std::string bad = forecaster.item(**item, where);
     if (!bad.empty() && spec.strict) return BadLine{std::move(where), std::move(bad)};
   }
-}
-
-int complain(const std::string& sentence, int code) {
-  say(fmt::format("gristmill run --dry-run: {}\n", sentence));
-  return code;
 }
 
 } // namespace

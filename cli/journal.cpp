@@ -23,7 +23,7 @@ struct Options {
   bool json = false, commits = false;
 };
 
-int complain(const char* command, const Error& error) {
+int complain_of_journal(const char* command, const Error& error) {
   say(fmt::format("gristmill journal {}: {}\n", command, error.message));
   return error.code == ErrorCode::io ? exit_internal : exit_usage;
 }
@@ -34,9 +34,9 @@ void print(const Json& json) {
 
 int verify(const Options& options) {
   auto journal = JournalCheck::open(options.directory);
-  if (!journal) return complain("verify", journal.error());
+  if (!journal) return complain_of_journal("verify", journal.error());
   const auto found = journal->verify();
-  if (!found) return complain("verify", found.error());
+  if (!found) return complain_of_journal("verify", found.error());
   const std::uint64_t faults = found->faults.size() + found->more_faults;
   if (options.json) {
     print({{"commits", found->commits},
@@ -81,7 +81,7 @@ int show_commits(JournalCheck& journal, const Options& options) {
                                         c.epoch.value, to_string(c.job), c.segment, c.from, c.to,
                                         c.reopened, c.completed, c.failed, c.attempts, c.low_item));
   });
-  return shown ? exit_ok : complain("show", shown.error());
+  return shown ? exit_ok : complain_of_journal("show", shown.error());
 }
 
 Json json_of(const journal::RecoveredJob& job) {
@@ -100,10 +100,10 @@ Json json_of(const journal::RecoveredJob& job) {
 
 int show(const Options& options) {
   auto journal = JournalCheck::open(options.directory);
-  if (!journal) return complain("show", journal.error());
+  if (!journal) return complain_of_journal("show", journal.error());
   if (options.commits) return show_commits(*journal, options);
   const auto found = journal->recovered();
-  if (!found) return complain("show", found.error());
+  if (!found) return complain_of_journal("show", found.error());
   if (options.json) {
     Json jobs = Json::array();
     for (const auto& job : found->jobs) jobs.push_back(json_of(job));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 namespace gristmill::cli {
@@ -14,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Without links on the way, and without a slash at its end.
-fs::path normal(const std::string& path) {
+fs::path real_place(const std::string& path) {
   std::error_code error;
   fs::path place = fs::weakly_canonical(fs::absolute(path), error);
   return place.has_filename() ? place : place.parent_path();
@@ -44,7 +45,7 @@ std::string written_place(std::string output) {
 }
 
 bool is_one_place(const std::string& a, const std::string& b) {
-  return normal(a) == normal(b);
+  return real_place(a) == real_place(b);
 }
 
 std::string said_of_change(const std::string& output) {

@@ -20,7 +20,7 @@ namespace {
 
 constexpr auto terminal_every = std::chrono::milliseconds{200};
 constexpr auto line_every = std::chrono::seconds{5}, later_line_every = std::chrono::seconds{30};
-constexpr auto later = std::chrono::minutes{1};
+constexpr auto beginning = std::chrono::minutes{1};
 constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t reason_columns_min = 20;
 constexpr std::string_view between = "  ", red = "\x1b[31m", yellow = "\x1b[33m", plain = "\x1b[0m";
@@ -125,7 +125,7 @@ std::string line_of(const wiring::JobView& job, double rate, std::size_t width, 
 }
 
 std::chrono::seconds line_gap(std::chrono::seconds since_begin) {
-  return since_begin < later ? line_every : later_line_every;
+  return since_begin < beginning ? line_every : later_line_every;
 }
 
 double Rate::update(std::uint64_t done, Clock::time_point now) {

@@ -2,6 +2,7 @@
 
 #include "actors/kit/terminal.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/run_options.hpp"
 #include "protocol/output_form.hpp"
 
 #include <csignal>
@@ -12,11 +13,6 @@ namespace gristmill::cli {
 namespace {
 
 constexpr auto look_at_signals_every = std::chrono::milliseconds{200};
-
-int complain(const std::string& sentence, int code) {
-  say(fmt::format("gristmill run: {}\n", sentence));
-  return code;
-}
 
 } // namespace
 

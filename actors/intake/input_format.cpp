@@ -135,10 +135,6 @@ std::string_view why_binary(std::string_view head) {
                               : "expected lines of JSON, got a binary file (it has NUL bytes)";
 }
 
-std::size_t after_space(std::string_view text, std::size_t at) {
-  return std::min(text.find_first_not_of(space, at), text.size());
-}
-
 bool ends_in_string(std::string_view line) {
   bool inside = false;
   for (std::size_t at = 0; at < line.size(); ++at) {

@@ -15,7 +15,7 @@
 namespace gristmill::intake {
 namespace {
 
-constexpr std::size_t head_bytes = 64 * 1024, headers_kept = 4;
+constexpr std::size_t begin_bytes = 64 * 1024, headers_kept = 4;
 
 using Shape = InputFormat::Shape;
 
@@ -35,11 +35,11 @@ Result<bool> Intake::open_input() {
   auto name = source_.name_of(at_.input);
   if (!name) return tl::unexpected{name.error()};
   name_ = std::move(*name);
-  const auto head = beginning_of(source_, at_.input, head_bytes);
+  const auto head = beginning_of(source_, at_.input, begin_bytes);
   if (!head) return tl::unexpected{head.error()};
   format_ = format_of(name_, *head);
   // Of a first line that is longer: its custom_id may stand behind its body.
-  const bool cut = head->size() == head_bytes && head->find('\n') == std::string::npos;
+  const bool cut = head->size() == begin_bytes && head->find('\n') == std::string::npos;
   if (format_.shape == Shape::lines && cut) {
     const auto line = beginning_of(source_, at_.input, spec_.line_bytes_max);
     if (!line) return tl::unexpected{line.error()};

@@ -5,11 +5,12 @@
 #include <algorithm>
 
 namespace gristmill::intake {
-namespace {
 
 std::size_t after_space(std::string_view text, std::size_t at) {
   return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
 }
+
+namespace {
 
 // The members of an object's own, not those of what is in it, as far as the line was read.
 struct TopMembers {

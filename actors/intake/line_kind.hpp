@@ -4,6 +4,7 @@
 
 #include "protocol/job_spec.hpp"
 
+#include <cstddef>
 #include <string_view>
 
 namespace gristmill::intake {
@@ -11,5 +12,8 @@ namespace gristmill::intake {
 // One bad line, or one that says what is in the file, does not make objects of all the others. The
 // last line of `head` may be cut.
 ItemKind kind_of_lines(std::string_view head);
+
+// Where at `at` or behind it the first sign stands that is no space of JSON; else the end.
+std::size_t after_space(std::string_view text, std::size_t at);
 
 } // namespace gristmill::intake

@@ -9,7 +9,7 @@ using enum OutcomeClass;
 using enum In;
 using namespace error_source;
 
-constexpr WordRow rows[] = {
+constexpr WordRow rows_of_account[] = {
     // More exact than the code beside them.
     {text, "request too large for", {413, 429}, too_long, openai},
     {text, "allocated quota exceeded", limited, rate, qwen},
@@ -166,7 +166,7 @@ constexpr WordRow rows[] = {
 } // namespace
 
 std::span<const WordRow> rows_of_accounts() {
-  return rows;
+  return rows_of_account;
 }
 
 } // namespace gristmill::openai

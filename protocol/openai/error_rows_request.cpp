@@ -8,7 +8,7 @@ using enum OutcomeClass;
 using enum In;
 using namespace error_source;
 
-constexpr WordRow rows[] = {
+constexpr WordRow rows_of_request[] = {
     // Longer than the model's context.
     {code, "context_length_exceeded", refused, too_long, openai},
     {code, "string_above_max_length", refused, too_long, openai},
@@ -214,7 +214,7 @@ constexpr WordRow rows[] = {
 } // namespace
 
 std::span<const WordRow> rows_of_requests() {
-  return rows;
+  return rows_of_request;
 }
 
 } // namespace gristmill::openai

@@ -88,10 +88,6 @@ constexpr Price price_of(Script script) {
   return {};
 }
 
-TokenRange times(TokenRange range, double n) {
-  return {range.low * n, range.likely * n, range.high * n};
-}
-
 struct Run {
   Script script = Script::other;
   std::size_t characters = 0, bytes = 0;

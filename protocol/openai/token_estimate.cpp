@@ -10,10 +10,6 @@ namespace {
 using json::Kind;
 using json::Value;
 
-TokenRange times(TokenRange range, double n) {
-  return {range.low * n, range.likely * n, range.high * n};
-}
-
 // Around a message stand its role and two or three marks; before the answer a few more.
 constexpr TokenRange per_message{3, 4, 8}, per_chat{0, 3, 12};
 // What stands before and after a text that is no chat, if anything.
@@ -95,7 +91,7 @@ void read(const json::Member& member, Answers& answers) {
   if (member.named("n") || member.named("best_of")) answers.each = std::max(answers.each, number);
 }
 
-double prompts_in(Value prompt) {
+double likely_prompts_in(Value prompt) {
   double count = 0;
   json::Elements each{prompt};
   while (const auto element = each.next()) {
@@ -107,7 +103,8 @@ double prompts_in(Value prompt) {
 
 TokenRange output_of(const Answers& answers, std::uint64_t limit_default) {
   const double limit = answers.limit >= 0 ? answers.limit : static_cast<double>(limit_default);
-  return times({std::min(limit, 1.0), std::min(limit, answer_tokens_likely), limit}, answers.each);
+  return times(TokenRange{std::min(limit, 1.0), std::min(limit, answer_tokens_likely), limit},
+               answers.each);
 }
 
 // A score or rerank reads its one query again with every document.
@@ -124,7 +121,8 @@ TokenRange tokens_of_pairs(Value body) {
       rest += tokens_of_texts(member->value);
     }
   }
-  rest += times(tokens_of_texts(query), documents.is(Kind::array) ? prompts_in(documents) : 1);
+  rest +=
+      times(tokens_of_texts(query), documents.is(Kind::array) ? likely_prompts_in(documents) : 1);
   rest += tokens_of_texts(documents);
   return rest;
 }
@@ -150,7 +148,8 @@ TokenEstimate estimate_tokens(const Request& request, std::uint64_t max_output_t
                member->named("response_format")) {
       estimate.input += tokens_of(value);
     }
-    if (api == Api::completions && member->named("prompt")) answers.each *= prompts_in(value);
+    if (api == Api::completions && member->named("prompt"))
+      answers.each *= likely_prompts_in(value);
   }
   if (api != Api::embeddings) estimate.output = output_of(answers, max_output_tokens_default);
   return estimate;

@@ -22,6 +22,9 @@ struct TokenRange {
     return *this;
   }
 };
+inline TokenRange times(TokenRange range, double n) {
+  return {range.low * n, range.likely * n, range.high * n};
+}
 
 struct TokenEstimate {
   TokenRange input, output;

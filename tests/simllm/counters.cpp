@@ -8,7 +8,7 @@
 namespace gristmill::simllm {
 namespace {
 
-void append_field(std::string& out, std::string_view name, std::uint64_t value) {
+void append_count(std::string& out, std::string_view name, std::uint64_t value) {
   if (out.back() != '{') out += ',';
   out.append("\"").append(name).append("\":");
   append_number(out, value);
@@ -50,26 +50,26 @@ void Counters::reset() {
 
 std::string Counters::to_json() const {
   std::string out = "{";
-  append_field(out, "calls", calls_);
-  append_field(out, "completed", completed_);
+  append_count(out, "calls", calls_);
+  append_count(out, "completed", completed_);
   out += ",\"by_status\":{";
   for (const auto& [status, count] : by_status_) {
-    append_field(out, std::to_string(status), count);
+    append_count(out, std::to_string(status), count);
   }
   out += "},\"faults\":{";
   for (std::size_t kind = 0; kind < faults_.size(); ++kind) {
-    if (faults_[kind] != 0) append_field(out, name_of(static_cast<FaultKind>(kind)), faults_[kind]);
+    if (faults_[kind] != 0) append_count(out, name_of(static_cast<FaultKind>(kind)), faults_[kind]);
   }
   out += '}';
-  append_field(out, "rate_limited", rate_limited_);
-  append_field(out, "abandoned", abandoned_);
-  append_field(out, "in_flight", in_flight_);
-  append_field(out, "peak_in_flight", peak_in_flight_);
-  append_field(out, "connections", connections_);
-  append_field(out, "peak_connections", peak_connections_);
-  append_field(out, "prompt_tokens", prompt_tokens_);
-  append_field(out, "completion_tokens", completion_tokens_);
-  append_field(out, "duplicate_attempts", duplicate_attempts_);
+  append_count(out, "rate_limited", rate_limited_);
+  append_count(out, "abandoned", abandoned_);
+  append_count(out, "in_flight", in_flight_);
+  append_count(out, "peak_in_flight", peak_in_flight_);
+  append_count(out, "connections", connections_);
+  append_count(out, "peak_connections", peak_connections_);
+  append_count(out, "prompt_tokens", prompt_tokens_);
+  append_count(out, "completion_tokens", completion_tokens_);
+  append_count(out, "duplicate_attempts", duplicate_attempts_);
   out += '}';
   return out;
 }

@@ -8,6 +8,8 @@
 #include <sstream>
 #include <sys/stat.h>
 
+namespace access_test {
+
 using namespace gristmill;
 namespace fs = std::filesystem;
 
@@ -177,3 +179,5 @@ TEST_CASE("only what stays on the machine goes without keys") {
                           "tcp://127.0.0.1:0;10.0.0.1:7411", "tipc://{1,2,3}", "udp://127.0.0.1:1"})
     CHECK(leaves_this_machine(far));
 }
+
+} // namespace access_test

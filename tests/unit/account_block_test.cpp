@@ -6,6 +6,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace account_block_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -284,3 +286,5 @@ TEST_CASE("a block whose hold is over is history") {
   account.assume_spent(block, start);
   CHECK(why(account, start, 10) == block_reason);
 }
+
+} // namespace account_block_test

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace account_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -147,3 +149,5 @@ TEST_CASE("a permit that lives longer counts longer") {
   CHECK(why(account, start + 64s) == "requests per minute");
   CHECK(why(account, start + 65s) == block_reason);
 }
+
+} // namespace account_test

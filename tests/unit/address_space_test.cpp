@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace address_space_test {
+
 using namespace gristmill;
 
 TEST_CASE("too little address space is told at the start") {
@@ -28,3 +30,5 @@ TEST_CASE("too little address space is told at the start") {
   CHECK(starts_with(address_space_min + 1) == 0);
   CHECK(starts_with(RLIM_INFINITY) == 0);
 }
+
+} // namespace address_space_test

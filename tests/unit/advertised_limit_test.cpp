@@ -2,6 +2,8 @@
 #include "actors/rate_limiter/advertised_limit.hpp"
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace advertised_limit_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -120,3 +122,5 @@ TEST_CASE("the rate that a server names binds below the configured one, never ab
   CHECK(calls_in_ten_seconds(6'000, 600) == Approx(99).margin(3));
   CHECK(calls_in_ten_seconds(600, 6'000) == Approx(99).margin(3));
 }
+
+} // namespace advertised_limit_test

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace api_keys_test {
+
 using gristmill::worker::ApiKeys;
 using gristmill::worker::check_descriptor_limit;
 
@@ -131,3 +133,5 @@ TEST_CASE("a descriptor limit that is too low says what to raise and what would 
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
 }
+
+} // namespace api_keys_test

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+namespace array_writer_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 
@@ -166,3 +168,5 @@ TEST_CASE("What is no row ends the merge and says where the answers are", "[npy]
   CHECK(failure.find(std::string{"got "} + row.got) != failure.npos);
   CHECK(failure.find("-o NAME.jsonl") != failure.npos);
 }
+
+} // namespace array_writer_test

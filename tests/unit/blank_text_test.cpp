@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace blank_text_test {
+
 using gristmill::openai::is_blank_text;
 
 TEST_CASE("a text of nothing but space and characters without width is blank") {
@@ -23,3 +25,5 @@ TEST_CASE("what is blank around a text goes, and what is in it stays") {
   CHECK(without_blank_ends("a\u00a0 b") == "a\u00a0 b");
   CHECK(without_blank_ends(" \u3000 ").empty());
 }
+
+} // namespace blank_text_test

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace call_cost_test {
+
 using namespace gristmill;
 
 namespace {
@@ -131,3 +133,5 @@ TEST_CASE("A budget of money is a number of US$ in a job's JSON, and nothing whe
   for (const char* bad : {"-1", "1000001", "\"1\"", "null"})
     CHECK_FALSE(job_spec_from_json(std::string{R"({"budget_usd":)"} + bad + "}"));
 }
+
+} // namespace call_cost_test

@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+namespace call_order_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 
@@ -75,3 +77,5 @@ TEST_CASE("the slots of a queue are guessed from the first answers", "[start]") 
   CHECK(slots_by_order(seen(queue_of(32, 4, 2), 1)) == 0); // nothing has ended
   CHECK(longer_by_order({}) == 0);
 }
+
+} // namespace call_order_test

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace client_questions_test {
+
 using namespace gristmill;
 using namespace gristmill::wiring;
 using namespace std::chrono_literals;
@@ -187,3 +189,5 @@ TEST_CASE("only a job that is over has a result to be merged again") {
   desk.tell(Ask{2, MergeAgain{JobId{8}}});
   CHECK(desk.refused(2, ErrorCode::not_found));
 }
+
+} // namespace client_questions_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace closing_lines_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 
@@ -113,3 +115,5 @@ TEST_CASE("what would begin anew, or retries already, is left out of the next co
   CHECK(TypedRun{{"gristmill", "run", "--retry-failed", "in.jsonl"}}.again() == plain);
   CHECK(TypedRun{{"gristmill", "run", "in.jsonl", "--retry-failed"}}.again() == plain);
 }
+
+} // namespace closing_lines_test

@@ -8,6 +8,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+namespace codec_malformed_test {
+
 using namespace gristmill;
 using namespace gristmill::protocol;
 
@@ -254,3 +256,5 @@ TEST_CASE("a frame with changed bytes is refused or is another frame, and nothin
   }
   CHECK(accepted > 0);
 }
+
+} // namespace codec_malformed_test

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+namespace codec_test {
+
 using namespace gristmill;
 using namespace gristmill::protocol;
 
@@ -305,3 +307,5 @@ TEST_CASE("foreign text is made fit to travel instead of being refused by the ot
   CHECK(heard.code == "a b");
   CHECK(heard.message == "half a character: \xef\xbf\xbd");
 }
+
+} // namespace codec_test

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace commit_row_test {
+
 using namespace gristmill;
 using namespace gristmill::journal;
 
@@ -183,3 +185,5 @@ TEST_CASE("a group becomes one row for each job, with its lines in their order a
   CHECK(*items == std::vector<ItemEntry>{completed(9, 5), completed(8, 6), attempts(7, 3, 1)});
   CHECK(rows[2].lines.empty());
 }
+
+} // namespace commit_row_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace commit_time_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -69,3 +71,5 @@ TEST_CASE("long commits are remembered until there have been several others") {
   for (int n = 0; n < 4; ++n) now = commit(time, now, 10s);
   CHECK(time.of_late(now) > 16s);
 }
+
+} // namespace commit_time_test

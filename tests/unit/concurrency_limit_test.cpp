@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <map>
 
+namespace concurrency_limit_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter_test;
 
@@ -218,3 +220,5 @@ TEST_CASE("a single call without an answer in time is no overload, many are one"
   for (int n = 0; n < 8; ++n) limit.timed_out({}, now += std::chrono::milliseconds{10});
   CHECK(limit.limit() == 22);
 }
+
+} // namespace concurrency_limit_test

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+namespace config_file_test {
+
 using namespace gristmill;
 
 namespace {
@@ -264,3 +266,5 @@ TEST_CASE("a configuration that cannot be read is named", "[config]") {
   CHECK_THAT(laid.error().message, Catch::Contains("/nowhere/f.toml"));
   CHECK(lay_config("", program.app)); // none was given
 }
+
+} // namespace config_file_test

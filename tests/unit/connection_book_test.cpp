@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+namespace connection_book_test {
+
 using gristmill::worker::ConnectionBook;
 using gristmill::worker::host_and_port;
 
@@ -153,3 +155,5 @@ TEST_CASE("a connection that multiplexes carries many calls") {
   REQUIRE(book.take(one_more));
   CHECK(one_more.connecting);
 }
+
+} // namespace connection_book_test

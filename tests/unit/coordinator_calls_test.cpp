@@ -3,6 +3,8 @@
 
 #include <set>
 
+namespace coordinator_calls_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -298,3 +300,5 @@ TEST_CASE("a withdrawn call that no worker has leaves the queue") {
   bench.join(worker);
   CHECK(bench.take_batch(worker) == ids({1, 3}));
 }
+
+} // namespace coordinator_calls_test

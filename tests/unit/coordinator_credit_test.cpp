@@ -2,6 +2,8 @@
 // queues may hold, and on and on, whichever of calls and bytes runs out first.
 #include "tests/unit/coordinator_harness.hpp"
 
+namespace coordinator_credit_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -106,3 +108,5 @@ TEST_CASE("a job that is held gets back what its supervisor had on the way") {
   bench.offer(1, 3);
   CHECK(bench.take_news().returned.size() == 3);
 }
+
+} // namespace coordinator_credit_test

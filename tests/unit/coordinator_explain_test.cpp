@@ -1,6 +1,8 @@
 // What a coordinator says of a call and of a job that has calls: who has it, and who has no room.
 #include "tests/unit/coordinator_harness.hpp"
 
+namespace coordinator_explain_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator_test;
 
@@ -104,3 +106,5 @@ TEST_CASE("reasons of more models than are kept leave the first ones") {
   hear("m-16", WaitKind::tokens);
   CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).kind == WaitKind::tokens);
 }
+
+} // namespace coordinator_explain_test

@@ -2,6 +2,8 @@
 // everybody of the lives before has told of his calls.
 #include "tests/unit/coordinator_harness.hpp"
 
+namespace coordinator_money_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -98,3 +100,5 @@ TEST_CASE("all of earlier lives have told when each of their processes has said 
   bench.tick_at(bench.now + 5s);
   CHECK(bench.seen.earlier_lives_told == all);
 }
+
+} // namespace coordinator_money_test

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+namespace coordinator_patience_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -261,3 +263,5 @@ TEST_CASE("of jobs that a worker holds nothing of it knows those that were used 
   CHECK(session.close_idle_jobs().size() == limits::spec_bytes_max / limits::kept_spec_bytes_least);
   CHECK_FALSE(session.open(JobId{2}, 100));
 }
+
+} // namespace coordinator_patience_test

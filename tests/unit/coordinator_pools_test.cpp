@@ -1,6 +1,8 @@
 // The coordinator's pools: whom their endpoints are told to, which jobs they take, what calls cost.
 #include "tests/unit/coordinator_harness.hpp"
 
+namespace coordinator_pools_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator_test;
 using namespace gristmill::protocol;
@@ -322,3 +324,5 @@ TEST_CASE("what a worker read of the queue of a job's own endpoint goes there, t
   bench.say(worker, beat);
   CHECK(bench.take().queues.empty());
 }
+
+} // namespace coordinator_pools_test

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+namespace coordinator_proof_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -277,3 +279,5 @@ TEST_CASE("a call costs no more than was reserved for it under a budget", "[proo
     CHECK(told[0].cost_nano_usd > 700);
   }
 }
+
+} // namespace coordinator_proof_test

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+namespace coordinator_reason_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -80,3 +82,5 @@ TEST_CASE("texts of an outcome are one line each, within their bounds", "[proof]
   CHECK(outcome.model.size() <= limits::name_bytes_max);
   CHECK(outcome.message.size() <= limits::text_bytes_max);
 }
+
+} // namespace coordinator_reason_test

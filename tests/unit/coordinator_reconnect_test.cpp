@@ -1,6 +1,8 @@
 // Workers that come back, coordinators that come back, jobs that close: whose call is it then.
 #include "tests/unit/coordinator_harness.hpp"
 
+namespace coordinator_reconnect_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -409,3 +411,5 @@ TEST_CASE("a Hello that a later one of its process overtook takes no session fro
     CHECK_FALSE(bench.take().sessions.empty());
   }
 }
+
+} // namespace coordinator_reconnect_test

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <ctime>
 
+namespace coordinator_scale_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator_test;
 
@@ -78,3 +80,5 @@ TEST_CASE("each of many jobs is asked for calls, and for more of them when worke
   CHECK(asked.jobs.size() == jobs);
   for (const auto& [id, news] : asked.jobs) CHECK(news.want_calls > 0);
 }
+
+} // namespace coordinator_scale_test

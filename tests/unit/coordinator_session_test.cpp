@@ -2,6 +2,8 @@
 #include "protocol/limits.hpp"
 #include "tests/unit/coordinator_harness.hpp"
 
+namespace coordinator_session_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -348,3 +350,5 @@ TEST_CASE("a worker without work shows a rate of nothing, not of nearly nothing"
   }
   CHECK(bench.coordinator.workers().at(0).rate == 0);
 }
+
+} // namespace coordinator_session_test

@@ -4,6 +4,8 @@
 
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace csv_separator_test {
+
 using namespace gristmill;
 using namespace gristmill::intake;
 
@@ -74,3 +76,5 @@ TEST_CASE("tables of other separators are read, and their rows again") {
   else
     CHECK(raws == std::vector<std::string>{R"({"id":"1","text":"x"})"});
 }
+
+} // namespace csv_separator_test

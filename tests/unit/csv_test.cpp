@@ -3,6 +3,8 @@
 
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace csv_test {
+
 using namespace gristmill;
 using namespace gristmill::intake;
 using supervisor_test::MemorySource;
@@ -213,3 +215,5 @@ TEST_CASE("reading a table goes on from any row as it would have") {
     REQUIRE(intake.next());
   }
 }
+
+} // namespace csv_test

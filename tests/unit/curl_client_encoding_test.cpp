@@ -5,6 +5,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+namespace curl_client_encoding_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -98,3 +100,5 @@ TEST_CASE("the bound of an answer is on what comes out of it") {
   const std::string bomb(std::size_t{256} << 20, '\0');
   CHECK(answered(pack(bomb, encoding), headers).code == "reply_too_big");
 }
+
+} // namespace curl_client_encoding_test

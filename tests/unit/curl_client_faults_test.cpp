@@ -1,6 +1,8 @@
 #include "protocol/limits.hpp"
 #include "tests/unit/curl_client_harness.hpp"
 
+namespace curl_client_faults_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -172,3 +174,5 @@ TEST_CASE("a header line without end is cut off and called what it is") {
   CHECK(ended.code == "reply_too_big");
   CHECK_THAT(ended.message, Catch::Contains("header line of more than 100 KB"));
 }
+
+} // namespace curl_client_faults_test

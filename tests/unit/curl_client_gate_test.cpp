@@ -4,6 +4,8 @@
 #include <set>
 #include <thread>
 
+namespace curl_client_gate_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -151,3 +153,5 @@ TEST_CASE("of 300 calls at once no more than 32 are connecting at a time, and al
   for (int i = 0; i < 300; ++i) REQUIRE(calls.next().end == CallEnd::answered);
   CHECK(server.requests().size() == 300);
 }
+
+} // namespace curl_client_gate_test

@@ -2,6 +2,8 @@
 #include "protocol/limits.hpp"
 #include "tests/unit/curl_client_harness.hpp"
 
+namespace curl_client_pages_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -146,3 +148,5 @@ TEST_CASE("a page that has less than a millisecond left ends all the same") {
   Pages pages;
   CHECK(pages.run(server.url(), std::chrono::microseconds{900}).http_status == 0);
 }
+
+} // namespace curl_client_pages_test

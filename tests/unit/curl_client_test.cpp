@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <ctime>
 
+namespace curl_client_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -212,3 +214,5 @@ TEST_CASE("600 calls in flight at once are all answered, over more than one shar
   CHECK(server.requests().size() == 1200);
   CHECK(server.connections() == 600);
 }
+
+} // namespace curl_client_test

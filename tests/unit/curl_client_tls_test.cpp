@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <openssl/conf.h>
 
+namespace curl_client_tls_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -157,3 +159,5 @@ TEST_CASE("a key goes to the host that was called and not where that points to")
   CHECK(server.requests().size() == 2);
   CHECK(elsewhere.connections() == 0);
 }
+
+} // namespace curl_client_tls_test

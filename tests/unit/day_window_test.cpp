@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <map>
 
+namespace day_window_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -246,3 +248,5 @@ TEST_CASE("days of calls and crashes stay within the limit, and the journal with
   CHECK(most_tokens <= 400'000);
   CHECK(rows_most <= 1'002);
 }
+
+} // namespace day_window_test

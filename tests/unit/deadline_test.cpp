@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace deadline_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 
@@ -27,3 +29,5 @@ TEST_CASE("a deadline is a span from now or a time to come") {
     CHECK_THAT(refused.error().message, Catch::StartsWith("--deadline: expected"));
   }
 }
+
+} // namespace deadline_test

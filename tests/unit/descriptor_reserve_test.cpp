@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+namespace descriptor_reserve_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -119,3 +121,5 @@ TEST_CASE("a limit of open files below what the coordinator needs is told at the
   CHECK(starts_with(needed) == 0);
   CHECK(starts_with(needed + 1) == 0);
 }
+
+} // namespace descriptor_reserve_test

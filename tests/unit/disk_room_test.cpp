@@ -2,6 +2,8 @@
 #include "coordinator/disk_room.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace disk_room_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::store_test;
@@ -68,3 +70,5 @@ TEST_CASE("a journal that was deleted or replaced is not written any more") {
   CHECK(written.error().message.find(replaced ? "replaced" : "deleted") != std::string::npos);
   CHECK_FALSE(journal.commit(group_of(3, {line(1, 1)})));
 }
+
+} // namespace disk_room_test

@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace document_template_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -100,3 +102,5 @@ TEST_CASE("A field that --keep names again is copied once", "[template]") {
   CHECK(kept_fields(R"({"b":2,"a":{"x": 1}})", {"a", "b", "a", "c", "b"}) ==
         R"({"a":{"x":1},"b":2})");
 }
+
+} // namespace document_template_test

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+namespace dry_run_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 
@@ -120,3 +122,5 @@ TEST_CASE("A forecast of nothing is a forecast", "[dry_run]") {
   CHECK_THAT(to_text(forecaster.forecast(), spec, places, {}), Catch::Contains("0 items"));
   CHECK(nlohmann::json::parse(to_json(forecaster.forecast(), spec, places, {}))["items"] == 0);
 }
+
+} // namespace dry_run_test

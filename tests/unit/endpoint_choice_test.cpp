@@ -2,6 +2,8 @@
 // by where calls that begin like it have been.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace endpoint_choice_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -201,3 +203,5 @@ TEST_CASE("no more groups are remembered than the most") {
     groups.went(2, EndpointId{id}, now);
   CHECK(groups.homes(2).size() == PrefixGroups::homes_most);
 }
+
+} // namespace endpoint_choice_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace endpoint_errors_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace std::chrono_literals;
@@ -64,3 +66,5 @@ TEST_CASE("what nobody is at fault for is no error of the endpoint") {
   }
   CHECK(errors.book().empty());
 }
+
+} // namespace endpoint_errors_test

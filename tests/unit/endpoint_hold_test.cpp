@@ -2,6 +2,8 @@
 #include "actors/rate_limiter/endpoint_hold.hpp"
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace endpoint_hold_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -258,3 +260,5 @@ TEST_CASE("one call that finds a server full among many answers does not shrink 
     bench.answered(permits[static_cast<std::size_t>(n)], OutcomeClass::gateway);
   CHECK((slots() < before) == (full == 2));
 }
+
+} // namespace endpoint_hold_test

@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <numeric>
 
+namespace error_book_test {
+
 using namespace gristmill;
 
 namespace {
@@ -162,3 +164,5 @@ TEST_CASE("a list is cut by putting the rest of a class together; a retry takes 
   take_back(errors, {});
   CHECK(errors[0].final == 0);
 }
+
+} // namespace error_book_test

@@ -8,6 +8,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+namespace event_stream_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using test::RawHttp;
@@ -133,3 +135,5 @@ TEST_CASE("a server that drains or stops ends its streams") {
   }
   CHECK(served.stream->is_over());
 }
+
+} // namespace event_stream_test

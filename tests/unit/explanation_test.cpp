@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+namespace explanation_test {
+
 using namespace gristmill;
 using namespace gristmill::wiring;
 using namespace std::chrono_literals;
@@ -233,3 +235,5 @@ TEST_CASE("a reason is news when it is met twice in a row, and once") {
   CHECK(news.met(JobId{1}, none));
   CHECK_FALSE(news.met(JobId{1}, none));
 }
+
+} // namespace explanation_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace failure_budget_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using Catch::Contains;
@@ -141,3 +143,5 @@ TEST_CASE("one endpoint that works keeps the job going") {
   budget.took(a);
   for (int n = 0; n < 100; ++n) CHECK_FALSE(refused_for(budget, b, refusals_pause_after, 2));
 }
+
+} // namespace failure_budget_test

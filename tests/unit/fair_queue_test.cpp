@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+namespace fair_queue_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 
@@ -139,3 +141,5 @@ TEST_CASE("only calls of models that are reached leave, in the order in which th
   CHECK(next(all) == 4);
   CHECK(queue.empty());
 }
+
+} // namespace fair_queue_test

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+namespace fair_share_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::coordinator_test;
@@ -177,3 +179,5 @@ TEST_CASE("a job that comes later has calls with a worker that another one has f
   bench.tick_at(bench.now + 1s);
   CHECK(bench.take_batch(worker).empty());
 }
+
+} // namespace fair_share_test

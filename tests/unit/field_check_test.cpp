@@ -6,6 +6,8 @@
 
 #include <fstream>
 
+namespace field_check_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 
@@ -64,3 +66,5 @@ TEST_CASE("names in single braces") {
   CHECK(names_in_single_braces("{a} {{b}} ${c_1} {a} { d } {} {\"e\":1} {f") == Names{"a", "c_1"});
   CHECK(names_in_single_braces("{{{g}}} {h}} {{i}").empty());
 }
+
+} // namespace field_check_test

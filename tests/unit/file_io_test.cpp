@@ -6,6 +6,8 @@
 
 #include <thread>
 
+namespace file_io_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::store_test;
@@ -189,3 +191,5 @@ TEST_CASE("a directory that another thread makes at the same time is no error") 
   std::ofstream{temp / "file"} << "";
   CHECK_FALSE(make_directory(temp / "file"));
 }
+
+} // namespace file_io_test

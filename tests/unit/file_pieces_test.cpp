@@ -7,6 +7,8 @@
 #include <fstream>
 #include <future>
 
+namespace file_pieces_test {
+
 using namespace gristmill;
 using namespace gristmill::http_server_test;
 namespace fs = std::filesystem;
@@ -104,3 +106,5 @@ TEST_CASE("neither a client that leaves nor a server that stops waits for the re
   server.reset();
   stop.go_on.set_value();
 }
+
+} // namespace file_pieces_test

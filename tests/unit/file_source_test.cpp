@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <fstream>
 
+namespace file_source_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 namespace fs = std::filesystem;
@@ -267,3 +269,5 @@ TEST_CASE("where no descriptor is left, another job's input makes room; without 
   }
   CHECK(text_of(*second).value() == "text b");
 }
+
+} // namespace file_source_test

@@ -1,6 +1,8 @@
 // What was found of an endpoint's calls in flight, from job to job and from life to life.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace found_limits_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -101,3 +103,5 @@ TEST_CASE("only what differs much is worth a note", "[start]") {
   CHECK(is_news({100, true}, {100, false}));
   CHECK(is_news({1, false}, {0, true}));
 }
+
+} // namespace found_limits_test

@@ -2,6 +2,8 @@
 // as who has too few slots.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace full_endpoint_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -53,3 +55,5 @@ TEST_CASE("who refuses after a while has too few slots", "[start]") {
   full.second(500ms);
   CHECK(full.slots() < slots);
 }
+
+} // namespace full_endpoint_test

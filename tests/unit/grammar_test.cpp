@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace grammar_test {
+
 using namespace gristmill;
 using namespace gristmill::protocol;
 
@@ -225,3 +227,5 @@ TEST_CASE("a speaker that says the other side's words violates the grammar") {
   AtWorker worker;
   is_violation(worker.grammar.hear(hello()), "a coordinator's message, got Hello");
 }
+
+} // namespace grammar_test

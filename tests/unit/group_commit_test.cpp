@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+namespace group_commit_test {
+
 using namespace gristmill;
 using namespace gristmill::journal;
 
@@ -144,3 +146,5 @@ TEST_CASE("nothing is released before its position is durable, and everything in
   }
   CHECK(commits.idle());
 }
+
+} // namespace group_commit_test

@@ -14,6 +14,8 @@
 #include <functional>
 #include <sys/wait.h>
 
+namespace guarded_thread_test {
+
 using namespace gristmill;
 using Catch::Contains;
 namespace fs = std::filesystem;
@@ -164,3 +166,5 @@ TEST_CASE("each thread of the product ends the process with 70 when it throws") 
     CHECK_THAT(end.said, Contains("in the thread of the " + kind.name + ": this went wrong"));
   }
 }
+
+} // namespace guarded_thread_test

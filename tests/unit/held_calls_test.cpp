@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace held_calls_test {
+
 using namespace gristmill;
 using std::chrono::milliseconds;
 using worker::HeldCalls;
@@ -141,3 +143,5 @@ TEST_CASE("Nothing is due when nothing is asked for and nothing waits", "[held_c
   held.take(CallId{1});
   CHECK(held.next_due(repeat) == never);
 }
+
+} // namespace held_calls_test

@@ -6,6 +6,8 @@
 #include <future>
 #include <sys/stat.h>
 
+namespace http_api_test {
+
 using namespace gristmill;
 using namespace gristmill::http_api_test;
 
@@ -413,3 +415,5 @@ TEST_CASE("with a token, everything but the health of the coordinator asks for i
   CHECK(RawHttp::header(refused, "WWW-Authenticate") == "Bearer");
   CHECK(refused.body.find(token) == std::string::npos);
 }
+
+} // namespace http_api_test

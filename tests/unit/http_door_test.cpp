@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace http_door_test {
+
 using namespace gristmill::coordinator;
 
 namespace {
@@ -155,3 +157,5 @@ TEST_CASE("a body is of the route's type") {
   CHECK(status(HttpDoor::why_no_body(headers_of({{"Content-Type", json}, {"content-type", json}}),
                                      true, json)) == 400);
 }
+
+} // namespace http_door_test

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <netinet/in.h>
 
+namespace http_places_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace std::chrono_literals;
@@ -203,3 +205,5 @@ TEST_CASE("a peer is this machine, a host, or a network of IPv6") {
   CHECK(address_of("2001:db8:1:2::9") != address_of("2001:db8:1:3::9"));
   CHECK(coordinator::address_of(nullptr).empty());
 }
+
+} // namespace http_places_test

@@ -10,6 +10,8 @@
 #include <future>
 #include <thread>
 
+namespace http_server_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::http_server_test;
@@ -410,3 +412,5 @@ TEST_CASE("HTTP leaves the machine only with a token") {
   REQUIRE_FALSE(refused.has_value());
   CHECK_THAT(refused.error().message, Catch::Contains("--http-plain"));
 }
+
+} // namespace http_server_test

@@ -7,6 +7,8 @@
 #include <future>
 #include <mutex>
 
+namespace http_server_work_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::http_server_test;
@@ -287,3 +289,5 @@ TEST_CASE("a body that nobody wants is cut off with a word") {
               std::string(1'001, 'x'));
   CHECK(client.receive().status == 401);
 }
+
+} // namespace http_server_work_test

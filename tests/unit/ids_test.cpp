@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <stdexcept>
 
+namespace ids_test {
+
 using namespace gristmill;
 
 TEST_CASE("an attempt's id holds its epoch, block and number, each up to its last one") {
@@ -19,3 +21,5 @@ TEST_CASE("two attempts never have one id: what does not fit is refused") {
   CHECK_THROWS_AS(AttemptId::of(Epoch{2}, 1u << 28, 7), std::out_of_range);
   CHECK_THROWS_AS(AttemptId::of(Epoch{2}, 1, 1u << 20), std::out_of_range);
 }
+
+} // namespace ids_test

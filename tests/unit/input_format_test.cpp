@@ -4,6 +4,8 @@
 
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace input_format_test {
+
 using namespace gristmill;
 using namespace gristmill::intake;
 using namespace std::string_literals;
@@ -106,3 +108,5 @@ TEST_CASE("a refused file is one item, and the files behind it go on") {
   CHECK(intake.next().value()->bad.empty());
   CHECK_FALSE(intake.next().value());
 }
+
+} // namespace input_format_test

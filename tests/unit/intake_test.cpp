@@ -4,6 +4,8 @@
 
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace intake_test {
+
 using namespace gristmill;
 using namespace gristmill::intake;
 using namespace gristmill::supervisor_test;
@@ -402,3 +404,5 @@ TEST_CASE("a batch line that is none of the task's is bad where it is read") {
   desk.spec.task = task;
   CHECK(desk.items().at(0).bad.empty() == good);
 }
+
+} // namespace intake_test

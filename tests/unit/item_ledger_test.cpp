@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace item_ledger_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace std::chrono_literals;
@@ -183,3 +185,5 @@ TEST_CASE("a portion is the square root of the suspects, until all of them are d
   suspect(ledger, 200, 2);
   CHECK_FALSE(ledger.portion_has_room()); // a new one, which is out
 }
+
+} // namespace item_ledger_test

@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+namespace item_set_test {
+
 using namespace gristmill;
 
 namespace {
@@ -115,3 +117,5 @@ TEST_CASE("an item set is what a set of single numbers is") {
   set.for_each([&](std::uint64_t item) { visited.push_back(item); });
   CHECK(visited == members);
 }
+
+} // namespace item_set_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace job_desk_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 
@@ -91,3 +93,5 @@ TEST_CASE("a job that nobody submitted cannot change") {
   CHECK_FALSE(desk.change(JobId{1}, {JobState::failed, {}, ""}, 0));
   CHECK(desk.find(JobId{1}) == nullptr);
 }
+
+} // namespace job_desk_test

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <thread>
 
+namespace job_events_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace std::chrono_literals;
@@ -249,3 +251,5 @@ TEST_CASE("an answer that never comes keeps nobody from ending") {
   CHECK(stream->is_over());
   late({});
 }
+
+} // namespace job_events_test

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <future>
 
+namespace job_inputs_test {
+
 using namespace gristmill;
 using namespace gristmill::http_api_test;
 
@@ -359,3 +361,5 @@ TEST_CASE("an upload that no job has goes when it is old") {
   CHECK(fs::exists(state / "inputs/input-unfinished"));
   fs::remove_all(state);
 }
+
+} // namespace job_inputs_test

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <fstream>
 
+namespace job_options_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 
@@ -112,3 +114,5 @@ TEST_CASE("of pools only those need their keys that the job may use") {
   spec.endpoints = {endpoint("")};
   CHECK(error_of(spec, pools).empty());
 }
+
+} // namespace job_options_test

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <functional>
 
+namespace job_spec_task_test {
+
 using namespace gristmill;
 
 namespace {
@@ -113,3 +115,5 @@ TEST_CASE("An output's form is in its name", "[output_form]") {
   CHECK(output_form("/a.jsonl") == OutputForm::lines);
   CHECK(output_form("") == OutputForm::lines);
 }
+
+} // namespace job_spec_task_test

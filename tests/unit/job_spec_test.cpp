@@ -6,6 +6,8 @@
 #include <functional>
 #include <limits>
 
+namespace job_spec_test {
+
 using namespace gristmill;
 
 namespace {
@@ -284,3 +286,5 @@ TEST_CASE("What lines call that name nothing may be said later, when all of them
   before.assume_url.clear();
   CHECK(identity_difference(before, whole_spec()).empty());
 }
+
+} // namespace job_spec_test

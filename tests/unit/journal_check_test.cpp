@@ -4,6 +4,8 @@
 #include "protocol/openai/wire.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace journal_check_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 using coordinator::JournalCheck;
@@ -164,3 +166,5 @@ TEST_CASE("a directory without a journal, or with a living owner, is not looked 
   REQUIRE_FALSE(busy);
   CHECK(busy.error().code == ErrorCode::conflict);
 }
+
+} // namespace journal_check_test

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <sys/resource.h>
 
+namespace journal_day_test {
+
 using namespace gristmill;
 using namespace gristmill::limiter_journal_test;
 
@@ -72,3 +74,5 @@ TEST_CASE("a day of active jobs leaves a journal that the next start reads at on
     std::printf("%d minutes: read again in %.3f s, %ld MB at the most\n", length, seconds,
                 use.ru_maxrss / 1'024);
 }
+
+} // namespace journal_day_test

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <fmt/format.h>
 
+namespace key_redaction_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -89,3 +91,5 @@ TEST_CASE("a server that repeats the key is heard without it, in body and header
   CHECK(header_of(ended, "x-request-id") == "Bearer [hidden]");
   CHECK(header_of(ended, "x-ratelimit-limit-requests") == "[hidden]");
 }
+
+} // namespace key_redaction_test

@@ -2,6 +2,8 @@
 #include "actors/worker/key_rules.hpp"
 #include "tests/unit/worker_harness.hpp"
 
+namespace key_rules_test {
+
 using namespace gristmill;
 using namespace gristmill::worker;
 using Catch::Contains;
@@ -94,3 +96,5 @@ TEST_CASE("the key of a pool of a coordinator that has proven to be one needs no
   CHECK(turn.effects.starts.size() == (proven ? 1 : 0));
   if (!proven) CHECK(outcome_of(turn).code == "key_not_allowed");
 }
+
+} // namespace key_rules_test

@@ -7,6 +7,8 @@
 #include <deque>
 #include <queue>
 
+namespace learned_rate_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -285,3 +287,5 @@ TEST_CASE("while nothing at all is taken a refusal lowers nothing further", "[ra
   if (!taken) CHECK(rate > 9.5 / 2);
   CHECK((hand.learned.rate() == rate) != taken);
 }
+
+} // namespace learned_rate_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace limiter_sizes_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -60,3 +62,5 @@ TEST_CASE("of a job that is closed, and endpoints that are gone, nothing is kept
     CHECK(entries == 0);
   }
 }
+
+} // namespace limiter_sizes_test

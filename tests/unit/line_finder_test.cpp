@@ -4,6 +4,8 @@
 #include "protocol/openai/wire.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace line_finder_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 using coordinator::find_line;
@@ -77,3 +79,5 @@ TEST_CASE("only what is durable of a segment is looked at", "[explain]") {
   CHECK(place_of({first}, {JobId{7}, "a", 0}) == "none");
   CHECK_FALSE(find_line({{temp / "gone", 5}}, {JobId{7}, "a", 0}));
 }
+
+} // namespace line_finder_test

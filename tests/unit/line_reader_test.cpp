@@ -3,6 +3,8 @@
 
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace line_reader_test {
+
 using namespace gristmill;
 using namespace gristmill::intake;
 using supervisor_test::MemorySource;
@@ -106,3 +108,5 @@ TEST_CASE("a read that fails is an error and not the end of the input") {
   REQUIRE_FALSE(line);
   CHECK(line.error().code == ErrorCode::io);
 }
+
+} // namespace line_reader_test

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace list_limits_test {
+
 using namespace gristmill;
 
 namespace {
@@ -74,3 +76,5 @@ TEST_CASE("A configuration has a bounded number of pools and levels", "[limits]"
   };
   for (const std::size_t levels : {10'000u, 1'000'000u}) CHECK_FALSE(nested(levels));
 }
+
+} // namespace list_limits_test

@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+namespace log_test {
+
 using namespace gristmill;
 using nlohmann::json;
 
@@ -94,3 +96,5 @@ TEST_CASE("the log tells each step of a job's life, and warns of those that need
   CHECK(left["event"] == "job.paused");
   CHECK_FALSE(left.contains("why"));
 }
+
+} // namespace log_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace log_valve_test {
+
 using namespace gristmill;
 
 namespace {
@@ -49,3 +51,5 @@ TEST_CASE("A flood of one name leaves the others alone", "[log]") {
   admitted(valve, 2 * burst, {});
   CHECK(valve.admit("session.opened", {}) == std::uint64_t{0});
 }
+
+} // namespace log_valve_test

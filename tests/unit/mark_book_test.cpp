@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace mark_book_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -116,3 +118,5 @@ TEST_CASE("a job of few calls writes few marks, and marks come down again when i
   for (Time now = start + 10s; now < start + 40h; now += 1s) slows.run(now, 1ms, 1);
   CHECK(slows.ahead <= 2 * defaults::mark_ahead);
 }
+
+} // namespace mark_book_test

@@ -2,6 +2,8 @@
 
 #include "actors/kit/random.hpp"
 
+namespace merge_files_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 
@@ -175,3 +177,5 @@ TEST_CASE("the index of an earlier merge is not seen by the next") {
   for (std::uint64_t item = 0; item < 1'000'000; item += 100)
     REQUIRE(files->place_of(item)->bytes == 0);
 }
+
+} // namespace merge_files_test

@@ -2,6 +2,8 @@
 
 #include <sys/wait.h>
 
+namespace merge_kill_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 
@@ -148,3 +150,5 @@ TEST_CASE("an older result stays until the new one is whole") {
   }
   CHECK(text_of(disk.output()).starts_with(line_of(0)));
 }
+
+} // namespace merge_kill_test

@@ -5,6 +5,8 @@
 #include "actors/merger/line_facts.hpp"
 #include "actors/merger/summary.hpp"
 
+namespace merger_summary_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 using nlohmann::json;
@@ -280,3 +282,5 @@ TEST_CASE("the histogram takes any value") {
   CHECK(histogram.max() == ~std::uint64_t{0});
   CHECK(histogram.percentile(50) > ~std::uint64_t{0} - (~std::uint64_t{0} >> 6));
 }
+
+} // namespace merger_summary_test

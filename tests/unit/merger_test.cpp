@@ -5,6 +5,8 @@
 
 #include <numeric>
 
+namespace merger_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 
@@ -216,3 +218,5 @@ TEST_CASE("steps after the end say the same again and write nothing") {
   CHECK(files.summary.empty());
   CHECK(files.part == line_of(0));
 }
+
+} // namespace merger_test

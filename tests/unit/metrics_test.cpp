@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace metrics_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 
@@ -182,3 +184,5 @@ TEST_CASE("a scrape says what is left of an endpoint's limits, and why it gets n
   CHECK(text.find("tokens_per_minute") == text.npos);                        // it has no such limit
   CHECK(text.find("queue_waiting{model=\"m\",url=\"http://b") == text.npos); // it says nothing
 }
+
+} // namespace metrics_test

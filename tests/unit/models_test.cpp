@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace models_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 
@@ -41,3 +43,5 @@ TEST_CASE("Of several models ten are named", "[models]") {
   CHECK(sentence(10).ends_with("m08, m09; name the model with -m"));
   CHECK(sentence(11).ends_with("m08, m09 and 1 more; name the model with -m"));
 }
+
+} // namespace models_test

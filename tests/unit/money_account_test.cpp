@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace money_account_test {
+
 using namespace gristmill;
 using namespace std::chrono_literals;
 using rate_limiter::MoneyAccount;
@@ -214,3 +216,5 @@ TEST_CASE("Nothing comes back if one session or one cost stays unknown", "[money
   CHECK(unknown.account.charged() == 90);
   CHECK(unknown.account.unknown() == 60);
 }
+
+} // namespace money_account_test

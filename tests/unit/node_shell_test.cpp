@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <stdexcept>
 
+namespace node_shell_test {
+
 using namespace gristmill;
 using namespace gristmill::wiring;
 using namespace std::chrono_literals;
@@ -220,3 +222,5 @@ TEST_CASE("of a job that is forgotten the coordinator's room keeps nothing", "[s
   }
   CHECK(before.at("desk.jobs") == 1);
 }
+
+} // namespace node_shell_test

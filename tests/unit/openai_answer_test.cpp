@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace openai_answer_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using enum OutcomeClass;
@@ -297,3 +299,5 @@ TEST_CASE("A schema's answer may be a call of a tool; a refusal and reasoning ar
   CHECK(response_of("completed", "no").code == "no_json");
   CHECK(response_of("incomplete", R"({\"a\":)").code == "cut_answer");
 }
+
+} // namespace openai_answer_test

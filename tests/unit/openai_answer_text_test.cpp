@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_answer_text_test {
+
 using namespace gristmill::openai;
 
 TEST_CASE("Thoughts are no part of what a model says", "[answer_text]") {
@@ -55,3 +57,5 @@ TEST_CASE("The fence around a whole text goes", "[answer_text]") {
   CHECK(without_fence("```\n```") == "");
   CHECK(without_fence("text ```\n{}\n```") == "text ```\n{}\n```");
 }
+
+} // namespace openai_answer_text_test

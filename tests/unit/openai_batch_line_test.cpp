@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace openai_batch_line_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using namespace std::string_literals;
@@ -141,3 +143,5 @@ TEST_CASE("A field's text is that of a string or a number", "[batch_line]") {
   CHECK_FALSE(
       field_text("{\"s\":\"" + std::string(limits::custom_id_bytes_max + 1, 'x') + "\"}", "s"));
 }
+
+} // namespace openai_batch_line_test

@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+namespace openai_canonical_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -60,3 +62,5 @@ TEST_CASE("Deep and unordered objects still have a key", "[canonical]") {
   for (std::size_t i = 0; i < limits::json_depth_max; ++i) body = "{\"b\":" + body + ",\"a\":0}";
   CHECK(key_of(body) != "no key");
 }
+
+} // namespace openai_canonical_test

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_error_body_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -114,3 +116,5 @@ TEST_CASE("An error that is too deep ends somewhere", "[error_body]") {
   body += R"("m")" + std::string(200, '}');
   CHECK_FALSE(read_reply(Api::chat, 400, {}, body, 0).message.empty());
 }
+
+} // namespace openai_error_body_test

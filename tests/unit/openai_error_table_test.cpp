@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_error_table_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using enum OutcomeClass;
@@ -201,3 +203,5 @@ TEST_CASE("x-should-retry overrules a status that speaks of the request, and not
                    word_error("t", row.code), 0)
             .cls == row.cls);
 }
+
+} // namespace openai_error_table_test

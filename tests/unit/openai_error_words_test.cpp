@@ -8,6 +8,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+namespace openai_error_words_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using namespace gristmill::error_samples;
@@ -140,3 +142,5 @@ TEST_CASE("A refusal asks for its wait in the body, too", "[error_words]") {
   CHECK(read_reply(Api::chat, 429, {}, body, 0).retry_after_ms == wait_ms);
   CHECK(read_reply(Api::chat, 429, {{"retry-after", "1"}}, body, 0).retry_after_ms == 1'000);
 }
+
+} // namespace openai_error_words_test

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_header_time_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -37,3 +39,5 @@ TEST_CASE("A moment that is past is no wait, and what is none is none", "[header
   CAPTURE(text);
   CHECK_FALSE(seconds_until(text, now));
 }
+
+} // namespace openai_header_time_test

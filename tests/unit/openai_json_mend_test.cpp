@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_json_mend_test {
+
 using namespace gristmill::openai;
 using namespace std::string_literals;
 
@@ -132,3 +134,5 @@ TEST_CASE("An answer that a reader still understands is kept", "[json_mend]") {
   CHECK(reply.cls == gristmill::OutcomeClass::ok);
   CHECK(reply.body == kept);
 }
+
+} // namespace openai_json_mend_test

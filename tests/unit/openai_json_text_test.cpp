@@ -8,6 +8,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+namespace openai_json_text_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using namespace std::string_literals;
@@ -176,3 +178,5 @@ TEST_CASE("Only a natural number of 64 bits is an integer", "[json_text]") {
   for (const auto* text : {"", "18446744073709551616", "-1", "1.0", "1e3", "\"1\"", "null"})
     CHECK_FALSE(json::integer_of({text}));
 }
+
+} // namespace openai_json_text_test

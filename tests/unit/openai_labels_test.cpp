@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace openai_labels_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -237,3 +239,5 @@ TEST_CASE("A batch line asks for what it says, and must fit the task", "[render]
             .error()
             .message.starts_with("expected a document with --task classify, got a batch line"));
 }
+
+} // namespace openai_labels_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_limit_headers_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using protocol::LimitHint;
@@ -106,3 +108,5 @@ TEST_CASE("What a server forbids to try again is final, but what it says by inte
   CHECK(cls(503, {}, slow_down) == OutcomeClass::ramp);
   CHECK(cls(429, {}, slow_down) == OutcomeClass::ramp);
 }
+
+} // namespace openai_limit_headers_test

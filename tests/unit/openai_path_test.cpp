@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_path_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using namespace std::string_literals;
@@ -40,3 +42,5 @@ TEST_CASE("A path tells the kind of its answers", "[path]") {
   CHECK(api_of("/embeddings") == Api::embeddings);
   CHECK(api_of("/rerank") == Api::other);
 }
+
+} // namespace openai_path_test

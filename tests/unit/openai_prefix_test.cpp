@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace openai_prefix_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -59,3 +61,5 @@ TEST_CASE("Documents begin with the system text and the prompt", "[prefix]") {
   CHECK(prefix_of({}, ItemKind::text, about) != 0);
   CHECK(prefix_of({}, ItemKind::text, "short") == 0);
 }
+
+} // namespace openai_prefix_test

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_render_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -241,3 +243,5 @@ TEST_CASE("A template's fields come in order and once", "[render]") {
   CHECK_FALSE(template_fields("{{}}"));
   CHECK_FALSE(template_fields("{{ \t}}"));
 }
+
+} // namespace openai_render_test

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace openai_reply_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using namespace std::string_literals;
@@ -294,3 +296,5 @@ TEST_CASE("A body that was told is one line of checked JSON, or none", "[reply]"
     CHECK(told(ok, status, chat_answer).cls == transient);
   CHECK(told(ok, 299, chat_answer).cls == ok);
 }
+
+} // namespace openai_reply_test

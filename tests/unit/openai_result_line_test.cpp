@@ -7,6 +7,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+namespace openai_result_line_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 using namespace std::string_literals;
@@ -175,3 +177,5 @@ TEST_CASE("CRC-32C has the published check value in both ways", "[result_line]")
     bytes += static_cast<char>(i * 37);
   }
 }
+
+} // namespace openai_result_line_test

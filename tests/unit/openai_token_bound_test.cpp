@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <limits>
 
+namespace openai_token_bound_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -164,3 +166,5 @@ TEST_CASE("Text that is no line still has a bound", "[token_bound]") {
        {"", "{", "{\"body\":", "{\"body\":{\"n\":\"", "\"", "[[[[", "{\"url\":1,\"body\":[]}"})
     CHECK(token_bound(spec, ItemKind::batch_line, raw, 100) >= raw.size());
 }
+
+} // namespace openai_token_bound_test

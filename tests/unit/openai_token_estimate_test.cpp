@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace openai_token_estimate_test {
+
 using namespace gristmill;
 using namespace gristmill::openai;
 
@@ -150,3 +152,5 @@ TEST_CASE("Each kind of call has its texts where they are counted", "[token_esti
   CHECK(texts_in("/rerank", "{\"query\":" + quoted + ",\"documents\":[\"a\",\"b\",\"c\"]}") ==
         Approx(3).margin(0.04));
 }
+
+} // namespace openai_token_estimate_test

@@ -2,6 +2,8 @@
 #include "actors/supervisor/outage.hpp"
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace outage_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -116,3 +118,5 @@ TEST_CASE("a job whose endpoint does not answer says so in its words, and pauses
   bench.report(bench.next(), OutcomeClass::ok);
   CHECK_FALSE(bench.supervisor->why_waiting(bench.now));
 }
+
+} // namespace outage_test

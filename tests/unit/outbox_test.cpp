@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace outbox_test {
+
 using namespace gristmill;
 
 namespace {
@@ -60,3 +62,5 @@ TEST_CASE("An outcome that comes twice is kept and weighed once", "[outbox]") {
   outbox.remove(attempt(1));
   CHECK(outbox.bytes() == 0);
 }
+
+} // namespace outbox_test

@@ -7,6 +7,8 @@
 #include <sstream>
 #include <string>
 
+namespace outcome_class_test {
+
 using namespace gristmill;
 
 namespace {
@@ -82,3 +84,5 @@ TEST_CASE("an endpoint's fault counts against no retry, and shows no endpoint to
     CHECK_FALSE(about.shows_it_well());
   }
 }
+
+} // namespace outcome_class_test

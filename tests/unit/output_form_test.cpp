@@ -9,6 +9,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+namespace output_form_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 
@@ -167,3 +169,5 @@ TEST_CASE("A probe tells what creating would, and leaves nothing") {
   CHECK(PartFile::probe("/dev/null").error().code == ErrorCode::usage);
   CHECK_FALSE(PartFile::probe("/proc/x"));
 }
+
+} // namespace output_form_test

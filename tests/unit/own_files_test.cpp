@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+namespace own_files_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 using namespace gristmill::coordinator;
@@ -230,3 +232,5 @@ TEST_CASE("a state directory that is not a journal's is not removed, and a link 
   CHECK(fs::is_symlink(place.state));
   CHECK_FALSE(fs::exists(place.temp / "real/journal.db"));
 }
+
+} // namespace own_files_test

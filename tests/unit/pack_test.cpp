@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fstream>
 
+namespace pack_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 namespace fs = std::filesystem;
@@ -92,3 +94,5 @@ TEST_CASE("a file that is gone ends the upload by name") {
   REQUIRE_FALSE(packed);
   CHECK_THAT(packed.error().message, Catch::Contains("a.txt"));
 }
+
+} // namespace pack_test

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace peer_queues_test {
+
 using namespace gristmill::coordinator;
 
 TEST_CASE("waiting frames of a peer leave in order, and only as far as there is room") {
@@ -47,3 +49,5 @@ TEST_CASE("a peer's queue has a bound of its own, and room again once frames hav
   CHECK_FALSE(queues.waits("slow"));
   CHECK(queues.waits("other"));
 }
+
+} // namespace peer_queues_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace pool_spec_test {
+
 using namespace gristmill;
 
 namespace {
@@ -77,3 +79,5 @@ TEST_CASE("of many models some are named", "[pools]") {
   CHECK_THAT(why_not_served(job("c"), served),
              Catch::Contains("m119") && Catch::Contains("and 1 more") && !Catch::Contains("m120"));
 }
+
+} // namespace pool_spec_test

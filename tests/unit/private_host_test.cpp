@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace private_host_test {
+
 using gristmill::is_private_host;
 
 TEST_CASE("this machine and private networks are known by their names") {
@@ -25,3 +27,5 @@ TEST_CASE("this machine and private networks are known by their names") {
     CHECK_FALSE(is_private_host(url));
   }
 }
+
+} // namespace private_host_test

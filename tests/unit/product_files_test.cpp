@@ -6,6 +6,8 @@
 #include <fstream>
 #include <zlib.h>
 
+namespace product_files_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 namespace fs = std::filesystem;
@@ -91,3 +93,5 @@ TEST_CASE("what only looks like a job's file is a document") {
   CHECK(dir.found(dir.temp / "in") ==
         "in/a.jsonl in/b.jsonl in/c.json in/d.jsonl in/e.state/f.txt ");
 }
+
+} // namespace product_files_test

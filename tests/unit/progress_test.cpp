@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace progress_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 using namespace std::chrono_literals;
@@ -181,3 +183,5 @@ TEST_CASE("A table's columns are as wide as what they show, numbers to the right
                                                                    "1-10     -3\n");
   CHECK(table({{"NAME", "N"}}) == "NAME  N\n");
 }
+
+} // namespace progress_test

@@ -10,6 +10,8 @@
 #include <deque>
 #include <queue>
 
+namespace queue_limit_loop_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 
@@ -154,3 +156,5 @@ TEST_CASE("looked at often, a server is filled within a second and never beyond 
       CHECK(found.in_flight_most <= std::max(32.0, 1.25 * slots));
     }
 }
+
+} // namespace queue_limit_loop_test

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+namespace queue_limit_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using protocol::QueueReport;
@@ -201,3 +203,5 @@ TEST_CASE("while reports are fresh latency is not listened to, afterwards it is"
   }
   CHECK(std::any_of(later.begin(), later.end(), [&](auto l) { return l != risen; })); // it tries
 }
+
+} // namespace queue_limit_test

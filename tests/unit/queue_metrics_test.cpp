@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace queue_metrics_test {
+
 using namespace gristmill;
 using namespace gristmill::worker;
 
@@ -110,3 +112,5 @@ TEST_CASE("where a model is given, the series of another one are none of ours", 
         QueueMetrics{2, -1});
   CHECK(queue_metrics("llamacpp:requests_deferred 6\n", "c") == QueueMetrics{6, -1}); // no label
 }
+
+} // namespace queue_metrics_test

@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <queue>
 
+namespace queue_readers_test {
+
 using namespace gristmill;
 using coordinator::QueueReaders;
 using std::chrono::milliseconds;
@@ -60,3 +62,5 @@ TEST_CASE("a turn is a second away at least and ten at most, and each page has i
   CHECK(readers.pause(page, start + seconds{60}).ms == 1'000); // they are all gone
   CHECK(readers.size() == 1);
 }
+
+} // namespace queue_readers_test

@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+namespace queue_watch_test {
+
 using namespace gristmill;
 using namespace gristmill::worker;
 using std::chrono::milliseconds;
@@ -331,3 +333,5 @@ TEST_CASE("one server's page of several behind an address is dropped after half 
   CHECK(bench.looks() == 0);
   CHECK(bench.watch.wake_at() == never);
 }
+
+} // namespace queue_watch_test

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace quota_test {
+
 using namespace gristmill;
 using namespace std::chrono_literals;
 using coordinator::ProbeWait;
@@ -107,3 +109,5 @@ TEST_CASE("A job whose endpoints are away goes on once a minute, however often i
     now += 61s;
   }
 }
+
+} // namespace quota_test

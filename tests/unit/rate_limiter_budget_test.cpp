@@ -7,6 +7,8 @@
 #include <deque>
 #include <map>
 
+namespace rate_limiter_budget_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -281,3 +283,5 @@ TEST_CASE("an asker who is always hungry gets 98 percent of the rate") {
                                                               : limits.tokens_per_minute / tokens;
   CHECK(static_cast<double>(permitted) >= 0.98 * static_cast<double>(limit * minutes));
 }
+
+} // namespace rate_limiter_budget_test

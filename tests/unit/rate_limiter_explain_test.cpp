@@ -1,6 +1,8 @@
 // What the limiter gives as the reason beside each refusal.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace rate_limiter_explain_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter_test;
 
@@ -144,3 +146,5 @@ TEST_CASE("a block that is being written is a reason only when the disk is slow"
   for (const std::uint64_t number : numbers) bench.limiter.durable(number);
   CHECK_FALSE(asked().permits.empty());
 }
+
+} // namespace rate_limiter_explain_test

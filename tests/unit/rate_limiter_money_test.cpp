@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace rate_limiter_money_test {
+
 using namespace gristmill;
 using namespace std::chrono_literals;
 
@@ -111,3 +113,5 @@ TEST_CASE("a call that may cost more than the whole budget stops nobody else", "
     if (!fits) CHECK_THAT(granted.exceeding[0].why, Catch::Contains("$0.000150; lower its"));
   }
 }
+
+} // namespace rate_limiter_money_test

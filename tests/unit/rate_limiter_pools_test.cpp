@@ -2,6 +2,8 @@
 // nobody needs it any more.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace rate_limiter_pools_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter_test;
 
@@ -225,3 +227,5 @@ TEST_CASE("what a server says of its queue is heard by its account, and shown wh
   CHECK(standing.queue == protocol::QueueReport{EndpointId{1}, 24, 8});
   CHECK_FALSE(bench.limiter.standing(EndpointId{1}, bench.now + 3s).queue);
 }
+
+} // namespace rate_limiter_pools_test

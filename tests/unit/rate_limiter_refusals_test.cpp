@@ -4,6 +4,8 @@
 
 #include <deque>
 
+namespace rate_limiter_refusals_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -84,3 +86,5 @@ TEST_CASE("a server that is away for a moment teaches no rate") {
     CHECK(server.answers >= before / 2 * 98 / 100);
   }
 }
+
+} // namespace rate_limiter_refusals_test

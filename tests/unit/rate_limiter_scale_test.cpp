@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <ctime>
 
+namespace rate_limiter_scale_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter_test;
 
@@ -174,3 +176,5 @@ TEST_CASE("what is learned of the use of tokens is told apart for a bounded numb
   }
   CHECK(bench.limiter.learned_models(JobId{7}) <= 65);
 }
+
+} // namespace rate_limiter_scale_test

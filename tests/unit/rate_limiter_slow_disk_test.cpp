@@ -1,6 +1,8 @@
 // A slow disk slows the work and does not end it; and what many jobs write while they work.
 #include "tests/unit/limiter_journal_harness.hpp"
 
+namespace rate_limiter_slow_disk_test {
+
 using namespace gristmill;
 using namespace gristmill::limiter_journal_test;
 
@@ -96,3 +98,5 @@ TEST_CASE("the journal holds the blocks of a minute and no more, however long th
   work.run(200s, 20ms);
   CHECK(work.held_rows <= 2 * 70); // the endpoint's, and those of the job that came again
 }
+
+} // namespace rate_limiter_slow_disk_test

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace rate_limiter_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -219,3 +221,5 @@ TEST_CASE(
   REQUIRE(permits.size() == 1);
   CHECK(permits[0].life_ms == (too_late ? 500 : 250));
 }
+
+} // namespace rate_limiter_test

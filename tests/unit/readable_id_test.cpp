@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+namespace readable_id_test {
+
 using namespace gristmill;
 using openai::readable_id;
 
@@ -44,3 +46,5 @@ TEST_CASE("an id that is too long for a result line is none") {
   CHECK(readable_id("{\"id\":\"" + most + "\",", "id") == most);
   CHECK(readable_id("{\"id\":\"" + most + "x\",", "id").empty());
 }
+
+} // namespace readable_id_test

@@ -2,6 +2,8 @@
 #include "tests/unit/curl_client_harness.hpp"
 #include "worker/refused_address.hpp"
 
+namespace refused_address_test {
+
 using namespace gristmill;
 using namespace gristmill::test;
 using namespace gristmill::worker;
@@ -57,3 +59,5 @@ TEST_CASE("a call to a link-local address opens no socket and says why") {
   CHECK(ended.code == "address_refused");
   CHECK_THAT(ended.message, Contains("link-local") && Contains("endpoint's URL"));
 }
+
+} // namespace refused_address_test

@@ -2,6 +2,8 @@
 // and output tokens by themselves.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace reserved_tokens_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -137,3 +139,5 @@ TEST_CASE("under strict_tokens a call beyond a window of its own never goes", "[
     CHECK_THAT(granted.exceeding[0].why,
                Catch::Contains(input != 0 ? "3999 input tokens" : "199 output tokens"));
 }
+
+} // namespace reserved_tokens_test

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace retry_policy_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace std::chrono_literals;
@@ -127,3 +129,5 @@ TEST_CASE("after an endpoint's fault the delay does not grow, and a server may a
 TEST_CASE("a call that was never sent goes again at once") {
   CHECK(decide_for(OutcomeClass::unstarted, 3, 60'000).not_before == now);
 }
+
+} // namespace retry_policy_test

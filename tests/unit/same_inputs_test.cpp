@@ -8,6 +8,8 @@
 
 #include <fstream>
 
+namespace same_inputs_test {
+
 using namespace gristmill;
 using namespace gristmill::cli;
 namespace fs = std::filesystem;
@@ -142,3 +144,5 @@ TEST_CASE("a list of many inputs is compared one by one") {
   CHECK_THAT(error_of(same_inputs(list, inputs.now())),
              Catch::StartsWith("INPUT " + inputs.names[1]));
 }
+
+} // namespace same_inputs_test

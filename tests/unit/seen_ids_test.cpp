@@ -5,6 +5,8 @@
 
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace seen_ids_test {
+
 using namespace gristmill;
 using namespace gristmill::intake;
 using namespace gristmill::supervisor_test;
@@ -168,3 +170,5 @@ TEST_CASE("what a unique id costs", "[.measure]") {
                      took.count() / measured, seen.lookups(), seen.filter_bytes() >> 20));
   }
 }
+
+} // namespace seen_ids_test

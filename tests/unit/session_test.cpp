@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace session_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace std::chrono_literals;
@@ -77,3 +79,5 @@ TEST_CASE("a session's rate rises at once and falls slowly") {
   session.beat(start + 4s);
   CHECK(session.rate() == Approx(200));
 }
+
+} // namespace session_test

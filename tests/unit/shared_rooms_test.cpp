@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace shared_rooms_test {
+
 using namespace gristmill;
 using namespace gristmill::wiring;
 using namespace std::chrono_literals;
@@ -241,3 +243,5 @@ TEST_CASE(
   CHECK(appends[0].part.jobs[0].state ==
         (detail.empty() ? JobState::finished : JobState::cancelled));
 }
+
+} // namespace shared_rooms_test

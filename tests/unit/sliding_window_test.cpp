@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+namespace sliding_window_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -135,3 +137,5 @@ TEST_CASE("a sliding window never understates and overstates by no more than a b
     REQUIRE(reference.held(now, hold) <= window.amount_max());
   }
 }
+
+} // namespace sliding_window_test

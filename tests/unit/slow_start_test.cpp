@@ -8,6 +8,8 @@
 #include <iostream>
 #include <vector>
 
+namespace slow_start_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter_test;
 
@@ -130,3 +132,5 @@ TEST_CASE("the table of starts", "[.measure]") {
                                start.most);
     }
 }
+
+} // namespace slow_start_test

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+namespace smoother_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -191,3 +193,5 @@ TEST_CASE("over any time calls that fit the burst get no more than burst and rat
   // A hungry asker gets all of it.
   CHECK(static_cast<double>(calls.size()) >= 50 * 20 - 1);
 }
+
+} // namespace smoother_test

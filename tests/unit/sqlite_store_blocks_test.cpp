@@ -2,6 +2,8 @@
 
 #include "actors/kit/defaults.hpp"
 
+namespace sqlite_store_blocks_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 using std::chrono::seconds;
@@ -216,3 +218,5 @@ TEST_CASE("blocks of an earlier boot count from the first moment of this one") {
   REQUIRE(numbers_of(journal.recovered) == Numbers{1});
   CHECK(journal.recovered.blocks[0].until == reboot + seconds{6});
 }
+
+} // namespace sqlite_store_blocks_test

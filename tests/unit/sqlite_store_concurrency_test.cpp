@@ -3,6 +3,8 @@
 #include "protocol/limits.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace sqlite_store_concurrency_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -70,3 +72,5 @@ TEST_CASE("a journal of a release that began anew is read and gets its table", "
     journal.commit_next(group_of({{"a", 8, false}}));
   }
 }
+
+} // namespace sqlite_store_concurrency_test

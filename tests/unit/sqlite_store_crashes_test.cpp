@@ -1,6 +1,8 @@
 // What the journal counts of crashes: those in a row in which a job ran and got nowhere.
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace sqlite_store_crashes_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -135,3 +137,5 @@ TEST_CASE("ends on probation count while the same item is out") {
     ends(1, 8);
   }
 }
+
+} // namespace sqlite_store_crashes_test

@@ -3,6 +3,8 @@
 #include "coordinator/sqlite.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace sqlite_store_days_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 using std::chrono::hours;
@@ -144,3 +146,5 @@ TEST_CASE("a journal of a release without limits per day is read, and has them f
   }
   CHECK(life(temp / "state", "boot-a", start).recovered.days.size() == 1);
 }
+
+} // namespace sqlite_store_days_test

@@ -2,6 +2,8 @@
 // session could have in flight.
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace sqlite_store_errors_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -88,3 +90,5 @@ TEST_CASE("an open session is known with the calls that it could have in flight"
   REQUIRE(journal.recovered.sessions.size() == 1);
   CHECK(journal.recovered.sessions.front().calls == 256);
 }
+
+} // namespace sqlite_store_errors_test

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <sqlite3.h>
 
+namespace sqlite_store_faults_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -203,3 +205,5 @@ TEST_CASE("a group that names an unknown job is the caller's error and the end o
   CHECK(journal.commit(group_of(1, {line(9, 0)})).error().code == ErrorCode::internal);
   CHECK(journal.commit(group_of(2, {})).error().code == ErrorCode::internal);
 }
+
+} // namespace sqlite_store_faults_test

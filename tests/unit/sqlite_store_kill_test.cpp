@@ -6,6 +6,8 @@
 #include <map>
 #include <sys/wait.h>
 
+namespace sqlite_store_kill_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -116,3 +118,5 @@ TEST_CASE("whatever was announced survives kill -9 at any moment, and nothing el
     if (death != Death::outside) REQUIRE(segment_sizes(temp / "state") != before);
   }
 }
+
+} // namespace sqlite_store_kill_test

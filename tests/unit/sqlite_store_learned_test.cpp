@@ -2,6 +2,8 @@
 #include "coordinator/sqlite.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace sqlite_store_learned_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -77,3 +79,5 @@ TEST_CASE("a journal of a release that learned anew is read and gets its table",
     journal.commit_next(group);
   }
 }
+
+} // namespace sqlite_store_learned_test

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <fcntl.h>
 
+namespace sqlite_store_measure_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -76,3 +78,5 @@ TEST_CASE("recovery of ten million items", "[.measure]") {
   std::printf("recovered %lu items from %.0f MB in %.2f s\n", items,
               static_cast<double>(bytes) / 1e6, seconds);
 }
+
+} // namespace sqlite_store_measure_test

@@ -2,6 +2,8 @@
 #include "coordinator/sqlite.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace sqlite_store_money_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -77,3 +79,5 @@ TEST_CASE("a journal of a release without budgets of money is read and gets its 
   REQUIRE(journal.store);
   CHECK(journal.job(1).money_watermark == 500);
 }
+
+} // namespace sqlite_store_money_test

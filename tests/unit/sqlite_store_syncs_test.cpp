@@ -6,6 +6,8 @@
 
 #include <atomic>
 
+namespace sqlite_store_syncs_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -196,3 +198,5 @@ TEST_CASE("a directory that went behind our back is no fault when its job is for
     std::filesystem::remove_all(temp / "state/jobs/1", busy);
   CHECK(journal.commit(forgetting(1, 2)));
 }
+
+} // namespace sqlite_store_syncs_test

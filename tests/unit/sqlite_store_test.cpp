@@ -3,6 +3,8 @@
 
 #include <future>
 
+namespace sqlite_store_test {
+
 using namespace gristmill;
 using namespace gristmill::store_test;
 
@@ -339,3 +341,5 @@ TEST_CASE("a job that the journal does not know cannot be read") {
   REQUIRE_FALSE(read);
   CHECK(read.error().code == ErrorCode::not_found);
 }
+
+} // namespace sqlite_store_test

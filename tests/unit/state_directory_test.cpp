@@ -2,6 +2,8 @@
 #include "tests/unit/disk_counts.hpp"
 #include "tests/unit/sqlite_store_harness.hpp"
 
+namespace state_directory_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 using namespace gristmill::store_test;
@@ -130,3 +132,5 @@ TEST_CASE("a journal is its owner's alone, whatever directory and umask say") {
   REQUIRE(::chmod((state + "/journal.db").c_str(), 0644) == 0);
   check();
 }
+
+} // namespace state_directory_test

@@ -2,6 +2,8 @@
 #include "actors/merger/strategy.hpp"
 #include "tests/unit/merger_harness.hpp"
 
+namespace strategy_test {
+
 using namespace gristmill;
 using namespace gristmill::merger_test;
 
@@ -80,3 +82,5 @@ TEST_CASE("Classifications: count and share of each label, and those without", "
     "labels":{"spam":{"count":2,"share":0.6667},"ham":{"count":1,"share":0.3333},
               "other":{"count":0,"share":0.0}}})"));
 }
+
+} // namespace strategy_test

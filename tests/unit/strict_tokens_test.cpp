@@ -1,6 +1,8 @@
 // Endpoints whose tokens are not to be estimated, and what calls that stray from an estimate owe.
 #include "tests/unit/rate_limiter_harness.hpp"
 
+namespace strict_tokens_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -114,3 +116,5 @@ TEST_CASE("what a call used beyond its reserve is a debt, and the journal hears 
   now += 7s; // the debt is of the second in which the call began
   CHECK(account.refuses(Tokens{5'999, 1}, now)->why != "tokens per minute");
 }
+
+} // namespace strict_tokens_test

@@ -3,6 +3,8 @@
 
 #include <map>
 
+namespace supervisor_cancel_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -123,3 +125,5 @@ TEST_CASE("every item of a cancelled job gets its one line, without any room at 
   CHECK(bench.supervisor->counts().completed == 5);
   CHECK(bench.offered.empty());
 }
+
+} // namespace supervisor_cancel_test

@@ -2,6 +2,8 @@
 // which calls begin alike.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_endpoints_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 
@@ -65,3 +67,5 @@ TEST_CASE("calls that begin alike are offered next to each other", "[supervisor]
   CHECK(items == std::vector<std::uint64_t>{0, 4, 1, 6, 7, 2, 3, 5});
   CHECK(prefixes.size() == 4); // three groups, and none
 }
+
+} // namespace supervisor_endpoints_test

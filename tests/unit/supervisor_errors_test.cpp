@@ -1,6 +1,8 @@
 // What a supervisor counts of the errors that its calls meet.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_errors_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 using namespace std::chrono_literals;
@@ -83,3 +85,5 @@ TEST_CASE("a supervisor goes on with what an earlier life has counted") {
   CHECK(errors[0].final == 2);
   CHECK(errors[0].sample == "after");
 }
+
+} // namespace supervisor_errors_test

@@ -2,6 +2,8 @@
 #include "protocol/limits.hpp"
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_explain_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -116,3 +118,5 @@ TEST_CASE("as many open items as are kept are a reason to read no more") {
   for (const std::size_t n : {0, 1}) bench.report(bench.offered[n], OutcomeClass::ok);
   CHECK_FALSE(bench.supervisor->why_waiting(bench.now)); // all is read
 }
+
+} // namespace supervisor_explain_test

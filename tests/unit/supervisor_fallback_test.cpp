@@ -1,6 +1,8 @@
 // The model of each call: an item that cannot succeed at its first model is tried at another, once.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_fallback_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -248,3 +250,5 @@ TEST_CASE("a call that exceeds every limit falls back, or becomes an error line 
   CHECK(line["gristmill"]["attempts"] == 0);
   CHECK(bench.take_offers().empty());
 }
+
+} // namespace supervisor_fallback_test

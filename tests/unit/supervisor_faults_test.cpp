@@ -5,6 +5,8 @@
 
 #include <set>
 
+namespace supervisor_faults_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -380,3 +382,5 @@ TEST_CASE("a server that is loading is asked each second, also by the only item 
   }
   CHECK(bench.failure.empty());
 }
+
+} // namespace supervisor_faults_test

@@ -1,6 +1,8 @@
 // Second calls of a job's last items: when, where, how many, and what the end of either means.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_hedging_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 using supervisor::Hedging;
@@ -191,3 +193,5 @@ TEST_CASE("a cancelled job takes back both calls of an item", "[supervisor]") {
   job.write();
   CHECK(job.all_terminal);
 }
+
+} // namespace supervisor_hedging_test

@@ -2,6 +2,8 @@
 #include "protocol/limits.hpp"
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_intake_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 
@@ -88,3 +90,5 @@ TEST_CASE("a line without a field of the template is an error line that nobody i
   CHECK(bad["error"]["message"] == "in-0.jsonl:2: expected the field \"title\", which the template "
                                    "names, got the fields \"id\", \"titel\"");
 }
+
+} // namespace supervisor_intake_test

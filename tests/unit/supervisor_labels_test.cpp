@@ -1,6 +1,8 @@
 // The task `classify` in the supervisor: an answer without a label is a bad result like any other.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_labels_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 
@@ -59,3 +61,5 @@ TEST_CASE("an answer without a label that comes behind a younger twin decides no
   bench.report(said(bench, twin, "spam"));
   CHECK(bench.line_of(0)["gristmill"]["label"] == "spam");
 }
+
+} // namespace supervisor_labels_test

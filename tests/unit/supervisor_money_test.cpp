@@ -1,6 +1,8 @@
 // What SUPERVISOR makes of money and of endpoints without credit.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_money_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 using Catch::Contains;
@@ -57,3 +59,5 @@ TEST_CASE("the last endpoint without credit pauses the job, and no item pays for
   CHECK(bench.take_offer().planned.parts.front().item == 0);
   CHECK(bench.supervisor->counts().failed == 0);
 }
+
+} // namespace supervisor_money_test

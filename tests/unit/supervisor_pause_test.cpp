@@ -1,6 +1,8 @@
 // A supervisor whose job is paused, by its user or by what its items meet, and goes on later.
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_pause_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 using Catch::Contains;
@@ -207,3 +209,5 @@ TEST_CASE("a strict job that has called something is not proved again after a re
   bench.want(10);
   CHECK(bench.take_offers().size() == 10);
 }
+
+} // namespace supervisor_pause_test

@@ -2,6 +2,8 @@
 #include "actors/wiring/rooms.hpp"
 #include "tests/unit/supervisor_harness.hpp"
 
+namespace supervisor_reading_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor_test;
 
@@ -208,3 +210,5 @@ TEST_CASE("a result for which there is no descriptor is merged later") {
   CHECK(std::get<MergeReport>(post.envelopes[0].message).again);
   CHECK(post.wake_at == time_from_ns(0) + 1h + 5s);
 }
+
+} // namespace supervisor_reading_test

@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+namespace supervisor_restart_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -332,3 +334,5 @@ TEST_CASE("from whatever the journal held a job goes on and ends with every item
     REQUIRE(second.supervisor->counts().terminal() == items);
   }
 }
+
+} // namespace supervisor_restart_test

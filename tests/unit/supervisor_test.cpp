@@ -4,6 +4,8 @@
 
 #include <set>
 
+namespace supervisor_test {
+
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
@@ -310,3 +312,5 @@ TEST_CASE("reading waits for the disk when it writes lines by itself") {
   }
   CHECK(bench.lines().size() == 10'000);
 }
+
+} // namespace supervisor_test

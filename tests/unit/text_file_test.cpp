@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+namespace text_file_test {
+
 using namespace gristmill;
 using namespace std::string_literals;
 
@@ -25,3 +27,5 @@ TEST_CASE("a text file is read without its byte order mark, and in UTF-8 only") 
                Catch::StartsWith("--prompt-file " + path) && Catch::Contains("UTF-16"));
   }
 }
+
+} // namespace text_file_test

@@ -10,6 +10,8 @@
 #include <map>
 #include <queue>
 
+namespace token_budget_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -197,3 +199,5 @@ TEST_CASE("small budgets are used less, and as little exceeded", "[tokens]") {
   CHECK(seen.used >= least);
   CHECK(seen.tokens_at_admission.most_in_a_minute() <= limits.tokens_per_minute);
 }
+
+} // namespace token_budget_test

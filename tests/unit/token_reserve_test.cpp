@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace token_reserve_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace std::chrono_literals;
@@ -146,3 +148,5 @@ TEST_CASE("a note that is none of ours teaches nothing", "[tokens]") {
     CHECK_FALSE(TokenReserve::of_note(bad));
   }
 }
+
+} // namespace token_reserve_test

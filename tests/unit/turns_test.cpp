@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <deque>
 
+namespace turns_test {
+
 using namespace gristmill;
 using namespace gristmill::rate_limiter;
 using namespace gristmill::rate_limiter_test;
@@ -218,3 +220,5 @@ TEST_CASE("a job that waits for a budget of its own holds nobody up", "[turns]")
   CHECK(crowd.begun(b) == Approx(20).margin(2));
   CHECK(crowd.begun(a) + crowd.begun(b) >= 0.95 * 2'000);
 }
+
+} // namespace turns_test

@@ -11,6 +11,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+namespace unpacker_test {
+
 using namespace gristmill;
 using namespace gristmill::coordinator;
 
@@ -254,3 +256,5 @@ TEST_CASE("a piece must be within its file") {
   CAPTURE(offset, bytes);
   CHECK(FileSource::open({input}, directory.path).has_value() == good);
 }
+
+} // namespace unpacker_test

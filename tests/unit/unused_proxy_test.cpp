@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+namespace unused_proxy_test {
+
 using gristmill::worker::unused_proxy;
 
 namespace {
@@ -46,3 +48,5 @@ TEST_CASE("a proxy that is not used is named where it would have been") {
   CHECK(unused_proxy("http://10.1.2.3/v1").empty());
   CHECK(unused_proxy("http://api.example.com/v1").empty() == (name != "ALL_PROXY"));
 }
+
+} // namespace unused_proxy_test

@@ -6,6 +6,8 @@
 #include <future>
 #include <mutex>
 
+namespace upload_task_test {
+
 using namespace gristmill;
 using namespace gristmill::http_api_test;
 using disk_test::DiskCounts;
@@ -149,3 +151,5 @@ TEST_CASE("an upload whose last bytes find no room is refused when they have com
     while (stage.files() > 0) std::this_thread::yield();
   }
 }
+
+} // namespace upload_task_test

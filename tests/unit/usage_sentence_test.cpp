@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace usage_sentence_test {
+
 using namespace gristmill;
 
 TEST_CASE("A sentence about a command line says what was expected and what came", "[usage]") {
@@ -35,3 +37,5 @@ TEST_CASE("A natural number has digits and fits", "[usage]") {
   for (const char* text : {"", "-1", "+1", "1.5", "1e3", "abc", "7 ", " 7", "18446744073709551616"})
     CHECK_FALSE(is_natural(text));
 }
+
+} // namespace usage_sentence_test

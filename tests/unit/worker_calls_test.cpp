@@ -3,6 +3,8 @@
 
 #include "actors/kit/defaults.hpp"
 
+namespace worker_calls_test {
+
 using namespace gristmill;
 using namespace gristmill::worker_test;
 
@@ -259,3 +261,5 @@ TEST_CASE("A cancelled call is dropped when held and aborted when in flight", "[
   scene.link_down();
   CHECK(scene.link_up().only<Hello>().held == ids({4}));
 }
+
+} // namespace worker_calls_test

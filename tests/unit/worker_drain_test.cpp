@@ -1,6 +1,8 @@
 // WORKER and its end: what a drain returns, finishes, and waits for.
 #include "tests/unit/worker_harness.hpp"
 
+namespace worker_drain_test {
+
 using namespace gristmill;
 using namespace gristmill::worker_test;
 
@@ -144,3 +146,5 @@ TEST_CASE("A draining worker sleeps although calls of its were waiting", "[worke
   for (int i = 0; i < 3; ++i) scene.tick_after(seconds{1}); // each must sleep until later
   CHECK(scene.room.in_flight() == 1);
 }
+
+} // namespace worker_drain_test

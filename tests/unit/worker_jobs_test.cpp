@@ -1,6 +1,8 @@
 // What WORKER keeps of jobs, and of a coordinator that has no room for it.
 #include "tests/unit/worker_harness.hpp"
 
+namespace worker_jobs_test {
+
 using namespace gristmill;
 using namespace gristmill::protocol;
 using namespace gristmill::worker_test;
@@ -55,3 +57,5 @@ TEST_CASE("a coordinator without room is asked again, and the reason is told onc
   CHECK(scene.tick_after(seconds{4}).has<Hello>());
   CHECK(scene.greet().effects.welcome);
 }
+
+} // namespace worker_jobs_test

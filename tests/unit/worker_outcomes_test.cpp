@@ -1,6 +1,8 @@
 // WORKER and what its calls brought: outcomes, the outbox, its window.
 #include "tests/unit/worker_harness.hpp"
 
+namespace worker_outcomes_test {
+
 using namespace gristmill;
 using namespace gristmill::worker_test;
 
@@ -166,3 +168,5 @@ TEST_CASE("A full window of unrecorded outcomes stops new Needs until some are r
   CHECK_FALSE(scene.tick_after(milliseconds{100}).has<Need>());
   CHECK(scene.tell(Recorded{{attempt(1)}}).only<Need>().calls == ids({4}));
 }
+
+} // namespace worker_outcomes_test

@@ -1,6 +1,8 @@
 // A worker that reads how long the queue of an endpoint is, and tells the coordinator.
 #include "tests/unit/worker_harness.hpp"
 
+namespace worker_queues_test {
+
 using namespace gristmill;
 using namespace gristmill::worker_test;
 
@@ -102,3 +104,5 @@ TEST_CASE("what was read while there is no session is not told later", "[worker]
   scene.greet();
   for (const auto& beat : scene.tick().all<Heartbeat>()) CHECK(beat.queues.empty());
 }
+
+} // namespace worker_queues_test

@@ -3,6 +3,8 @@
 
 #include "actors/kit/defaults.hpp"
 
+namespace worker_room_test {
+
 using namespace gristmill;
 using namespace gristmill::worker_test;
 
@@ -270,3 +272,5 @@ TEST_CASE("The same reason for being down is told once", "[worker]") {
   scene.connect();
   CHECK(scene.link_down().effects.events.size() == 1);
 }
+
+} // namespace worker_room_test

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <zmq.hpp>
 
+namespace zmq_keys_test {
+
 using namespace gristmill;
 using stage::CoordinatorEnd;
 using stage::WorkerEnd;
@@ -217,3 +219,5 @@ TEST_CASE("the allow list follows its file, and keeps the last one that could be
                                            "allow_list.loaded", "allow_list.kept"});
   std::filesystem::remove_all(directory);
 }
+
+} // namespace zmq_keys_test

@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <zmq.hpp>
 
+namespace zmq_windows_test {
+
 using namespace gristmill;
 using stage::CoordinatorEnd;
 using stage::WorkerEnd;
@@ -304,3 +306,5 @@ TEST_CASE("a link may be opened before its coordinator") {
   CoordinatorEnd coordinator{{.listen = endpoint}};
   CHECK(worker.comes_up());
 }
+
+} // namespace zmq_windows_test
