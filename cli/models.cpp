@@ -9,8 +9,10 @@
 #include "worker/api_keys.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fmt/format.h>
+#include <thread>
 
 namespace gristmill::cli {
 namespace {
@@ -19,6 +21,7 @@ namespace json = openai::json;
 
 constexpr std::string_view name_one = "name the model with -m";
 constexpr std::size_t shown_max = 10;
+constexpr std::chrono::seconds asked_every{1};
 
 Result<std::string> key_of(const EndpointSpec& endpoint) {
   if (auto there = check_key(endpoint); !there) return tl::unexpected{there.error()};
@@ -28,26 +31,33 @@ Result<std::string> key_of(const EndpointSpec& endpoint) {
   return *line == nullptr ? std::string{} : std::string{worker::ApiKeys::key_in(**line)};
 }
 
+// It may say it later.
+bool is_away(long status) {
+  return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
+}
+
+// unavailable: the endpoint is away, loading or full.
 Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint,
                                            const std::string& ca_file) {
   const auto key = key_of(endpoint);
   if (!key) return tl::unexpected{key.error()};
   const std::string where = endpoint.url + "/models";
-  const auto failed = [&](std::string_view got) {
-    return fail(ErrorCode::usage,
-                fmt::format("expected the models that are served from {}, got {}; {}", where, got,
-                            name_one));
+  const auto failed = [&](std::string_view got, ErrorCode code = ErrorCode::usage) {
+    return fail(code, fmt::format("expected the models that are served from {}, got {}; {}", where,
+                                  got, name_one));
   };
   HttpClient client{endpoint.url, *key, {"endpoint", "--endpoint"}, ca_file};
   HttpCall call;
   call.path = "/models";
   const auto answer = client.call(call);
   if (!answer)
-    return fail(ErrorCode::usage, fmt::format("{}; or {}", answer.error().message, name_one));
+    return fail(answer.error().code, fmt::format("{}; or {}", answer.error().message, name_one));
   if (answer->status == 401 || answer->status == 403)
     return failed(fmt::format("status {}: it does not take the key (--api-key-env, --api-key-file)",
                               answer->status));
-  if (answer->status != 200) return failed(fmt::format("status {}", answer->status));
+  if (answer->status != 200)
+    return failed(fmt::format("status {}", answer->status),
+                  is_away(answer->status) ? ErrorCode::unavailable : ErrorCode::usage);
   auto models = models_in(answer->body);
   if (!models) return failed(models.error().message);
   return models;
@@ -125,13 +135,33 @@ Result<std::string> first_named_model(const JobSpec& spec) {
 Result<std::string> discovered_model(const JobSpec& spec, const std::string& ca_file) {
   std::vector<std::string> models;
   std::string where;
+  std::optional<Error> away;
   for (const EndpointSpec& endpoint : spec.endpoints) {
     auto served = models_of(endpoint, ca_file);
-    if (!served) return tl::unexpected{served.error()};
+    if (!served) {
+      if (served.error().code != ErrorCode::unavailable) return tl::unexpected{served.error()};
+      away = served.error();
+      continue;
+    }
     models.insert(models.end(), served->begin(), served->end());
     where += (where.empty() ? "" : " and ") + endpoint.url;
   }
+  if (models.empty() && away) return tl::unexpected{*away};
   return only_model(models, where);
+}
+
+Result<std::string> awaited_model(const JobSpec& spec, const std::string& ca_file,
+                                  const std::function<void(const std::string&)>& tell) {
+  using Clock = std::chrono::steady_clock;
+  const auto begun = Clock::now();
+  for (std::string told;;) {
+    auto model = discovered_model(spec, ca_file);
+    if (model || model.error().code != ErrorCode::unavailable) return model;
+    if (spec.patience_s != 0 && Clock::now() - begun >= std::chrono::seconds{spec.patience_s})
+      return model;
+    if (told != model.error().message) tell(told = model.error().message);
+    std::this_thread::sleep_for(asked_every);
+  }
 }
 
 } // namespace gristmill::cli

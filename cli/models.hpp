@@ -6,6 +6,7 @@
 
 #include "protocol/job_spec.hpp"
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,10 @@ Result<bool> may_need_model(const JobSpec& spec);
 Result<std::string> first_named_model(const JobSpec& spec);
 
 // Asks each endpoint of the job, with its key; of whom it trusts besides the system, `ca_file`
-// says.
+// says. unavailable: all that might say it are away, loading or full.
 Result<std::string> discovered_model(const JobSpec& spec, const std::string& ca_file);
+// Asks again once a second while they are, for the job's patience; `tell` gets each new reason.
+Result<std::string> awaited_model(const JobSpec& spec, const std::string& ca_file,
+                                  const std::function<void(const std::string&)>& tell);
 
 } // namespace gristmill::cli

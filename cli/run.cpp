@@ -311,8 +311,12 @@ RunCommand::Over RunCommand::check_new_job() {
   const auto needed = may_need_model(looked_);
   if (!needed) return complain(needed.error().message);
   if (!*needed) return {};
-  auto model = discovered_model(looked_, options_.ca_file);
-  if (!model) return complain(model.error().message);
+  auto model = awaited_model(looked_, options_.ca_file, [this](const std::string& why) {
+    if (!options_.quiet) say(fmt::format("gristmill run: waits for its model: {}\n", why));
+  });
+  if (!model)
+    return complain(model.error().message,
+                    model.error().code == ErrorCode::unavailable ? exit_stopped : exit_usage);
   spec_.default_model = std::move(*model);
   return {};
 }

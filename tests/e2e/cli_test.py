@@ -15,16 +15,18 @@ import threading
 import unittest
 
 from harness import PATIENCE_S, ROOT, EndToEnd, binary, write_batch
+from scripted_server import free_port
 
 COMMANDS = ("run", "submit", "watch", "jobs", "status", "results", "cancel", "pause", "resume", "retry",
             "forget", "explain", "workers", "drain", "pools", "keygen", "journal")
 
 
 class Endpoint:
-    """An OpenAI-compatible server that remembers what it was asked; `models` None: no such route."""
+    """An OpenAI-compatible server that remembers what it was asked; `models`: or the status that it
+    answers with instead."""
 
-    def __init__(self, models):
-        self.asked, self.bodies = [], []
+    def __init__(self, models, port=0):
+        self.models, self.asked, self.bodies = models, [], []
         endpoint = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,9 +41,9 @@ class Endpoint:
 
             def do_GET(self):
                 endpoint.asked.append(self.path)
-                if models is None:
-                    return self.answer(404, {"error": {"message": "no such route"}})
-                self.answer(200, {"object": "list", "data": [{"id": model} for model in models]})
+                if isinstance(endpoint.models, int):
+                    return self.answer(endpoint.models, {"error": {"message": "no models"}})
+                self.answer(200, {"object": "list", "data": [{"id": model} for model in endpoint.models]})
 
             def do_POST(self):
                 endpoint.asked.append(self.path)
@@ -53,7 +55,7 @@ class Endpoint:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -154,8 +156,8 @@ class Models(EndToEnd):
         self.document.write_text("some words")
         self.output = self.directory / "out.jsonl"
 
-    def endpoint(self, models):
-        endpoint = Endpoint(models)
+    def endpoint(self, models, port=0):
+        endpoint = Endpoint(models, port)
         self.addCleanup(endpoint.close)
         return endpoint
 
@@ -163,8 +165,8 @@ class Models(EndToEnd):
         return self.gristmill("run", self.document, "--endpoint", url, "-o", self.output, *arguments,
                               check=check, env=env)
 
-    def check_refused(self, done, *parts):
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+    def check_refused(self, done, *parts, lines=1):
+        self.assertEqual(len(done.stderr.splitlines()), lines, done.stderr)
         for part in (*parts, "-m"):
             self.assertIn(part, done.stderr)
         self.assertFalse(self.output.exists())
@@ -190,10 +192,21 @@ class Models(EndToEnd):
         self.run_document(one.url, "--endpoint", same.url)
 
     def test_without_a_list_of_models_or_an_endpoint_the_run_does_not_begin(self):
-        self.check_refused(self.run_document(self.endpoint(None).url, check=2), "status 404", "/v1/models")
+        self.check_refused(self.run_document(self.endpoint(404).url, check=2), "status 404", "/v1/models")
         self.check_refused(self.run_document(self.endpoint([]).url, check=2), "none")
-        self.check_refused(self.run_document("http://127.0.0.1:1/v1", check=2), "http://127.0.0.1:1/v1",
-                           "no endpoint answers")
+
+    def test_an_endpoint_that_is_away_is_waited_for(self):
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/v1"
+        done = self.run_document(url, "--patience", "1", check=4)
+        self.check_refused(done, url, "no endpoint answers", lines=2)
+        run = self.start("gristmill", "run", self.document, "--endpoint", url, "-o", self.output)
+        self.until("it says that nobody listens", lambda: "no endpoint answers" in run.stderr())
+        endpoint = self.endpoint(503, port)
+        self.until("it says what the server says", lambda: "status 503" in run.stderr())
+        endpoint.models = ["late"]
+        self.assertEqual(run.wait(), 0, run.stderr())
+        self.assertEqual([body["model"] for body in endpoint.bodies], ["late"])
 
     def test_the_list_is_asked_for_with_the_endpoints_key(self):
         server = self.server("--api-key", "sk-right")
