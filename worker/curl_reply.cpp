@@ -19,9 +19,9 @@ char lower(char c) {
 }
 
 bool of_interest(std::string_view name) {
-  constexpr std::array<std::string_view, 7> names{
-      "content-type",   "content-encoding", "retry-after", "retry-after-ms",
-      "x-should-retry", "x-request-id",     "request-id"};
+  constexpr std::array<std::string_view, 8> names{
+      "content-type",   "content-encoding", "date",         "retry-after",
+      "retry-after-ms", "x-should-retry",   "x-request-id", "request-id"};
   return std::find(names.begin(), names.end(), name) != names.end() ||
          name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <tuple>
 
 namespace gristmill::coordinator {
 
@@ -39,6 +40,7 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
     const Assigned* given = session.find(outcome.call);
     if (given != nullptr && is_outcome_of(outcome, *given)) {
       ++session.completed;
+      if (outcome.cls == OutcomeClass::ok) progressed(session, Trial::until_it_serves, now);
       take_answer(session, outcome, session.take(outcome.call), unwanted, now, effects);
     } else if (session.take_dropped(outcome.attempt)) {
       unwanted.push_back(outcome.attempt);
@@ -140,8 +142,8 @@ void Coordinator::progressed(Session& session, Trial ended, Time now) {
 }
 
 // What it holds goes to others. Returns how many calls those are.
-std::size_t Coordinator::let_rest(Session& session, Trial trial, Cancel& cancel, Time now,
-                                  Effects& effects) {
+std::size_t Coordinator::let_rest(Session& session, Trial trial, Cancel& cancel, Duration rest,
+                                  Time now, Effects& effects) {
   std::vector<CallId> held;
   for (const auto& [call, assigned] : session.calls())
     if (!assigned.attempt) held.push_back(call);
@@ -151,7 +153,7 @@ std::size_t Coordinator::let_rest(Session& session, Trial trial, Cancel& cancel,
     give_up(released, {released.assigned.item, call, false, false, false}, effects);
     cancel.calls.push_back(call);
   }
-  session.rests_until = now + defaults::held_idle;
+  session.rests_until = now + rest;
   session.trial = std::max(session.trial, trial);
   return held.size();
 }
@@ -173,9 +175,11 @@ void Coordinator::watch_calls(Session& session, Time now, Effects& effects) {
                                {"why", "their timeouts are over and it has not said how they "
                                        "ended; they are made elsewhere"}},
                               true});
-    if (!mutated("hung_is_fed")) let_rest(session, Trial::until_it_answers, cancel, now, effects);
+    if (!mutated("hung_is_fed"))
+      let_rest(session, Trial::until_it_answers, cancel, defaults::held_idle, now, effects);
   } else if (is_idle(session, now) && !mutated("held_without_end")) {
-    const std::size_t held = let_rest(session, Trial::until_it_asks, cancel, now, effects);
+    const std::size_t held =
+        let_rest(session, Trial::until_it_asks, cancel, defaults::held_idle, now, effects);
     effects.events.push_back({"worker.idle",
                               {{"name", session.name},
                                {"calls", std::to_string(held)},
@@ -184,6 +188,54 @@ void Coordinator::watch_calls(Session& session, Time now, Effects& effects) {
                               true});
   }
   send_cancel(session, cancel, now, effects);
+}
+
+// An endpoint of its own is away, and its calls only wait for it: those that others can make
+// elsewhere go there. One of them at a time finds out when it is back.
+void Coordinator::share_elsewhere(Session& session, const std::vector<Waiting>& waits, Time now,
+                                  Effects& effects) {
+  if (session.on_trial()) return;
+  const auto away = std::find_if(waits.begin(), waits.end(), [&](const Waiting& waiting) {
+    const auto& [kind, until] = std::tie(waiting.reason.kind, waiting.reason.until);
+    const bool rests = (kind == WaitKind::cooldown || kind == WaitKind::quota) &&
+                       until - now >= defaults::shared_elsewhere_least;
+    return (kind == WaitKind::breaker || rests) && others_serve(session, waiting.job);
+  });
+  if (away == waits.end()) return;
+  Cancel cancel;
+  const std::size_t held =
+      let_rest(session, Trial::until_it_serves, cancel, Duration::zero(), now, effects);
+  effects.events.push_back({"worker.relieved",
+                            {{"name", session.name},
+                             {"calls", std::to_string(held)},
+                             {"endpoint", away->reason.endpoint},
+                             {"why", away->why + "; the calls that it holds go to other workers, "
+                                                 "and it tries one at a time"}}});
+  send_cancel(session, cancel, now, effects);
+}
+
+// Whether all that it announces is of one model, which another worker reaches elsewhere.
+bool Coordinator::others_serve(const Session& session, JobId id) const {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end() || job->second.own_endpoints || session.endpoints.empty()) return false;
+  const auto model_of = [this](EndpointId endpoint) {
+    const auto it = endpoints_.find(endpoint);
+    return it == endpoints_.end() ? std::string{} : it->second.model;
+  };
+  const std::string model = model_of(session.endpoints.front());
+  const auto serves = [&](EndpointId endpoint) { return model_of(endpoint) == model; };
+  const auto is_own = [&](EndpointId endpoint) {
+    return std::find(session.endpoints.begin(), session.endpoints.end(), endpoint) !=
+           session.endpoints.end();
+  };
+  if (!std::all_of(session.endpoints.begin(), session.endpoints.end(), serves)) return false;
+  const auto& sessions = roster_.sessions();
+  return std::any_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
+    const Session& other = *entry.second;
+    return may_be_fed(other) && !other.on_trial() &&
+           std::any_of(other.endpoints.begin(), other.endpoints.end(),
+                       [&](EndpointId e) { return serves(e) && !is_own(e); });
+  });
 }
 
 // It holds calls that it could begin, and does nothing with them.

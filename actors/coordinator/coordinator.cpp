@@ -249,6 +249,8 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   }
   if (session != nullptr) refuse_for_good(*session, granted.exceeding, now, effects);
   if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
+  if (session != nullptr && session->state == SessionState::active)
+    share_elsewhere(*session, granted.waits, now, effects);
   return effects;
 }
 

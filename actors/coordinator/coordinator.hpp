@@ -167,8 +167,11 @@ private:
                    std::vector<AttemptId>& unwanted, Time now, Effects& effects);
   void expect_end(Session& session, CallId call, Time now);
   static void progressed(Session& session, Trial ended, Time now);
-  std::size_t let_rest(Session& session, Trial trial, protocol::Cancel& cancel, Time now,
+  std::size_t let_rest(Session& session, Trial trial, protocol::Cancel& cancel, Duration rest,
+                       Time now, Effects& effects);
+  void share_elsewhere(Session& session, const std::vector<Waiting>& waits, Time now,
                        Effects& effects);
+  bool others_serve(const Session& session, JobId id) const;
   void watch_calls(Session& session, Time now, Effects& effects);
   bool is_idle(const Session& session, Time now) const;
   void strike(Session& session, std::string what, Time now, Effects& effects);

@@ -63,12 +63,14 @@ enum class SessionState : std::uint8_t {
   closed,  // its connection is gone; waits for a Hello
 };
 
-// A worker that did nothing with what it was given rests for a while; then it gets a single call at
-// a time, after all others have been served, until it shows that it works:
+// A worker that did nothing with what it was given rests for a while; then, or at once where its
+// endpoint is away, it gets a single call at a time, after all others have been served, until it
+// shows that it works:
 enum class Trial : std::uint8_t {
   none,
   until_it_asks,    // it asked for none of the calls that it held
   until_it_answers, // it did not say how calls ended: to ask for more shows nothing
+  until_it_serves,  // its endpoint is away, and others serve its model
 };
 
 // Permitted calls per job, of all sessions: whoever lists jobs must not walk every worker's calls.

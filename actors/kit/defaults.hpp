@@ -69,6 +69,8 @@ inline constexpr Duration call_margin = silent_lost;
 // A worker that has room, and asks for none of the calls that it holds, loses them; and is given
 // none for as long.
 inline constexpr Duration held_idle = seconds{30};
+// An endpoint that a worker announced and that rests for as long has its calls made elsewhere.
+inline constexpr Duration shared_elsewhere_least = seconds{2};
 // A worker that dies sooner than that was ended by whoever starts and ends processes here, not by a
 // call of its own.
 inline constexpr Duration death_counts_after = seconds{3};

@@ -303,7 +303,7 @@ void Account::felt(const Charge& charge, const End& end, Time now) {
   if (cls == OutcomeClass::ok) from_cache_ += ((end.from_cache ? 1 : 0) - from_cache_) / 32;
   if (cls == OutcomeClass::ok) answer_time_.heard(end.latency, now);
   const EndpointNews news = info(cls).news;
-  const bool is_probe = charge.begun.probe != 0;
+  const bool is_probe = charge.begun.probe != 0, was_held = hold_.is_held();
   if (news == EndpointNews::answered || (news == EndpointNews::full && !is_probe))
     full_ += ((news == EndpointNews::full ? 1 : 0) - full_) / 32;
   switch (news) {
@@ -318,6 +318,8 @@ void Account::felt(const Charge& charge, const End& end, Time now) {
     most_answered_ = std::max(most_answered_, charge.place);
   }
   if (!concurrency_) return;
+  if (cls == OutcomeClass::unreachable && hold_.is_held() && !was_held)
+    concurrency_->went_down(in_flight_ + static_cast<std::uint32_t>(hold_.faults()) - 1, now);
   if (fails_at_once(cls, end.latency, now))
     return concurrency_->ended_otherwise(charge.flight, now);
   // A probe is alone, and one such end among many answers may be its item's: neither says how many

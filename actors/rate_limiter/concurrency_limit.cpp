@@ -22,6 +22,11 @@ constexpr double shrink_by = 0.7;
 constexpr double timeouts_most = 0.1; // share of calls
 constexpr auto ceiling_holds = std::chrono::seconds{60};
 constexpr auto burst = std::chrono::seconds{1};
+constexpr double as_many_as_may_be = 0.75; // of the limit
+constexpr Duration down_again_within = std::chrono::minutes{2};
+// Then more is tried once more, which may cost another death.
+constexpr Duration down_holds_least = std::chrono::seconds{10},
+                   down_holds_most = std::chrono::hours{1};
 
 } // namespace
 
@@ -284,6 +289,21 @@ void ConcurrencyLimit::overloaded(Time now) {
   const double answered = answered_in_flight_ > 0 ? answered_in_flight_ : limit_;
   settle(std::min(limit_ * shrink_by, answered), std::nullopt, now + try_every);
   shrunk_ = true;
+}
+
+void ConcurrencyLimit::went_down(std::uint32_t in_flight, Time now) {
+  if (in_flight < as_many_as_may_be * limit_) return;
+  const bool again = down_at_ != Time::min() && now < down_at_ + down_again_within;
+  if (down_at_ != Time::min() && now >= down_at_ + down_holds_most) down_holds_ = {};
+  down_at_ = now;
+  if (!again) return;
+  down_holds_ = std::clamp(2 * down_holds_, down_holds_least, down_holds_most);
+  ceiling_ = std::max(2u, in_flight);
+  ceiling_until_ = now + down_holds_;
+  const std::uint32_t half = bounded(in_flight / 2.0);
+  if (half >= limit_) return;
+  if (!rising_) return settle(half, std::nullopt, now + try_every);
+  limit_ = half;
 }
 
 } // namespace gristmill::rate_limiter

@@ -60,6 +60,9 @@ public:
 
   // The server says that it has too much; counts once for all calls of a burst.
   void overloaded(Time now);
+  // The server went down while so many calls were in flight. Once is no matter of how many; again
+  // soon, among as many as may be, it may be what it dies of.
+  void went_down(std::uint32_t in_flight, Time now);
   // A call brought no answer in its time: many of them are an overload, a single one is none.
   void timed_out(const Flight& call, Time now);
 
@@ -120,6 +123,8 @@ private:
   double answered_in_flight_ = 0; // most that were, of late, as calls that were answered began
   std::uint32_t ceiling_;         // where the server had too much
   Time ceiling_until_{Time::min()}, overloaded_at_{Time::min()};
+  Time down_at_{Time::min()};
+  Duration down_holds_{}; // how long the last ceiling of that kind held
 };
 
 } // namespace gristmill::rate_limiter

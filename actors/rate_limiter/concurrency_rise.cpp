@@ -51,11 +51,14 @@ void ConcurrencyLimit::grow(const Flight& call, Duration latency, Time now) {
   const bool of_concern = to_seconds(latency) >= of_concern_s;
   const bool longer = of_concern && least_ && to_seconds(latency) > risen_by * least_->seconds();
   if (told_ || !binding_ || longer) return;
-  const std::uint32_t wanted = bounded(slow_.answered(limit_, call.in_flight));
+  std::uint32_t wanted = bounded(slow_.answered(limit_, call.in_flight));
+  // Halfway to what was too many: each try may bring the server down.
+  if (now < ceiling_until_)
+    wanted = std::min(wanted, std::max(1u, (slow_.proven() + ceiling_) / 2));
   // Without a baseline only their order tells of a queue.
   in_doubt_ &= !least_;
   if (of_concern && !least_ && queues_by_order(now)) return;
-  if (!in_doubt_ && wanted > limit_ && may_be(wanted, now)) limit_ = wanted;
+  if (!in_doubt_ && wanted > limit_) limit_ = wanted;
 }
 
 bool ConcurrencyLimit::queues_by_order(Time now) {

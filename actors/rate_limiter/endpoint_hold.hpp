@@ -54,6 +54,7 @@ public:
   bool is_held() const { return held_; }
   Time since() const { return since_; } // of one that is held
   bool has_answered() const { return answers_ > 0; }
+  int faults() const { return faults_; } // in a row
 
   Begun begun(Time now) {
     if (!held_) return {answers_, 0};

@@ -92,9 +92,19 @@ bool has_null(Value embedding) {
   return first && first->is(Kind::null);
 }
 
-// Nothing = each index from 0 on has one.
+// From 0 on, or from 1; or all the same, as of servers that do not number: then the order counts.
+bool is_numbering(std::vector<std::uint64_t> indices) {
+  std::sort(indices.begin(), indices.end());
+  const std::uint64_t first = indices.front();
+  if (first == indices.back()) return true;
+  for (std::size_t n = 0; n < indices.size(); ++n)
+    if (indices[n] != first + n) return false;
+  return first <= 1;
+}
+
+// Nothing = each input has one.
 std::optional<AnswerFault> fault_of_embeddings(const Asked& asked, Value body) {
-  constexpr std::string_view what = "data with one embedding for each index";
+  constexpr std::string_view what = "data with one embedding for each input";
   const Value data = json::find(body, "data");
   if (!has_elements(data)) return lacks(what, body, data);
   std::vector<std::uint64_t> indices;
@@ -117,11 +127,7 @@ std::optional<AnswerFault> fault_of_embeddings(const Asked& asked, Value body) {
     return AnswerFault{malformed, "wrong_count",
                        fmt::format("expected {} embeddings, one for each input, got {}",
                                    asked.answers, indices.size())};
-  std::vector<bool> seen(indices.size());
-  for (const std::uint64_t index : indices) {
-    if (index >= seen.size() || seen[index]) return lacks(what, body, data);
-    seen[index] = true;
-  }
+  if (!is_numbering(std::move(indices))) return lacks(what, body, data);
   return std::nullopt;
 }
 

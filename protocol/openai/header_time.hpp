@@ -1,7 +1,7 @@
 // HEADER TIME: when, in any of the forms in which servers say it: seconds from now ("2", "0.5"),
 // seconds, milliseconds or microseconds since 1970, Go's durations ("1m2.5s"), RFC 3339, and the
 // three forms of an HTTP date. Invariant: a moment is measured against `unix_now`, which is when
-// the answer came, and against nothing else.
+// the answer came by the clock of who names it, and against nothing else.
 #pragma once
 
 #include <cstdint>

@@ -69,14 +69,14 @@ std::optional<std::int64_t> reset_ms_of(std::string_view text, std::int64_t unix
   return static_cast<std::int64_t>(std::ceil(std::clamp(*seconds, 0.0, reset_s_max) * 1e3));
 }
 
-std::vector<LimitHint> read_limits(const Headers& headers, std::int64_t unix_now) {
+std::vector<LimitHint> read_limits(const Headers& headers, std::int64_t server_now) {
   std::vector<std::pair<std::string_view, LimitHint>> said; // by the name as it is spelled
   for (const auto& [header, value] : headers) {
     const Said what = said_by(header);
     const auto name = name_of(what.name);
     if (!name) continue;
     const auto number =
-        what.number == &LimitHint::reset_ms ? reset_ms_of(value, unix_now) : amount_of(value);
+        what.number == &LimitHint::reset_ms ? reset_ms_of(value, server_now) : amount_of(value);
     if (!number) continue;
     auto hint = std::find_if(said.begin(), said.end(),
                              [&](const auto& other) { return other.first == what.name; });

@@ -13,7 +13,7 @@
 
 namespace gristmill::openai {
 
-std::vector<protocol::LimitHint> read_limits(const Headers& headers, std::int64_t unix_now);
+std::vector<protocol::LimitHint> read_limits(const Headers& headers, std::int64_t server_now);
 
 // Milliseconds until a reset, in any of the forms of header_time.hpp, within a week.
 std::optional<std::int64_t> reset_ms_of(std::string_view text, std::int64_t unix_now);

@@ -233,9 +233,10 @@ void judge_body(protocol::Outcome& outcome) {
 Reply read_reply(const Asked& asked, std::uint16_t http_status, const Headers& headers,
                  std::string_view body, std::int64_t unix_now) {
   Reply reply;
-  ReplyHeaders read = read_headers(headers, unix_now);
+  const std::int64_t server_now = server_time(headers, unix_now);
+  ReplyHeaders read = read_headers(headers, server_now);
   reply.request_id = std::move(read.request_id);
-  reply.limits = read_limits(headers, unix_now);
+  reply.limits = read_limits(headers, server_now);
   if (http_status >= 200 && http_status < 300) {
     judge_answer(reply, asked, http_status, body, read.encoding);
   } else {

@@ -25,7 +25,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-std::int64_t wait_ms_of(const Headers& headers, std::int64_t unix_now) {
+std::int64_t wait_ms_of(const Headers& headers, std::int64_t server_now) {
   const auto clamped = [](double wait_ms) {
     return static_cast<std::int64_t>(std::ceil(std::clamp(wait_ms, 0.0, wait_ms_max)));
   };
@@ -34,16 +34,21 @@ std::int64_t wait_ms_of(const Headers& headers, std::int64_t unix_now) {
   const auto [stop, error] = std::from_chars(ms.data(), ms.data() + ms.size(), number);
   if (!ms.empty() && error == std::errc{} && stop == ms.data() + ms.size() && std::isfinite(number))
     return clamped(number);
-  if (const auto seconds = seconds_until(value_of(headers, "retry-after"), unix_now))
+  if (const auto seconds = seconds_until(value_of(headers, "retry-after"), server_now))
     return clamped(*seconds * 1e3);
   return -1;
 }
 
 } // namespace
 
-ReplyHeaders read_headers(const Headers& headers, std::int64_t unix_now) {
+std::int64_t server_time(const Headers& headers, std::int64_t unix_now) {
+  const auto ahead = seconds_until(value_of(headers, "date"), unix_now);
+  return ahead ? unix_now + std::llround(*ahead) : unix_now;
+}
+
+ReplyHeaders read_headers(const Headers& headers, std::int64_t server_now) {
   ReplyHeaders read;
-  read.retry_after_ms = wait_ms_of(headers, unix_now);
+  read.retry_after_ms = wait_ms_of(headers, server_now);
   const std::string_view should = trimmed(value_of(headers, "x-should-retry"));
   if (should == "true") read.should_retry = true;
   if (should == "false") read.should_retry = false;

@@ -18,6 +18,11 @@ struct ReplyHeaders {
   std::string encoding; // Content-Encoding that is not undone
 };
 
-ReplyHeaders read_headers(const Headers& headers, std::int64_t unix_now);
+// Seconds since 1970 by the server's clock as it answered ("date"), by ours where it does not say:
+// the moments that it names are of its own clock, which may be wrong by hours.
+std::int64_t server_time(const Headers& headers, std::int64_t unix_now);
+
+// `server_now`: see above; the same for read_limits.
+ReplyHeaders read_headers(const Headers& headers, std::int64_t server_now);
 
 } // namespace gristmill::openai

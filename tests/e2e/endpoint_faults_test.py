@@ -3,6 +3,7 @@ pays for them; the one item that brings a server down is found.
 
 GRISTMILL_LATE_SECONDS=60: each state of a late server lasts so long, as it may in a night.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -145,6 +146,31 @@ class EndpointFaults(EndToEnd):
         self.assertEqual(run.wait(), 0, run.stderr())
         self.check_result(self.output, 20)
 
+    @contextlib.contextmanager
+    def kept_up(self, reply, away):
+        """A server that is ended when `away` is set, and is back half a second later."""
+        done = False
+
+        def live():
+            while True:
+                away.wait()
+                if done:
+                    return
+                self.end(self.servers[0])
+                time.sleep(0.5)
+                away.clear()
+                self.serve(reply)
+
+        self.serve(reply)
+        keeper = threading.Thread(target=live)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done = True
+            away.set()
+            keeper.join()
+
     def test_a_server_that_dies_of_one_item(self):
         deaths, away = [], threading.Event()
 
@@ -156,32 +182,38 @@ class EndpointFaults(EndToEnd):
                 away.set()
                 raise ConnectionError
 
-        def live():  # … and is back half a second later
-            while True:
-                away.wait()
-                if self.done:
-                    return
-                self.end(self.servers[0])
-                time.sleep(0.5)
-                away.clear()
-                self.serve(reply)
-
-        self.done = False
-        self.serve(reply)
-        keeper = threading.Thread(target=live)
-        keeper.start()
-        try:
+        with self.kept_up(reply, away):
             run = self.begin(500)
             self.assertEqual(run.wait(), 3, run.stderr())
-        finally:
-            self.done = True
-            away.set()
-            keeper.join()
         self.check_result(self.output, 500, failed=(250,))
         error = json.loads(self.output.read_text().splitlines()[250])
         self.assertEqual(error["gristmill"]["class"], "poison")
         self.assertIn("connection_lost", error["error"]["message"])
         self.assertLessEqual(len(deaths), 6)
+
+    def test_a_server_that_dies_of_too_many_calls_is_given_fewer(self):
+        takes, deaths, away, lock = 8, [], threading.Event(), threading.Lock()
+        in_flight = 0
+
+        def reply(_):
+            nonlocal in_flight
+            with lock:
+                in_flight += 1
+                if in_flight > takes and not away.is_set():
+                    deaths.append(in_flight)
+                    away.set()
+            time.sleep(0.1)
+            with lock:
+                in_flight -= 1
+            if away.is_set():
+                raise ConnectionError
+
+        with self.kept_up(reply, away):
+            run = self.begin(400)
+            self.assertEqual(run.wait(), 0, run.stderr())
+        self.check_result(self.output, 400)
+        print(f"{len(deaths)} deaths")
+        self.assertLessEqual(len(deaths), 16)
 
     def test_a_gateway_that_loses_one_item(self):
         def reply(question):

@@ -56,7 +56,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"returned_of_another_attempt", "a returned call is believed whatever its attempt", 322},
      {"death_counted_at_own_crash", "the coordinator's own crash counts as a worker's death", 4},
      {"lost_consumes_attempt", "a lost worker counts against the retries", 1},
-     {"fault_costs_attempt", "an endpoint's fault counts against the retries", 98},
+     {"fault_costs_attempt", "an endpoint's fault counts against the retries", 105},
      {"debt_paid_twice", "a time-out counts twice when others were answered meanwhile", 56},
      {"first_outcome_does_not_win", "a later answer of an item is written too", 5},
      {"low_mark_ahead", "reading goes on behind items that have no result", 1},

@@ -206,6 +206,53 @@ TEST_CASE("an overload shrinks the limit once for all calls of a burst") {
   CHECK(limit.limit() == 15);
 }
 
+TEST_CASE("a server that dies of too many calls, again and again, is given fewer") {
+  using namespace std::chrono_literals;
+  ConcurrencyLimit limit{0};
+  Time now = time_from_ns(0) + 1h;
+  constexpr std::uint32_t slots = 8;
+  // Calls until it dies or has answered so many; returns whether it lived.
+  const auto lives = [&](int answers) {
+    while (answers > 0) {
+      std::vector<Flight> flights;
+      while (limit.allows(static_cast<std::uint32_t>(flights.size())))
+        flights.push_back(limit.begun(now));
+      now += 200ms;
+      const auto out = static_cast<std::uint32_t>(flights.size());
+      if (out > slots) {
+        for (const Flight& flight : flights) limit.ended_otherwise(flight, now);
+        limit.went_down(out, now);
+        now += 2s;
+        return false;
+      }
+      for (const Flight& flight : flights) limit.answered(flight, 200ms, now);
+      answers -= static_cast<int>(flights.size());
+    }
+    return true;
+  };
+  int deaths = 0;
+  for (int round = 0; round < 100; ++round) deaths += !lives(20);
+  CHECK(deaths <= 8);
+  CHECK(limit.limit() <= slots);
+  CHECK(limit.limit() >= slots / 2);
+}
+
+TEST_CASE("that a server goes down once, or among few calls, says nothing of how many it takes") {
+  using namespace std::chrono_literals;
+  ConcurrencyLimit limit{0};
+  Time now = time_from_ns(0) + 1h;
+  const std::uint32_t first = limit.limit();
+  const auto down = [&](std::uint32_t in_flight, Duration later) {
+    limit.went_down(in_flight, now += later);
+    return limit.limit();
+  };
+  CHECK(down(first, 0s) == first);
+  CHECK(down(first, 120s) == first); // a day's restarts
+  CHECK(down(first * 3 / 4 - 1, 1s) == first);
+  CHECK(down(first, 119s - 1s) == first / 2);
+  CHECK(down(first / 2, 1s) == first / 4);
+}
+
 TEST_CASE("a single call without an answer in time is no overload, many are one") {
   ConcurrencyLimit limit{0};
   Time now = Time{} + std::chrono::hours{1};

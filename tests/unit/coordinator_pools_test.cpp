@@ -309,6 +309,57 @@ TEST_CASE("what a worker read of an endpoint's queue goes to the limiter") {
   CHECK(answers[0].pauses == std::vector<ReadPause>{{first, 1'000}, {second, 1'000}});
 }
 
+TEST_CASE("calls that wait for an endpoint which is away are made at another worker's") {
+  Bench bench;
+  bench.open_job(7, of_model("small"));
+  Speaker a{1}, b{2};
+  const auto announce = [&](Speaker& worker, const std::string& url, const std::string& model) {
+    AnnouncedEndpoint announced;
+    announced.model = model;
+    announced.endpoint.url = url;
+    worker.hello.endpoints.push_back(announced);
+  };
+  announce(a, "http://a", "small");
+  bench.join(a);
+  for (std::uint64_t call = 1; call <= 3; ++call) bench.offer(call, call);
+  REQUIRE(bench.take_batch(a) == ids({1, 2, 3}));
+  bench.take();
+  Waiting waiting{ids({1, 2, 3}), JobId{7}, 300, "the endpoint fails"};
+  const auto told_to_wait = [&](WaitKind kind, Time until = never) {
+    waiting.reason.kind = kind;
+    waiting.reason.until = until;
+    bench.hear(bench.coordinator.granted({a.session, Nonce{1}, {}, {waiting}}, bench.now));
+    return bench.take_messages<Cancel>(a).size();
+  };
+  CHECK(told_to_wait(WaitKind::breaker) == 0); // nobody else could
+  SECTION("only others of another endpoint, and of the same model") {
+    announce(b, "http://b", "other");
+    bench.join(b);
+    CHECK(told_to_wait(WaitKind::breaker) == 0);
+  }
+  SECTION("as soon as somebody else could") {
+    announce(b, "http://b", "small");
+    bench.join(b);
+    CHECK(told_to_wait(WaitKind::requests) == 0); // it is only busy
+    CHECK(told_to_wait(WaitKind::cooldown, bench.now + defaults::shared_elsewhere_least - 1ms) ==
+          0);
+    const auto kind = GENERATE(WaitKind::breaker, WaitKind::cooldown, WaitKind::quota);
+    CHECK(told_to_wait(kind, bench.now + defaults::shared_elsewhere_least) == 1);
+    CHECK(bench.take_news().returned.size() == 3);
+    // The other is served first; this one gets one call, which finds out.
+    for (std::uint64_t call = 4; call <= 20; ++call) bench.offer(call, call);
+    CHECK(bench.take_batch(b).size() >= 4);
+    const auto probe = bench.take_batch(a);
+    REQUIRE(probe.size() == 1);
+    CHECK(told_to_wait(kind, bench.now + 1h) == 0);
+    bench.grant(a, probe);
+    Outcome failed = outcome_of(probe[0].value);
+    failed.cls = OutcomeClass::transient;
+    bench.say(a, Outcomes{{failed}});
+    CHECK(bench.take_batch(a).size() == 1);
+  }
+}
+
 TEST_CASE("what a worker read of the queue of a job's own endpoint goes there, too") {
   Bench bench;
   bench.open_job(7, with_endpoint());

@@ -28,6 +28,24 @@ TEST_CASE("One moment in all its forms is as far away", "[header_time]") {
   CHECK(read_reply(Api::chat, 200, limits, "{}", now).limits.at(0).reset_ms == 30'000);
 }
 
+TEST_CASE("A moment is of the clock of who names it", "[header_time]") {
+  constexpr std::int64_t now = 1'800'000'000;
+  const auto [date, until] = GENERATE(table<std::string, std::string>({
+      {"Fri, 15 Jan 2027 09:00:00 GMT", "Fri, 15 Jan 2027 09:00:30 GMT"}, // an hour ahead
+      {"Fri, 15 Jan 2027 07:00:00 GMT", "Fri, 15 Jan 2027 07:00:30 GMT"}, // an hour behind
+      {"Wed, 01 Jan 2020 00:00:00 GMT", "2020-01-01T00:00:30Z"},
+      {"Fri, 15 Jan 2027 09:00:00 GMT", "30"},
+      {"some day", "Fri, 15 Jan 2027 08:00:30 GMT"},
+  }));
+  CAPTURE(date, until);
+  CHECK(read_reply(Api::chat, 429, {{"date", date}, {"retry-after", until}}, "", now)
+            .retry_after_ms == 30'000);
+  const Headers limits{{"date", date},
+                       {"x-ratelimit-remaining-requests", "0"},
+                       {"x-ratelimit-reset-requests", until}};
+  CHECK(read_reply(Api::chat, 200, limits, "{}", now).limits.at(0).reset_ms == 30'000);
+}
+
 TEST_CASE("A moment that is past is no wait, and what is none is none", "[header_time]") {
   constexpr std::int64_t now = 1'800'000'000;
   CHECK(*seconds_until("Sun Nov  6 08:49:37 1994", now) < 0);

@@ -51,6 +51,11 @@ TEST_CASE("A whole answer of its kind is ok, as one line", "[reply]") {
       Row{Api::embeddings,
           embeddings_of(R"([{"index":1,"embedding":[1]},{"index":0,"embedding":"AAAA"}])")},
       Row{Api::embeddings, embeddings_of(R"([{"embedding":[1]},{"embedding":[2]}])")},
+      Row{Api::embeddings, embeddings_of(R"([{"index":1,"embedding":[1]}])")},
+      Row{Api::embeddings,
+          embeddings_of(R"([{"index":2,"embedding":[1]},{"index":1,"embedding":[1]}])")},
+      Row{Api::embeddings,
+          embeddings_of(R"([{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}])")},
       Row{Api::other, R"({"results":[]})"}, Row{Api::other, "[]"}, Row{Api::other, "{}"});
   INFO(row.body);
   const Reply reply = ok_status(row.api, row.body);
@@ -122,9 +127,14 @@ TEST_CASE("JSON with nothing in it passes, JSON of another kind is of no form", 
       Row{Api::embeddings, embeddings_of(R"([{"index":0}])"), "one embedding"},
       Row{Api::embeddings, embeddings_of(R"([{"index":0,"embedding":[]}])"), "one embedding"},
       Row{Api::embeddings, embeddings_of(R"([{"index":0,"embedding":""}])"), "one embedding"},
-      Row{Api::embeddings, embeddings_of(R"([{"index":1,"embedding":[1]}])"), "one embedding"},
       Row{Api::embeddings,
-          embeddings_of(R"([{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}])"), "one"},
+          embeddings_of(R"([{"index":2,"embedding":[1]},{"index":3,"embedding":[1]}])"), "one"},
+      Row{Api::embeddings,
+          embeddings_of(R"([{"index":0,"embedding":[1]},{"index":2,"embedding":[1]}])"), "one"},
+      Row{Api::embeddings,
+          embeddings_of(
+              R"([{"index":0,"embedding":[1]},{"index":0,"embedding":[1]},{"index":1,"embedding":[1]}])"),
+          "one"},
       Row{Api::other, "7", "an object or an array"});
   INFO(row.body);
   const Reply reply = ok_status(row.api, row.body);
