@@ -212,17 +212,15 @@ void HttpServer::Core::on_connection(void* cls, MHD_Connection* connection, void
   }
 }
 
-// The first line has come. The library would stumble over too many arguments and answer nothing, so
-// that is done here.
-void* HttpServer::Core::on_target(void* cls, const char* target, MHD_Connection* connection) {
-  Core& core = *static_cast<Core*>(cls);
+// The first line has come. For more arguments than it has memory for the library (0.9.75) gives all
+// memory of the request back, and goes on reading it: so they are cut off before it reads them. It
+// has not begun to, and the bytes are its own buffer's.
+void* HttpServer::Core::on_target(void*, const char* target, MHD_Connection* connection) {
   try {
     auto exchange = std::make_unique<SharedExchange>(std::make_shared<Exchange>(connection));
     const std::string_view text = target == nullptr ? "" : target;
-    std::string& fault = (*exchange)->fault;
-    fault = fault_of(text);
-    if (arguments_in(text) > arguments_max)
-      core.connections.turn_away((*exchange)->socket, http_error(400, "usage", fault));
+    (*exchange)->fault = fault_of(text);
+    if (arguments_in(text) > arguments_max) const_cast<char*>(target)[text.find('?') + 1] = '\0';
     return exchange.release();
   } catch (const std::exception&) {
     return nullptr;
@@ -236,6 +234,8 @@ MHD_Result HttpServer::Core::on_request(void* cls, MHD_Connection* connection, c
   if (*state == nullptr) return MHD_NO; // there was no memory for it
   try {
     const SharedExchange exchange = *static_cast<SharedExchange*>(*state);
+    // For more cookies than it has memory for it forgets the request, and may ask us all the same.
+    if (path == nullptr || method == nullptr) return MHD_NO;
     if (!exchange->opened) return core.begin(exchange, path, method);
     auto now = Exchange::State::reading;
     {

@@ -108,7 +108,10 @@ void Coordinator::handle(Session& session, const Returned& returned, Time now, E
       const auto how = returned.too_late ? Ended::How::too_late : Ended::How::unstarted;
       effects.ended.push_back({how, entry.attempt, {}, {}, -1});
     }
-    if (returned.keeps_calls) {
+    if (known->withdrawn) {
+      session.take(entry.call);
+      if (returned.keeps_calls) not_held.calls.push_back(entry.call);
+    } else if (returned.keeps_calls) {
       session.unpermit(entry.call);
     } else {
       const Assigned assigned = session.take(entry.call);

@@ -70,7 +70,10 @@ Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time
       cancels[id].calls.push_back(call);
       stop_at_welcome(*session, call, assigned->attempt);
       // A permitted call ends by the worker's word; a held one is simply gone.
-      if (!assigned->attempt) session->take(call);
+      if (assigned->attempt)
+        session->withdraw(call);
+      else
+        session->take(call);
       break;
     }
     queue_.remove(job, call);

@@ -148,6 +148,7 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
     if (known == nullptr || known->given_up) continue;
     Assigned assigned = last->take(call);
     if (assigned.attempt) adopted.permit_unused.push_back({call, assigned});
+    if (assigned.withdrawn) continue;
     assigned.attempt = AttemptId{};
     assigned.deadline = never;
     session.open(assigned.job, 0); // its worker has not forgotten it

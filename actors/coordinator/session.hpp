@@ -42,6 +42,8 @@ struct Assigned {
   Time deadline = never; // permitted: its worker must have said by then how it ended
   // Charged and offered to others: what its worker says of it still comes late, if it comes.
   bool given_up = false;
+  // Nobody wants its answer any more: should its permit come back unused, the call is gone.
+  bool withdrawn = false;
   bool charged = false; // what it may have cost is counted already
   bool earlier = false; // nothing is known of its bounds: permitted by an earlier life of ours
   bool is_of(const std::vector<PartId>& parts) const {
@@ -199,6 +201,7 @@ public:
     permit(call, AttemptId{}, EndpointId{});
     calls_.at(call).deadline = never;
   }
+  void withdraw(CallId call) { calls_.at(call).withdrawn = true; }
   void give_up(CallId call) {
     Assigned& assigned = calls_.at(call);
     count(assigned, -1);

@@ -77,6 +77,16 @@ void ItemLedger::wait(std::uint64_t item, LiveItem& live, Time not_before) {
   push(item, live);
 }
 
+// It may wait already: a call that was given up may be told of later.
+void ItemLedger::fall_behind(std::uint64_t item, LiveItem& live, Time since) {
+  count(live, -1);
+  live.behind_since = since;
+  count(live, 1);
+  if (live.state != LiveState::ready) return;
+  behind_.push_back({since, item});
+  push(item, live);
+}
+
 void ItemLedger::set_suspicions(std::uint64_t item, LiveItem& live, std::uint8_t suspicions) {
   count(live, -1);
   live.suspicions = suspicions;

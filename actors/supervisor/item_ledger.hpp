@@ -100,6 +100,8 @@ public:
   static void failed_at(LiveItem& live, EndpointId endpoint);
   // Makes it due at its `not_before`, in its lane.
   void wait(std::uint64_t item, LiveItem& live, Time not_before);
+  // An endpoint's fault met it: it waits behind others from then on.
+  void fall_behind(std::uint64_t item, LiveItem& live, Time since);
   // It was out at one more failure of an endpoint that others survived. One that goes alone from
   // now on goes at once, while there are others to compare it with.
   void suspect(std::uint64_t item, LiveItem& live, Time now);

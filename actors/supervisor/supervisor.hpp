@@ -185,7 +185,8 @@ private:
                 Effects& effects);
   void poison(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
               Effects& effects);
-  void mind_outage(LiveItem& live, const ReportedOutcome& reported, Time now, Effects& effects);
+  void mind_outage(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported, Time now,
+                   Effects& effects);
   std::optional<std::uint64_t> next_alone(Time now) const;
   bool needs_witness() const;
   bool keeps_witnesses() const;
@@ -222,7 +223,7 @@ private:
   ErrorBook errors_; // of all ends of calls, and of items that had none
   Debts debts_;
   Outage outage_;
-  std::optional<Duration> waited_;                      // before our life began
+  std::optional<Duration> waited_;      // before our life began
   std::optional<std::uint64_t> single_; // the item that is out, and was while nothing else was
   std::uint32_t answered_single_ = 0, lost_single_ = 0; // such items, but those that went alone
   std::uint64_t served_ = 0;  // answers, by which it is learned which models endpoints serve

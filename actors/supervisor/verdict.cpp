@@ -88,7 +88,7 @@ void Supervisor::accept(ReportedOutcome& reported, Time now, Random& random, Eff
   const Decision decision =
       decide(policy_, outcome.cls, live->consumed, outcome.retry_after_ms, now, random);
   if (decision.what == Decision::What::again) {
-    if (!paid) mind_outage(*live, reported, now, effects);
+    if (!paid) mind_outage(item, *live, reported, now, effects);
     const Time at = again_at(*live, reported, decision.not_before, now, effects);
     return retry(item, *live, reported, at, effects);
   }
@@ -124,7 +124,7 @@ bool Supervisor::refused(std::uint64_t item, LiveItem& live, const ReportedOutco
     return false;
   }
   if (cancelling_ || is_own_refusal(live, outcome)) return false;
-  mind_outage(live, reported, now, effects);
+  mind_outage(item, live, reported, now, effects);
   const auto longer = only_few_are_left() ? std::min<int>(live.refusals, refusals_of_one) : 0;
   wait_again(item, live, outcome.call, now + refused_again_after * (1 << longer));
   stop(failures_.refuses(outcome.endpoint, reported.endpoint,

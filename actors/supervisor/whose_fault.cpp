@@ -131,13 +131,14 @@ bool Supervisor::only_few_are_left() const {
 }
 
 // The item has not paid for it: it waits for its endpoint, and with it the job, if all do.
-void Supervisor::mind_outage(LiveItem& live, const ReportedOutcome& reported, Time now,
-                             Effects& effects) {
+void Supervisor::mind_outage(std::uint64_t item, LiveItem& live, const ReportedOutcome& reported,
+                             Time now, Effects& effects) {
   const OutcomeClassInfo& about = info(reported.outcome.cls);
   if (about.news == EndpointNews::none) return; // nothing was asked
   LastWords words = LastWords::of(reported.outcome, reported.endpoint);
   live.words = std::make_shared<LastWords>(words);
-  if (about.is_endpoints() || about.toll == Toll::attempt_if_well) live.behind_since = now;
+  if (about.is_endpoints() || about.toll == Toll::attempt_if_well)
+    ledger_.fall_behind(item, live, now);
   outage_.failed(std::move(words), reported.began == Time{} ? now : reported.began);
   stop(outage_.over(now), effects);
 }

@@ -291,6 +291,29 @@ TEST_CASE("withdrawn calls are cancelled at their worker; only held ones are gon
   CHECK(bench.coordinator.workers().at(0).held == 1);
 }
 
+TEST_CASE("a withdrawn call whose permit was not used is not made later") {
+  Busy bench{2};
+  bench.grant(bench.worker, ids({1}));
+  SECTION("the permit got lost with the connection, and the cancel too") {
+    bench.hear(bench.coordinator.peer_gone(bench.worker.peer, bench.now));
+    bench.hear(bench.coordinator.withdrawn(JobId{7}, ids({1}), bench.now));
+    bench.worker.hello.held = ids({1, 2});
+    CHECK(bench.join(bench.worker).keep_held == ids({2}));
+  }
+  SECTION("the permit came too late, and crossed the cancel") {
+    bench.hear(bench.coordinator.withdrawn(JobId{7}, ids({1}), bench.now));
+    bench.take_messages<Cancel>(bench.worker);
+    bench.say(bench.worker, Returned{{{CallId{1}, Bench::attempt_of(1)}}, true});
+    REQUIRE(bench.take_messages<Cancel>(bench.worker).size() == 1);
+  }
+  CHECK(bench.seen.ended.size() == 1);
+  CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
+  bench.take();
+  bench.need(bench.worker, ids({1, 2}));
+  REQUIRE(bench.seen.acquires.size() == 1);
+  CHECK(bench.seen.acquires[0].calls.size() == 1);
+}
+
 TEST_CASE("a withdrawn call that no worker has leaves the queue") {
   Bench bench;
   bench.open_job();

@@ -124,7 +124,7 @@ TEST_CASE("only what has been tried before is being retried; what came back unse
 TEST_CASE("an item of an endpoint's fault waits behind until a call that began since is answered") {
   ItemLedger ledger = with(2);
   for (std::uint64_t item = 0; item < 2; ++item) {
-    ledger.find(item)->behind_since = now;
+    ledger.fall_behind(item, *ledger.find(item), now);
     ledger.wait(item, *ledger.find(item), now);
   }
   CHECK(taken(ledger, now).empty());
@@ -135,6 +135,18 @@ TEST_CASE("an item of an endpoint's fault waits behind until a call that began s
   ledger.end_of_outage(now, now + 1s);
   CHECK(taken(ledger, now) == std::vector<std::uint64_t>{1 - first});
   CHECK(taken(ledger, now, Lane::behind).empty());
+}
+
+TEST_CASE("an item that waits already falls behind all the same, and comes back") {
+  ItemLedger ledger = with(1);
+  ledger.wait(0, *ledger.find(0), now);
+  ledger.fall_behind(0, *ledger.find(0), now); // of a call that had been given up
+  CHECK(taken(ledger, now).empty());
+  CHECK(ledger.waiting_count(Lane::behind) == 1);
+  CHECK(ledger.waiting_count(Lane::open) == 0);
+  const bool answered = GENERATE(false, true);
+  if (answered) ledger.end_of_outage(now, now);
+  CHECK(taken(ledger, now, answered ? Lane::open : Lane::behind) == std::vector<std::uint64_t>{0});
 }
 
 TEST_CASE("one suspicion makes an item go first, two lead into portions, three to be alone") {
