@@ -100,16 +100,16 @@ void HeldCalls::advance(Time now, Duration repeat) {
     due.push_back(waiting_.top().call);
     waiting_.pop();
   }
-  std::vector<Nonce> given_up;
+  // What was asked for and not answered goes before all others: its permit may be on its way, and
+  // another call in its place would be one too many.
+  std::vector<CallId> again;
   for (const auto& [nonce, need] : needs_)
-    if (now - need.at >= repeat) given_up.push_back(nonce);
-  for (const Nonce nonce : given_up) {
-    const auto calls = needs_[nonce].calls;
-    due.insert(due.end(), calls.begin(), calls.end());
+    if (now - need.at >= repeat) again.insert(again.end(), need.calls.begin(), need.calls.end());
+  // The oldest first: they are pushed to the front one by one.
+  for (auto* calls : {&due, &again}) {
+    std::sort(calls->begin(), calls->end(), std::greater<>{});
+    for (const CallId call : *calls) ready_again(call);
   }
-  // The oldest first again: they are pushed to the front one by one.
-  std::sort(due.begin(), due.end(), std::greater<>{});
-  for (const CallId call : due) ready_again(call);
 }
 
 Time HeldCalls::next_due(Duration repeat) const {

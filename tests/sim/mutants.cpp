@@ -57,7 +57,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"death_counted_at_own_crash", "the coordinator's own crash counts as a worker's death", 4},
      {"lost_consumes_attempt", "a lost worker counts against the retries", 1},
      {"fault_costs_attempt", "an endpoint's fault counts against the retries", 105},
-     {"debt_paid_twice", "a time-out counts twice when others were answered meanwhile", 56},
+     {"debt_paid_twice", "a time-out counts twice when others were answered meanwhile", 102},
      {"first_outcome_does_not_win", "a later answer of an item is written too", 5},
      {"low_mark_ahead", "reading goes on behind items that have no result", 1},
      {"retry_runs_completed_items", "a retry forgets what is done", 5},

@@ -103,9 +103,11 @@ void World::carry_out(std::size_t index, worker::Effects effects) {
   for (const auto& page : effects.reads) read_page(index, page);
   if (effects.finished) {
     trace("w{} has ended in peace", index);
+    // Its last words are on their way, unless nothing had left any more.
+    const bool says_them =
+        worker.connection && worker.connection->open && worker.connection->life == life_;
     end_worker(index, false);
-    // Its last words are on their way.
-    if (worker.connection) worker.connection->lingers = worker.connection->life == life_;
+    if (says_them) worker.connection->lingers = true;
     after(upto(seconds{3}), [this, index, process = worker.process] {
       if (workers_[index]->process == process) start_worker(index);
     });

@@ -110,6 +110,17 @@ TEST_CASE("A Need without an answer is given up after its time, an answered one 
   CHECK(held.ask(5, Nonce{3}, start + repeat) == ids({1, 2}));
 }
 
+TEST_CASE("What was asked for in vain is asked for before others, even older ones",
+          "[held_calls]") {
+  HeldCalls held = holding({1, 2, 3, 4});
+  held.ask(2, Nonce{1}, start);
+  held.wait(Nonce{1}, ids({1, 2}), start + repeat);
+  CHECK(held.ask(2, Nonce{2}, start) == ids({3, 4}));
+  held.advance(start + repeat, repeat);
+  CHECK(held.ask(2, Nonce{3}, start + repeat) == ids({3, 4}));
+  CHECK(held.ask(2, Nonce{4}, start + repeat) == ids({1, 2}));
+}
+
 TEST_CASE("A call whose permit came back is the next to be asked for", "[held_calls]") {
   HeldCalls held = holding({1, 2, 3});
   held.ask(1, Nonce{1}, start);
