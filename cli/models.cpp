@@ -6,7 +6,9 @@
 #include "coordinator/file_source.hpp"
 #include "protocol/openai/json_text.hpp"
 #include "protocol/openai/wire.hpp"
+#include "protocol/outcome_class.hpp"
 #include "worker/api_keys.hpp"
+#include "worker/key_redaction.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -31,9 +33,14 @@ Result<std::string> key_of(const EndpointSpec& endpoint) {
   return *line == nullptr ? std::string{} : std::string{worker::ApiKeys::key_in(**line)};
 }
 
-// It may say it later.
-bool is_away(long status) {
-  return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
+// As a call's answer is judged: what it says, without the key, and whether it may say it later.
+openai::Reply judged(const HttpAnswer& answer, const std::string& key) {
+  worker::CallEnded ended;
+  ended.end = worker::CallEnd::answered;
+  ended.http_status = static_cast<std::uint16_t>(answer.status);
+  ended.body = answer.body;
+  worker::redact_key(ended, key);
+  return openai::read_reply({}, ended.http_status, {}, ended.body, 0);
 }
 
 // unavailable: the endpoint is away, loading or full.
@@ -55,9 +62,11 @@ Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint,
   if (answer->status == 401 || answer->status == 403)
     return failed(fmt::format("status {}: it does not take the key (--api-key-env, --api-key-file)",
                               answer->status));
-  if (answer->status != 200)
-    return failed(fmt::format("status {}", answer->status),
-                  is_away(answer->status) ? ErrorCode::unavailable : ErrorCode::usage);
+  const openai::Reply reply = judged(*answer, *key);
+  const OutcomeClassInfo& about = info(reply.cls);
+  if (answer->status != 200 || about.is_endpoints())
+    return failed(fmt::format("status {}: {}", answer->status, reply.message),
+                  about.toll == Toll::item ? ErrorCode::usage : ErrorCode::unavailable);
   auto models = models_in(answer->body);
   if (!models) return failed(models.error().message);
   return models;

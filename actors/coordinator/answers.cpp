@@ -40,7 +40,8 @@ void Coordinator::handle(Session& session, Outcomes& outcomes, Time now, Effects
     const Assigned* given = session.find(outcome.call);
     if (given != nullptr && is_outcome_of(outcome, *given)) {
       ++session.completed;
-      if (outcome.cls == OutcomeClass::ok) progressed(session, Trial::until_it_serves, now);
+      if (info(outcome.cls).shows_it_well() && outcome.http_status != 0)
+        progressed(session, Trial::until_it_serves, now);
       take_answer(session, outcome, session.take(outcome.call), unwanted, now, effects);
     } else if (session.take_dropped(outcome.attempt)) {
       unwanted.push_back(outcome.attempt);

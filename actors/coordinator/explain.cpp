@@ -63,7 +63,7 @@ WaitReason Coordinator::why_waiting(JobId id, Time now) const {
   if (found == jobs_.end()) return of_kind(sessions.empty() ? WaitKind::no_worker : WaitKind::none);
   const Job& job = found->second;
   if (std::none_of(sessions.begin(), sessions.end(), [&](const auto& entry) {
-        return may_be_fed(*entry.second) && !entry.second->on_trial();
+        return may_be_fed(*entry.second) && !entry.second->is_in_doubt();
       })) {
     WaitReason nobody = of_kind(WaitKind::no_worker);
     nobody.limit = sessions.size();

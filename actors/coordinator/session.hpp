@@ -137,6 +137,8 @@ public:
   std::uint32_t overdue() const { return overdue_; } // of those in flight: given up
   std::size_t held_bytes() const { return held_bytes_; }
   bool on_trial() const { return trial != Trial::none; }
+  // It is not known to do anything with a call.
+  bool is_in_doubt() const { return on_trial() && trial != Trial::until_it_serves; }
   std::uint32_t held_of(JobId job) const {
     const auto it = held_by_job_.find(job);
     return it == held_by_job_.end() ? 0 : it->second;

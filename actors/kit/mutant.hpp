@@ -1,7 +1,7 @@
 // MUTANTS: named faults of the protocol, to prove that the simulator would see them. A hook stands
-// beside the rule that it breaks: `if (mutated("name")) …`. Only the simulator compiles hooks that
-// can be switched on, in files of its own; everywhere else `mutated` is a constant and the hook is
-// nothing. Invariant: a release contains no mutant.
+// beside the rule that it breaks: `if (mutated("name")) …`. Hooks that can be switched on are in
+// the machine that is compiled once more for the simulator; everywhere else `mutated` is a constant
+// and the hook is nothing. Invariant: a release contains no mutant.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,7 @@
 #include "actors/rate_limiter/money_account.hpp"
 
 #include "actors/kit/mutant.hpp"
+#include "actors/rate_limiter/account.hpp"
 
 #include <algorithm>
 
@@ -8,7 +9,6 @@ namespace gristmill::rate_limiter {
 namespace {
 
 constexpr auto reserved_retry = std::chrono::milliseconds{50};
-constexpr auto money_block_retry = std::chrono::milliseconds{2};
 constexpr auto lower_every = std::chrono::milliseconds{500};
 constexpr std::uint64_t ahead_share = 100; // of the remainder: one per cent
 
@@ -35,7 +35,7 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(std::uint64_t most) {
   const std::uint64_t most_charged = next_ ? std::min(durable_, next_->watermark) : durable_;
   if (charged_ + most > most_charged) {
     wanted_ = std::max(wanted_, most);
-    return Refusal{money_block_retry, "the budget block is being written"};
+    return Refusal{block_retry, "the budget block is being written"};
   }
   return std::nullopt;
 }

@@ -134,7 +134,8 @@ struct Asked {
 // completions choices[0].text, responses output, embeddings data with an embedding for each input,
 // others any object or array), names no error, and no choice in it says that it failed
 // (answer.hpp). Of an error the words decide before the status (error_words.hpp).
-// Headers: retry-after-ms first, then retry-after (header_time.hpp, against `unix_now`), then what
+// Headers: retry-after-ms first, then retry-after (header_time.hpp, against the answer's own date,
+// else `unix_now`), then what
 // the body asks for; limits as limit_headers.hpp says; x-should-retry overrides the status rule;
 // request id from x-request-id or request-id.
 Reply read_reply(const Asked& asked, std::uint16_t http_status, const Headers& headers,

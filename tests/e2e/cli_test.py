@@ -203,7 +203,7 @@ class Models(EndToEnd):
         run = self.start("gristmill", "run", self.document, "--endpoint", url, "-o", self.output)
         self.until("it says that nobody listens", lambda: "no endpoint answers" in run.stderr())
         endpoint = self.endpoint(503, port)
-        self.until("it says what the server says", lambda: "status 503" in run.stderr())
+        self.until("it says what the server says", lambda: "status 503: no models" in run.stderr())
         endpoint.models = ["late"]
         self.assertEqual(run.wait(), 0, run.stderr())
         self.assertEqual([body["model"] for body in endpoint.bodies], ["late"])

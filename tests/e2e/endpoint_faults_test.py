@@ -215,6 +215,24 @@ class EndpointFaults(EndToEnd):
         print(f"{len(deaths)} deaths")
         self.assertLessEqual(len(deaths), 16)
 
+    def test_calls_held_for_a_dead_endpoint_are_made_at_another_workers(self):
+        for fault in ("reset", "status:code=500"):
+            with self.subTest(fault):
+                name = fault.split(":")[0]
+                servers = [self.server("--latency", "20ms", label=f"{name}-{n}") for n in range(2)]
+                hub = self.coordinator(label=f"hub-{name}", state=f"state-{name}")
+                for n, server in enumerate(servers):
+                    self.worker(hub, f"w-{name}-{n}", "--endpoint", server.url, "--model", "sim-small",
+                                "--concurrency", "32")
+                write_batch(self.input, 3_000)
+                self.gristmill("submit", self.input, "--model", "sim-small", "--server", hub.http)
+                self.until_calls(servers[0], 100)
+                self.control(servers[0], faults=[fault])
+                self.until("the job to end", lambda: self.job(hub, "job-1")["state"] == "finished")
+                counts = self.job(hub, "job-1")["counts"]
+                self.assertEqual((counts["completed"], counts["failed"]), (3_000, 0))
+                self.assertIn(f"worker.relieved source=coordinator name=w-{name}-0", hub.stderr())
+
     def test_a_gateway_that_loses_one_item(self):
         def reply(question):
             time.sleep(0.02)

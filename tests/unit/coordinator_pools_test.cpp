@@ -356,7 +356,18 @@ TEST_CASE("calls that wait for an endpoint which is away are made at another wor
     Outcome failed = outcome_of(probe[0].value);
     failed.cls = OutcomeClass::transient;
     bench.say(a, Outcomes{{failed}});
-    CHECK(bench.take_batch(a).size() == 1);
+    const auto next = bench.take_batch(a);
+    REQUIRE(next.size() == 1);
+    bench.say(b, Goodbye{}); // then it is still one that takes calls
+    CHECK(bench.coordinator.why_waiting(JobId{7}, bench.now).kind != WaitKind::no_worker);
+    // Whatever it makes of an item, it is there again.
+    bench.grant(a, next);
+    Outcome refused = outcome_of(next[0].value);
+    refused.cls = OutcomeClass::bad_line;
+    refused.http_status = 400;
+    bench.say(a, Outcomes{{refused}});
+    bench.offer(21, 40);
+    CHECK(bench.take_batch(a).size() > 1);
   }
 }
 
