@@ -46,9 +46,10 @@ Heard Grammar::hear_refused(const Frame& frame) {
 }
 
 Heard Grammar::hear_welcome(const Frame& frame) {
-  if (frame.session <= session_) return {Verdict::duplicate, {}};
-  if (!expects_welcome_) return {Verdict::other_session, {}};
+  if (frame.session <= newest_) return {Verdict::duplicate, {}};
   if (frame.seq != 1) return violation("expected a Welcome as number 1, got number {}", frame.seq);
+  newest_ = frame.session;
+  if (!expects_welcome_) return {Verdict::other_session, {}};
   epoch_ = frame.epoch;
   begin(frame.session);
   heard_ = 1;

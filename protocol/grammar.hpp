@@ -64,7 +64,7 @@ private:
 
   Direction speaker_;
   Epoch epoch_;
-  SessionId session_;
+  SessionId session_, newest_; // newest: of all Welcomes, also of those that came too late
   std::uint64_t heard_ = 0;
   bool expects_welcome_ = false;
   bool said_goodbye_ = false;

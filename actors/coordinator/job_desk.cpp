@@ -32,7 +32,11 @@ Result<journal::JobChange> JobDesk::submit(JobSpec spec, std::int64_t unix_now) 
 
 std::optional<journal::JobChange> JobDesk::change(JobId id, StateChange to, std::int64_t unix_now) {
   JobEntry* job = find(id);
-  if (job == nullptr || is_over(job->state) || job->state == to.state) return std::nullopt;
+  if (job == nullptr || is_over(job->state)) return std::nullopt;
+  // One that paused by itself may go on by itself; one that a user paused may not.
+  const bool asked_for = to.state == JobState::paused && to.reason == JobReason::user &&
+                         job->reason != JobReason::user;
+  if (job->state == to.state && !asked_for) return std::nullopt;
   job->state = to.state;
   job->reason = to.reason;
   job->detail = std::move(to.sentence);

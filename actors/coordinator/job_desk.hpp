@@ -48,7 +48,8 @@ public:
   void forget(JobId job);
   // A new job; an error lists every fault of the specification.
   Result<journal::JobChange> submit(JobSpec spec, std::int64_t unix_now);
-  // Moves the job to another state; nothing if it is over or in that state already.
+  // Moves the job to another state; nothing if it is over or in that state already, unless only now
+  // a user asks for it.
   std::optional<journal::JobChange> change(JobId id, StateChange to, std::int64_t unix_now);
   // A job that runs waits for its endpoints since then, or no longer (0).
   journal::JobChange waits(JobEntry& job, std::int64_t since, std::string sentence);

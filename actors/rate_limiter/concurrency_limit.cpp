@@ -31,7 +31,11 @@ constexpr Duration down_holds_least = std::chrono::seconds{10},
 } // namespace
 
 ConcurrencyLimit::ConcurrencyLimit(std::uint32_t most)
-    : most_{most == 0 ? unbounded : most}, limit_{std::min(first, most_)}, ceiling_{unbounded} {}
+    : most_{most == 0 ? unbounded : most}, limit_{start()}, ceiling_{unbounded} {}
+
+std::uint32_t ConcurrencyLimit::start() const {
+  return most_ == unbounded ? first : SlowStart::first_below(most_);
+}
 
 bool ConcurrencyLimit::is_of_concern(const LatencyEstimate& a, const LatencyEstimate& b) {
   return std::max(a.seconds(), b.seconds()) >= of_concern_s;

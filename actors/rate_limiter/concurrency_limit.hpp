@@ -94,6 +94,7 @@ private:
   void return_between(double elasticity, Time now);
   void feel_again(Time now);
   void settle(double limit, std::optional<LatencyEstimate> there, Time next_trial);
+  std::uint32_t start() const;
   bool may_be(std::uint32_t limit, Time now) const;
   std::uint32_t bounded(double limit) const;
 

@@ -23,7 +23,7 @@ void ConcurrencyLimit::set_most(std::uint32_t most) {
   if (limit_ > most_) settle(most_, std::nullopt, try_at_);
   if (!bound || limit_ >= most_) return;
   // It was not the server that asked for less.
-  limit_ = std::max(limit_, std::min(first, most_));
+  limit_ = std::max(limit_, start());
   rising_ = true;
   binding_ = trying_ = false;
   strayed_before_ = 0;

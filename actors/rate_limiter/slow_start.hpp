@@ -14,7 +14,11 @@ namespace gristmill::rate_limiter {
 
 class SlowStart {
 public:
-  static constexpr std::uint32_t first = 32;      // calls in flight, nothing known
+  static constexpr std::uint32_t first = 32; // calls in flight, nothing known
+  // Somebody who says how many it may have knows the server, or only means to be generous.
+  static constexpr std::uint32_t first_below(std::uint32_t said) {
+    return std::min(said, 2 * first);
+  }
   static constexpr std::uint32_t times = 6;       // within the time of an answer
   static constexpr std::uint32_t heard_least = 8; // answers, before that nothing is concluded
 

@@ -101,7 +101,7 @@ void CoordinatorRoom::answer(const CancelJob& cancel, std::uint64_t token, const
   const coordinator::JobEntry* job = asked(cancel.job, token, post);
   if (job == nullptr) return;
   if (job->state != JobState::running && job->state != JobState::paused)
-    return show(*job, token, moment, post);
+    return confirm(*job, token, post);
   change(job->id, {JobState::cancelling, JobReason::user, ""}, token, moment, post);
 }
 
@@ -109,14 +109,10 @@ void CoordinatorRoom::answer(const PauseJob& pause, std::uint64_t token, const M
                              Post& post) {
   const coordinator::JobEntry* job = asked(pause.job, token, post);
   if (job == nullptr) return;
-  if (job->state == JobState::paused) {
-    // By itself, and perhaps not on the disk yet.
-    AppendNow after_all;
-    after_all.release.push_back({to_coordinator, JobDurable{job->id, job->state, token}});
-    post.tell(to_journal, std::move(after_all));
-    return;
-  }
-  if (job->state != JobState::running)
+  // One that paused by itself to ask its endpoints later would go on by itself.
+  const bool stands = job->state == JobState::paused && !coordinator::goes_on_to_probe(job->reason);
+  if (stands) return confirm(*job, token, post);
+  if (job->state != JobState::running && job->state != JobState::paused)
     return refuse(token, ErrorCode::conflict,
                   fmt::format("expected a job that is running, {} is {}", to_string(job->id),
                               name_of(job->state)),

@@ -155,7 +155,7 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
   const JobState state = to.state;
   auto change = desk_.change(id, std::move(to), moment.unix_seconds);
   if (!change) {
-    if (const coordinator::JobEntry* job = asked(id, token, post)) show(*job, token, moment, post);
+    if (const coordinator::JobEntry* job = asked(id, token, post)) confirm(*job, token, post);
     return;
   }
   AppendNow append;
@@ -163,6 +163,13 @@ void CoordinatorRoom::change(JobId id, StateChange to, std::uint64_t token, cons
   (mutated("job_told_before_durable") ? post.envelopes : append.release)
       .push_back({to_coordinator, JobDurable{id, state, token, true}});
   post.tell(to_journal, std::move(append));
+}
+
+// It has this state already, and perhaps not on the disk yet: the answer waits for that.
+void CoordinatorRoom::confirm(const coordinator::JobEntry& job, std::uint64_t token, Post& post) {
+  AppendNow after_all;
+  after_all.release.push_back({to_coordinator, JobDurable{job.id, job.state, token}});
+  post.tell(to_journal, std::move(after_all));
 }
 
 // A state that the journal holds may be seen: the question that waited for it is answered.
@@ -188,6 +195,7 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
     }
     break;
   case JobState::cancelling:
+    if (!durable.changed) break;
     post.tell(to_supervisor(job->id), CancelItems{});
     emit(coordinator_.job_held(job->id, moment.now), post);
     break;

@@ -88,6 +88,7 @@ private:
   void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
   void answer(const MergeAgain&, std::uint64_t token, const Moment&, Post&); // job_lives.cpp
   void refuse(std::uint64_t token, ErrorCode code, std::string sentence, Post&);
+  void confirm(const coordinator::JobEntry& job, std::uint64_t token, Post&);
   void show(const coordinator::JobEntry& job, std::uint64_t token, const Moment&, Post&);
   coordinator::JobEntry* asked(JobId job, std::uint64_t token, Post&);
   void reopen(coordinator::JobEntry& job, ClosedJob content, ReopenJob& wanted, std::uint64_t token,

@@ -193,7 +193,16 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   if (refused != nullptr && refused->sentence.starts_with("expected frame") && connection.lost == 0)
     violation(fmt::format("w{} is told of a gap, no frame was lost: {}", connection.worker,
                           refused->sentence));
-  if (std::holds_alternative<protocol::Welcome>(frame->message)) ledger_.welcomed(frame->session);
+  WorkerProcess& worker = *workers_[connection.worker];
+  if (refused != nullptr && worker.process == connection.process &&
+      refused->sentence.starts_with("this worker said what cannot be true")) {
+    worker.outlaw = true;
+    for (const auto& [attempt, running] : worker.running) forget_flight(*running);
+  }
+  if (std::holds_alternative<protocol::Welcome>(frame->message)) {
+    ledger_.welcomed(frame->session);
+    if (worker.process == connection.process) worker.outlaw = false;
+  }
   const auto* permits = std::get_if<protocol::Permits>(&frame->message);
   if (permits == nullptr) return;
   const Duration slack = 2 * (swarm_.channel_max + stalled_most()) +

@@ -142,11 +142,12 @@ void World::answer(wiring::Answer answer) {
       return;
     }
     const JobState state = answer.jobs.front().state;
+    const bool for_a_moment = answer.jobs.front().reason == JobReason::disk; // and not recorded
     trace("user {} is told: {}", plan, name_of(state));
     if (asked == User::Asked::forget) {
       if (const auto job = ledger_.job_of(plan); job && ledger_.is_known(*job))
         violation("a job is said to be forgotten, the disk knows it");
-    } else {
+    } else if (!for_a_moment) {
       ledger_.told(plan, state);
     }
   }

@@ -47,11 +47,14 @@ void World::end_worker(std::size_t index, bool silently) {
   WorkerProcess& worker = *workers_[index];
   if (!worker.alive) return;
   worker.alive = false;
-  for (const auto& [attempt, running] : worker.running)
-    if (running->left) provider_.over(running->request);
+  for (const auto& [attempt, running] : worker.running) forget_flight(*running);
   ledger_.process_ended(worker.process);
   // A machine that loses its power says nothing to anybody.
   if (worker.connection && !silently) worker.connection->open = false;
+}
+
+void World::forget_flight(Running& running) {
+  if (std::exchange(running.counted, false)) provider_.over(running.request);
 }
 
 void World::drain_worker(std::size_t index) {
@@ -176,9 +179,10 @@ void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
     return end_call(index, running->call.attempt, std::move(ended));
   }
   running->left = true;
+  running->counted = !worker.outlaw;
   ledger_.sent({running->call.attempt, running->request.plan, index, running->request.item,
                 running->process});
-  provider_.departs(running->request, exact_);
+  if (running->counted) provider_.departs(running->request, exact_);
   users_[running->request.plan].fed_at = now_;
   // The spread between sending and arrival, up to the margin that a hold leaves for it.
   Duration travels = std::min<Duration>(around(milliseconds{5}), milliseconds{249});
@@ -220,7 +224,7 @@ void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded end
     const auto running = worker.running.find(attempt);
     if (worker.hangs || running == worker.running.end()) return; // … or aborted meanwhile
     if (running->second->left) {
-      provider_.over(running->second->request);
+      forget_flight(*running->second);
       if (running->second->ok && ended.end == worker::CallEnd::answered)
         ledger_.answered(attempt);
       else

@@ -112,7 +112,7 @@ void World::settle() {
   const auto rests = [this] {
     return coordinator_ && asked_.empty() &&
            std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-             return !worker->alive || worker->hangs ||
+             return !worker->alive || worker->hangs || worker->outlaw ||
                     (worker->worker->in_flight() == 0 && worker->worker->unrecorded() == 0 &&
                      worker->worker->held() == 0);
            });

@@ -146,6 +146,7 @@ private:
   void leave(std::size_t index, const std::shared_ptr<Running>& running);
   void arrive(const std::shared_ptr<Running>& running);
   void end_call(std::size_t index, AttemptId attempt, worker::CallEnded ended);
+  void forget_flight(Running& running);
   void abort_call(std::size_t index, AttemptId attempt);
   void read_page(std::size_t index, const worker::PageRead& read);
   void check_worker(std::size_t index);

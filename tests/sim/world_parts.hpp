@@ -28,6 +28,7 @@ struct World::Running {
   std::uint64_t process = 0;
   std::size_t worker = 0;
   bool left = false, aborted = false, ok = false;
+  bool counted = false;  // among the calls in flight
   Ledger::Price price{}; // of its failure
 };
 
@@ -35,6 +36,7 @@ struct World::WorkerProcess {
   std::uint64_t process = 0;
   bool alive = true, reachable = true; // not reachable: partitioned
   bool hangs = false;                  // its thread that makes the calls
+  bool outlaw = false;                 // it lied too often: nobody answers for what it still does
   LocalClock clock;
   std::unique_ptr<worker::Worker> worker;
   std::shared_ptr<Connection> connection;

@@ -14,13 +14,14 @@ namespace {
 
 const Time start = time_from_ns(0) + 1h;
 
-// A coordinator's room that knows so many jobs, all of them over, with what it said last.
+// A coordinator's room that knows so many jobs, all in one state, with what it said last.
 struct Desk {
   NodeOptions options;
   std::unique_ptr<CoordinatorRoom> room;
   Post post;
 
-  explicit Desk(std::uint32_t jobs) {
+  explicit Desk(std::uint32_t jobs, JobState state = JobState::finished,
+                JobReason reason = JobReason::none) {
     journal::Recovered recovered;
     recovered.epoch = Epoch{1};
     JobSpec spec;
@@ -29,8 +30,9 @@ struct Desk {
       journal::RecoveredJob job;
       job.job = JobId{id};
       job.spec = to_json(spec);
-      job.state = JobState::finished;
-      job.ended_at = 1'000 + id;
+      job.state = state;
+      job.reason = reason;
+      if (is_over(state)) job.ended_at = 1'000 + id;
       recovered.jobs.push_back(std::move(job));
     }
     room = std::make_unique<CoordinatorRoom>(options, recovered, start);
@@ -108,6 +110,37 @@ TEST_CASE("whoever waits for a job that is gone is told, however it went") {
   CHECK(desk.refused(1, ErrorCode::not_found));
   desk.tell(JobDurable{JobId{7}, JobState::running, 3});
   CHECK(desk.refused(3, ErrorCode::not_found));
+}
+
+TEST_CASE("a user's pause is journaled also for a job that would go on by itself") {
+  const auto [reason, changes] = GENERATE(table<JobReason, bool>({
+      {JobReason::endpoint, true},
+      {JobReason::quota, true},
+      {JobReason::budget, false},
+      {JobReason::user, false},
+  }));
+  CAPTURE(static_cast<int>(reason));
+  Desk desk{1, JobState::paused, reason};
+  desk.tell(Ask{1, PauseJob{JobId{1}}});
+  CHECK(desk.answer_to(1) == nullptr); // not before it is durable
+  const auto append =
+      std::find_if(desk.post.envelopes.begin(), desk.post.envelopes.end(),
+                   [](const Envelope& e) { return std::holds_alternative<AppendNow>(e.message); });
+  REQUIRE(append != desk.post.envelopes.end());
+  const auto& part = std::get<AppendNow>(append->message).part;
+  CHECK(part.jobs.size() == (changes ? 1 : 0));
+  if (changes) CHECK(part.jobs.front().reason == JobReason::user);
+}
+
+TEST_CASE("what a question finds already so is answered once the disk holds it") {
+  const JobState state = GENERATE(JobState::cancelling, JobState::merging, JobState::finished);
+  Desk desk{1, state, JobReason::user};
+  desk.tell(Ask{1, CancelJob{JobId{1}}});
+  CHECK(desk.answer_to(1) == nullptr);
+  CHECK(desk.appends());
+  desk.tell(JobDurable{JobId{1}, state, 1});
+  REQUIRE(desk.answer_to(1) != nullptr);
+  CHECK(desk.answer_to(1)->jobs.front().state == state);
 }
 
 TEST_CASE("the list of jobs comes in pages, by their ids") {

@@ -181,16 +181,22 @@ TEST_CASE("the first limit, the floor and the ceiling are kept") {
   CHECK(ConcurrencyLimit{0}.limit() == 32);
   CHECK(ConcurrencyLimit{31}.limit() == 31);
   CHECK(ConcurrencyLimit{32}.limit() == 32);
-  CHECK(ConcurrencyLimit{33}.limit() == 32);
+  // Somebody says so many; a number that is only generous is begun with 64.
+  CHECK(ConcurrencyLimit{63}.limit() == 63);
+  CHECK(ConcurrencyLimit{64}.limit() == 64);
+  CHECK(ConcurrencyLimit{65}.limit() == 64);
   ConcurrencyLimit limit{512};
-  CHECK(limit.allows(31));
-  CHECK_FALSE(limit.allows(32));
+  CHECK(limit.allows(63));
+  CHECK_FALSE(limit.allows(64));
   limit.set_most(10);
   CHECK(limit.limit() == 10);
   limit.set_most(25);
   CHECK(limit.limit() == 25);
-  limit.set_most(512);
+  limit.set_most(0);
   CHECK(limit.limit() == 32);
+  limit.set_most(32);
+  limit.set_most(512);
+  CHECK(limit.limit() == 64);
   Time now = Time{} + std::chrono::hours{1};
   for (int n = 0; n < 50; ++n) limit.overloaded(now += std::chrono::seconds{2});
   CHECK(limit.limit() == 1);

@@ -98,7 +98,7 @@ TEST_CASE("a worker without a session drops all but the Welcome it waits for") {
   AtWorker at;
   CHECK(at.hear(wait(2)) == Verdict::needs_hello);
   CHECK(at.hear(welcome(first)) == Verdict::other_session);
-  at.be_welcomed(first);
+  at.be_welcomed(second);
 }
 
 TEST_CASE("a lost frame is a gap until it comes") {
@@ -159,6 +159,20 @@ TEST_CASE("a worker that has said Hello again hears nothing more of the session 
   CHECK(at.hear(welcome(second)) == Verdict::ok);
   CHECK(at.hear(welcome(first)) == Verdict::duplicate);
   CHECK(at.hear(wait(2, second)) == Verdict::ok);
+}
+
+// Two Hellos of which the first was late: the frames behind the second Welcome are not heard, so
+// that Welcome may not begin a session later either.
+TEST_CASE("a Welcome that came while none was expected begins no session when it is repeated") {
+  const SessionId third{5ull << 32 | 3};
+  AtWorker at;
+  at.be_welcomed(first);
+  CHECK(at.hear(welcome(second)) == Verdict::other_session);
+  CHECK(at.hear(wait(2, second)) == Verdict::other_session);
+  at.grammar.expect_welcome();
+  CHECK(at.hear(welcome(second)) == Verdict::duplicate);
+  CHECK(at.hear(welcome(third)) == Verdict::ok);
+  CHECK(at.hear(wait(2, third)) == Verdict::ok);
 }
 
 TEST_CASE("a worker drops what an earlier life of its coordinator said") {

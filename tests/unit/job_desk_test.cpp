@@ -88,6 +88,17 @@ TEST_CASE("a job changes to another state until it is over, and then never") {
   CHECK(change->spec.empty());
 }
 
+TEST_CASE("a user's pause holds over one that the job came to by itself, and not the other way") {
+  JobDesk desk{false};
+  desk.recovered(entry_of(1, JobState::running));
+  CHECK(desk.change(JobId{1}, {JobState::paused, JobReason::endpoint, "away"}, 0));
+  CHECK(desk.change(JobId{1}, {JobState::paused, JobReason::user, "asked"}, 0));
+  CHECK_FALSE(desk.change(JobId{1}, {JobState::paused, JobReason::endpoint, "away"}, 0));
+  CHECK_FALSE(desk.change(JobId{1}, {JobState::paused, JobReason::user, "again"}, 0));
+  CHECK(desk.find(JobId{1})->reason == JobReason::user);
+  CHECK(desk.find(JobId{1})->detail == "asked");
+}
+
 TEST_CASE("a job that nobody submitted cannot change") {
   JobDesk desk{false};
   CHECK_FALSE(desk.change(JobId{1}, {JobState::failed, {}, ""}, 0));

@@ -20,11 +20,18 @@ struct Start {
   std::uint32_t most = 0;           // calls in flight
 };
 
+// Nobody said how many it takes; the callers are so many.
+Loop unstated(const Server& server, std::uint64_t seed) {
+  Loop loop{always(server), ConcurrencyLimit::unbounded, 0, seed};
+  loop.limit().set_most(4'096);
+  return loop;
+}
+
 Start begin(const Server& server, std::uint64_t calls, std::optional<FoundLimit> found = {}) {
   constexpr int seeds = 5;
   Start start;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-    Loop loop{always(server), 4'096, 0, seed};
+    Loop loop = unstated(server, seed);
     if (found) loop.limit().resumed(*found, Time{} + std::chrono::hours{1});
     const double ideal = Loop{always(server), 0, server.slots, seed}.makespan(calls);
     start.of_ideal += loop.makespan(calls) / ideal / seeds;
@@ -38,7 +45,7 @@ Start begin(const Server& server, std::uint64_t calls, std::optional<FoundLimit>
 FoundLimit found_at(const Server& server, std::uint64_t calls) {
   std::vector<FoundLimit> found;
   for (std::uint64_t seed = 5; seed <= 9; ++seed) {
-    Loop loop{always(server), 4'096, 0, seed};
+    Loop loop = unstated(server, seed);
     loop.makespan(calls);
     REQUIRE(loop.limit().found());
     found.push_back(*loop.limit().found());
