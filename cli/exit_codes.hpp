@@ -1,7 +1,7 @@
 // What a command's exit code means; fixed for scripts.
 #pragma once
 
-#include "protocol/job_state.hpp"
+#include "protocol/job/state.hpp"
 
 namespace gristmill::cli {
 

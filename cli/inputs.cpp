@@ -1,9 +1,9 @@
 #include "cli/inputs.hpp"
 
-#include "actors/kit/terminal.hpp"
-#include "cli/earlier_run.hpp"
-#include "coordinator/input_finder.hpp"
-#include "coordinator/input_list.hpp"
+#include "actors/kit/program/terminal.hpp"
+#include "cli/run/earlier_run.hpp"
+#include "coordinator/inputs/finder.hpp"
+#include "coordinator/inputs/list.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -4,8 +4,8 @@
 // beside the state first. Invariant: the same files give the same inputs in the same order.
 #pragma once
 
-#include "coordinator/part_file.hpp"
-#include "protocol/job_spec.hpp"
+#include "coordinator/result/part_file.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <cstdio>
 #include <memory>

@@ -1,22 +1,25 @@
 #include "cli/job_options.hpp"
 
-#include "actors/kit/config_options.hpp"
-#include "actors/kit/usage_sentence.hpp"
-#include "cli/money.hpp"
+#include "actors/kit/program/config_options.hpp"
+#include "cli/terminal/money.hpp"
 #include "cli/text_file.hpp"
-#include "protocol/endpoint_faults.hpp"
-#include "protocol/openai/json_text.hpp"
-#include "protocol/openai/json_tree.hpp"
-#include "protocol/private_host.hpp"
+#include "protocol/job/endpoint_faults.hpp"
+#include "protocol/job/options.hpp"
+#include "protocol/keys/private_host.hpp"
+#include "protocol/text/json_text.hpp"
+#include "protocol/text/json_tree.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 namespace gristmill::cli {
 namespace {
@@ -24,10 +27,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 // Sorted, because two commands that give the same parameters are the same job.
 using Params = std::map<std::string, Json>;
-
-std::uint32_t to_ms(double seconds) {
-  return static_cast<std::uint32_t>(seconds * 1'000);
-}
 
 // K=V: V as JSON if it is JSON, else as a string.
 Result<> add_param(Params& params, const std::string& text) {
@@ -37,11 +36,11 @@ Result<> add_param(Params& params, const std::string& text) {
         ErrorCode::usage,
         fmt::format("--param: expected KEY=VALUE, got \"{}\"; for instance --param top_p=0.9",
                     text));
-  if (!openai::json::is_utf8(text))
+  if (!json::is_utf8(text))
     return fail(ErrorCode::usage,
-                fmt::format("--param: expected UTF-8, got {}", openai::json::printable(text, 100)));
+                fmt::format("--param: expected UTF-8, got {}", json::printable(text, 100)));
   const std::string value = text.substr(equals + 1);
-  auto parsed = openai::json::tree(value);
+  auto parsed = json::tree(value);
   if (!parsed && Json::accept(value)) // JSON all the same: deeper than any request may be
     return fail(ErrorCode::usage, "--param: " + parsed.error().message);
   params[text.substr(0, equals)] = parsed ? std::move(*parsed) : Json(value);
@@ -49,34 +48,25 @@ Result<> add_param(Params& params, const std::string& text) {
 }
 
 // N, P% or off.
-Result<> set_max_failures(JobSpec& spec, std::string_view text) {
-  spec.max_failures = spec.max_failure_percent = 0;
+std::string set_failures(JobPolicy& policy, std::string_view text) {
+  policy.max_failures = policy.max_failure_percent = 0;
   if (text == "off") return {};
   std::uint64_t number = 0;
   const bool percent = text.ends_with('%');
   const char* end = text.data() + text.size() - percent;
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (error != std::errc{} || stop != end || number == 0 || (percent && number > 100))
-    return fail(ErrorCode::usage,
-                fmt::format("--max-failures: expected a number from 1, a percentage from 1% to "
-                            "100%, or off, got \"{}\"",
-                            text));
-  if (percent) {
-    spec.max_failure_percent = static_cast<std::uint32_t>(number);
-  } else {
-    spec.max_failures = number;
-  }
+    return "a number from 1, a percentage from 1% to 100%, or off";
+  if (percent)
+    policy.max_failure_percent = static_cast<std::uint32_t>(number);
+  else
+    policy.max_failures = number;
   return {};
 }
 
-// P or P%; 0 is off.
-Result<> set_hedge(JobSpec& spec, std::string_view text) {
-  const char* end = text.data() + text.size() - text.ends_with('%');
-  const auto [stop, error] = std::from_chars(text.data(), end, spec.hedge_percent);
-  if (error != std::errc{} || stop != end || spec.hedge_percent > 100)
-    return fail(ErrorCode::usage,
-                fmt::format("--hedge: expected a percentage from 0% to 100%, got \"{}\"", text));
-  return {};
+std::string failures_of(const JobPolicy& policy) {
+  if (policy.max_failures != 0) return std::to_string(policy.max_failures);
+  return policy.max_failure_percent == 0 ? "off" : fmt::format("{}%", policy.max_failure_percent);
 }
 
 // What OpenAI allows as a schema's name.
@@ -91,7 +81,7 @@ std::string schema_name(const std::string& path) {
 Result<> add_schema(Params& params, const std::string& path) {
   const auto text = text_of_file("--json-schema", path);
   if (!text) return tl::unexpected{text.error()};
-  auto schema = openai::json::tree(*text);
+  auto schema = json::tree(*text);
   if (!schema)
     return fail(ErrorCode::usage,
                 fmt::format("--json-schema {}: expected a JSON object, got something that is not "
@@ -108,29 +98,133 @@ Result<> add_schema(Params& params, const std::string& path) {
   return {};
 }
 
-const CLI::Validator natural{[](const std::string& text) {
-                               return is_natural(text)
-                                          ? std::string{}
-                                          : fmt::format("expected a natural number, got {}", text);
-                             },
-                             "N"};
-
 // Often a variable that is not set, and every document would be sent and paid as it stands.
 constexpr const char* empty_template =
-    "expected a template with some text, got an empty one; leave "
-    "it out to send the documents as they are";
+    "a template with some text (leave it out to send the documents as they are)";
+constexpr std::size_t shown_bytes = 100;
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
-const CLI::Validator template_with_text{[](const std::string& text) {
-                                          return is_blank(text) ? std::string{empty_template}
-                                                                : std::string{};
-                                        },
-                                        ""};
+// What a person writes becomes the member's value. "" if it did, else what was expected.
 
-// As it is typed: a tab by its name.
-std::string delimiter_of(const std::string& typed) {
-  return typed == "tab" || typed == "\\t" ? "\t" : typed;
+template <class Number>
+std::string take(const std::string& text, const JobOption& option,
+                 Number& into) requires std::is_unsigned_v<Number> {
+  std::uint64_t number = 0;
+  const std::string_view digits = option.form == OptionForm::percent && text.ends_with('%')
+                                      ? std::string_view{text}.substr(0, text.size() - 1)
+                                      : std::string_view{text};
+  const std::uint64_t most =
+      std::min<std::uint64_t>(option.most, std::numeric_limits<Number>::max());
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool whole = error == std::errc{} && stop == digits.data() + digits.size();
+  if (whole && number >= option.least && number <= most) {
+    into = static_cast<Number>(number);
+    return {};
+  }
+  if (option.form == OptionForm::percent)
+    return fmt::format("a percentage from {}% to {}%", option.least, most);
+  return option.form == OptionForm::natural ? "a natural number"
+                                            : fmt::format("{} to {}", option.least, most);
+}
+
+std::string take_seconds(const std::string& text, const JobOption& option, std::uint32_t& into) {
+  const double least = static_cast<double>(option.least) / 1e3,
+               most = static_cast<double>(option.most) / 1e3;
+  char* end = nullptr;
+  const double seconds = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(seconds >= least && seconds <= most))
+    return fmt::format("{} to {}", least, most);
+  into = static_cast<std::uint32_t>(seconds * 1e3);
+  return {};
+}
+
+std::string take(const std::string& text, const JobOption&, Usd& into) {
+  char* end = nullptr;
+  const double usd = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(usd >= 1e-9 && usd <= 1e6)) return "US$ up to 1000000";
+  into = usd_of(usd);
+  return {};
+}
+
+template <NamedEnum E> std::string take(const std::string& text, const JobOption&, E& into) {
+  const auto value = named<E>(text);
+  if (!value) return list_of_names<E>();
+  into = *value;
+  return {};
+}
+
+std::string take(const std::string& text, const JobOption& option, std::string& into) {
+  if (option.form == OptionForm::words && is_blank(text)) return empty_template;
+  const bool tab = option.form == OptionForm::separator && (text == "tab" || text == "\\t");
+  into = tab ? "\t" : text;
+  return {};
+}
+
+std::string take(const std::string& text, const JobOption& option, JobSpec& said) {
+  if (option.form == OptionForm::failures) return set_failures(said.policy, text);
+  return std::visit(
+      [&]<class T>(T* member) -> std::string {
+        if constexpr (std::is_same_v<T, std::uint32_t>)
+          if (option.form == OptionForm::seconds) return take_seconds(text, option, *member);
+        if constexpr (requires { take(text, option, *member); })
+          return take(text, option, *member);
+        else
+          return "no such option";
+      },
+      option.member(said));
+}
+
+// What --help shows of it; "" = nothing.
+std::string default_of(const JobOption& option, const JobSpec& said) {
+  if (option.form == OptionForm::failures) return failures_of(said.policy);
+  std::string shown;
+  with_member(option, said, [&]<class T>(const T& member) {
+    if constexpr (NamedEnum<T>)
+      shown = name_of(member);
+    else if constexpr (std::is_same_v<T, std::string>)
+      shown = member;
+    else if constexpr (std::is_unsigned_v<T>)
+      shown = option.form == OptionForm::natural ? ""
+              : option.form == OptionForm::seconds
+                  ? fmt::format("{}", static_cast<double>(member) / 1e3)
+                  : fmt::format("{}{}", member, option.form == OptionForm::percent ? "%" : "");
+  });
+  return shown;
+}
+
+std::string type_of(const JobOption& option, const JobSpec& said) {
+  std::string type = "TEXT";
+  with_member(option, said, [&]<class T>(const T&) {
+    if (option.form == OptionForm::seconds || std::is_same_v<T, Usd>)
+      type = "FLOAT";
+    else if (std::is_unsigned_v<T> &&
+             (option.form == OptionForm::plain || option.form == OptionForm::natural))
+      type = "UINT";
+  });
+  return type;
+}
+
+void add(CLI::App& app, const JobOption& option, JobSpec& said) {
+  const std::string flag{option.flag}, help{option.help};
+  const OptionMember member = option.member(said);
+  if (auto* const* truth = std::get_if<bool*>(&member)) {
+    app.add_flag(flag, **truth, help);
+  } else if (auto* const* list = std::get_if<std::vector<std::string>*>(&member)) {
+    app.add_option(flag, **list, help)->delimiter(',');
+  } else {
+    const auto check = [&option, &said](const std::string& text) {
+      const std::string expected = take(text, option, said);
+      return expected.empty()
+                 ? expected
+                 : fmt::format("expected {}, got {}", expected, json::printable(text, shown_bytes));
+    };
+    app.add_option_function<std::string>(
+           flag, [](const std::string&) {}, help)
+        ->check(CLI::Validator{check, ""})
+        ->type_name(type_of(option, said))
+        ->default_str(default_of(option, said));
+  }
 }
 
 } // namespace
@@ -139,7 +233,7 @@ void add_budget_option(CLI::App& app, double& usd, const std::string& help) {
   app.add_option("--budget-usd", usd, help)->check(CLI::Range(1e-9, 1e6));
 }
 
-void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
+void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool submits) {
   app.add_option("INPUT", inputs,
                  "files, directories or patterns: OpenAI Batch JSONL, JSONL of objects, CSV or TSV "
                  "with header, text; .gz and .zst of these; - = standard input")
@@ -151,111 +245,32 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help) {
                  "environment variable that holds the key; '' = there is none [OPENAI_API_KEY, of "
                  "servers on this machine and in private networks none]");
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
-  app.add_option("-m,--model", model, "model; overrides a line's model");
-  auto* inline_prompt = app.add_option("-p,--prompt", prompt,
-                                       "prompt template; {{text}} is the document, {{field}} a "
-                                       "field; \\{{ stands for braces that are meant")
-                            ->check(template_with_text);
+  for (const JobOption& option : job_options())
+    if (!option.help.empty() && (submits || !option.submit_only)) add(app, option, said);
   app.add_option("--prompt-file", prompt_file, "file with the prompt template")
-      ->excludes(inline_prompt);
-  app.add_option("--system", system, "system message, a template too");
-  app.add_flag("--no-field-needed", no_field_needed,
-               "take a template that uses nothing of the documents");
-  app.add_option(
-         "--task", task,
-         "what to do with documents: chat, embed (the filled template goes to /embeddings) or "
-         "classify (chat; the system message is --system, else, without -p, \"Classify the "
-         "text that the user gives.\", and then an instruction that lists --labels and asks "
-         "for exactly one)")
-      ->check(CLI::IsMember({"chat", "embed", "classify"}))
-      ->capture_default_str();
-  app.add_option("--labels", labels, "the labels of --task classify: A,B,C; repeatable")
-      ->delimiter(',');
-  app.add_option("--id-field", id_field, "field with an object's id")->capture_default_str();
-  app.add_option("--text-field", text_field, "field that {{text}} stands for")
-      ->capture_default_str();
-  app.add_option("--keep", keep,
-                 "F,...: fields of an object or a row to copy into its result; repeatable")
-      ->delimiter(',');
-  app.add_flag("--skip-blank", skip_blank,
-               "leave out documents without text (empty, null, only space), which else are error "
-               "lines");
-  app.add_option("--delimiter", delimiter,
-                 "what separates the fields of CSV and TSV inputs: one character, or tab [found by "
-                 "the header: , ; tab |]");
-  app.add_option("--assume-url", assume_url,
-                 "what batch lines call that name no method and no url, e.g. /v1/chat/completions");
-  app.add_option("--order", order, "order of the result lines")
-      ->check(CLI::IsMember({"input", "completion"}))
-      ->capture_default_str();
+      ->excludes(app.get_option("--prompt"));
   app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");
-  app.add_option("--max-tokens", max_tokens,
-                 "most tokens of an answer, in the words of the request's path")
-      ->check(natural);
   app.add_option("--temperature", temperature, "sampling temperature")->check(CLI::Range(0.0, 2.0));
-  app.add_option("--rpm", requests_per_minute, "most requests per minute [unlimited]")
-      ->check(natural);
-  app.add_option("--tpm", tokens_per_minute, "most tokens per minute [unlimited]")->check(natural);
-  app.add_option("--max-in-flight", max_in_flight,
-                 "most calls in flight over all workers [unlimited]")
-      ->check(natural);
-  add_budget_option(app, budget_usd,
-                    "US$ that the job may cost in its whole life, over all runs [unlimited]; needs "
-                    "prices ([[pool]] price_input, price_output)");
-  app.add_option("--timeout", timeout_s, "seconds that one call may take")
-      ->check(CLI::Range(0.001, 86'400.0))
-      ->capture_default_str();
-  app.add_option("--connect-timeout", connect_timeout_s, "seconds that connecting may take")
-      ->check(CLI::Range(0.001, 3'600.0))
-      ->capture_default_str();
-  app.add_option("--retries", retries, "attempts after the first")
-      ->check(CLI::Range(0u, 1'000u))
-      ->capture_default_str();
-  app.add_option("--patience", patience_s,
-                 "seconds that the job waits for endpoints that are away, loading or full until it "
-                 "pauses; 0: as long as it takes")
-      ->check(CLI::Range(0u, patience_s_max))
-      ->capture_default_str();
-  app.add_option("--batch-size", batch_size,
-                 "most items sent to a worker together; fewer as needed")
-      ->check(CLI::Range(1u, 256u))
-      ->capture_default_str();
-  app.add_option("--max-line-bytes", line_bytes_max, "longest input line")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{16u << 20}))
-      ->capture_default_str();
-  app.add_option("--limit", limit, "first N items only")->check(natural);
-  app.add_option("--max-failures", max_failures,
-                 "N: pause the job when N items have failed; P%: when P% of the items that are "
-                 "done have, once there are 100; off: never")
-      ->capture_default_str();
-  app.add_option("--hedge", hedge,
-                 "P%: give the last items a second call, at another endpoint if there is one, when "
-                 "they take far longer than usual; at most P% of the items")
-      ->capture_default_str();
   app.add_option(
       "--json-schema", json_schema,
       "file with the JSON schema that answers must have (response_format of chat calls)");
-  app.add_flag("--strict", strict,
-               "a bad input line fails the job, and `run` before its first call, with 5");
-  app.add_option("--fallback-model", fallback_model,
-                 "tried when a line cannot succeed at its first model [its pool's fallback]");
   add_config_option(app, config);
 }
 
 Result<JobSpec> JobOptions::spec() const {
-  JobSpec spec;
-  spec.task = task;
-  for (const auto& label : labels) spec.labels.push_back(CLI::detail::trim_copy(label));
-  spec.model = model;
-  spec.system = system;
-  spec.prompt = prompt;
+  JobSpec spec = said;
+  for (auto& label : spec.shape.labels) label = CLI::detail::trim_copy(label);
+  std::vector<std::string> keep;
+  for (auto& field : spec.shape.keep)
+    if (std::find(keep.begin(), keep.end(), field) == keep.end()) keep.push_back(field);
+  spec.shape.keep = std::move(keep);
   if (!prompt_file.empty()) {
     auto text = text_of_file("--prompt-file", prompt_file);
     if (!text) return tl::unexpected{text.error()};
     if (is_blank(*text))
-      return fail(ErrorCode::usage,
-                  fmt::format("--prompt-file {}: {}", prompt_file, empty_template));
-    spec.prompt = std::move(*text);
+      return fail(ErrorCode::usage, fmt::format("--prompt-file {}: expected {}, got an empty one",
+                                                prompt_file, empty_template));
+    spec.shape.prompt = std::move(*text);
   }
   Params request;
   for (const auto& param : params)
@@ -263,18 +278,7 @@ Result<JobSpec> JobOptions::spec() const {
   if (temperature >= 0) request["temperature"] = temperature;
   if (!json_schema.empty())
     if (auto added = add_schema(request, json_schema); !added) return tl::unexpected{added.error()};
-  spec.params = Json(request).dump(-1, ' ', false, Json::error_handler_t::replace);
-  spec.max_tokens = max_tokens;
-  spec.id_field = id_field;
-  spec.text_field = text_field;
-  for (const auto& field : keep)
-    if (std::find(spec.keep.begin(), spec.keep.end(), field) == spec.keep.end())
-      spec.keep.push_back(field);
-  spec.assume_url = assume_url;
-  spec.delimiter = delimiter_of(delimiter);
-  spec.skip_blank = skip_blank;
-  spec.no_field_needed = no_field_needed;
-  spec.order = order;
+  spec.shape.params = Json(request).dump(-1, ' ', false, Json::error_handler_t::replace);
   for (const auto& url : endpoints) {
     EndpointSpec endpoint;
     endpoint.url = without_trailing_slash(url);
@@ -284,21 +288,6 @@ Result<JobSpec> JobOptions::spec() const {
       endpoint.api_key_env = "OPENAI_API_KEY";
     spec.endpoints.push_back(std::move(endpoint));
   }
-  spec.requests_per_minute = requests_per_minute;
-  spec.tokens_per_minute = tokens_per_minute;
-  spec.max_in_flight = max_in_flight;
-  spec.budget_usd = usd_of(budget_usd);
-  spec.timeout_ms = to_ms(timeout_s);
-  spec.connect_timeout_ms = to_ms(connect_timeout_s);
-  spec.retries = retries;
-  spec.patience_s = patience_s;
-  spec.batch_size = batch_size;
-  spec.line_bytes_max = line_bytes_max;
-  spec.limit = limit;
-  spec.fallback_model = fallback_model;
-  spec.strict = strict;
-  if (auto set = set_max_failures(spec, max_failures); !set) return tl::unexpected{set.error()};
-  if (auto set = set_hedge(spec, hedge); !set) return tl::unexpected{set.error()};
   return spec;
 }
 

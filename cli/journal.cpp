@@ -1,10 +1,10 @@
 #include "cli/journal.hpp"
 
-#include "actors/kit/terminal.hpp"
+#include "actors/kit/program/terminal.hpp"
 #include "cli/exit_codes.hpp"
-#include "cli/table.hpp"
-#include "cli/text.hpp"
-#include "coordinator/journal_check.hpp"
+#include "cli/terminal/table.hpp"
+#include "cli/terminal/text.hpp"
+#include "coordinator/journal/check.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

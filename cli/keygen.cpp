@@ -1,8 +1,8 @@
 #include "cli/keygen.hpp"
 
-#include "actors/kit/terminal.hpp"
+#include "actors/kit/program/terminal.hpp"
 #include "cli/exit_codes.hpp"
-#include "protocol/access.hpp"
+#include "protocol/keys/access.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

@@ -1,13 +1,13 @@
 // gristmill: the user's command. Each subcommand adds itself and leaves its exit code behind.
-#include "actors/kit/private_memory.hpp"
-#include "actors/kit/process_guard.hpp"
-#include "actors/kit/terminal.hpp"
-#include "actors/kit/usage_sentence.hpp"
-#include "cli/cluster_commands.hpp"
+#include "actors/kit/program/private_memory.hpp"
+#include "actors/kit/program/process_guard.hpp"
+#include "actors/kit/program/terminal.hpp"
+#include "actors/kit/program/usage_sentence.hpp"
+#include "cli/cluster/commands.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/journal.hpp"
 #include "cli/keygen.hpp"
-#include "cli/run.hpp"
+#include "cli/run/run.hpp"
 #include "protocol/version.hpp"
 
 #include <CLI/CLI.hpp>

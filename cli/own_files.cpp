@@ -1,11 +1,11 @@
 #include "cli/own_files.hpp"
 
-#include "coordinator/input_finder.hpp"
-#include "coordinator/merge_files.hpp"
-#include "coordinator/product_files.hpp"
-#include "coordinator/segment_writer.hpp"
-#include "coordinator/state_directory.hpp"
-#include "protocol/output_form.hpp"
+#include "coordinator/disk/state_directory.hpp"
+#include "coordinator/inputs/finder.hpp"
+#include "coordinator/journal/segment_writer.hpp"
+#include "coordinator/result/merge_files.hpp"
+#include "coordinator/result/product_files.hpp"
+#include "protocol/job/output_form.hpp"
 
 #include <algorithm>
 #include <array>

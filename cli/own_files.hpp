@@ -3,7 +3,7 @@
 // of it is an input of the job, and nothing is replaced or removed that does not carry our mark.
 #pragma once
 
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <map>
 #include <string>

@@ -1,7 +1,7 @@
 #include "cli/text_file.hpp"
 
 #include "actors/intake/input_format.hpp"
-#include "coordinator/file_io.hpp"
+#include "coordinator/disk/file_io.hpp"
 
 #include <fmt/format.h>
 

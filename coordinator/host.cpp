@@ -2,7 +2,7 @@
 
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
-#include "coordinator/merge_files.hpp"
+#include "coordinator/result/merge_files.hpp"
 
 #include <fmt/format.h>
 #include <future>

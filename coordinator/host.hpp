@@ -7,10 +7,10 @@
 #include "actors/kit/shell.hpp"
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/wiring/node_shell.hpp"
-#include "coordinator/file_source.hpp"
-#include "coordinator/sqlite_store.hpp"
-#include "coordinator/zmq_gateway.hpp"
-#include "protocol/access.hpp"
+#include "coordinator/gateway/zmq_gateway.hpp"
+#include "coordinator/inputs/file_source.hpp"
+#include "coordinator/journal/sqlite_store.hpp"
+#include "protocol/keys/access.hpp"
 
 #include <atomic>
 #include <condition_variable>

@@ -2,20 +2,20 @@
 //
 // It prints one JSON line when it serves, and ends with 0 after SIGTERM or SIGINT, with 2 when it
 // could not start as it was told to, and with 70 when it cannot go on.
-#include "actors/kit/address_space.hpp"
-#include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
-#include "actors/kit/private_memory.hpp"
-#include "actors/kit/process_guard.hpp"
-#include "actors/kit/stop_signals.hpp"
-#include "actors/kit/terminal.hpp"
-#include "actors/kit/usage_sentence.hpp"
-#include "coordinator/descriptor_reserve.hpp"
+#include "actors/kit/program/address_space.hpp"
+#include "actors/kit/program/config_options.hpp"
+#include "actors/kit/program/private_memory.hpp"
+#include "actors/kit/program/process_guard.hpp"
+#include "actors/kit/program/stop_signals.hpp"
+#include "actors/kit/program/terminal.hpp"
+#include "actors/kit/program/usage_sentence.hpp"
+#include "coordinator/disk/descriptor_reserve.hpp"
+#include "coordinator/gateway/listen_address.hpp"
 #include "coordinator/host.hpp"
-#include "coordinator/http_api.hpp"
-#include "coordinator/http_listener.hpp"
-#include "coordinator/http_server.hpp"
-#include "coordinator/listen_address.hpp"
+#include "coordinator/http/api.hpp"
+#include "coordinator/http/server/listener.hpp"
+#include "coordinator/http/server/server.hpp"
 #include "protocol/version.hpp"
 
 #include <CLI/CLI.hpp>
@@ -123,7 +123,8 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
 std::vector<std::vector<InputSpec>> inputs_of(const journal::Recovered& recovered) {
   std::vector<std::vector<InputSpec>> inputs;
   for (const journal::RecoveredJob& job : recovered.jobs)
-    if (auto spec = job_spec_from_json(job.spec)) inputs.push_back(std::move(spec->inputs));
+    if (auto spec = job_spec_from_json(job.spec, Unknown::skipped))
+      inputs.push_back(std::move(spec->inputs));
   return inputs;
 }
 

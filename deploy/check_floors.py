@@ -3,6 +3,7 @@
 
 Prints each breach as FILE:LINE: sentence and exits 1 if there is one.
 """
+import collections
 import pathlib
 import re
 import subprocess
@@ -10,14 +11,15 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
-ROOMS = ["supervisor", "rate_limiter", "coordinator", "journal", "merger", "worker"]
+ROOMS = ["supervisor", "rate_limiter", "coordinator", "jobs", "journal", "merger", "worker"]
 
 # A folder may include headers below these; the longest matching folder of a file decides.
 MAY_INCLUDE = {
     "protocol": ["protocol"],
     "actors/kit": ["actors/kit", "protocol"],
-    "actors/intake": ["actors/intake", "actors/kit", "protocol"],
-    **{f"actors/{room}": [f"actors/{room}", "actors/kit", "protocol"] for room in ROOMS},
+    "actors/words": ["actors/words", "actors/kit", "protocol"],
+    "actors/intake": ["actors/intake", "actors/words", "actors/kit", "protocol"],
+    **{f"actors/{room}": [f"actors/{room}", "actors/words", "actors/kit", "protocol"] for room in ROOMS},
     "actors/wiring": ["actors", "protocol"],
     "coordinator": ["coordinator", "actors", "protocol"],
     "worker": ["worker", "actors", "protocol"],
@@ -33,24 +35,24 @@ NEVER = {
 
 # Header of a library -> the files (or folders, with a slash) that may see it.
 SEEN_BY = {
-    "zmq.hpp": ["coordinator/zmq_", "coordinator/zap", "worker/zmq_"],
-    "zmq.h": ["coordinator/zmq_", "coordinator/zap", "worker/zmq_"],
-    "msgpack.hpp": ["protocol/codec.cpp", "protocol/msgpack_"],
+    "zmq.hpp": ["coordinator/gateway/", "worker/link/"],
+    "zmq.h": ["coordinator/gateway/", "worker/link/"],
+    "msgpack.hpp": ["protocol/node/codec.cpp", "protocol/node/msgpack_"],
     "msgpack.h": [],
-    "sqlite3.h": ["coordinator/sqlite.cpp"],
-    "curl/curl.h": ["worker/curl_", "cli/http_client.cpp"],
+    "sqlite3.h": ["coordinator/journal/sqlite.cpp"],
+    "curl/curl.h": ["worker/http/curl_", "cli/cluster/http_client.cpp"],
     "csv.h": ["actors/intake/csv_parser.cpp"],
-    "zlib.h": ["coordinator/unpacker.cpp", "coordinator/compressor.cpp"],
-    "zstd.h": ["coordinator/unpacker.cpp", "coordinator/compressor.cpp"],
-    "microhttpd.h": ["coordinator/http_server"],
-    "prometheus/": ["coordinator/metrics.cpp"],
+    "zlib.h": ["coordinator/inputs/unpacker.cpp", "coordinator/result/compressor.cpp"],
+    "zstd.h": ["coordinator/inputs/unpacker.cpp", "coordinator/result/compressor.cpp"],
+    "microhttpd.h": ["coordinator/http/server/"],
+    "prometheus/": ["coordinator/http/api/metrics.cpp"],
     "caf/": ["actors/kit/caf_compat.hpp"],
-    "toml++/toml.h": ["actors/kit/config_file.cpp"],
+    "toml++/toml.h": ["actors/kit/program/config_file.cpp"],
 }
 
 # Trees of foreign text are as deep as it likes, unless this file makes them.
 PARSES = re.compile(r"\b[Jj]son::parse\(")
-PARSER = "protocol/openai/json_tree.cpp"
+PARSER = "protocol/text/json_tree.cpp"
 
 # What the rooms may not touch: they take time, randomness and the outside as arguments.
 PURE = [f"actors/{room}/" for room in ROOMS + ["wiring", "intake"]]
@@ -63,7 +65,7 @@ IMPURE = re.compile(
 NOT_BY_HAND = [
     (re.compile(r"std::j?thread(\s+\w+)?\s*[{(]|\bthread_\{\["), "actors/kit/guarded_thread.hpp",
      "a thread's exception must end the process with 70: use guarded_thread"),
-    (re.compile(r"\bf?puts\(|\bf?printf\(|\bstd::c(out|err)\b|\bfwrite\("), "actors/kit/terminal.cpp",
+    (re.compile(r"\bf?puts\(|\bf?printf\(|\bstd::c(out|err)\b|\bfwrite\("), "actors/kit/program/terminal.cpp",
      "foreign text may command a terminal: use say, print or print_json"),
     (re.compile(r"\bdump\(\d*\)"), None,
      "dump() throws at text that is not UTF-8: give it error_handler_t::replace"),
@@ -114,12 +116,45 @@ def parsing_of(file):
         return
     for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
         if PARSES.search(line.replace("ordered_json", "json").split("//")[0]):
-            yield number, f"foreign text becomes a tree in {PARSER} only: use openai::json::tree"
+            yield number, f"foreign text becomes a tree in {PARSER} only: use json::tree"
+
+
+# A folder that fits a glance: a header and its source count as one.
+SOURCES_MAX = 20
+
+
+def crowded(files):
+    folders = collections.defaultdict(set)
+    for file in files:
+        if not file.startswith("tests/") or file.startswith("tests/unit/"):
+            folders[file.rsplit("/", 1)[0]].add(file.rsplit(".", 1)[0])
+    for folder, sources_of in sorted(folders.items()):
+        if len(sources_of) > SOURCES_MAX:
+            yield f"{folder}: expected at most {SOURCES_MAX} sources, got {len(sources_of)}"
+
+
+def circles(files, top):
+    """The folders below `top` that include each other, whichever way round."""
+    sees = collections.defaultdict(set)
+    for file in files:
+        if file.startswith(top + "/"):
+            for line in (ROOT / file).read_text().splitlines():
+                found = INCLUDE.match(line)
+                if found and found.group(1).startswith(top + "/"):
+                    sees[file.rsplit("/", 1)[0]].add(found.group(1).rsplit("/", 1)[0])
+    left = {folder: others - {folder} for folder, others in sees.items()}
+    while lowest := {folder for folder, others in left.items() if not others & left.keys()}:
+        left = {folder: others for folder, others in left.items() if folder not in lowest}
+    if left:
+        yield f"{top}: expected no circle, got one among {', '.join(sorted(left))}"
 
 
 def main():
     count = 0
     files = sources()
+    for sentence in (*crowded(files), *circles(files, "protocol")):
+        print(sentence)
+        count += 1
     for file in files:
         for number, sentence in (*breaches_of(file), *left_to_others(file), *parsing_of(file)):
             print(f"{file}:{number}: {sentence}")

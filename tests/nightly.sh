@@ -8,8 +8,8 @@ fuzz_seconds=${GRISTMILL_NIGHTLY_FUZZ_SECONDS:-300}
 seeds=${GRISTMILL_NIGHTLY_SEEDS:-100000}
 # The tests of windows to sockets, disks and HTTP: threads of ours, and no CAF, which is not
 # instrumented.
-windows=$(cd tests/unit && ls sqlite_store*_test.cpp zmq_*_test.cpp http_*_test.cpp event_stream_test.cpp \
-  curl_client*_test.cpp line_finder_test.cpp job_*s_test.cpp | sed 's/\(.*\)\.cpp/[#\1]/' | paste -sd,)
+windows=$(find tests/unit/coordinator tests/unit/worker/http -name '*_test.cpp' |
+  sed 's/.*\/\(.*\)\.cpp/[#\1]/' | paste -sd,)
 
 step_seeds() { ./x sim --seeds "1..$seeds"; }
 step_mutants() { ./x sim --mutant all --seeds 1..10000; }

@@ -2,7 +2,7 @@
 
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
-#include "worker/zmq_link.hpp"
+#include "worker/link/zmq_link.hpp"
 
 #include <variant>
 

@@ -5,8 +5,8 @@
 #include "actors/kit/shell.hpp"
 #include "actors/worker/link.hpp"
 #include "actors/worker/worker.hpp"
-#include "protocol/access.hpp"
-#include "worker/curl_client.hpp"
+#include "protocol/keys/access.hpp"
+#include "worker/http/curl_client.hpp"
 
 #include <functional>
 #include <latch>

@@ -3,21 +3,22 @@
 // It prints one JSON line when a coordinator first welcomes it, and ends with 0 after a drain, with
 // 2 when it could not start as it was told to or the coordinator will not have it, with 70 when it
 // cannot go on. While there is no coordinator it keeps trying.
-#include "actors/kit/address_space.hpp"
 #include "actors/kit/clock.hpp"
-#include "actors/kit/config_options.hpp"
 #include "actors/kit/log.hpp"
-#include "actors/kit/private_memory.hpp"
-#include "actors/kit/process_guard.hpp"
-#include "actors/kit/stop_signals.hpp"
-#include "actors/kit/terminal.hpp"
-#include "actors/kit/usage_sentence.hpp"
-#include "protocol/endpoint_faults.hpp"
+#include "actors/kit/program/address_space.hpp"
+#include "actors/kit/program/config_options.hpp"
+#include "actors/kit/program/private_memory.hpp"
+#include "actors/kit/program/process_guard.hpp"
+#include "actors/kit/program/stop_signals.hpp"
+#include "actors/kit/program/terminal.hpp"
+#include "actors/kit/program/usage_sentence.hpp"
+#include "protocol/job/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/rules/job_faults.hpp"
 #include "protocol/version.hpp"
-#include "worker/api_keys.hpp"
 #include "worker/descriptor_limit.hpp"
 #include "worker/host.hpp"
+#include "worker/http/api_keys.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -150,7 +151,7 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
   endpoint.api_key_file = options.api_key_file;
   JobSpec job;
   job.inputs = {{"-", "-"}};
-  job.model = options.model;
+  job.shape.model = options.model;
   job.endpoints = {endpoint};
   if (const auto faults = faults_of(job); !faults.empty())
     return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));

@@ -213,8 +213,9 @@ void Coordinator::share_elsewhere(Session& session, const std::vector<Waiting>& 
                             {{"name", session.name},
                              {"calls", std::to_string(held)},
                              {"endpoint", away->reason.endpoint},
-                             {"why", away->why + "; the calls that it holds go to other workers, "
-                                                 "and it tries one at a time"}}});
+                             {"why", std::string{words_of(away->reason)} +
+                                         "; the calls that it holds go to other workers, "
+                                         "and it tries one at a time"}}});
   send_cancel(session, cancel, now, effects);
 }
 
@@ -258,7 +259,7 @@ void Coordinator::strike(Session& session, std::string what, Time now, Effects& 
   const PeerId peer = session.peer;
   std::erase_if(unheard_, [now](const auto& other) { return other.second <= now; });
   unheard_[session.process] = now + defaults::strike_window;
-  lose(session.id, false, "it said what cannot be true, again and again", effects);
+  lose(session.id, Departure::lost, "it said what cannot be true, again and again", effects);
   refuse(peer, RefusedCode::no_session, "this worker said what cannot be true: " + what, effects);
 }
 

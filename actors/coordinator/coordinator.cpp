@@ -3,8 +3,8 @@
 #include "actors/coordinator/proof.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/codec.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/node/codec.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -69,7 +69,7 @@ void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effe
         } else if constexpr (std::is_same_v<M, Heartbeat>) {
           handle(*session, message, frame->ack, now, effects);
         } else if constexpr (std::is_same_v<M, Goodbye>) {
-          lose(session->id, false, "goodbye", effects);
+          lose(session->id, Departure::goodbye, "goodbye", effects);
         }
       },
       frame->message);
@@ -117,7 +117,7 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   for (const auto& [id, session] : roster_.sessions()) {
     if (fresh && session->state == SessionState::closed && session->name == hello.name &&
         session->user == received.user && session->process != hello.process) {
-      lose(id, true, "replaced by a new process of its name", effects);
+      lose(id, Departure::died, "replaced by a new process of its name", effects);
       break;
     }
   }
@@ -132,7 +132,7 @@ void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time 
   };
   if (Session* before = roster_.of_peer(peer);
       before != nullptr && before->process != hello.process)
-    lose(before->id, true, "another process on its connection", effects);
+    lose(before->id, Departure::died, "another process on its connection", effects);
   const Adopted adopted =
       roster_.adopt(peer, received.user, hello, now, {wanted, may_be_of_earlier_life});
   Session& session = *adopted.session;
@@ -244,8 +244,7 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   for (const Waiting& waiting : granted.waits) {
     hear_reason(waiting, now);
     if (session != nullptr)
-      send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms, waiting.why}, now,
-           effects);
+      send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms}, now, effects);
   }
   if (session != nullptr) refuse_for_good(*session, granted.exceeding, now, effects);
   if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);

@@ -16,14 +16,14 @@
 #include "actors/coordinator/roster.hpp"
 #include "actors/coordinator/urgency.hpp"
 #include "actors/coordinator/views.hpp"
-#include "actors/kit/call_words.hpp"
 #include "actors/kit/event.hpp"
-#include "actors/kit/permit_words.hpp"
-#include "actors/kit/records.hpp"
 #include "actors/kit/sizes.hpp"
-#include "actors/kit/wait_reason.hpp"
-#include "protocol/call_cost.hpp"
-#include "protocol/pool_spec.hpp"
+#include "actors/words/calls.hpp"
+#include "actors/words/permits.hpp"
+#include "actors/words/records.hpp"
+#include "actors/words/wait_reason.hpp"
+#include "protocol/job/pools.hpp"
+#include "protocol/rules/call_cost.hpp"
 
 #include <map>
 #include <optional>
@@ -51,6 +51,10 @@ struct Effects {
   std::map<JobId, std::uint64_t> charged_nano_usd;
   std::vector<Event> events;
 };
+
+// How a session ends: its worker said so; it is gone, perhaps with its process; or the process is
+// certainly dead, so that what was in flight may have killed it.
+enum class Departure : std::uint8_t { goodbye, lost, died };
 
 struct Options {
   Epoch epoch;
@@ -181,7 +185,7 @@ private:
   void refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
                        Effects& effects);
   void announce(Session& session, const protocol::Hello& hello, Effects& effects);
-  void lose(SessionId id, bool died, std::string_view why, Effects& effects);
+  void lose(SessionId id, Departure how, std::string_view why, Effects& effects);
   void give_up(const Released& released, const LostCall& lost, Effects& effects);
   void charge_lost(const Assigned& assigned, Effects& effects);
   void end_grace(Time now, Effects& effects);

@@ -3,9 +3,9 @@
 // each class at most one failure in told_every is told, with the number of those that were not.
 #pragma once
 
-#include "actors/kit/error_book.hpp"
 #include "actors/kit/time.hpp"
-#include "protocol/messages.hpp"
+#include "actors/words/error_book.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <array>
 #include <optional>

@@ -1,6 +1,7 @@
 // What COORDINATOR says to somebody who asks why a job or one of its calls waits: who is there, who
 // has room, whose turn it is, and what RATE LIMITER last said to the job's calls.
 #include "actors/coordinator/coordinator.hpp"
+#include "protocol/rules/served.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -10,6 +11,12 @@ namespace {
 
 // A refusal is news until the call is asked for again, and a little longer.
 constexpr auto asked_again_within = std::chrono::seconds{1};
+
+// A group commit takes some milliseconds; only what takes longer is worth a word.
+constexpr auto slow_commit = std::chrono::milliseconds{500};
+bool is_soon_over(const WaitReason& reason, Time now) {
+  return reason.kind == WaitKind::journal && now < reason.since + slow_commit;
+}
 
 WaitReason of_kind(WaitKind kind) {
   WaitReason reason;
@@ -21,7 +28,7 @@ WaitReason of_kind(WaitKind kind) {
 
 void Coordinator::hear_reason(const Waiting& waiting, Time now) {
   const auto job = jobs_.find(waiting.job);
-  if (job == jobs_.end() || !waiting.reason) return;
+  if (job == jobs_.end() || !waiting.reason || is_soon_over(waiting.reason, now)) return;
   auto& heard = job->second.heard;
   if (heard.size() >= reasons_max && !heard.contains(waiting.model))
     std::erase_if(heard, [now](const auto& entry) { return entry.second.fresh_until < now; });

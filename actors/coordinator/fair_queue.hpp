@@ -5,8 +5,8 @@
 // Invariant: calls of one job and model leave in the order in which they came.
 #pragma once
 
-#include "actors/kit/call_words.hpp"
 #include "actors/kit/fair_share.hpp"
+#include "actors/words/calls.hpp"
 
 #include <algorithm>
 #include <deque>

@@ -1,6 +1,7 @@
 // What the jobs' rooms tell COORDINATOR: calls that they offer and take back, what is durable, and
 // that a job opens, closes, holds or goes on.
 #include "actors/coordinator/coordinator.hpp"
+#include "protocol/rules/served.hpp"
 
 #include "actors/kit/defaults.hpp"
 
@@ -103,26 +104,18 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
                                 Time now, const EarlierLives& earlier) {
   Effects effects;
   Job job;
-  JobSpec for_workers = spec; // they are sent items, and inputs may be many
-  for_workers.inputs.clear();
-  for_workers.budget_usd = {};   // nor do they need to know it,
-  for_workers.hedge_percent = 0; // or this, or whose turn it is
-  for_workers.weight = JobSpec{}.weight;
-  for_workers.priority = JobSpec{}.priority;
-  for_workers.deadline = 0;
-  for_workers.patience_s = 0;
-  job.spec = to_json(for_workers);
-  job.batch_size = spec.batch_size;
-  job.hedges = spec.hedge_percent > 0;
+  job.spec = json_for_workers(spec);
+  job.batch_size = spec.policy.batch_size;
+  job.hedges = spec.policy.hedge_percent > 0;
   job.endpoints = endpoints_of(spec, effects);
   if (!spec.endpoints.empty())
     for (const EndpointEntry& own : job.endpoints) endpoints.push_back(own.id);
   job.model = model_of_all(spec);
   job.own_endpoints = !spec.endpoints.empty();
   job.share = own_share(spec);
-  job.call_most = std::chrono::milliseconds{spec.timeout_ms} +
-                  std::chrono::milliseconds{spec.connect_timeout_ms} + defaults::call_margin;
-  job.has_budget = bool{spec.budget_usd};
+  job.call_most = std::chrono::milliseconds{spec.policy.timeout_ms} +
+                  std::chrono::milliseconds{spec.policy.connect_timeout_ms} + defaults::call_margin;
+  job.has_budget = bool{spec.limits.budget_usd};
   job.earlier_mark = earlier.mark;
   job.earlier_nano_usd = earlier.assumed_nano_usd;
   job.pace = Pace{now};

@@ -39,7 +39,7 @@ Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
 Effects Coordinator::key_removed(const PeerId& peer, Time now) {
   Effects effects;
   if (const Session* session = roster_.of_peer(peer))
-    lose(session->id, false, "its key was removed", effects);
+    lose(session->id, Departure::lost, "its key was removed", effects);
   dispatch(now, effects);
   return effects;
 }
@@ -92,7 +92,7 @@ void Coordinator::expect_no_more(Nonce process, Effects& effects) {
 void Coordinator::watch_silence(Time now, Effects& effects) {
   struct Gone {
     SessionId id;
-    bool died;
+    Departure how;
     std::string_view why;
   };
   std::vector<Gone> gone;
@@ -104,18 +104,18 @@ void Coordinator::watch_silence(Time now, Effects& effects) {
       send(*session, Recorded{}, now, effects);
     if (session->state == SessionState::closed) {
       if (now - session->closed_at >= defaults::closed_lost && !mutated("no_lease_expiry"))
-        gone.push_back({id, true, "its connection closed and no Hello came"});
+        gone.push_back({id, Departure::died, "its connection closed and no Hello came"});
     } else if (silent >= defaults::silent_lost && !mutated("silence_is_no_loss")) {
-      gone.push_back({id, false, "silent on an open connection"});
+      gone.push_back({id, Departure::lost, "silent on an open connection"});
     } else if (silent >= defaults::silent_suspect && session->state == SessionState::active) {
       session->state = SessionState::suspect;
       effects.events.push_back({"worker.suspect", {{"name", session->name}}, true});
     }
   }
-  for (const Gone& g : gone) lose(g.id, g.died, g.why, effects);
+  for (const Gone& g : gone) lose(g.id, g.how, g.why, effects);
 }
 
-void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& effects) {
+void Coordinator::lose(SessionId id, Departure how, std::string_view why, Effects& effects) {
   std::unique_ptr<Session> session = roster_.remove(id);
   if (!session) return;
   std::vector<Released> released;
@@ -127,7 +127,7 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
   for (const Released& r : released) {
     const bool permitted = bool{r.assigned.attempt};
     // A call that its worker outlived did not end it.
-    const bool ended_it = died && lived && !r.assigned.over;
+    const bool ended_it = how == Departure::died && lived && !r.assigned.over;
     const bool alone = session->in_flight() - session->overdue() == 1;
     give_up(r, {r.assigned.item, r.call, permitted, ended_it, alone}, effects);
   }
@@ -142,8 +142,8 @@ void Coordinator::lose(SessionId id, bool died, std::string_view why, Effects& e
                              {"why", std::string{why}},
                              {"in_flight", std::to_string(session->in_flight())},
                              {"held", std::to_string(session->held())}},
-                            why != "goodbye"});
-  if (why != "goodbye") roster_.depart(std::move(session));
+                            how != Departure::goodbye});
+  if (how != Departure::goodbye) roster_.depart(std::move(session));
 }
 
 void Coordinator::give_up(const Released& r, const LostCall& lost, Effects& effects) {

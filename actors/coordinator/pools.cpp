@@ -1,7 +1,9 @@
 // The coordinator's endpoints: those of the configured pools, those that workers announce, and
 // those that jobs bring along; which models they serve, and what their tokens cost.
 #include "actors/coordinator/coordinator.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/rules/priced.hpp"
+#include "protocol/rules/served.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -149,7 +151,7 @@ std::set<std::string> Coordinator::served() const {
 
 std::string Coordinator::why_refused(const JobSpec& spec) const {
   if (std::string why = why_not_served(spec, served()); !why.empty()) return why;
-  return spec.budget_usd ? why_no_budget(spec) : std::string{};
+  return spec.limits.budget_usd ? why_no_budget(spec) : std::string{};
 }
 
 std::string Coordinator::why_no_budget(const JobSpec& spec) const {
@@ -171,7 +173,7 @@ void Coordinator::note_end(const Outcome& outcome, JobId job, Time now, Effects&
                {"class", std::string{meant.name}},
                {"status", std::to_string(outcome.http_status)},
                {"code", outcome.code},
-               {"words", openai::json::printable(outcome.message, error_words_max)},
+               {"words", json::printable(outcome.message, error_words_max)},
                {"job", to_string(job)},
                {"call", to_string(outcome.attempt)}},
               meant.fault != Fault::item && meant.fault != Fault::limit};

@@ -5,7 +5,7 @@
 
 #include "actors/kit/time.hpp"
 #include "protocol/ids.hpp"
-#include "protocol/job_state.hpp"
+#include "protocol/job/state.hpp"
 
 #include <algorithm>
 #include <map>

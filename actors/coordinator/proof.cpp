@@ -1,7 +1,7 @@
 #include "actors/coordinator/proof.hpp"
 
 #include "actors/kit/defaults.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -24,7 +24,7 @@ bool is_plain(char c) {
 // Nearly all texts are so already.
 void one_line(std::string& text, std::size_t bytes_max) {
   if (text.size() > bytes_max || !std::all_of(text.begin(), text.end(), is_plain))
-    text = openai::json::printable(text, bytes_max);
+    text = json::printable(text, bytes_max);
 }
 
 } // namespace

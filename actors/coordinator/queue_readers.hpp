@@ -4,7 +4,7 @@
 #pragma once
 
 #include "actors/kit/time.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <algorithm>
 #include <map>

@@ -6,11 +6,11 @@
 
 #include "actors/coordinator/gateway.hpp"
 #include "actors/kit/check.hpp"
-#include "actors/kit/doubt.hpp"
 #include "actors/kit/time.hpp"
-#include "protocol/grammar.hpp"
+#include "actors/words/doubt.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/node/grammar.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <algorithm>
 #include <deque>

@@ -6,7 +6,7 @@
 
 #include "actors/kit/fair_share.hpp"
 #include "actors/kit/time.hpp"
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -17,7 +17,7 @@ namespace gristmill::coordinator {
 inline constexpr std::uint32_t urgent_priority = 1'000;
 
 inline Share own_share(const JobSpec& spec) {
-  return {static_cast<double>(spec.weight), spec.priority};
+  return {static_cast<double>(spec.share.weight), spec.share.priority};
 }
 
 // PACE: how many of a job's calls begin per second, over some ten seconds.

@@ -1,10 +1,10 @@
 // VIEWS: workers and pools as people see them.
 #pragma once
 
-#include "actors/kit/permit_words.hpp"
-#include "protocol/counted_error.hpp"
+#include "actors/words/permits.hpp"
 #include "protocol/ids.hpp"
-#include "protocol/pool_spec.hpp"
+#include "protocol/job/counted_error.hpp"
+#include "protocol/job/pools.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -2,7 +2,7 @@
 
 #include "actors/intake/csv_separator.hpp"
 #include "actors/intake/length_advice.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -10,8 +10,6 @@
 
 namespace gristmill::intake {
 namespace {
-
-namespace json = openai::json;
 
 tl::unexpected<Error> bad(std::string message) {
   return fail(ErrorCode::bad_input, std::move(message));

@@ -1,7 +1,7 @@
 #include "actors/intake/input_format.hpp"
 
 #include "actors/intake/line_kind.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -115,7 +115,7 @@ std::size_t common_units(std::string_view head, bool little) {
 std::string_view unmarked_utf16(std::string_view head) {
   constexpr std::size_t units_least = 8;
   const std::size_t units = head.size() / 2;
-  if (units < units_least || openai::json::is_utf8(head)) return {};
+  if (units < units_least || json::is_utf8(head)) return {};
   const std::size_t little = common_units(head, true), big = common_units(head, false);
   if (little == big || std::max(little, big) * 10 < units * 9) return {};
   return little > big ? unmarked_16le : unmarked_16be;

@@ -3,7 +3,7 @@
 // document.
 #pragma once
 
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <string_view>
 

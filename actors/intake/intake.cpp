@@ -4,9 +4,12 @@
 #include "actors/intake/length_advice.hpp"
 #include "actors/intake/line_kind.hpp"
 #include "actors/intake/line_records.hpp"
+#include "protocol/job/spec.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/openai/json_text.hpp"
-#include "protocol/openai/wire.hpp"
+#include "protocol/openai/line/batch_line.hpp"
+#include "protocol/openai/line/readable_id.hpp"
+#include "protocol/result.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -41,7 +44,7 @@ Result<bool> Intake::open_input() {
   // Of a first line that is longer: its custom_id may stand behind its body.
   const bool cut = head->size() == begin_bytes && head->find('\n') == std::string::npos;
   if (format_.shape == Shape::lines && cut) {
-    const auto line = beginning_of(source_, at_.input, spec_.line_bytes_max);
+    const auto line = beginning_of(source_, at_.input, spec_.limits.line_bytes_max);
     if (!line) return tl::unexpected{line.error()};
     format_.kind = kind_of_lines(*line);
   }
@@ -55,14 +58,14 @@ Result<> Intake::open_records() {
   // Until the ids before it are known, reading begins at the input's first record.
   const std::uint64_t offset = caught_up_ ? at_.offset : 0, line = caught_up_ ? at_.line : 0;
   if (format_.shape == Shape::lines)
-    records_ =
-        std::make_unique<LineRecords>(source_, at_.input, offset, line, spec_.line_bytes_max);
+    records_ = std::make_unique<LineRecords>(source_, at_.input, offset, line,
+                                             spec_.limits.line_bytes_max);
   if (format_.shape == Shape::table) {
     const auto header = header_of(at_.input);
     if (!header) return tl::unexpected{header.error()};
     const CsvHeader& h = **header;
     records_ = std::make_unique<CsvTable>(source_, at_.input, h, std::max(offset, h.offset),
-                                          std::max(line, h.line), spec_.line_bytes_max);
+                                          std::max(line, h.line), spec_.limits.line_bytes_max);
   }
   if (!records_) caught_up_ = true; // a document has no ids but its name
   return {};
@@ -77,7 +80,8 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
   }
   const auto name = source_.name_of(input);
   if (!name) return tl::unexpected{name.error()};
-  const CsvOptions options{spec_.delimiter, format_of(*name, {}).separator, spec_.line_bytes_max};
+  const CsvOptions options{spec_.shape.delimiter, format_of(*name, {}).separator,
+                           spec_.limits.line_bytes_max};
   auto header = read_csv_header(source_, input, *name, options);
   if (!header) return tl::unexpected{header.error()};
   // The table that is open keeps a reference to its header.
@@ -129,13 +133,13 @@ Result<std::optional<Item>> Intake::read_next() {
   if (const auto done = catch_up(std::numeric_limits<std::size_t>::max()); !done)
     return tl::unexpected{done.error()};
   for (;;) {
-    if (spec_.limit != 0 && at_.item >= spec_.limit) return std::nullopt;
+    if (spec_.limits.items != 0 && at_.item >= spec_.limits.items) return std::nullopt;
     const auto opened = open_input();
     if (!opened) return tl::unexpected{opened.error()};
     if (!*opened) return std::nullopt;
     auto item = records_ ? next_record() : next_document();
     if (!item) return item;
-    if (*item && (*item)->blank && spec_.skip_blank) {
+    if (*item && (*item)->blank && spec_.shape.skip_blank) {
       ++left_out_;
       continue;
     }
@@ -177,8 +181,8 @@ Result<std::optional<Item>> Intake::item_of(const Record& record) {
     item.blank = false;
     item.bad =
         fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line {}'s",
-                    format_.kind == ItemKind::batch_line ? "custom_id" : spec_.id_field,
-                    openai::json::printable(identity.id, 100), *first);
+                    format_.kind == ItemKind::batch_line ? "custom_id" : spec_.shape.id_field,
+                    json::printable(identity.id, 100), *first);
   }
   if (item.id.empty()) item.id = source_of(item.place);
   if (item.bad.empty()) item.raw = record.text;
@@ -188,10 +192,11 @@ Result<std::optional<Item>> Intake::item_of(const Record& record) {
 Intake::Identity Intake::identify(const Record& record) const {
   const bool lines = format_.kind == ItemKind::batch_line;
   if (!record.fault.empty())
-    return {openai::readable_id(record.text, lines ? "custom_id" : spec_.id_field), record.fault};
+    return {openai::readable_id(record.text, lines ? "custom_id" : spec_.shape.id_field),
+            record.fault};
   Identity identity = lines ? identify_line(record.text) : identify_object(record.text);
-  if (identity.bad.empty() && !spec_.keep.empty())
-    if (const auto kept = openai::kept_fields(record.text, spec_.keep).size();
+  if (identity.bad.empty() && !spec_.shape.keep.empty())
+    if (const auto kept = openai::kept_fields(record.text, spec_.shape.keep).size();
         kept > limits::kept_bytes_max)
       identity.bad = fmt::format("expected the fields of --keep to have at most {} bytes together, "
                                  "got {}",
@@ -200,15 +205,16 @@ Intake::Identity Intake::identify(const Record& record) const {
 }
 
 Intake::Identity Intake::identify_line(std::string_view line) const {
-  auto read = openai::read_batch_line(line, spec_.assume_url);
+  auto read = openai::read_batch_line(line, spec_.shape.assume_url);
   if (read) return {std::move(read->custom_id), check_.fault_of_line(read->path)};
   const auto id = openai::field_text(line, "custom_id");
   return {id ? *id : openai::readable_id(line, "custom_id"), std::move(read.error().message)};
 }
 
 Intake::Identity Intake::identify_object(std::string_view object) const {
-  auto id = openai::field_text(object, spec_.id_field);
-  if (!id) return {openai::readable_id(object, spec_.id_field), std::move(id.error().message)};
+  auto id = openai::field_text(object, spec_.shape.id_field);
+  if (!id)
+    return {openai::readable_id(object, spec_.shape.id_field), std::move(id.error().message)};
   auto fault = check_.fault_of_object(object);
   return {std::move(*id), std::move(fault.why), fault.blank};
 }
@@ -242,11 +248,11 @@ Result<std::optional<Item>> Intake::next_document() {
     if (!got) return tl::unexpected{got.error()};
     text.resize(had + *got);
     if (*got == 0) break;
-    if (text.size() > spec_.line_bytes_max) {
-      text.resize(spec_.line_bytes_max + 1);
-      item.bad =
-          fmt::format("expected a document of at most {} bytes, got more; {}", spec_.line_bytes_max,
-                      length_advice(text.size(), spec_.line_bytes_max));
+    if (text.size() > spec_.limits.line_bytes_max) {
+      text.resize(spec_.limits.line_bytes_max + 1);
+      item.bad = fmt::format("expected a document of at most {} bytes, got more; {}",
+                             spec_.limits.line_bytes_max,
+                             length_advice(text.size(), spec_.limits.line_bytes_max));
       break;
     }
   }
@@ -255,7 +261,7 @@ Result<std::optional<Item>> Intake::next_document() {
   at_.offset = std::max<std::uint64_t>(text.size(), 1);
   if (text.find('\0') != std::string::npos)
     item.bad = "expected a text document, got a binary file (it has NUL bytes)";
-  if (item.bad.empty() && !openai::json::is_utf8(text))
+  if (item.bad.empty() && !json::is_utf8(text))
     item.bad = "expected a document in UTF-8, got bytes that are not; convert it";
   if (item.bad.empty()) {
     auto fault = check_.fault_of_text(without_mark(text));
@@ -294,7 +300,7 @@ Result<std::string> Intake::read_again(const Place& place) {
   if (format_of(*name, {}).shape != Shape::table) return raw;
   const auto header = header_of(place.input);
   if (!header) return tl::unexpected{header.error()};
-  auto object = csv_object(**header, *raw, spec_.line_bytes_max);
+  auto object = csv_object(**header, *raw, spec_.limits.line_bytes_max);
   if (!object)
     return fail(ErrorCode::bad_input, fmt::format("{}: {}: the input changed while the job ran",
                                                   source_of(place), object.error().message));
@@ -302,10 +308,10 @@ Result<std::string> Intake::read_again(const Place& place) {
 }
 
 std::string Intake::kept_of(const Place& place) {
-  if (spec_.keep.empty() || place.kind == ItemKind::text) return {};
+  if (spec_.shape.keep.empty() || place.kind == ItemKind::text) return {};
   const auto record = read_again(place);
   if (!record) return {}; // the item's own line says what is wrong with it
-  auto kept = openai::kept_fields(*record, spec_.keep);
+  auto kept = openai::kept_fields(*record, spec_.shape.keep);
   if (kept.size() > limits::kept_bytes_max) return {};
   return kept;
 }

@@ -12,9 +12,9 @@
 #include "actors/intake/input_format.hpp"
 #include "actors/intake/record_reader.hpp"
 #include "actors/intake/seen_ids.hpp"
-#include "actors/kit/input_position.hpp"
-#include "protocol/job_spec.hpp"
-#include "protocol/openai/item_check.hpp"
+#include "actors/words/input_position.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/openai/template/item_check.hpp"
 
 #include <list>
 #include <memory>

@@ -2,7 +2,7 @@
 // by the members that the first of them have of their own.
 #pragma once
 
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <cstddef>
 #include <string_view>

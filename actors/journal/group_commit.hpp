@@ -7,7 +7,7 @@
 // Invariant: nothing is released before its position and all before it are durable.
 #pragma once
 
-#include "actors/kit/records.hpp"
+#include "actors/words/records.hpp"
 
 #include <deque>
 #include <iterator>

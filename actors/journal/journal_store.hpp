@@ -4,8 +4,8 @@
 // would survive a power cut.
 #pragma once
 
-#include "actors/kit/item_set.hpp"
-#include "actors/kit/records.hpp"
+#include "actors/words/item_set.hpp"
+#include "actors/words/records.hpp"
 #include "protocol/result.hpp"
 
 #include <functional>

@@ -2,7 +2,7 @@
 
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log_valve.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <mutex>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -29,7 +29,7 @@ constexpr std::size_t value_bytes_max = 4'096;
 // Values with spaces or quotes are quoted, so that a line can be cut into fields again. Any of them
 // may be a stranger's.
 void append_value(std::string& line, const std::string& foreign) {
-  const std::string value = openai::json::printable(foreign, value_bytes_max);
+  const std::string value = json::printable(foreign, value_bytes_max);
   if (!value.empty() && value.find_first_of(" \"=") == std::string::npos) {
     line += value;
     return;
@@ -60,9 +60,9 @@ std::string json_line(std::string_view source, const Event& event, std::uint64_t
   std::string line;
   const auto member = [&line](std::string_view name, std::string_view value) {
     line += line.empty() ? "" : ",";
-    openai::json::append_string(line, name);
+    json::append_string(line, name);
     line += ':';
-    openai::json::append_string(line, openai::json::printable(value, value_bytes_max));
+    json::append_string(line, json::printable(value, value_bytes_max));
   };
   member("event", event.name);
   member("source", source);

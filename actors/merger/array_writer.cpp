@@ -1,6 +1,6 @@
 #include "actors/merger/array_writer.hpp"
 
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <bit>
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ constexpr std::size_t alignment = 64;
 
 void append_member(std::string& out, std::string_view key, std::string_view text) {
   out += key;
-  openai::json::append_string(out, text);
+  json::append_string(out, text);
 }
 
 } // namespace
@@ -62,7 +62,7 @@ Result<> ArrayWriter::check(const LineFacts& facts) const {
               fmt::format("{} (\"{}\"): expected one embedding for a row of the array, got {}; the "
                           "answers are kept: the same command with -o NAME.jsonl and the same "
                           "--state writes them as lines",
-                          facts.source, openai::json::printable(facts.custom_id, 100), got));
+                          facts.source, json::printable(facts.custom_id, 100), got));
 }
 
 Result<> ArrayWriter::begin(std::size_t dimensions) {

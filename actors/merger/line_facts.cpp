@@ -1,7 +1,7 @@
 #include "actors/merger/line_facts.hpp"
 
-#include "protocol/openai/embedding.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/openai/reply/embedding.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -10,58 +10,58 @@
 namespace gristmill::merger {
 namespace {
 
-namespace json = simdjson::ondemand;
+namespace ondemand = simdjson::ondemand;
 static_assert(line_padding >= simdjson::SIMDJSON_PADDING);
 
-template <class Visit> void each_member(json::value value, Visit visit) {
-  json::object object;
+template <class Visit> void each_member(ondemand::value value, Visit visit) {
+  ondemand::object object;
   if (value.get_object().get(object) != simdjson::SUCCESS) return;
   for (auto member : object) {
-    json::field field;
+    ondemand::field field;
     if (std::move(member).get(field) != simdjson::SUCCESS) return;
     visit(field.key(), field.value());
   }
 }
 
-template <class Visit> void each_element(json::value value, Visit visit) {
-  json::array array;
+template <class Visit> void each_element(ondemand::value value, Visit visit) {
+  ondemand::array array;
   if (value.get_array().get(array) != simdjson::SUCCESS) return;
   for (auto element : array) {
-    json::value found;
+    ondemand::value found;
     if (std::move(element).get(found) != simdjson::SUCCESS) return;
     visit(found);
   }
 }
 
-bool is(json::value& value, json::json_type type) {
-  json::json_type found{};
+bool is(ondemand::value& value, ondemand::json_type type) {
+  ondemand::json_type found{};
   return value.type().get(found) == simdjson::SUCCESS && found == type;
 }
 
-void read_text(json::value value, std::string_view& into) {
-  if (!is(value, json::json_type::string)) return;
+void read_text(ondemand::value value, std::string_view& into) {
+  if (!is(value, ondemand::json_type::string)) return;
   std::string_view text;
   if (value.get_string().get(text) == simdjson::SUCCESS) into = text;
 }
 
-void read_number(json::value value, std::uint64_t& into) {
+void read_number(ondemand::value value, std::uint64_t& into) {
   std::uint64_t number = 0;
   if (value.get_uint64().get(number) == simdjson::SUCCESS) into = number;
 }
 
 // As servers spell one: 12.0 and "12", too.
-void read_count(json::value value, std::uint64_t& into) {
+void read_count(ondemand::value value, std::uint64_t& into) {
   std::string_view token = value.raw_json_token();
   while (token.ends_with(' ')) token.remove_suffix(1);
-  into = openai::json::count_of({token}).value_or(into);
+  into = json::count_of({token}).value_or(into);
 }
 
-void read_flag(json::value value, bool& into) {
+void read_flag(ondemand::value value, bool& into) {
   bool flag = false;
   if (value.get_bool().get(flag) == simdjson::SUCCESS) into = flag;
 }
 
-std::uint64_t characters_of(json::value value) {
+std::uint64_t characters_of(ondemand::value value) {
   std::string_view text;
   read_text(value, text);
   return static_cast<std::uint64_t>(
@@ -73,11 +73,11 @@ std::uint64_t characters_of(json::value value) {
 struct ErrorFacts {
   std::string_view code, type, number, message;
 
-  void read(json::raw_json_string key, json::value value) {
+  void read(ondemand::raw_json_string key, ondemand::value value) {
     if (key == "message") return read_text(value, message);
     if (key == "type") return read_text(value, type);
     if (key != "code") return;
-    if (is(value, json::json_type::number))
+    if (is(value, ondemand::json_type::number))
       number = value.raw_json_token();
     else
       read_text(value, code);
@@ -90,24 +90,24 @@ struct ErrorFacts {
   }
 };
 
-void read_error(json::value value, LineFacts& facts) {
-  if (is(value, json::json_type::string)) return read_text(value, facts.error_message);
+void read_error(ondemand::value value, LineFacts& facts) {
+  if (is(value, ondemand::json_type::string)) return read_text(value, facts.error_message);
   ErrorFacts error;
-  each_member(value, [&](auto key, json::value member) { error.read(key, member); });
+  each_member(value, [&](auto key, ondemand::value member) { error.read(key, member); });
   error.settle(facts);
 }
 
-void read_choices(json::value value, LineFacts& facts) {
-  each_element(value, [&](json::value choice) {
+void read_choices(ondemand::value value, LineFacts& facts) {
+  each_element(value, [&](ondemand::value choice) {
     if (facts.answers.size() == answers_max) return;
     Answer answer;
-    each_member(choice, [&](auto key, json::value member) {
+    each_member(choice, [&](auto key, ondemand::value member) {
       if (key == "finish_reason")
         read_text(member, answer.finish_reason);
       else if (key == "text")
         answer.characters = characters_of(member);
       else if (key == "message")
-        each_member(member, [&](auto name, json::value part) {
+        each_member(member, [&](auto name, ondemand::value part) {
           if (name == "content") answer.characters = characters_of(part);
         });
     });
@@ -116,13 +116,13 @@ void read_choices(json::value value, LineFacts& facts) {
 }
 
 // The output of the Responses API: items, of which messages have content parts with text.
-void read_output(json::value value, LineFacts& facts) {
+void read_output(ondemand::value value, LineFacts& facts) {
   Answer answer;
-  each_element(value, [&](json::value item) {
-    each_member(item, [&](auto key, json::value member) {
+  each_element(value, [&](ondemand::value item) {
+    each_member(item, [&](auto key, ondemand::value member) {
       if (key != "content") return;
-      each_element(member, [&](json::value part) {
-        each_member(part, [&](auto name, json::value text) {
+      each_element(member, [&](ondemand::value part) {
+        each_member(part, [&](auto name, ondemand::value text) {
           if (name == "text") answer.characters += characters_of(text);
         });
       });
@@ -132,29 +132,29 @@ void read_output(json::value value, LineFacts& facts) {
 }
 
 // JSON has no NaN; servers that compute one write null.
-bool append_number(json::value value, std::vector<float>& into) {
+bool append_number(ondemand::value value, std::vector<float>& into) {
   double number = std::numeric_limits<double>::quiet_NaN();
-  if (!is(value, json::json_type::null) && value.get_double().get(number) != simdjson::SUCCESS)
+  if (!is(value, ondemand::json_type::null) && value.get_double().get(number) != simdjson::SUCCESS)
     return false;
   into.push_back(static_cast<float>(number));
   return true;
 }
 
-bool append_vector(json::value value, std::vector<float>& into) {
-  if (is(value, json::json_type::string)) {
+bool append_vector(ondemand::value value, std::vector<float>& into) {
+  if (is(value, ondemand::json_type::string)) {
     std::string_view text;
     read_text(value, text);
     return openai::append_base64_floats(text, into);
   }
   const std::size_t before = into.size();
   bool numbers = true;
-  each_element(value, [&](json::value number) { numbers &= append_number(number, into); });
+  each_element(value, [&](ondemand::value number) { numbers &= append_number(number, into); });
   return numbers && into.size() > before;
 }
 
-void read_vectors(json::value data, Vectors& vectors) {
-  each_element(data, [&](json::value element) {
-    each_member(element, [&](auto key, json::value member) {
+void read_vectors(ondemand::value data, Vectors& vectors) {
+  each_element(data, [&](ondemand::value element) {
+    each_member(element, [&](auto key, ondemand::value member) {
       if (key != "embedding") return;
       const std::size_t before = vectors.values.size();
       if (append_vector(member, vectors.values))
@@ -165,12 +165,12 @@ void read_vectors(json::value data, Vectors& vectors) {
   });
 }
 
-void read_usage(json::value value, LineFacts& facts) {
-  each_member(value, [&](auto key, json::value member) {
+void read_usage(ondemand::value value, LineFacts& facts) {
+  each_member(value, [&](auto key, ondemand::value member) {
     if (key == "completion_tokens" || key == "output_tokens")
       read_count(member, facts.completion_tokens);
     else if (key == "prompt_tokens_details" || key == "input_tokens_details")
-      each_member(member, [&](auto name, json::value tokens) {
+      each_member(member, [&](auto name, ondemand::value tokens) {
         if (name == "cached_tokens") read_count(tokens, facts.cached_tokens);
       });
   });
@@ -183,11 +183,11 @@ std::string_view finish_reason(std::string_view status, std::string_view incompl
   return status == "completed" ? "stop" : status;
 }
 
-void read_body(json::value body, LineFacts& facts, bool wants_vectors) {
+void read_body(ondemand::value body, LineFacts& facts, bool wants_vectors) {
   ErrorFacts flat;
   std::string_view status, incomplete;
   bool responses = false;
-  each_member(body, [&](auto key, json::value member) {
+  each_member(body, [&](auto key, ondemand::value member) {
     if (key == "choices")
       read_choices(member, facts);
     else if (key == "usage")
@@ -199,11 +199,11 @@ void read_body(json::value body, LineFacts& facts, bool wants_vectors) {
     else if (key == "status")
       read_text(member, status);
     else if (key == "incomplete_details")
-      each_member(member, [&](auto name, json::value reason) {
+      each_member(member, [&](auto name, ondemand::value reason) {
         if (name == "reason") read_text(reason, incomplete);
       });
     else if (key == "output") {
-      responses = is(member, json::json_type::array);
+      responses = is(member, ondemand::json_type::array);
       if (responses) read_output(member, facts);
     } else
       flat.read(key, member);
@@ -212,8 +212,8 @@ void read_body(json::value body, LineFacts& facts, bool wants_vectors) {
   if (responses) facts.answers.back().finish_reason = finish_reason(status, incomplete);
 }
 
-void read_response(json::value response, LineFacts& facts, bool wants_vectors) {
-  each_member(response, [&](auto key, json::value member) {
+void read_response(ondemand::value response, LineFacts& facts, bool wants_vectors) {
+  each_member(response, [&](auto key, ondemand::value member) {
     if (key == "status_code")
       read_number(member, facts.http_status);
     else if (key == "body")
@@ -221,8 +221,8 @@ void read_response(json::value response, LineFacts& facts, bool wants_vectors) {
   });
 }
 
-void read_provenance(json::value value, LineFacts& facts) {
-  each_member(value, [&](auto key, json::value member) {
+void read_provenance(ondemand::value value, LineFacts& facts) {
+  each_member(value, [&](auto key, ondemand::value member) {
     if (key == "source")
       read_text(member, facts.source);
     else if (key == "attempts")
@@ -249,8 +249,8 @@ void read_provenance(json::value value, LineFacts& facts) {
 } // namespace
 
 struct LineFactsReader::Parser {
-  json::parser parser;
-  json::document document;
+  ondemand::parser parser;
+  ondemand::document document;
 };
 
 LineFactsReader::LineFactsReader(bool wants_vectors)
@@ -266,13 +266,13 @@ const LineFacts& LineFactsReader::read(std::string_view line) {
   facts_.answers = std::move(answers);
   facts_.vectors = std::move(vectors);
 
-  json::value root;
+  ondemand::value root;
   bool error = false;
   if (parser_->parser.iterate(line.data(), line.size(), line.size() + line_padding)
               .get(parser_->document) != simdjson::SUCCESS ||
       parser_->document.get_value().get(root) != simdjson::SUCCESS)
     return facts_;
-  each_member(root, [&](auto key, json::value member) {
+  each_member(root, [&](auto key, ondemand::value member) {
     if (key == "custom_id")
       read_text(member, facts_.custom_id);
     else if (key == "response")
@@ -280,7 +280,7 @@ const LineFacts& LineFactsReader::read(std::string_view line) {
     else if (key == "gristmill")
       read_provenance(member, facts_);
     else if (key == "error") {
-      error = !is(member, json::json_type::null);
+      error = !is(member, ondemand::json_type::null);
       if (error) read_error(member, facts_);
     }
   });

@@ -6,8 +6,9 @@
 #include "actors/merger/item_scan.hpp"
 #include "actors/merger/segment_scan.hpp"
 #include "actors/merger/summary.hpp"
-#include "protocol/openai/wire.hpp"
-#include "protocol/output_form.hpp"
+#include "protocol/job/output_form.hpp"
+#include "protocol/openai/line/result_line.hpp"
+#include "protocol/result.hpp"
 
 #include <fmt/format.h>
 
@@ -31,7 +32,7 @@ struct Merger::Work {
   enum class Phase { index, search, write, finish, over };
 
   Work(MergeTask t, MergeFiles& f, std::size_t slice_bytes)
-      : task{std::move(t)}, files{f}, by_input{task.spec.order == "input"},
+      : task{std::move(t)}, files{f}, by_input{task.spec.shape.order == ResultOrder::input},
         segments{files, slice_bytes}, written{files, slice_bytes}, items{files, task.counts.total,
                                                                          slice_bytes},
         strategy{strategy_for(task.spec)}, facts{strategy->wants_vectors()} {

@@ -8,9 +8,9 @@
 #pragma once
 
 #include "actors/merger/merge_files.hpp"
-#include "protocol/counted_error.hpp"
-#include "protocol/job_spec.hpp"
-#include "protocol/job_state.hpp"
+#include "protocol/job/counted_error.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/job/state.hpp"
 
 #include <memory>
 #include <string>

@@ -3,9 +3,12 @@
 namespace gristmill::merger {
 
 std::unique_ptr<Strategy> strategy_for(const JobSpec& spec) {
-  if (spec.task == "embed") return embeddings_strategy();
-  if (spec.task == "classify") return classifications_strategy(spec.labels);
-  return text_strategy();
+  switch (spec.shape.task) {
+  case Task::chat: return text_strategy();
+  case Task::embed: return embeddings_strategy();
+  case Task::classify: return classifications_strategy(spec.shape.labels);
+  }
+  return nullptr;
 }
 
 } // namespace gristmill::merger

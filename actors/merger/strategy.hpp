@@ -4,7 +4,7 @@
 #pragma once
 
 #include "actors/merger/line_facts.hpp"
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>

@@ -3,11 +3,11 @@
 // and the same task and lines give the same text.
 #pragma once
 
-#include "actors/kit/error_book.hpp"
 #include "actors/kit/latency_histogram.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/merger/strategy.hpp"
 #include "actors/merger/tally.hpp"
+#include "actors/words/error_book.hpp"
 
 #include <string>
 

@@ -37,7 +37,7 @@ Duration Account::hold_of(Duration window, Duration life) {
   return defaults::hold_of(window, life);
 }
 
-Account::Account(std::string name, AccountLimits limits, Time now, Duration day)
+Account::Account(std::string name, RateLimits limits, Time now, Duration day)
     : name_{std::move(name)}, limits_{limits}, calls_window_{limits.requests_per_minute,
                                                              minute_hold()},
       tokens_window_{limits.tokens_per_minute, minute_hold()},
@@ -46,7 +46,7 @@ Account::Account(std::string name, AccountLimits limits, Time now, Duration day)
       day_{limits.requests_per_day, limits.tokens_per_day, defaults::hold_of(day)},
       life_{defaults::permit_life} {}
 
-void Account::set_limits(const AccountLimits& limits, Time now) {
+void Account::set_limits(const RateLimits& limits, Time now) {
   const auto slower = [&](Smoother& old, std::uint64_t per_minute, std::uint64_t before) {
     if (per_minute == before) return;
     old = smoother(per_minute, now);
@@ -203,40 +203,42 @@ double Account::part_of_minute(Tokens tokens) const {
   return 4 * Turns::lead_max / (slots() == 0 ? unlimited_slots : slots());
 }
 
-std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
+std::optional<WaitReason> Account::limited(Tokens wanted, Time now) {
   advance(now);
   const auto [tokens, paced] = charged(wanted);
-  if (now < parked_until_) return Refusal{parked_until_, parked_why_, WaitKind::cooldown};
+  if (now < parked_until_)
+    return WaitReason{.kind = WaitKind::cooldown,
+                      .until = parked_until_,
+                      .since = parked_at_,
+                      .attempt = parked_by_,
+                      .because = std::string{parked_why_}};
   if (const auto until = quota_.refuses(now))
-    return Refusal{*until, quota_used_up, WaitKind::quota};
+    return WaitReason{.kind = WaitKind::quota, .until = *until};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
-    return Refusal{now + slot_retry, "all calls in flight that are allowed",
-                   WaitKind::calls_allowed, limits_.max_in_flight};
+    return WaitReason{
+        .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + slot_retry};
   if (concurrency_ && !concurrency_->allows(in_flight_))
-    return Refusal{now + slot_retry,
-                   "all calls in flight that the server takes up",
-                   WaitKind::calls_taken_up,
-                   concurrency_->limit(),
-                   true,
-                   limits_.max_in_flight};
-  const auto requests = [&](Time until) {
-    return Refusal{until,
-                   "requests per minute",
-                   WaitKind::requests,
-                   per_minute(limits_.requests_per_minute, calls_rate_),
-                   calls_rate_.rate() != 0,
-                   limits_.requests_per_minute};
+    return WaitReason{.kind = WaitKind::calls_taken_up,
+                      .limit = concurrency_->limit(),
+                      .learned = true,
+                      .configured = limits_.max_in_flight,
+                      .until = now + slot_retry};
+  if (auto used_up = day_refuses(tokens, now)) return used_up;
+  const auto of_minute = [&](WaitKind kind, std::uint64_t configured, const LearnedRate& learned,
+                             Time until) {
+    return WaitReason{.kind = kind,
+                      .limit = per_minute(configured, learned),
+                      .learned = learned.rate() != 0,
+                      .configured = configured,
+                      .until = until};
   };
-  if (const auto used_up = day_refuses(tokens, now)) return used_up;
-  if (!calls_window_.fits(1)) return requests(calls_window_.when_fits(1, now));
-  if (!calls_smoother_.fits(1)) return requests(calls_smoother_.when_fits(1, now));
+  const auto of_requests = [&](Time until) {
+    return of_minute(WaitKind::requests, limits_.requests_per_minute, calls_rate_, until);
+  };
+  if (!calls_window_.fits(1)) return of_requests(calls_window_.when_fits(1, now));
+  if (!calls_smoother_.fits(1)) return of_requests(calls_smoother_.when_fits(1, now));
   const auto of_tokens = [&](Time until) {
-    return Refusal{until,
-                   "tokens per minute",
-                   WaitKind::tokens,
-                   per_minute(limits_.tokens_per_minute, tokens_rate_),
-                   tokens_rate_.rate() != 0,
-                   limits_.tokens_per_minute};
+    return of_minute(WaitKind::tokens, limits_.tokens_per_minute, tokens_rate_, until);
   };
   if (!tokens_window_.fits(tokens)) return of_tokens(tokens_window_.when_fits(tokens, now));
   const auto amount = static_cast<double>(paced);
@@ -245,25 +247,27 @@ std::optional<Refusal> Account::limited(Tokens wanted, Time now) {
 }
 
 // No smoother belongs to a day: what it allows goes as soon as it may.
-std::optional<Refusal> Account::day_refuses(std::uint64_t tokens, Time now) const {
+std::optional<WaitReason> Account::day_refuses(std::uint64_t tokens, Time now) const {
   if (!day_.calls().fits(1))
-    return Refusal{day_.calls().when_fits(1, now), "requests per day", WaitKind::day_requests,
-                   limits_.requests_per_day};
+    return WaitReason{.kind = WaitKind::day_requests,
+                      .limit = limits_.requests_per_day,
+                      .until = day_.calls().when_fits(1, now)};
   if (!day_.tokens().fits(tokens))
-    return Refusal{day_.tokens().when_fits(tokens, now), "tokens per day", WaitKind::day_tokens,
-                   limits_.tokens_per_day};
+    return WaitReason{.kind = WaitKind::day_tokens,
+                      .limit = limits_.tokens_per_day,
+                      .until = day_.tokens().when_fits(tokens, now)};
   return std::nullopt;
 }
 
-std::optional<Refusal> Account::refuses(Tokens wanted, Time now) {
+std::optional<WaitReason> Account::refuses(Tokens wanted, Time now) {
   if (auto limit = limited(wanted, now)) return limit;
   const std::uint64_t tokens = charged(wanted).reserved;
-  if (!covers(tokens, now)) {
-    wanted_ = true;
-    tokens_wanted_ = std::max(tokens_wanted_, tokens);
-    return Refusal{now + block_retry, block_being_written, WaitKind::journal};
-  }
-  return std::nullopt;
+  if (covers(tokens, now)) return std::nullopt;
+  wanted_ = true;
+  tokens_wanted_ = std::max(tokens_wanted_, tokens);
+  return WaitReason{.kind = WaitKind::journal,
+                    .until = now + block_retry,
+                    .since = writing_since().value_or(now)};
 }
 
 Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {

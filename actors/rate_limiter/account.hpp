@@ -5,23 +5,23 @@
 #pragma once
 
 #include "actors/kit/defaults.hpp"
-#include "actors/kit/doubt.hpp"
-#include "actors/kit/permit_words.hpp"
-#include "actors/kit/records.hpp"
 #include "actors/kit/sizes.hpp"
-#include "actors/kit/wait_reason.hpp"
-#include "actors/rate_limiter/advertised_limit.hpp"
-#include "actors/rate_limiter/answer_time.hpp"
-#include "actors/rate_limiter/concurrency_limit.hpp"
-#include "actors/rate_limiter/day_window.hpp"
-#include "actors/rate_limiter/endpoint_hold.hpp"
-#include "actors/rate_limiter/found_limits.hpp"
-#include "actors/rate_limiter/learned_rate.hpp"
-#include "actors/rate_limiter/quota_gate.hpp"
-#include "actors/rate_limiter/sliding_window.hpp"
-#include "actors/rate_limiter/smoother.hpp"
-#include "actors/rate_limiter/token_reserve.hpp"
+#include "actors/rate_limiter/concurrency/concurrency_limit.hpp"
+#include "actors/rate_limiter/concurrency/found_limits.hpp"
+#include "actors/rate_limiter/health/answer_time.hpp"
+#include "actors/rate_limiter/health/endpoint_hold.hpp"
+#include "actors/rate_limiter/health/quota_gate.hpp"
 #include "actors/rate_limiter/turns.hpp"
+#include "actors/rate_limiter/windows/advertised_limit.hpp"
+#include "actors/rate_limiter/windows/day_window.hpp"
+#include "actors/rate_limiter/windows/learned_rate.hpp"
+#include "actors/rate_limiter/windows/sliding_window.hpp"
+#include "actors/rate_limiter/windows/smoother.hpp"
+#include "actors/rate_limiter/windows/token_reserve.hpp"
+#include "actors/words/doubt.hpp"
+#include "actors/words/permits.hpp"
+#include "actors/words/records.hpp"
+#include "actors/words/wait_reason.hpp"
 
 #include <array>
 #include <deque>
@@ -43,19 +43,6 @@ struct Charge {
   EndpointHold::Begun begun = {};
 };
 
-// Why a call may not go now, and when to ask again.
-struct Refusal {
-  Time until{};
-  std::string_view why; // static text
-  WaitKind kind = WaitKind::none;
-  std::uint64_t limit = 0; // that is reached: calls or tokens of a window, calls in flight
-  bool learned = false;    // … as found, where so much is configured
-  std::uint64_t configured = 0;
-};
-
-inline constexpr std::string_view quota_used_up =
-    "its account's quota or credit is used up; it is asked again now and then";
-inline constexpr std::string_view block_being_written = "the budget block is being written";
 inline constexpr auto block_retry = std::chrono::milliseconds{2};
 inline constexpr std::uint32_t unlimited_slots = 128;
 inline constexpr double often_full = 0.2;    // from here on it is we who are too many
@@ -69,10 +56,10 @@ public:
     std::shared_ptr<Account> input{}, output{};
   };
   // `day`: the length of the long window.
-  Account(std::string name, AccountLimits limits, Time now, Duration day = defaults::day_window);
+  Account(std::string name, RateLimits limits, Time now, Duration day = defaults::day_window);
 
   const std::string& name() const { return name_; }
-  const AccountLimits& limits() const { return limits_; }
+  const RateLimits& limits() const { return limits_; }
   Parts& parts() { return parts_; }
   const Parts& parts() const { return parts_; }
   std::uint32_t in_flight() const { return in_flight_; }
@@ -103,7 +90,7 @@ public:
     return concurrency_ ? concurrency_->queue(now) : std::nullopt;
   }
   // Other limits from now on; what is charged stays charged.
-  void set_limits(const AccountLimits& limits, Time now);
+  void set_limits(const RateLimits& limits, Time now);
   // How much of its limits one more call would take, from 0 to 1 and beyond: what endpoints are
   // compared by. One without a limit of slots counts as one with unlimited_slots.
   double load(Time now);
@@ -113,10 +100,8 @@ public:
   // Nothing is charged, reserved or under way, so forgetting it forgets nothing.
   bool is_idle(Time now);
 
-  // Nothing if a call of `tokens` may go now.
-  std::optional<Refusal> refuses(Tokens tokens, Time now);
-  // The same but for the budget block, and nothing is remembered of the question.
-  std::optional<Refusal> limited(Tokens tokens, Time now);
+  // Nothing if a call of `tokens` may go now; else why not, and until when, without an endpoint.
+  std::optional<WaitReason> refuses(Tokens tokens, Time now);
   // Whose turn it is among jobs that wait for it.
   Turns& turns() { return turns_; }
   // The part of a minute's calls or tokens that a call takes, of whichever it takes more.
@@ -227,7 +212,8 @@ private:
   static Duration hold_of(Duration window, Duration life);
   bool counts_tokens() const;
   bool needs_blocks() const { return numbers_ || limits_.windows(); }
-  std::optional<Refusal> day_refuses(std::uint64_t tokens, Time now) const;
+  std::optional<WaitReason> limited(Tokens tokens, Time now); // by all but the budget block
+  std::optional<WaitReason> day_refuses(std::uint64_t tokens, Time now) const;
   void not_drawn(std::uint64_t tokens, std::uint64_t block);
   std::vector<std::uint64_t> take_over(Time now);
   std::vector<journal::DrawnNote> drawn_notes();
@@ -245,7 +231,7 @@ private:
   void confirm_refusal(const Charge& answered, Time now);
 
   std::string name_;
-  AccountLimits limits_;
+  RateLimits limits_;
   Parts parts_;
   SlidingWindow calls_window_, tokens_window_;
   Smoother calls_smoother_, tokens_smoother_;

@@ -20,34 +20,9 @@ std::string account_name(const EndpointOffer& offer) {
   return fmt::format("endpoint:{}|{}", e.url, key);
 }
 
-AccountLimits limits_of(const EndpointSpec& e) {
-  return {e.requests_per_minute,
-          e.tokens_per_minute,
-          e.max_in_flight,
-          e.strict_tokens,
-          e.token_counting == "reserved",
-          e.requests_per_day,
-          e.tokens_per_day,
-          e.input_tokens_per_minute,
-          e.output_tokens_per_minute};
-}
-
-AccountLimits stricter(const AccountLimits& a, const AccountLimits& b) {
-  const auto least = [](auto x, auto y) { return x == 0 ? y : y == 0 ? x : std::min(x, y); };
-  return {least(a.requests_per_minute, b.requests_per_minute),
-          least(a.tokens_per_minute, b.tokens_per_minute),
-          least(a.max_in_flight, b.max_in_flight),
-          a.strict_tokens || b.strict_tokens,
-          a.reserved_tokens || b.reserved_tokens,
-          least(a.requests_per_day, b.requests_per_day),
-          least(a.tokens_per_day, b.tokens_per_day),
-          least(a.input_tokens_per_minute, b.input_tokens_per_minute),
-          least(a.output_tokens_per_minute, b.output_tokens_per_minute)};
-}
-
 } // namespace
 
-RateLimiter::AccountRef RateLimiter::account(const std::string& name, const AccountLimits& limits,
+RateLimiter::AccountRef RateLimiter::account(const std::string& name, const RateLimits& limits,
                                              Time now) {
   AccountRef& slot = accounts_[name];
   leaving_.forget(name);
@@ -82,7 +57,7 @@ void RateLimiter::days_recovered(std::vector<journal::DayNote> days) {
 }
 
 void RateLimiter::endpoint_added(const EndpointOffer& offer, Time now) {
-  const AccountLimits limits = limits_of(offer.endpoint);
+  const RateLimits limits = offer.endpoint.limits;
   AccountRef a = account(account_name(offer), limits, now);
   a->find_concurrency(found_.of(a->name()), now);
   const AccountRef before = endpoints_.add(offer, a, limits);
@@ -105,7 +80,7 @@ void RateLimiter::endpoint_gone(EndpointId id, Time now) {
 void RateLimiter::settle_limits(const AccountRef& account, Time now) {
   const auto& stated = endpoints_.stated(*account);
   if (stated.empty()) return leaving_.set(account->name(), now + look_again);
-  AccountLimits strictest = stated.begin()->first;
+  RateLimits strictest = stated.begin()->first;
   for (const auto& [limits, endpoints] : stated) strictest = stricter(strictest, limits);
   if (strictest != account->limits()) account->set_limits(strictest, now);
   settle_part(account, account->parts().input, "input", strictest.input_tokens_per_minute, now);
@@ -117,7 +92,7 @@ void RateLimiter::settle_limits(const AccountRef& account, Time now) {
 void RateLimiter::settle_part(const AccountRef& of, AccountRef& part, std::string_view what,
                               std::uint64_t per_minute, Time now) {
   if (per_minute == 0) return leave(part);
-  AccountLimits limits{0, per_minute};
+  RateLimits limits{0, per_minute};
   limits.strict_tokens = of->limits().strict_tokens;
   part = account(fmt::format("{}|{}", of->name(), what), limits, now);
   part->needs_no_numbers();
@@ -264,11 +239,11 @@ EndpointStanding RateLimiter::standing(EndpointId id, Time now) const {
     standing.parked_for = WaitKind::cooldown;
   } else if (const auto asked_at = account.quota().refuses(now)) {
     standing.parked_ms = to_ms(*asked_at - now);
-    standing.why = quota_used_up;
+    standing.why = info(WaitKind::quota).words;
     standing.parked_for = WaitKind::quota;
   } else if (const auto until = account.hold().refuses(now)) {
     standing.parked_ms = to_ms(*until - now);
-    standing.why = endpoint_fails;
+    standing.why = info(WaitKind::breaker).words;
     standing.parked_for = WaitKind::breaker;
   }
   return standing;

@@ -23,13 +23,13 @@ TokenBound TokenBound::of(const AcquireCall& call) {
 
 CallTokens tokens_of(const TokenLearners& learned, const Account& account,
                      const TokenBound& bound) {
-  const bool reserved = account.limits().reserved_tokens;
+  const bool reserved = account.limits().token_counting == TokenCounting::reserved;
   const Tokens input = guess(learned.input, bound.input(), account);
   return {reserved ? input + bound.output : guess(learned.all, bound.all, account), input,
           reserved ? Tokens{bound.output} : guess(learned.output, bound.output, account)};
 }
 
-bool never_fits(const AccountLimits& limits, const TokenBound& bound) {
+bool never_fits(const RateLimits& limits, const TokenBound& bound) {
   const auto exceeds = [](std::uint64_t tokens, std::uint64_t most) {
     return most != 0 && tokens > most;
   };
@@ -39,15 +39,16 @@ bool never_fits(const AccountLimits& limits, const TokenBound& bound) {
                                   exceeds(bound.output, limits.output_tokens_per_minute));
 }
 
-UsedTokens used_tokens(const AccountLimits& limits, const std::optional<protocol::Usage>& used,
+UsedTokens used_tokens(const RateLimits& limits, const std::optional<protocol::Usage>& used,
                        const TokenBound& bound) {
   if (!used) return {};
-  if (!limits.reserved_tokens) return {used->total(), used->prompt, used->completion};
+  if (limits.token_counting == TokenCounting::usage)
+    return {used->total(), used->prompt, used->completion};
   return {std::min(bound.all, used->prompt + bound.output), used->prompt, bound.output};
 }
 
 // Each is asked, so that the blocks of all are written together.
-std::optional<Refusal> refuses(Account& account, const CallTokens& tokens, Time now) {
+std::optional<WaitReason> refuses(Account& account, const CallTokens& tokens, Time now) {
   auto refusal = account.refuses(tokens.all, now);
   const auto ask = [&](Account* part, const Tokens& wanted) {
     if (part == nullptr) return;
@@ -57,14 +58,6 @@ std::optional<Refusal> refuses(Account& account, const CallTokens& tokens, Time 
   ask(account.parts().input.get(), tokens.input);
   ask(account.parts().output.get(), tokens.output);
   return refusal;
-}
-
-std::optional<Refusal> limited(Account& account, const CallTokens& tokens, Time now) {
-  if (auto refusal = account.limited(tokens.all, now)) return refusal;
-  const auto& [input, output] = account.parts();
-  if (input)
-    if (auto refusal = input->limited(tokens.input, now)) return refusal;
-  return output ? output->limited(tokens.output, now) : std::nullopt;
 }
 
 CallCharge draw(Account& account, const CallTokens& tokens, Time now, std::uint64_t& n,

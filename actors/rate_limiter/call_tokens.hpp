@@ -9,9 +9,9 @@
 // Invariant: nothing takes more than the call's bound before it has ended.
 #pragma once
 
-#include "actors/kit/permit_words.hpp"
 #include "actors/rate_limiter/account.hpp"
-#include "actors/rate_limiter/token_reserve.hpp"
+#include "actors/rate_limiter/windows/token_reserve.hpp"
+#include "actors/words/permits.hpp"
 
 #include <array>
 #include <cstdint>
@@ -40,19 +40,18 @@ struct TokenLearners {
 CallTokens tokens_of(const TokenLearners& learned, const Account& account, const TokenBound& bound);
 
 // Where nothing but the bound counts, a call whose bound exceeds a whole window never goes.
-bool never_fits(const AccountLimits& limits, const TokenBound& bound);
+bool never_fits(const RateLimits& limits, const TokenBound& bound);
 
 // What the call has taken, as the account's provider counts; nothing: as much as was drawn.
 struct UsedTokens {
   std::optional<std::uint64_t> all{}, input{}, output{};
 };
 // `used`: what the answer reports, if it does.
-UsedTokens used_tokens(const AccountLimits& limits, const std::optional<protocol::Usage>& used,
+UsedTokens used_tokens(const RateLimits& limits, const std::optional<protocol::Usage>& used,
                        const TokenBound& bound);
 
 // As of one account, of the account and its parts: all refuse, are drawn from and settled, or none.
-std::optional<Refusal> refuses(Account& account, const CallTokens& tokens, Time now);
-std::optional<Refusal> limited(Account& account, const CallTokens& tokens, Time now);
+std::optional<WaitReason> refuses(Account& account, const CallTokens& tokens, Time now);
 struct CallCharge {
   Charge all{}, input{}, output{};
   Account::Parts parts{}; // that were drawn from

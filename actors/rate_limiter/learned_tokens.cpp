@@ -37,12 +37,12 @@ TokenLearners RateLimiter::learned_of(const Job& job, const std::string& model) 
 }
 
 TokenLearners RateLimiter::learners_of(Job& job, const std::string& model,
-                                       const AccountLimits& limits) {
+                                       const RateLimits& limits) {
   TokenLearners learners;
   learners.all = reserve_of(job, model, of_all);
-  if (limits.reserved_tokens || limits.input_tokens_per_minute != 0)
+  if (limits.token_counting == TokenCounting::reserved || limits.input_tokens_per_minute != 0)
     learners.input = reserve_of(job, model, of_input);
-  if (!limits.reserved_tokens && limits.output_tokens_per_minute != 0)
+  if (limits.token_counting == TokenCounting::usage && limits.output_tokens_per_minute != 0)
     learners.output = reserve_of(job, model, of_output);
   return learners;
 }

@@ -4,8 +4,8 @@
 // durable mark is called.
 #pragma once
 
-#include "actors/kit/records.hpp"
 #include "actors/kit/time.hpp"
+#include "actors/words/records.hpp"
 
 #include <map>
 #include <optional>

@@ -22,14 +22,14 @@ std::uint32_t ms_until(Time until, Time now) {
 std::string why_never(const std::vector<Endpoint*>& endpoints, const TokenBound& bound) {
   struct Window {
     std::string_view name;
-    std::uint64_t AccountLimits::*most;
+    std::uint64_t RateLimits::*most;
     std::uint64_t bound;
   };
   const Window windows[]{
-      {"tokens per minute", &AccountLimits::tokens_per_minute, bound.all},
-      {"tokens per day", &AccountLimits::tokens_per_day, bound.all},
-      {"input tokens per minute", &AccountLimits::input_tokens_per_minute, bound.input()},
-      {"output tokens per minute", &AccountLimits::output_tokens_per_minute, bound.output}};
+      {"tokens per minute", &RateLimits::tokens_per_minute, bound.all},
+      {"tokens per day", &RateLimits::tokens_per_day, bound.all},
+      {"input tokens per minute", &RateLimits::input_tokens_per_minute, bound.input()},
+      {"output tokens per minute", &RateLimits::output_tokens_per_minute, bound.output}};
   for (const Window& window : windows) {
     std::uint64_t most = 0;
     for (const Endpoint* e : endpoints) most = std::max(most, e->account->limits().*window.most);
@@ -74,7 +74,7 @@ void RateLimiter::job_opened(const JobBudget& budget, Time now) {
   money_.opened(budget);
 }
 
-void RateLimiter::job_changed(JobId id, const AccountLimits& limits, Time now) {
+void RateLimiter::job_changed(JobId id, const RateLimits& limits, Time now) {
   const auto job = jobs_.find(id);
   if (job == jobs_.end()) return;
   job->second.budget.limits = limits;
@@ -117,11 +117,13 @@ std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& mo
 }
 
 RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId session, Time now) {
-  const auto waits = [](Time until, std::string why) {
-    return Placed{{nullptr, {}, until, std::move(why), false}, {}, {}, false};
+  const auto waits = [](WaitReason reason) { return Placed{{.reason = std::move(reason)}}; };
+  const auto waits_for = [&](WaitKind kind, Time until, std::string because) {
+    return waits({.kind = kind, .until = until, .because = std::move(because)});
   };
   const auto job = jobs_.find(call.job);
-  if (job == jobs_.end()) return waits(now + no_endpoint_retry, "the job is not running");
+  if (job == jobs_.end())
+    return waits_for(WaitKind::budget, now + no_endpoint_retry, "the job is not running");
   const JobBudget& budget = job->second.budget;
   std::string model = call.model.empty() ? budget.model : call.model;
   // Who names no model gets the only one that there is.
@@ -133,10 +135,12 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   const Tokens job_tokens = tokens_of(learned, *job->second.account, bound).all;
   auto refused = job->second.account->refuses(job_tokens, now);
   if (const bool marked = marks_.covers(call.job, call.item); !refused && !marked)
-    refused = Refusal{now + block_retry, block_being_written, WaitKind::journal};
+    refused = WaitReason{.kind = WaitKind::journal,
+                         .until = now + block_retry,
+                         .since = marks_.writing_since(call.job).value_or(now)};
   MoneyBook::Answer money = money_.ask(call, model);
   if (!money.exceeds.empty()) {
-    Placed placed = waits(never, std::move(money.exceeds));
+    Placed placed = waits_for(WaitKind::budget, never, std::move(money.exceeds));
     placed.exceeds = true;
     return placed;
   }
@@ -144,7 +148,7 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   if (!served.empty() && std::all_of(served.begin(), served.end(), [&](const Endpoint* e) {
         return never_fits(e->account->limits(), bound);
       })) {
-    Placed placed = waits(never, why_never(served, bound));
+    Placed placed = waits_for(WaitKind::budget, never, why_never(served, bound));
     placed.exceeds = true;
     return placed;
   }
@@ -159,20 +163,21 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   if (refused || money.refusal ||
       willing.empty()) // whatever the endpoints say, nobody has to wait for it
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
-  if (refused) return waits(refused->until, std::string{refused->why});
+  if (refused) return waits(std::move(*refused));
   if (const auto& no = money.refusal) {
-    Placed placed = waits(now + no->wait, std::string{no->why});
+    Placed placed = waits_for(WaitKind::budget, now + no->wait, std::string{no->why});
     placed.stop = money.stop;
     return placed;
   }
   if (willing.empty() && !served.empty())
-    return waits(job->second.refusals.asked_again_at(served, now), std::string{endpoint_refuses});
-  if (where.endpoint == nullptr && where.why.empty())
-    return waits(now + no_endpoint_retry,
-                 why_none_serves(model, !budget.endpoints.empty(), endpoints_));
+    return waits_for(WaitKind::budget, job->second.refusals.asked_again_at(served, now),
+                     "the endpoint refuses the job's calls; it is asked again now and then");
+  if (where.endpoint == nullptr && !where.reason)
+    return waits_for(WaitKind::unserved, now + no_endpoint_retry,
+                     why_none_serves(model, !budget.endpoints.empty(), endpoints_));
   Placed placed{std::move(where)};
   if (placed.where.endpoint == nullptr) {
-    const auto asks_at = now + std::chrono::milliseconds{ms_until(placed.where.until, now)};
+    const auto asks_at = now + std::chrono::milliseconds{ms_until(placed.where.reason.until, now)};
     for (Account* account : placed.where.refused_by)
       account->turns().waits(call.job, session, asks_at);
     return placed;
@@ -202,16 +207,14 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     Choice& where = placed.where;
     if (placed.stop) granted.stops.push_back(std::move(*placed.stop));
     if (placed.exceeds) {
-      granted.exceeding.push_back({call.call, std::move(where.why)});
+      granted.exceeding.push_back({call.call, std::move(where.reason.because)});
     } else if (where.endpoint == nullptr) {
-      granted.waits.push_back({{call.call},
-                               call.job,
-                               ms_until(where.until, now),
-                               std::move(where.why),
-                               call.model,
-                               where.of_its_prefix ? call.prefix : 0});
-      Waiting& refused = granted.waits.back();
-      refused.reason = explain(call, acquire.session, where.until, refused.why, now);
+      granted.waits.push_back({.calls = {call.call},
+                               .job = call.job,
+                               .wait_ms = ms_until(where.reason.until, now),
+                               .model = call.model,
+                               .prefix = where.of_its_prefix ? call.prefix : 0,
+                               .reason = std::move(where.reason)});
     } else {
       granted.notes.push_back({placed.money.most, where.endpoint->account->doubt()});
       granted.permits.push_back(permit(call, std::move(placed), now));

@@ -8,20 +8,20 @@
 // Invariant: a permit is drawn from the endpoint's account and from the job's, or from none.
 #pragma once
 
-#include "actors/kit/permit_words.hpp"
-#include "actors/kit/records.hpp"
 #include "actors/rate_limiter/account.hpp"
 #include "actors/rate_limiter/call_tokens.hpp"
+#include "actors/rate_limiter/choice/endpoint_book.hpp"
+#include "actors/rate_limiter/choice/endpoint_choice.hpp"
+#include "actors/rate_limiter/choice/prefix_groups.hpp"
 #include "actors/rate_limiter/commit_time.hpp"
+#include "actors/rate_limiter/concurrency/found_limits.hpp"
 #include "actors/rate_limiter/due_times.hpp"
-#include "actors/rate_limiter/endpoint_book.hpp"
-#include "actors/rate_limiter/endpoint_choice.hpp"
-#include "actors/rate_limiter/found_limits.hpp"
+#include "actors/rate_limiter/health/refusals.hpp"
 #include "actors/rate_limiter/mark_book.hpp"
-#include "actors/rate_limiter/money_book.hpp"
-#include "actors/rate_limiter/prefix_groups.hpp"
-#include "actors/rate_limiter/refusals.hpp"
-#include "actors/rate_limiter/token_reserve.hpp"
+#include "actors/rate_limiter/money/money_book.hpp"
+#include "actors/rate_limiter/windows/token_reserve.hpp"
+#include "actors/words/permits.hpp"
+#include "actors/words/records.hpp"
 
 #include <map>
 #include <memory>
@@ -48,7 +48,7 @@ public:
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
   void job_opened(const JobBudget& job, Time now);
-  void job_changed(JobId job, const AccountLimits& limits, Time now);
+  void job_changed(JobId job, const RateLimits& limits, Time now);
   void share_changed(JobId job, const Share& share);
   void job_closed(JobId job);
   void job_resumed(const JobResumed& job); // endpoints without credit are asked at once
@@ -123,7 +123,7 @@ private:
     std::optional<BudgetStop> stop{}; // the job's money is spent
   };
 
-  AccountRef account(const std::string& name, const AccountLimits& limits, Time now);
+  AccountRef account(const std::string& name, const RateLimits& limits, Time now);
   void settle_limits(const AccountRef& account, Time now);
   void forget_idle_accounts(Time now);
   // Something has happened to it that may change when it is due.
@@ -133,7 +133,7 @@ private:
                                                   std::string_view of_what);
   // What is known of calls to a model; and what is to learn of those to one of its endpoints.
   static TokenLearners learned_of(const Job& job, const std::string& model);
-  static TokenLearners learners_of(Job& job, const std::string& model, const AccountLimits& limits);
+  static TokenLearners learners_of(Job& job, const std::string& model, const RateLimits& limits);
   void settle_part(const AccountRef& account, AccountRef& part, std::string_view of_what,
                    std::uint64_t per_minute, Time now);
   void leave(AccountRef& part);
@@ -141,9 +141,6 @@ private:
   Placed place(const AcquireCall& call, SessionId session, Time now);
   protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
-  // Why choose() gave the call no endpoint until `until`, which it called `why`.
-  WaitReason explain(const AcquireCall& call, SessionId session, Time until, const std::string& why,
-                     Time now);
   void hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now);
 
   Epoch epoch_;

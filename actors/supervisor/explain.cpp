@@ -56,7 +56,7 @@ double Supervisor::items_left() const {
     }
     if (read > 0 && all > read) total = std::max(total, static_cast<double>(at.item) * all / read);
   }
-  if (spec_.limit != 0) total = std::min(total, static_cast<double>(spec_.limit));
+  if (spec_.limits.items != 0) total = std::min(total, static_cast<double>(spec_.limits.items));
   return std::max(total - static_cast<double>(counts_.terminal()), 0.0);
 }
 

@@ -4,13 +4,13 @@
 // ErrorBook, so memory does not follow the corpus.
 #pragma once
 
-#include "actors/kit/doubt.hpp"
-#include "actors/kit/error_book.hpp"
 #include "actors/kit/time.hpp"
+#include "actors/words/doubt.hpp"
+#include "actors/words/error_book.hpp"
 #include "protocol/ids.hpp"
-#include "protocol/job_spec.hpp"
-#include "protocol/job_state.hpp"
-#include "protocol/outcome_class.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/job/state.hpp"
 
 #include <cstdint>
 #include <map>
@@ -29,7 +29,7 @@ inline constexpr std::uint64_t failure_percent_from = 100; // terminal items bef
 class FailureBudget {
 public:
   explicit FailureBudget(const JobSpec& spec)
-      : failures_max_{spec.max_failures}, percent_max_{spec.max_failure_percent} {}
+      : failures_max_{spec.policy.max_failures}, percent_max_{spec.policy.max_failure_percent} {}
 
   // An item has its result. `sample` tells of a failed one, for people.
   std::optional<StateChange> ended(OutcomeClass cls, const std::string& code,

@@ -6,9 +6,9 @@
 #pragma once
 
 #include "actors/intake/intake.hpp"
-#include "actors/kit/item_set.hpp"
 #include "actors/kit/time.hpp"
 #include "actors/supervisor/last_words.hpp"
+#include "actors/words/item_set.hpp"
 #include "protocol/ids.hpp"
 
 #include <array>

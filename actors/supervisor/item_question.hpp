@@ -1,7 +1,7 @@
 // ITEM QUESTION: how one item stands, as somebody asks and SUPERVISOR answers.
 #pragma once
 
-#include "actors/kit/wait_reason.hpp"
+#include "actors/words/wait_reason.hpp"
 #include "protocol/ids.hpp"
 
 #include <cstdint>

@@ -2,8 +2,8 @@
 // after all; and for people who ask what a job waits for. Plain data, bounded.
 #pragma once
 
-#include "protocol/messages.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/node/messages.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <fmt/format.h>
 #include <string>
@@ -21,7 +21,7 @@ struct LastWords {
 
   static LastWords of(const protocol::Outcome& outcome, const std::string& endpoint) {
     return {outcome.cls,       outcome.http_status,
-            outcome.code,      openai::json::printable(outcome.message, message_bytes_max),
+            outcome.code,      json::printable(outcome.message, message_bytes_max),
             outcome.model,     endpoint,
             outcome.latency_us};
   }

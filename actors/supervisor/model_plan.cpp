@@ -1,6 +1,7 @@
 #include "actors/supervisor/model_plan.hpp"
+#include "protocol/rules/served.hpp"
 
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 namespace gristmill::supervisor {
 namespace {
@@ -9,7 +10,6 @@ constexpr std::uint64_t output_tokens_default = 4'096;
 } // namespace
 
 std::string model_of_line(std::string_view raw) {
-  namespace json = openai::json;
   const json::Value named = json::find(json::find(json::root(raw), "body"), "model");
   return named.is(json::Kind::string) ? json::text_of(named) : std::string{};
 }
@@ -28,9 +28,9 @@ bool may_fall_back(OutcomeClass cls) {
 }
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, has_budget_{bool{spec.budget_usd}},
-      model_of_all_{model_of_all(spec)}, fallback_{spec.fallback_model}, default_model_{
-                                                                             spec.default_model} {}
+    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()},
+      has_budget_{bool{spec.limits.budget_usd}}, model_of_all_{model_of_all(spec)},
+      fallback_{spec.policy.fallback_model}, default_model_{spec.policy.default_model} {}
 
 PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
   const std::string first = first_model(kind, raw);

@@ -4,8 +4,8 @@
 // worker could not tell it from job and item alone, or where the pools are told apart by it.
 #pragma once
 
-#include "protocol/outcome_class.hpp"
-#include "protocol/pool_spec.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/job/pools.hpp"
 
 #include <string>
 #include <string_view>

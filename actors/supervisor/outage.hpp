@@ -5,7 +5,7 @@
 
 #include "actors/kit/time.hpp"
 #include "actors/supervisor/last_words.hpp"
-#include "protocol/job_state.hpp"
+#include "protocol/job/state.hpp"
 
 #include <fmt/format.h>
 #include <optional>

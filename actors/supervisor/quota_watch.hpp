@@ -3,7 +3,7 @@
 #pragma once
 
 #include "protocol/ids.hpp"
-#include "protocol/job_state.hpp"
+#include "protocol/job/state.hpp"
 
 #include <fmt/format.h>
 #include <optional>

@@ -1,11 +1,15 @@
 // How SUPERVISOR comes to its items: after a restart those that may be called already, then the due
 // ones, then the next of the input. A strict job reads its whole input before all that.
 #include "actors/supervisor/supervisor.hpp"
+#include "protocol/rules/priced.hpp"
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/outcome_class.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/openai/wire.hpp"
+#include "protocol/openai/request/prefix.hpp"
+#include "protocol/result.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -25,7 +29,7 @@ Effects Supervisor::started(Time now) {
   look_ahead(now, effects);
   // What has been called was proved before.
   const bool begun = mark_ > 0 || counts_.terminal() > 0 || intake_.position().item > 0;
-  if (spec_.strict && !begun)
+  if (spec_.policy.strict && !begun)
     proof_ = std::make_unique<intake::Intake>(spec_, source_, InputPosition{});
   effects.progress = true;
   return sealed(effects);
@@ -244,7 +248,7 @@ bool Supervisor::read_next(Time now, Effects& effects) {
   if (cancelling_) {
     give_up(item.ordinal, live, OutcomeClass::cancelled, "cancelled", "the job was cancelled",
             effects);
-  } else if (!item.bad.empty() && spec_.strict) {
+  } else if (!item.bad.empty() && spec_.policy.strict) {
     stop_at_bad_line(item.place, item.bad, effects);
     return false;
   } else if (!item.bad.empty()) {
@@ -293,7 +297,7 @@ void Supervisor::offer(std::uint64_t item, LiveItem& live, CallId id,
   call.planned.kind = live.place.kind;
   PlannedModel planned = models_.plan(live.place.kind, raw, live.on_fallback);
   const auto bound = tokens_.bounds(live.place.kind, raw, planned.max_output_tokens);
-  if (spec_.budget_usd && !bound.output_stated && !planned.limits_answers)
+  if (spec_.limits.budget_usd && !bound.output_stated && !planned.limits_answers)
     return give_up(item, live, OutcomeClass::bad_line, "unlimited_answer",
                    fmt::format("expected a limit on the answer, so that a call's cost has a bound "
                                "under --budget-usd, got none; {}",

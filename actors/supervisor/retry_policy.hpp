@@ -6,7 +6,7 @@
 
 #include "actors/kit/random.hpp"
 #include "actors/kit/time.hpp"
-#include "protocol/outcome_class.hpp"
+#include "protocol/job/outcome_class.hpp"
 
 #include <cstdint>
 

@@ -31,12 +31,13 @@ void group_by_prefix(std::vector<OfferedCall>& offers) {
 
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools)
-    : job_{job}, spec_{std::move(spec)}, documents_{spec_}, tokens_{spec_, documents_},
-      policy_{.retries = spec_.retries}, models_{spec_, pools}, source_{source},
-      intake_{spec_, source, recovered.low}, ledger_{std::move(recovered.terminal)},
-      failures_{spec_}, outage_{std::chrono::seconds{spec_.patience_s}}, waited_{recovered.outage},
+    : job_{job}, spec_{std::move(spec)},
+      documents_{spec_}, tokens_{spec_, documents_}, policy_{.retries = spec_.policy.retries},
+      models_{spec_, pools}, source_{source}, intake_{spec_, source, recovered.low},
+      ledger_{std::move(recovered.terminal)}, failures_{spec_},
+      outage_{std::chrono::seconds{spec_.policy.patience_s}}, waited_{recovered.outage},
       // Every call beyond one for each item that is done may have been a second one.
-      hedging_{spec_.hedge_percent,
+      hedging_{spec_.policy.hedge_percent,
                recovered.counts.attempts + recovered.counts.late > recovered.counts.terminal()
                    ? recovered.counts.attempts + recovered.counts.late - recovered.counts.terminal()
                    : 0},

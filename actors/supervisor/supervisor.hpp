@@ -17,11 +17,7 @@
 #pragma once
 
 #include "actors/intake/intake.hpp"
-#include "actors/kit/call_words.hpp"
-#include "actors/kit/error_book.hpp"
 #include "actors/kit/random.hpp"
-#include "actors/kit/records.hpp"
-#include "actors/kit/wait_reason.hpp"
 #include "actors/supervisor/debts.hpp"
 #include "actors/supervisor/failure_budget.hpp"
 #include "actors/supervisor/hedging.hpp"
@@ -31,8 +27,17 @@
 #include "actors/supervisor/outage.hpp"
 #include "actors/supervisor/quota_watch.hpp"
 #include "actors/supervisor/retry_policy.hpp"
-#include "protocol/openai/document_template.hpp"
-#include "protocol/openai/wire.hpp"
+#include "actors/words/calls.hpp"
+#include "actors/words/error_book.hpp"
+#include "actors/words/records.hpp"
+#include "actors/words/wait_reason.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/node/messages.hpp"
+#include "protocol/openai/template/document_template.hpp"
+#include "protocol/openai/tokens/bound.hpp"
+#include "protocol/result.hpp"
 
 #include <memory>
 #include <optional>

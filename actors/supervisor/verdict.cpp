@@ -1,12 +1,18 @@
 // What SUPERVISOR makes of an outcome: the item's end, another try, another model, or the job's
 // stop.
 #include "actors/supervisor/supervisor.hpp"
+#include "protocol/rules/served.hpp"
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/openai/json_text.hpp"
-#include "protocol/openai/labels.hpp"
-#include "protocol/openai/wire.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/node/messages.hpp"
+#include "protocol/openai/line/result_line.hpp"
+#include "protocol/openai/reply/reply.hpp"
+#include "protocol/openai/task/labels.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -185,7 +191,7 @@ void Supervisor::meet(const protocol::Outcome& outcome, const std::string& id,
 
 std::string Supervisor::described(const std::string& id, const intake::Place& place,
                                   const protocol::Outcome& outcome) {
-  return fmt::format("{} ({}): {}", openai::json::printable(id, 100), intake_.source_of(place),
+  return fmt::format("{} ({}): {}", json::printable(id, 100), intake_.source_of(place),
                      LastWords::of(outcome, "").text());
 }
 

@@ -150,7 +150,7 @@ Time Supervisor::again_at(LiveItem& live, const ReportedOutcome& reported, Time 
   ++live.losses;
   if (!is_last() && (live.suspicions == 0 || !only_few_are_left())) return not_before;
   const Time at = std::max(not_before, now + probe_pause(live.probes++));
-  if (live.probes >= probes_max && spec_.patience_s == 0)
+  if (live.probes >= probes_max && spec_.policy.patience_s == 0)
     stop(StateChange{JobState::paused, JobReason::endpoint,
                      fmt::format("{} has failed {} times at one of the last items: {}",
                                  outage_.where(), live.probes,

@@ -2,7 +2,7 @@
 // want is durable.
 #include "actors/kit/mutant.hpp"
 #include "actors/wiring/rooms.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -193,12 +193,12 @@ bool CoordinatorRoom::takes_budget(const coordinator::JobEntry& job, ReopenJob& 
   if (job.open) wanted.spec.reset(); // an open job keeps what it has but its budget
   if (wanted.budget_usd) {
     if (!wanted.spec) wanted.spec = job.spec;
-    wanted.spec->budget_usd = *wanted.budget_usd;
+    wanted.spec->limits.budget_usd = *wanted.budget_usd;
   }
-  if (!wanted.spec || !wanted.spec->budget_usd) return true;
+  if (!wanted.spec || !wanted.spec->limits.budget_usd) return true;
   std::string why;
   // What its calls in flight may cost was not reserved.
-  if (job.open && !job.spec.budget_usd)
+  if (job.open && !job.spec.limits.budget_usd)
     why = fmt::format("expected a job that was submitted with --budget-usd, {} was not; cancel it "
                       "and submit the rest with one",
                       to_string(job.id));
@@ -224,7 +224,7 @@ void CoordinatorRoom::reopen(coordinator::JobEntry& job, ClosedJob content, Reop
                              std::uint64_t token, const Moment& moment, Post& post) {
   std::vector<journal::Reopened> reopened;
   if (wanted.retry) reopened = reopened_of(job.id, content, *wanted.retry);
-  const bool grows = wanted.spec && wanted.spec->limit != job.spec.limit;
+  const bool grows = wanted.spec && wanted.spec->limits.items != job.spec.limits.items;
   const bool complete = job.state == JobState::finished || job.state == JobState::cancelled;
   if (complete && reopened.empty() && !grows) {
     money_.erase(job.id);
@@ -316,7 +316,7 @@ void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, cons
   if (answer.workers.empty())
     return refuse(token, ErrorCode::not_found,
                   fmt::format("there is no worker {}; `gristmill workers` lists them",
-                              openai::json::printable(drain.worker, 100)),
+                              json::printable(drain.worker, 100)),
                   post);
   post.tell(to_client, std::move(answer));
 }

@@ -61,7 +61,7 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered 
     if (job.state != JobState::running) entry.waits_since = 0;
     entry.crashes = job.crashes;
     entry.probation_ends = job.probation_ends;
-    if (auto spec = job_spec_from_json(job.spec)) {
+    if (auto spec = job_spec_from_json(job.spec, Unknown::skipped)) {
       entry.spec = std::move(*spec);
     } else {
       entry.state = JobState::failed;
@@ -81,7 +81,8 @@ CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered 
       closed_[entry.id] = content_of(std::move(job));
       supervisor::RecoveredItems& items = closed_[entry.id].items;
       items.may_have_called = crashed;
-      if (entry.spec.max_in_flight != 0) items.calls_at_once = entry.spec.max_in_flight;
+      if (entry.spec.limits.rates.max_in_flight != 0)
+        items.calls_at_once = entry.spec.limits.rates.max_in_flight;
       items.errors = *entry.errors;
     }
     desk_.recovered(std::move(entry));
@@ -139,9 +140,9 @@ void CoordinatorRoom::journal_assumed_money(Post& post) {
 
 void CoordinatorRoom::mind_deadlines(const Moment& moment, Post& post) {
   for (const auto& [id, job] : desk_.jobs()) {
-    if (!job.open || job.state != JobState::running || job.spec.deadline == 0) continue;
+    if (!job.open || job.state != JobState::running || job.spec.share.deadline == 0) continue;
     const double seconds_left =
-        static_cast<double>(job.spec.deadline) - static_cast<double>(moment.unix_seconds);
+        static_cast<double>(job.spec.share.deadline) - static_cast<double>(moment.unix_seconds);
     emit(coordinator_.mind_deadline(id, job.items_left, seconds_left), post);
   }
 }
@@ -176,7 +177,8 @@ void CoordinatorRoom::on(Granted& granted, const Moment& moment, Post& post) {
   for (const BudgetStop& stop : granted.stops) {
     const coordinator::JobEntry* job = desk_.find(stop.job);
     // One that was said before the budget was raised says nothing of the new one.
-    if (job == nullptr || job->state != JobState::running || job->spec.budget_usd.nano != stop.cap)
+    if (job == nullptr || job->state != JobState::running ||
+        job->spec.limits.budget_usd.nano != stop.cap)
       continue;
     hold(job->id, moment, post);
     std::string why = why_stopped(stop);
@@ -227,10 +229,10 @@ void CoordinatorRoom::measure(Sizes& sizes) const {
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, const Moment& moment) const {
   const Time now = moment.now;
   JobView view{job.id, job.state,      job.reason,   job.detail,      job.counts,
-               "",     job.created_at, job.ended_at, job.spec.output, job.spec.budget_usd};
-  view.weight = job.spec.weight;
-  view.priority = job.spec.priority;
-  view.deadline = static_cast<std::int64_t>(job.spec.deadline);
+               "",     job.created_at, job.ended_at, job.spec.output, job.spec.limits.budget_usd};
+  view.weight = job.spec.share.weight;
+  view.priority = job.spec.share.priority;
+  view.deadline = static_cast<std::int64_t>(job.spec.share.deadline);
   view.counts.in_flight = coordinator_.in_flight(job.id);
   view.errors = job.errors;
   if (is_over(job.state)) return view;

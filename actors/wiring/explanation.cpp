@@ -1,20 +1,11 @@
 #include "actors/wiring/explanation.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <fmt/format.h>
 
 namespace gristmill::wiring {
 namespace {
-
-constexpr std::array<std::string_view, 31> names{
-    "none",           "requests",     "tokens",   "day_requests", "day_tokens", "calls_allowed",
-    "calls_taken_up", "cooldown",     "breaker",  "quota",        "journal",    "budget",
-    "no_worker",      "workers_full", "turn",     "unserved",     "claims",     "reading",
-    "retry",          "open_items",   "endpoint", "paused",       "disk",       "cancelling",
-    "merging",        "over",         "queued",   "held",         "in_flight",  "recorded",
-    "not_read"};
 
 // A time as people say it: "0.4 s", "27 s", "3 min", "3 h 12 min".
 std::string span(double seconds) {
@@ -210,27 +201,24 @@ std::string and_retries(const Explanation& e) {
   const WaitKind kind = e.reason.kind;
   const bool says_it =
       is_of_endpoint(kind) || kind == WaitKind::endpoint || kind == WaitKind::retry;
-  if (e.known.retrying == 0 || says_it || kind >= WaitKind::paused) return {};
+  if (e.known.retrying == 0 || says_it || info(kind).sayer == WaitSayer::whole) return {};
   return fmt::format("; {} item{} for another attempt{}", e.known.retrying,
                      e.known.retrying == 1 ? " waits" : "s wait", what_was_met(e));
 }
 
 Words words_of(const Explanation& e) {
-  if (e.reason.kind == WaitKind::none || e.reason.kind >= WaitKind::paused) return of_whole(e);
-  return e.reason.kind <= WaitKind::budget ? of_limiter(e) : of_rooms(e);
+  const WaitSayer sayer = info(e.reason.kind).sayer;
+  if (sayer == WaitSayer::nobody || sayer == WaitSayer::whole) return of_whole(e);
+  return sayer == WaitSayer::limiter ? of_limiter(e) : of_rooms(e);
 }
 
 } // namespace
-
-std::string_view name_of(WaitKind kind) {
-  return kind == WaitKind::not_open ? "not_open" : names[static_cast<std::size_t>(kind)];
-}
 
 bool is_waiting(WaitKind kind, std::uint64_t in_flight) {
   const bool at_once = kind == WaitKind::calls_allowed || kind == WaitKind::calls_taken_up ||
                        kind == WaitKind::workers_full;
   if (at_once && in_flight > 0) return false;
-  return kind > WaitKind::none && kind < WaitKind::paused;
+  return info(kind).sayer != WaitSayer::nobody && info(kind).sayer != WaitSayer::whole;
 }
 
 bool is_of_endpoint(WaitKind kind) {

@@ -4,9 +4,9 @@
 // which must go before any other could matter.
 #pragma once
 
-#include "actors/coordinator/job_desk.hpp"
-#include "actors/kit/wait_reason.hpp"
-#include "protocol/counted_error.hpp"
+#include "actors/jobs/job_desk.hpp"
+#include "actors/words/wait_reason.hpp"
+#include "protocol/job/counted_error.hpp"
 
 #include <map>
 #include <optional>
@@ -34,8 +34,6 @@ struct Explanation {
   double for_s = -1, since_s = -1; // until it is over, since it began; below 0 = not known
   std::string sentence, remedy;    // remedy: empty when nothing needs to be done
 };
-
-std::string_view name_of(WaitKind kind);
 
 // Whether a job with this reason, and so many calls in flight, has work that does not go on, though
 // nobody stopped it. One that makes all the calls that may be made at once goes at full speed.

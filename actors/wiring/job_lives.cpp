@@ -3,6 +3,7 @@
 #include "actors/kit/mutant.hpp"
 #include "actors/wiring/job_log.hpp"
 #include "actors/wiring/rooms.hpp"
+#include "protocol/rules/served.hpp"
 
 #include <fmt/format.h>
 
@@ -17,10 +18,10 @@ constexpr std::size_t kept_errors_max = 8;                // of a job that is ov
 constexpr auto journaled_after = std::chrono::seconds{5}; // shorter waits are soon forgotten
 
 // What the job's calls are limited to by itself.
-AccountLimits limits_of(const coordinator::JobEntry& job) {
+RateLimits limits_of(const coordinator::JobEntry& job) {
   const bool careful = job.careful_beyond.has_value();
-  return {job.spec.requests_per_minute, job.spec.tokens_per_minute,
-          careful ? 1 : job.spec.max_in_flight};
+  return {job.spec.limits.rates.requests_per_minute, job.spec.limits.rates.tokens_per_minute,
+          careful ? 1 : job.spec.limits.rates.max_in_flight};
 }
 
 } // namespace
@@ -66,7 +67,7 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
                            const Moment& moment, Post& post) {
   job.open = true;
   JobMoney money = money_[job.id];
-  money.cap = job.spec.budget_usd.nano;
+  money.cap = job.spec.limits.budget_usd.nano;
   money_.erase(job.id);
   if (job.crashes >= probation_after && job.state == JobState::running) {
     on_probation_[job.id];
@@ -85,13 +86,13 @@ void CoordinatorRoom::open(coordinator::JobEntry& job, supervisor::RecoveredItem
   tell_room(to_supervisor(job.id), OpenJob{job.spec, std::move(items)}, post);
   // Every item was terminal when we stopped: the supervisor will say so again, and merging resumes.
   if (job.state == JobState::merging)
-    job.state = job.detail == "cancelled" ? JobState::cancelling : JobState::running;
+    job.state = job.merges_cancelled() ? JobState::cancelling : JobState::running;
   JobBudget budget{job.id,
                    model_of_all(job.spec),
                    limits_of(job),
                    {},
                    money,
-                   job.spec.default_model,
+                   job.spec.policy.default_model,
                    coordinator::own_share(job.spec),
                    std::move(learned_[job.id])};
   learned_.erase(job.id);
@@ -188,7 +189,7 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
     } else {
       post.events.push_back(job_resumed(*job));
       LimiterNews news;
-      news.jobs_resumed.push_back({job->id, job->spec.budget_usd.nano});
+      news.jobs_resumed.push_back({job->id, job->spec.limits.budget_usd.nano});
       post.tell(to_limiter, std::move(news));
       post.tell(to_supervisor(job->id), ResumeItems{durable.probing});
       emit(coordinator_.job_released(job->id, moment.now), post);
@@ -266,8 +267,10 @@ void CoordinatorRoom::on(JobReport& report, const Moment& moment, Post& post) {
                            moment.unix_seconds,
                            job->state == JobState::cancelling,
                            job->errors ? *job->errors : ErrorList{}};
-    change(job->id, {JobState::merging, JobReason::none, task.cancelled ? "cancelled" : ""}, 0,
-           moment, post);
+    change(job->id,
+           {JobState::merging, task.cancelled ? JobReason::user : JobReason::none,
+            task.cancelled ? "cancelled" : ""},
+           0, moment, post);
     tell_room(to_merger(job->id), std::move(task), post);
   }
 }
@@ -312,7 +315,7 @@ void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) 
   if (!report.failure.empty()) {
     change(job->id, {JobState::failed, JobReason::internal, report.failure}, 0, moment, post);
   } else {
-    const bool cancelled = job->detail == "cancelled" && !mutated("cancel_overwritten");
+    const bool cancelled = job->merges_cancelled() && !mutated("cancel_overwritten");
     change(job->id, {cancelled ? JobState::cancelled : JobState::finished, JobReason::none, ""}, 0,
            moment, post);
   }

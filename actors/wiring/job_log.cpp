@@ -1,6 +1,7 @@
 #include "actors/wiring/job_log.hpp"
+#include "protocol/rules/served.hpp"
 
-#include "protocol/pool_spec.hpp"
+#include "protocol/job/pools.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 // state that was made durable has its line, and only counts, ids and sentences stand in it.
 #pragma once
 
-#include "actors/coordinator/job_desk.hpp"
+#include "actors/jobs/job_desk.hpp"
 #include "actors/kit/event.hpp"
 
 namespace gristmill::wiring {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
-#include "actors/kit/permit_words.hpp"
+#include "actors/words/permits.hpp"
 
 #include <string>
 

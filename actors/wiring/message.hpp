@@ -4,13 +4,13 @@
 #pragma once
 
 #include "actors/coordinator/coordinator.hpp"
-#include "actors/coordinator/job_desk.hpp"
+#include "actors/jobs/job_desk.hpp"
 #include "actors/journal/journal_store.hpp"
-#include "actors/kit/records.hpp"
 #include "actors/kit/sizes.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
 #include "actors/wiring/questions.hpp"
+#include "actors/words/records.hpp"
 
 #include <memory>
 #include <optional>
@@ -140,8 +140,8 @@ struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<Ended> ended;
   std::vector<Acquire> acquires;
   std::vector<JobResumed> jobs_resumed = {};
-  std::optional<bool> earlier_lives_told = {}; // as Effects of COORDINATOR say it
-  std::vector<std::pair<JobId, AccountLimits>> jobs_changed = {}; // other limits from now on
+  std::optional<bool> earlier_lives_told = {};                 // as Effects of COORDINATOR say it
+  std::vector<std::pair<JobId, RateLimits>> jobs_changed = {}; // other limits from now on
   std::vector<std::pair<JobId, Share>> shares_changed = {};
   std::vector<protocol::QueueReport> queues = {};
 };

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "actors/coordinator/views.hpp"
-#include "actors/kit/records.hpp"
 #include "actors/supervisor/item_question.hpp"
 #include "actors/wiring/explanation.hpp"
-#include "protocol/job_spec.hpp"
-#include "protocol/outcome_class.hpp"
+#include "actors/words/records.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/job/spec.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>

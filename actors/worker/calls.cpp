@@ -1,11 +1,13 @@
 // The way of a call through WORKER: held, permitted, sent, answered, recorded.
 #include "actors/worker/worker.hpp"
+#include "protocol/openai/reply/reply.hpp"
+#include "protocol/openai/request/render.hpp"
 
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/endpoint_faults.hpp"
+#include "protocol/job/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/openai/asked.hpp"
+#include "protocol/openai/request/asked.hpp"
 
 #include <algorithm>
 #include <array>
@@ -46,7 +48,7 @@ OutcomeClass class_of(const CallEnded& end) {
 } // namespace
 
 void Worker::handle(const JobOpened& opened, Effects& effects) {
-  auto spec = job_spec_from_json(opened.spec);
+  auto spec = job_spec_from_json(opened.spec, Unknown::skipped);
   if (!spec) {
     effects.events.push_back({"job.unreadable", {{"why", spec.error().message}}, true});
     return;
@@ -159,7 +161,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   const JobSpec& spec = job->second.spec;
   auto request =
       openai::render(spec, job->second.documents, planned->kind, planned->raw,
-                     where.model.empty() ? spec.default_model : where.model, planned->model);
+                     where.model.empty() ? spec.policy.default_model : where.model, planned->model);
   if (!request && request.error().code == ErrorCode::conflict)
     return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
@@ -171,8 +173,8 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   http.body = std::move(request->body);
   http.api_key_env = where.spec->api_key_env;
   http.api_key_file = where.spec->api_key_file;
-  http.timeout = std::chrono::milliseconds{spec.timeout_ms};
-  http.connect_timeout = std::chrono::milliseconds{spec.connect_timeout_ms};
+  http.timeout = std::chrono::milliseconds{spec.policy.timeout_ms};
+  http.connect_timeout = std::chrono::milliseconds{spec.policy.connect_timeout_ms};
   http.not_after = mutated("gate_without_end") ? never : not_after;
   if (mutated("hidden_retry_in_worker")) effects.starts.push_back(http);
   if (auto page = page_of(where, call.model)) queues_.call_began(permit.endpoint, std::move(*page));
@@ -192,8 +194,9 @@ Effects Worker::ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time 
     in_flight_.erase(it);
     queues_.call_ended(call.claim.endpoint);
     if (end.end == CallEnd::unstarted) {
-      auto& back = end.code == "permit_ended" ? too_late : unstarted;
-      back.calls.push_back({call.claim.call, call.claim.attempt});
+      unstarted.calls.push_back({call.claim.call, call.claim.attempt});
+    } else if (end.end == CallEnd::too_late) {
+      too_late.calls.push_back({call.claim.call, call.claim.attempt});
     } else {
       outcomes.push_back(outcome_of(call, std::move(end), unix_now));
     }

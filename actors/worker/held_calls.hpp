@@ -5,7 +5,7 @@
 
 #include "actors/kit/sizes.hpp"
 #include "actors/kit/time.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <deque>
 #include <map>

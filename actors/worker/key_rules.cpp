@@ -1,8 +1,8 @@
 #include "actors/worker/key_rules.hpp"
 
-#include "protocol/endpoint_faults.hpp"
+#include "protocol/job/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/openai/json_text.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -27,7 +27,7 @@ Result<KeyRule> key_rule_of(std::string_view text) {
     return fail(ErrorCode::usage,
                 fmt::format("expected NAME=URL, the variable or the file of a key and the base URL "
                             "that may have it, got {}",
-                            openai::json::printable(text, 100)));
+                            json::printable(text, 100)));
   KeyRule rule{std::string{text.substr(0, at)},
                without_trailing_slash(std::string{text.substr(at + 1)})};
   if (const auto fault = fault_of_url(rule.url); !fault.empty())
@@ -50,7 +50,7 @@ std::string KeyRules::why_not(const EndpointSpec& endpoint, Of of) const {
   });
   if (all_ || name.empty() || allowed) return {};
   if (of == Of::worker || (of == Of::pool && proven_)) return {};
-  const std::string shown = openai::json::printable(name, limits::name_bytes_max);
+  const std::string shown = json::printable(name, limits::name_bytes_max);
   if (of == Of::pool)
     return fmt::format("The worker has no keys of its cluster, so it cannot know who its "
                        "coordinator is and shows its key {0} to no endpoint that only that names: "

@@ -6,7 +6,7 @@
 // job brought along, and with keyless workers to none but their own.
 #pragma once
 
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <string>
 #include <string_view>

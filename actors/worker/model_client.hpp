@@ -28,6 +28,7 @@ enum class CallEnd : std::uint8_t {
   failed,    // refused, reset, cut, unresolvable, TLS: `code` says which
   timed_out, // total or connect timeout
   unstarted, // aborted at the gate: nothing was sent
+  too_late,  // its permit had ended at the gate: nothing was sent
   aborted,   // by abort(), after it may have been sent
 };
 

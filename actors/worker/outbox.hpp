@@ -3,7 +3,7 @@
 // word that nobody wants it.
 #pragma once
 
-#include "protocol/messages.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <map>
 #include <vector>

@@ -10,7 +10,7 @@
 #include "actors/kit/event.hpp"
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/queue_metrics.hpp"
-#include "protocol/messages.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <map>
 #include <optional>

@@ -2,7 +2,7 @@
 
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/codec.hpp"
+#include "protocol/node/codec.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -183,8 +183,7 @@ Effects Worker::tick(Time now) {
 
 void Worker::beat(std::vector<QueueReport> queues, Effects& effects) {
   send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
-                 static_cast<std::uint32_t>(held_.size()),
-                 static_cast<std::uint32_t>(outbox_.size()), outbox_.bytes(), std::move(queues)},
+                 static_cast<std::uint32_t>(held_.size()), std::move(queues)},
        effects);
 }
 

@@ -14,9 +14,12 @@
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
-#include "protocol/grammar.hpp"
-#include "protocol/openai/document_template.hpp"
-#include "protocol/openai/wire.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/node/grammar.hpp"
+#include "protocol/node/messages.hpp"
+#include "protocol/openai/api.hpp"
+#include "protocol/openai/template/document_template.hpp"
 
 #include <map>
 #include <optional>

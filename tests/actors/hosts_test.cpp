@@ -1,9 +1,12 @@
 // Both nodes in one process, as `gristmill run` has them: real actors, sockets, disk and HTTP. An
 // endpoint of plain sockets answers each item with its own id.
 #include "coordinator/host.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/spec.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/openai/wire.hpp"
-#include "tests/unit/socket_server.hpp"
+#include "protocol/openai/line/result_line.hpp"
+#include "protocol/result.hpp"
+#include "tests/unit/worker/http/socket_server.hpp"
 #include "worker/host.hpp"
 
 #include <algorithm>

@@ -226,7 +226,7 @@ class Budgets(Jobs):
                     self.assertEqual(stats["peak_in_flight"], 3)
 
 
-BATCH = 35  # tag of the message that hands calls to a worker (protocol/wire_fields.hpp)
+BATCH = 35  # tag of the message that hands calls to a worker (protocol/node/wire_fields.hpp)
 
 
 class Tap:

@@ -1,7 +1,11 @@
 // Foreign lines of a batch file. A line that is accepted can be rendered, or is refused with a
 // sentence; what is rendered is JSON again, names a path of ours, and its token bound covers it.
-#include "protocol/openai/json_text.hpp"
-#include "protocol/openai/wire.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/openai/line/batch_line.hpp"
+#include "protocol/openai/request/canonical.hpp"
+#include "protocol/openai/request/render.hpp"
+#include "protocol/openai/tokens/bound.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +22,7 @@ void expect(bool holds) {
 void render(const JobSpec& spec, ItemKind kind, std::string_view raw) {
   const auto request = openai::render(spec, kind, raw, "m");
   if (!request) return expect(!request.error().message.empty());
-  expect(openai::json::check(request->body).has_value());
+  expect(json::check(request->body).has_value());
   expect(request->path.starts_with('/') && !request->model.empty());
   expect(openai::canonical_key(*request).has_value());
   expect(openai::token_bound(spec, kind, raw, 100) > 0);
@@ -29,9 +33,9 @@ void render(const JobSpec& spec, ItemKind kind, std::string_view raw) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view raw{reinterpret_cast<const char*>(data), size};
   JobSpec plain, laid_over;
-  laid_over.model = "other";
-  laid_over.params = R"({"temperature":0,"max_tokens":5})";
-  laid_over.prompt = "{{text}} {{id}}";
+  laid_over.shape.model = "other";
+  laid_over.shape.params = R"({"temperature":0,"max_tokens":5})";
+  laid_over.shape.prompt = "{{text}} {{id}}";
 
   const auto line = openai::read_batch_line(raw);
   expect(line ? !line->custom_id.empty() && line->path.starts_with('/')

@@ -1,6 +1,6 @@
 // Foreign bytes as a frame, in both directions. Whatever is accepted must come back as the same
 // frame when it is written and read again.
-#include "protocol/codec.hpp"
+#include "protocol/node/codec.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,7 @@
 // Foreign job specifications. What is read can be examined and survives its text form; what is
 // without fault differs from itself in nothing.
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
+#include "protocol/rules/job_faults.hpp"
 
 #include <cstddef>
 #include <cstdint>

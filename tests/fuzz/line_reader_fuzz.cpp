@@ -1,7 +1,7 @@
 // Foreign input files. The items must not depend on the pieces in which the bytes were read, nor on
 // where a restart began; and what an item was made of is found again at its place.
 #include "actors/intake/intake.hpp"
-#include "tests/unit/memory_pages.hpp"
+#include "tests/unit/actors/intake/memory_pages.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -78,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static constexpr const char* names[]{"a.jsonl", "a.txt", "a", "a.csv", "a.tsv"};
   JobSpec spec;
   spec.inputs = {{"/a", names[data[0] % 5]}};
-  spec.line_bytes_max = 1 + data[1];
+  spec.limits.line_bytes_max = 1 + data[1];
   const std::size_t piece = 1 + data[2] % 64;
   const std::string_view file{reinterpret_cast<const char*>(data) + 3, size - 3};
 

@@ -1,7 +1,13 @@
 // Foreign answers of a model server. Whatever comes is judged; what counts as an answer is one line
 // of JSON, and the result line that is made of it proves itself.
-#include "protocol/openai/json_text.hpp"
-#include "protocol/openai/wire.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/node/messages.hpp"
+#include "protocol/openai/api.hpp"
+#include "protocol/openai/line/result_line.hpp"
+#include "protocol/openai/reply/reply.hpp"
+#include "protocol/openai/reply/reply_headers.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +33,7 @@ void judge(Api api, std::uint16_t status, const openai::Headers& headers, std::s
   openai::Reply reply = openai::read_reply(api, status, headers, body, 1'700'000'000);
   expect(reply.retry_after_ms >= -1 && reply.retry_after_ms <= 600'000);
   expect(reply.body.find('\n') == std::string::npos);
-  expect(reply.body.empty() || openai::json::check(reply.body).has_value());
+  expect(reply.body.empty() || json::check(reply.body).has_value());
   if (reply.cls == OutcomeClass::ok) {
     expect(status >= 200 && status < 300 && !reply.body.empty());
   } else {
@@ -42,7 +48,7 @@ void judge(Api api, std::uint16_t status, const openai::Headers& headers, std::s
   outcome.request_id = std::move(reply.request_id);
   outcome.body = std::move(reply.body);
   const std::string line = openai::result_line(JobId{1}, "id", outcome, {"f:1", 1, "m", "u", 1});
-  expect(openai::json::check(line).has_value());
+  expect(json::check(line).has_value());
   expect(openai::check_result_line(line).has_value());
 }
 

@@ -4,7 +4,7 @@
 #include "actors/intake/byte_source.hpp"
 #include "actors/merger/merge_files.hpp"
 #include "tests/sim/memory_store.hpp"
-#include "tests/unit/memory_pages.hpp"
+#include "tests/unit/actors/intake/memory_pages.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -13,15 +13,15 @@ std::string url_of(std::size_t endpoint) {
   return fmt::format("http://e{}/v1", endpoint);
 }
 
-EndpointSpec endpoint_of(std::string url, const AccountLimits& limits) {
+EndpointSpec endpoint_of(std::string url, const RateLimits& limits) {
   EndpointSpec endpoint;
   endpoint.url = std::move(url);
-  endpoint.requests_per_minute = limits.requests_per_minute;
-  endpoint.tokens_per_minute = limits.tokens_per_minute;
-  endpoint.requests_per_day = limits.requests_per_day;
-  endpoint.tokens_per_day = limits.tokens_per_day;
-  endpoint.max_in_flight = limits.max_in_flight;
-  endpoint.strict_tokens = limits.strict_tokens;
+  endpoint.limits.requests_per_minute = limits.requests_per_minute;
+  endpoint.limits.tokens_per_minute = limits.tokens_per_minute;
+  endpoint.limits.requests_per_day = limits.requests_per_day;
+  endpoint.limits.tokens_per_day = limits.tokens_per_day;
+  endpoint.limits.max_in_flight = limits.max_in_flight;
+  endpoint.limits.strict_tokens = limits.strict_tokens;
   return endpoint;
 }
 
@@ -74,21 +74,22 @@ JobSpec World::spec_of(std::size_t number) const {
       if (swarm_.own_urls) url.insert(url.find("/v1"), fmt::format("-of-{}", number));
       spec.endpoints.push_back(endpoint_of(std::move(url), swarm_.endpoints[n]));
     }
-    if (swarm_.fallback) spec.fallback_model = "n";
+    if (swarm_.fallback) spec.policy.fallback_model = "n";
   }
-  spec.requests_per_minute = plan.limits.requests_per_minute;
-  spec.tokens_per_minute = plan.limits.tokens_per_minute;
-  spec.max_in_flight = plan.limits.max_in_flight;
-  spec.hedge_percent = plan.hedge_percent;
-  spec.weight = plan.weight;
-  spec.priority = plan.priority;
+  spec.limits.rates.requests_per_minute = plan.limits.requests_per_minute;
+  spec.limits.rates.tokens_per_minute = plan.limits.tokens_per_minute;
+  spec.limits.rates.max_in_flight = plan.limits.max_in_flight;
+  spec.policy.hedge_percent = plan.hedge_percent;
+  spec.share.weight = plan.weight;
+  spec.share.priority = plan.priority;
   if (plan.deadline != Duration::zero())
-    spec.deadline = static_cast<std::uint64_t>((begin_ + plan.deadline).time_since_epoch() / 1s);
-  if (plan.budget) spec.budget_usd = {ledger_.cap(number)};
-  spec.order = plan.by_completion ? "completion" : "input";
-  spec.retries = plan.retries;
-  spec.timeout_ms = 5'000;
-  spec.max_failure_percent = 0;
+    spec.share.deadline =
+        static_cast<std::uint64_t>((begin_ + plan.deadline).time_since_epoch() / 1s);
+  if (plan.budget) spec.limits.budget_usd = {ledger_.cap(number)};
+  spec.shape.order = plan.by_completion ? ResultOrder::completion : ResultOrder::input;
+  spec.policy.retries = plan.retries;
+  spec.policy.timeout_ms = 5'000;
+  spec.policy.max_failure_percent = 0;
   return spec;
 }
 

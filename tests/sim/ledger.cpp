@@ -1,6 +1,6 @@
 #include "tests/sim/ledger.hpp"
 
-#include "protocol/job_spec.hpp"
+#include "protocol/job/spec.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -3,7 +3,7 @@
 // still arrive, after the next connection's frames too: a kernel goes on sending what it has taken.
 #include "tests/sim/world_parts.hpp"
 
-#include "protocol/codec.hpp"
+#include "protocol/node/codec.hpp"
 
 #include <algorithm>
 
@@ -30,7 +30,7 @@ std::string words_of(const protocol::Message& message) {
           text += " held";
           list(m.held);
         } else if constexpr (std::is_same_v<M, protocol::Heartbeat>) {
-          text += fmt::format(" flying {} held {} kept {}", m.in_flight, m.held, m.outbox);
+          text += fmt::format(" flying {} held {}", m.in_flight, m.held);
           for (const auto& q : m.queues)
             text += fmt::format(" queue {} of {}", q.waiting, q.running);
         } else if constexpr (std::is_same_v<M, protocol::Need>) {
@@ -57,7 +57,7 @@ std::string words_of(const protocol::Message& message) {
           list(m.calls);
         } else if constexpr (std::is_same_v<M, protocol::Wait>) {
           list(m.calls);
-          text += fmt::format(" for {} ms: {}", m.wait_ms, m.why);
+          text += fmt::format(" for {} ms", m.wait_ms);
         } else if constexpr (std::is_same_v<M, protocol::Refused>) {
           text += ": " + m.sentence;
         }

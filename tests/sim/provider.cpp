@@ -149,7 +149,7 @@ void Provider::count(Window& window, std::uint64_t calls_most, std::uint64_t tok
                            tokens_most));
 }
 
-void Provider::count(Account& account, const AccountLimits& limits, const std::string& name,
+void Provider::count(Account& account, const RateLimits& limits, const std::string& name,
                      Arrival arrival) {
   if (!limits.windows()) return;
   // What is learned may err, and is made good by the calls that follow.

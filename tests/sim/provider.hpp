@@ -35,7 +35,7 @@ public:
       : swarm_{swarm}, ledger_{ledger}, violation_{std::move(violation)} {}
 
   // `limits` of an endpoint of this URL, as the cluster was told.
-  void limit(const std::string& url, const AccountLimits& limits) { limits_[url] = limits; }
+  void limit(const std::string& url, const RateLimits& limits) { limits_[url] = limits; }
   // `age`: of the history.
   Fate fate_of(const Request& request, bool healed, Duration age, Random& random);
   void arrived(const Request& request, std::uint64_t tokens, Time now);
@@ -62,13 +62,13 @@ private:
   };
   void count(Window& window, std::uint64_t calls_most, std::uint64_t tokens_most,
              const std::string& name, Arrival now);
-  void count(Account& account, const AccountLimits& limits, const std::string& name, Arrival now);
+  void count(Account& account, const RateLimits& limits, const std::string& name, Arrival now);
   std::string name_of(std::size_t plan) const { return "job of plan " + std::to_string(plan); }
 
   const Swarm& swarm_;
   Ledger& ledger_;
   Ledger::Violation violation_;
-  std::map<std::string, AccountLimits> limits_;
+  std::map<std::string, RateLimits> limits_;
   std::map<std::string, Account> accounts_; // by URL, and by job
   std::uint64_t calls_ = 0, failed_ = 0;
 };

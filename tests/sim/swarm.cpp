@@ -13,9 +13,9 @@ std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high) {
   return low + static_cast<std::uint32_t>(random.below(high - low + 1));
 }
 
-AccountLimits limits_for(std::uint32_t items, std::uint32_t text_bytes_max, double chance,
-                         Random& random) {
-  AccountLimits limits;
+RateLimits limits_for(std::uint32_t items, std::uint32_t text_bytes_max, double chance,
+                      Random& random) {
+  RateLimits limits;
   // Tight enough that the job takes some minutes: only then can a window be exceeded.
   if (random.chance(chance)) limits.requests_per_minute = 2 + items / 4 + random.below(items);
   if (random.chance(chance / 3))
@@ -129,7 +129,7 @@ void draw_days(Swarm& swarm) {
   if (swarm.serving == Serving::announced || !random.chance(0.2)) return;
   std::uint32_t text = 0;
   for (const auto& job : swarm.jobs) text = std::max(text, job.text_bytes_max);
-  for (AccountLimits& limits : swarm.endpoints) {
+  for (RateLimits& limits : swarm.endpoints) {
     if (random.chance(0.7)) limits.requests_per_day = between(random, 25, 80);
     if (random.chance(0.3)) limits.tokens_per_day = (text + 350) * between(random, 25, 80);
     if (limits.tokens_per_day != 0) limits.strict_tokens |= random.chance(0.6);
@@ -184,7 +184,7 @@ void draw_slow_disk(Swarm& swarm) {
   job.text_bytes_max = 8;
   job.items = between(random, 120, 200);
   swarm.jobs.assign(between(random, 4, 8), job);
-  const AccountLimits limits{random.chance(0.5) ? 0u : 60'000u, 0, 0};
+  const RateLimits limits{random.chance(0.5) ? 0u : 60'000u, 0, 0};
   swarm.endpoints.assign(1, limits);
   swarm.workers = 2;
   swarm.concurrency = between(random, 3, 4);
@@ -262,7 +262,7 @@ Swarm Swarm::draw(Random& random) {
 }
 
 bool Swarm::has_days() const {
-  return std::any_of(endpoints.begin(), endpoints.end(), [](const AccountLimits& limits) {
+  return std::any_of(endpoints.begin(), endpoints.end(), [](const RateLimits& limits) {
     return limits.requests_per_day != 0 || limits.tokens_per_day != 0;
   });
 }

@@ -3,10 +3,10 @@
 // only the edges of permits, windows and commits are left to fail.
 #pragma once
 
-#include "actors/kit/permit_words.hpp"
 #include "actors/kit/random.hpp"
+#include "actors/words/permits.hpp"
+#include "protocol/job/pools.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/pool_spec.hpp"
 
 #include <string>
 #include <vector>
@@ -19,7 +19,7 @@ enum class Serving : std::uint8_t { own, pools, announced };
 // One job, and what its user does with it.
 struct JobPlan {
   std::uint32_t items = 0, text_bytes_max = 0, retries = 1'000;
-  AccountLimits limits;
+  RateLimits limits;
   bool by_completion = false;
   double bad = 0, too_long = 0; // share of items that their first model refuses
   Duration submit_at{}, pause_at{}, resume_after{}, cancel_at{}; // zero: not at all (but submit)
@@ -42,9 +42,9 @@ struct Swarm {
   bool one_process = false; // `gristmill run`: coordinator and workers live and die together
   std::vector<JobPlan> jobs;
   Serving serving = Serving::own;
-  bool own_urls = false;                // each job brings endpoints that no other job names
-  std::vector<AccountLimits> endpoints; // of the first model
-  bool fallback = false;                // a second model with an endpoint of its own
+  bool own_urls = false;             // each job brings endpoints that no other job names
+  std::vector<RateLimits> endpoints; // of the first model
+  bool fallback = false;             // a second model with an endpoint of its own
   std::uint32_t workers = 0, concurrency = 0;
   std::uint64_t capacity_bytes = 0;
   std::int64_t coordinator_ppb = 0, worker_ppb = 0; // most that a worker's clock is off

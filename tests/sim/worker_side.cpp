@@ -12,8 +12,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 std::string_view name_of(worker::CallEnd end) {
-  static constexpr std::string_view names[]{"answered", "failed", "timed out", "unstarted",
-                                            "aborted"};
+  static constexpr std::string_view names[]{"answered",  "failed",   "timed out",
+                                            "unstarted", "too late", "aborted"};
   return names[static_cast<std::size_t>(end)];
 }
 
@@ -174,8 +174,7 @@ void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
   if (late || running->aborted) {
     worker::CallEnded ended;
     ended.attempt = running->call.attempt;
-    ended.end = worker::CallEnd::unstarted;
-    ended.code = late ? "permit_ended" : "aborted";
+    ended.end = late ? worker::CallEnd::too_late : worker::CallEnd::unstarted;
     return end_call(index, running->call.attempt, std::move(ended));
   }
   running->left = true;

@@ -12,7 +12,7 @@
 
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/worker/worker.hpp"
-#include "protocol/codec.hpp"
+#include "protocol/node/codec.hpp"
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/local_clock.hpp"
 #include "tests/sim/memory_store.hpp"

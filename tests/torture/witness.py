@@ -10,7 +10,7 @@ import time
 
 from proxy import FaultProxy
 
-OUTCOMES, RECORDED = 4, 38  # tags; protocol/wire_fields.hpp
+OUTCOMES, RECORDED = 4, 38  # tags; protocol/node/wire_fields.hpp
 Seen = collections.namedtuple("Seen", "at tag attempts")
 
 

@@ -1,0 +1,124 @@
+#include "actors/rate_limiter/money/money_account.hpp"
+
+#include "actors/kit/mutant.hpp"
+#include "actors/rate_limiter/account.hpp"
+
+#include <algorithm>
+
+namespace gristmill::rate_limiter {
+namespace {
+
+constexpr auto reserved_retry = std::chrono::milliseconds{50};
+constexpr auto lower_every = std::chrono::milliseconds{500};
+constexpr std::uint64_t ahead_share = 100; // of the remainder: one per cent
+
+} // namespace
+
+MoneyAccount::MoneyAccount(JobId job, const JobMoney& money)
+    : job_{job}, cap_{money.cap}, charged_{money.charged}, durable_{money.watermark},
+      assumed_{money.assumed}, assumed_at_last_{money.assumed - money.returnable},
+      returnable_{money.returnable}, earlier_open_{money.returnable > 0} {}
+
+std::uint64_t MoneyAccount::ahead() const {
+  return cap_ > charged_ ? (cap_ - charged_) / ahead_share : 0;
+}
+
+std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(std::uint64_t most) {
+  if (charged_ > cap_ || most > cap_ - charged_) {
+    const bool spent = in_flight_ == 0 && !earlier_open_;
+    return Refusal{reserved_retry,
+                   spent ? "the budget of money is spent"
+                         : "calls in flight may cost the rest of the budget of money",
+                   spent};
+  }
+  // A lower watermark that is on its way may be durable already.
+  const std::uint64_t most_charged = next_ ? std::min(durable_, next_->watermark) : durable_;
+  if (charged_ + most > most_charged) {
+    wanted_ = std::max(wanted_, most);
+    return Refusal{block_retry, "the budget block is being written"};
+  }
+  return std::nullopt;
+}
+
+void MoneyAccount::draw(std::uint64_t most) {
+  charged_ += most;
+  ++in_flight_;
+}
+
+void MoneyAccount::refund(std::uint64_t most) {
+  settle(most, 0);
+}
+
+// The cost may be more, if the bound was none.
+void MoneyAccount::settle(std::uint64_t most, std::uint64_t cost) {
+  charged_ = charged_ - most + cost;
+  --in_flight_;
+}
+
+void MoneyAccount::lost(std::uint64_t most) {
+  --in_flight_;
+  lost_ += most;
+}
+
+void MoneyAccount::claimed(AttemptId attempt) {
+  if (earlier_open_) earlier_.insert(attempt);
+}
+
+void MoneyAccount::ended(AttemptId attempt, std::optional<std::uint64_t> cost) {
+  if (!earlier_open_ || earlier_.erase(attempt) == 0) return;
+  if (!cost) {
+    earlier_open_ = false;
+    return;
+  }
+  returnable_ -= std::min(returnable_, *cost); // recorded as a cost of its own
+  give_back();
+}
+
+void MoneyAccount::earlier_lives_told(bool all) {
+  told_ = true;
+  if (!all) earlier_open_ = false;
+  give_back();
+}
+
+void MoneyAccount::give_back() {
+  if (!earlier_open_ || !told_ || !earlier_.empty()) return;
+  earlier_open_ = false;
+  charged_ -= returnable_;
+  assumed_ = assumed_at_last_;
+  assumed_changed_ = true;
+}
+
+bool MoneyAccount::stands_high() const {
+  return durable_ > charged_ + 2 * ahead();
+}
+
+std::optional<journal::MoneyNote> MoneyAccount::reserve(std::uint64_t number, Time now) {
+  if (next_) return std::nullopt;
+  // Whoever waited for a slow disk must have the time to draw before it is lowered again.
+  if (noted_at_ == never) noted_at_ = now;
+  if (charged_ + wanted_ <= durable_) wanted_ = 0; // enough has come back meanwhile
+  const std::uint64_t above = charged_ + std::max(ahead(), wanted_);
+  const std::uint64_t target = std::max(charged_, std::min(above, cap_));
+  const bool raise = target > durable_ && (wanted_ > 0 || charged_ + ahead() / 2 > durable_);
+  const bool lower = target < durable_ && stands_high() && now >= noted_at_ + lower_every;
+  if (!raise && !lower && !assumed_changed_) return std::nullopt;
+  next_ = Next{number, raise || lower ? target : durable_};
+  noted_at_ = now;
+  assumed_changed_ = false;
+  return journal::MoneyNote{job_, number, next_->watermark, assumed_};
+}
+
+void MoneyAccount::durable(std::uint64_t number) {
+  if (!next_ || next_->number != number) return;
+  durable_ = next_->watermark;
+  next_.reset();
+  wanted_ = 0;
+  noted_at_ = never;
+}
+
+Time MoneyAccount::wake_at() const {
+  if (next_ || !stands_high()) return never;
+  return noted_at_ == never ? Time::min() : noted_at_ + lower_every;
+}
+
+} // namespace gristmill::rate_limiter

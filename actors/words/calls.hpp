@@ -1,0 +1,66 @@
+// What COORDINATOR and SUPERVISOR say to each other about calls. Plain data; a call belongs to one
+// of them at a time: offered, then out with a worker, then reported, returned or lost.
+#pragma once
+
+#include "actors/kit/time.hpp"
+#include "actors/words/doubt.hpp"
+#include "protocol/job/state.hpp"
+#include "protocol/node/messages.hpp"
+
+namespace gristmill {
+
+// A call that is ready to leave.
+struct OfferedCall {
+  protocol::PlannedCall planned;
+  std::uint64_t token_bound = 0;          // most tokens that the call may be charged
+  std::uint64_t output_bound = 0;         // … of them in its answer
+  std::vector<EndpointId> failed_at = {}; // where earlier attempts failed, the latest last
+  std::uint64_t prefix = 0;               // as of AcquireCall
+  std::size_t bytes() const { return planned.raw.size() + 128; }
+};
+
+// How an attempt ended, and who says so.
+struct ReportedOutcome {
+  SessionId session;
+  protocol::Outcome outcome;
+  std::string endpoint; // URL
+  std::uint64_t cost_nano_usd = 0;
+  // Of class config or quota: how many endpoints serve such calls, this one too.
+  std::size_t alternatives = 0;
+  Time began{}; // when it got its permit; Time{} = not known
+  Doubt doubt = Doubt::none;
+};
+
+// A call that nobody will report.
+struct LostCall {
+  std::uint64_t item = 0;
+  CallId call;
+  bool permitted = false; // may have been made
+  bool died = false;      // … when its worker's process ended
+  bool alone = false;     // … and the worker was making no other call
+  std::string exceeds{};  // set: no endpoint may ever take it, because …
+};
+
+// A call that has its permit, told to a job that hedges.
+struct BegunCall {
+  std::uint64_t item = 0;
+  CallId call;
+  EndpointId endpoint;
+};
+
+// Everything that one event means for one job.
+struct JobNews {
+  std::vector<ReportedOutcome> outcomes;
+  std::vector<LostCall> returned;      // never started
+  std::vector<LostCall> lost;          // their session is gone
+  std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
+  std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
+  std::vector<BegunCall> begun;
+  std::uint64_t charged_nano_usd = 0; // for lost calls; the journal has it already
+  bool grace_over = false;            // nobody else will claim anything
+  std::uint64_t untold_calls = 0;     // … and of at most so many calls nobody has said anything
+  std::uint32_t want_calls = 0;       // room for so many more calls, and bytes of them
+  std::uint64_t want_bytes = 0;
+};
+
+} // namespace gristmill

@@ -1,0 +1,172 @@
+// What the machine remembers, as the rooms tell it to JOURNAL: result lines, notes on items and
+// jobs, budget blocks, sessions. A Group is what becomes durable together. Plain data only.
+#pragma once
+
+#include "actors/kit/time.hpp"
+#include "actors/words/input_position.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/counted_error.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/job/state.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace gristmill::journal {
+
+using Position = std::uint64_t; // of an append; rises by one with each, across restarts too
+
+// The terminal outcome of an item.
+struct ResultLine {
+  JobId job;
+  std::uint64_t item = 0;
+  OutcomeClass cls = OutcomeClass::ok;
+  std::string line; // one JSON line without its newline
+  bool failed() const { return cls != OutcomeClass::ok; }
+};
+
+// A terminal item is to be run again: its next line is the one that holds.
+struct Reopened {
+  JobId job;
+  std::uint64_t item = 0;
+};
+
+// What an item that is not terminal has been through; the newest note of an item holds.
+struct AttemptNote {
+  JobId job;
+  std::uint64_t item = 0;
+  std::uint32_t attempts = 0; // those that count against --retries
+  std::uint32_t deaths = 0;
+  std::uint32_t tries = 0; // all that ended; of an item on its fallback model, else 0
+  bool on_fallback() const { return tries != 0; }
+};
+
+// Amounts to add to a job's counts, and where reading would go on.
+struct JobNote {
+  JobId job;
+  std::uint64_t attempts = 0, ambiguous = 0, late = 0, prompt_tokens = 0, completion_tokens = 0;
+  InputPosition low; // every item before it is terminal; the greatest one holds
+  std::uint64_t cost_nano_usd = 0;
+};
+
+// What was drawn in truth from a block of this epoch that nobody draws from any more, and not given
+// back; less than was noted before, when a call of it has ended.
+struct DrawnNote {
+  std::uint64_t block = 0, calls = 0, tokens = 0;
+};
+
+// A share of an account's windows that may be drawn until its end, then it is history.
+struct BlockNote {
+  std::uint64_t block = 0;              // number in this epoch
+  std::string account;                  // "endpoint:URL|key" or "job-7"
+  std::uint64_t calls = 0, tokens = 0;  // reserved
+  Time until{};                         // end of drawing, BootClock of the epoch's boot
+  std::vector<DrawnNote> drawn = {};    // of the account's blocks before, from now on
+  std::vector<std::uint64_t> over = {}; // blocks of this epoch that no window counts any more
+};
+
+// How far into a job's items calls may go: the highest one + 1. It only rises.
+struct MarkNote {
+  JobId job;
+  std::uint64_t mark = 0;
+};
+
+// What an account took of its windows of a day in the bucket that ends then. It replaces what was
+// noted of that bucket, and includes what open blocks may still draw.
+struct DayNote {
+  std::string account;
+  Time until{}; // BootClock of the epoch's boot, as below
+  std::uint64_t calls = 0, tokens = 0;
+  Time noted_at{}; // so far has the clock of this boot come
+};
+
+// Of a job's budget of money, in 10^-9 US$; what a note does not say stays.
+struct MoneyNote {
+  JobId job;
+  std::uint64_t number = 0;               // of the note, among the epoch's blocks
+  std::optional<std::uint64_t> watermark; // up to here may be charged
+  std::optional<std::uint64_t> assumed;   // counts as spent beyond the recorded costs
+};
+
+// What calls of a job to a model have taught about their use of tokens, in words of the rate
+// limiter's own; it replaces what was noted before. A hint: without it everything is learned anew.
+struct LearnedNote {
+  JobId job;
+  std::string model, tokens;
+};
+
+// How often calls of a job have met a cause of errors, and what was said last; it replaces what was
+// noted of that cause before.
+struct ErrorNote {
+  JobId job;
+  CountedError error;
+};
+
+// How many calls an endpoint takes up at a time, as far as it was found; it replaces what was noted
+// before. A hint, too.
+struct ConcurrencyNote {
+  std::string account;
+  std::uint32_t calls = 0; // 0 = it is gone for good
+  bool rising = false;     // so many were taken up, and perhaps more would be
+};
+
+// The item that is out of a job on probation, which makes one call at a time because coordinators
+// ended while it ran; it replaces what was noted before.
+struct ProbationNote {
+  JobId job;
+  std::uint64_t item = 0;
+};
+
+struct SessionNote {
+  SessionId session;
+  std::string worker;
+  Nonce process;
+  bool open = true;
+  std::uint32_t calls = 0; // open: that it may have in flight at once; 0 = not known
+};
+
+struct JobChange {
+  JobId job;
+  std::string spec;      // JSON; empty = unchanged
+  std::string directory; // of its segments, below the state directory; only with spec
+  JobState state = JobState::running;
+  JobReason reason = JobReason::none;
+  std::string detail;  // the reason, a sentence
+  std::int64_t at = 0; // unix seconds; of a job that waits for its endpoint: since when
+  // What is kept of it: when the job ended, or since when it waits.
+  std::int64_t kept_at() const { return is_over(state) || reason == JobReason::endpoint ? at : 0; }
+};
+
+struct Group {
+  Position upto = 0;              // the position of the last append in it
+  std::vector<Reopened> reopened; // before the lines
+  std::vector<ResultLine> lines;
+  std::vector<AttemptNote> attempts;
+  std::vector<JobNote> notes;
+  std::vector<BlockNote> blocks;
+  std::vector<MarkNote> marks;
+  std::vector<DayNote> days;
+  std::vector<MoneyNote> money;
+  std::vector<LearnedNote> learned;
+  std::vector<ErrorNote> errors;
+  std::vector<ConcurrencyNote> concurrency;
+  std::vector<ProbationNote> probation;
+  std::vector<SessionNote> sessions;
+  std::vector<JobChange> jobs;
+  std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
+
+  // All of its lists, once: one that is not named here does not compile.
+  template <class G> static auto lists_of(G& group) {
+    auto& [at, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15] = group;
+    return std::tie(l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15);
+  }
+  bool empty() const {
+    return std::apply([](const auto&... list) { return (list.empty() && ...); }, lists_of(*this));
+  }
+};
+
+} // namespace gristmill::journal

@@ -1,0 +1,170 @@
+#include "cli/dry_run/dry_run.hpp"
+#include "protocol/openai/request/render.hpp"
+#include "protocol/rules/job_faults.hpp"
+
+#include "actors/kit/program/terminal.hpp"
+#include "cli/dry_run/field_check.hpp"
+#include "cli/exit_codes.hpp"
+#include "cli/run/run_options.hpp"
+#include "coordinator/inputs/file_source.hpp"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace gristmill::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// No model can have this name: a line feed is no part of one.
+constexpr std::string_view unnamed = "\n";
+constexpr std::string_view other_models = "(others)";
+
+struct Inputs {
+  std::vector<InputSpec> specs;
+  InputFile standard_input{nullptr, std::fclose};
+};
+
+Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlaces& places,
+                         LeftOut& left_out) {
+  Inputs inputs;
+  std::error_code ignored;
+  // By an earlier run, which the job would go on with.
+  const bool spooled = !places.anew && fs::exists(places.state + ".stdin", ignored);
+  auto found = found_inputs(names, places.output, &left_out);
+  if (!found) return tl::unexpected{found.error()};
+  inputs.specs = std::move(*found);
+  for (InputSpec& input : inputs.specs) {
+    if (input.path != "-") continue;
+    input.path = places.state + ".stdin";
+    if (spooled) {
+      if (auto same = StandardInput::refuse_other(places.state); !same)
+        return tl::unexpected{same.error()};
+      continue;
+    }
+    auto file = kept_standard_input();
+    if (!file) return tl::unexpected{file.error()};
+    inputs.standard_input = std::move(*file);
+    const int descriptor = ::fileno(inputs.standard_input.get());
+    struct stat about {};
+    if (::fstat(descriptor, &about) == 0 && about.st_size == 0)
+      return fail(ErrorCode::usage,
+                  "INPUT -: expected items, got nothing: standard input is empty");
+    input.path = fmt::format("/proc/self/fd/{}", descriptor);
+  }
+  return inputs;
+}
+
+// To the end of the input; under --strict to the first bad line, which is returned.
+Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forecaster) {
+  auto source = coordinator::FileSource::open(spec.inputs, fs::temp_directory_path());
+  if (!source) return tl::unexpected{source.error()};
+  intake::Intake intake{spec, **source, {}};
+  for (;;) {
+    const auto item = intake.next();
+    if (!item) return tl::unexpected{item.error()};
+    if (!*item) {
+      forecaster.left_out(intake.left_out());
+      return std::nullopt;
+    }
+    std::string where = intake.source_of((*item)->place);
+    std::string bad = forecaster.item(**item, where);
+    if (!bad.empty() && spec.policy.strict) return BadLine{std::move(where), std::move(bad)};
+  }
+}
+
+} // namespace
+
+std::string Forecaster::item(const intake::Item& item, const std::string& source) {
+  ++forecast_.items;
+  auto request = item.bad.empty()
+                     ? openai::render(spec_, documents_, item.place.kind, item.raw, unnamed)
+                     : Result<openai::Request>{fail(ErrorCode::bad_input, item.bad)};
+  if (!request) {
+    ++forecast_.bad;
+    if (forecast_.samples.size() < Forecast::samples_max)
+      forecast_.samples.push_back({source, request.error().message});
+    return std::move(request.error().message);
+  }
+  const auto tokens = openai::estimate_tokens(*request, openai::answer_tokens_default);
+  forecast_.tokens.input += tokens.input;
+  forecast_.tokens.output += tokens.output;
+  std::string_view model = request->model == unnamed ? std::string_view{} : request->model;
+  const bool crowded = forecast_.models.size() >= Forecast::models_max;
+  if (crowded && !forecast_.models.contains(model)) model = other_models;
+  ModelShare& share = forecast_.models[std::string{model}];
+  ++share.items;
+  share.tokens.input += tokens.input;
+  share.tokens.output += tokens.output;
+  ++forecast_.paths[request->path]; // the allow-list bounds them
+  return {};
+}
+
+std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices& prices) {
+  openai::TokenRange usd;
+  for (const auto& [model, share] : forecast.models) {
+    const auto price = prices.find(model);
+    if (price == prices.end()) return std::nullopt;
+    const auto add = [&usd](const openai::TokenRange& tokens, double per_million) {
+      usd += {tokens.low * per_million / 1e6, tokens.likely * per_million / 1e6,
+              tokens.high * per_million / 1e6};
+    };
+    add(share.tokens.input, price->second.input);
+    add(share.tokens.output, price->second.output);
+  }
+  if (forecast.models.empty()) return std::nullopt;
+  return usd;
+}
+
+std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& usd, Usd budget) {
+  const std::uint64_t items = forecast.items - forecast.bad;
+  const double has = static_cast<double>(budget.nano) / 1e9;
+  if (usd.likely <= has) return items;
+  return static_cast<std::uint64_t>(static_cast<double>(items) * has / usd.likely);
+}
+
+Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
+  JobSpec strict = spec;
+  strict.policy.strict = true;
+  Forecaster forecaster{strict};
+  return read_items(strict, forecaster);
+}
+
+Result<std::string> why_nothing_runs(const JobSpec& spec) {
+  JobSpec lenient = spec;
+  lenient.policy.strict = false;
+  Forecaster forecaster{lenient};
+  const auto read = read_items(lenient, forecaster);
+  if (!read) return tl::unexpected{read.error()};
+  const Forecast& forecast = forecaster.forecast();
+  if (forecast.bad == 0 || forecast.bad < forecast.items) return std::string{};
+  const BadLine& first = forecast.samples.front();
+  return fmt::format("{}: {}", first.source, first.sentence);
+}
+
+int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPlaces& places,
+            const Prices& prices, bool json) {
+  LeftOut left_out;
+  auto inputs = inputs_of(names, places, left_out);
+  if (!inputs) return complain(inputs.error().message, exit_usage);
+  left_out.tell();
+  spec.inputs = std::move(inputs->specs);
+  const auto fields = check_fields(spec);
+  if (!fields) return complain(fields.error().message, exit_usage);
+  if (!fields->refusal.empty()) return complain(fields->refusal, exit_usage);
+  say(fields->note);
+  for (const std::string& fault : faults_of(spec)) return complain(fault, exit_usage);
+  Forecaster forecaster{spec};
+  const auto bad = read_items(spec, forecaster);
+  if (!bad) return complain(bad.error().message, exit_usage);
+  if (*bad)
+    return complain(fmt::format("{}: {}", (*bad)->source, (*bad)->sentence), exit_bad_input);
+  const Forecast& forecast = forecaster.forecast();
+  const std::string text =
+      json ? to_json(forecast, spec, places, prices) : to_text(forecast, spec, places, prices);
+  gristmill::print(text);
+  return exit_ok;
+}
+
+} // namespace gristmill::cli

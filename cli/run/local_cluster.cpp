@@ -1,0 +1,75 @@
+#include "cli/run/local_cluster.hpp"
+
+#include "actors/kit/clock.hpp"
+#include "actors/kit/program/address_space.hpp"
+#include "protocol/limits.hpp"
+#include "worker/descriptor_limit.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <thread>
+
+namespace gristmill::cli {
+
+LocalCluster::LocalCluster(LocalOptions options)
+    : options_{std::move(options)}, stage_{std::make_unique<Stage>(
+                                        std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
+
+Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
+  if (auto enough = check_address_space(); !enough) return tl::unexpected{enough.error()};
+  const std::uint64_t calls = std::uint64_t{options.workers} * options.concurrency;
+  if (auto enough = worker::check_descriptor_limit(calls); !enough)
+    return tl::unexpected{enough.error()};
+  std::unique_ptr<LocalCluster> cluster{new LocalCluster{std::move(options)}};
+  coordinator::HostOptions host;
+  host.state_directory = cluster->options_.state_directory;
+  host.listen = "inproc://gristmill";
+  host.flat = true;
+  host.pools = cluster->options_.pools;
+  host.fatal = [c = cluster.get()](Error error) { c->fail_once(std::move(error)); };
+  auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));
+  if (!opened) return tl::unexpected{opened.error()};
+  cluster->coordinator_ = std::move(*opened);
+  return cluster;
+}
+
+Result<> LocalCluster::start() {
+  if (auto started = coordinator_->start(); !started) return started;
+  for (std::uint32_t n = 0; n < options_.workers; ++n) {
+    worker::HostOptions host;
+    host.coordinator = "inproc://gristmill";
+    host.zmq_context = coordinator_->zmq_context();
+    host.worker.name = fmt::format("local-{}", n + 1);
+    host.worker.process = Nonce{random_seed()};
+    host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
+    host.worker.drain_timeout = options_.drain_timeout;
+    host.worker.reads_pages_of_jobs = true;
+    host.worker.keys = worker::KeyRules::of_the_user();
+    host.http.ca_file = options_.ca_file;
+    host.finished = [this] { ++drained_; };
+    host.refused = host.fatal = [this](std::string why) {
+      fail_once({ErrorCode::internal, std::move(why)});
+    };
+    auto worker = worker::WorkerHost::start(*stage_, std::move(host));
+    if (!worker) return tl::unexpected{worker.error()};
+    workers_.push_back(std::move(*worker));
+  }
+  return {};
+}
+
+void LocalCluster::fail_once(Error error) {
+  if (failing_.exchange(true)) return;
+  failure_ = std::move(error);
+  has_failed_ = true;
+}
+
+void LocalCluster::drain() {
+  for (const auto& worker : workers_) worker->drain();
+}
+
+LocalCluster::~LocalCluster() {
+  for (const auto& worker : workers_) worker->stop();
+  if (coordinator_) coordinator_->stop();
+}
+
+} // namespace gristmill::cli

@@ -1,0 +1,145 @@
+// GET /api/v1/jobs/ID/explain: the rooms say why a job or an item waits; what became of an item
+// that is over stands in its line.
+#include "coordinator/http/api.hpp"
+
+#include "coordinator/http/api/answer.hpp"
+#include "coordinator/http/api/job_json.hpp"
+#include "protocol/text/json_text.hpp"
+#include "protocol/text/json_tree.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace gristmill::coordinator {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t message_bytes_max = 500;
+constexpr std::size_t question_bytes_max = 64u << 10;
+
+// The member at the end of the path, or null.
+Json member(const Json& object, std::initializer_list<const char*> path) {
+  const Json* at = &object;
+  for (const char* name : path) {
+    if (!at->is_object()) return {};
+    const auto found = at->find(name);
+    if (found == at->end()) return {};
+    at = &*found;
+  }
+  return *at;
+}
+
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : std::string{};
+}
+
+// What the line says, and where it is; null: it is not one of ours.
+Json result_of(const FoundLine& found) {
+  const Json line = json::tree(found.line).value_or(Json());
+  const Json about = member(line, {"gristmill"});
+  if (!about.is_object()) return {};
+  Json message = member(line, {"error", "message"});
+  if (message.is_null()) message = member(line, {"response", "body", "error", "message"});
+  if (message.is_string()) message = json::printable(message.get<std::string>(), message_bytes_max);
+  return {{"class", member(about, {"class"})}, // null: it was answered
+          {"message", about.contains("class") ? message : Json()},
+          {"status_code", member(line, {"response", "status_code"})},
+          {"attempts", member(about, {"attempts"})},
+          {"endpoint", member(about, {"endpoint"})},
+          {"source", member(about, {"source"})},
+          {"file", found.path},
+          {"offset", found.offset},
+          {"bytes", found.line.size() + 1}};
+}
+
+std::string sentence_of(const Json& result) {
+  const std::string cls = text_of(result["class"]), message = text_of(result["message"]);
+  const std::string endpoint = text_of(result["endpoint"]);
+  const Json& tries = result["attempts"];
+  const std::uint64_t attempts = tries.is_number() ? tries.get<std::uint64_t>() : 0;
+  std::string text = cls.empty() ? "answered" : fmt::format("failed as {}", cls);
+  if (!endpoint.empty()) text += " by " + endpoint;
+  if (attempts > 0) text += fmt::format(" at attempt {}", attempts);
+  if (!message.empty()) text += ": " + message;
+  return fmt::format("{}; its line begins at byte {} of {}", text,
+                     result["offset"].get<std::uint64_t>(), text_of(result["file"]));
+}
+
+bool may_have_line(WaitKind kind) {
+  return kind == WaitKind::recorded || kind == WaitKind::not_open || kind == WaitKind::over;
+}
+
+// What the rooms said of an item, with what its line says.
+Json with_line(Json said, WaitKind kind, const LineSearch& search, JobId job) {
+  if (!search) {
+    said["sentence"] = fmt::format("{}; {}", text_of(said["sentence"]), search.error().message);
+    return said;
+  }
+  const Json result = *search ? result_of(**search) : Json();
+  if (result.is_null()) {
+    if (kind != WaitKind::recorded)
+      said["sentence"] =
+          "no line of this item is recorded" +
+          (kind == WaitKind::over ? ", and " + text_of(said["sentence"])
+                                  : ": the job has none of this id, or has not read it yet");
+    return said;
+  }
+  said["kind"] = name_of(WaitKind::recorded);
+  said["sentence"] = sentence_of(result);
+  said["remedy"] =
+      result["class"].is_null()
+          ? Json()
+          : Json(fmt::format("`gristmill retry {}`, when the job is over", to_string(job)));
+  said["result"] = result;
+  return said;
+}
+
+Result<std::optional<supervisor::ItemQuestion>> item_of(const HttpRequest& head) {
+  const auto id = head.query.find("item"), number = head.query.find("number");
+  std::optional<supervisor::ItemQuestion> item;
+  if (id != head.query.end()) item = supervisor::ItemQuestion{id->second, 0};
+  if (number != head.query.end()) {
+    std::uint64_t n = 0;
+    const char* end = number->second.data() + number->second.size();
+    const auto [stop, error] = std::from_chars(number->second.data(), end, n);
+    if (error != std::errc{} || stop != end || n == 0 || item)
+      return fail(ErrorCode::usage,
+                  "expected either item=ID or number=N with N from 1 in the query");
+    item = supervisor::ItemQuestion{"", n - 1};
+  } else if (item && item->id.empty()) {
+    return fail(ErrorCode::usage, "expected an id after item=, got nothing");
+  }
+  return item;
+}
+
+} // namespace
+
+HttpApi::Task HttpApi::explain_job(const HttpRequest& head, JobId job) {
+  auto item = item_of(head);
+  if (!item) return answered(http_error(400, "usage", item.error().message));
+  return gathered(
+      question_bytes_max,
+      [this, job, item = std::move(*item)](std::string, Respond respond) {
+        options_.ask(wiring::ExplainJob{job, item}, [this, job, item,
+                                                     respond](wiring::Answer answer) {
+          if (answer.error) return respond(error_response(*answer.error));
+          const wiring::Explanation& explanation = answer.explanation.value();
+          const WaitKind kind = explanation.reason.kind;
+          Json said = json_of(explanation);
+          if (!item || !may_have_line(kind)) return respond(json_response(200, said));
+          auto segments = options_.segments(job);
+          if (!segments) return respond(error_response(segments.error()));
+          const LineWanted wanted{job, item->id, item->item};
+          const bool looks = line_finder_.find(
+              std::move(*segments), wanted, [said, kind, job, respond](const LineSearch& search) {
+                respond(json_response(200, with_line(said, kind, search, job)));
+              });
+          if (!looks) respond(json_response(200, said));
+        });
+      },
+      disk_work_time_max);
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,38 @@
+#include "coordinator/inputs/digest.hpp"
+
+#include "coordinator/disk/file_io.hpp"
+#include "coordinator/inputs/list.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::coordinator {
+
+Result<std::string> digest_of_file(const FileDescriptor& file, const std::string& path) {
+  ListDigest digest;
+  std::string piece(1u << 20, '\0');
+  for (std::uint64_t offset = 0;;) {
+    const auto got = read_at(file, offset, piece, path);
+    if (!got) return tl::unexpected{got.error()};
+    if (*got == 0) return digest.text();
+    digest.add(std::string_view{piece}.substr(0, *got));
+    offset += *got;
+  }
+}
+
+Result<> InputDigests::take(InputSpec& input) {
+  if (input.modified_ns == 0 || input.offset > 0 || input.files > 0 || input.bytes > left_)
+    return {};
+  const auto opened = roots_.open_file(input.path);
+  if (!opened)
+    return fail(opened.error().code, fmt::format("{}: expected a readable input file: {}",
+                                                 input.path, opened.error().message));
+  auto digest = digest_of_file(opened->file, input.path);
+  if (!digest) return tl::unexpected{digest.error()};
+  left_ -= input.bytes;
+  const bool same = modified_ns(opened->about) == input.modified_ns &&
+                    static_cast<std::uint64_t>(opened->about.st_size) == input.bytes;
+  if (same) input.digest = std::move(*digest);
+  return {};
+}
+
+} // namespace gristmill::coordinator

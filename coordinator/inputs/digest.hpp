@@ -1,0 +1,28 @@
+// INPUT DIGEST: what an input held when its job began, so that one that was only touched, copied or
+// put back is still the same. Reading costs time before the first call, so that of very large
+// inputs no digest is taken: of those size and time must not change.
+#pragma once
+
+#include "coordinator/inputs/roots.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace gristmill::coordinator {
+
+Result<std::string> digest_of_file(const FileDescriptor& file, const std::string& path);
+
+// Takes the digests of a job's inputs one after the other, while their bytes are within a bound.
+class InputDigests {
+public:
+  explicit InputDigests(std::uint64_t bytes_max, InputRoots roots = {})
+      : left_{bytes_max}, roots_{std::move(roots)} {}
+  // Of a whole file that was looked at; one that changes meanwhile gets none.
+  Result<> take(InputSpec& input);
+
+private:
+  std::uint64_t left_;
+  InputRoots roots_;
+};
+
+} // namespace gristmill::coordinator

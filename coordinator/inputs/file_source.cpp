@@ -1,0 +1,240 @@
+#include "coordinator/inputs/file_source.hpp"
+
+#include "coordinator/inputs/digest.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr std::size_t open_files_max = 16, unpack_bytes = 256 * 1024;
+
+Error input_error(const std::string& path, const Error& why) {
+  return {why.code, fmt::format("{}: expected a readable input file: {}", path, why.message)};
+}
+
+tl::unexpected<Error> changed(const InputSpec& input, std::string_view got) {
+  const std::string what = input.offset > 0 ? "file" : fmt::format("{} bytes", input.bytes);
+  return fail(ErrorCode::bad_input,
+              fmt::format("{}: expected the {} that the job began with, got {}; put the old file "
+                          "back to go on, or begin anew",
+                          input.path, what, got));
+}
+
+// Whether the file is as long as it was when the job was made, as far as that was looked at.
+Result<> check_size(const InputSpec& input, const struct stat& about) {
+  const auto size = static_cast<std::uint64_t>(about.st_size);
+  if (input.offset > 0 && (input.offset > size || input.bytes > size - input.offset))
+    return fail(ErrorCode::bad_input,
+                fmt::format("{}: expected {} at bytes {} to {} of it, got {} bytes in all",
+                            input.path, input.name, input.offset, input.offset + input.bytes,
+                            size));
+  const bool looked_at = input.modified_ns != 0 || input.bytes != 0;
+  if (looked_at && input.offset == 0 && size != input.bytes)
+    return changed(input, fmt::format("{} bytes", size));
+  return {};
+}
+
+Result<std::size_t> read_file(int file, const std::string& path, std::uint64_t offset,
+                              std::span<char> into) {
+  for (;;) {
+    const ssize_t got = ::pread(file, into.data(), into.size(), static_cast<off_t>(offset));
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR)
+      return tl::unexpected{input_error(path, {ErrorCode::bad_input, std::strerror(errno)})};
+  }
+}
+
+// Of a file that was looked at. Where it ends sooner, items are missing that nobody would miss.
+tl::unexpected<Error> shortened(int file, const std::string& path, std::uint64_t ends_at) {
+  struct stat about {};
+  const auto got = ::fstat(file, &about) == 0 ? static_cast<std::uint64_t>(about.st_size) : 0;
+  return fail(ErrorCode::bad_input,
+              fmt::format("{}: expected the {} bytes that the job began with, got {}: the file was "
+                          "cut while it was read; put the old file back to go on, or begin anew",
+                          path, ends_at, got));
+}
+
+// The bytes at a place of the file; fewer than asked for only where it ended when the job began.
+Result<std::size_t> read_whole(int file, const std::string& path, std::uint64_t ends_at,
+                               std::uint64_t offset, std::span<char> into) {
+  std::size_t had = 0;
+  for (;;) {
+    const auto got = read_file(file, path, offset + had, into.subspan(had));
+    if (!got) return got;
+    had += *got;
+    if (had == into.size() || offset + had >= ends_at) return had;
+    if (*got == 0) return shortened(file, path, ends_at);
+  }
+}
+
+// Another job's file is closed if there is no descriptor left for this one's.
+template <class Open> auto with_room(OpenInputs& held, Open open) {
+  for (;;) {
+    auto opened = open();
+    if (opened || opened.error().code != ErrorCode::unavailable || !held.let_go_one())
+      return opened;
+  }
+}
+
+} // namespace
+
+Result<std::unique_ptr<intake::ByteSource>> FileSource::open(const std::vector<InputSpec>& inputs,
+                                                             std::string scratch_directory,
+                                                             InputAccess access) {
+  if (!access.held) access.held = std::make_shared<OpenInputs>(open_files_max);
+  auto list = with_room(*access.held, [&] { return InputList::open(inputs, access.roots); });
+  if (!list) return tl::unexpected{list.error()};
+  const bool listed = list->is_listed();
+  std::unique_ptr<FileSource> source{
+      new FileSource{std::move(*list), std::move(scratch_directory), std::move(access)}};
+  if (!listed)
+    for (std::uint32_t n = 0; n < inputs.size(); ++n)
+      if (auto good =
+              with_room(*source->access_.held, [&] { return source->open_checked(n, inputs[n]); });
+          !good)
+        return tl::unexpected{good.error()};
+  return source;
+}
+
+Result<OpenedFile> FileSource::open_checked(std::uint32_t input, const InputSpec& spec) {
+  constexpr std::size_t touched_max = 1'024; // of more, each is compared again when it is opened
+  auto opened = access_.roots.open_file(spec.path);
+  if (!opened) return tl::unexpected{input_error(spec.path, opened.error())};
+  if (auto good = check_size(spec, opened->about); !good) return tl::unexpected{good.error()};
+  const std::uint64_t modified = modified_ns(opened->about);
+  if (spec.modified_ns == 0 || spec.modified_ns == modified) return opened;
+  if (const auto known = touched_.find(input); known != touched_.end() && known->second == modified)
+    return opened;
+  if (spec.digest.empty()) return changed(spec, "something modified since");
+  const auto digest = digest_of_file(opened->file, spec.path);
+  if (!digest) return tl::unexpected{input_error(spec.path, digest.error())};
+  if (*digest != spec.digest) return changed(spec, "as many of another content");
+  if (touched_.size() < touched_max) touched_[input] = modified;
+  return opened;
+}
+
+FileSource::~FileSource() {
+  while (!known_.empty()) let_go(known_.begin());
+}
+
+Result<std::string> FileSource::name_of(std::uint32_t input) {
+  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  if (!found) return tl::unexpected{found.error()};
+  return (*found)->name;
+}
+
+std::unique_ptr<intake::ScratchPages> FileSource::scratch() {
+  return std::make_unique<DiskScratchPages>(scratch_directory_);
+}
+
+void FileSource::let_go(std::list<Known>::iterator known) {
+  if (const auto open = known->open.lock()) access_.held->let_go(open);
+  known_.erase(known);
+}
+
+Result<FileSource::Opened> FileSource::opened(std::uint32_t input) {
+  const auto known =
+      std::find_if(known_.begin(), known_.end(), [&](const Known& k) { return k.input == input; });
+  Opened open = known == known_.end() ? nullptr : known->open.lock();
+  if (!open) {
+    if (known != known_.end()) known_.erase(known);
+    auto anew = open_anew(input);
+    if (!anew) return anew;
+    open = std::move(*anew);
+    if (known_.size() >= open_files_max) let_go(std::prev(known_.end()));
+    known_.push_front({input, open});
+  } else {
+    known_.splice(known_.begin(), known_, known);
+  }
+  access_.held->hold(open);
+  return open;
+}
+
+Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
+  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  if (!found) return tl::unexpected{found.error()};
+  const InputSpec& spec = **found;
+  auto file = with_room(*access_.held, [&] { return open_checked(input, spec); });
+  if (!file) return tl::unexpected{file.error()};
+  auto open = std::make_shared<OpenInput>();
+  open->path = spec.path;
+  open->ends_at = spec.offset + spec.bytes;
+  open->file = std::move(file->file);
+  if (spec.offset > 0) {
+    open->from = spec.offset;
+    open->bytes = spec.bytes;
+  }
+  if (auto packing = find_packing(*open, spec.name); !packing)
+    return tl::unexpected{packing.error()};
+  return open;
+}
+
+Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t offset,
+                                           std::span<char> into) {
+  if (offset >= open.bytes) return 0;
+  const auto size = std::min<std::uint64_t>(into.size(), open.bytes - offset);
+  return read_whole(open.file.get(), open.path, open.ends_at, open.from + offset, into.first(size));
+}
+
+Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
+  std::array<char, 16> head{};
+  const auto got = read_input(open, 0, head);
+  if (!got) return tl::unexpected{got.error()};
+  const auto packing = packing_of(name, {head.data(), *got});
+  if (!packing)
+    return fail(ErrorCode::bad_input, fmt::format("{}: {}", open.path, packing.error().message));
+  if (*packing == Packing::none) return {};
+  open.unpacked = std::make_unique<ScratchFile>(scratch_directory_);
+  // Not by way of the entry, which moves.
+  open.unpacker =
+      Unpacker::open(*packing,
+                     [file = open.file.get(), path = open.path, from = open.from, left = open.bytes,
+                      ends_at = open.ends_at](std::span<char> into) mutable -> Result<std::size_t> {
+                       const auto size = std::min<std::uint64_t>(into.size(), left);
+                       auto read = read_whole(file, path, ends_at, from, into.first(size));
+                       if (read) {
+                         from += *read;
+                         left -= *read;
+                       }
+                       return read;
+                     });
+  return {};
+}
+
+Result<> FileSource::unpack_to(OpenInput& open, std::uint64_t end) {
+  std::vector<char> bytes;
+  while (open.unpacker && open.unpacked->bytes() < end) {
+    bytes.resize(unpack_bytes);
+    const auto got = open.unpacker->next(bytes);
+    if (!got) return fail(got.error().code, fmt::format("{}: {}", open.path, got.error().message));
+    if (*got == 0) {
+      open.unpacker.reset();
+      return {};
+    }
+    if (auto kept = open.unpacked->append(std::as_bytes(std::span{bytes.data(), *got})); !kept)
+      return kept;
+  }
+  return {};
+}
+
+Result<std::size_t> FileSource::read(std::uint32_t input, std::uint64_t offset,
+                                     std::span<char> into) {
+  const auto open = opened(input);
+  if (!open) return tl::unexpected{open.error()};
+  if (!(*open)->unpacked) return read_input(**open, offset, into);
+  if (auto unpacked = unpack_to(**open, offset + into.size()); !unpacked) {
+    let_go(known_.begin()); // what came out last may not have been kept: from its beginning again
+    return tl::unexpected{unpacked.error()};
+  }
+  return (*open)->unpacked->read(offset, std::as_writable_bytes(into));
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,327 @@
+#include "coordinator/inputs/job_inputs.hpp"
+
+#include "actors/kit/guarded_thread.hpp"
+#include "coordinator/disk/state_directory.hpp"
+#include "coordinator/inputs/digest.hpp"
+#include "coordinator/inputs/finder.hpp"
+#include "coordinator/inputs/list.hpp"
+#include "protocol/text/json_text.hpp"
+
+#include <cstdio>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* list_name = "inputs.jsonl";
+constexpr std::size_t entry_bytes_max = 256 * 1024;
+constexpr std::uint64_t digested_bytes_max = 1u << 30; // of one job's inputs
+
+// The file that a located path leads to, open.
+Result<OpenedFile> opened(const Uploads& uploads, const std::string& path,
+                          const std::string& asked) {
+  auto file = uploads.roots().open_file(path);
+  if (file) return file;
+  return fail(file.error().code, fmt::format("expected a regular file as input, got \"{}\": {}",
+                                             json::printable(asked, 200), file.error().message));
+}
+
+// As the job begins with it. An upload is ours and does not change, but a copy of the state may
+// have other times.
+void stamp(InputSpec& input, const std::string& path, const struct stat& about, bool uploaded) {
+  input.path = path;
+  if (input.offset == 0) input.bytes = static_cast<std::uint64_t>(about.st_size);
+  input.modified_ns = uploaded ? 0 : modified_ns(about);
+  input.digest.clear(); // what a client says of it is no digest of ours
+}
+
+using Lines = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+Lines lines_of(const FileDescriptor& file) {
+  const int number = ::fcntl(file.get(), F_DUPFD_CLOEXEC, 0); // the stream closes its own
+  return {number < 0 ? nullptr : ::fdopen(number, "r"), std::fclose};
+}
+
+// The next line without its end; false: there is none, or it is too long.
+bool read_line(Lines& lines, std::string& line) {
+  line.clear();
+  for (int c; (c = ::getc_unlocked(lines.get())) != EOF && c != '\n'; line += static_cast<char>(c))
+    if (line.size() >= entry_bytes_max) return false;
+  return !line.empty() || std::feof(lines.get()) == 0;
+}
+
+} // namespace
+
+// The inputs one after the other: a few are kept as they are, many are written down.
+class JobInputs::Listing {
+public:
+  Listing(Uploads& uploads, std::uint64_t files_max)
+      : uploads_{uploads}, files_max_{files_max}, digests_{digested_bytes_max, uploads.roots()} {}
+
+  Result<> add(InputSpec input) {
+    if (++files_ > files_max_)
+      return fail(ErrorCode::usage,
+                  fmt::format("INPUT: expected at most {} files in a job, got more; put documents "
+                              "together into JSONL files",
+                              files_max_));
+    if (auto taken = digests_.take(input); !taken) return taken;
+    if (list_) return write(std::move(input));
+    few_.push_back(std::move(input));
+    return few_.size() <= inputs_in_spec_max ? Result<>{} : begin();
+  }
+
+  // To be written down in any case, because its entries are not for themselves.
+  Result<> begin() {
+    if (list_) return {};
+    auto list = uploads_.begin(list_name, std::nullopt);
+    if (!list) return tl::unexpected{list.error()};
+    list_ = std::move(*list);
+    for (InputSpec& input : few_)
+      if (auto written = write(std::move(input)); !written) return written;
+    few_.clear();
+    return {};
+  }
+
+  Result<std::vector<InputSpec>> finish() {
+    if (!list_) return std::move(few_);
+    auto file = uploads_.finish_now(*list_);
+    if (!file) return tl::unexpected{file.error()};
+    return std::vector<InputSpec>{listed_input(file->path, files_, file->bytes, digest_.text())};
+  }
+
+private:
+  Result<> write(InputSpec input) {
+    if (!uploads_.id_of(input.path).empty())
+      if (auto linked = link(input.path); !linked) return linked;
+    const std::string line = to_json(input) + "\n";
+    digest_.add(line);
+    return list_->append(line);
+  }
+
+  Result<> link(std::string& path) {
+    if (path != linked_from_) {
+      const std::string place = fmt::format("{}/content-{}", list_->directory(), ++links_);
+      if (::link(path.c_str(), place.c_str()) != 0) return tl::unexpected{disk_error("link", path)};
+      linked_from_ = path;
+      linked_ = place;
+    }
+    path = linked_;
+    return {};
+  }
+
+  Uploads& uploads_;
+  const std::uint64_t files_max_;
+  InputDigests digests_;
+  std::uint64_t files_ = 0, links_ = 0;
+  std::vector<InputSpec> few_;
+  std::unique_ptr<Upload> list_; // none: there are few
+  ListDigest digest_;
+  std::string linked_from_, linked_; // the last one: the many of a pack stand together
+};
+
+JobInputs::JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>& in_use,
+                     JobInputsLimits limits)
+    : uploads_{uploads}, limits_{limits} {
+  for (const std::vector<InputSpec>& inputs : in_use) hold(inputs);
+  for (std::size_t n = 0; n < threads_max; ++n)
+    threads_.push_back(guarded_thread("job inputs", [this] { run(); }));
+}
+
+JobInputs::~JobInputs() {
+  {
+    const std::lock_guard lock{mutex_};
+    ends_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void JobInputs::order(std::function<void()> order) {
+  {
+    const std::lock_guard lock{mutex_};
+    orders_.push_back(std::move(order));
+  }
+  changed_.notify_one();
+}
+
+void JobInputs::run() {
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    changed_.wait_until(lock, look_at_, [this] { return ends_ || !orders_.empty(); });
+    if (ends_) return;
+    std::function<void()> order;
+    if (!orders_.empty()) {
+      order = std::move(orders_.front());
+      orders_.pop_front();
+    }
+    const auto now = std::chrono::steady_clock::now();
+    const bool look = now >= look_at_;
+    if (look) look_at_ = now + limits_.look_every;
+    lock.unlock();
+    if (order) order();
+    order = nullptr;
+    if (look) {
+      const std::lock_guard held{held_mutex_};
+      uploads_.remove_unused(limits_.unused_max,
+                             [this](const std::string& id) { return held_.contains(id); });
+    }
+    lock.lock();
+  }
+}
+
+void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
+  auto shared = std::make_shared<JobSpec>(std::move(spec));
+  order([this, shared, then = std::move(then)] {
+    const auto asked = located(shared->inputs);
+    hold(asked); // nobody removes them while they are looked at
+    auto result = admitted(std::move(*shared));
+    if (result) hold(result->inputs);
+    let_go(asked, false);
+    then(std::move(result));
+  });
+}
+
+void JobInputs::refused(std::vector<InputSpec> inputs) {
+  order([this, inputs = std::move(inputs)] {
+    const bool listed = inputs.size() == 1 && inputs.front().files > 0;
+    let_go(inputs, listed);
+  });
+}
+
+void JobInputs::forgotten(std::vector<InputSpec> inputs, std::function<void()> removed) {
+  order([this, inputs = std::move(inputs), removed = std::move(removed)] {
+    let_go(inputs, true);
+    removed();
+  });
+}
+
+void JobInputs::discard(std::string id, std::function<void(Result<>)> then) {
+  order([this, id = std::move(id), then = std::move(then)] {
+    const std::string shown = json::printable(id, 100);
+    Result<> discarded;
+    {
+      const std::lock_guard held{held_mutex_};
+      if (held_.contains(id))
+        discarded = fail(ErrorCode::conflict, fmt::format("a job has the input {}", shown));
+      else if (!uploads_.remove(id))
+        discarded = fail(ErrorCode::not_found, fmt::format("there is no input {}", shown));
+    }
+    then(discarded);
+  });
+}
+
+// Those that may be read at all.
+std::vector<InputSpec> JobInputs::located(const std::vector<InputSpec>& inputs) const {
+  std::vector<InputSpec> located;
+  for (InputSpec input : inputs) {
+    auto path = uploads_.located(input.path);
+    if (!path) continue;
+    input.path = std::move(*path);
+    located.push_back(std::move(input));
+  }
+  return located;
+}
+
+std::set<std::string> JobInputs::ids_of(const std::vector<InputSpec>& inputs) const {
+  std::set<std::string> ids;
+  for (const InputSpec& input : inputs)
+    if (std::string id = uploads_.id_of(input.path); !id.empty()) ids.insert(std::move(id));
+  return ids;
+}
+
+void JobInputs::hold(const std::vector<InputSpec>& inputs) {
+  const std::lock_guard lock{held_mutex_};
+  for (const std::string& id : ids_of(inputs)) ++held_[id];
+}
+
+void JobInputs::let_go(const std::vector<InputSpec>& inputs, bool remove) {
+  const std::lock_guard lock{held_mutex_};
+  for (const std::string& id : ids_of(inputs)) {
+    const auto held = held_.find(id);
+    if (held == held_.end() || --held->second > 0) continue;
+    held_.erase(held);
+    if (remove) uploads_.remove(id);
+  }
+}
+
+Result<JobSpec> JobInputs::admitted(JobSpec spec) {
+  Listing listing{uploads_, limits_.files_max};
+  for (const InputSpec& input : spec.inputs) {
+    auto placed = input.files > 0 ? place_list(input, listing) : place(input, listing);
+    if (!placed) return tl::unexpected{placed.error()};
+  }
+  auto inputs = listing.finish();
+  if (!inputs) return tl::unexpected{inputs.error()};
+  spec.inputs = std::move(*inputs);
+  return spec;
+}
+
+// A file, or what lies below a directory of the data root or matches a pattern.
+Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
+  auto path = uploads_.located(input.path);
+  if (!path) return tl::unexpected{path.error()};
+  std::error_code error;
+  const bool is_there = fs::exists(*path, error);
+  if (input.offset == 0 && (is_there ? fs::is_directory(*path, error) : is_pattern(input.path))) {
+    FinderRules rules;
+    rules.base = uploads_.data_root();
+    rules.real = [this](const std::string& file) { return uploads_.located(file); };
+    rules.roots = uploads_.roots();
+    const auto found = [&](InputSpec file) { return listing.add(std::move(file)); };
+    return InputFinder{std::move(rules), found}.add(input.path);
+  }
+  const auto file = opened(uploads_, *path, input.path);
+  if (!file) return tl::unexpected{file.error()};
+  InputSpec placed = input;
+  stamp(placed, *path, file->about, !uploads_.id_of(*path).empty());
+  return listing.add(std::move(placed));
+}
+
+// A client's list is one of its uploads: what lies below the data root may change behind us.
+Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
+  const auto path = uploads_.located(list.path);
+  if (!path) return tl::unexpected{path.error()};
+  if (uploads_.id_of(*path).empty())
+    return fail(ErrorCode::refused, "expected a list of inputs that was uploaded, got one below "
+                                    "the data root");
+  const auto file = opened(uploads_, *path, list.path);
+  if (!file) return tl::unexpected{file.error()};
+  Lines lines = lines_of(file->file);
+  if (!lines) return tl::unexpected{disk_error("open", *path)};
+  if (auto begun = listing.begin(); !begun) return begun;
+  std::string line, last_asked, last_real;
+  struct stat last_about {}; // many entries in a row may be pieces of one file
+  std::uint64_t files = 0;
+  for (; read_line(lines, line); ++files) {
+    auto input = input_spec_from_json(line);
+    if (!input || input->path.empty() || input->name.empty() || input->files > 0)
+      return fail(ErrorCode::usage,
+                  fmt::format("{}:{}: {}", list_name, files + 1,
+                              input ? "expected an input with path and name, and no list"
+                                    : input.error().message));
+    if (input->path != last_asked) {
+      auto real = uploads_.located(input->path);
+      if (!real) return tl::unexpected{real.error()};
+      const auto its_file = opened(uploads_, *real, input->path);
+      if (!its_file) return tl::unexpected{its_file.error()};
+      last_asked = std::move(input->path);
+      last_real = std::move(*real);
+      last_about = its_file->about;
+    }
+    stamp(*input, last_real, last_about, !uploads_.id_of(last_real).empty());
+    if (auto added = listing.add(std::move(*input)); !added) return added;
+  }
+  if (files != list.files || std::feof(lines.get()) == 0)
+    return fail(ErrorCode::usage,
+                fmt::format("expected a list of {} inputs, each on a line of at most {} bytes, got "
+                            "something else after {} of them",
+                            list.files, entry_bytes_max, files));
+  return {};
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,180 @@
+#include "coordinator/journal/check.hpp"
+
+#include "actors/journal/commit_row.hpp"
+#include "actors/kit/clock.hpp"
+#include "coordinator/journal/recovery.hpp"
+#include "coordinator/journal/tables.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/openai/line/result_line.hpp"
+#include "protocol/result.hpp"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <map>
+
+namespace gristmill::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+using journal::EntryKind;
+
+// Of [from, to); shorter when the file is.
+Result<std::string> read_range(const std::string& path, std::uint64_t from, std::uint64_t to) {
+  const auto file = open_file(path, O_RDONLY);
+  if (!file) return tl::unexpected{file.error()};
+  std::string bytes(to - from, '\0');
+  const auto got = read_at(*file, from, bytes, path);
+  if (!got) return tl::unexpected{got.error()};
+  bytes.resize(*got);
+  return bytes;
+}
+
+// What is wrong with the line of this entry; empty = nothing.
+std::string fault_of(std::string_view line, const journal::ItemEntry& entry) {
+  if (line.empty() || line.back() != '\n') return "expected a newline at the line's end, got none";
+  line.remove_suffix(1);
+  if (line.find('\n') != line.npos) return "expected one line, got several";
+  const auto read = openai::check_result_line(line);
+  if (!read) return read.error().message;
+  if (read->item == entry.item) return {};
+  return fmt::format("expected the line of item {}, got that of item {}", entry.item, read->item);
+}
+
+} // namespace
+
+void JournalFindings::add(std::string fault) {
+  if (faults.size() < faults_max)
+    faults.push_back(std::move(fault));
+  else
+    ++more_faults;
+}
+
+Result<JournalCheck> JournalCheck::open(const std::string& directory) {
+  const std::string path = directory + "/" + journal_file_name;
+  std::error_code error;
+  if (!fs::exists(path, error))
+    return fail(ErrorCode::not_found,
+                fmt::format("expected a state directory, there is no {} in {}", journal_file_name,
+                            directory));
+  auto taken = take_state_directory(directory);
+  if (!taken) return tl::unexpected{taken.error()};
+  auto database = JournalTables::open_to_look(path);
+  if (!database) return tl::unexpected{database.error()};
+  return JournalCheck{std::move(*taken), std::move(*database)};
+}
+
+Result<journal::Recovered> JournalCheck::recovered() {
+  auto content = read_journal(database_, boot_id(), boot_now());
+  if (!content) return tl::unexpected{content.error()};
+  return std::move(content->recovered);
+}
+
+Result<> JournalCheck::commits(const std::function<bool(const CommitView&)>& use) {
+  auto rows = database_.prepare(
+      "SELECT position, epoch, job, segment, from_offset, to_offset, reopened, completed, failed, "
+      "attempts, low_item, items FROM commits ORDER BY rowid");
+  if (!rows) return tl::unexpected{rows.error()};
+  rows->start();
+  for (;;) {
+    const auto row = rows->next();
+    if (!row) return tl::unexpected{row.error()};
+    if (!*row) return {};
+    CommitView commit;
+    commit.position = rows->number(0);
+    commit.epoch = Epoch{static_cast<std::uint32_t>(rows->number(1))};
+    commit.job = JobId{static_cast<std::uint32_t>(rows->number(2))};
+    commit.segment = static_cast<std::uint32_t>(rows->number(3));
+    commit.from = rows->number(4);
+    commit.to = rows->number(5);
+    commit.reopened = rows->number(6);
+    commit.completed = rows->number(7);
+    commit.failed = rows->number(8);
+    commit.attempts = rows->number(9);
+    commit.low_item = rows->number(10);
+    commit.items = rows->text(11);
+    if (!use(commit)) return {};
+  }
+}
+
+Result<JournalFindings> JournalCheck::verify() {
+  JournalFindings findings;
+  if (auto pages = check_pages(findings); !pages) return tl::unexpected{pages.error()};
+  if (!findings.faults.empty()) return findings; // rows of broken pages say nothing
+  const auto content = read_journal(database_, boot_id(), boot_now());
+  if (!content) {
+    findings.add(content.error().message);
+    return findings;
+  }
+  std::map<JobId, std::string> directories;
+  for (const JobSegments& job : content->segments) {
+    directories[job.job] = job.directory;
+    for (const auto& [number, bytes] : job.bytes) {
+      const std::string path = segment_path(directory_.path, job.directory, number);
+      std::error_code error;
+      const auto there = fs::file_size(path, error);
+      if (!error && there > bytes)
+        findings.notes.push_back(fmt::format("{}: {} bytes were never promised, the next start "
+                                             "cuts them",
+                                             path, there - bytes));
+    }
+  }
+  Epoch newest;
+  auto read = commits([&](const CommitView& commit) {
+    ++findings.commits;
+    if (commit.epoch < newest)
+      findings.add(fmt::format("commit {} of {}: expected epoch {} or later, got {}",
+                               commit.position, to_string(commit.job), newest.value,
+                               commit.epoch.value));
+    newest = std::max(newest, commit.epoch);
+    if (commit.segment != 0)
+      check_lines(segment_path(directory_.path, directories[commit.job], commit.segment), commit,
+                  findings);
+    return true;
+  });
+  if (!read) return tl::unexpected{read.error()};
+  return findings;
+}
+
+Result<> JournalCheck::check_pages(JournalFindings& findings) {
+  auto verdicts = database_.prepare("PRAGMA integrity_check(10)");
+  if (!verdicts) return tl::unexpected{verdicts.error()};
+  verdicts->start();
+  for (;;) {
+    const auto row = verdicts->next();
+    if (!row) {
+      findings.add(row.error().message);
+      return {};
+    }
+    if (!*row) return {};
+    if (verdicts->text(0) != "ok") findings.add(fmt::format("database: {}", verdicts->text(0)));
+  }
+}
+
+// The row's bytes are the lines of its items, one after the other.
+void JournalCheck::check_lines(const std::string& path, const CommitView& commit,
+                               JournalFindings& findings) {
+  const auto bytes = read_range(path, commit.from, commit.to);
+  if (!bytes) return findings.add(bytes.error().message);
+  if (bytes->size() < commit.to - commit.from)
+    return findings.add(fmt::format("{}: expected {} bytes at least, got {}: lines are lost that "
+                                    "commit {} promised",
+                                    path, commit.to, commit.from + bytes->size(), commit.position));
+  journal::ItemsReader reader{commit.items};
+  journal::ItemEntry entry;
+  for (std::string_view rest = *bytes;;) {
+    const auto more = reader.next(entry);
+    if (!more || !*more) return; // reading the journal has said what is wrong
+    if (entry.kind != EntryKind::completed && entry.kind != EntryKind::failed) continue;
+    const std::string_view line = rest.substr(0, entry.bytes);
+    const auto offset = commit.to - rest.size();
+    rest.remove_prefix(line.size());
+    ++findings.lines;
+    findings.line_bytes += line.size();
+    if (std::string fault = fault_of(line, entry); !fault.empty())
+      findings.add(
+          fmt::format("{}, byte {} (commit {}): {}", path, offset, commit.position, fault));
+  }
+}
+
+} // namespace gristmill::coordinator

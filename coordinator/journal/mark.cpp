@@ -1,0 +1,91 @@
+#include "coordinator/journal/mark.hpp"
+
+#include "coordinator/disk/file_io.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <sys/stat.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+// As https://www.sqlite.org/fileformat.html has them.
+constexpr std::string_view database_magic{"SQLite format 3\0", 16};
+constexpr std::size_t database_header = 100, application_at = 68, log_header = 32,
+                      frame_header = 24;
+
+std::uint32_t number_at(std::string_view bytes, std::size_t at) {
+  std::uint32_t number = 0;
+  for (std::size_t n = 0; n < 4; ++n)
+    number = number << 8 | static_cast<unsigned char>(bytes[at + n]);
+  return number;
+}
+
+bool is_there(const std::string& path) {
+  struct stat about {};
+  return ::lstat(path.c_str(), &about) == 0;
+}
+
+Result<std::string> bytes_at(const FileDescriptor& file, std::uint64_t offset, std::size_t size,
+                             const std::string& path) {
+  std::string bytes(size, '\0');
+  const auto got = read_at(file, offset, bytes, path);
+  if (!got) return tl::unexpected{got.error()};
+  bytes.resize(*got);
+  return bytes;
+}
+
+bool is_ours(std::string_view page) {
+  return page.size() >= database_header && page.starts_with(database_magic) &&
+         number_at(page, application_at) == journal_application_id;
+}
+
+// The first page of a journal that was never written back is in its log alone.
+Result<bool> log_has_our_page(const std::string& path) {
+  const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file) return tl::unexpected{file.error()};
+  const auto header = bytes_at(*file, 0, log_header, path);
+  if (!header) return tl::unexpected{header.error()};
+  if (header->size() < log_header || (number_at(*header, 0) & ~1u) != 0x377f0682) return false;
+  const std::uint32_t page_bytes = number_at(*header, 8);
+  for (std::uint64_t at = log_header;; at += frame_header + page_bytes) {
+    const auto frame = bytes_at(*file, at, frame_header + database_header, path);
+    if (!frame) return tl::unexpected{frame.error()};
+    if (frame->size() < frame_header + database_header) return false;
+    if (number_at(*frame, 0) == 1) return is_ours(std::string_view{*frame}.substr(frame_header));
+  }
+}
+
+} // namespace
+
+Result<bool> is_journal(const std::string& path) {
+  const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file) return tl::unexpected{file.error()};
+  const auto head = bytes_at(*file, 0, database_header, path);
+  if (!head) return tl::unexpected{head.error()};
+  if (is_ours(*head)) return true;
+  const bool marked = head->size() == database_header && number_at(*head, application_at) != 0;
+  if (!head->empty() && (marked || !head->starts_with(database_magic))) return false;
+  const std::string log = path + "-wal";
+  struct stat about {};
+  if (::lstat(log.c_str(), &about) != 0 || about.st_size == 0) {
+    // Of one page without a mark nothing was ever kept but the page.
+    constexpr std::size_t pages_at = 28;
+    return head->empty() || number_at(*head, pages_at) <= 1;
+  }
+  return log_has_our_page(log);
+}
+
+Result<bool> is_lock(const std::string& path) {
+  if (!is_there(path)) return true;
+  const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file) return tl::unexpected{file.error()};
+  const auto text = bytes_at(*file, 0, 32, path);
+  if (!text) return tl::unexpected{text.error()};
+  return text->size() < 32 &&
+         std::ranges::all_of(*text, [](char c) { return (c >= '0' && c <= '9') || c == '\n'; });
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,108 @@
+// SEGMENT WRITER: the files that hold result lines, some of them for each job:
+//
+//   STATE/<directory of the job>/results-000001.jsonl   append-only lines, in completion order
+//   STATE/<directory of the job>/results.durable        {"segments":[{"file":…,"bytes":…},…]}
+//
+// A group is made durable by an fdatasync of each file that it touched, or, when it touched more
+// than a few, by one sync of their whole file system (decision 0013). A segment is created by one
+// life of the coordinator and never written by another, so that a tail which nobody promised can be
+// cut without asking. The file results.durable is for readers of a running job; what is true stands
+// in the journal. Invariant: between two groups, a segment ends where the journal says.
+#pragma once
+
+#include "actors/journal/journal_store.hpp"
+#include "coordinator/disk/file_io.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gristmill::coordinator {
+
+// Where the lines of one group and job lie.
+struct SegmentRange {
+  std::uint32_t segment = 0; // 0 = no lines
+  std::uint64_t from = 0, to = 0;
+};
+
+// A job's segment; its directory as the journal names it, relative to the state directory.
+std::string segment_path(const std::string& state_directory, const std::string& job_directory,
+                         std::uint32_t number);
+
+bool is_segment_name(std::string_view name);
+
+// What the journal knows about the segments of a job: number and bytes.
+struct JobSegments {
+  JobId job;
+  std::string directory;
+  std::map<std::uint32_t, std::uint64_t> bytes;
+};
+
+class SegmentWriter {
+public:
+  SegmentWriter(std::string state_directory, std::uint64_t segment_bytes, DiskCalls calls);
+
+  // Before everything else: cuts what the journal does not know, and fails if the disk has less.
+  Result<> recover(const std::vector<JobSegments>& jobs);
+  void add_job(JobId job, const std::string& directory); // again is harmless
+  void end_job(JobId job);                               // closes its file
+  // Its files are nobody's from now on. Returned is the directory that somebody may remove at
+  // leisure; "" = there is none. Nothing that fails here makes them anybody's again.
+  std::string forget_job(JobId job);
+  // Of jobs that earlier lives forgot; the same.
+  std::vector<std::string> take_forgotten() { return std::exchange(forgotten_, {}); }
+
+  // A group: append for each job, sync, then either keep or take_back.
+  Result<SegmentRange> append(JobId job, const std::vector<const journal::ResultLine*>& lines);
+  Result<> sync();
+  void keep();
+  Result<> take_back();
+
+  bool unpublished() const { return !unpublished_.empty(); }
+  // results.durable of jobs that have grown since, of so many at most.
+  void publish(std::size_t most = std::numeric_limits<std::size_t>::max());
+
+  // Any thread.
+  Result<std::vector<journal::Segment>> durable(JobId job) const;
+
+private:
+  struct Job {
+    std::string directory;
+    std::vector<journal::Segment> durable;
+    FileDescriptor file; // the segment that grows; none = the next line begins one
+    std::string path;
+    std::uint32_t number = 0;
+    std::uint64_t kept = 0, written = 0;
+    bool touched = false;     // by the group
+    bool unpublished = false; // stands in unpublished_
+  };
+  using Entry = std::map<JobId, Job>::value_type;
+
+  std::string place_of(const std::string& directory) const;
+  Result<> begin_segment(Job& job);
+  Result<> write(Job& job, std::string_view bytes);
+  Result<> remove_unknown(const std::string& directory);
+  Result<> find_forgotten(const std::set<std::string>& known);
+  Result<> make_job_directory(const std::string& path);
+
+  std::string state_directory_;
+  std::uint64_t segment_bytes_;
+  DiskCalls calls_;
+  std::map<JobId, Job> jobs_;
+  std::map<std::string, std::uint32_t> last_number_; // by directory
+  std::vector<Entry*> touched_;                      // by the group
+  std::set<std::string> new_names_; // directories with names that are not synced yet
+  FileDescriptor file_system_;      // none: its sync does not tell of all that fails
+  std::deque<JobId> unpublished_;
+  std::vector<std::string> forgotten_;
+  mutable std::mutex mutex_; // over jobs_ as a map and every Job::durable
+};
+
+} // namespace gristmill::coordinator

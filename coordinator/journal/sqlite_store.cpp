@@ -1,0 +1,190 @@
+#include "coordinator/journal/sqlite_store.hpp"
+
+#include "actors/journal/passing.hpp"
+#include "actors/kit/check.hpp"
+#include "actors/kit/guarded_thread.hpp"
+#include "coordinator/journal/recovery.hpp"
+
+#include <chrono>
+#include <exception>
+#include <fmt/format.h>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr Duration publish_interval = std::chrono::milliseconds{100};
+constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
+
+} // namespace
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions options,
+                                                       journal::JournalEvents events,
+                                                       journal::Recovered& recovered) {
+  auto directory = take_state_directory(options.directory, options.disk_calls);
+  if (!directory) return tl::unexpected{directory.error()};
+  const std::string journal = options.directory + "/" + journal_file_name;
+  if (auto kept = make_journal_private(journal, options.disk_calls); !kept)
+    return tl::unexpected{kept.error()};
+  auto tables = JournalTables::open(journal);
+  if (!tables) return tl::unexpected{tables.error()};
+  auto content = read_journal(tables->database(), options.boot_id, options.now);
+  if (!content) return tl::unexpected{content.error()};
+
+  if (content->recovered.epoch.value > AttemptId::epoch_max)
+    return fail(
+        ErrorCode::conflict,
+        fmt::format("expected fewer than {} starts with one state directory, {} has seen as "
+                    "many, and attempt numbers would repeat: choose another for new jobs",
+                    AttemptId::epoch_max + 1, options.directory));
+
+  const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
+  std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
+                                                     std::move(options), std::move(events)}};
+  auto journal_file = FileIdentity::of(store->directory_.path + "/" + journal_file_name);
+  if (!journal_file) return tl::unexpected{journal_file.error()};
+  store->journal_file_ = std::move(*journal_file);
+  if (auto cut = store->segments_.recover(content->segments); !cut)
+    return tl::unexpected{cut.error()};
+  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over, content->crashes,
+                                              content->recovered.days);
+      !begun)
+    return tl::unexpected{begun.error()};
+  if (auto synced = sync_directory(store->directory_.path, store->disk_calls_); !synced)
+    return tl::unexpected{synced.error()};
+  for (std::string& path : store->segments_.take_forgotten())
+    store->sweeper_.remove(std::move(path));
+  recovered = std::move(content->recovered);
+  store->thread_ = guarded_thread("journal", [raw = store.get()] { raw->run(); });
+  return store;
+}
+
+SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
+                         journal::JournalEvents events)
+    : directory_{std::move(directory)}, tables_{std::move(tables)},
+      sweeper_{options.disk_calls.remove_tree}, segments_{directory_.path,
+                                                          options.store_bytes_per_segment,
+                                                          options.disk_calls},
+      disk_calls_{std::move(options.disk_calls)}, events_{std::move(events)} {}
+
+SqliteStore::~SqliteStore() {
+  close();
+}
+
+void SqliteStore::commit(journal::Group group) {
+  const std::lock_guard guard{mutex_};
+  GRISTMILL_CHECK(!in_flight_, "a group up to {} while another is in flight", group.upto);
+  GRISTMILL_CHECK(!closing_ || std::this_thread::get_id() == thread_.get_id(),
+                  "a group up to {} after close", group.upto);
+  in_flight_ = true;
+  waiting_ = std::move(group);
+  wake_.notify_one();
+}
+
+void SqliteStore::read_job(JobId job) {
+  const std::lock_guard guard{mutex_};
+  to_read_.push_back(job);
+  wake_.notify_one();
+}
+
+Result<std::vector<journal::Segment>> SqliteStore::durable_segments(JobId job) const {
+  return segments_.durable(job);
+}
+
+void SqliteStore::close(bool in_order) {
+  {
+    const std::lock_guard guard{mutex_};
+    in_order_ = in_order;
+    closing_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+  sweeper_.stop();
+}
+
+void SqliteStore::run() {
+  while (true) {
+    std::optional<journal::Group> group;
+    std::vector<JobId> to_read;
+    {
+      std::unique_lock lock{mutex_};
+      const auto called = [this] { return waiting_ || closing_ || !to_read_.empty(); };
+      if (segments_.unpublished())
+        wake_.wait_for(lock, publish_interval, called);
+      else
+        wake_.wait(lock, called);
+      if (closing_ && !waiting_) break;
+      group = std::exchange(waiting_, {});
+      to_read = std::exchange(to_read_, {});
+    }
+    if (group) carry_out(std::move(*group));
+    for (const JobId job : to_read) events_.read(job, read_journal_job(tables_.database(), job));
+    publish_if_due();
+  }
+  segments_.publish();
+  // What cannot be written down counts as a crash, and does no harm by that.
+  if (in_order_ && !broken_ && !tables_.end_epoch()) in_order_ = false;
+  tables_.close(!broken_);
+}
+
+void SqliteStore::publish_if_due() {
+  const Time now = boot_now();
+  if (broken_ || !segments_.unpublished() || now - published_ < publish_interval) return;
+  segments_.publish(publish_most);
+  published_ = now;
+}
+
+void SqliteStore::carry_out(journal::Group group) {
+  Result<> done;
+  try {
+    if (broken_)
+      done = tl::unexpected{*broken_};
+    else if (!group.empty())
+      done = write(group);
+  } catch (const std::exception& error) {
+    done = fail(ErrorCode::internal, error.what());
+  }
+  if (!done && !journal::passes(done.error().code)) broken_ = done.error();
+  {
+    // Before the event, whose hearer may commit the next group at once.
+    const std::lock_guard guard{mutex_};
+    in_flight_ = false;
+  }
+  if (!done) return events_.failed(done.error(), std::move(group));
+  events_.durable(group.upto);
+  // A long write-back holds up the next group, but not the news of this one.
+  if (auto tidied = tables_.tidy(is_busy()); !tidied) broken_ = tidied.error();
+}
+
+bool SqliteStore::is_busy() {
+  const std::lock_guard guard{mutex_};
+  return waiting_.has_value();
+}
+
+Result<> SqliteStore::write(const journal::Group& group) {
+  if (auto ours = journal_file_.check(); !ours) return ours;
+  auto done = append_and_insert(group);
+  if (done) {
+    segments_.keep();
+    for (const journal::JobChange& change : group.jobs)
+      if (is_over(change.state)) segments_.end_job(change.job);
+    for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
+  } else if (journal::passes(done.error().code)) {
+    if (auto back = segments_.take_back(); !back) return back;
+  }
+  return done;
+}
+
+Result<> SqliteStore::append_and_insert(const journal::Group& group) {
+  for (const journal::JobChange& change : group.jobs)
+    if (!change.spec.empty()) segments_.add_job(change.job, change.directory);
+  std::vector<JournalTables::JobRow> rows;
+  for (journal::CommitRow& row : journal::commit_rows(group)) {
+    auto range = segments_.append(row.job, row.lines);
+    if (!range) return tl::unexpected{range.error()};
+    rows.push_back({std::move(row), *range});
+  }
+  if (auto synced = segments_.sync(); !synced) return synced;
+  return tables_.write(group, rows);
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,371 @@
+#include "coordinator/journal/tables.hpp"
+
+#include "actors/journal/passing.hpp"
+#include "coordinator/journal/mark.hpp"
+#include "coordinator/journal/schema.hpp"
+#include "protocol/limits.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <utility>
+
+namespace gristmill::coordinator {
+namespace {
+
+constexpr std::int64_t application_id = journal_application_id;
+constexpr std::int64_t check_bytes_max = 256 << 20; // beyond it a whole check takes too long
+constexpr int log_pages_max = 4'000, log_pages_max_busy = 16'000;
+constexpr auto tidy_days_every = std::chrono::minutes{10};
+
+Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
+  const auto tables = database.integer("SELECT count(*) FROM sqlite_master");
+  if (!tables) return tl::unexpected{tables.error()};
+  const auto application = database.integer("PRAGMA application_id");
+  if (!application) return tl::unexpected{application.error()};
+  const auto version = database.integer("PRAGMA user_version");
+  if (!version) return tl::unexpected{version.error()};
+
+  fresh = *tables == 0 && *application == 0;
+  if (fresh) return {};
+  if (*application != application_id)
+    return fail(ErrorCode::conflict,
+                fmt::format("expected a journal, {} is a database of another program: choose "
+                            "another state directory",
+                            path));
+  if (*version != schema_version)
+    return fail(ErrorCode::conflict,
+                fmt::format("expected schema version {}, {} has version {}: finish its jobs with "
+                            "the release that wrote it, or choose another state directory",
+                            schema_version, path, *version));
+  return {};
+}
+
+Result<> check_pages(Database& database, const std::string& path) {
+  const auto bytes =
+      database.integer("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+  if (!bytes) return tl::unexpected{bytes.error()};
+  if (*bytes >= check_bytes_max) return {};
+  const auto verdict = database.value("PRAGMA quick_check(1)");
+  if (!verdict) return tl::unexpected{verdict.error()};
+  if (*verdict != "ok")
+    return fail(ErrorCode::io,
+                fmt::format("expected a whole journal, {} is damaged: {}; restore it from a copy",
+                            path, *verdict));
+  return {};
+}
+
+// The modes that durability rests on, read back because a refused one is not an error.
+Result<> set_modes(Database& database, const std::string& path) {
+  const auto locking = database.value("PRAGMA locking_mode");
+  if (!locking) return tl::unexpected{locking.error()};
+  const auto mode = database.value("PRAGMA journal_mode=WAL");
+  if (!mode) return tl::unexpected{mode.error()};
+  if (auto set = database.execute("PRAGMA synchronous=FULL"); !set) return set;
+  const auto synchronous = database.integer("PRAGMA synchronous");
+  if (!synchronous) return tl::unexpected{synchronous.error()};
+  if (*locking != "exclusive" || *mode != "wal" || *synchronous != 2)
+    return fail(ErrorCode::io,
+                fmt::format("expected locking exclusive, journal wal and synchronous "
+                            "2 (full) at {}, got {}, {} and {}",
+                            path, *locking, *mode, *synchronous));
+  return {};
+}
+
+} // namespace
+
+Result<JournalTables> JournalTables::open(const std::string& path) {
+  auto database = Database::open(path);
+  if (!database) return tl::unexpected{database.error()};
+  JournalTables tables;
+  tables.database_ = std::move(*database);
+  bool fresh = false;
+  if (auto ours = refuse_other_files(tables.database_, path, fresh); !ours)
+    return tl::unexpected{ours.error()};
+  if (auto set = set_modes(tables.database_, path); !set) return tl::unexpected{set.error()};
+  if (fresh) {
+    const auto created = tables.database_.execute(
+        fmt::format("BEGIN IMMEDIATE; PRAGMA application_id={}; PRAGMA user_version={}; {} COMMIT",
+                    application_id, schema_version, schema));
+    if (!created) return tl::unexpected{created.error()};
+  } else {
+    // What a life before could not sync may stand in the kernel's memory only. Written anew, it is
+    // certain before anybody relies on it.
+    const auto certain = tables.database_.write_back(Database::Log::empty);
+    if (!certain) return tl::unexpected{certain.error()};
+    if (auto whole = check_pages(tables.database_, path); !whole)
+      return tl::unexpected{whole.error()};
+  }
+  if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
+  return tables;
+}
+
+Result<Database> JournalTables::open_to_look(const std::string& path) {
+  auto database = Database::open(path);
+  bool fresh = false;
+  if (database)
+    if (auto ours = refuse_other_files(*database, path, fresh); !ours)
+      return tl::unexpected{ours.error()};
+  return database;
+}
+
+Result<> JournalTables::prepare() {
+  const std::pair<Statement*, std::string_view> statements[] = {
+      {&sql_.begin, "BEGIN IMMEDIATE"},
+      {&sql_.commit, "COMMIT"},
+      {&sql_.position, "UPDATE meta SET value = ? WHERE key = 'last_position'"},
+      {&sql_.new_job,
+       "INSERT INTO jobs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(job) DO UPDATE SET "
+       "spec = ?2, directory = ?3, state = ?4, reason = ?5, detail = ?6, ended_at = ?8"},
+      {&sql_.change_job,
+       "UPDATE jobs SET state = ?2, reason = ?3, detail = ?4, ended_at = ?5 WHERE job = ?1"},
+      {&sql_.forget_job, "DELETE FROM jobs WHERE job = ?"},
+      {&sql_.forget_commits, "DELETE FROM commits WHERE job = ?"},
+      {&sql_.last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
+      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+      {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
+      {&sql_.block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
+      // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
+      {&sql_.mark,
+       "INSERT INTO marks SELECT ?1, ?2 WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1) "
+       "ON CONFLICT(job) DO UPDATE SET mark = max(mark, ?2)"},
+      {&sql_.forget_mark, "DELETE FROM marks WHERE job = ?"},
+      {&sql_.close_block,
+       "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
+      {&sql_.day,
+       "INSERT INTO days VALUES(?1, ?2, ?3, ?4) ON CONFLICT(account, until_ns) DO UPDATE SET "
+       "calls = ?3, tokens = ?4"},
+      {&sql_.days_over, "DELETE FROM days WHERE account = ? AND until_ns <= ?"},
+      {&sql_.all_days_over, "DELETE FROM days WHERE until_ns <= ?"},
+      {&sql_.days_clock,
+       "INSERT INTO meta VALUES('days_ns', ?1) ON CONFLICT(key) DO UPDATE SET value = ?1"},
+      {&sql_.money_watermark,
+       "INSERT INTO money(job, watermark_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
+       "watermark_nano_usd = ?2"},
+      {&sql_.money_assumed,
+       "INSERT INTO money(job, assumed_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
+       "assumed_nano_usd = ?2"},
+      {&sql_.forget_money, "DELETE FROM money WHERE job = ?"},
+      {&sql_.learned, "INSERT OR REPLACE INTO learned SELECT ?1, ?2, ?3 "
+                      "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
+      {&sql_.forget_learned, "DELETE FROM learned WHERE job = ?"},
+      {&sql_.error, "INSERT OR REPLACE INTO errors SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
+                    "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
+      {&sql_.forget_errors, "DELETE FROM errors WHERE job = ?"},
+      {&sql_.forget_concurrency, "DELETE FROM concurrency WHERE account = ?"},
+      {&sql_.concurrency, "INSERT OR REPLACE INTO concurrency VALUES(?, ?, ?, ?)"},
+      {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
+      {&sql_.session_over, "DELETE FROM sessions WHERE session = ?"},
+      {&sql_.probation,
+       "INSERT INTO probation VALUES(?1, ?2, ?3, 0) ON CONFLICT(job) DO UPDATE SET "
+       "ends = iif(item = excluded.item, ends, 0), item = excluded.item, "
+       "epoch = excluded.epoch"},
+      {&sql_.forget_probation, "DELETE FROM probation WHERE job = ?"},
+      {&sql_.worker_epoch, "INSERT OR REPLACE INTO meta VALUES('worker_epoch', ?)"},
+  };
+  for (const auto& [statement, text] : statements) {
+    auto prepared = database_.prepare(text);
+    if (!prepared) return tl::unexpected{prepared.error()};
+    *statement = std::move(*prepared);
+  }
+  return {};
+}
+
+Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, Time>& blocks_over,
+                                    const std::map<JobId, std::uint32_t>& crashes,
+                                    const std::vector<journal::DayNote>& days) {
+  auto no_crashes = database_.prepare("DELETE FROM crashes");
+  if (!no_crashes) return tl::unexpected{no_crashes.error()};
+  auto crashed = database_.prepare("INSERT INTO crashes VALUES(?, ?)");
+  if (!crashed) return tl::unexpected{crashed.error()};
+  auto trusted =
+      database_.prepare("DELETE FROM probation WHERE job NOT IN (SELECT job FROM crashes)");
+  if (!trusted) return tl::unexpected{trusted.error()};
+  auto ended = database_.prepare("UPDATE probation SET ends = ends + 1 WHERE epoch = ?");
+  if (!ended) return tl::unexpected{ended.error()};
+  auto forget = database_.prepare("DELETE FROM blocks WHERE epoch = ? AND until_ns <= ?");
+  if (!forget) return tl::unexpected{forget.error()};
+  // The first epoch of our boot says when it began, the last one whether it ended.
+  auto forget_epochs = database_.prepare(
+      "DELETE FROM epochs WHERE epoch NOT IN (SELECT epoch FROM blocks UNION "
+      "SELECT max(epoch) FROM epochs UNION SELECT min(epoch) FROM epochs WHERE boot_id = ?)");
+  if (!forget_epochs) return tl::unexpected{forget_epochs.error()};
+  auto begin = database_.prepare("INSERT INTO epochs VALUES(?, ?, ?, ?, ?)");
+  if (!begin) return tl::unexpected{begin.error()};
+  auto forget_days = database_.prepare("DELETE FROM days");
+  if (!forget_days) return tl::unexpected{forget_days.error()};
+  auto forget_concurrency =
+      database_.prepare("DELETE FROM concurrency WHERE account NOT IN "
+                        "(SELECT account FROM concurrency ORDER BY position DESC LIMIT ?)");
+  if (!forget_concurrency) return tl::unexpected{forget_concurrency.error()};
+
+  if (auto begun = sql_.begin.run(); !begun) return begun;
+  for (const auto& [epoch, over] : blocks_over)
+    if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
+  if (auto done = forget_epochs->run(row.boot_id); !done) return done;
+  if (auto done = forget_concurrency->run(std::uint64_t{limits::found_limits_max}); !done)
+    return done;
+  if (auto done = forget_days->run(); !done) return done;
+  for (const journal::DayNote& note : days)
+    if (auto done = insert(note); !done) return done;
+  if (auto done = sql_.days_clock.run(to_ns(row.started)); !done) return done;
+  if (auto done =
+          begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid());
+      !done)
+    return done;
+  if (auto done = no_crashes->run(); !done) return done;
+  for (const auto& [job, count] : crashes)
+    if (auto done = crashed->run(job.value, count); !done) return done;
+  if (auto done = trusted->run(); !done) return done;
+  if (auto done = ended->run(row.epoch.value - 1); !done) return done;
+  epoch_ = row.epoch;
+  return sql_.commit.run();
+}
+
+Result<> JournalTables::end_epoch() {
+  auto ended = database_.prepare("INSERT OR REPLACE INTO meta VALUES('ended_epoch', ?)");
+  if (!ended) return tl::unexpected{ended.error()};
+  return ended->run(epoch_.value);
+}
+
+Result<> JournalTables::write(const journal::Group& group, const std::vector<JobRow>& rows) {
+  auto written = insert(group, rows);
+  if (written || !journal::passes(written.error().code)) return written;
+  // Of some errors SQLite has taken the transaction back itself.
+  if (database_.in_transaction())
+    if (auto back = database_.execute("ROLLBACK"); !back)
+      return fail(ErrorCode::io, back.error().message);
+  return written;
+}
+
+Result<> JournalTables::insert(const journal::Group& group, const std::vector<JobRow>& rows) {
+  if (auto begun = sql_.begin.run(); !begun) return begun;
+  for (const journal::JobChange& change : group.jobs)
+    if (auto done = insert(change); !done) return done;
+  for (const JobId job : group.forgotten)
+    if (auto done = forget(job); !done) return done;
+  for (const JobRow& row : rows)
+    if (auto done = insert(group.upto, row); !done) return done;
+  for (const journal::BlockNote& block : group.blocks)
+    if (auto done = insert(block); !done) return done;
+  for (const journal::MarkNote& note : group.marks)
+    if (auto done = insert(note); !done) return done;
+  for (const journal::DayNote& note : group.days)
+    if (auto done = insert(note); !done) return done;
+  for (const journal::MoneyNote& note : group.money)
+    if (auto done = insert(note); !done) return done;
+  for (const journal::LearnedNote& note : group.learned)
+    if (auto done = insert(note); !done) return done;
+  for (const journal::ErrorNote& note : group.errors)
+    if (auto done = insert(note); !done) return done;
+  for (const journal::ConcurrencyNote& note : group.concurrency) {
+    auto done = note.calls == 0 ? sql_.forget_concurrency.run(note.account)
+                                : sql_.concurrency.run(note.account, note.calls,
+                                                       note.rising ? 1 : 0, group.upto);
+    if (!done) return done;
+  }
+  for (const journal::ProbationNote& note : group.probation)
+    if (auto done = sql_.probation.run(note.job.value, note.item, epoch_.value); !done) return done;
+  for (const journal::SessionNote& note : group.sessions)
+    if (auto done = insert(note); !done) return done;
+  if (auto done = sql_.position.run(group.upto); !done) return done;
+  return sql_.commit.run();
+}
+
+Result<> JournalTables::insert(const journal::JobChange& change) {
+  const std::int64_t ended_at = change.kept_at();
+  if (!change.spec.empty())
+    return sql_.new_job.run(change.job.value, change.spec, change.directory, name_of(change.state),
+                            name_of(change.reason), change.detail, change.at, ended_at);
+  auto changed = sql_.change_job.run(change.job.value, name_of(change.state),
+                                     name_of(change.reason), change.detail, ended_at);
+  if (changed && database_.changes() != 1)
+    return fail(ErrorCode::internal, fmt::format("expected the specification of {} before its "
+                                                 "first change, got none",
+                                                 to_string(change.job)));
+  return changed;
+}
+
+Result<> JournalTables::forget(JobId job) {
+  if (auto done = sql_.forget_job.run(job.value); !done) return done;
+  if (auto done = sql_.forget_commits.run(job.value); !done) return done;
+  if (auto done = sql_.forget_money.run(job.value); !done) return done;
+  if (auto done = sql_.forget_learned.run(job.value); !done) return done;
+  if (auto done = sql_.forget_errors.run(job.value); !done) return done;
+  if (auto done = sql_.forget_mark.run(job.value); !done) return done;
+  if (auto done = sql_.forget_probation.run(job.value); !done) return done;
+  return sql_.last_forgotten.run(job.value);
+}
+
+Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
+  const auto& [row, range] = job;
+  const journal::JobNote& note = row.note;
+  return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
+                             range.to, row.reopened, row.completed, row.failed, note.attempts,
+                             note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
+                             note.cost_nano_usd, note.low.input, note.low.offset, note.low.line,
+                             note.low.item, Blob{row.items.blob()});
+}
+
+Result<> JournalTables::insert(const journal::BlockNote& block) {
+  for (const journal::DrawnNote& drawn : block.drawn)
+    if (auto done = sql_.close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block);
+        !done)
+      return done;
+  for (const std::uint64_t over : block.over)
+    if (auto done = sql_.block_over.run(epoch_.value, over); !done) return done;
+  return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
+                        to_ns(block.until));
+}
+
+Result<> JournalTables::insert(const journal::MarkNote& note) {
+  return sql_.mark.run(note.job.value, note.mark);
+}
+
+Result<> JournalTables::insert(const journal::SessionNote& note) {
+  if (!note.open) return sql_.session_over.run(note.session.value);
+  if (auto done = sql_.worker_epoch.run(epoch_.value); !done) return done;
+  return sql_.session.run(note.session.value, note.worker, note.process.value, note.calls);
+}
+
+Result<> JournalTables::insert(const journal::DayNote& note) {
+  if (auto done = sql_.days_over.run(note.account, to_ns(note.noted_at)); !done) return done;
+  // Also of accounts that will write no note any more; a walk through the table.
+  if (note.noted_at >= days_tidied_ + tidy_days_every) {
+    if (auto done = sql_.all_days_over.run(to_ns(note.noted_at)); !done) return done;
+    days_tidied_ = note.noted_at;
+  }
+  if (auto done = sql_.day.run(note.account, to_ns(note.until), note.calls, note.tokens); !done)
+    return done;
+  return sql_.days_clock.run(to_ns(note.noted_at));
+}
+
+Result<> JournalTables::insert(const journal::MoneyNote& note) {
+  if (note.watermark)
+    if (auto done = sql_.money_watermark.run(note.job.value, *note.watermark); !done) return done;
+  return note.assumed ? sql_.money_assumed.run(note.job.value, *note.assumed) : Result<>{};
+}
+
+Result<> JournalTables::insert(const journal::LearnedNote& note) {
+  return sql_.learned.run(note.job.value, note.model, note.tokens);
+}
+
+Result<> JournalTables::insert(const journal::ErrorNote& note) {
+  const CountedError& error = note.error;
+  return sql_.error.run(note.job.value, static_cast<std::int64_t>(error.cls), error.code,
+                        error.http_status, error.count, error.final, error.sample, error.item,
+                        error.source, error.at);
+}
+
+Result<> JournalTables::tidy(bool busy) {
+  if (database_.log_pages() < (busy ? log_pages_max_busy : log_pages_max)) return {};
+  auto written = database_.write_back(Database::Log::reuse);
+  if (!written && journal::passes(written.error().code)) return {};
+  return written;
+}
+
+void JournalTables::close(bool write_log_back) {
+  sql_ = {};
+  database_.close(write_log_back);
+}
+
+} // namespace gristmill::coordinator

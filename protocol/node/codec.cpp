@@ -1,0 +1,274 @@
+#include "protocol/node/codec.hpp"
+
+#include "protocol/node/msgpack_reader.hpp"
+#include "protocol/node/wire_fields.hpp"
+#include "protocol/text/json_text.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+#include <msgpack.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace gristmill::protocol {
+namespace {
+
+using namespace wire;
+
+constexpr std::uint32_t envelope_elements = 7;
+
+template <class T>
+concept Number = std::is_integral_v<T>;
+template <class T>
+concept Enumeration = std::is_enum_v<T>;
+template <class T>
+concept Identifier = std::is_constructible_v<bool, T> && requires(T id) {
+  id.value;
+};
+template <class T>
+concept List = !std::is_same_v<T, std::string> && requires {
+  typename T::value_type;
+};
+
+// What text may be.
+
+bool has_controls(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool is_proper(std::string_view text, Rule rule) {
+  return json::is_utf8(text) && !(rule == Rule::name && has_controls(text));
+}
+
+// Out.
+
+struct Bytes {
+  std::string text;
+  void write(const char* data, std::size_t size) { text.append(data, size); }
+};
+using Packer = msgpack::packer<Bytes>;
+
+void pack_text(Packer& out, std::string_view text) {
+  out.pack_str(static_cast<std::uint32_t>(text.size()));
+  out.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
+}
+
+void write(Packer& out, const std::string& value, Rule rule) {
+  if (is_opaque(rule)) {
+    out.pack_bin(static_cast<std::uint32_t>(value.size()));
+    out.pack_bin_body(value.data(), static_cast<std::uint32_t>(value.size()));
+  } else if (value.size() <= bytes_max(rule) && is_proper(value, rule)) {
+    pack_text(out, value);
+  } else {
+    // A model's name or a server's error text comes from far away; it must not make a frame that
+    // the other side would refuse for ever.
+    pack_text(out, json::printable(value, bytes_max(rule)));
+  }
+}
+
+template <class T> void write(Packer& out, const T& value, Rule rule = Rule::plain) {
+  if constexpr (Number<T>) {
+    out.pack(value);
+  } else if constexpr (Enumeration<T>) {
+    out.pack(static_cast<std::underlying_type_t<T>>(value));
+  } else if constexpr (Identifier<T>) {
+    out.pack(value.value);
+  } else if constexpr (List<T>) {
+    out.pack_array(static_cast<std::uint32_t>(value.size()));
+    for (const auto& element : value) write(out, element, rule);
+  } else {
+    std::apply(
+        [&](const auto&... field) {
+          out.pack_map(sizeof...(field));
+          ((pack_text(out, field.key), write(out, value.*field.member, field.rule)), ...);
+        },
+        fields<T>);
+  }
+}
+
+// In.
+
+bool read(MsgpackReader& in, std::string& value, Rule rule) {
+  std::string_view view;
+  if (is_opaque(rule)) {
+    if (!in.opaque(view, bytes_max(rule))) return false;
+  } else {
+    if (!in.text(view, bytes_max(rule))) return false;
+    if (!is_proper(view, rule))
+      return in.fail("expected UTF-8, in a name without controls, got other text");
+  }
+  value = view;
+  return true;
+}
+
+template <Number T> bool read(MsgpackReader& in, T& value, Rule) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return in.boolean(value);
+  } else if constexpr (std::is_signed_v<T>) {
+    static_assert(std::is_same_v<T, std::int64_t>);
+    return in.integer(value);
+  } else {
+    std::uint64_t wide = 0;
+    if (!in.natural(wide, std::numeric_limits<T>::max())) return false;
+    value = static_cast<T>(wide);
+    return true;
+  }
+}
+
+template <Enumeration T> bool read(MsgpackReader& in, T& value, Rule) {
+  std::uint64_t wide = 0;
+  constexpr auto first = static_cast<std::uint64_t>(range<T>.first);
+  if (!in.natural(wide, static_cast<std::uint64_t>(range<T>.second))) return false;
+  if (wide < first) return in.fail(fmt::format("expected a number from {}, got {}", first, wide));
+  value = static_cast<T>(wide);
+  return true;
+}
+
+template <Identifier T> bool read(MsgpackReader& in, T& id, Rule rule) {
+  return read(in, id.value, rule);
+}
+
+template <class T> bool is_set(const T& value) {
+  if constexpr (List<T>)
+    return !value.empty();
+  else if constexpr (Number<T> || Identifier<T>)
+    return static_cast<bool>(value);
+  else
+    return true;
+}
+
+template <class T> bool read(MsgpackReader& in, T& value, Rule rule);
+
+template <List T> bool read(MsgpackReader& in, T& list, Rule rule) {
+  using Element = typename T::value_type;
+  std::uint32_t count = 0;
+  if (!in.array(count, sizeof(Element))) return false;
+  list.reserve(count);
+  for (; count > 0; --count) {
+    Element& element = list.emplace_back();
+    if (!read(in, element, rule)) return false;
+    if constexpr (Identifier<Element>)
+      if (!element) return in.fail("expected an id, got 0");
+  }
+  in.leave();
+  return true;
+}
+
+// Calls `ask(field, bit)` for the fields in turn, until one says true.
+template <class T, class Ask> bool any_field(Ask ask) {
+  return std::apply(
+      [&](const auto&... field) {
+        std::uint64_t bit = 1;
+        return (ask(field, std::exchange(bit, bit << 1)) || ...);
+      },
+      fields<T>);
+}
+
+template <class T>
+bool read_fields(MsgpackReader& in, T& value, std::uint32_t keys, std::uint64_t& seen) {
+  std::vector<std::string_view> unknown;
+  for (; keys > 0; --keys) {
+    std::string_view key;
+    if (!in.text(key, limits::name_bytes_max)) return false;
+    const std::uint64_t word = word_of(key);
+    bool good = false;
+    const bool known = any_field<T>([&](const auto& field, std::uint64_t bit) {
+      if (word != field.word) return false;
+      in.reading(field.key);
+      good = (seen & bit) == 0 ? read(in, value.*field.member, field.rule)
+                               : in.fail("expected each key once, got one twice");
+      seen |= bit;
+      return true;
+    });
+    if (!known) {
+      good = std::find(unknown.begin(), unknown.end(), key) == unknown.end()
+                 ? in.skip()
+                 : in.fail("expected each key once, got an unknown one twice");
+      unknown.push_back(key);
+    }
+    if (!good) return false;
+  }
+  return true;
+}
+
+template <class T> bool read(MsgpackReader& in, T& value, Rule) {
+  std::uint32_t keys = 0;
+  std::uint64_t seen = 0;
+  if (!in.map(keys) || !read_fields(in, value, keys, seen)) return false;
+  in.leave();
+  return !any_field<T>([&](const auto& field, std::uint64_t bit) {
+    if (!field.essential || ((seen & bit) != 0 && is_set(value.*field.member))) return false;
+    in.reading(field.key);
+    return !in.fail("expected a value, got none, 0 or an empty list");
+  });
+}
+
+template <std::size_t... I>
+bool read_body(MsgpackReader& in, std::uint64_t number, Message& message,
+               std::index_sequence<I...>) {
+  bool good = false;
+  const bool known = ((number == tag<std::variant_alternative_t<I, Message>>
+                           ? (good = read(in, message.emplace<I>(), Rule::plain), true)
+                           : false) ||
+                      ...);
+  return known ? good : in.fail(fmt::format("expected the tag of a message, got {}", number));
+}
+
+// Hello and Refused settle the version, so they are read whatever theirs is.
+bool version_fits(std::uint16_t version, std::uint64_t number) {
+  return number == tag<Hello> || number == tag<Refused> ||
+         (version >= version_min && version <= version_max);
+}
+
+bool read_frame(MsgpackReader& in, Frame& frame, Direction direction) {
+  std::uint32_t elements = 0;
+  std::uint64_t number = 0;
+  if (!in.array(elements, 0)) return false;
+  if (elements != envelope_elements)
+    return in.fail(fmt::format("expected an envelope of {}, got {}", envelope_elements, elements));
+  if (!read(in, frame.version, Rule::plain) || !in.natural(number, UINT64_MAX)) return false;
+  if (!version_fits(frame.version, number))
+    return in.fail(fmt::format("expected protocol version {} to {}, got {}: install the same "
+                               "release on both sides",
+                               version_min, version_max, frame.version));
+  if ((number < first_coordinator_tag) != (direction == Direction::from_worker))
+    return in.fail(fmt::format("expected a message of the other side, got tag {}", number));
+  constexpr auto all = std::make_index_sequence<std::variant_size_v<Message>>{};
+  return read(in, frame.epoch, Rule::plain) && read(in, frame.session, Rule::plain) &&
+         read(in, frame.seq, Rule::plain) && read(in, frame.ack, Rule::plain) &&
+         read_body(in, number, frame.message, all) && in.end();
+}
+
+} // namespace
+
+std::string encode(const Frame& frame) {
+  Bytes bytes;
+  Packer out{bytes};
+  out.pack_array(envelope_elements);
+  write(out, frame.version);
+  std::visit([&]<class M>(const M&) { write(out, tag<M>); }, frame.message);
+  write(out, frame.epoch);
+  write(out, frame.session);
+  write(out, frame.seq);
+  write(out, frame.ack);
+  std::visit([&](const auto& message) { write(out, message); }, frame.message);
+  return std::move(bytes.text);
+}
+
+Result<Frame> decode(std::string_view bytes, Direction direction) try {
+  if (bytes.size() > limits::frame_bytes_max)
+    return fail(ErrorCode::bad_frame, fmt::format("expected a frame of at most {} bytes, got {}",
+                                                  limits::frame_bytes_max, bytes.size()));
+  MsgpackReader in{bytes};
+  Frame frame;
+  if (!read_frame(in, frame, direction))
+    return fail(ErrorCode::bad_frame, "bad frame: " + in.fault());
+  return frame;
+} catch (const std::exception& error) {
+  return fail(ErrorCode::bad_frame,
+              fmt::format("a frame of {} bytes could not be read: {}", bytes.size(), error.what()));
+}
+
+} // namespace gristmill::protocol

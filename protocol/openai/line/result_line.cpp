@@ -1,0 +1,141 @@
+#include "protocol/openai/line/result_line.hpp"
+#include "protocol/ids.hpp"
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/node/messages.hpp"
+#include "protocol/result.hpp"
+#include "protocol/text/crc32c.hpp"
+#include "protocol/text/json_text.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <iterator>
+
+namespace gristmill::openai {
+namespace {
+
+constexpr std::string_view seal_start = ",\"crc\":\"", seal_end = "\"}}", item_key = "\"item\":";
+constexpr std::size_t crc_digits = 8;
+constexpr std::size_t seal_bytes = seal_start.size() + crc_digits + seal_end.size();
+
+void append_field(std::string& out, std::string_view key, std::string_view text) {
+  out += key;
+  json::append_string(out, text);
+}
+
+std::string_view code_of(const protocol::Outcome& outcome) {
+  return outcome.code.empty() ? info(outcome.cls).name : std::string_view{outcome.code};
+}
+std::string_view message_of(const protocol::Outcome& outcome) {
+  return outcome.message.empty() ? info(outcome.cls).sentence : std::string_view{outcome.message};
+}
+
+// A status of success with a failure behind it is no response: nobody shall take it for an answer.
+bool has_response(const protocol::Outcome& outcome) {
+  const bool success = outcome.http_status >= 200 && outcome.http_status < 300;
+  return outcome.cls == OutcomeClass::ok || (outcome.http_status != 0 && !success);
+}
+
+void append_response(std::string& out, const protocol::Outcome& outcome) {
+  fmt::format_to(std::back_inserter(out),
+                 ",\"response\":{{\"status_code\":{},\"request_id\":", outcome.http_status);
+  json::append_string(out, outcome.request_id);
+  out += ",\"body\":";
+  if (!outcome.body.empty()) {
+    out += outcome.body;
+  } else { // an error page: say it in OpenAI's form
+    append_field(out, "{\"error\":{\"message\":", message_of(outcome));
+    append_field(out, ",\"type\":", info(outcome.cls).name);
+    append_field(out, ",\"param\":null,\"code\":", code_of(outcome));
+    out += "}}";
+  }
+  out += "},\"error\":null";
+}
+
+void append_error(std::string& out, const protocol::Outcome& outcome) {
+  append_field(out, ",\"response\":null,\"error\":{\"code\":", code_of(outcome));
+  append_field(out, ",\"message\":", message_of(outcome));
+  out += '}';
+}
+
+// What was read from an error that stands in `response` in its server's own form: readers of the
+// line need not know them all.
+void append_error_read(std::string& out, const protocol::Outcome& outcome) {
+  append_field(out, ",\"class\":", info(outcome.cls).name);
+  if (!has_response(outcome)) return;
+  if (!outcome.code.empty()) append_field(out, ",\"code\":", outcome.code);
+  if (!outcome.message.empty()) append_field(out, ",\"message\":", outcome.message);
+}
+
+void append_provenance(std::string& out, const Provenance& about,
+                       const protocol::Outcome& outcome) {
+  append_field(out, ",\"gristmill\":{\"source\":", about.source);
+  if (!about.input.empty()) (out += ",\"input\":") += about.input;
+  fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", about.attempts);
+  append_field(out, ",\"model\":", about.model);
+  append_field(out, ",\"endpoint\":", about.endpoint);
+  fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
+                 about.cached);
+  if (outcome.cls != OutcomeClass::ok) append_error_read(out, outcome);
+  if (!about.label.empty()) append_field(out, ",\"label\":", about.label);
+  fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
+}
+
+tl::unexpected<Error> no_line(std::string message) {
+  return fail(ErrorCode::bad_input, std::move(message));
+}
+
+// Only the spelling that result_line writes passes, so that a flipped case bit does not.
+std::optional<std::uint32_t> crc_of(std::string_view digits) {
+  if (digits.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
+  std::uint32_t crc = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), crc, 16);
+  return crc;
+}
+
+} // namespace
+
+std::string result_line(JobId job, std::string_view custom_id, const protocol::Outcome& outcome,
+                        const Provenance& about) {
+  std::string out;
+  out.reserve(outcome.body.size() + outcome.message.size() + custom_id.size() +
+              about.source.size() + about.input.size() + about.endpoint.size() + 384);
+  fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
+                 about.item);
+  json::append_string(out, custom_id);
+  if (has_response(outcome)) {
+    append_response(out, outcome);
+  } else {
+    append_error(out, outcome);
+  }
+  append_provenance(out, about, outcome);
+  const std::uint32_t crc = crc32c(out);
+  fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);
+  return out;
+}
+
+Result<ReadLine> check_result_line(std::string_view line) {
+  if (line.size() < seal_bytes)
+    return no_line(fmt::format("expected a result line, got {} bytes", line.size()));
+  const std::string_view sealed = line.substr(0, line.size() - seal_bytes);
+  std::string_view seal = line.substr(sealed.size());
+  if (!seal.starts_with(seal_start) || !seal.ends_with(seal_end))
+    return no_line(fmt::format("expected a result line to end with its CRC, got: {}",
+                               json::printable(seal, seal_bytes)));
+  const auto crc = crc_of(seal.substr(seal_start.size(), crc_digits));
+  const std::uint32_t computed = crc32c(sealed);
+  if (crc != computed)
+    return no_line(
+        fmt::format("expected the CRC {:08x}, got {}: the line is damaged", computed,
+                    json::printable(seal.substr(seal_start.size(), crc_digits), crc_digits)));
+  const std::size_t last = sealed.find_last_not_of("0123456789");
+  if (last == std::string_view::npos || !sealed.substr(0, last + 1).ends_with(item_key))
+    return no_line("expected a result line with its item's number before the CRC, got none");
+  ReadLine read;
+  const char* end = sealed.data() + sealed.size();
+  const auto [stop, error] = std::from_chars(sealed.data() + last + 1, end, read.item);
+  if (error != std::errc{} || stop != end)
+    return no_line("expected an item's number of 64 bits in a result line, got another");
+  return read;
+}
+
+} // namespace gristmill::openai

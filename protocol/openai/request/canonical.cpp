@@ -1,0 +1,130 @@
+#include "protocol/openai/request/canonical.hpp"
+#include "protocol/openai/request/render.hpp"
+#include "protocol/result.hpp"
+#include "protocol/text/json_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <sodium.h>
+
+namespace gristmill::openai {
+namespace {
+
+constexpr std::size_t key_bytes = 32;
+
+// Writes a checked value with its objects' members sorted by name. Each byte is read once; only an
+// object whose members are out of order is moved, so depth times size bounds the work.
+class Canonical {
+public:
+  explicit Canonical(std::string_view text) : text_{text} { out_.reserve(text.size()); }
+
+  std::string take() && {
+    value();
+    return std::move(out_);
+  }
+
+private:
+  struct Entry {
+    std::string key;
+    std::size_t from = 0, to = 0; // of `"key":value` in out_
+  };
+
+  char here() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void space() { at_ = json::after_space(text_, at_); }
+
+  void value() {
+    space();
+    if (here() == '{') {
+      object();
+    } else if (here() == '[') {
+      array();
+    } else {
+      scalar();
+    }
+    space();
+  }
+
+  // A string is spelled anew, because an escape and its character mean the same.
+  std::string scalar() {
+    const std::size_t from = at_;
+    at_ = json::after_value(text_, at_);
+    const json::Value value{text_.substr(from, at_ - from)};
+    if (!value.is(json::Kind::string)) {
+      out_ += value.text;
+      return {};
+    }
+    std::string text = json::text_of(value);
+    json::append_string(out_, text);
+    return text;
+  }
+
+  void array() {
+    out_ += '[';
+    for (++at_, space(); here() != ']' && here() != '\0';) {
+      value();
+      if (here() != ',') continue;
+      ++at_;
+      out_ += ',';
+    }
+    ++at_;
+    out_ += ']';
+  }
+
+  void object() {
+    std::vector<Entry> entries;
+    out_ += '{';
+    const std::size_t first = out_.size();
+    for (++at_, space(); here() != '}' && here() != '\0';) {
+      Entry entry;
+      entry.from = out_.size();
+      entry.key = scalar();
+      space();
+      ++at_; // the colon
+      out_ += ':';
+      value();
+      entry.to = out_.size();
+      entries.push_back(std::move(entry));
+      if (here() != ',') continue;
+      ++at_;
+      space();
+      out_ += ',';
+    }
+    ++at_;
+    sort(entries, first);
+    out_ += '}';
+  }
+
+  void sort(std::vector<Entry>& entries, std::size_t first) {
+    const auto by_key = [](const Entry& a, const Entry& b) { return a.key < b.key; };
+    if (std::is_sorted(entries.begin(), entries.end(), by_key)) return;
+    std::stable_sort(entries.begin(), entries.end(), by_key);
+    const std::string before = out_.substr(first);
+    out_.resize(first);
+    for (const Entry& entry : entries) {
+      if (out_.size() > first) out_ += ',';
+      out_.append(before, entry.from - first, entry.to - entry.from);
+    }
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::string out_;
+};
+
+} // namespace
+
+Result<std::string> canonical_key(const Request& request) {
+  if (const auto checked = json::check(request.body); !checked)
+    return fail(ErrorCode::bad_input,
+                "expected a request body in JSON: " + checked.error().message);
+  // A path has no NUL, so it cannot run into the body.
+  const std::string text = request.path + '\0' + Canonical{request.body}.take();
+  std::array<unsigned char, key_bytes> hash{};
+  std::array<char, 2 * key_bytes + 1> hex{};
+  crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char*>(text.data()),
+                     text.size(), nullptr, 0);
+  sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
+  return std::string{hex.data()};
+}
+
+} // namespace gristmill::openai

@@ -1,0 +1,220 @@
+// A job's budget of money: what may be charged, what the journal must know first, and what comes
+// back after a crash.
+#include "actors/rate_limiter/money/money_account.hpp"
+#include "actors/wiring/job_money.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace money_account_test {
+
+using namespace gristmill;
+using namespace std::chrono_literals;
+using rate_limiter::MoneyAccount;
+
+namespace {
+
+constexpr JobId job{7};
+constexpr Epoch before{2};
+AttemptId attempt(std::uint64_t n) {
+  return AttemptId::of(before, 1, n);
+}
+
+JobMoney money(std::uint64_t cap, std::uint64_t charged = 0, std::uint64_t returnable = 0) {
+  return {.cap = cap,
+          .charged = charged,
+          .watermark = charged,
+          .assumed = returnable,
+          .returnable = returnable};
+}
+
+struct Bench {
+  MoneyAccount account;
+  Time now = time_from_ns(0) + 1h;
+  std::uint64_t number = 0;
+  std::optional<journal::MoneyNote> note{}; // the last one
+
+  explicit Bench(const JobMoney& begin) : account{job, begin} {}
+  // Every note is durable at once.
+  void write() {
+    if (auto next = account.reserve(++number, now)) {
+      note = next;
+      account.durable(next->number);
+    }
+  }
+  std::optional<MoneyAccount::Refusal> ask(std::uint64_t most) {
+    if (!account.refuses(most)) return std::nullopt;
+    write();
+    return account.refuses(most);
+  }
+  bool draws(std::uint64_t most) {
+    if (ask(most)) return false;
+    account.draw(most);
+    return true;
+  }
+};
+
+journal::RecoveredJob recovered(std::uint64_t cost, std::uint64_t watermark,
+                                std::uint64_t assumed = 0) {
+  journal::RecoveredJob known;
+  known.counts.cost_nano_usd = cost;
+  known.money_watermark = watermark;
+  known.money_assumed = assumed;
+  return known;
+}
+
+} // namespace
+
+TEST_CASE("A call goes while what it may cost fits the cap, to the last nano-dollar", "[money]") {
+  for (const std::uint64_t cap : {99u, 100u, 101u}) {
+    Bench bench{money(cap)};
+    CHECK(bench.draws(60));
+    CHECK(bench.draws(40) == (cap >= 100));
+  }
+}
+
+TEST_CASE("Nothing is drawn above a watermark that is not durable", "[money]") {
+  MoneyAccount account{job, money(1'000'000)};
+  REQUIRE(account.refuses(10));
+  const auto note = account.reserve(1, Time{});
+  REQUIRE(note);
+  CHECK(account.refuses(10));
+  CHECK_FALSE(account.reserve(2, Time{})); // one at a time
+  account.durable(2);
+  CHECK(account.refuses(10));
+  account.durable(1);
+  CHECK_FALSE(account.refuses(10));
+}
+
+TEST_CASE("A watermark is one per cent of the remainder ahead, or one call", "[money]") {
+  Bench small{money(1'000'000)};
+  CHECK(small.draws(10));
+  CHECK(small.note->watermark == 10'000);
+  Bench large{money(1'000'000)};
+  CHECK(large.draws(300'000));
+  CHECK(large.note->watermark == 300'000);
+  CHECK(large.draws(1));
+  CHECK(large.note->watermark == 307'000);
+  Bench last{money(100, 95)};
+  CHECK(last.draws(5));
+  CHECK(last.note->watermark == 100);
+}
+
+TEST_CASE("What a call did not cost is there again, what a lost one may have cost is not",
+          "[money]") {
+  Bench bench{money(100)};
+  REQUIRE(bench.draws(100));
+  CHECK(bench.ask(1));
+  bench.account.settle(100, 30);
+  CHECK(bench.account.charged() == 30);
+  REQUIRE(bench.draws(70));
+  bench.account.refund(70);
+  REQUIRE(bench.draws(70));
+  bench.account.lost(70);
+  CHECK(bench.account.charged() == 100);
+  CHECK(bench.account.unknown() == 70);
+  CHECK(bench.ask(1)->spent);
+}
+
+TEST_CASE("The cap is reached only when nothing in flight may come back", "[money]") {
+  Bench bench{money(100)};
+  REQUIRE(bench.draws(60));
+  REQUIRE(bench.ask(41));
+  CHECK_FALSE(bench.ask(41)->spent);
+  bench.account.settle(60, 60);
+  CHECK(bench.ask(41)->spent);
+  CHECK_FALSE(bench.ask(40));
+  bench.account.set_cap(101);
+  CHECK_FALSE(bench.ask(41));
+  bench.account.set_cap(50); // lower than what is spent
+  CHECK(bench.ask(1)->spent);
+}
+
+TEST_CASE("A watermark comes down when calls cost less than they might have", "[money]") {
+  Bench bench{money(1'000'000)};
+  REQUIRE(bench.draws(500'000));
+  CHECK(bench.account.wake_at() == never);
+  bench.account.settle(500'000, 100);
+  CHECK(bench.account.wake_at() <= bench.now);
+  bench.write();
+  CHECK(bench.note->watermark == 500'000); // not at once
+  CHECK(bench.account.wake_at() == bench.now + 500ms);
+  bench.now += 500ms;
+  bench.write();
+  CHECK(bench.note->watermark == 100 + 9'999);
+  CHECK(bench.account.wake_at() == never);
+}
+
+TEST_CASE("A watermark that a slow disk has raised stays up until somebody can draw", "[money]") {
+  Bench bench{money(1'000'000)};
+  REQUIRE(bench.account.refuses(500'000));
+  REQUIRE(bench.account.reserve(1, bench.now));
+  bench.now += 3s;
+  bench.account.durable(1);
+  CHECK(bench.account.wake_at() <= bench.now);
+  CHECK_FALSE(bench.account.reserve(2, bench.now));
+  CHECK(bench.account.wake_at() == bench.now + 500ms);
+  bench.now += 499ms;
+  CHECK_FALSE(bench.account.reserve(2, bench.now));
+  CHECK_FALSE(bench.account.refuses(500'000));
+  bench.now += 1ms;
+  CHECK(bench.account.reserve(2, bench.now)); // nobody did
+}
+
+TEST_CASE("While a lower watermark is on its way nothing goes above it", "[money]") {
+  Bench bench{money(1'000'000)};
+  REQUIRE(bench.draws(500'000));
+  bench.account.settle(500'000, 0);
+  bench.write();
+  bench.now += 500ms;
+  const auto lower = bench.account.reserve(9, bench.now);
+  REQUIRE(lower);
+  CHECK_FALSE(bench.account.refuses(*lower->watermark));
+  CHECK(bench.account.refuses(*lower->watermark + 1));
+}
+
+TEST_CASE("After a crash all below the watermark counts as spent", "[money]") {
+  CHECK(wiring::money_of(recovered(30, 90), false, false).charged == 30);
+  const JobMoney crashed = wiring::money_of(recovered(30, 90), true, false);
+  CHECK(crashed.charged == 90);
+  CHECK(crashed.assumed == 60);
+  CHECK(crashed.returnable == 0);
+  // What an earlier crash took stays taken.
+  CHECK(wiring::money_of(recovered(30, 90, 20), false, false).charged == 50);
+  CHECK(wiring::money_of(recovered(30, 90, 20), true, true).charged == 90);
+  CHECK(wiring::money_of(recovered(30, 90, 20), true, true).returnable == 40);
+  CHECK(wiring::money_of(recovered(95, 90), true, true).charged == 95);
+  Bench bench{wiring::money_of(recovered(30, 90), true, false)};
+  bench.account.set_cap(100);
+  CHECK_FALSE(bench.draws(11));
+  CHECK(bench.draws(10));
+}
+
+TEST_CASE("What no session has in its hands comes back when all have told", "[money]") {
+  Bench bench{money(100, 90, 60)};
+  CHECK_FALSE(bench.ask(11)->spent); // it may come back
+  bench.account.claimed(attempt(1));
+  bench.account.earlier_lives_told(true);
+  CHECK(bench.account.charged() == 90);
+  bench.account.ended(attempt(2), 5); // not of those
+  bench.account.ended(attempt(1), 7);
+  CHECK(bench.account.charged() == 37); // 30 were recorded, and 7
+  bench.write();
+  CHECK(bench.note->assumed == 0);
+  bench.account.ended(attempt(1), 7); // told again
+  CHECK(bench.account.charged() == 37);
+}
+
+TEST_CASE("Nothing comes back if one session or one cost stays unknown", "[money]") {
+  Bench silent{money(100, 90, 60)};
+  silent.account.earlier_lives_told(false);
+  CHECK(silent.account.charged() == 90);
+  CHECK(silent.ask(11)->spent);
+  Bench unknown{money(100, 90, 60)};
+  unknown.account.claimed(attempt(1));
+  unknown.account.ended(attempt(1), std::nullopt);
+  unknown.account.earlier_lives_told(true);
+  CHECK(unknown.account.charged() == 90);
+  CHECK(unknown.account.unknown() == 60);
+}
+
+} // namespace money_account_test

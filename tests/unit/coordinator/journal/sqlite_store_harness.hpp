@@ -1,0 +1,156 @@
+// What the tests of the real journal share: a directory that goes away, a store whose events can be
+// waited for, and groups to commit. Invariant: a wait that lasts a minute fails the test.
+#pragma once
+
+#include "coordinator/journal/sqlite.hpp"
+#include "coordinator/journal/sqlite_store.hpp"
+
+#include <catch2/catch.hpp>
+#include <condition_variable>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <future>
+#include <mutex>
+#include <sstream>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+namespace gristmill::store_test {
+
+using namespace gristmill::journal;
+using coordinator::SqliteStore;
+using coordinator::SqliteStoreOptions;
+
+class TempDirectory {
+public:
+  TempDirectory() {
+    std::string name = (std::filesystem::current_path() / "sqlite_store_XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~TempDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempDirectory(const TempDirectory&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+private:
+  std::string path_;
+};
+
+// The events of one store, in order.
+class Heard {
+public:
+  JournalEvents events() {
+    return {.durable = [this](Position upto) { add(upto); },
+            .failed = [this](Error error, Group) { add(tl::unexpected{std::move(error)}); },
+            .read = [this](JobId, Result<RecoveredJob> job) { content.set_value(std::move(job)); }};
+  }
+  Result<Position> next() {
+    std::unique_lock lock{mutex_};
+    if (!wake_.wait_for(lock, std::chrono::minutes{1}, [this] { return !heard_.empty(); }))
+      throw std::runtime_error{"the journal said nothing for a minute"};
+    auto first = std::move(heard_.front());
+    heard_.erase(heard_.begin());
+    return first;
+  }
+  std::size_t waiting() {
+    const std::lock_guard guard{mutex_};
+    return heard_.size();
+  }
+
+  std::promise<Result<RecoveredJob>> content; // of a job that was read
+
+private:
+  void add(Result<Position> event) {
+    const std::lock_guard guard{mutex_};
+    heard_.push_back(std::move(event));
+    wake_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Result<Position>> heard_;
+};
+
+// An open journal, or why it is not.
+struct Opened {
+  explicit Opened(SqliteStoreOptions options) {
+    auto opened = SqliteStore::open(std::move(options), heard.events(), recovered);
+    if (opened)
+      store = std::move(*opened);
+    else
+      error = opened.error();
+  }
+  explicit Opened(const std::string& directory) : Opened{options_for(directory)} {}
+  static SqliteStoreOptions options_for(const std::string& directory) {
+    SqliteStoreOptions options;
+    options.directory = directory;
+    return options;
+  }
+
+  Result<Position> commit(Group group) {
+    store->commit(std::move(group));
+    return heard.next();
+  }
+  // … as the next group of this journal.
+  void commit_next(Group group) {
+    group.upto = ++recovered.last_position;
+    REQUIRE(commit(std::move(group)));
+  }
+  const RecoveredJob& job(std::uint32_t id) const {
+    for (const RecoveredJob& job : recovered.jobs)
+      if (job.job == JobId{id}) return job;
+    throw std::runtime_error{"no such job was recovered"};
+  }
+
+  Heard heard;
+  Recovered recovered;
+  Error error;
+  std::unique_ptr<SqliteStore> store; // goes first: its thread may still speak
+};
+
+inline JobChange new_job(std::uint32_t id, std::string directory) {
+  return {.job = JobId{id},
+          .spec = "{}",
+          .directory = std::move(directory),
+          .reason = {},
+          .detail = "",
+          .at = 100};
+}
+
+inline ResultLine line(std::uint32_t job, std::uint64_t item, bool failed = false) {
+  return {JobId{job}, item, failed ? OutcomeClass::bad_line : OutcomeClass::ok,
+          fmt::format(R"({{"job":{},"item":{}}})", job, item)};
+}
+
+inline Group group_of(Position upto, std::vector<ResultLine> lines) {
+  Group group;
+  group.upto = upto;
+  group.lines = std::move(lines);
+  return group;
+}
+
+inline std::string content_of(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+inline void append_to(const std::string& path, const std::string& bytes) {
+  std::ofstream{path, std::ios::binary | std::ios::app} << bytes;
+}
+
+// The durable bytes of a job, over all segments.
+inline std::string results_of(const SqliteStore& store, std::uint32_t job) {
+  std::string all;
+  const auto segments = store.durable_segments(JobId{job});
+  if (!segments) throw std::runtime_error{segments.error().message};
+  for (const Segment& segment : *segments) all += content_of(segment.path).substr(0, segment.bytes);
+  return all;
+}
+
+} // namespace gristmill::store_test

@@ -1,0 +1,67 @@
+// What the journal keeps of a job's budget of money.
+#include "coordinator/journal/sqlite.hpp"
+#include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
+
+namespace sqlite_store_money_test {
+
+using namespace gristmill;
+using namespace gristmill::store_test;
+
+namespace {
+
+journal::MoneyNote note(std::optional<std::uint64_t> watermark,
+                        std::optional<std::uint64_t> assumed) {
+  return {JobId{1}, 1, watermark, assumed};
+}
+
+} // namespace
+
+TEST_CASE("the last watermark and the last assumption of a job come back", "[money]") {
+  const TempDirectory temp;
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    journal::Group first;
+    first.jobs = {new_job(1, "1"), new_job(2, "2")};
+    first.money = {note(500, 10), note(700, {})};
+    journal.commit_next(first);
+    journal::Group second;
+    second.money = {note({}, 40), note(300, {})};
+    journal::JobNote lost;
+    lost.job = JobId{1};
+    lost.cost_nano_usd = 77;
+    second.notes = {lost};
+    journal.commit_next(second);
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  CHECK(journal.job(1).money_watermark == 300);
+  CHECK(journal.job(1).money_assumed == 40);
+  CHECK(journal.job(1).counts.cost_nano_usd == 77);
+  CHECK(journal.job(2).money_watermark == 0);
+  journal.store->read_job(JobId{1});
+  CHECK(journal.heard.content.get_future().get()->money_assumed == 40);
+}
+
+TEST_CASE("a forgotten job's money is forgotten", "[money]") {
+  const TempDirectory temp;
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    journal::Group first;
+    first.jobs = {new_job(1, "1")};
+    first.money = {note(500, 10)};
+    journal.commit_next(first);
+    journal::Group second;
+    second.forgotten = {JobId{1}};
+    journal.commit_next(second);
+    journal::Group late; // of a limiter that had not heard of it
+    late.money = {note(600, 10)};
+    journal.commit_next(late);
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  CHECK(journal.recovered.jobs.empty());
+}
+
+} // namespace sqlite_store_money_test
