@@ -9,7 +9,7 @@ seeds=${GRISTMILL_NIGHTLY_SEEDS:-100000}
 # The tests of windows to sockets, disks and HTTP: threads of ours, and no CAF, which is not
 # instrumented.
 windows=$(find tests/unit/coordinator tests/unit/worker/http -name '*_test.cpp' |
-  sed 's/.*\/\(.*\)\.cpp/[#\1]/' | paste -sd,)
+  sed 's/.*\/\(.*\)\.cpp/[#\1]~[measure]/' | paste -sd,)
 
 step_seeds() { ./x sim --seeds "1..$seeds"; }
 step_mutants() { ./x sim --mutant all --seeds 1..10000; }
@@ -23,7 +23,7 @@ step_addresses() {
 # Each source by itself, as no build compiles it.
 step_alone() { ./x check alone; }
 step_threads() {
-  ./x build tsan &&
+  ./x build tsan gristmill-unit-tests &&
     TSAN_OPTIONS="ignore_noninstrumented_modules=1 suppressions=$PWD/tests/tsan.supp" \
       build/tsan/tests/gristmill-unit-tests -# "$windows"
 }

@@ -1,6 +1,6 @@
-// A job as its user stated it: inputs, what shapes a request, and what bounds it. One text form
-// (JSON) serves the HTTP API, the journal and the wire. Invariant: equal `identity()` means equal
-// requests and equal result lines, so a resumed run may continue.
+// A job as its user stated it; options.hpp has a row for each member. One text form (JSON) serves
+// the HTTP API, the journal and the wire. Invariant: without an identity_difference() requests and
+// result lines are the same, so a resumed run may continue.
 #pragma once
 
 #include "protocol/job/rate_limits.hpp"

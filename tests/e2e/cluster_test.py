@@ -41,7 +41,7 @@ class Cluster(EndToEnd):
             return journal.execute("SELECT coalesce(sum(completed + failed), 0) FROM commits").fetchone()[0]
 
     def test_a_worker_dies_another_comes_late(self):
-        server = self.server("--latency", "10ms")
+        server = self.server("--latency", "40ms")
         coordinator = self.coordinator()
         workers = [self.worker(coordinator, f"w{n}", "--concurrency", "64") for n in range(2)]
         job = self.submit(coordinator, server)

@@ -8,8 +8,21 @@
 #include <exception>
 #include <fmt/format.h>
 #include <iterator>
+#include <new>
 
 namespace gristmill::coordinator {
+namespace {
+
+// The exchange of a connection's request, from its first line to its end. Of a request that the
+// library forgets (with more cookies than it has memory for) it tells no end.
+using OfConnection = std::unique_ptr<SharedExchange>;
+
+OfConnection* of(MHD_Connection* connection) {
+  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info == nullptr ? nullptr : static_cast<OfConnection*>(info->socket_context);
+}
+
+} // namespace
 
 Exchange::Exchange(MHD_Connection* c) : connection{c}, socket{socket_of(c)} {}
 
@@ -201,13 +214,15 @@ MHD_Result HttpServer::Core::on_peer(void* cls, const sockaddr* peer, socklen_t)
   return static_cast<Core*>(cls)->connections.may_come(peer) ? MHD_YES : MHD_NO;
 }
 
-void HttpServer::Core::on_connection(void* cls, MHD_Connection* connection, void**,
+void HttpServer::Core::on_connection(void* cls, MHD_Connection* connection, void** context,
                                      MHD_ConnectionNotificationCode code) {
   Core& core = *static_cast<Core*>(cls);
   const int socket = socket_of(connection);
   if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+    *context = new (std::nothrow) OfConnection;
     core.connections.came(socket, peer_of(connection));
   } else {
+    delete static_cast<OfConnection*>(*context);
     core.connections.left(socket);
   }
 }
@@ -216,12 +231,14 @@ void HttpServer::Core::on_connection(void* cls, MHD_Connection* connection, void
 // memory of the request back, and goes on reading it: so they are cut off before it reads them. It
 // has not begun to, and the bytes are its own buffer's.
 void* HttpServer::Core::on_target(void*, const char* target, MHD_Connection* connection) {
+  OfConnection* const ours = of(connection);
+  if (ours == nullptr) return nullptr;
   try {
-    auto exchange = std::make_unique<SharedExchange>(std::make_shared<Exchange>(connection));
+    *ours = std::make_unique<SharedExchange>(std::make_shared<Exchange>(connection));
     const std::string_view text = target == nullptr ? "" : target;
-    (*exchange)->fault = fault_of(text);
+    (**ours)->fault = fault_of(text);
     if (arguments_in(text) > arguments_max) const_cast<char*>(target)[text.find('?') + 1] = '\0';
-    return exchange.release();
+    return ours->get();
   } catch (const std::exception&) {
     return nullptr;
   }
@@ -259,11 +276,11 @@ MHD_Result HttpServer::Core::on_request(void* cls, MHD_Connection* connection, c
   }
 }
 
-void HttpServer::Core::on_completed(void* cls, MHD_Connection*, void** state,
+void HttpServer::Core::on_completed(void* cls, MHD_Connection* connection, void** state,
                                     MHD_RequestTerminationCode) {
   if (*state == nullptr) return;
   Core& core = *static_cast<Core*>(cls);
-  const std::unique_ptr<SharedExchange> exchange{static_cast<SharedExchange*>(*state)};
+  const OfConnection exchange = std::move(*of(connection));
   *state = nullptr;
   if (!(*exchange)->opened) return;
   run_guarded("HTTP server", [&] {

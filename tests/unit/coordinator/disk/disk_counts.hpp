@@ -21,6 +21,7 @@ class DiskCounts {
 public:
   // The n-th call of this name fails, counted from 0.
   void let_fail(std::string name, int error, std::size_t n = 0) {
+    const std::lock_guard lock{mutex_};
     failing_ = std::move(name);
     error_ = error;
     left_ = n;

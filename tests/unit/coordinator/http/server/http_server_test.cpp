@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <future>
+#include <malloc.h>
 #include <thread>
 
 namespace http_server_test {
@@ -385,6 +386,20 @@ TEST_CASE("more cookies than there is memory for end their connection and no oth
       CHECK(RawHttp{server->url()}.call("GET", "/h", "", line + "\r\n").status != 200);
     CHECK(RawHttp{server->url()}.call("GET", "/h", "", "Cookie: a=b; c=d\r\n").status == 200);
   }
+}
+
+TEST_CASE("a request that the library forgets leaves nothing behind") {
+  const auto server = serve(echo);
+  std::string cookies = "Cookie: ";
+  while (cookies.size() < 7'000) cookies += "a=b;";
+  const auto send = [&](int requests) {
+    for (int i = 0; i < requests; ++i)
+      CHECK(RawHttp{server->url()}.call("GET", "/h", "", cookies + "\r\n").status != 200);
+  };
+  send(100);
+  const auto before = ::mallinfo2().uordblks;
+  send(1'000);
+  CHECK(::mallinfo2().uordblks < before + 100'000); // 270 bytes each, if they stayed
 }
 
 TEST_CASE("a head of very many lines has an end, too") {
