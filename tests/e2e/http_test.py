@@ -49,8 +49,9 @@ def ask(node, route, *headers, version="1.1", body=b""):
         client.sendall("\r\n".join([f"{route} HTTP/{version}", *headers, "", ""]).encode() + body)
         return status_of(client)
 
-# Under sanitizers everything is given more time, and less to do.
-FLYING = 5_000 * 120 // PATIENCE_S
+# Sanitizers are given more time, and less to do; how long they take says nothing.
+SLOWNESS = PATIENCE_S / 120
+FLYING = int(5_000 / SLOWNESS)
 
 
 class Http(EndToEnd):
@@ -212,7 +213,8 @@ class Http(EndToEnd):
             took.append(1_000 * (time.monotonic() - began))
         self.assertIn(f'gristmill_jobs{{state="finished"}} {JOBS}', text)
         # The best of some: others use this machine, too.
-        self.assertLess(min(took), 50, took)
+        if SLOWNESS == 1:
+            self.assertLess(min(took), 50, took)
 
 
 if __name__ == "__main__":
