@@ -105,6 +105,7 @@ constexpr std::size_t shown_bytes = 100;
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
+
 // What a person writes becomes the member's value. "" if it did, else what was expected.
 
 template <class Number>
@@ -142,7 +143,8 @@ std::string take_seconds(const std::string& text, const JobOption& option, std::
 std::string take(const std::string& text, const JobOption&, Usd& into) {
   char* end = nullptr;
   const double usd = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(usd >= 1e-9 && usd <= 1e6)) return "US$ up to 1000000";
+  if (text.empty() || *end != '\0' || !(usd >= 1e-9 && usd <= 1e6))
+    return "US$ above 0, at most 1000000";
   into = usd_of(usd);
   return {};
 }
@@ -217,7 +219,8 @@ void add(CLI::App& app, const JobOption& option, JobSpec& said) {
       const std::string expected = take(text, option, said);
       return expected.empty()
                  ? expected
-                 : fmt::format("expected {}, got {}", expected, json::printable(text, shown_bytes));
+                 : fmt::format("expected {}, got {}", expected,
+                               text.empty() ? "nothing" : json::printable(text, shown_bytes));
     };
     app.add_option_function<std::string>(
            flag, [](const std::string&) {}, help)

@@ -52,8 +52,9 @@ struct Effects {
   std::vector<Event> events;
 };
 
-// How a session ends: its worker said so; it is gone, perhaps with its process; or the process is
-// certainly dead, so that what was in flight may have killed it.
+// How a session ends: its worker says so; its worker is silent or begins another, and may still be
+// calling; or its process is known to be dead, so that a call that was in flight may have killed
+// it.
 enum class Departure : std::uint8_t { goodbye, lost, died };
 
 struct Options {

@@ -1,5 +1,6 @@
 #include "protocol/node/codec.hpp"
 
+#include "protocol/job/named.hpp"
 #include "protocol/node/msgpack_reader.hpp"
 #include "protocol/node/wire_fields.hpp"
 #include "protocol/text/json_text.hpp"
@@ -21,7 +22,7 @@ constexpr std::uint32_t envelope_elements = 7;
 template <class T>
 concept Number = std::is_integral_v<T>;
 template <class T>
-concept Enumeration = std::is_enum_v<T>;
+concept Enumeration = std::is_enum_v<T> && !NamedEnum<T>;
 template <class T>
 concept Identifier = std::is_constructible_v<bool, T> && requires(T id) {
   id.value;
@@ -71,6 +72,8 @@ void write(Packer& out, const std::string& value, Rule rule) {
 template <class T> void write(Packer& out, const T& value, Rule rule = Rule::plain) {
   if constexpr (Number<T>) {
     out.pack(value);
+  } else if constexpr (NamedEnum<T>) {
+    pack_text(out, name_of(value));
   } else if constexpr (Enumeration<T>) {
     out.pack(static_cast<std::underlying_type_t<T>>(value));
   } else if constexpr (Identifier<T>) {
@@ -82,7 +85,7 @@ template <class T> void write(Packer& out, const T& value, Rule rule = Rule::pla
     std::apply(
         [&](const auto&... field) {
           out.pack_map(sizeof...(field));
-          ((pack_text(out, field.key), write(out, value.*field.member, field.rule)), ...);
+          ((pack_text(out, field.key), write(out, field.of(value), field.rule)), ...);
         },
         fields<T>);
   }
@@ -123,6 +126,15 @@ template <Enumeration T> bool read(MsgpackReader& in, T& value, Rule) {
   if (!in.natural(wide, static_cast<std::uint64_t>(range<T>.second))) return false;
   if (wide < first) return in.fail(fmt::format("expected a number from {}, got {}", first, wide));
   value = static_cast<T>(wide);
+  return true;
+}
+
+template <NamedEnum T> bool read(MsgpackReader& in, T& value, Rule) {
+  std::string_view name;
+  if (!in.text(name, limits::name_bytes_max)) return false;
+  const auto known = named<T>(name);
+  if (!known) return in.fail(fmt::format("expected {}, got another name", list_of_names<T>()));
+  value = *known;
   return true;
 }
 
@@ -177,7 +189,7 @@ bool read_fields(MsgpackReader& in, T& value, std::uint32_t keys, std::uint64_t&
     const bool known = any_field<T>([&](const auto& field, std::uint64_t bit) {
       if (word != field.word) return false;
       in.reading(field.key);
-      good = (seen & bit) == 0 ? read(in, value.*field.member, field.rule)
+      good = (seen & bit) == 0 ? read(in, field.of(value), field.rule)
                                : in.fail("expected each key once, got one twice");
       seen |= bit;
       return true;
@@ -199,7 +211,7 @@ template <class T> bool read(MsgpackReader& in, T& value, Rule) {
   if (!in.map(keys) || !read_fields(in, value, keys, seen)) return false;
   in.leave();
   return !any_field<T>([&](const auto& field, std::uint64_t bit) {
-    if (!field.essential || ((seen & bit) != 0 && is_set(value.*field.member))) return false;
+    if (!field.essential || ((seen & bit) != 0 && is_set(field.of(value)))) return false;
     in.reading(field.key);
     return !in.fail("expected a value, got none, 0 or an empty list");
   });

@@ -133,6 +133,7 @@ struct Goodbye {
 // Coordinator -> worker.
 
 struct Welcome {
+  std::uint16_t version = version_max;
   std::uint32_t heartbeat_ms = 2'000;
   std::uint64_t outcome_window_bytes = 0;
   std::vector<EndpointId> endpoints;    // ids of the announced ones, in the order of Hello

@@ -53,7 +53,20 @@ template <class Struct, class Member> struct Field {
   Rule rule = Rule::plain;
   bool essential = false; // must be there, and is neither 0 nor empty
   std::uint64_t word = word_of(key);
+  constexpr auto& of(auto& object) const { return object.*member; }
 };
+
+// A member of a struct within the struct, which travels as if it were the outer one's own.
+template <class Outer, class Struct, class Member> struct InnerField {
+  std::string_view key;
+  Struct Outer::*outer;
+  Member Struct::*member;
+  Rule rule = Rule::plain;
+  bool essential = false;
+  std::uint64_t word = word_of(key);
+  constexpr auto& of(auto& object) const { return (object.*outer).*member; }
+};
+
 template <class Struct, class Member>
 constexpr Field<Struct, Member> field(std::string_view key, Member Struct::*member,
                                       Rule rule = Rule::plain) {
@@ -64,14 +77,12 @@ constexpr Field<Struct, Member> essential(std::string_view key, Member Struct::*
   return {key, member, Rule::plain, true};
 }
 
-// Enums: the first and the last value.
+// Enums without names: the first and the last value. One with names travels by its name.
 
 template <class Enum> inline constexpr int range = 0;
 template <>
 inline constexpr std::pair range<OutcomeClass>{OutcomeClass::ok,
                                                static_cast<OutcomeClass>(outcome_class_count - 1)};
-template <>
-inline constexpr std::pair range<TokenCounting>{TokenCounting::usage, TokenCounting::reserved};
 template <> inline constexpr std::pair range<ItemKind>{ItemKind::batch_line, ItemKind::text};
 template <>
 inline constexpr std::pair range<LimitHint::Name>{LimitHint::Name::requests,
@@ -94,25 +105,24 @@ inline constexpr std::tuple fields<Capacity>{
     field("c", &Capacity::calls),
     field("b", &Capacity::bytes),
 };
-template <>
-inline constexpr std::tuple fields<RateLimits>{
-    field("r", &RateLimits::requests_per_minute),
-    field("t", &RateLimits::tokens_per_minute),
-    field("rd", &RateLimits::requests_per_day),
-    field("td", &RateLimits::tokens_per_day),
-    field("m", &RateLimits::max_in_flight),
-    field("s", &RateLimits::strict_tokens),
-    field("c", &RateLimits::token_counting),
-    field("ti", &RateLimits::input_tokens_per_minute),
-    field("to", &RateLimits::output_tokens_per_minute),
-};
+template <class Member> constexpr auto limit(std::string_view key, Member RateLimits::*member) {
+  return InnerField<EndpointSpec, RateLimits, Member>{key, &EndpointSpec::limits, member};
+}
 template <>
 inline constexpr std::tuple fields<EndpointSpec>{
     field("u", &EndpointSpec::url, Rule::name),
     field("e", &EndpointSpec::api_key_env, Rule::name),
     field("f", &EndpointSpec::api_key_file, Rule::sentence),
-    field("l", &EndpointSpec::limits),
+    limit("r", &RateLimits::requests_per_minute),
+    limit("t", &RateLimits::tokens_per_minute),
+    limit("rd", &RateLimits::requests_per_day),
+    limit("td", &RateLimits::tokens_per_day),
+    limit("m", &RateLimits::max_in_flight),
+    limit("s", &RateLimits::strict_tokens),
+    limit("c", &RateLimits::token_counting),
     field("q", &EndpointSpec::metrics_url, Rule::name),
+    limit("ti", &RateLimits::input_tokens_per_minute),
+    limit("to", &RateLimits::output_tokens_per_minute),
 };
 template <>
 inline constexpr std::tuple fields<Claim>{
@@ -235,9 +245,9 @@ inline constexpr std::tuple fields<Returned>{
 };
 template <>
 inline constexpr std::tuple fields<Welcome>{
-    field("h", &Welcome::heartbeat_ms), field("w", &Welcome::outcome_window_bytes),
-    field("e", &Welcome::endpoints),    field("d", &Welcome::drop_attempts),
-    field("k", &Welcome::keep_held),
+    essential("v", &Welcome::version),          field("h", &Welcome::heartbeat_ms),
+    field("w", &Welcome::outcome_window_bytes), field("e", &Welcome::endpoints),
+    field("d", &Welcome::drop_attempts),        field("k", &Welcome::keep_held),
 };
 template <>
 inline constexpr std::tuple fields<Refused>{

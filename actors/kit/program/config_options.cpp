@@ -109,6 +109,8 @@ private:
       std::string_view why = error.what();
       if (const auto colon = why.find(": "); colon != why.npos && why.starts_with("--"))
         why.remove_prefix(colon + 2);
+      if (why.starts_with("expected ")) // our own validators say all
+        return fault(entry.values.front().at, fmt::format("{}: {}", entry.key, why));
       return fault(entry.values.front().at,
                    fmt::format("{}: expected what --help says, got {}: {}", entry.key,
                                shown(entry.values.front()), why));

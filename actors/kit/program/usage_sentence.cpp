@@ -1,7 +1,5 @@
 #include "actors/kit/program/usage_sentence.hpp"
 
-#include <charconv>
-#include <cstdint>
 #include <fmt/format.h>
 
 namespace gristmill {
@@ -28,9 +26,9 @@ std::string short_number(std::string_view number) {
 } // namespace
 
 std::string usage_sentence(std::string_view kind, std::string_view what) {
-  if (kind == "ExtrasError" && !after(what, "expected: ").empty())
-    return fmt::format("expected only the options and arguments that there are, got {}",
-                       after(what, "expected: "));
+  // CLI11 gives this error the program's or the command's name for its kind.
+  if (const auto extras = after(what, "not expected: "); !extras.empty())
+    return fmt::format("expected only the options and arguments that there are, got {}", extras);
   if (what == "A subcommand is required") return "expected one of its commands, got none";
   if (kind == "RequiredError" && what.ends_with(" is required"))
     return fmt::format("expected {}, got none", before(what, " is required"));
@@ -49,13 +47,6 @@ std::string usage_sentence(std::string_view kind, std::string_view what) {
     return fmt::format("{}: expected one of {}, got {}", before(what, ": "), before(set, "}"),
                        before(after(what, ": "), " not in {"));
   return std::string{what};
-}
-
-bool is_natural(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  return !text.empty() && error == std::errc{} && stop == end;
 }
 
 } // namespace gristmill

@@ -11,7 +11,4 @@ namespace gristmill {
 // `kind` and `what`: the name and the message of CLI11's error.
 std::string usage_sentence(std::string_view kind, std::string_view what);
 
-// Whether the text is a natural number that fits 64 bits; CLI11 takes -3 and 1e30 for one.
-bool is_natural(std::string_view text);
-
 } // namespace gristmill

@@ -75,6 +75,47 @@ TEST_CASE("options that a request or an input is told by") {
   CHECK_FALSE(spec_of({}).shape.skip_blank);
 }
 
+TEST_CASE("an option's value is taken up to its limits; beyond, the error says what was expected") {
+  const auto fault = [](std::vector<std::string> arguments) -> std::string {
+    try {
+      spec_of(std::move(arguments));
+    } catch (const CLI::Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  for (const auto& [flag, value] : {std::pair{"--retries", "0"},
+                                    {"--retries", "1000"},
+                                    {"--rpm", "18446744073709551615"},
+                                    {"--timeout", "0.001"},
+                                    {"--budget-usd", "1000000"},
+                                    {"--budget-usd", "0.000000001"},
+                                    {"--order", "completion"},
+                                    {"--task", "embed"}})
+    CHECK(fault({flag, value}) == "");
+  struct Row {
+    const char *flag, *value, *said;
+  };
+  for (const Row& row : {
+           Row{"--retries", "1001", "expected 0 to 1000, got 1001"},
+           Row{"--retries", "-1", "expected 0 to 1000, got -1"},
+           Row{"--retries", "1.5", "expected 0 to 1000, got 1.5"},
+           Row{"--retries", "", "expected 0 to 1000, got nothing"},
+           Row{"--rpm", "18446744073709551616",
+               "expected a natural number, got 18446744073709551616"},
+           Row{"--timeout", "0.0009", "expected 0.001 to 86400, got 0.0009"},
+           Row{"--timeout", "1s", "expected 0.001 to 86400, got 1s"},
+           Row{"--budget-usd", "0", "expected US$ above 0, at most 1000000, got 0"},
+           Row{"--budget-usd", "1000000.1", "expected US$ above 0, at most 1000000, got 1000000.1"},
+           Row{"--order", "sideways", "expected input or completion, got sideways"},
+           Row{"--task", "Chat", "expected chat, embed or classify, got Chat"},
+           Row{"--prompt", " ", "expected a template with some text"},
+       }) {
+    CAPTURE(row.flag, row.value);
+    CHECK_THAT(fault({row.flag, row.value}), Catch::Contains(row.said));
+  }
+}
+
 TEST_CASE("a key that is missing is named with what to do, before anything starts") {
   ::setenv("GRISTMILL_TEST_THERE", "sk-secret", 1);
   ::unsetenv("GRISTMILL_TEST_MISSING");

@@ -128,7 +128,7 @@ TEST_CASE("a user's pause is journaled also for a job that would go on by itself
                    [](const Envelope& e) { return std::holds_alternative<AppendNow>(e.message); });
   REQUIRE(append != desk.post.envelopes.end());
   const auto& part = std::get<AppendNow>(append->message).part;
-  CHECK(part.jobs.size() == (changes ? 1 : 0));
+  REQUIRE(part.jobs.size() == (changes ? 1 : 0));
   if (changes) CHECK(part.jobs.front().reason == JobReason::user);
 }
 

@@ -30,8 +30,10 @@ template <class... T>
 constexpr bool all_travel =
     ((member_count<T>() == std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<T>)>>)&&...);
 
-static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, EndpointSpec, Claim,
-                         AnnouncedEndpoint, Usage, LimitHint, Outcome>);
+static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, Claim, AnnouncedEndpoint, Usage,
+                         LimitHint, Outcome>);
+static_assert(member_count<EndpointSpec>() - 1 + member_count<RateLimits>() ==
+              std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<EndpointSpec>)>>);
 static_assert(all_travel<Returned::Entry, EndpointEntry, PlannedCall, Permit>);
 static_assert(all_travel<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused>);
 static_assert(all_travel<JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>);
@@ -69,6 +71,8 @@ template <class T> void fill(T& value, Random& random, wire::Rule rule = wire::R
     if (random.chance(0.5)) value = -value - 1;
   } else if constexpr (std::is_integral_v<T>) {
     value = static_cast<T>(any_number(random, std::numeric_limits<T>::max()));
+  } else if constexpr (NamedEnum<T>) {
+    value = static_cast<T>(random.below(enum_names<T>.size()));
   } else if constexpr (std::is_enum_v<T>) {
     const auto [first, last] = wire::range<T>;
     const auto count = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) + 1;
@@ -84,7 +88,7 @@ template <class T> void fill(T& value, Random& random, wire::Rule rule = wire::R
     for (auto& element : value) fill(element, random);
   } else {
     const auto fill_one = [&](const auto& field) {
-      auto& member = value.*field.member;
+      auto& member = field.of(value);
       fill(member, random, field.rule);
       if constexpr (std::is_integral_v<std::remove_reference_t<decltype(member)>>)
         if (field.essential)
@@ -153,6 +157,28 @@ TEST_CASE("every message comes back as it left, whatever its fields hold") {
       REQUIRE(encode(*back) == bytes);
     }
   }
+}
+
+TEST_CASE(
+    "an endpoint travels as it ever did: its limits beside its address, how it counts by name") {
+  Hello hello;
+  hello.process = Nonce{1};
+  EndpointSpec endpoint;
+  endpoint.url = "http://a/v1";
+  endpoint.limits.requests_per_minute = 600;
+  endpoint.limits.token_counting = TokenCounting::reserved;
+  hello.endpoints = {{.model = "m", .endpoint = endpoint}};
+  Frame frame;
+  frame.message = hello;
+  const std::string bytes = encode(frame);
+  CHECK(bytes.find("\xa1r\xcd\x02\x58") != std::string::npos); // "r": 600
+  CHECK(bytes.find("\xa1"
+                   "c\xa8reserved") != std::string::npos);
+  std::string other = bytes;
+  other.replace(other.find("reserved"), 8, "resErved");
+  const auto back = from_a_worker(other);
+  REQUIRE_FALSE(back);
+  CHECK(back.error().message.find("expected usage or reserved") != std::string::npos);
 }
 
 TEST_CASE("an outcome of every class comes back, and of no other number") {

@@ -12,9 +12,9 @@ TEST_CASE("A sentence about a command line says what was expected and what came"
     const char *kind, *what, *said;
   };
   const auto row = GENERATE(
-      Row{"ExtrasError", "The following argument was not expected: --bogus",
+      Row{"run", "The following argument was not expected: --bogus",
           "expected only the options and arguments that there are, got --bogus"},
-      Row{"ExtrasError", "The following arguments were not expected: b a",
+      Row{"gristmill-worker", "The following arguments were not expected: b a",
           "expected only the options and arguments that there are, got b a"},
       Row{"RequiredError", "INPUT is required", "expected INPUT, got none"},
       Row{"ArgumentMismatch", "--limit: 1 required UINT missing",
@@ -30,12 +30,6 @@ TEST_CASE("A sentence about a command line says what was expected and what came"
           "--order: expected one of input,completion, got sideways"},
       Row{"ExcludesError", "--prompt excludes --prompt-file", "--prompt excludes --prompt-file"});
   CHECK(usage_sentence(row.kind, row.what) == row.said);
-}
-
-TEST_CASE("A natural number has digits and fits", "[usage]") {
-  for (const char* text : {"0", "7", "0007", "18446744073709551615"}) CHECK(is_natural(text));
-  for (const char* text : {"", "-1", "+1", "1.5", "1e3", "abc", "7 ", " 7", "18446744073709551616"})
-    CHECK_FALSE(is_natural(text));
 }
 
 } // namespace usage_sentence_test
