@@ -78,8 +78,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "NAME=URL: jobs may use this variable or file as key of endpoints of their own at "
                  "or below URL; repeatable");
   app.add_option("--ca-file", options.ca_file,
-                 "certificates (PEM) of authorities that endpoints may have theirs from, besides "
-                 "the system's");
+                 "PEM file with certificate authorities to trust besides the system's");
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
