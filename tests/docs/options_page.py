@@ -14,8 +14,12 @@ import sys
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/operations/options.md"
 
-# Where more is said about an option than its line of help.
+# Where more is said about an option than its line of help; where one program means something else by
+# it, under the program's name too.
 MORE = {
+    "gristmill-worker --api-key-env": "security.md#api-keys-of-endpoints",
+    "gristmill-worker --endpoint": "start-a-cluster.md#workers-and-endpoints",
+    "gristmill-worker --model": "start-a-cluster.md#workers-and-endpoints",
     "INPUT": "inputs.md",
     "--allow-key": "security.md#api-keys-of-endpoints",
     "--api-key-env": "run-on-one-machine.md",
@@ -134,22 +138,23 @@ class Page:
         return ", ".join(names)
 
     @staticmethod
-    def meaning(option):
+    def meaning(option, program=""):
         said = option.help
         if option.repeatable and "repeatable" not in said:
             said += "; repeatable"
         if option.excludes:
             said += f"; not together with `{option.excludes}`"
-        more = MORE.get(option.names[-1])
+        name = option.names[-1]
+        more = MORE.get(f"{program} {name}", MORE.get(name))
         return as_code(said) + (f" ([more]({more}))" if more else "")
 
     def say(self, *lines):
         self.lines += lines
 
-    def table(self, options):
+    def table(self, options, program=""):
         """Of programs that make no job."""
         self.say("| option | meaning | default | values |", "|---|---|---|---|")
-        self.say(*(self.row(self.name(o), self.meaning(o), o.default, o.values) for o in options), "")
+        self.say(*(self.row(self.name(o), self.meaning(o, program), o.default, o.values) for o in options), "")
 
     @staticmethod
     def row(*cells):
@@ -194,7 +199,7 @@ class Page:
         self.clients(shared)
         for program in ("gristmill-coordinator", "gristmill-worker"):
             self.say(f"## {program}", "")
-            self.table(self.help(program).values())
+            self.table(self.help(program).values(), program)
         return "\n".join(self.lines).rstrip() + "\n"
 
     def clients(self, shared):
