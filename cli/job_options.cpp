@@ -245,8 +245,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool su
                  "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
                      endpoint_help);
   app.add_option("--api-key-env", api_key_env,
-                 "environment variable that holds the key; '' = there is none [OPENAI_API_KEY, of "
-                 "servers on this machine and in private networks none]");
+                 "environment variable that holds the key; '' = there is none [OPENAI_API_KEY; "
+                 "none for endpoints on this machine and in private networks]");
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
   for (const JobOption& option : job_options())
     if (!option.help.empty() && (submits || !option.submit_only)) add(app, option, said);

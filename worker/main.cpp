@@ -68,8 +68,8 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "http://localhost:8000/v1; needs --model");
   app.add_option("--model", options.model, "the model that it serves");
   app.add_option("--metrics-url", options.metrics_url,
-                 "page on which it says how many calls wait and run, e.g. "
-                 "http://localhost:8000/metrics: calls in flight follow that; \"auto\": looked for "
+                 "page on which the server reports how many calls wait and run, e.g. "
+                 "http://localhost:8000/metrics; calls in flight follow it. \"auto\": looked for "
                  "at /metrics of its host, \"\": none")
       ->capture_default_str();
   app.add_option("--api-key-env", options.api_key_env, "environment variable with its key");
@@ -78,8 +78,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "NAME=URL: jobs may use this variable or file as key of endpoints of their own at "
                  "or below URL; repeatable");
   app.add_option("--ca-file", options.ca_file,
-                 "certificates (PEM) of authorities that endpoints may have theirs from, besides "
-                 "the system's");
+                 "PEM file with certificate authorities to trust besides the system's");
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))

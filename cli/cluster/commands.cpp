@@ -275,7 +275,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
        true},
       {"pause", "start no more calls of a job until it is resumed", "pause job-7", pause, true},
       {"resume", "go on with a job that is paused or has failed", "resume job-7", resume, true},
-      {"retry", "run the failed items of a job again that is over",
+      {"retry", "run the failed items of a job that is over again",
        "retry job-7 --class transient,timeout", retry, true},
       {"forget", "remove a job that is over, its result and its uploads from the coordinator",
        "forget job-7", forget, true},
@@ -290,7 +290,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
     if (described.action == drain)
       command
           ->add_option("WORKER", options->worker,
-                       "its name, for all that bear it, or its session, for one")
+                       "a name, for all workers of that name, or a session, for one")
           ->required();
     if (described.action == results)
       command

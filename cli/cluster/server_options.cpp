@@ -15,7 +15,7 @@ void ServerOptions::add_to(CLI::App& command) {
       ->envname("GRISTMILL_SERVER")
       ->capture_default_str();
   command.add_option("--token-file", token_file,
-                     "file with the token for it, client.token of its keys [$GRISTMILL_TOKEN]");
+                     "file with the client token, client.token of its keys [$GRISTMILL_TOKEN]");
   command.add_flag("--json", json, "print JSON on standard output");
 }
 

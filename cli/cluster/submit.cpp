@@ -235,7 +235,7 @@ void add_display_to(CLI::App& command, bool& quiet, bool& no_progress) {
 void add_submit(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("submit", "hand a job to a coordinator; prints its id");
   auto options = std::make_shared<SubmitOptions>();
-  options->job.add_to(*command, "[none: the endpoints that workers announce for the job's model]",
+  options->job.add_to(*command, "[those that pools and workers have for the job's model]",
                       true);
   options->server.add_to(*command);
   command->add_flag("--in-place", options->in_place,
@@ -247,8 +247,8 @@ void add_submit(CLI::App& app, int& exit_code) {
                       "[INPUT.results.jsonl]");
   command->add_option(
       "--deadline", options->deadline,
-      "a time (2026-11-23T06:00) or a span (90s, 30m, 2h, 1d): the job gets more of "
-      "what is shared as it needs that to be done by then [none]");
+      "a time (2026-11-23T06:00) or a span (90s, 30m, 2h, 1d): the job's share grows "
+      "as far as it must to be done by then [none]");
   add_display_to(*command, options->quiet, options->no_progress);
   command->footer("Example:\n"
                   "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"

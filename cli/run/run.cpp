@@ -428,8 +428,7 @@ void add_run(CLI::App& app, std::vector<std::string> typed, int& exit_code) {
   command->add_option("--state", options->state,
                       "state directory [OUTPUT.state; with -o - a temporary one, not resumable]");
   command->add_option("--ca-file", options->ca_file,
-                      "certificates (PEM) of authorities that endpoints may have theirs from, "
-                      "besides the system's");
+                      "PEM file with certificate authorities to trust besides the system's");
   command->add_option("--workers", options->workers, "worker nodes in this process")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();
@@ -447,7 +446,8 @@ void add_run(CLI::App& app, std::vector<std::string> typed, int& exit_code) {
                                     "forget what an earlier run left, begin anew");
   command
       ->add_option("--retry-failed", options->retry_failed,
-                   "run the failed items of a finished job again [CLASS,...: of these classes]")
+                   "run the failed items of a finished job again; =CLASS,...: only of these "
+                   "classes")
       ->expected(0, 1)
       ->default_str("")
       ->excludes(restart);

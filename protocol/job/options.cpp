@@ -31,8 +31,8 @@ constexpr std::array rows{
     JobOption{.name = "prompt",
               .member = at<&JobSpec::shape, &RequestShape::prompt>,
               .flag = "-p,--prompt",
-              .help = "prompt template; {{text}} is the document, {{field}} a field; \\{{ stands "
-                      "for braces that are meant",
+              .help = "prompt template; {{text}} is the document, {{field}} a field; write \\{{ "
+                      "for two literal braces",
               .identity = Identity::fixed,
               .form = OptionForm::words,
               .for_workers = true},
@@ -56,7 +56,7 @@ constexpr std::array rows{
     JobOption{.name = "max_tokens",
               .member = at<&JobSpec::shape, &RequestShape::max_tokens>,
               .flag = "--max-tokens",
-              .help = "most tokens of an answer, in the words of the request's path",
+              .help = "most tokens of an answer, under the name that the request's path has for it",
               .identity = Identity::fixed,
               .form = OptionForm::natural,
               .for_workers = true},
@@ -93,7 +93,7 @@ constexpr std::array rows{
     JobOption{.name = "assume_url",
               .member = at<&JobSpec::shape, &RequestShape::assume_url>,
               .flag = "--assume-url",
-              .help = "what batch lines call that name no method and no url, e.g. "
+              .help = "url of Batch lines that have no method and no url, e.g. "
                       "/v1/chat/completions",
               .identity = Identity::fixed_once_said, // without it no line was called that needs it
               .for_workers = true},
@@ -107,8 +107,8 @@ constexpr std::array rows{
     JobOption{.name = "skip_blank",
               .member = at<&JobSpec::shape, &RequestShape::skip_blank>,
               .flag = "--skip-blank",
-              .help = "leave out documents without text (empty, null, only space), which else are "
-                      "error lines",
+              .help = "leave out documents without text (empty, null, only whitespace) instead of "
+                      "making them error lines",
               .identity = Identity::fixed},
     JobOption{.name = "default_model",
               .member = at<&JobSpec::policy, &JobPolicy::default_model>,
@@ -132,8 +132,8 @@ constexpr std::array rows{
     JobOption{.name = "budget_usd",
               .member = at<&JobSpec::limits, &JobLimits::budget_usd>,
               .flag = "--budget-usd",
-              .help = "US$ that the job may cost in its whole life, over all runs [unlimited]; "
-                      "needs prices ([[pool]] price_input, price_output)"},
+              .help = "most US$ that the job may cost in its whole life, over all runs; needs "
+                      "prices ([[pool]] price_input, price_output) [unlimited]"},
     JobOption{.name = "timeout_ms",
               .member = at<&JobSpec::policy, &JobPolicy::timeout_ms>,
               .flag = "--timeout",
@@ -153,7 +153,7 @@ constexpr std::array rows{
     JobOption{.name = "retries",
               .member = at<&JobSpec::policy, &JobPolicy::retries>,
               .flag = "--retries",
-              .help = "attempts after the first",
+              .help = "attempts after the first, for faults of the item itself",
               .most = 1'000},
     JobOption{.name = "patience_s",
               .member = at<&JobSpec::policy, &JobPolicy::patience_s>,
@@ -181,8 +181,8 @@ constexpr std::array rows{
     JobOption{.name = "max_failures",
               .member = at<&JobSpec::policy, &JobPolicy::max_failures>,
               .flag = "--max-failures",
-              .help = "N: pause the job when N items have failed; P%: when P% of the items that "
-                      "are done have, once there are 100; off: never",
+              .help = "N: pause the job when N items have failed; P%: when P% of the finished "
+                      "items have, once there are 100; off: never",
               .form = OptionForm::failures},
     JobOption{.name = "max_failure_percent",
               .member = at<&JobSpec::policy, &JobPolicy::max_failure_percent>,
@@ -191,11 +191,12 @@ constexpr std::array rows{
     JobOption{.name = "strict",
               .member = at<&JobSpec::policy, &JobPolicy::strict>,
               .flag = "--strict",
-              .help = "a bad input line fails the job, and `run` before its first call, with 5"},
+              .help = "a bad input line fails the job with exit code 5, before the first call, "
+                      "instead of becoming an error line"},
     JobOption{.name = "no_field_needed",
               .member = at<&JobSpec::policy, &JobPolicy::no_field_needed>,
               .flag = "--no-field-needed",
-              .help = "take a template that uses nothing of the documents"},
+              .help = "allow a template that uses nothing of the documents"},
     JobOption{.name = "hedge_percent",
               .member = at<&JobSpec::policy, &JobPolicy::hedge_percent>,
               .flag = "--hedge",
@@ -206,18 +207,19 @@ constexpr std::array rows{
     JobOption{.name = "fallback_model",
               .member = at<&JobSpec::policy, &JobPolicy::fallback_model>,
               .flag = "--fallback-model",
-              .help = "tried when a line cannot succeed at its first model [its pool's fallback]"},
+              .help = "model to try when an item cannot succeed at its first one [its pool's "
+                      "fallback]"},
     JobOption{.name = "weight",
               .member = at<&JobSpec::share, &JobShare::weight>,
               .flag = "--weight",
-              .help = "its part of what it shares with other jobs of its priority, 1 to 1000",
+              .help = "the job's part of what it shares with other jobs of its priority",
               .least = 1,
               .most = 1'000,
               .submit_only = true},
     JobOption{.name = "priority",
               .member = at<&JobSpec::share, &JobShare::priority>,
               .flag = "--priority",
-              .help = "0 to 100: jobs of a higher one go first, whatever the weights",
+              .help = "jobs of higher priority go first, whatever the weights",
               .most = 100,
               .submit_only = true},
     JobOption{.name = "deadline",

@@ -25,6 +25,7 @@ FENCE = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+?) -->\n)?^```(?P<language
 DAEMONS = ("gristmill-simllm", "gristmill-coordinator", "gristmill-worker")
 PROGRAMS = ("gristmill", *DAEMONS)
 COMMAND = re.compile(r"^(\w+=\S+ )*(curl|scp|ssh|\./x|printf|export|gristmill)\b", re.M)
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 PROVIDER = "https://api.openai.com/v1"
 
 
@@ -180,13 +181,15 @@ class Documents(Printed):
         self.assertEqual({line["gristmill"]["label"] for line in self.lines("classified.jsonl")}
                          - {"billing", "bug", "praise"}, set())
 
-    def test_operations(self):
-        self.cluster()
-        self.carry_out_document("docs/OPERATIONS.md")
+    def carry_out_operations(self, page):
+        """By the tests that test_of_each_page() makes."""
+        if page != "start-a-cluster.md":  # which starts one itself
+            self.cluster()
+        self.assertGreater(self.carry_out_document(f"docs/operations/{page}"), 0)
 
     def test_a_block_that_is_not_run_says_why(self):
-        for document in sorted(["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]):
-            run_here = document in ("README.md", "docs/RECIPES.md", "docs/OPERATIONS.md")
+        for document in sorted(str(path.relative_to(ROOT)) for path in DOCUMENTS):
+            run_here = document in ("README.md", "docs/RECIPES.md") or document.startswith("docs/operations/")
             for line, language, text, _, reason in blocks_of(document):
                 with self.subTest(f"{document}:{line}"):
                     if reason is not None:
@@ -209,6 +212,18 @@ class Documents(Printed):
                 self.carry_out("scp -p keys/worker.access elsewhere.example:")
             self.carry_out(command)
         self.assertEqual(self.stats(self.provider)["calls"], 10 + 12)
+
+
+def test_of_each_page():
+    """Each page of the operations that prints commands is a test of its own, because it is read by itself."""
+    for path in sorted((ROOT / "docs/operations").glob("*.md")):
+        if any(reason is None and not name and language != "python" and COMMAND.search(text)
+               for _, language, text, name, reason in blocks_of(path.relative_to(ROOT))):
+            setattr(Documents, f"test_operations_{path.stem.replace('-', '_')}",
+                    lambda self, page=path.name: self.carry_out_operations(page))
+
+
+test_of_each_page()
 
 
 class Help(Printed):
@@ -299,7 +314,7 @@ class Sentences(unittest.TestCase):
         return None
 
     def test_commands_in_sentences_exist(self):
-        sources = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+        sources = list(DOCUMENTS)
         for room in ("actors", "cli", "coordinator", "worker", "protocol"):
             sources += (ROOT / room).rglob("*.cpp")
         found = 0

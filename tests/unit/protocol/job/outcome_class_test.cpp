@@ -23,9 +23,9 @@ std::string trimmed(const std::string& text) {
                                     : text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 
-// The rows of OPERATIONS' table of classes, by class; one line may tell of several.
+// The rows of the documents' table of classes, by class; one line may tell of several.
 std::map<std::string, Row> documented() {
-  std::ifstream file{GRISTMILL_SOURCE_DIR "/docs/OPERATIONS.md"};
+  std::ifstream file{GRISTMILL_SOURCE_DIR "/docs/operations/when-something-fails.md"};
   std::map<std::string, Row> rows;
   bool inside = false;
   for (std::string line; std::getline(file, line);) {
@@ -47,7 +47,7 @@ std::map<std::string, Row> documented() {
 
 } // namespace
 
-TEST_CASE("OPERATIONS tells of each class whether it is tried again and what it costs") {
+TEST_CASE("the documents tell of each class whether it is tried again and what it costs") {
   const auto rows = documented();
   REQUIRE_FALSE(rows.empty());
   for (std::size_t n = 0; n < outcome_class_count; ++n) {
