@@ -8,7 +8,7 @@
 namespace gristmill::coordinator {
 namespace {
 
-constexpr std::size_t jobs_page = 1'000;
+constexpr std::size_t scraped_page = 1'000;
 
 // A scrape being put together: asked one after the other, because it need not be of one instant.
 struct Scrape : std::enable_shared_from_this<Scrape> {
@@ -26,7 +26,7 @@ struct Scrape : std::enable_shared_from_this<Scrape> {
   void ask_for_jobs(JobId after) {
     wiring::ListJobs page;
     page.after = after;
-    page.limit = jobs_page;
+    page.limit = scraped_page;
     ask(std::move(page), [](Scrape& self, wiring::Answer answer) {
       std::move(answer.jobs.begin(), answer.jobs.end(), std::back_inserter(self.view.jobs));
       answer.more.value != 0 ? self.ask_for_jobs(answer.more) : self.ask_for_workers();
