@@ -103,6 +103,7 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   node.workers_died = options_.flat;
   node.random_seed = random_seed();
   node.pools = options_.pools;
+  node.output_path = [this](JobId job, const JobSpec& spec) { return output_path(job, spec); };
   node.open_source = [this](const JobSpec& spec) {
     return FileSource::open(spec.inputs, options_.state_directory, inputs_);
   };

@@ -53,8 +53,6 @@ public:
   void ask(Question question, std::function<void(wiring::Answer)> answered);
   wiring::Answer ask_and_wait(Question question);
 
-  // Where a job's merged result stands, or will stand.
-  std::string output_path(JobId job, const JobSpec& spec) const;
   Result<std::vector<journal::Segment>> segments(JobId job) const;
   // What a merge of it reads and writes.
   Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
@@ -74,6 +72,7 @@ private:
   void gone();
   void fail_once(Error error);
   wiring::NodeOptions node_options();
+  std::string output_path(JobId job, const JobSpec& spec) const; // of its merged result
 
   Stage& stage_;
   HostOptions options_;

@@ -137,15 +137,10 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
   api.token = std::move(token);
   api.listen = options.http;
   api.hosts = options.http_hosts;
-  api.ask = [&host](HttpApiOptions::Question question, std::function<void(wiring::Answer)> then) {
+  api.ask = [&host](Question question, Told then) {
     host.ask(std::move(question), std::move(then));
   };
   api.segments = [&host](JobId job) { return host.segments(job); };
-  api.output_path = [&host](const wiring::JobView& job) {
-    JobSpec spec;
-    spec.output = job.output;
-    return host.output_path(job.id, spec);
-  };
   return api;
 }
 
@@ -197,7 +192,9 @@ int serve(const ProgramOptions& options) {
   HttpServerOptions http;
   http.listen = options.http;
   http.places.per_address_max = options.http_per_address;
-  http.is_always_answered = HttpApi::is_always_answered;
+  http.is_always_answered = [&api](const HttpRequest& head) {
+    return (*api)->is_always_answered(head);
+  };
   http.open_task = [&api](const HttpRequest& head) {
     if (logs_details())
       log_detail("http", {"http.request", {{"method", head.method}, {"path", head.path}}});

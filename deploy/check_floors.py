@@ -45,7 +45,7 @@ SEEN_BY = {
     "zlib.h": ["coordinator/inputs/unpacker.cpp", "coordinator/result/compressor.cpp"],
     "zstd.h": ["coordinator/inputs/unpacker.cpp", "coordinator/result/compressor.cpp"],
     "microhttpd.h": ["coordinator/http/server/"],
-    "prometheus/": ["coordinator/http/api/metrics.cpp"],
+    "prometheus/": ["coordinator/http/api/metrics_text.cpp"],
     "caf/": ["actors/kit/caf_compat.hpp"],
     "toml++/toml.h": ["actors/kit/program/config_file.cpp"],
 }

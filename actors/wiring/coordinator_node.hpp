@@ -21,6 +21,10 @@ struct NodeOptions {
   std::uint64_t random_seed = 0;
   std::vector<PoolSpec> pools;         // as configured for this life
   Duration day = defaults::day_window; // of limits per day
+  // Where a job's result stands, or will stand, as clients are told.
+  std::function<std::string(JobId, const JobSpec&)> output_path = [](JobId, const JobSpec& spec) {
+    return spec.output;
+  };
   // Windows that a job's rooms need when it opens.
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
   std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;

@@ -46,7 +46,8 @@ ClosedJob content_of(journal::RecoveredJob job) {
 }
 
 CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered recovered, Time now)
-    : coordinator_{options_of(options, recovered), now}, desk_{options.flat}, flat_{options.flat} {
+    : coordinator_{options_of(options, recovered), now}, desk_{options.flat}, flat_{options.flat},
+      output_path_{options.output_path} {
   desk_.forget(recovered.last_forgotten);
   for (journal::RecoveredJob& job : recovered.jobs) {
     coordinator::JobEntry entry;
@@ -228,8 +229,11 @@ void CoordinatorRoom::measure(Sizes& sizes) const {
 
 JobView CoordinatorRoom::view(const coordinator::JobEntry& job, const Moment& moment) const {
   const Time now = moment.now;
-  JobView view{job.id, job.state,      job.reason,   job.detail,      job.counts,
-               "",     job.created_at, job.ended_at, job.spec.output, job.spec.limits.budget_usd};
+  JobView view{job.id, job.state, job.reason, job.detail, job.counts};
+  view.created_at = job.created_at;
+  view.ended_at = job.ended_at;
+  view.output = output_path_(job.id, job.spec);
+  view.budget_usd = job.spec.limits.budget_usd;
   view.weight = job.spec.share.weight;
   view.priority = job.spec.share.priority;
   view.deadline = static_cast<std::int64_t>(job.spec.share.deadline);

@@ -18,15 +18,16 @@
 
 namespace gristmill::wiring {
 
+// All that a client is told of a job.
 struct JobView {
   JobId id;
   JobState state = JobState::running;
   JobReason reason = JobReason::none;
   std::string detail;
   JobCounts counts;
-  std::string why_waiting;
+  std::string why_waiting = {};
   std::int64_t created_at = 0, ended_at = 0;
-  std::string output;
+  std::string output = {}; // where its result stands, or will stand
   Usd budget_usd{};
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
   std::string waiting_at = {};           // its endpoint, if one has to do with it

@@ -118,6 +118,7 @@ private:
   coordinator::Coordinator coordinator_;
   coordinator::JobDesk desk_;
   bool flat_;
+  decltype(NodeOptions::output_path) output_path_;
   std::map<JobId, JobMoney> money_; // as it stands when the job is opened next
   std::map<JobId, std::vector<journal::LearnedNote>> learned_; // likewise
   coordinator::ProbeWait probe_wait_;

@@ -1,6 +1,4 @@
-// GET /api/v1/jobs/ID/explain: the rooms say why a job or an item waits; what became of an item
-// that is over stands in its line.
-#include "coordinator/http/api.hpp"
+#include "coordinator/http/api/explain.hpp"
 
 #include "coordinator/http/api/answer.hpp"
 #include "coordinator/http/api/job_json.hpp"
@@ -9,12 +7,9 @@
 
 #include <charconv>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace gristmill::coordinator {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t message_bytes_max = 500;
 constexpr std::size_t question_bytes_max = 64u << 10;
@@ -72,28 +67,26 @@ bool may_have_line(WaitKind kind) {
 }
 
 // What the rooms said of an item, with what its line says.
-Json with_line(Json said, WaitKind kind, const LineSearch& search, JobId job) {
+Json with_line(wiring::Explanation said, const LineSearch& search) {
+  const Json result = search && *search ? result_of(**search) : Json();
   if (!search) {
-    said["sentence"] = fmt::format("{}; {}", text_of(said["sentence"]), search.error().message);
-    return said;
+    said.sentence += "; " + search.error().message;
+  } else if (!result.is_null()) {
+    said.reason.kind = WaitKind::recorded;
+    said.sentence = sentence_of(result);
+    said.remedy =
+        result["class"].is_null()
+            ? ""
+            : fmt::format("`gristmill retry {}`, when the job is over", to_string(said.job));
+  } else if (said.reason.kind != WaitKind::recorded) {
+    said.sentence = "no line of this item is recorded" +
+                    (said.reason.kind == WaitKind::over
+                         ? ", and " + said.sentence
+                         : ": the job has none of this id, or has not read it yet");
   }
-  const Json result = *search ? result_of(**search) : Json();
-  if (result.is_null()) {
-    if (kind != WaitKind::recorded)
-      said["sentence"] =
-          "no line of this item is recorded" +
-          (kind == WaitKind::over ? ", and " + text_of(said["sentence"])
-                                  : ": the job has none of this id, or has not read it yet");
-    return said;
-  }
-  said["kind"] = name_of(WaitKind::recorded);
-  said["sentence"] = sentence_of(result);
-  said["remedy"] =
-      result["class"].is_null()
-          ? Json()
-          : Json(fmt::format("`gristmill retry {}`, when the job is over", to_string(job)));
-  said["result"] = result;
-  return said;
+  Json json = json_of(said);
+  if (!result.is_null()) json["result"] = result;
+  return json;
 }
 
 Result<std::optional<supervisor::ItemQuestion>> item_of(const HttpRequest& head) {
@@ -116,30 +109,40 @@ Result<std::optional<supervisor::ItemQuestion>> item_of(const HttpRequest& head)
 
 } // namespace
 
-HttpApi::Task HttpApi::explain_job(const HttpRequest& head, JobId job) {
+std::vector<Route> ExplainResource::routes() {
+  return {
+      // ?item=ID or ?number=N (the Nth item), or neither of them: the job as a whole
+      {"GET", "/api/v1/jobs/{job}/explain",
+       of_job([this](const HttpRequest& head, JobId job) { return explaining(head, job); })},
+  };
+}
+
+std::unique_ptr<HttpTask> ExplainResource::explaining(const HttpRequest& head, JobId job) {
   auto item = item_of(head);
-  if (!item) return answered(http_error(400, "usage", item.error().message));
+  if (!item) return answered(error_response(item.error()));
   return gathered(
       question_bytes_max,
-      [this, job, item = std::move(*item)](std::string, Respond respond) {
-        options_.ask(wiring::ExplainJob{job, item}, [this, job, item,
-                                                     respond](wiring::Answer answer) {
-          if (answer.error) return respond(error_response(*answer.error));
-          const wiring::Explanation& explanation = answer.explanation.value();
-          const WaitKind kind = explanation.reason.kind;
-          Json said = json_of(explanation);
-          if (!item || !may_have_line(kind)) return respond(json_response(200, said));
-          auto segments = options_.segments(job);
-          if (!segments) return respond(error_response(segments.error()));
-          const LineWanted wanted{job, item->id, item->item};
-          const bool looks = line_finder_.find(
-              std::move(*segments), wanted, [said, kind, job, respond](const LineSearch& search) {
-                respond(json_response(200, with_line(said, kind, search, job)));
-              });
-          if (!looks) respond(json_response(200, said));
-        });
+      [this, wanted = wiring::ExplainJob{job, std::move(*item)}](std::string,
+                                                                 const Respond& respond) {
+        ask_(wanted, unless_refused(respond, [this, wanted, respond](wiring::Answer answer) {
+               look_up(wanted, std::move(answer.explanation.value()), respond);
+             }));
       },
       disk_work_time_max);
+}
+
+void ExplainResource::look_up(const wiring::ExplainJob& wanted, wiring::Explanation said,
+                              const Respond& respond) {
+  if (!wanted.item || !may_have_line(said.reason.kind))
+    return respond(json_response(200, json_of(said)));
+  auto segments = segments_(wanted.job);
+  if (!segments) return respond(error_response(segments.error()));
+  const bool looks =
+      lines_.find(std::move(*segments), {wanted.job, wanted.item->id, wanted.item->item},
+                  [said, respond](const LineSearch& search) {
+                    respond(json_response(200, with_line(said, search)));
+                  });
+  if (!looks) respond(json_response(200, json_of(said)));
 }
 
 } // namespace gristmill::coordinator

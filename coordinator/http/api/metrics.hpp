@@ -1,29 +1,18 @@
-// METRICS: how jobs, workers and endpoints stand, in the text format of Prometheus. Nothing is
-// counted here: each scrape says what the rooms say to status, workers and pools.
-// Invariant: what a series means never changes, and a job's series end only after_end_s after it,
-// or when shown_ended_max jobs have ended after it.
+// METRICS: what a scrape of Prometheus brings: all jobs, workers and pools, asked for one after the
+// other.
 #pragma once
 
-#include "actors/wiring/questions.hpp"
-
-#include <cstdint>
-#include <string>
-#include <vector>
+#include "coordinator/http/api/asking.hpp"
 
 namespace gristmill::coordinator {
 
-struct ClusterView {
-  std::vector<wiring::JobView> jobs;
-  std::vector<WorkerView> workers;
-  std::vector<PoolView> pools;
+class MetricsResource final : public Resource {
+public:
+  explicit MetricsResource(AskNode ask) : ask_{std::move(ask)} {}
+  std::vector<Route> routes() override;
+
+private:
+  AskNode ask_;
 };
-
-// A job that is over is shown for so long, so that its last figures are seen.
-inline constexpr std::int64_t after_end_s = 15 * 60;
-inline constexpr std::size_t shown_ended_max = 100;
-
-inline constexpr const char* metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
-
-std::string metrics_of(const ClusterView& cluster, std::int64_t unix_seconds);
 
 } // namespace gristmill::coordinator

@@ -1,5 +1,5 @@
-// The routes by which results leave.
-#include "coordinator/http/api.hpp"
+#include "coordinator/http/api/results.hpp"
+
 #include "coordinator/http/api/answer.hpp"
 #include "coordinator/http/server/file_pieces.hpp"
 
@@ -23,58 +23,59 @@ std::optional<HttpResponse> why_no_result(const wiring::JobView& job) {
   return std::nullopt;
 }
 
+bool is_gone(const std::string& path) {
+  return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+}
+
 } // namespace
 
-HttpApi::Task HttpApi::results(const HttpRequest&, JobId job) {
-  return sending(job, "", "application/x-ndjson");
+std::vector<Route> ResultsResource::routes() {
+  return {
+      // -> the result's lines; 409 until it is there
+      {"GET", "/api/v1/jobs/{job}/results", of_job([this](const HttpRequest&, JobId job) {
+         return sending(job, {"", "application/x-ndjson"});
+       })},
+      // -> its summary; the same
+      {"GET", "/api/v1/jobs/{job}/summary", of_job([this](const HttpRequest&, JobId job) {
+         return sending(job, {".summary.json", "application/json"});
+       })},
+  };
 }
 
-HttpApi::Task HttpApi::summary(const HttpRequest&, JobId job) {
-  return sending(job, ".summary.json", "application/json");
-}
-
-// Whoever answers is the node, which must not wait for this disk: the readers look at it. A result
-// that was moved away is made again.
-HttpApi::Task HttpApi::sending(JobId job, const char* suffix, const char* type) {
-  const auto send = [this, suffix, type](const wiring::Answer& answer, const Respond& respond) {
-    if (answer.error) return respond(error_response(*answer.error));
-    const wiring::JobView& found = answer.jobs.at(0);
-    if (auto refusal = why_no_result(found)) return respond(std::move(*refusal));
-    file_readers_.order([this, path = options_.output_path(found) + suffix, type, respond] {
-      respond(file_at(path, type));
-    });
-  };
-  const auto look = [this, job, suffix, send](const wiring::Answer& answer,
-                                              const Respond& respond) {
-    if (answer.error) return send(answer, respond);
-    file_readers_.order([this, job, suffix, send, answer, respond] {
-      if (!is_gone(answer.jobs.at(0), suffix)) return send(answer, respond);
-      options_.ask(wiring::MergeAgain{job},
-                   [send, respond](const wiring::Answer& merged) { send(merged, respond); });
-    });
-  };
+std::unique_ptr<HttpTask> ResultsResource::sending(JobId job, Part part) {
   return gathered(
       control_bytes_max,
-      [this, job, look](std::string, const Respond& respond) {
-        options_.ask(wiring::ShowJob{job},
-                     [look, respond](const wiring::Answer& answer) { look(answer, respond); });
+      [this, job, part](std::string, const Respond& respond) {
+        ask_(wiring::ShowJob{job},
+             unless_refused(respond, [this, part, respond](const wiring::Answer& answer) {
+               send_or_merge(answer.jobs.at(0), part, respond);
+             }));
       },
       disk_work_time_max);
 }
 
-bool HttpApi::is_gone(const wiring::JobView& job, const char* suffix) const {
-  if (job.state != JobState::finished && job.state != JobState::cancelled) return false;
-  const std::string path = options_.output_path(job) + suffix;
-  return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+// Whoever answers is the node, which must not wait for this disk: the readers look at it. A result
+// that was moved away is made again.
+void ResultsResource::send_or_merge(const wiring::JobView& job, Part part, const Respond& respond) {
+  readers_.order([this, job, part, respond] {
+    if (why_no_result(job) || !is_gone(job.output + part.suffix)) return send(job, part, respond);
+    ask_(wiring::MergeAgain{job.id},
+         unless_refused(respond, [this, part, respond](const wiring::Answer& merged) {
+           send(merged.jobs.at(0), part, respond);
+         }));
+  });
 }
 
-HttpResponse HttpApi::file_at(const std::string& path, const char* type) {
-  auto file = FilePieces::open(path, file_readers_);
-  if (!file) return error_response(file.error());
-  HttpResponse response;
-  response.content_type = type;
-  response.stream = std::move(*file);
-  return response;
+void ResultsResource::send(const wiring::JobView& job, Part part, const Respond& respond) {
+  if (auto refusal = why_no_result(job)) return respond(std::move(*refusal));
+  readers_.order([this, path = job.output + part.suffix, part, respond] {
+    auto file = FilePieces::open(path, readers_);
+    if (!file) return respond(error_response(file.error()));
+    HttpResponse response;
+    response.content_type = part.type;
+    response.stream = std::move(*file);
+    respond(std::move(response));
+  });
 }
 
 } // namespace gristmill::coordinator

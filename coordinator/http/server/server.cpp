@@ -55,7 +55,7 @@ void HttpServer::drain(std::chrono::milliseconds at_most) {
   std::unique_lock lock{core_->mutex};
   core_->draining = true;
   lock.unlock();
-  core_->finish_streams();
+  core_->streams->finish_all();
   lock.lock();
   core_->ended.wait_for(lock, at_most, [this] { return core_->open_exchanges == 0; });
 }
@@ -69,13 +69,11 @@ void HttpServer::stop() {
     while (!core_->waiting.empty())
       core_->answer_locked(*core_->waiting.begin(),
                            http_error(503, "unavailable", "the coordinator is stopping"));
-    for (const SharedExchange& exchange : core_->asleep)
-      MHD_resume_connection(exchange->connection);
-    core_->asleep.clear();
   }
+  core_->streams->stop();
   core_->stopping.notify_all();
   core_->watch.join();
-  core_->finish_streams();
+  core_->streams->finish_all();
   MHD_stop_daemon(core_->daemon);
 }
 

@@ -260,10 +260,12 @@ MHD_Result HttpServer::Core::on_request(void* cls, MHD_Connection* connection, c
       if (exchange->cut) return MHD_NO;
       now = exchange->state;
     }
-    if (now == Exchange::State::answered)
-      return send(connection, exchange->response,
-                  exchange->response.stream ? core.stream_of(exchange)
-                                            : response_of(exchange->response));
+    if (now == Exchange::State::answered) {
+      const HttpResponse& answer = exchange->response;
+      return send(connection, answer,
+                  answer.stream ? core.streams->begin(connection, answer.stream)
+                                : response_of(answer));
+    }
     // The library goes on with the chunks that it has, suspended or not: it keeps them for later.
     if (now == Exchange::State::working) return MHD_YES;
     if (!exchange->admitted) return core.admit(exchange);
@@ -286,9 +288,8 @@ void HttpServer::Core::on_completed(void* cls, MHD_Connection* connection, void*
   run_guarded("HTTP server", [&] {
     core.connections.answered((*exchange)->socket);
     (*exchange)->task.reset();
-    if ((*exchange)->response.stream) (*exchange)->response.stream->abandon();
+    if ((*exchange)->response.stream) core.streams->ended((*exchange)->response.stream);
     const std::lock_guard lock{core.mutex};
-    core.streaming.erase(*exchange);
     --core.open_exchanges;
     core.ended.notify_all();
   });

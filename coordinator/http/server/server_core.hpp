@@ -1,6 +1,6 @@
 // The inside of the HTTP server: its exchanges, and what the library calls for each. Private to
-// http_server*.cpp. Invariant: a connection that is suspended is in `waiting` or in `asleep`, so
-// that whoever stops the server can give each back to the library.
+// server*.cpp. Invariant: a connection that is suspended is in `waiting` or is asleep in `streams`,
+// so that whoever stops the server can give each back to the library.
 //
 //   reading ⇄ working     the task is at what takes long; the library reads no further
 //   reading → waiting → answered
@@ -9,6 +9,7 @@
 #include "actors/kit/time.hpp"
 #include "coordinator/http/server/connections.hpp"
 #include "coordinator/http/server/server.hpp"
+#include "coordinator/http/server/streamed_answers.hpp"
 
 #include <condition_variable>
 #include <microhttpd.h>
@@ -48,6 +49,7 @@ struct HttpServer::Core : std::enable_shared_from_this<Core> {
   std::string address;
   MHD_Daemon* daemon = nullptr;
   HttpConnections connections;
+  const std::shared_ptr<StreamedAnswers> streams = std::make_shared<StreamedAnswers>();
   std::thread watch; // that looks at connections now and then
 
   explicit Core(HttpServerOptions o) : options{std::move(o)}, connections{options.places} {}
@@ -57,8 +59,6 @@ struct HttpServer::Core : std::enable_shared_from_this<Core> {
   std::size_t open_exchanges = 0;
   bool draining = false, stopped = false;
   std::set<SharedExchange> waiting; // suspended: the library must get each of them back
-  std::set<SharedExchange> asleep;  // … those whose streams have nothing to send
-  std::set<SharedExchange> streaming;
 
   MHD_Result begin(const SharedExchange& exchange, const char* path, const char* method);
   MHD_Result admit(const SharedExchange& exchange);
@@ -75,9 +75,6 @@ struct HttpServer::Core : std::enable_shared_from_this<Core> {
   void answer(const SharedExchange& exchange, HttpResponse response);
   void answer_locked(SharedExchange exchange, HttpResponse response);
   void resume_locked(const SharedExchange& exchange, Exchange::State state);
-  MHD_Response* stream_of(const SharedExchange& exchange);
-  ssize_t read_stream(const SharedExchange& exchange, char* to, std::size_t most);
-  void finish_streams();
   void look_until_stopped();
   void give_up_late_ones(Time now);
 

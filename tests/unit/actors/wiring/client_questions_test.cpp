@@ -16,12 +16,11 @@ const Time start = time_from_ns(0) + 1h;
 
 // A coordinator's room that knows so many jobs, all in one state, with what it said last.
 struct Desk {
-  NodeOptions options;
   std::unique_ptr<CoordinatorRoom> room;
   Post post;
 
   explicit Desk(std::uint32_t jobs, JobState state = JobState::finished,
-                JobReason reason = JobReason::none) {
+                JobReason reason = JobReason::none, const NodeOptions& options = {}) {
     journal::Recovered recovered;
     recovered.epoch = Epoch{1};
     JobSpec spec;
@@ -214,6 +213,16 @@ TEST_CASE("a result that was moved away is merged again, and the job stays as it
     desk.tell(RoomCrashed{to_merger(JobId{7}), "a word"});
     CHECK(desk.refused(1, ErrorCode::internal));
   }
+}
+
+TEST_CASE("whoever is shown a job is told where its result stands") {
+  NodeOptions options;
+  options.output_path = [](JobId job, const JobSpec&) { return "/results/" + to_string(job); };
+  Desk desk{7, JobState::finished, JobReason::none, options};
+  desk.tell(Ask{1, ShowJob{JobId{7}}});
+  CHECK(desk.answer_to(1)->jobs.at(0).output == "/results/job-7");
+  desk.tell(Ask{2, ListJobs{JobId{5}}});
+  CHECK(desk.answer_to(2)->jobs.at(0).output == "/results/job-6");
 }
 
 TEST_CASE("only a job that is over has a result to be merged again") {

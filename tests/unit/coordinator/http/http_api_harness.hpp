@@ -32,7 +32,7 @@ struct FakeNode {
   wiring::ListJobs listed; // what was asked for last
   JobId more;              // … and what is answered
 
-  wiring::Answer answer(const HttpApiOptions::Question& question) {
+  wiring::Answer answer(const Question& question) {
     wiring::Answer answer;
     if (const auto* submit = std::get_if<wiring::SubmitJob>(&question)) {
       submitted.push_back(submit->spec);
@@ -73,6 +73,7 @@ struct ApiStage {
     char name[] = "/tmp/gristmill-api-test-XXXXXX";
     node.directory = ::mkdtemp(name);
     node.job.id = JobId{7};
+    node.job.output = (node.directory / "out").string();
     fs::create_directories(node.directory / "data");
     HttpApiOptions options;
     options.state_directory = node.directory / "state";
@@ -80,7 +81,7 @@ struct ApiStage {
     options.token = token;
     options.inputs = limits;
     options.disk = std::move(disk);
-    options.ask = [this](const HttpApiOptions::Question& question, auto then) {
+    options.ask = [this](const Question& question, auto then) {
       std::thread{[this, question, then] {
         std::unique_lock lock{turn};
         wiring::Answer answer = node.answer(question);
@@ -88,11 +89,8 @@ struct ApiStage {
         then(std::move(answer));
       }}.join();
     };
-    options.output_path = [this](const wiring::JobView&) {
-      return (node.directory / "out").string();
-    };
     options.segments = [](JobId) { return std::vector<journal::Segment>{}; };
-    auto opened = HttpApi::open(std::move(options));
+    auto opened = HttpApi::open(options);
     REQUIRE(opened.has_value());
     api = std::move(*opened);
     HttpServerOptions http;

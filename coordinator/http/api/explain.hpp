@@ -1,0 +1,29 @@
+// EXPLAIN: why a job, or an item of it, waits: the node knows. What became of an item that is over
+// stands in its line, which is looked up.
+#pragma once
+
+#include "coordinator/http/api/asking.hpp"
+#include "coordinator/result/line_finder.hpp"
+
+namespace gristmill::coordinator {
+
+class ExplainResource final : public Resource {
+public:
+  using SegmentsOf =
+      std::function<Result<std::vector<journal::Segment>>(JobId)>; // that are durable
+
+  ExplainResource(AskNode ask, SegmentsOf segments)
+      : ask_{std::move(ask)}, segments_{std::move(segments)} {}
+  std::vector<Route> routes() override;
+
+private:
+  std::unique_ptr<HttpTask> explaining(const HttpRequest& head, JobId job);
+  // Answers with what the node has said, and with the item's line if it may have one.
+  void look_up(const wiring::ExplainJob& wanted, wiring::Explanation said, const Respond& respond);
+
+  AskNode ask_;
+  SegmentsOf segments_;
+  LineFinder lines_;
+};
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,114 @@
+// What an explanation says of an item that may have its line, and when nobody looks for one.
+#include "coordinator/http/api/explain.hpp"
+
+#include "protocol/node/messages.hpp"
+#include "protocol/openai/line/result_line.hpp"
+#include "tests/unit/coordinator/http/api/resource_harness.hpp"
+#include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
+
+namespace explain_test {
+
+using namespace gristmill;
+using namespace gristmill::resource_test;
+using store_test::TempDirectory;
+
+namespace {
+
+// A node that gives this reason, and a segment with one item.
+struct Explained {
+  TempDirectory temp;
+  WaitKind kind = WaitKind::recorded;
+  OutcomeClass cls = OutcomeClass::ok;
+  std::size_t looked = 0; // for lines
+  Error failure = {ErrorCode::io, ""};
+  NotingNode node{.says = [this](const Question&) {
+    wiring::Answer answer;
+    answer.explanation.emplace();
+    answer.explanation->job = JobId{7};
+    answer.explanation->reason.kind = kind;
+    answer.explanation->sentence = "as the node says";
+    return answer;
+  }};
+  ExplainResource explain{node.ask(), [this](JobId) { return segments(); }};
+
+  Result<std::vector<journal::Segment>> segments() {
+    ++looked;
+    if (!failure.message.empty()) return tl::unexpected{failure};
+    protocol::Outcome outcome;
+    outcome.cls = cls;
+    outcome.http_status = 200;
+    outcome.body = "{}";
+    openai::Provenance about;
+    about.item = 3;
+    const std::string line = openai::result_line(JobId{7}, "a", outcome, about) + "\n";
+    std::filesystem::remove(temp / "segment");
+    store_test::append_to(temp / "segment", line);
+    return std::vector<journal::Segment>{{temp / "segment", line.size()}};
+  }
+  json of(std::map<std::string, std::string, std::less<>> query) {
+    return json::parse(call(explain, {"GET", "/api/v1/jobs/job-7/explain", std::move(query)}).body);
+  }
+};
+
+} // namespace
+
+TEST_CASE("a job as a whole has no line, and neither has an item that waits") {
+  Explained stage;
+  CHECK(stage.of({})["sentence"] == "as the node says");
+  stage.kind = WaitKind::queued;
+  const json said = stage.of({{"item", "a"}});
+  CHECK(said["sentence"] == "as the node says");
+  CHECK(said["kind"] == "queued");
+  CHECK_FALSE(said.contains("result"));
+  CHECK(stage.looked == 0);
+  CHECK(stage.node.at<wiring::ExplainJob>(1).item->id == "a");
+}
+
+TEST_CASE("what became of an item stands in its line") {
+  Explained stage;
+  for (const WaitKind kind : {WaitKind::recorded, WaitKind::not_open, WaitKind::over}) {
+    stage.kind = kind;
+    for (const auto& [name, value] : {std::pair{"item", "a"}, std::pair{"number", "4"}}) {
+      const json said = stage.of({{name, value}});
+      CHECK(said["kind"] == "recorded");
+      CHECK(said["sentence"].get<std::string>().starts_with("answered"));
+      CHECK(said["remedy"].is_null());
+      CHECK(said["result"]["offset"] == 0);
+      CHECK(said["result"]["file"] == (stage.temp / "segment"));
+    }
+  }
+  CHECK(stage.node.at<wiring::ExplainJob>(1).item->item == 3); // numbers begin with 1
+  stage.cls = OutcomeClass::timeout;
+  const json failed = stage.of({{"item", "a"}});
+  CHECK(failed["sentence"].get<std::string>().starts_with("failed as timeout"));
+  CHECK(failed["remedy"] == "`gristmill retry job-7`, when the job is over");
+}
+
+TEST_CASE("an item without a line is said to have none, unless the node knows better") {
+  Explained stage;
+  stage.kind = WaitKind::not_open;
+  CHECK(stage.of({{"item", "b"}})["sentence"] ==
+        "no line of this item is recorded: the job has none of this id, or has not read it yet");
+  stage.kind = WaitKind::over;
+  CHECK(stage.of({{"item", "b"}})["sentence"] ==
+        "no line of this item is recorded, and as the node says");
+  stage.kind = WaitKind::recorded;
+  CHECK(stage.of({{"item", "b"}})["sentence"] == "as the node says");
+}
+
+TEST_CASE("a question that names an item in two ways, or none, is refused") {
+  Explained stage;
+  using Query = std::map<std::string, std::string, std::less<>>;
+  for (const Query& query : {Query{{"item", ""}}, Query{{"number", "0"}}, Query{{"number", "x"}},
+                             Query{{"number", ""}}, Query{{"item", "a"}, {"number", "1"}}})
+    CHECK(stage.of(query)["error"]["code"] == "usage");
+  CHECK(stage.node.asked.empty());
+}
+
+TEST_CASE("segments that cannot be had are an error, and not the want of a line") {
+  Explained stage;
+  stage.failure.message = "cannot list";
+  CHECK(stage.of({{"item", "a"}})["error"]["message"] == "cannot list");
+}
+
+} // namespace explain_test
