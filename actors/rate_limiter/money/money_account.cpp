@@ -1,7 +1,7 @@
 #include "actors/rate_limiter/money/money_account.hpp"
 
 #include "actors/kit/mutant.hpp"
-#include "actors/rate_limiter/account.hpp"
+#include "actors/rate_limiter/blocks/budget_blocks.hpp"
 
 #include <algorithm>
 
