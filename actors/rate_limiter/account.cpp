@@ -3,7 +3,6 @@
 #include "actors/kit/check.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/ids.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -12,53 +11,43 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-Duration minute_hold() {
-  if (mutated("no_drift_margin"))
-    return defaults::permit_life + defaults::minute_window + defaults::delay_margin;
-  return defaults::hold_of(defaults::minute_window);
-}
-
 constexpr auto slot_retry = std::chrono::milliseconds{10};
+constexpr Duration confirmed_within = std::chrono::milliseconds{500};
 
-double rate_of(std::uint64_t per_minute) {
-  return static_cast<double>(per_minute) / to_seconds(minute_hold());
-}
-
-Smoother smoother(std::uint64_t per_minute, Time now) {
-  const double rate = rate_of(per_minute);
-  return {rate, rate * defaults::burst_seconds, now};
+bool is_of_earlier_life(const Charge& charge) {
+  return charge.begun.at == Time{};
 }
 
 } // namespace
 
-// How long a call counts whose permit lives so long.
-Duration Account::hold_of(Duration window, Duration life) {
-  if (mutated("no_drift_margin")) return life + window + defaults::delay_margin;
-  return defaults::hold_of(window, life);
-}
-
-Account::Account(std::string name, RateLimits limits, Time now, Duration day)
-    : name_{std::move(name)}, limits_{limits}, calls_window_{limits.requests_per_minute,
-                                                             minute_hold()},
-      tokens_window_{limits.tokens_per_minute, minute_hold()},
-      calls_smoother_{smoother(limits.requests_per_minute, now)},
-      tokens_smoother_{smoother(limits.tokens_per_minute, now)}, day_length_{day},
-      day_{limits.requests_per_day, limits.tokens_per_day, defaults::hold_of(day)},
-      life_{defaults::permit_life} {}
+Account::Account(std::string name, const RateLimits& limits, Time now, Duration day)
+    : name_{std::move(name)}, limits_{limits}, calls_{limits.requests_per_minute, now},
+      tokens_{limits.tokens_per_minute, now},
+      day_{limits.requests_per_day, limits.tokens_per_day, day}, blocks_{limits} {}
 
 void Account::set_limits(const RateLimits& limits, Time now) {
-  const auto slower = [&](Smoother& old, std::uint64_t per_minute, std::uint64_t before) {
-    if (per_minute == before) return;
-    old = smoother(per_minute, now);
-    old.take(old.burst()); // whatever went before, at another rate
-  };
-  slower(calls_smoother_, limits.requests_per_minute, limits_.requests_per_minute);
-  slower(tokens_smoother_, limits.tokens_per_minute, limits_.tokens_per_minute);
-  calls_window_.set_amount_max(limits.requests_per_minute);
-  tokens_window_.set_amount_max(limits.tokens_per_minute);
-  day_.set_most(limits.requests_per_day, limits.tokens_per_day);
   limits_ = limits;
-  if (concurrency_) concurrency_->set_most(limits.max_in_flight);
+  calls_.set_most(limits.requests_per_minute, now);
+  tokens_.set_most(limits.tokens_per_minute, now);
+  day_.set_most(limits.requests_per_day, limits.tokens_per_day);
+  health_.set_most(limits.max_in_flight);
+  blocks_.set_limits(limits);
+  invariant();
+}
+
+void Account::advance(Time now) {
+  calls_.advance(said_of(protocol::LimitHint::Name::requests), now);
+  tokens_.advance(said_of(protocol::LimitHint::Name::tokens), now);
+  day_.advance(now);
+}
+
+void Account::pace(Time now) {
+  calls_.pace(said_of(protocol::LimitHint::Name::requests), now);
+  tokens_.pace(said_of(protocol::LimitHint::Name::tokens), now);
+}
+
+double Account::said_of(protocol::LimitHint::Name name) const {
+  return advertised_[static_cast<std::size_t>(name)].rate();
 }
 
 double Account::load(Time now) {
@@ -66,183 +55,100 @@ double Account::load(Time now) {
   const auto share = [](std::uint64_t taken, std::uint64_t most) {
     return most == 0 ? 0 : static_cast<double>(taken) / static_cast<double>(most);
   };
-  double most = std::max({share(in_flight_ + 1, slots() == 0 ? unlimited_slots : slots()),
-                          share(calls_window_.held() + 1, limits_.requests_per_minute),
-                          share(tokens_window_.held(), limits_.tokens_per_minute)});
+  double most =
+      std::max({share(in_flight_ + 1, slots() == 0 ? unlimited_slots : slots()),
+                share(calls_.held() + 1, calls_.most()), share(tokens_.held(), tokens_.most())});
   for (const auto& part : {parts_.input, parts_.output})
-    if (part)
-      most =
-          std::max(most, share(part->used(now).tokens_per_minute, part->limits_.tokens_per_minute));
+    if (part) most = std::max(most, share(part->tokens_.held(now), part->tokens_.most()));
   return most;
-}
-
-bool Account::is_idle(Time now) {
-  advance(now);
-  return in_flight_ == 0 && calls_window_.held() == 0 && tokens_window_.held() == 0 &&
-         day_.is_empty() && !next_ && (!block_ || block_->note.until <= now) &&
-         parked_until_ <= now;
-}
-
-Time Account::idle_at(Time now) const {
-  Time at = std::max({now, calls_window_.newest(), tokens_window_.newest(), parked_until_});
-  if (day_.limited()) at = std::max({at, day_.calls().newest(), day_.tokens().newest()});
-  return block_ ? std::max(at, block_->note.until) : at;
-}
-
-void Account::permit_came_too_late(Time now) {
-  used_in_a_row_ = 0;
-  // At most once within a life: permits that were issued together come back together.
-  if (++unused_in_a_row_ < defaults::unused_permits_max || now < life_changed_at_ + life_) return;
-  unused_in_a_row_ = 0;
-  life_changed_at_ = now;
-  life_ = std::min(2 * life_, defaults::permit_life_max);
-}
-
-void Account::permit_used() {
-  unused_in_a_row_ = 0;
-  if (++used_in_a_row_ < defaults::used_permits_min) return;
-  used_in_a_row_ = 0;
-  life_ = std::max(life_ / 2, defaults::permit_life);
-}
-
-void Account::advance(Time now) {
-  calls_window_.advance(now);
-  tokens_window_.advance(now);
-  day_.advance(now);
-  pace(now);
-  calls_smoother_.advance(now);
-  tokens_smoother_.advance(now);
-}
-
-WindowUse Account::used(Time now) {
-  calls_window_.advance(now);
-  tokens_window_.advance(now);
-  day_.advance(now);
-  return {calls_window_.held(), tokens_window_.held(), day_.calls_held(), day_.tokens_held()};
-}
-
-void Account::pace(Time now) {
-  using Name = protocol::LimitHint::Name;
-  const auto pace = [&](Smoother& smoother, LearnedRate& learned, std::uint64_t per_minute,
-                        Name name) {
-    const double configured = rate_of(per_minute);
-    const double said = advertised_[static_cast<std::size_t>(name)].rate() *
-                        to_seconds(defaults::minute_window) / to_seconds(minute_hold());
-    const double most = configured == 0 || (said > 0 && said < configured) ? said : configured;
-    learned.advance(most, now);
-    const double rate = learned.rate() == 0 ? most : learned.rate();
-    if (rate != smoother.rate()) smoother.set_rate(rate, rate * defaults::burst_seconds, now);
-  };
-  pace(calls_smoother_, calls_rate_, limits_.requests_per_minute, Name::requests);
-  pace(tokens_smoother_, tokens_rate_, limits_.tokens_per_minute, Name::tokens);
-}
-
-void Account::refused(const Charge& charge, bool tokens, bool slowly, Time now) {
-  if (charge.drawn_at == Time{}) return; // a call of an earlier life of ours
-  calls_rate_.corrected(-1, charge.drawn_at);
-  if (tokens) {
-    tokens_rate_.refused(static_cast<double>(charge.tokens.paced), charge.drawn_at,
-                         tokens_smoother_.rate(), slowly, now);
-  } else {
-    calls_rate_.refused(1, charge.drawn_at, calls_smoother_.rate(), slowly, now);
-  }
-  pace(now);
-}
-
-void Account::perhaps_refused(const Charge& charge, bool tokens, Time now) {
-  if (charge.drawn_at == Time{}) return;         // a call of an earlier life of ours
-  const bool is_probe = charge.begun.probe != 0; // and says that the server is still away
-  if (is_probe || (in_question_ && now < in_question_->until))
-    return calls_rate_.corrected(-1, charge.drawn_at);
-  const Duration answer = std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>{answer_time_.seconds(now)});
-  in_question_ = {charge, tokens, now + confirmed_within + answer};
-}
-
-void Account::confirm_refusal(const Charge& answered, Time now) {
-  if (!in_question_ || answered.drawn_at < in_question_->charge.drawn_at) return;
-  const InQuestion refusal = *std::exchange(in_question_, std::nullopt);
-  if (now < refusal.until) refused(refusal.charge, refusal.tokens, false, now);
-}
-
-void Account::advertised(const Charge& charge, const std::vector<protocol::LimitHint>& limits,
-                         Time now) {
-  if (charge.drawn_at == Time{}) return; // a call of an earlier life of ours
-  for (const protocol::LimitHint& hint : limits) {
-    AdvertisedLimit& limit = advertised_[static_cast<std::size_t>(hint.name)];
-    limit.heard(hint, charge.drawn_at, now);
-    if (limit.held_until() > now)
-      park(limit.held_until(), "the server says that its limit is used up");
-  }
-}
-
-// A call whose reserve exceeds the whole window is charged the window: it goes alone.
-Tokens Account::charged(Tokens tokens) const {
-  if (!counts_tokens()) return tokens;
-  std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
-  if (limits_.tokens_per_minute != 0) all = std::min(all, limits_.tokens_per_minute);
-  if (limits_.tokens_per_day != 0) all = std::min(all, limits_.tokens_per_day);
-  return {std::min(tokens.reserved, all), std::min(tokens.paced, all)};
-}
-
-// The most calls or tokens a minute that may begin: as configured, or as refusals tell.
-std::uint64_t Account::per_minute(std::uint64_t configured, const LearnedRate& learned) const {
-  if (learned.rate() == 0) return configured;
-  return static_cast<std::uint64_t>(learned.rate() * to_seconds(minute_hold()));
 }
 
 double Account::part_of_minute(Tokens tokens) const {
   const auto part = [](double amount, std::uint64_t most) {
     return most == 0 ? 0.0 : amount / static_cast<double>(most);
   };
-  const double most = std::max(
-      part(1, per_minute(limits_.requests_per_minute, calls_rate_)),
-      part(static_cast<double>(tokens.paced), per_minute(limits_.tokens_per_minute, tokens_rate_)));
+  const double most = std::max(part(1, calls_.per_minute()),
+                               part(static_cast<double>(tokens.paced), tokens_.per_minute()));
   if (most > 0) return most;
   // Where only slots are scarce a job may be ahead by a quarter of them.
   return 4 * Turns::lead_max / (slots() == 0 ? unlimited_slots : slots());
 }
 
+WindowUse Account::used(Time now) {
+  day_.advance(now);
+  return {calls_.held(now), tokens_.held(now), day_.calls_held(), day_.tokens_held()};
+}
+
+EndpointStanding Account::standing(Time now) {
+  EndpointStanding standing{limits_, in_flight_, slots(), 0, {}};
+  standing.used = used(now);
+  standing.queue = health_.queue(now);
+  const auto parked = [&](Time until, WaitKind kind, std::string_view why) {
+    standing.parked_ms = to_ms(until - now);
+    standing.parked_for = kind;
+    standing.why = why;
+  };
+  if (parked_.until > now)
+    parked(parked_.until, WaitKind::cooldown, parked_.why);
+  else if (const auto asked_at = health_.quota().refuses(now))
+    parked(*asked_at, WaitKind::quota, info(WaitKind::quota).words);
+  else if (const auto probed_at = health_.hold().refuses(now))
+    parked(*probed_at, WaitKind::breaker, info(WaitKind::breaker).words);
+  return standing;
+}
+
+bool Account::is_idle(Time now) {
+  advance(now);
+  return in_flight_ == 0 && calls_.held() == 0 && tokens_.held() == 0 && day_.is_empty() &&
+         !blocks_.writing_since() && blocks_.until() <= now && parked_.until <= now;
+}
+
+Time Account::idle_at(Time now) const {
+  Time at = std::max({now, calls_.newest(), tokens_.newest(), parked_.until, blocks_.until()});
+  if (day_.limited()) at = std::max({at, day_.calls().newest(), day_.tokens().newest()});
+  return at;
+}
+
+// A call whose reserve exceeds the whole window is charged the window: it goes alone.
+Tokens Account::charged(Tokens tokens) const {
+  std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
+  if (limits_.tokens_per_minute != 0) all = std::min(all, limits_.tokens_per_minute);
+  if (limits_.tokens_per_day != 0) all = std::min(all, limits_.tokens_per_day);
+  return {std::min(tokens.reserved, all), std::min(tokens.paced, all)};
+}
+
 std::optional<WaitReason> Account::limited(Tokens wanted, Time now) {
   advance(now);
-  const auto [tokens, paced] = charged(wanted);
-  if (now < parked_until_)
+  const Tokens tokens = charged(wanted);
+  if (now < parked_.until)
     return WaitReason{.kind = WaitKind::cooldown,
-                      .until = parked_until_,
-                      .since = parked_at_,
-                      .attempt = parked_by_,
-                      .because = std::string{parked_why_}};
-  if (const auto until = quota_.refuses(now))
+                      .until = parked_.until,
+                      .since = parked_.at,
+                      .attempt = parked_.by,
+                      .because = std::string{parked_.why}};
+  if (const auto until = health_.quota().refuses(now))
     return WaitReason{.kind = WaitKind::quota, .until = *until};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return WaitReason{
         .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + slot_retry};
-  if (concurrency_ && !concurrency_->allows(in_flight_))
+  if (!health_.takes_another(in_flight_))
     return WaitReason{.kind = WaitKind::calls_taken_up,
-                      .limit = concurrency_->limit(),
+                      .limit = slots(),
                       .learned = true,
                       .configured = limits_.max_in_flight,
                       .until = now + slot_retry};
-  if (auto used_up = day_refuses(tokens, now)) return used_up;
-  const auto of_minute = [&](WaitKind kind, std::uint64_t configured, const LearnedRate& learned,
-                             Time until) {
+  if (auto used_up = day_refuses(tokens.reserved, now)) return used_up;
+  const auto of_minute = [](WaitKind kind, const MinuteLimit& limit, Time until) {
     return WaitReason{.kind = kind,
-                      .limit = per_minute(configured, learned),
-                      .learned = learned.rate() != 0,
-                      .configured = configured,
+                      .limit = limit.per_minute(),
+                      .learned = limit.is_learned(),
+                      .configured = limit.most(),
                       .until = until};
   };
-  const auto of_requests = [&](Time until) {
-    return of_minute(WaitKind::requests, limits_.requests_per_minute, calls_rate_, until);
-  };
-  if (!calls_window_.fits(1)) return of_requests(calls_window_.when_fits(1, now));
-  if (!calls_smoother_.fits(1)) return of_requests(calls_smoother_.when_fits(1, now));
-  const auto of_tokens = [&](Time until) {
-    return of_minute(WaitKind::tokens, limits_.tokens_per_minute, tokens_rate_, until);
-  };
-  if (!tokens_window_.fits(tokens)) return of_tokens(tokens_window_.when_fits(tokens, now));
-  const auto amount = static_cast<double>(paced);
-  if (!tokens_smoother_.fits(amount)) return of_tokens(tokens_smoother_.when_fits(amount, now));
+  if (const auto until = calls_.refuses(1, now))
+    return of_minute(WaitKind::requests, calls_, *until);
+  if (const auto until = tokens_.refuses(tokens, now))
+    return of_minute(WaitKind::tokens, tokens_, *until);
   return std::nullopt;
 }
 
@@ -261,81 +167,39 @@ std::optional<WaitReason> Account::day_refuses(std::uint64_t tokens, Time now) c
 
 std::optional<WaitReason> Account::refuses(Tokens wanted, Time now) {
   if (auto limit = limited(wanted, now)) return limit;
-  const std::uint64_t tokens = charged(wanted).reserved;
-  if (covers(tokens, now)) return std::nullopt;
-  wanted_ = true;
-  tokens_wanted_ = std::max(tokens_wanted_, tokens);
-  return WaitReason{.kind = WaitKind::journal,
-                    .until = now + block_retry,
-                    .since = writing_since().value_or(now)};
+  return blocks_.refuses(charged(wanted).reserved, now);
 }
 
-Charge Account::draw(Tokens wanted, Time now, std::uint64_t& n, Duration life) {
-  GRISTMILL_CHECK(!needs_blocks() || (block_ && block_->drawn_calls < block_->note.calls),
-                  "{}: no block", name_);
+Charge Account::draw(Tokens wanted, Time now, Duration life) {
   const Tokens tokens = charged(wanted);
   const Time until = now + hold_of(defaults::minute_window, life);
+  const BudgetBlocks::Drawn drawn = blocks_.draw(tokens.reserved);
   // Also what is not limited now: a stricter limit may come.
   const Charge charge{tokens,
-                      now,
-                      calls_window_.charge_until(1, until),
-                      tokens_window_.charge_until(tokens.reserved, until),
-                      day_.charge(tokens.reserved, now + hold_of(day_length_, life)),
-                      concurrency_ ? concurrency_->begun(now) : Flight{},
-                      block(),
-                      in_flight_ + 1,
-                      hold_.begun(now)};
-  calls_smoother_.take(1);
-  tokens_smoother_.take(static_cast<double>(tokens.paced));
-  calls_rate_.sent(1, now);
-  tokens_rate_.sent(static_cast<double>(tokens.paced), now);
-  quota_.begun();
-  if (block_) {
-    block_->drawn_tokens += tokens.reserved;
-    n = ++block_->drawn_calls;
-  }
+                      drawn,
+                      calls_.draw(1, until, now),
+                      tokens_.draw(tokens, until, now),
+                      day_.charge(tokens.reserved, life, now),
+                      health_.begun(in_flight_, now)};
   ++in_flight_;
+  invariant();
   return charge;
 }
 
-void Account::felt(const Charge& charge, const End& end, Time now) {
-  const OutcomeClass cls = end.cls;
-  quota_.ended(cls, charge.drawn_at, now);
-  // Answers whose beginning the server knew come sooner: only those of one kind are compared, or
-  // each new beginning would look like a queue.
-  const bool of_the_many = end.from_cache == (from_cache_ > 0.5);
-  if (cls == OutcomeClass::ok) from_cache_ += ((end.from_cache ? 1 : 0) - from_cache_) / 32;
-  if (cls == OutcomeClass::ok) answer_time_.heard(end.latency, now);
-  const EndpointNews news = info(cls).news;
-  const bool is_probe = charge.begun.probe != 0, was_held = hold_.is_held();
-  if (news == EndpointNews::answered || (news == EndpointNews::full && !is_probe))
-    full_ += ((news == EndpointNews::full ? 1 : 0) - full_) / 32;
-  switch (news) {
-  case EndpointNews::failed:
-  case EndpointNews::away:
-  case EndpointNews::full: hold_.failed({charge.begun, end.latency, end.told}, news, now); break;
-  case EndpointNews::none: hold_.ended_otherwise(charge.begun, end.unstarted); break;
-  case EndpointNews::refuses: hold_.release(); break;
-  case EndpointNews::answered:
-    hold_.answered();
-    confirm_refusal(charge, now);
-    most_answered_ = std::max(most_answered_, charge.place);
-  }
-  if (!concurrency_) return;
-  if (cls == OutcomeClass::unreachable && hold_.is_held() && !was_held)
-    concurrency_->went_down(in_flight_ + static_cast<std::uint32_t>(hold_.faults()) - 1, now);
-  if (fails_at_once(cls, end.latency, now))
-    return concurrency_->ended_otherwise(charge.flight, now);
-  // A probe is alone, and one such end among many answers may be its item's: neither says how many
-  // calls the server takes up.
-  if (news == EndpointNews::full && !is_probe && full_ > seldom_full)
-    return concurrency_->overloaded(now);
-  switch (cls) {
-  case OutcomeClass::ok:
-    if (!of_the_many) return concurrency_->ended_otherwise(charge.flight, now);
-    return concurrency_->answered(charge.flight, end.latency, now);
-  case OutcomeClass::timeout: return concurrency_->timed_out(charge.flight, now);
-  default: return concurrency_->ended_otherwise(charge.flight, now);
+void Account::felt(const Charge& charge, const ServerHealth::End& end, Time now) {
+  health_.ended(charge.begun, end, in_flight_, now);
+  if (info(end.cls).news == EndpointNews::answered) confirm_refusal(charge, now);
+  invariant();
+}
+
+void Account::advertised(const Charge& charge, const std::vector<protocol::LimitHint>& limits,
+                         Time now) {
+  if (is_of_earlier_life(charge)) return;
+  for (const protocol::LimitHint& hint : limits) {
+    AdvertisedLimit& limit = advertised_[static_cast<std::size_t>(hint.name)];
+    limit.heard(hint, charge.begun.at, now);
+    if (limit.held_until() > now)
+      park(limit.held_until(), "the server says that its limit is used up");
   }
 }
 
@@ -344,35 +208,94 @@ void Account::settle(const Charge& charge, std::optional<std::uint64_t> used, Ti
   if (!used && mutated("settle_to_zero")) used = 0;
   if (!used) return;
   advance(now);
-  const auto [reserved, paced] = charge.tokens;
-  if (charge.drawn_at != Time{})
-    tokens_rate_.corrected(static_cast<double>(*used) - static_cast<double>(paced),
-                           charge.drawn_at);
-  if (*used > paced) {
-    tokens_smoother_.take(static_cast<double>(*used - paced));
-  } else {
-    tokens_smoother_.give_back(static_cast<double>(paced - *used), charge.drawn_at);
-  }
+  tokens_.settle(charge.tokens, *used, charge.begun.at, charge.tokens_until, now);
+  const std::uint64_t reserved = charge.tokens.reserved;
   if (*used <= reserved) {
-    tokens_window_.refund(reserved - *used, charge.tokens_until);
-    not_drawn(reserved - *used, charge.block);
-    return day_.refund(0, reserved - *used, charge.day_until);
+    blocks_.give_back(reserved - *used, charge.drawn.block);
+    day_.refund(0, reserved - *used, charge.day_until);
+  } else {
+    // What a call of an earlier life used lies in what that life had noted of its day.
+    day_.charge_more(*used - reserved, charge.day_until);
+    blocks_.charge_more(*used - reserved);
   }
-  // The excess is a debt, to the second in which the call began.
-  const std::uint64_t excess = *used - reserved;
-  tokens_window_.charge_until(excess, charge.tokens_until > now ? charge.tokens_until
-                                                                : now + minute_hold());
-  // What a call of an earlier life used lies in what that life had noted of its day.
-  day_.charge_more(excess, charge.day_until);
-  if (block_) block_->drawn_tokens += excess;
+  invariant();
 }
 
 void Account::refund(const Charge& charge, Time now) {
   settle(charge, 0, now);
-  calls_window_.refund(1, charge.calls_until);
+  calls_.settle(1, 0, charge.begun.at, charge.calls_until, now);
   day_.refund(1, 0, charge.day_until);
-  calls_smoother_.give_back(1, charge.drawn_at);
-  if (charge.drawn_at != Time{}) calls_rate_.corrected(-1, charge.drawn_at);
+}
+
+void Account::refused(const Charge& charge, bool tokens, bool slowly, Time now) {
+  if (is_of_earlier_life(charge)) return;
+  calls_.not_taken(1, charge.begun.at);
+  if (tokens) {
+    tokens_.refused(static_cast<double>(charge.tokens.paced), charge.begun.at, slowly, now);
+  } else {
+    calls_.refused(1, charge.begun.at, slowly, now);
+  }
+  pace(now);
+}
+
+void Account::perhaps_refused(const Charge& charge, bool tokens, Time now) {
+  if (is_of_earlier_life(charge)) return;
+  const bool is_probe = charge.begun.hold.probe != 0; // and says that the server is still away
+  if (is_probe || (in_question_ && now < in_question_->until))
+    return calls_.not_taken(1, charge.begun.at);
+  const Duration answer = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>{health_.answer_seconds(now)});
+  in_question_ = {charge, tokens, now + confirmed_within + answer};
+}
+
+void Account::confirm_refusal(const Charge& answered, Time now) {
+  if (!in_question_ || answered.begun.at < in_question_->charge.begun.at) return;
+  const InQuestion refusal = *std::exchange(in_question_, std::nullopt);
+  if (now < refusal.until) refused(refusal.charge, refusal.tokens, false, now);
+}
+
+std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now,
+                                                   Duration commit_time) {
+  const auto pace_of = [](const MinuteLimit& limit) {
+    using Pace = BudgetBlocks::Allowance::Pace;
+    return limit.limited() ? std::optional{Pace{limit.burst(), limit.per_second()}} : std::nullopt;
+  };
+  BudgetBlocks::Allowance allowed{
+      .calls = pace_of(calls_), .tokens = pace_of(tokens_), .day_is_used_up = day_.is_used_up()};
+  if (day_.calls().limited()) allowed.calls_of_day = day_.calls_ahead();
+  if (day_.tokens().limited()) allowed.tokens_of_day = day_.tokens_ahead();
+  auto note = blocks_.reserve(number, allowed, commit_time, now);
+  if (!note) return std::nullopt;
+  note->account = name_;
+  day_.block_reserved();
+  invariant();
+  return note;
+}
+
+void Account::durable(std::uint64_t block) {
+  blocks_.durable(block);
+  invariant();
+}
+
+void Account::assume_spent(const journal::BlockNote& block, Time now) {
+  const Time until = std::min(block.until, now) + defaults::block_hold;
+  if (until <= now) return;
+  calls_.assume_spent(block.calls, until);
+  tokens_.assume_spent(block.tokens, until);
+}
+
+void Account::invariant() const {
+  GRISTMILL_CHECK(
+      calls_.most() == limits_.requests_per_minute && tokens_.most() == limits_.tokens_per_minute,
+      "{}: expected {} calls and {} tokens a minute, got {} and {}", name_,
+      limits_.requests_per_minute, limits_.tokens_per_minute, calls_.most(), tokens_.most());
+  GRISTMILL_CHECK(day_.calls().amount_max() == limits_.requests_per_day &&
+                      day_.tokens().amount_max() == limits_.tokens_per_day,
+                  "{}: expected {} calls and {} tokens a day, got {} and {}", name_,
+                  limits_.requests_per_day, limits_.tokens_per_day, day_.calls().amount_max(),
+                  day_.tokens().amount_max());
+  GRISTMILL_CHECK(limits_.max_in_flight == 0 || slots() <= limits_.max_in_flight,
+                  "{}: expected at most {} slots, got {}", name_, limits_.max_in_flight, slots());
 }
 
 } // namespace gristmill::rate_limiter

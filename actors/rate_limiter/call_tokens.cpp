@@ -60,14 +60,10 @@ std::optional<WaitReason> refuses(Account& account, const CallTokens& tokens, Ti
   return refusal;
 }
 
-CallCharge draw(Account& account, const CallTokens& tokens, Time now, std::uint64_t& n,
-                Duration life) {
-  CallCharge charge{account.draw(tokens.all, now, n, life), {}, {}, account.parts()};
-  std::uint64_t unused = 0; // parts number no attempts
-  if (const auto& part = charge.parts.input)
-    charge.input = part->draw(tokens.input, now, unused, life);
-  if (const auto& part = charge.parts.output)
-    charge.output = part->draw(tokens.output, now, unused, life);
+CallCharge draw(Account& account, const CallTokens& tokens, Time now, Duration life) {
+  CallCharge charge{account.draw(tokens.all, now, life), {}, {}, account.parts()};
+  if (const auto& part = charge.parts.input) charge.input = part->draw(tokens.input, now, life);
+  if (const auto& part = charge.parts.output) charge.output = part->draw(tokens.output, now, life);
   return charge;
 }
 
@@ -83,7 +79,7 @@ void refund(Account& account, const CallCharge& charge, Time now) {
   if (const auto& part = charge.parts.output) part->refund(charge.output, now);
 }
 
-void learn(TokenLearners& learned, const TokenBound& bound, const protocol::Usage& used,
+void learn(const TokenLearners& learned, const TokenBound& bound, const protocol::Usage& used,
            Duration took) {
   if (learned.all) learned.all->learn(bound.all, used.total(), took);
   if (learned.input) learned.input->learn(bound.input(), used.prompt, took);

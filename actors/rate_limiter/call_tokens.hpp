@@ -56,13 +56,12 @@ struct CallCharge {
   Charge all{}, input{}, output{};
   Account::Parts parts{}; // that were drawn from
 };
-CallCharge draw(Account& account, const CallTokens& tokens, Time now, std::uint64_t& n,
-                Duration life);
+CallCharge draw(Account& account, const CallTokens& tokens, Time now, Duration life);
 void settle(Account& account, const CallCharge& charge, const UsedTokens& used, Time now);
 void refund(Account& account, const CallCharge& charge, Time now);
 
 // An answered call teaches those that there are.
-void learn(TokenLearners& learned, const TokenBound& bound, const protocol::Usage& used,
+void learn(const TokenLearners& learned, const TokenBound& bound, const protocol::Usage& used,
            Duration took);
 
 } // namespace gristmill::rate_limiter

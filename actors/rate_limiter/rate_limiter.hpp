@@ -9,24 +9,23 @@
 #pragma once
 
 #include "actors/rate_limiter/account.hpp"
+#include "actors/rate_limiter/account_directory.hpp"
+#include "actors/rate_limiter/blocks/commit_time.hpp"
+#include "actors/rate_limiter/blocks/mark_book.hpp"
 #include "actors/rate_limiter/call_tokens.hpp"
 #include "actors/rate_limiter/choice/endpoint_book.hpp"
 #include "actors/rate_limiter/choice/endpoint_choice.hpp"
 #include "actors/rate_limiter/choice/prefix_groups.hpp"
-#include "actors/rate_limiter/commit_time.hpp"
-#include "actors/rate_limiter/concurrency/found_limits.hpp"
-#include "actors/rate_limiter/due_times.hpp"
+#include "actors/rate_limiter/health/endpoint_reports.hpp"
 #include "actors/rate_limiter/health/refusals.hpp"
-#include "actors/rate_limiter/mark_book.hpp"
+#include "actors/rate_limiter/learned_tokens.hpp"
 #include "actors/rate_limiter/money/money_book.hpp"
-#include "actors/rate_limiter/windows/token_reserve.hpp"
+#include "actors/rate_limiter/permit_charge.hpp"
 #include "actors/words/permits.hpp"
 #include "actors/words/records.hpp"
 
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -38,12 +37,16 @@ public:
   // `pools`: what calls of a model cost. `first_block`: of those that number attempts.
   explicit RateLimiter(Epoch epoch, std::vector<PoolSpec> pools = {},
                        Duration day = defaults::day_window, std::uint64_t first_block = 1)
-      : epoch_{epoch}, day_{day}, next_block_{first_block}, money_{std::move(pools)} {}
+      : epoch_{epoch}, next_{first_block}, accounts_{day}, money_{std::move(pools)} {}
 
-  void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot);
-  void days_recovered(std::vector<journal::DayNote> days);
+  void recovered(const std::vector<journal::BlockNote>& blocks, Time now, bool same_boot) {
+    accounts_.recovered(blocks, now, same_boot);
+  }
+  void days_recovered(std::vector<journal::DayNote> days) {
+    accounts_.days_recovered(std::move(days));
+  }
   void concurrency_recovered(const std::vector<journal::ConcurrencyNote>& notes) {
-    found_.recovered(notes);
+    reports_.recovered(notes);
   }
   void endpoint_added(const EndpointOffer& endpoint, Time now);
   void endpoint_gone(EndpointId id, Time now);
@@ -70,43 +73,42 @@ public:
   };
   Marks reserve_marks(Time now);
   std::vector<journal::MoneyNote> reserve_money(Time now) {
-    return money_.reserve(next_number_, now);
+    return money_.reserve(next_.others, now);
   }
   // What the reserves gave is on its way to the journal, or durable, in this order.
   void handed_over(Time now) { commit_time_.asked(now); }
   void written(Time now) { commit_time_.durable(now); }
   // Attempt ids of this life are used up: nothing is permitted any more.
-  bool numbers_are_used_up() const { return next_block_ > AttemptId::block_max; }
+  bool numbers_are_used_up() const { return next_.attempts_are_used_up(); }
   // To be durable no later than the blocks that reserve() gave just before.
-  std::vector<journal::DayNote> day_notes(Time now);
+  std::vector<journal::DayNote> day_notes(Time now) {
+    return accounts_.day_notes(commit_time_.of_late(now), now);
+  }
   // What was learned of the use of tokens since it was noted last.
-  std::vector<journal::LearnedNote> learned_notes();
+  std::vector<journal::LearnedNote> learned_notes() { return tokens_.notes(); }
   // How many calls endpoints take up, as was found since.
-  std::vector<journal::ConcurrencyNote> concurrency_notes();
-  Time wake_at() const; // for reserve_money() and day_notes()
+  std::vector<journal::ConcurrencyNote> concurrency_notes() { return reports_.notes(); }
+  // For reserve_money() and day_notes().
+  Time wake_at() const { return std::min(money_.wake_at(), accounts_.next_day_notes_at()); }
   std::uint32_t in_flight(EndpointId id) const;
-  // How an endpoint stands, for people.
-  EndpointStanding standing(EndpointId id, Time now) const;
+  EndpointStanding standing(EndpointId id, Time now) const; // for people
   std::size_t account_count() const { return accounts_.size(); }
   void measure(Sizes& sizes) const;
-  std::size_t learned_models(JobId job) const { return jobs_.at(job).reserves.size(); }
+  std::size_t learned_models(JobId job) const { return tokens_.models(job); }
 
 private:
-  using AccountRef = std::shared_ptr<Account>;
+  using AccountRef = AccountDirectory::Ref;
   struct Job {
     JobBudget budget;
     AccountRef account;
     Refusals refusals = {};
-    // By model, and what of it: see of_input.
-    std::map<std::string, std::shared_ptr<TokenReserve>> reserves;
     std::vector<std::weak_ptr<Account>> asked; // of endpoints, that know the job
   };
+  // A permit that is out.
   struct Out {
-    AccountRef endpoint, job;
-    CallCharge endpoint_charge;
-    Charge job_charge;
-    EndpointId endpoint_id;
-    JobId job_id;
+    PermitCharge charge{};
+    EndpointId endpoint{};
+    JobId job{};
     TokenLearners learners{}; // from its end
     TokenBound bound{};
     std::uint64_t prefix = 0;
@@ -115,58 +117,41 @@ private:
   };
   // Where a call goes, or why it may not.
   struct Placed {
-    Choice where;
+    Choice where{};
     TokenLearners learners = {};
     Tokens job_tokens{};  // to be drawn from the job's account
     bool exceeds = false; // no endpoint may ever take it
     MoneyCharge money{};
     std::optional<BudgetStop> stop{}; // the job's money is spent
+    static Placed waits(WaitKind kind, Time until, std::string because) {
+      return {{.reason = {.kind = kind, .until = until, .because = std::move(because)}}};
+    }
+    static Placed exceeding(std::string because) {
+      Placed placed = waits(WaitKind::budget, never, std::move(because));
+      placed.exceeds = true;
+      return placed;
+    }
   };
 
-  AccountRef account(const std::string& name, const RateLimits& limits, Time now);
-  void settle_limits(const AccountRef& account, Time now);
-  void forget_idle_accounts(Time now);
-  // Something has happened to it that may change when it is due.
-  void touched(const AccountRef& account);
-  void look_at_touched(Time now);
-  static std::shared_ptr<TokenReserve> reserve_of(Job& job, const std::string& model,
-                                                  std::string_view of_what);
-  // What is known of calls to a model; and what is to learn of those to one of its endpoints.
-  static TokenLearners learned_of(const Job& job, const std::string& model);
-  static TokenLearners learners_of(Job& job, const std::string& model, const RateLimits& limits);
-  void settle_part(const AccountRef& account, AccountRef& part, std::string_view of_what,
-                   std::uint64_t per_minute, Time now);
-  void leave(AccountRef& part);
-  void learn(Out& out, const protocol::Usage& used, Time now);
   Placed place(const AcquireCall& call, SessionId session, Time now);
-  protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
+  std::string model_of(const AcquireCall& call, const Job& job) const;
+  std::optional<WaitReason> job_refuses(const Job& job, const AcquireCall& call, Tokens tokens,
+                                        Time now);
+  void take_turns(Job& job, const std::vector<Endpoint*>& served, SessionId session, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
+  protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
   void hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now);
 
   Epoch epoch_;
-  Duration day_; // its length
-  // Blocks that number attempts have the numbers of AttemptId, all others those above.
-  std::uint64_t next_block_, next_number_ = AttemptId::block_max + 1;
+  NoteNumbers next_;
   CommitTime commit_time_;
   MarkBook marks_;
-  std::vector<std::uint64_t> over_; // blocks of accounts that are no more
-  std::map<std::string, AccountRef> accounts_;
-  // No event walks all accounts: these are the ones with something to do, by name, and when.
-  std::vector<AccountRef> touched_; // since they were looked at
-  DueTimes<std::string> reserving_; // a block
-  DueTimes<std::string> noting_;    // their day
-  DueTimes<std::string> leaving_;   // that nobody may name any more
-  std::set<std::string> without_credit_;
-  std::set<JobId> learned_;                               // something worth a note
-  std::unordered_map<std::uint64_t, AccountRef> writing_; // by their block
-  // Of earlier lives, for accounts not yet opened.
-  std::unordered_map<std::string, std::vector<journal::BlockNote>> spent_;
-  Time spent_over_at_{never};
-  std::map<std::string, std::vector<journal::DayNote>> days_; // the same of their days
+  AccountDirectory accounts_;
   EndpointBook endpoints_;
   MoneyBook money_;
   PrefixGroups prefixes_;
-  FoundLimits found_;
+  EndpointReports reports_;
+  LearnedTokens tokens_;
   std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;

@@ -1,9 +1,17 @@
 #include "actors/rate_limiter/choice/endpoint_book.hpp"
 
 #include <algorithm>
-#include <tuple>
+#include <fmt/format.h>
 
 namespace gristmill::rate_limiter {
+
+std::string account_name(const EndpointOffer& offer) {
+  const EndpointSpec& e = offer.endpoint;
+  const std::string key = e.api_key_env.empty() ? e.api_key_file : e.api_key_env;
+  // An announced endpoint is its worker's own: the same URL elsewhere is another server.
+  if (offer.only) return fmt::format("endpoint:{}|{}|{}", e.url, key, offer.id.value);
+  return fmt::format("endpoint:{}|{}", e.url, key);
+}
 
 std::shared_ptr<Account> EndpointBook::add(EndpointOffer offer, std::shared_ptr<Account> account,
                                            const RateLimits& limits) {
@@ -44,10 +52,12 @@ std::shared_ptr<Account> EndpointBook::remove(EndpointId id) {
   return gone.account;
 }
 
-const EndpointBook::Stated& EndpointBook::stated(const Account& account) const {
-  static const Stated nothing;
+std::optional<RateLimits> EndpointBook::strictest(const Account& account) const {
   const auto it = stated_.find(&account);
-  return it == stated_.end() ? nothing : it->second;
+  if (it == stated_.end()) return std::nullopt;
+  RateLimits strictest = it->second.begin()->first;
+  for (const auto& [limits, endpoints] : it->second) strictest = stricter(strictest, limits);
+  return strictest;
 }
 
 Endpoint* EndpointBook::find(EndpointId id) {

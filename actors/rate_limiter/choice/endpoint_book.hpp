@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -23,6 +24,9 @@ struct Endpoint {
   std::uint64_t chosen_at = 0; // number of the last choice that fell on it
 };
 
+// Endpoints with equal names of their accounts draw from one.
+std::string account_name(const EndpointOffer& offer);
+
 class EndpointBook {
 public:
   // Replaces an endpoint of the same id; returns what was there.
@@ -34,9 +38,9 @@ public:
 
   // Those that the session may use for a call of `model`, lowest id first.
   std::vector<Endpoint*> serving(const std::string& model, SessionId session);
-  // What the endpoints that name an account state, and how many of them each; empty: none does.
-  using Stated = std::map<RateLimits, std::size_t>;
-  const Stated& stated(const Account& account) const;
+  // Several may name one URL and key, each with limits of its own: the strictest of them hold.
+  // Nothing: no endpoint names that account.
+  std::optional<RateLimits> strictest(const Account& account) const;
   // How many endpoints serve each model, of pools and announced.
   const std::map<std::string, std::size_t>& served() const { return served_; }
   // Entries of all that it looks up by.
@@ -49,7 +53,8 @@ private:
   std::map<std::string, std::set<EndpointId>> shared_; // by model
   std::map<SessionId, std::set<EndpointId>> announced_;
   std::map<std::string, std::size_t> served_;
-  std::unordered_map<const Account*, Stated> stated_;
+  // What the endpoints that name an account state, and how many of them each.
+  std::unordered_map<const Account*, std::map<RateLimits, std::size_t>> stated_;
 };
 
 } // namespace gristmill::rate_limiter

@@ -37,7 +37,7 @@ public:
   void sift(const std::vector<Endpoint*>& endpoints) {
     for (Endpoint* endpoint : endpoints) {
       Account& account = *endpoint->account;
-      if (const auto until = account.hold().refuses(now_))
+      if (const auto until = account.health().hold().refuses(now_))
         wait(*endpoint, {.kind = WaitKind::breaker, .until = *until});
       else if (never_fits(account.limits(), bound_))
         wait(*endpoint, {.kind = WaitKind::budget,
@@ -69,7 +69,8 @@ private:
       refused.refused_by.push_back(&account);
       return wait(endpoint, {.kind = WaitKind::turn, .limit = yield->to, .until = yield->until});
     }
-    candidates.push_back({&endpoint, tokens, account.load(now_), account.answer_seconds(now_),
+    candidates.push_back({&endpoint, tokens, account.load(now_),
+                          account.health().answer_seconds(now_),
                           contains(call_.failed_at, endpoint.offer.id)});
   }
   // One that has not answered yet is supposed to be as fast as the fastest.

@@ -19,19 +19,19 @@ constexpr double errors_apart = 2, changed_errors = 4,
 constexpr double changed_by = 1.3, queue_suspected = 1.15;
 constexpr std::size_t cohorts_most = 16;
 constexpr double shrink_by = 0.7;
-constexpr double timeouts_most = 0.1; // share of calls
-constexpr auto ceiling_holds = std::chrono::seconds{60};
-constexpr auto burst = std::chrono::seconds{1};
-constexpr double as_many_as_may_be = 0.75; // of the limit
-constexpr Duration down_again_within = std::chrono::minutes{2};
-// Then more is tried once more, which may cost another death.
-constexpr Duration down_holds_least = std::chrono::seconds{10},
-                   down_holds_most = std::chrono::hours{1};
+
+// While it rises.
+constexpr double risen_by = 1.5, doubled = 2;
+constexpr double risen_errors = 3, no_luck_errors = 5;
+constexpr double fall_most = 1.4; // of ln(limit) at once
+constexpr double stride_of_few = 2;
+// Standard errors by which later calls of the first ones take longer.
+constexpr double doubtful_errors = 2, sure_errors = 3.5;
 
 } // namespace
 
 ConcurrencyLimit::ConcurrencyLimit(std::uint32_t most)
-    : most_{most == 0 ? unbounded : most}, limit_{start()}, ceiling_{unbounded} {}
+    : most_{most == 0 ? unbounded : most}, limit_{start()} {}
 
 std::uint32_t ConcurrencyLimit::start() const {
   return most_ == unbounded ? first : SlowStart::first_below(most_);
@@ -46,7 +46,36 @@ std::uint32_t ConcurrencyLimit::bounded(double limit) const {
 }
 
 bool ConcurrencyLimit::may_be(std::uint32_t limit, Time now) const {
-  return limit <= most_ && (limit < ceiling_ || now >= ceiling_until_);
+  return limit <= most_ && ceiling_.allows(limit, now);
+}
+
+void ConcurrencyLimit::set_most(std::uint32_t most) {
+  const bool bound = limit_ == std::exchange(most_, most == 0 ? unbounded : most);
+  if (limit_ > most_) settle(most_, std::nullopt, try_at_);
+  if (!bound || limit_ >= most_) return;
+  // It was not the server that asked for less.
+  limit_ = std::max(limit_, start());
+  rising_ = true;
+  binding_ = trying_ = false;
+  strayed_before_ = 0;
+}
+
+void ConcurrencyLimit::resumed(const FoundLimit& found, Time now) {
+  if (found.limit == 0) return;
+  if (!found.rising) {
+    settle(found.limit, std::nullopt, now + try_every);
+    wary_ = wary_of_found;
+    return;
+  }
+  slow_.resumed(found.limit);
+  limit_ = bounded(found.limit);
+}
+
+std::optional<FoundLimit> ConcurrencyLimit::found() const {
+  if (shrunk_) return std::nullopt;
+  if (!rising_) return FoundLimit{trying_ ? steady_limit_ : limit_, false};
+  const std::uint32_t proven = std::min(slow_.proven(), limit_);
+  return proven > first ? std::optional{FoundLimit{proven, true}} : std::nullopt;
 }
 
 bool ConcurrencyLimit::allows(std::uint32_t in_flight) {
@@ -74,14 +103,11 @@ void ConcurrencyLimit::ended_otherwise(const Flight& call, Time now) {
 
 void ConcurrencyLimit::timed_out(const Flight& call, Time now) {
   ended_otherwise(call, now);
-  timeouts_ += (1 - timeouts_) / LatencyCohorts::size;
-  if (timeouts_ < timeouts_most) return;
-  timeouts_ = 0;
-  overloaded(now);
+  if (ceiling_.timed_out()) overloaded(now);
 }
 
 void ConcurrencyLimit::answered(const Flight& call, Duration latency, Time now) {
-  timeouts_ -= timeouts_ / LatencyCohorts::size;
+  ceiling_.answered();
   const double beside = call.in_flight;
   answered_in_flight_ =
       std::max(beside, answered_in_flight_ + (beside - answered_in_flight_) / LatencyCohorts::size);
@@ -137,6 +163,59 @@ void ConcurrencyLimit::settle(double limit, std::optional<LatencyEstimate> there
   trial_.reset();
   cohorts_.clear();
   try_at_ = next_trial;
+}
+
+void ConcurrencyLimit::grow(const Flight& call, Duration latency, Time now) {
+  const bool of_concern = to_seconds(latency) >= of_concern_s;
+  const bool longer = of_concern && least_ && to_seconds(latency) > risen_by * least_->seconds();
+  if (told_ || !binding_ || longer) return;
+  std::uint32_t wanted = bounded(slow_.answered(limit_, call.in_flight));
+  // Halfway to what was too many: each try may bring the server down.
+  if (ceiling_.holds(now))
+    wanted = std::min(wanted, std::max(1u, (slow_.proven() + ceiling_.at()) / 2));
+  // Without a baseline only their order tells of a queue.
+  in_doubt_ &= !least_;
+  if (of_concern && !least_ && queues_by_order(now)) return;
+  if (!in_doubt_ && wanted > limit_) limit_ = wanted;
+}
+
+bool ConcurrencyLimit::queues_by_order(Time now) {
+  if (!slow_.has_heard()) return false;
+  const std::vector<OrderedCall> calls = cohorts_.oldest(now);
+  const double errors = longer_by_order(calls);
+  in_doubt_ = errors > doubtful_errors;
+  if (errors < sure_errors) return false;
+  settle(std::min<double>(limit_, slots_by_order(calls) * room), std::nullopt, now);
+  next_is_up_ = false;
+  // What few calls show is less near, and a lower limit for a while costs few.
+  stride_ = limit_ < LatencyCohorts::size ? stride_of_few : stride_least;
+  known_until_ = now; // there is no baseline yet
+  return true;
+}
+
+void ConcurrencyLimit::rise(const Measured& m, Time now) {
+  if (!least_) {
+    least_ = m.latency;
+    return;
+  }
+  const double risen = m.latency.ln_mean - least_->ln_mean;
+  const double unsure = std::hypot(m.latency.error, least_->error);
+  const bool of_concern = m.latency.seconds() >= of_concern_s;
+  const bool has_risen = of_concern && risen >= std::max(std::log(risen_by), risen_errors * unsure);
+  const bool beyond_luck =
+      of_concern && risen >= std::max(std::log(doubled), no_luck_errors * unsure);
+  if (strays_again(m, has_risen) || beyond_luck) {
+    settle(m.in_flight * std::exp(unsure - std::min(risen, fall_most)) * room, std::nullopt, now);
+    next_is_up_ = false;
+    stride_ = stride_least;
+    known_until_ = now; // perhaps the first calls stood in a queue already
+  } else if (m.in_flight >= most_ && !has_risen) {
+    // Calls that were taken up while their number doubled: what they took is the baseline.
+    known_until_ = most_ >= 2 * first ? now + least_holds : now;
+    settle(limit_, std::nullopt, now + try_every);
+  }
+  // All of them together: the least of many is low by luck.
+  if (!has_risen) least_->add(m.latency);
 }
 
 void ConcurrencyLimit::watch(const Measured& m, Time now) {
@@ -285,10 +364,7 @@ void ConcurrencyLimit::feel_again(Time now) {
 }
 
 void ConcurrencyLimit::overloaded(Time now) {
-  if (overloaded_at_ != Time::min() && now < overloaded_at_ + burst) return;
-  overloaded_at_ = now;
-  ceiling_ = std::max(2u, limit_);
-  ceiling_until_ = now + ceiling_holds;
+  if (!ceiling_.overloaded(limit_, now)) return;
   // What is more than were in flight among the answered was too much.
   const double answered = answered_in_flight_ > 0 ? answered_in_flight_ : limit_;
   settle(std::min(limit_ * shrink_by, answered), std::nullopt, now + try_every);
@@ -296,14 +372,7 @@ void ConcurrencyLimit::overloaded(Time now) {
 }
 
 void ConcurrencyLimit::went_down(std::uint32_t in_flight, Time now) {
-  if (in_flight < as_many_as_may_be * limit_) return;
-  const bool again = down_at_ != Time::min() && now < down_at_ + down_again_within;
-  if (down_at_ != Time::min() && now >= down_at_ + down_holds_most) down_holds_ = {};
-  down_at_ = now;
-  if (!again) return;
-  down_holds_ = std::clamp(2 * down_holds_, down_holds_least, down_holds_most);
-  ceiling_ = std::max(2u, in_flight);
-  ceiling_until_ = now + down_holds_;
+  if (!ceiling_.went_down(in_flight, limit_, now)) return;
   const std::uint32_t half = bounded(in_flight / 2.0);
   if (half >= limit_) return;
   if (!rising_) return settle(half, std::nullopt, now + try_every);

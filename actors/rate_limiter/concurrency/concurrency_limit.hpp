@@ -19,6 +19,7 @@
 #pragma once
 
 #include "actors/rate_limiter/concurrency/latency_cohorts.hpp"
+#include "actors/rate_limiter/concurrency/limit_ceiling.hpp"
 #include "actors/rate_limiter/concurrency/queue_limit.hpp"
 #include "actors/rate_limiter/concurrency/slow_start.hpp"
 
@@ -60,8 +61,7 @@ public:
 
   // The server says that it has too much; counts once for all calls of a burst.
   void overloaded(Time now);
-  // The server went down while so many calls were in flight. Once is no matter of how many; again
-  // soon, among as many as may be, it may be what it dies of.
+  // The server went down while so many calls were in flight.
   void went_down(std::uint32_t in_flight, Time now);
   // A call brought no answer in its time: many of them are an overload, a single one is none.
   void timed_out(const Flight& call, Time now);
@@ -120,12 +120,8 @@ private:
   double stride_ = 1;
   Time try_at_{Time::min()};
 
-  double timeouts_ = 0;           // their share of late
   double answered_in_flight_ = 0; // most that were, of late, as calls that were answered began
-  std::uint32_t ceiling_;         // where the server had too much
-  Time ceiling_until_{Time::min()}, overloaded_at_{Time::min()};
-  Time down_at_{Time::min()};
-  Duration down_holds_{}; // how long the last ceiling of that kind held
+  LimitCeiling ceiling_;
 };
 
 } // namespace gristmill::rate_limiter

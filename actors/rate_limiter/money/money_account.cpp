@@ -1,7 +1,7 @@
 #include "actors/rate_limiter/money/money_account.hpp"
 
-#include "actors/kit/mutant.hpp"
-#include "actors/rate_limiter/account.hpp"
+#include "actors/kit/check.hpp"
+#include "actors/rate_limiter/blocks/budget_blocks.hpp"
 
 #include <algorithm>
 
@@ -31,9 +31,7 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(std::uint64_t most) {
                          : "calls in flight may cost the rest of the budget of money",
                    spent};
   }
-  // A lower watermark that is on its way may be durable already.
-  const std::uint64_t most_charged = next_ ? std::min(durable_, next_->watermark) : durable_;
-  if (charged_ + most > most_charged) {
+  if (charged_ + most > drawable()) {
     wanted_ = std::max(wanted_, most);
     return Refusal{block_retry, "the budget block is being written"};
   }
@@ -41,8 +39,19 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(std::uint64_t most) {
 }
 
 void MoneyAccount::draw(std::uint64_t most) {
+  GRISTMILL_CHECK(charged_ + most <= std::min(drawable(), cap_),
+                  "{}: expected charges within the durable watermark {} and the cap {}, got {} and "
+                  "a call of {}",
+                  to_string(job_), drawable(), cap_, charged_, most);
   charged_ += most;
   ++in_flight_;
+  invariant();
+}
+
+void MoneyAccount::end_call() {
+  GRISTMILL_CHECK(in_flight_ > 0, "{}: expected the end of a call in flight, got one of none",
+                  to_string(job_));
+  --in_flight_;
 }
 
 void MoneyAccount::refund(std::uint64_t most) {
@@ -51,13 +60,15 @@ void MoneyAccount::refund(std::uint64_t most) {
 
 // The cost may be more, if the bound was none.
 void MoneyAccount::settle(std::uint64_t most, std::uint64_t cost) {
+  end_call();
   charged_ = charged_ - most + cost;
-  --in_flight_;
+  invariant();
 }
 
 void MoneyAccount::lost(std::uint64_t most) {
-  --in_flight_;
+  end_call();
   lost_ += most;
+  invariant();
 }
 
 void MoneyAccount::claimed(AttemptId attempt) {
@@ -72,12 +83,14 @@ void MoneyAccount::ended(AttemptId attempt, std::optional<std::uint64_t> cost) {
   }
   returnable_ -= std::min(returnable_, *cost); // recorded as a cost of its own
   give_back();
+  invariant();
 }
 
 void MoneyAccount::earlier_lives_told(bool all) {
   told_ = true;
   if (!all) earlier_open_ = false;
   give_back();
+  invariant();
 }
 
 void MoneyAccount::give_back() {
@@ -105,6 +118,7 @@ std::optional<journal::MoneyNote> MoneyAccount::reserve(std::uint64_t number, Ti
   next_ = Next{number, raise || lower ? target : durable_};
   noted_at_ = now;
   assumed_changed_ = false;
+  invariant();
   return journal::MoneyNote{job_, number, next_->watermark, assumed_};
 }
 
@@ -114,11 +128,23 @@ void MoneyAccount::durable(std::uint64_t number) {
   next_.reset();
   wanted_ = 0;
   noted_at_ = never;
+  invariant();
 }
 
 Time MoneyAccount::wake_at() const {
   if (next_ || !stands_high()) return never;
   return noted_at_ == never ? Time::min() : noted_at_ + lower_every;
+}
+
+// Neither the watermark nor the cap bounds the charges here: a call may cost more than its bound,
+// and a user may lower the cap.
+void MoneyAccount::invariant() const {
+  GRISTMILL_CHECK(assumed_ + lost_ <= charged_,
+                  "{}: expected charges of at least {} assumed and {} lost, got {}",
+                  to_string(job_), assumed_, lost_, charged_);
+  GRISTMILL_CHECK(!earlier_open_ || returnable_ <= assumed_ - assumed_at_last_,
+                  "{}: expected at most {} to come back, got {}", to_string(job_),
+                  assumed_ - assumed_at_last_, returnable_);
 }
 
 } // namespace gristmill::rate_limiter

@@ -15,6 +15,7 @@
 #include "actors/words/permits.hpp"
 #include "actors/words/records.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -58,9 +59,13 @@ public:
   Time wake_at() const; // when reserve() has something to do though nothing happens
 
 private:
+  // Up to here may be charged: a lower watermark that is on its way may be durable already.
+  std::uint64_t drawable() const { return next_ ? std::min(durable_, next_->watermark) : durable_; }
   std::uint64_t ahead() const; // of the charges: what a crash may take
   bool stands_high() const;
   void give_back();
+  void end_call();
+  void invariant() const;
 
   JobId job_;
   std::uint64_t cap_, charged_;

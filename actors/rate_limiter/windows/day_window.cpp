@@ -21,8 +21,9 @@ void DayWindow::advance(Time now) {
   changed_.erase(changed_.begin(), changed_.upper_bound(now));
 }
 
-Time DayWindow::charge(std::uint64_t tokens, Time until) {
+Time DayWindow::charge(std::uint64_t tokens, Duration life, Time now) {
   if (!limited()) return Time{};
+  const Time until = now + hold_of(length_, life);
   const Time name = calls_.charge_until(1, until);
   tokens_.charge_until(tokens, until);
   changed_.insert(name);
@@ -47,27 +48,33 @@ std::uint64_t DayWindow::ahead(const SlidingWindow& window) {
   return std::max((window.amount_max() - taken) / ahead_share, std::uint64_t{1});
 }
 
-std::vector<journal::DayNote> DayWindow::notes(const std::string& account,
-                                               std::span<const Open> open, Time now) {
+std::vector<journal::DayNote>
+DayWindow::notes(const std::string& account, std::span<const BudgetBlocks::Rest> rests, Time now) {
+  if (now < next_notes_at()) return {};
+  block_is_new_ = false;
   advance(now);
-  std::map<Time, Open> left; // by bucket
-  for (const Open& block : open) {
-    const Time end = calls_.end_of(block.until);
-    // Draws lie in this bucket or an earlier one, where they then leave it in later notes.
-    if (calls_.limited()) left[end].calls += block.calls;
-    if (tokens_.limited()) left[end].tokens += block.tokens;
+  struct Left {
+    std::uint64_t calls = 0, tokens = 0;
+  };
+  std::map<Time, Left> left; // by bucket
+  for (const BudgetBlocks::Rest& rest : rests) {
+    // Until when its last call would count. Draws lie in this bucket or an earlier one, where they
+    // then leave it in later notes.
+    const Time end = calls_.end_of(rest.until + hold_of(length_, defaults::permit_life_max));
+    if (calls_.limited()) left[end].calls += rest.calls;
+    if (tokens_.limited()) left[end].tokens += rest.tokens;
     changed_.insert(end);
   }
   if (changed_.empty() && !is_empty()) changed_.insert(calls_.newest());
   std::vector<journal::DayNote> notes;
   for (const Time end : changed_) {
     const auto block = left.find(end);
-    const Open& more = block == left.end() ? Open{} : block->second;
+    const Left more = block == left.end() ? Left{} : block->second;
     notes.push_back({account, end, calls_.held_until(end) + more.calls,
                      tokens_.held_until(end) + more.tokens, now});
   }
   changed_.clear();
-  for (const auto& [end, block] : left) changed_.insert(end);
+  for (const auto& [end, rest] : left) changed_.insert(end);
   noted_at_ = now;
   return notes;
 }

@@ -32,8 +32,7 @@ std::string why(Account& account, Time now, std::uint64_t tokens = 1) {
 
 Charge draw(Account& account, Time now, std::uint64_t tokens = 1) {
   REQUIRE(why(account, now, tokens) == "goes");
-  std::uint64_t n = 0;
-  return account.draw(tokens, now, n);
+  return account.draw(tokens, now);
 }
 
 // Asks for a call, and has the block that it needs written at once.
@@ -58,14 +57,13 @@ TEST_CASE("nothing is drawn before a block is durable") {
   const auto note = account.reserve(1, start);
   REQUIRE(note);
   CHECK(note->account == "endpoint");
-  CHECK(account.block() == 0);
+  CHECK(account.blocks().number() == 0);
   CHECK(why(account, start) == block_reason);
   account.durable(2);
   CHECK(why(account, start) == block_reason);
-  std::uint64_t n = 0;
-  CHECK_THROWS_AS(account.draw(1, start, n), CheckFailed);
+  CHECK_THROWS_AS(account.draw(1, start), CheckFailed);
   account.durable(1);
-  CHECK(account.block() == 1);
+  CHECK(account.blocks().number() == 1);
   CHECK(why(account, start) == "goes");
 }
 
@@ -84,10 +82,9 @@ TEST_CASE("a block covers its calls, numbers them from 1, and no more") {
   REQUIRE(note);
   account.durable(1);
   account.set_limits({}, start); // so that the window alone keeps nothing back
-  std::uint64_t n = 0;
   for (std::uint64_t i = 1; i <= note->calls; ++i) {
     if (account.refuses(1, start)) FAIL("call " << i << " is refused");
-    account.draw(1, start, n);
+    const std::uint64_t n = account.draw(1, start).drawn.n;
     if (n != i) FAIL("call " << i << " is numbered " << n);
   }
   CHECK(why(account, start) == block_reason);
@@ -175,8 +172,7 @@ TEST_CASE("under demand the next block is there before the last one ends") {
       const auto refusal = account.refuses(100, now);
       if (refusal && words_of(*refusal) == block_reason && now > learned) ++waited;
       if (refusal) break;
-      std::uint64_t n = 0;
-      account.draw(100, now, n);
+      account.draw(100, now);
       ++calls;
     }
     if (account.reserve(blocks + 1, now, disk)) {
@@ -227,10 +223,10 @@ TEST_CASE("the note of the block after the next one says what was drawn in truth
 TEST_CASE("of a block whose calls have ended more may be drawn, up to what was reserved") {
   Account account = opened(tokens_per_minute(60'000), 2'000);
   const Tokens call{500, 10};
-  std::uint64_t calls = 0, n = 0;
+  std::uint64_t calls = 0;
   Time now = start;
   for (; !account.refuses(call, now); now += 10ms, ++calls)
-    account.settle(account.draw(call, now, n), 10, now);
+    account.settle(account.draw(call, now), 10, now);
   CHECK(words_of(*account.refuses(call, now)) == block_reason);
   CHECK(calls >=
         50); // if they had used all that they drew, it would have been enough for some five
@@ -252,7 +248,7 @@ TEST_CASE("blocks that no window counts any more are not noted, and the journal 
     draw(account, now, 1);
     // What is left is what a hold may still count.
     CHECK(number - over <= 36);
-    CHECK(account.blocks().size() == number - over);
+    CHECK(account.blocks().numbers().size() == number - over);
   }
   account.settle(charge, 1, now);
   REQUIRE(why(account, now) == block_reason);

@@ -31,8 +31,7 @@ std::string why(Account& account, Time now, std::uint64_t tokens = 1) {
 
 Charge draw(Account& account, Time now, std::uint64_t tokens = 1) {
   REQUIRE(why(account, now, tokens) == "goes");
-  std::uint64_t n = 0;
-  return account.draw(tokens, now, n);
+  return account.draw(tokens, now);
 }
 
 // Asks for a call, and has the block that it needs written at once.
@@ -116,36 +115,35 @@ TEST_CASE("an endpoint that asked us to wait is left alone until the latest time
 TEST_CASE("permits that come too late make the next ones live longer, up to a bound") {
   Account account = opened(calls_per_minute(60));
   const auto come_too_late = [&](int times, Time now) {
-    for (int i = 0; i < times; ++i) account.permit_came_too_late(now);
+    for (int i = 0; i < times; ++i) account.permit_life().came_too_late(now);
   };
   come_too_late(2, start);
-  account.permit_used();
+  account.permit_life().used();
   come_too_late(2, start);
-  CHECK(account.life() == defaults::permit_life);
+  CHECK(account.permit_life().length() == defaults::permit_life);
   come_too_late(1, start);
-  CHECK(account.life() == 2 * defaults::permit_life);
-  come_too_late(20, start + account.life() - 1ns); // issued together with the last ones
-  CHECK(account.life() == 2 * defaults::permit_life);
+  CHECK(account.permit_life().length() == 2 * defaults::permit_life);
+  come_too_late(20, start + account.permit_life().length() - 1ns); // issued together with the last ones
+  CHECK(account.permit_life().length() == 2 * defaults::permit_life);
   for (int round = 1; round < 10; ++round) come_too_late(3, start + round * 10s);
-  CHECK(account.life() == defaults::permit_life_max);
+  CHECK(account.permit_life().length() == defaults::permit_life_max);
 }
 
 TEST_CASE("permits that are used make the next ones live shorter again, down to a bound") {
   Account account = opened({});
-  for (int i = 0; i < 3; ++i) account.permit_came_too_late(start);
-  const auto longer = account.life();
-  for (int i = 1; i < defaults::used_permits_min; ++i) account.permit_used();
-  CHECK(account.life() == longer);
-  account.permit_used();
-  CHECK(account.life() == defaults::permit_life);
-  for (int i = 0; i < defaults::used_permits_min; ++i) account.permit_used();
-  CHECK(account.life() == defaults::permit_life);
+  for (int i = 0; i < 3; ++i) account.permit_life().came_too_late(start);
+  const auto longer = account.permit_life().length();
+  for (int i = 1; i < defaults::used_permits_min; ++i) account.permit_life().used();
+  CHECK(account.permit_life().length() == longer);
+  account.permit_life().used();
+  CHECK(account.permit_life().length() == defaults::permit_life);
+  for (int i = 0; i < defaults::used_permits_min; ++i) account.permit_life().used();
+  CHECK(account.permit_life().length() == defaults::permit_life);
 }
 
 TEST_CASE("a permit that lives longer counts longer") {
   Account account = opened(calls_per_minute(1));
-  std::uint64_t n = 0;
-  account.draw(1, start, n, 4s);
+  account.draw(1, start, 4s);
   CHECK(why(account, start + 64s) == "requests per minute");
   CHECK(why(account, start + 65s) == block_reason);
 }

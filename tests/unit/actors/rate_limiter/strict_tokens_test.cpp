@@ -99,14 +99,13 @@ TEST_CASE("what a call used beyond its reserve is a debt, and the journal hears 
   };
   REQUIRE(block(1));
   REQUIRE_FALSE(account.refuses(Tokens{100, 50}, now));
-  std::uint64_t n = 0;
-  const Charge charge = account.draw({100, 50}, now, n);
+  const Charge charge = account.draw({100, 50}, now);
   account.settle(charge, 400, now + 1s);
   now += 50s;
   CHECK_FALSE(account.refuses(Tokens{5'600, 1}, now)->kind == WaitKind::tokens);
   CHECK(account.refuses(Tokens{5'601, 1}, now)->kind == WaitKind::tokens);
   REQUIRE(block(2));
-  account.draw({1, 1}, now, n);
+  account.draw({1, 1}, now);
   now += 5s;
   const auto third = block(3);
   REQUIRE(third);

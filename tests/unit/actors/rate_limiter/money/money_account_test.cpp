@@ -1,5 +1,6 @@
 // A job's budget of money: what may be charged, what the journal must know first, and what comes
 // back after a crash.
+#include "actors/kit/check.hpp"
 #include "actors/rate_limiter/money/money_account.hpp"
 #include "actors/wiring/job_money.hpp"
 
@@ -83,6 +84,18 @@ TEST_CASE("Nothing is drawn above a watermark that is not durable", "[money]") {
   CHECK(account.refuses(10));
   account.durable(1);
   CHECK_FALSE(account.refuses(10));
+}
+
+TEST_CASE("A draw that nothing durable covers, and an end of no call, are our own mistakes",
+          "[money]") {
+  MoneyAccount account{job, money(100)};
+  CHECK_THROWS_AS(account.draw(1), CheckFailed);
+  CHECK_THROWS_AS(account.settle(0, 0), CheckFailed);
+  CHECK_THROWS_AS(account.lost(0), CheckFailed);
+  JobMoney wrong = money(100, 10, 10);
+  wrong.assumed = 11; // of 10 that are charged
+  MoneyAccount broken{job, wrong};
+  CHECK_THROWS_AS(broken.earlier_lives_told(false), CheckFailed);
 }
 
 TEST_CASE("A watermark is one per cent of the remainder ahead, or one call", "[money]") {

@@ -54,8 +54,7 @@ struct Life {
     }
     last = refusal;
     if (refusal) return std::string{words_of(*refusal)};
-    std::uint64_t n = 0;
-    charges.push_back(account.draw(tokens, now, n));
+    charges.push_back(account.draw(tokens, now));
     return "";
   }
   std::uint64_t draw_all(Time now, std::uint64_t tokens = 1) {

@@ -1,4 +1,4 @@
-#include "actors/rate_limiter/mark_book.hpp"
+#include "actors/rate_limiter/blocks/mark_book.hpp"
 
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"

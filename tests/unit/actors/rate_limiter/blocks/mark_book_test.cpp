@@ -1,5 +1,5 @@
 // How far into a job's items calls may go, and how far ahead of them the journal is kept.
-#include "actors/rate_limiter/mark_book.hpp"
+#include "actors/rate_limiter/blocks/mark_book.hpp"
 
 #include "actors/kit/defaults.hpp"
 

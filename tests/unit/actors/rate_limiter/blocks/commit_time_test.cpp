@@ -1,5 +1,5 @@
 // How long commits take of late, which decides how long blocks are valid.
-#include "actors/rate_limiter/commit_time.hpp"
+#include "actors/rate_limiter/blocks/commit_time.hpp"
 
 #include <catch2/catch.hpp>
 
