@@ -62,8 +62,8 @@ int verify(const Options& options) {
 
 Json json_of(const CommitView& commit) {
   return {{"position", commit.position},  {"epoch", commit.epoch.value},
-          {"job", to_string(commit.job)}, {"segment", commit.segment},
-          {"from", commit.from},          {"to", commit.to},
+          {"job", to_string(commit.job)}, {"segment", commit.lines.segment},
+          {"from", commit.lines.from},    {"to", commit.lines.to},
           {"reopened", commit.reopened},  {"completed", commit.completed},
           {"failed", commit.failed},      {"attempts", commit.attempts},
           {"low_item", commit.low_item}};
@@ -78,8 +78,9 @@ int show_commits(JournalCheck& journal, const Options& options) {
     if (options.json)
       return gristmill::print_json(json_of(c).dump(-1, ' ', false, Json::error_handler_t::replace));
     return gristmill::print(fmt::format("{} {} {} {} {} {} {} {} {} {} {}\n", c.position,
-                                        c.epoch.value, to_string(c.job), c.segment, c.from, c.to,
-                                        c.reopened, c.completed, c.failed, c.attempts, c.low_item));
+                                        c.epoch.value, to_string(c.job), c.lines.segment,
+                                        c.lines.from, c.lines.to, c.reopened, c.completed, c.failed,
+                                        c.attempts, c.low_item));
   });
   return shown ? exit_ok : complain_of_journal("show", shown.error());
 }

@@ -107,6 +107,7 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   node.open_source = [this](const JobSpec& spec) {
     return FileSource::open(spec.inputs, options_.state_directory, inputs_);
   };
+  node.lines = store_.get();
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
   return node;
 }

@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
-ROOMS = ["supervisor", "rate_limiter", "coordinator", "jobs", "journal", "merger", "worker"]
+ROOMS = ["supervisor", "rate_limiter", "coordinator", "jobs", "joiner", "journal", "merger", "worker"]
 
 # A folder may include headers below these; the longest matching folder of a file decides.
 MAY_INCLUDE = {
@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "tests": ["tests", "cli", "coordinator", "worker", "actors", "protocol"],
 }
 MAY_INCLUDE["actors/supervisor"].append("actors/intake")
+MAY_INCLUDE["actors/joiner"].append("actors/journal")  # its window on durable lines
 # The worker's room and the others meet only through protocol/.
 NEVER = {
     "coordinator": ["actors/worker"],

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace gristmill {
 
@@ -19,8 +20,22 @@ using JobId = Id<struct JobTag, std::uint32_t>;           // 1, 2, … in the or
 using EndpointId = Id<struct EndpointTag, std::uint32_t>; // unique in one coordinator epoch
 using Epoch = Id<struct EpochTag, std::uint32_t>; // a coordinator's life; rises with each start
 using SessionId = Id<struct SessionTag>;          // one Hello accepted: epoch << 32 | n
-using CallId = Id<struct CallTag>; // one planned HTTP request: epoch (12 bits) | job (20) | n (32)
-using Nonce = Id<struct NonceTag>; // a worker's process, or one of its Needs
+using Nonce = Id<struct NonceTag>;                // a worker's process, or one of its Needs
+
+// One planned HTTP request. Unique among all that a worker may still know: the epoch is that of the
+// coordinator's life that planned it, and of the job the low bits are enough.
+struct CallId {
+  std::uint64_t value = 0; // epoch (12 bits) | job (20 bits) | n (32 bits)
+
+  static constexpr CallId of(Epoch epoch, JobId job, std::uint32_t n) {
+    return {std::uint64_t{epoch.value & 0xfff} << 52 | std::uint64_t{job.value & 0xfffff} << 32 |
+            n};
+  }
+  constexpr std::uint32_t epoch() const { return static_cast<std::uint32_t>(value >> 52); }
+  constexpr std::uint32_t n() const { return static_cast<std::uint32_t>(value); }
+  constexpr auto operator<=>(const CallId&) const = default;
+  constexpr explicit operator bool() const { return value != 0; }
+};
 
 // One try of a part, and the permit for it: which coordinator life issued it, from which budget
 // block, and its number there. Never repeats, because a block is durable before it is drawn from.
@@ -54,6 +69,10 @@ struct PartId {
   std::uint32_t part = 0; // 0 when the item is not divided
   constexpr auto operator<=>(const PartId&) const = default;
 };
+// Of parts that are of one job; none has none.
+inline JobId job_of(const std::vector<PartId>& parts) {
+  return parts.empty() ? JobId{} : parts[0].job;
+}
 
 std::string to_string(AttemptId id); // "EPOCH-BLOCK-N"
 std::string to_string(JobId id);     // "job-7"
@@ -65,6 +84,16 @@ bool parse(const std::string& text, JobId& id);
 template <class Tag, class Rep> struct std::hash<gristmill::Id<Tag, Rep>> {
   std::size_t operator()(const gristmill::Id<Tag, Rep>& id) const noexcept {
     return static_cast<std::size_t>(id.value * 0x9e3779b97f4a7c15u);
+  }
+};
+template <> struct std::hash<gristmill::CallId> {
+  std::size_t operator()(const gristmill::CallId& id) const noexcept {
+    return static_cast<std::size_t>(id.value * 0x9e3779b97f4a7c15u);
+  }
+};
+template <> struct std::hash<gristmill::PartId> {
+  std::size_t operator()(const gristmill::PartId& id) const noexcept {
+    return static_cast<std::size_t>((id.item << 8 ^ id.part) * 0x9e3779b97f4a7c15u) ^ id.job.value;
   }
 };
 template <> struct std::hash<gristmill::AttemptId> {

@@ -1,10 +1,9 @@
 #include "actors/coordinator/coordinator.hpp"
 
-#include "actors/coordinator/proof.hpp"
+#include "actors/coordinator/sessions/proof.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
 #include "protocol/limits.hpp"
-#include "protocol/node/codec.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -13,320 +12,469 @@ namespace gristmill::coordinator {
 
 using namespace protocol;
 
+namespace {
+
+Assigned assigned_of(const OfferedCall& call) {
+  return {.job = call.planned.job(),
+          .parts = call.planned.part_ids(),
+          .token_bound = call.token_bound,
+          .bytes = call.bytes(),
+          .model = call.planned.model,
+          .output_bound = call.output_bound,
+          .failed_at = call.failed_at,
+          .prefix = call.prefix};
+}
+
+template <class T> void append(std::vector<T>& into, std::vector<T> from) {
+  std::move(from.begin(), from.end(), std::back_inserter(into));
+}
+
+} // namespace
+
 Coordinator::Coordinator(Options options, Time now)
-    : options_{std::move(options)}, roster_{options_.epoch},
-      grace_ends_{options_.expected.empty() || options_.workers_died
-                      ? now
-                      : now + defaults::restart_grace} {
-  if (options_.workers_died) return;
-  for (const journal::SessionNote& before : options_.expected) earlier_.insert(before.process);
+    : sessions_{{.epoch = options.epoch,
+                 .cluster = std::move(options.cluster),
+                 .expected = std::move(options.expected),
+                 .workers_died = options.workers_died},
+                now},
+      endpoints_{std::move(options.pools)} {}
+
+// ---- what has happened to sessions, and to their calls ----------------------------------------
+
+void Coordinator::carry(SessionNews news) {
+  append(out_.frames, std::move(news.frames));
+  for (const AttemptId attempt : news.unused) out_.ended.push_back(Ended::unstarted(attempt));
+  for (const auto& [assigned, lost] : news.given_up) {
+    if (assigned.attempt && !mutated("slot_not_freed"))
+      out_.ended.push_back(mutated("refund_on_expiry") ? Ended::unstarted(assigned.attempt)
+                                                       : Ended::lost(assigned.attempt));
+    const std::uint64_t charged = lost.permitted ? assigned.note.most_nano_usd : 0;
+    if (charged > 0) out_.charged_nano_usd[assigned.job] += charged;
+    if (!jobs_.contains(assigned.job)) continue;
+    JobNews& of_job = out_.jobs[assigned.job];
+    of_job.charged_nano_usd += charged;
+    (lost.permitted ? of_job.lost : of_job.returned).push_back(lost);
+  }
+  endpoints_.gone(news.endpoints_gone);
+  append(out_.endpoints_gone, std::move(news.endpoints_gone));
+  append(out_.sessions, std::move(news.notes));
+  append(out_.events, std::move(news.events));
 }
 
-Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
-  Effects effects;
-  for (const ReceivedFrame& frame : frames) receive(frame, now, effects);
-  dispatch(now, effects);
-  return effects;
+void Coordinator::say(Session& session, Message message, Time now) {
+  if (auto frame = session.say(std::move(message), now)) out_.frames.push_back(std::move(*frame));
 }
 
-void Coordinator::receive(const ReceivedFrame& received, Time now, Effects& effects) {
-  auto frame = decode(received.bytes, Direction::from_worker);
-  if (!frame) {
-    return effects.events.push_back(
-        {"frame.bad", {{"user", received.user}, {"why", frame.error().message}}, true});
-  }
-  Session* session = roster_.of_peer(received.peer);
-  Grammar stranger{Direction::from_worker, options_.epoch};
-  const Heard heard = (session ? session->grammar : stranger).hear(*frame);
-  switch (heard.verdict) {
-  case Verdict::ok: break;
-  case Verdict::other_session:
-    if (mutated("frame_without_session")) break;
-    [[fallthrough]];
-  case Verdict::needs_hello:
-    return refuse(received.peer, RefusedCode::no_session, "say Hello first", effects);
-  case Verdict::gap:
-    if (mutated("gap_ignored")) break;
-    return refuse(received.peer, RefusedCode::resync, heard.sentence, effects);
-  case Verdict::violation:
-    return effects.events.push_back(
-        {"frame.violation", {{"user", received.user}, {"why", heard.sentence}}, true});
-  default: return;
-  }
-  if (auto* h = std::get_if<Hello>(&frame->message)) {
-    bring_within_reason(*h);
-    return hello(received, *h, now, effects);
-  }
-  session->last_heard = now;
-  if (session->state == SessionState::suspect) session->state = SessionState::active;
-  session->heard_by_worker(frame->ack);
-  std::visit(
-      [&](auto& message) {
-        using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, Outcomes> || std::is_same_v<M, Need> ||
-                      std::is_same_v<M, Returned>) {
-          handle(*session, message, now, effects);
-        } else if constexpr (std::is_same_v<M, Heartbeat>) {
-          handle(*session, message, frame->ack, now, effects);
-        } else if constexpr (std::is_same_v<M, Goodbye>) {
-          lose(session->id, Departure::goodbye, "goodbye", effects);
-        }
-      },
-      frame->message);
+Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
+  carry(sessions_.connection_closed(peer, now));
+  return leave();
 }
 
-void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time now,
-                        Effects& effects) {
-  const PeerId& peer = received.peer;
-  if (hello.version_low > version_max || hello.version_high < version_min) {
-    refuse(peer, RefusedCode::version,
-           fmt::format("this coordinator speaks protocol versions {} to {}, the worker {} to {}; "
-                       "install the same release on both",
-                       version_min, version_max, hello.version_low, hello.version_high),
-           effects);
-    return;
-  }
-  if (!options_.cluster.empty() && hello.cluster != options_.cluster) {
-    refuse(peer, RefusedCode::cluster,
-           "this worker belongs to another cluster; give it this cluster's worker.access file",
-           effects);
-    return;
-  }
-  if (hello.endpoints.size() > limits::hello_endpoints_max) {
-    refuse(peer, RefusedCode::full,
-           fmt::format("expected a worker to announce at most {} endpoints, got {}; start more "
-                       "workers, or name them in the coordinator's --config",
-                       limits::hello_endpoints_max, hello.endpoints.size()),
-           effects);
-    return;
-  }
-  // A connection that the worker gave up may still deliver, behind the Hello that replaced it.
-  const Session* known = roster_.of_process(received.user, hello.process);
-  if (known != nullptr && hello.number < known->hello) {
-    effects.events.push_back({"worker.hello_overtaken", {{"name", hello.name}}});
-    return;
-  }
-  if (std::string why = known == nullptr ? why_no_room(received.user, hello.process, now) : "";
-      !why.empty()) {
-    refuse(peer, RefusedCode::full, std::move(why), effects);
-    return;
-  }
-  // A process that starts anew, with nothing in hand, under the name of one whose connection is
-  // closed has replaced it.
-  const bool fresh = hello.in_flight.empty() && hello.outbox.empty() && hello.held.empty();
-  for (const auto& [id, session] : roster_.sessions()) {
-    if (fresh && session->state == SessionState::closed && session->name == hello.name &&
-        session->user == received.user && session->process != hello.process) {
-      lose(id, Departure::died, "replaced by a new process of its name", effects);
-      break;
-    }
-  }
-  const auto wanted = [&](const Claim& claim) {
-    if (mutated("kept_outcome_dropped") &&
-        std::find(hello.outbox.begin(), hello.outbox.end(), claim) != hello.outbox.end())
-      return false;
-    return claim.parts.size() == 1 && jobs_.contains(claim.parts.front().job);
-  };
-  const auto may_be_of_earlier_life = [&](const Claim& claim) {
-    return is_of_earlier_life(claim, hello.process);
-  };
-  if (Session* before = roster_.of_peer(peer);
-      before != nullptr && before->process != hello.process)
-    lose(before->id, Departure::died, "another process on its connection", effects);
-  const Adopted adopted =
-      roster_.adopt(peer, received.user, hello, now, {wanted, may_be_of_earlier_life});
-  Session& session = *adopted.session;
-  if (adopted.unproven > 0)
-    effects.events.push_back(
-        {"worker.unproven",
-         {{"name", session.name},
-          {"claims", std::to_string(adopted.unproven)},
-          {"why", "they are of calls that it was not given, as far as is known"}},
-         true});
-  for (const Claim& claim : adopted.claims) {
-    expect_end(session, claim.call, now);
-    effects.jobs[claim.parts.front().job].claims.push_back(claim);
-    effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job});
-  }
-  for (const Claim& claim : adopted.kept) {
-    expect_end(session, claim.call, now);
-    effects.jobs[claim.parts.front().job].kept.push_back(claim);
-    effects.claimed.push_back({claim.attempt, claim.endpoint, claim.parts.front().job, true});
-  }
-  for (const auto& [call, assigned] : session.calls()) session.jobs_met.insert(assigned.job);
-  for (const Released& r : adopted.permit_unused)
-    effects.ended.push_back({Ended::How::unstarted, r.assigned.attempt, {}, {}, -1});
-  for (const Released& r : adopted.unknown_to_worker)
-    give_up(r, {r.assigned.item, r.call, false, false, false}, effects);
-  if (adopted.replaced) {
-    effects.sessions.push_back({adopted.replaced, hello.name, hello.process, false});
-  }
-  announce(session, hello, effects);
-  std::vector<Nonce> settled{hello.process};
-  for (const journal::SessionNote& before : options_.expected)
-    if (fresh && before.worker == hello.name) {
-      settled.push_back(before.process);
-      if (before.process == hello.process) continue;
-      all_told_ = false;
-      never_told(before);
-    }
-  for (const Nonce process : settled) expect_no_more(process, effects);
-  session.welcome.heartbeat_ms = static_cast<std::uint32_t>(to_ms(defaults::heartbeat));
-  session.welcome.outcome_window_bytes = limits::outcome_window_bytes;
-  effects.sessions.push_back(
-      {session.id, session.name, session.process, true, session.capacity.calls});
-  effects.events.push_back({"worker.hello",
-                            {{"name", session.name},
-                             {"session", std::to_string(session.id.value)},
-                             {"in_flight", std::to_string(hello.in_flight.size())},
-                             {"outbox", std::to_string(hello.outbox.size())},
-                             {"held", std::to_string(hello.held.size())}}});
+Effects Coordinator::key_removed(const PeerId& peer, Time now) {
+  carry(sessions_.key_removed(peer));
+  feed_workers(now);
+  return leave();
 }
 
 Effects Coordinator::session_durable(SessionId id, Time now) {
-  Effects effects;
-  Session* session = roster_.find(id);
-  if (session == nullptr || session->state != SessionState::greeted) return effects;
-  session->state = SessionState::active;
-  session->last_heard = now; // it waited for us, however long the journal took
-  session->postpone_deadlines(now + defaults::call_margin); // what has ended is told only now
-  session->progress_at = now;
-  send(*session, session->welcome, now, effects);
-  if (session->told_to_drain) send(*session, Drain{}, now, effects);
-  dispatch(now, effects);
-  return effects;
+  Session* session = sessions_.find(id);
+  if (session == nullptr || session->state != SessionState::greeted) return leave();
+  session->durable(now);
+  say(*session, session->welcome, now);
+  if (session->told_to_drain) say(*session, Drain{}, now);
+  feed_workers(now);
+  return leave();
 }
 
-void Coordinator::handle(Session& session, const Need& need, Time now, Effects& effects) {
-  progressed(session, Trial::until_it_asks, now);
+Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attempts, Time now) {
+  if (Session* session = sessions_.find(id))
+    append(out_.frames, session->say_recorded(attempts, now));
+  return leave();
+}
+
+Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& drained, Time now) {
+  Sessions::Drained told = sessions_.drain(worker, now);
+  append(drained, std::move(told.workers));
+  carry(std::move(told.news));
+  return leave();
+}
+
+Effects Coordinator::tick(Time now) {
+  dispatch_.tick(now);
+  carry(sessions_.tick(now));
+  if (auto over = sessions_.end_grace(now)) {
+    append(out_.sessions, std::move(over->closed));
+    out_.earlier_lives_told = over->all_told;
+    for (const auto& [id, job] : jobs_) {
+      out_.jobs[id].grace_over = true;
+      out_.jobs[id].untold_calls = sessions_.earlier().untold_calls();
+    }
+  }
+  feed_workers(now);
+  return leave();
+}
+
+// ---- what workers say -------------------------------------------------------------------------
+
+Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
+  for (const ReceivedFrame& received : frames) {
+    HeardFrame heard = sessions_.hear(received, now);
+    carry(std::move(heard.news));
+    if (!heard.frame) continue;
+    std::visit(
+        [&](auto& message) {
+          using M = std::decay_t<decltype(message)>;
+          if constexpr (std::is_same_v<M, Hello>)
+            hello(received, message, now);
+          else if constexpr (std::is_same_v<M, Goodbye>)
+            carry(sessions_.lose(heard.session->id, Departure::goodbye, "goodbye"));
+          else if constexpr (requires { hear(*heard.session, message, now); })
+            hear(*heard.session, message, now);
+        },
+        heard.frame->message);
+  }
+  feed_workers(now);
+  return leave();
+}
+
+void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time now) {
+  Admission admission = sessions_.admit(received, hello, now);
+  carry(std::move(admission.news));
+  if (admission.session == nullptr) return;
+  for (const Claim& claim : admission.claims)
+    out_.claimed.push_back({claim.attempt, claim.endpoint, claim.job()});
+  for (const Claim& claim : admission.kept)
+    out_.claimed.push_back({claim.attempt, claim.endpoint, claim.job(), true});
+  for (Claim& claim : admission.claims) out_.jobs[claim.job()].claims.push_back(std::move(claim));
+  for (Claim& claim : admission.kept) out_.jobs[claim.job()].kept.push_back(std::move(claim));
+  std::vector<EndpointId> announced;
+  for (EndpointOffer& offer : endpoints_.announced(admission.session->id, hello)) {
+    announced.push_back(offer.id);
+    out_.endpoints_added.push_back(std::move(offer));
+  }
+  admission.session->announced(std::move(announced));
+}
+
+void Coordinator::hear(Session& session, const Need& need, Time now) {
+  session.progressed(Trial::until_it_asks, now);
   Acquire acquire{session.id, need.nonce, {}};
-  Cancel stands;
+  std::vector<CallId> stands;
   for (const CallId call : need.calls) {
-    const Assigned* assigned = session.find(call);
+    const Assigned* assigned = session.calls.find(call);
     // Calls that were withdrawn meanwhile, and ones whose permit is on its way, are passed over.
     if (assigned == nullptr || assigned->attempt) continue;
     // Its permit was out when the job was held, and came back unused.
-    if (const auto job = jobs_.find(assigned->job); job != jobs_.end() && job->second.held) {
-      effects.jobs[job->first].returned.push_back(
-          {session.take(call).item, call, false, false, false});
-      stands.calls.push_back(call);
+    if (dispatch_.is_held(assigned->job)) {
+      out_.jobs[assigned->job].returned.push_back({.call = call});
+      stands.push_back(call);
       continue;
     }
-    acquire.calls.push_back({call, assigned->job, assigned->item, assigned->token_bound,
-                             assigned->model, assigned->output_bound, assigned->failed_at,
-                             assigned->prefix});
+    acquire.calls.push_back({.call = call,
+                             .job = assigned->job,
+                             .item = assigned->last_item(),
+                             .token_bound = assigned->token_bound,
+                             .model = assigned->model,
+                             .output_bound = assigned->output_bound,
+                             .failed_at = assigned->failed_at,
+                             .prefix = assigned->prefix});
   }
-  if (!acquire.calls.empty()) effects.acquires.push_back(std::move(acquire));
-  send_cancel(session, stands, now, effects);
+  if (!acquire.calls.empty()) out_.acquires.push_back(std::move(acquire));
+  append(out_.frames, session.say_cancelled(stands, now));
 }
 
-Effects Coordinator::granted(const Granted& granted, Time now) {
-  Effects effects;
-  Session* session = roster_.find(granted.session);
-  Permits permits{granted.nonce, {}};
-  for (std::size_t n = 0; n < granted.permits.size(); ++n) {
-    const Permit& permit = granted.permits[n];
-    const Assigned* assigned = session ? session->find(permit.call) : nullptr;
-    if (assigned == nullptr || assigned->attempt || session->state == SessionState::closed) {
-      effects.ended.push_back({Ended::How::unstarted, permit.attempt, {}, {}, -1});
-      continue;
-    }
-    session->permit(permit.call, permit.attempt, permit.endpoint,
-                    n < granted.notes.size() ? granted.notes[n] : PermitNote{});
-    expect_end(*session, permit.call, now);
-    if (const auto job = jobs_.find(assigned->job); job != jobs_.end()) {
-      job->second.pace.began();
-      if (job->second.hedges)
-        effects.jobs[job->first].begun.push_back({assigned->item, permit.call, permit.endpoint});
-    }
-    permits.permits.push_back(permit);
-  }
-  for (const Waiting& waiting : granted.waits) {
-    hear_reason(waiting, now);
-    if (session != nullptr)
-      send(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms}, now, effects);
-  }
-  if (session != nullptr) refuse_for_good(*session, granted.exceeding, now, effects);
-  if (!permits.permits.empty()) send(*session, std::move(permits), now, effects);
-  if (session != nullptr && session->state == SessionState::active)
-    share_elsewhere(*session, granted.waits, now, effects);
-  return effects;
-}
-
-// Calls that no endpoint may ever take leave the worker, and their supervisors hear why.
-void Coordinator::refuse_for_good(Session& session, const std::vector<Exceeding>& calls, Time now,
-                                  Effects& effects) {
-  Cancel cancel;
-  for (const Exceeding& exceeding : calls) {
-    const Assigned* known = session.find(exceeding.call);
-    if (known == nullptr || known->attempt) continue;
-    const Assigned assigned = session.take(exceeding.call);
-    cancel.calls.push_back(exceeding.call);
-    effects.jobs[assigned.job].returned.push_back(
-        {assigned.item, exceeding.call, false, false, false, exceeding.why});
-  }
-  if (!cancel.calls.empty()) send_cancel(session, cancel, now, effects);
-}
-
-void Coordinator::handle(Session& session, const Heartbeat& beat, std::uint64_t ack, Time now,
-                         Effects& effects) {
-  session.capacity = within_limits(beat.capacity);
+void Coordinator::hear(Session& session, const Heartbeat& beat, Time now) {
   std::vector<QueueReport> queues;
   for (QueueReport queue : beat.queues) {
-    if (!is_reached(session, queue.endpoint)) continue;
+    if (!endpoints_.is_reached(queue.endpoint, session.endpoints)) continue;
     bring_within_reason(queue);
     queues.push_back(queue);
   }
-  effects.queues.insert(effects.queues.end(), queues.begin(), queues.end());
-  // A heartbeat may have crossed our Drain.
-  session.draining = session.told_to_drain || beat.capacity.calls == 0;
-  // Only a worker that has seen every call that we gave, permitted or withdrew can be compared with
-  // our books. It need not have seen the rest: a busy worker is told to wait all the time.
-  const bool comparable = session.told_seq <= ack && ack <= session.seq;
-  const bool differs = beat.held != session.held() || beat.in_flight < session.in_flight() ||
-                       beat.in_flight > session.in_flight() + session.dropped();
-  session.differing_beats = comparable && differs ? session.differing_beats + 1 : 0;
-  if (session.differing_beats >= 2) {
-    session.differing_beats = 0;
-    refuse(session.peer, RefusedCode::resync,
-           fmt::format("the worker has {} calls in flight and {} held, the roster {} and {}",
-                       beat.in_flight, beat.held, session.in_flight(), session.held()),
-           effects);
-    effects.events.push_back({"worker.resync", {{"name", session.name}}, true});
-  } else {
-    Recorded answer; // shows a closed connection, and carries our ack
-    for (const QueueReport& queue : queues)
-      answer.pauses.push_back(queue_readers_.pause(queue.endpoint, now));
-    send(session, std::move(answer), now, effects);
+  append(out_.queues, queues);
+  if (session.take_beat(beat))
+    return carry(sessions_.resync(
+        session,
+        fmt::format("the worker has {} calls in flight and {} held, the roster {} and {}",
+                    beat.in_flight, beat.held, session.calls.in_flight(), session.calls.held())));
+  Recorded answer; // shows a closed connection, and carries our ack
+  for (const QueueReport& queue : queues)
+    answer.pauses.push_back(endpoints_.queue_seen(queue.endpoint, now));
+  say(session, std::move(answer), now);
+}
+
+void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
+  ToldOutcomes told = session.take_outcomes(std::move(outcomes), now);
+  for (auto& [outcome, given, above_bound] : told.proven) {
+    if (above_bound)
+      out_.events.push_back({"usage.above_bound",
+                             {{"name", session.name},
+                              {"call", to_string(outcome.attempt)},
+                              {"tokens", std::to_string(outcome.usage.total())},
+                              {"bound", std::to_string(given.token_bound)}},
+                             true});
+    const CallCost cost = endpoints_.cost_of(outcome, given);
+    // Of one that was given up the charge is kept, and its slot is free already.
+    if (!given.given_up)
+      out_.ended.push_back(
+          Ended::answered(outcome, cost.known ? std::optional{cost.nano_usd} : std::nullopt));
+    if (!jobs_.contains(given.job)) {
+      told.unwanted.push_back(outcome.attempt);
+      continue;
+    }
+    session.answered(outcome.attempt, outcome.call, given.parts);
+    if (auto event = endpoints_.ended(outcome, given.job, now))
+      out_.events.push_back(std::move(*event));
+    const bool refuses = outcome.cls == OutcomeClass::config || outcome.cls == OutcomeClass::quota;
+    const std::size_t alternatives =
+        refuses ? endpoints_.alternatives_of(given.job, outcome.endpoint) : 0;
+    std::string url = endpoints_.url_of(outcome.endpoint);
+    out_.jobs[given.job].outcomes.push_back({.session = session.id,
+                                             .outcome = std::move(outcome),
+                                             .endpoint = std::move(url),
+                                             .cost_nano_usd = cost.nano_usd,
+                                             .alternatives = alternatives,
+                                             .began = given.since,
+                                             .doubt = given.note.doubt});
+  }
+  if (!told.unwanted.empty()) say(session, Recorded{std::move(told.unwanted)}, now);
+  if (told.forged > 0)
+    carry(sessions_.strike(
+        session.id, fmt::format("{} outcomes of calls that it was not given", told.forged), now));
+}
+
+void Coordinator::hear(Session& session, const Returned& returned, Time now) {
+  const TakenBack back = session.take_back(returned, now);
+  for (const AttemptId attempt : back.unused)
+    out_.ended.push_back(returned.too_late ? Ended::too_late(attempt) : Ended::unstarted(attempt));
+  for (const auto& [call, assigned] : back.calls)
+    out_.jobs[assigned.job].returned.push_back({.call = call});
+  append(out_.frames, session.say_cancelled(back.not_held, now));
+  if (back.forged > 0)
+    carry(sessions_.strike(session.id,
+                           fmt::format("{} permits back that it was not given", back.forged), now));
+}
+
+// ---- permits --------------------------------------------------------------------------------
+
+Effects Coordinator::granted(const Granted& granted, Time now) {
+  Permits permits{granted.nonce, {}};
+  for (std::size_t n = 0; n < granted.permits.size(); ++n) {
+    const Permit& permit = granted.permits[n];
+    const PermitNote note = n < granted.notes.size() ? granted.notes[n] : PermitNote{};
+    const Assigned* assigned = sessions_.permit(granted.session, permit, note, now);
+    if (assigned == nullptr) {
+      out_.ended.push_back(Ended::unstarted(permit.attempt));
+      continue;
+    }
+    dispatch_.call_began(assigned->job);
+    if (const auto job = jobs_.find(assigned->job); job != jobs_.end() && job->second.hedges)
+      out_.jobs[job->first].begun.push_back({permit.call, permit.endpoint});
+    permits.permits.push_back(permit);
+  }
+  for (const Waiting& waiting : granted.waits) waits_.hear(waiting, now);
+  Session* session = sessions_.find(granted.session);
+  if (session == nullptr) return leave();
+  for (const Waiting& waiting : granted.waits)
+    say(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms}, now);
+  // Calls that no endpoint may ever take leave the worker, and their supervisors hear why.
+  std::vector<CallId> refused;
+  for (const Exceeding& exceeding : granted.exceeding) {
+    const Assigned* assigned = session->calls.find(exceeding.call);
+    if (assigned == nullptr || assigned->attempt) continue;
+    out_.jobs[assigned->job].returned.push_back({.call = exceeding.call, .exceeds = exceeding.why});
+    session->calls.take(exceeding.call);
+    refused.push_back(exceeding.call);
+  }
+  append(out_.frames, session->say_cancelled(refused, now));
+  if (!permits.permits.empty()) say(*session, std::move(permits), now);
+  if (session->state == SessionState::active) share_elsewhere(*session, granted.waits, now);
+  return leave();
+}
+
+// An endpoint of its own is away, and its calls only wait for it: those that others can make
+// elsewhere go there. One of them at a time finds out when it is back.
+void Coordinator::share_elsewhere(const Session& session, const std::vector<Waiting>& waits,
+                                  Time now) {
+  if (session.on_trial()) return;
+  const auto others_serve = [&](JobId job) {
+    const SessionMap& all = sessions_.all();
+    return std::any_of(all.begin(), all.end(), [&](const auto& entry) {
+      const Session& other = *entry.second;
+      return other.may_be_fed() && !other.on_trial() &&
+             endpoints_.serve_elsewhere(job, session.endpoints, other.endpoints);
+    });
+  };
+  const auto away = std::find_if(waits.begin(), waits.end(), [&](const Waiting& waiting) {
+    const WaitReason& reason = waiting.reason;
+    const bool rests = (reason.kind == WaitKind::cooldown || reason.kind == WaitKind::quota) &&
+                       reason.until - now >= defaults::shared_elsewhere_least;
+    return (reason.kind == WaitKind::breaker || rests) && others_serve(waiting.job);
+  });
+  if (away != waits.end()) carry(sessions_.relieve(session.id, away->reason, now));
+}
+
+// ---- jobs and their calls ---------------------------------------------------------------------
+
+Effects Coordinator::started() {
+  out_.endpoints_added = endpoints_.started();
+  return leave();
+}
+
+Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<EndpointId>& endpoints,
+                                Time now, const EarlierLives& earlier) {
+  for (EndpointOffer& own : endpoints_.job_opened(id, spec, earlier.assumed_nano_usd)) {
+    endpoints.push_back(own.id);
+    out_.endpoints_added.push_back(std::move(own));
+  }
+  const Duration call_most = std::chrono::milliseconds{spec.policy.timeout_ms} +
+                             std::chrono::milliseconds{spec.policy.connect_timeout_ms} +
+                             defaults::call_margin;
+  sessions_.job_opened(id, earlier.mark, call_most);
+  dispatch_.job_opened(id, own_share(spec), spec.policy.batch_size, now);
+  waits_.job_opened(id);
+  jobs_[id] = {.spec = json_for_workers(spec), .hedges = spec.policy.hedge_percent > 0};
+  if (!sessions_.earlier().in_grace()) {
+    out_.jobs[id].grace_over = true;
+    out_.jobs[id].untold_calls = sessions_.earlier().untold_calls();
+  }
+  feed_workers(now);
+  return leave();
+}
+
+Effects Coordinator::job_closed(JobId id, Time now) {
+  jobs_.erase(id);
+  waits_.job_closed(id);
+  dispatch_.job_closed(id);
+  append(out_.endpoints_gone, endpoints_.job_closed(id));
+  carry(sessions_.job_closed(id, now));
+  feed_workers(now);
+  return leave();
+}
+
+Effects Coordinator::job_failed(JobId id) {
+  carry(sessions_.job_failed(id));
+  return leave();
+}
+
+Effects Coordinator::job_held(JobId id, Time now) {
+  if (!jobs_.contains(id)) return leave();
+  for (const CallId call : dispatch_.job_held(id)) out_.jobs[id].returned.push_back({.call = call});
+  carry(sessions_.job_held(id, now));
+  return leave();
+}
+
+Effects Coordinator::job_released(JobId id, Time now) {
+  dispatch_.job_released(id);
+  feed_workers(now);
+  return leave();
+}
+
+Effects Coordinator::mind_deadline(JobId id, double items_left, double seconds_left) {
+  if (const auto share =
+          dispatch_.mind_deadline(id, items_left, seconds_left, endpoints_.rivals_of(id)))
+    out_.shares_changed.emplace_back(id, *share);
+  return leave();
+}
+
+Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
+  if (!jobs_.contains(id)) return leave();
+  for (OfferedCall& call : calls) {
+    dispatch_.came(id, call.bytes());
+    const CallId offered = call.planned.call;
+    if (std::string why = endpoints_.why_never_served(id, call.planned.model); !why.empty()) {
+      ReportedOutcome unserved;
+      unserved.outcome.call = offered;
+      unserved.outcome.parts = call.planned.part_ids();
+      unserved.outcome.cls = OutcomeClass::bad_line;
+      unserved.outcome.code = "model_not_served";
+      unserved.outcome.message = std::move(why);
+      out_.jobs[id].outcomes.push_back(std::move(unserved));
+    } else if (!dispatch_.push(id, std::move(call))) {
+      out_.jobs[id].returned.push_back({.call = offered});
+    }
+  }
+  feed_workers(now);
+  return leave();
+}
+
+Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time now) {
+  carry(sessions_.withdraw(calls, now));
+  dispatch_.withdraw(job, calls);
+  feed_workers(now);
+  return leave();
+}
+
+void Coordinator::feed_workers(Time now) {
+  for (const SessionId id : Dispatch::turns(sessions_.all())) feed(*sessions_.find(id), now);
+  for (const Wanted& wanted : dispatch_.ask(sessions_.all())) {
+    out_.jobs[wanted.job].want_calls += wanted.calls;
+    out_.jobs[wanted.job].want_bytes += wanted.bytes;
   }
 }
 
-void Coordinator::send(Session& session, Message message, Time now, Effects& effects) {
-  if (session.peer.empty() || session.state == SessionState::greeted) return;
-  Frame frame;
-  frame.epoch = options_.epoch;
-  frame.session = session.id;
-  frame.seq = ++session.seq;
-  frame.ack = session.grammar.heard();
-  frame.message = std::move(message);
-  if (std::holds_alternative<Batch>(frame.message) ||
-      std::holds_alternative<Permits>(frame.message) ||
-      std::holds_alternative<Cancel>(frame.message) ||
-      std::holds_alternative<Welcome>(frame.message))
-    session.told_seq = frame.seq;
-  session.last_sent = now;
-  effects.frames.push_back({session.peer, encode(frame)});
-  if (std::holds_alternative<Batch>(frame.message) ||
-      std::holds_alternative<JobOpened>(frame.message))
-    session.sent_bytes(effects.frames.back().bytes.size());
+void Coordinator::feed(Session& session, Time now) {
+  Portion portion = dispatch_.portion_of(session, sessions_.size(), now);
+  if (portion.empty()) return;
+  const FairQueue::Reaches reaches = [&](JobId job, const std::string& model) {
+    return endpoints_.reaches(job, model, session.endpoints);
+  };
+  const auto is_busy = [&](JobId job) { return session.calls.held_of(job) > 0; };
+  for (; !portion.full; portion.next_batch()) {
+    Batch batch;
+    while (std::optional<OfferedCall> call = dispatch_.next(session, portion, reaches)) {
+      const JobId id = call->planned.job();
+      const std::string& spec = jobs_.at(id).spec;
+      if (session.jobs.open(id, spec.size())) {
+        Recorded idle;
+        idle.closed_jobs = session.jobs.close_idle(is_busy);
+        if (!idle.closed_jobs.empty()) say(session, std::move(idle), now);
+        say(session, JobOpened{id, spec, endpoints_.of_job(id)}, now);
+      }
+      session.feed(call->planned.call, assigned_of(*call), now);
+      batch.calls.push_back(std::move(call->planned));
+    }
+    if (batch.calls.empty()) return;
+    say(session, std::move(batch), now);
+  }
 }
 
-void Coordinator::refuse(const PeerId& peer, RefusedCode code, std::string sentence,
-                         Effects& effects) {
-  Frame frame;
-  frame.epoch = options_.epoch;
-  frame.message = Refused{code, std::move(sentence)};
-  effects.frames.push_back({peer, encode(frame)});
+// ---- for who asks -----------------------------------------------------------------------------
+
+WaitReason Coordinator::why_waiting(JobId id, Time now) const {
+  const SessionMap& all = sessions_.all();
+  const EarlierSessions& earlier = sessions_.earlier();
+  JobFacts facts{.unserved = endpoints_.why_unserved(id),
+                 .queued = dispatch_.queued(id),
+                 .others_queued = dispatch_.other_jobs_queued(id)};
+  for (const std::string& model : dispatch_.models_queued(id)) {
+    if (std::any_of(all.begin(), all.end(), [&](const auto& entry) {
+          return endpoints_.reaches(id, model, entry.second->endpoints);
+        }))
+      continue;
+    facts.item_unserved = endpoints_.why_item_unserved(model);
+    break;
+  }
+  if (earlier.in_grace() && earlier.expected() > 0 && dispatch_.has_asked(id))
+    facts.claims_until = earlier.grace_ends();
+  return waits_.why_waiting(id, facts, all, now);
+}
+
+WaitReason Coordinator::standing(JobId id, CallId call, Time now) const {
+  if (const Session* session = sessions_.with(call)) {
+    const Assigned& assigned = *session->calls.find(call);
+    WaitReason standing = waits_.standing(*session, assigned, now);
+    if (assigned.attempt) standing.endpoint = endpoints_.url_of(assigned.endpoint);
+    return standing;
+  }
+  WaitReason standing = why_waiting(id, now);
+  if (!standing) standing.kind = WaitKind::queued;
+  return standing;
+}
+
+void Coordinator::measure(Sizes& sizes) const {
+  sizes["coordinator.jobs"] = jobs_.size();
+  endpoints_.measure(sizes);
+  dispatch_.measure(sizes);
+  sessions_.measure(sizes);
 }
 
 } // namespace gristmill::coordinator

@@ -1,72 +1,111 @@
-// JOB DESK: the jobs of a coordinator, what state each is in, and which changes of state must be
-// journalled. A job's change is told to nobody before it is durable.
-// Invariant: a job that is over changes only when somebody reopens it.
+// JOB DESK: one per cluster. Answers users' questions about jobs, at once or when the change is
+// durable, and goes on with the jobs that an earlier life of the coordinator left.
+//   hears  questions of users; from JOURNAL what was read and what is durable, and that rooms are
+//          gone; for JOB LIVES: JobReport from SUPERVISORs, MergeReport from MERGERs, BudgetStop
+//          from RATE LIMITER
+//   tells  what effects.hpp names: JOURNAL, clients, the jobs' rooms, COORDINATOR, RATE LIMITER
+//   never  looks at an item, a call or a worker
+// Invariant: whatever reopens or forgets a job that is over waits until the job's rooms are gone,
+// and only one such thing happens to a job at a time.
 #pragma once
 
-#include "actors/words/records.hpp"
-#include "actors/words/wait_reason.hpp"
-#include "protocol/job/counted_error.hpp"
-#include "protocol/job/spec.hpp"
-#include "protocol/result.hpp"
+#include "actors/jobs/effects.hpp"
+#include "actors/jobs/job_lives.hpp"
+#include "actors/jobs/questions.hpp"
+#include "actors/kit/sizes.hpp"
+#include "protocol/job/pools.hpp"
 
 #include <map>
 #include <optional>
-#include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
-namespace gristmill::coordinator {
+namespace gristmill::jobs {
 
-struct JobEntry {
-  JobId id;
-  JobSpec spec;
-  std::string directory; // of its segments, below the state directory
-  JobState state = JobState::running;
-  JobReason reason = JobReason::none;
-  std::string detail; // why it is in this state; a sentence or empty
-  JobCounts counts;
-  std::int64_t created_at = 0, ended_at = 0; // unix seconds
-  // Running, and nothing is answered since then (unix seconds) but what its endpoints say; 0 = no.
-  std::int64_t waits_since = 0;
-  bool alarmed = false;        // … and for so long that it was told aloud
-  bool open = false;           // its rooms exist
-  std::uint64_t next_call = 0; // above all that it has offered in this life of ours
-  std::uint32_t crashes = 0;   // in a row, of coordinators while it ran and nothing was recorded
-  std::uint32_t probation_ends = 0; // … of them the last ones that found the same item out
-  // Set: one call at a time, until more attempts than so many have been recorded.
-  std::optional<std::uint64_t> careful_beyond = {};
-  WaitReason waiting = {};  // why its supervisor offers no call
-  double items_left = 0;    // … and how much it has still to do, about
-  SharedErrors errors = {}; // that its calls have met; nullptr = none
-  // Its result is being written, of what there is: somebody cancelled it.
-  bool merges_cancelled() const { return state == JobState::merging && reason == JobReason::user; }
+struct DeskOptions {
+  bool flat = false;         // `gristmill run`: one job, which goes on as its command says
+  bool crashed = false;      // sessions were open when our last life ended …
+  bool workers_died = false; // … and died with it
+  std::vector<PoolSpec> pools = {};
 };
 
 class JobDesk {
 public:
-  // `flat`: one job whose segments stand in the state directory itself (`gristmill run`).
-  explicit JobDesk(bool flat) : flat_{flat} {}
+  explicit JobDesk(DeskOptions options) : options_{std::move(options)}, lives_{options_.flat} {}
 
-  void recovered(JobEntry entry);
-  void forget(JobId job);
-  // A new job; an error lists every fault of the specification.
-  Result<journal::JobChange> submit(JobSpec spec, std::int64_t unix_now);
-  // Moves the job to another state; nothing if it is over or in that state already, unless only now
-  // a user asks for it.
-  std::optional<journal::JobChange> change(JobId id, StateChange to, std::int64_t unix_now);
-  // A job that runs waits for its endpoints since then, or no longer (0).
-  journal::JobChange waits(JobEntry& job, std::int64_t since, std::string sentence);
-  // Makes a job run again that is paused or over; `spec`: in place of the one that it has.
-  journal::JobChange reopen(JobEntry& job, std::optional<JobSpec> spec, std::int64_t unix_now);
+  // What the journal remembers; before started().
+  void recovered(journal::RecoveredJob job, Time now);
+  void was_forgotten(JobId job) { lives_.forget(job); }
+  // First of all what earlier lives may have spent is journalled, then their jobs go on.
+  Effects money_assumed();
+  Effects started(const Moment& moment);
 
-  JobEntry* find(JobId id);
-  const JobEntry* find(JobId id) const;
-  std::map<JobId, JobEntry>& jobs() { return jobs_; }
-  std::size_t size() const { return jobs_.size(); }
+  // Of a job that is handed in somebody else knows whether a pool serves it.
+  Effects asked(Question question, std::uint64_t token, const Moment& moment);
+  Effects durable(const JobDurable& durable, const Moment& moment);
+  Effects forgotten(const JobForgotten& forgotten);
+  Effects read(JobRead read, const Moment& moment);
+  Effects merged(MergeReport report, const Moment& moment);
+  Effects room_gone(JobId job, JobRoom room, const Moment& moment);
+  // It threw: its job is parked, the others go on. `why`: a sentence.
+  Effects room_crashed(JobId job, JobRoom room, std::string why, const Moment& moment);
+
+  // As of JobLives.
+  Effects reported(JobReport report, const Moment& moment) {
+    return lives_.reported(std::move(report), moment);
+  }
+  Effects budget_spent(const BudgetStop& stop, const Moment& moment) {
+    return lives_.budget_spent(stop, moment);
+  }
+  Effects tick(const Moment& moment) { return lives_.tick(moment); }
+  Effects items_out(std::vector<journal::ProbationNote> out) {
+    return lives_.items_out(std::move(out));
+  }
+  std::vector<Event> waits(JobId job, const JobStanding& standing, const Moment& moment) {
+    return lives_.waits(job, standing, moment);
+  }
+  void offered(JobId job, CallId last) { lives_.offered(job, last); }
+  void supervisor_waits(JobId job, WaitReason why) { lives_.supervisor_waits(job, std::move(why)); }
+  void journal_full(std::string sentence) { lives_.journal_full(std::move(sentence)); }
+
+  const JobLives& lives() const { return lives_; }
+  void measure(Sizes& sizes) const;
 
 private:
-  bool flat_;
-  std::map<JobId, JobEntry> jobs_;
-  std::uint32_t last_ = 0;
+  // What is under way with a job whose rooms do not exist. KeptJob: it is about to run again.
+  struct Reading {
+    ReopenJob wanted;
+    std::uint64_t token = 0;
+  };
+  struct Forgetting {};
+  struct Merging {
+    std::uint64_t token = 0;
+  };
+  using Errand = std::variant<Reading, KeptJob, Forgetting, Merging>;
+  template <class T> std::optional<T> take(JobId job);
+
+  Effects answer(SubmitJob& submit, std::uint64_t token, const Moment& moment);
+  Effects answer(const CancelJob& cancel, std::uint64_t token, const Moment& moment);
+  Effects answer(const PauseJob& pause, std::uint64_t token, const Moment& moment);
+  Effects answer(const ForgetJob& forget, std::uint64_t token, const Moment& moment);
+  Effects answer(ReopenJob& wanted, std::uint64_t token, const Moment& moment);
+  Effects answer(const MergeAgain& merge, std::uint64_t token, const Moment& moment);
+  Effects answer_late(JobId job, const Moment& moment);
+  Effects reopen(JobId job, KeptJob kept, Reading asked, const Moment& moment);
+  bool is_ending(JobId job) const;
+
+  struct Asked {
+    Question question;
+    std::uint64_t token = 0;
+  };
+
+  DeskOptions options_;
+  JobLives lives_;
+  std::vector<journal::MoneyNote> assumed_; // that the journal is told at the start
+  std::map<JobId, KeptJob> kept_;           // as recovered, until they are opened
+  std::map<JobId, Errand> errands_;
+  std::map<JobId, std::vector<Asked>> late_; // of jobs whose rooms are about to end
 };
 
-} // namespace gristmill::coordinator
+} // namespace gristmill::jobs

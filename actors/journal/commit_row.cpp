@@ -9,6 +9,8 @@
 namespace gristmill::journal {
 namespace {
 
+constexpr std::uint64_t of_a_part = 5;
+
 void put_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
   out.push_back(static_cast<char>(value));
@@ -32,7 +34,9 @@ void ItemsWriter::add(const ItemEntry& entry) {
   GRISTMILL_CHECK(entry.item < items_max, "item {} is beyond {}", entry.item, items_max);
   const auto delta = static_cast<std::int64_t>(entry.item) - static_cast<std::int64_t>(previous_);
   previous_ = entry.item;
-  put_varint(blob_, zigzag(delta) * 8 + static_cast<std::uint64_t>(entry.kind));
+  const auto kind = static_cast<std::uint64_t>(entry.kind);
+  put_varint(blob_, zigzag(delta) * 8 + (entry.part ? of_a_part : kind));
+  if (entry.part) put_varint(blob_, std::uint64_t{*entry.part} * 8 + kind);
   if (is_note(entry.kind)) {
     put_varint(blob_, entry.attempts);
     put_varint(blob_, entry.deaths);
@@ -57,10 +61,11 @@ bool ItemsReader::varint(std::uint64_t& value) {
 
 Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (rest_.empty()) return false;
-  std::uint64_t head = 0, attempts = 0, deaths = 0, tries = 0, cls = 0;
+  std::uint64_t head = 0, part = 0;
   entry = {};
   if (!varint(head)) return malformed("a number that is cut or longer than 64 bits");
-  if (head % 8 > 4) return malformed(fmt::format("an entry of the unknown kind {}", head % 8));
+  if (head % 8 > of_a_part)
+    return malformed(fmt::format("an entry of the unknown kind {}", head % 8));
   entry.kind = static_cast<EntryKind>(head % 8);
 
   // A head has 61 bits of zigzag, so that this sum cannot overflow; below zero it wraps to far
@@ -70,6 +75,19 @@ Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (entry.item >= items_max) return malformed("an item number out of range");
   previous_ = entry.item;
 
+  if (head % 8 == of_a_part) {
+    if (!varint(part) || part / 8 > std::numeric_limits<std::uint32_t>::max())
+      return malformed("a part's number that is cut or out of range");
+    if (part % 8 >= static_cast<std::uint64_t>(EntryKind::reopened))
+      return malformed(fmt::format("a part's entry of the unknown kind {}", part % 8));
+    entry.part = static_cast<std::uint32_t>(part / 8);
+    entry.kind = static_cast<EntryKind>(part % 8);
+  }
+  return rest_of(entry);
+}
+
+Result<bool> ItemsReader::rest_of(ItemEntry& entry) {
+  std::uint64_t attempts = 0, deaths = 0, tries = 0, cls = 0;
   if (entry.kind == EntryKind::reopened) return true;
   if (!is_note(entry.kind)) {
     if (!varint(entry.bytes)) return malformed("a line length that is cut or too long");
@@ -108,10 +126,20 @@ std::vector<CommitRow> commit_rows(const Group& group) {
                    .bytes = line.line.size() + 1,
                    .cls = line.cls});
   }
+  for (const PartLine& line : group.parts) {
+    CommitRow& row = by_job[line.part.job];
+    row.parts.push_back(&line);
+    row.items.add({.kind = line.failed() ? EntryKind::failed : EntryKind::completed,
+                   .item = line.part.item,
+                   .part = line.part.part,
+                   .bytes = line.line.size() + 1,
+                   .cls = line.cls});
+  }
   for (const AttemptNote& note : group.attempts)
-    by_job[note.job].items.add(
+    by_job[note.part.job].items.add(
         {.kind = note.on_fallback() ? EntryKind::fallback : EntryKind::attempts,
-         .item = note.item,
+         .item = note.part.item,
+         .part = note.of_several ? std::optional{note.part.part} : std::nullopt,
          .attempts = note.attempts,
          .deaths = note.deaths,
          .tries = note.tries});

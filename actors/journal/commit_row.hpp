@@ -3,12 +3,14 @@
 // from its rows alone, without reading a result line.
 //
 //   items    = { entry }                 what is reopened, then all lines in the order of the
-//                                        segment, then the notes
+//                                        segment, all part lines in the order of theirs, then notes
 //   entry    = head bytes                kind 0 completed
 //            | head bytes class          kind 1 failed
 //            | head attempts deaths      kind 2 note about an item that is not terminal
 //            | head attempts deaths tries   kind 3 the same, of an item on its fallback model
 //            | head                      kind 4 reopened: the item's line holds no more
+//            | head part …               kind 5 of one of the item's several parts, as follows
+//   part     = varint(number * 8 + kind), then as of an entry of that kind, which is one of 0 to 3
 //   head     = varint(zigzag(item - item of the entry before) * 8 + kind); before the first: 0
 //   bytes    = varint, of the line in its segment, newline included
 //   attempts, deaths, tries, class = varint; attempts are of the present model, tries of both
@@ -22,6 +24,7 @@
 #include "actors/journal/journal_store.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +39,7 @@ enum class EntryKind : std::uint8_t {
   failed = 1,
   attempts = 2,
   fallback = 3,
-  reopened = 4
+  reopened = 4,
 };
 constexpr bool is_note(EntryKind kind) {
   return kind == EntryKind::attempts || kind == EntryKind::fallback;
@@ -45,6 +48,7 @@ constexpr bool is_note(EntryKind kind) {
 struct ItemEntry {
   EntryKind kind = EntryKind::completed;
   std::uint64_t item = 0;
+  std::optional<std::uint32_t> part = {}; // set: one of several
   std::uint64_t bytes = 0;                // of a line
   OutcomeClass cls = OutcomeClass::ok;    // of a failed one
   std::uint32_t attempts = 0, deaths = 0; // of a note
@@ -70,6 +74,7 @@ public:
 
 private:
   bool varint(std::uint64_t& value);
+  Result<bool> rest_of(ItemEntry& entry);
 
   std::string_view rest_;
   std::uint64_t previous_ = 0;
@@ -80,6 +85,7 @@ struct CommitRow {
   std::uint64_t reopened = 0, completed = 0, failed = 0;
   JobNote note;                         // the sum of the group's, with the greatest low
   std::vector<const ResultLine*> lines; // in the group, which must outlive the row
+  std::vector<const PartLine*> parts;   // likewise
   ItemsWriter items;
 };
 

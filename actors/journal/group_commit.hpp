@@ -68,6 +68,7 @@ private:
   static std::size_t bytes_of(const Group& group) {
     std::size_t bytes = 0;
     for (const ResultLine& line : group.lines) bytes += line.line.size();
+    for (const PartLine& part : group.parts) bytes += part.line.size();
     return bytes;
   }
   template <class T> static void move_to(std::vector<T>& into, std::vector<T>& from) {

@@ -4,39 +4,17 @@
 // would survive a power cut.
 #pragma once
 
-#include "actors/words/item_set.hpp"
 #include "actors/words/records.hpp"
+#include "actors/words/recovered_job.hpp"
 #include "protocol/result.hpp"
 
 #include <functional>
-#include <map>
 
 namespace gristmill::journal {
 
 struct Segment {
   std::string path;
   std::uint64_t bytes = 0; // durable; what follows in the file is not
-};
-
-struct RecoveredJob {
-  JobId job;
-  std::string spec, directory, detail;
-  JobState state = JobState::running;
-  JobReason reason = JobReason::none;
-  std::int64_t created_at = 0, ended_at = 0; // ended_at: as JobChange::kept_at() says
-  ItemSet terminal;
-  std::map<OutcomeClass, ItemSet> failed; // of the terminal ones
-  std::vector<AttemptNote> attempts;      // newest per item that is not terminal
-  JobCounts counts;                       // completed, failed, attempts, ambiguous, late, tokens
-  InputPosition low;
-  // Coordinator crashes in a row while it ran and workers were there, between which nothing of it
-  // was recorded.
-  std::uint32_t crashes = 0;
-  std::uint32_t probation_ends = 0; // … of them the last ones that found the same item out
-  std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
-  std::uint64_t money_watermark = 0, money_assumed = 0; // of the last notes, 10^-9 US$
-  std::vector<LearnedNote> learned;
-  ErrorList errors; // as last noted
 };
 
 struct Recovered {

@@ -1,8 +1,8 @@
 // MERGER: one per job. Turns the segments, which hold lines in completion order, into the one
 // result: each item exactly once, in input order (or as they came), with a summary of what
 // happened. An OUTPUT that ends with .npy is an array of embeddings instead of lines.
-//   hears  Merge  from SUPERVISOR by way of wiring, when every item is terminal and durable
-//   tells  COORDINATOR that the result stands, or why not
+//   hears  MergeTask  from JOB DESK, when every item is terminal and durable
+//   tells  JOB DESK that the result stands, or why not
 //   never  keeps a line or an item longer than its slice of work
 // Invariant: merging again, also after a kill at any point, gives the same bytes.
 #pragma once

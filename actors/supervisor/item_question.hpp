@@ -1,4 +1,4 @@
-// ITEM QUESTION: how one item stands, as somebody asks and SUPERVISOR answers.
+// ITEM QUESTION: a user's question how one item stands, and SUPERVISOR's answer.
 #pragma once
 
 #include "actors/words/wait_reason.hpp"

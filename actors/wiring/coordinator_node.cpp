@@ -1,6 +1,7 @@
 #include "actors/wiring/coordinator_node.hpp"
 
 #include "actors/kit/check.hpp"
+#include "actors/wiring/coordinator_room.hpp"
 #include "actors/wiring/rooms.hpp"
 
 #include <utility>
@@ -8,8 +9,9 @@
 namespace gristmill::wiring {
 
 std::string name_of(const Address& address) {
-  static constexpr std::string_view names[]{"coordinator", "rate_limiter", "journal", "supervisor",
-                                            "merger",      "gateway",      "store",   "client"};
+  static constexpr std::string_view names[]{"coordinator", "rate_limiter", "journal",
+                                            "joiner",      "supervisor",   "merger",
+                                            "gateway",     "store",        "client"};
   std::string name{names[static_cast<std::size_t>(address.place)]};
   return address.job ? name + "/" + to_string(address.job) : name;
 }
@@ -28,7 +30,7 @@ CoordinatorNode::CoordinatorNode(NodeOptions options, journal::Recovered recover
 }
 
 std::vector<Address> CoordinatorNode::shared_rooms() {
-  return {to_journal, to_limiter, to_coordinator};
+  return {to_journal, to_limiter, to_joiner, to_coordinator};
 }
 
 std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const Moment& moment) {
@@ -40,6 +42,7 @@ std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const M
     return std::make_unique<LimiterRoom>(std::exchange(of_limiter_, {}), moment.now, options_.pools,
                                          options_.day);
   case Place::journal: return std::make_unique<JournalRoom>(last_);
+  case Place::joiner: return std::make_unique<JoinerRoom>(options_.lines);
   case Place::supervisor: return std::make_unique<SupervisorRoom>(address.job, epoch_, options_);
   case Place::merger: return std::make_unique<MergerRoom>(address.job, options_);
   default: break;

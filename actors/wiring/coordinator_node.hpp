@@ -6,6 +6,7 @@
 
 #include "actors/intake/byte_source.hpp"
 #include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/wiring/message.hpp"
 
@@ -28,6 +29,8 @@ struct NodeOptions {
   // Windows that a job's rooms need when it opens.
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
   std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;
+  journal::LineStore* lines = nullptr;
+  const supervisor::PartPlan* part_plan = &supervisor::whole_items;
 };
 
 class CoordinatorNode {

@@ -14,6 +14,7 @@ constexpr auto report_every = std::chrono::milliseconds{100};
 constexpr auto errors_noted_every = std::chrono::seconds{1};
 constexpr auto full_merge_again_after = std::chrono::seconds{5};
 constexpr auto open_again_after = std::chrono::seconds{1};
+constexpr auto join_again_after = std::chrono::seconds{1};
 
 template <class T> void append_to(std::vector<T>& into, std::vector<T>&& from) {
   std::move(from.begin(), from.end(), std::back_inserter(into));
@@ -24,10 +25,15 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
   append_to(into.offers, std::move(from.offers));
   append_to(into.withdrawn, std::move(from.withdrawn));
   append_to(into.append.lines, std::move(from.append.lines));
+  append_to(into.append.parts, std::move(from.append.parts));
   append_to(into.append.attempts, std::move(from.append.attempts));
   append_to(into.append.acks, std::move(from.append.acks));
-  into.append.completed += from.append.completed;
-  into.append.failed += from.append.failed;
+  append_to(into.joins, std::move(from.joins));
+  supervisor::DurableLines& durable = into.append.durable;
+  durable.completed += from.append.durable.completed;
+  durable.failed += from.append.durable.failed;
+  durable.parts += from.append.durable.parts;
+  append_to(durable.joins, std::move(from.append.durable.joins));
   journal::JobNote& note = into.append.note;
   const journal::JobNote& more = from.append.note;
   note.attempts += more.attempts;
@@ -67,7 +73,9 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   supervisor::Effects effects;
   if (auto* news = std::get_if<JobNews>(&message)) effects = hear(*news, now);
   if (const auto* lines = std::get_if<LinesDurable>(&message))
-    effects = supervisor_->durable(lines->completed, lines->failed, now);
+    effects = supervisor_->durable(lines->lines, now);
+  if (auto* joined = std::get_if<ItemsJoined>(&message))
+    effects = supervisor_->joined(std::move(joined->items), joined->failure, now);
   if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
   if (std::holds_alternative<PauseItems>(message)) effects = supervisor_->pause(now);
   if (const auto* resume = std::get_if<ResumeItems>(&message))
@@ -93,7 +101,8 @@ supervisor::Effects SupervisorRoom::open_now(Time now) {
   if (auto source = options_.open_source(opening_->spec)) {
     source_ = std::move(*source);
     supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
-                                                           opening_->recovered, options_.pools);
+                                                           opening_->recovered, options_.pools,
+                                                           *options_.part_plan);
     effects = supervisor_->started(now);
     must_wait = supervisor_->must_wait();
   } else if (source.error().code == ErrorCode::unavailable) {
@@ -151,18 +160,21 @@ void SupervisorRoom::emit(supervisor::Effects effects, const Moment& moment, Pos
   const Time now = moment.now;
   if (!effects.offers.empty() || !effects.withdrawn.empty())
     post.tell(to_coordinator, Offer{job_, std::move(effects.offers), std::move(effects.withdrawn)});
+  if (!effects.joins.empty()) post.tell(to_joiner, JoinItems{job_, std::move(effects.joins)});
   supervisor::Append& append = effects.append;
   if (!append.empty()) {
     AppendNow now_durable;
     now_durable.part.lines = std::move(append.lines);
+    now_durable.part.parts = std::move(append.parts);
     now_durable.part.attempts = std::move(append.attempts);
     now_durable.part.notes.push_back(append.note);
-    const bool repeated = now_durable.part.lines.empty() && now_durable.part.attempts.empty();
+    const bool repeated = now_durable.part.lines.empty() && now_durable.part.parts.empty() &&
+                          now_durable.part.attempts.empty();
     const bool too_early =
         mutated("ack_before_journal") || (mutated("dup_ack_overtakes_commit") && repeated);
-    if (append.completed + append.failed > 0)
+    if (!append.durable.empty())
       (mutated("count_before_durable") ? post.envelopes : now_durable.release)
-          .push_back({to_supervisor(job_), LinesDurable{append.completed, append.failed}});
+          .push_back({to_supervisor(job_), LinesDurable{std::move(append.durable)}});
     std::map<SessionId, std::vector<AttemptId>> recorded;
     for (const supervisor::Ack& ack : append.acks) recorded[ack.session].push_back(ack.attempt);
     for (auto& [session, attempts] : recorded)
@@ -206,6 +218,18 @@ void SupervisorRoom::note_errors(bool final, Time now, Post& post) {
   for (CountedError& error : supervisor_->errors().take_unnoted())
     append.part.errors.push_back({job_, std::move(error)});
   post.tell(to_journal, std::move(append));
+}
+
+void JoinerRoom::handle(Message message, const Moment& moment, Post& post) {
+  if (!joiner_) return; // nobody divides items
+  if (auto* join = std::get_if<JoinItems>(&message))
+    joiner_->join(join->job, std::move(join->items));
+  joiner::JoinStep step = joiner_->step();
+  const bool again = step.failure && journal::passes(step.failure->code);
+  std::string failure = step.failure && !again ? std::move(step.failure->message) : "";
+  if (!step.items.empty() || !failure.empty())
+    post.tell(to_supervisor(step.job), ItemsJoined{std::move(step.items), std::move(failure)});
+  if (step.more) post.wake_at = again ? moment.now + join_again_after : Time::min();
 }
 
 void MergerRoom::handle(Message message, const Moment& moment, Post& post) {

@@ -4,8 +4,9 @@
 #pragma once
 
 #include "actors/coordinator/coordinator.hpp"
-#include "actors/jobs/job_desk.hpp"
+#include "actors/jobs/effects.hpp"
 #include "actors/journal/journal_store.hpp"
+#include "actors/kit/moment.hpp"
 #include "actors/kit/sizes.hpp"
 #include "actors/merger/merger.hpp"
 #include "actors/supervisor/supervisor.hpp"
@@ -25,6 +26,7 @@ enum class Place : std::uint8_t {
   coordinator, // rooms
   rate_limiter,
   journal,
+  joiner,
   supervisor, // one per job
   merger,     // one per job
   gateway,    // windows
@@ -59,46 +61,20 @@ struct Offer {
 struct SessionDurable {
   SessionId session;
 };
-struct JobDurable {
-  JobId job;
-  JobState state;
-  std::uint64_t token = 0; // of the question that waits for it
-  bool changed = false;    // it has just come to this state
-  bool probing = false;    // as of ResumeItems
-};
-struct JobForgotten {
-  JobId job;
-  std::uint64_t token = 0;
-};
+using jobs::JobDurable;
+using jobs::JobForgotten;
+using jobs::JobRead;
+using jobs::JobReport;
+using jobs::MergeReport;
 struct RecordedNow {
   SessionId session;
   std::vector<AttemptId> attempts;
-};
-struct JobReport {
-  JobId job;
-  JobCounts counts;
-  bool all_terminal = false;
-  std::optional<StateChange> stop;
-  WaitReason waiting = {};                   // why the supervisor offers no call
-  double items_left = 0;                     // of all that the inputs hold, as far as can be told
-  SharedErrors errors = {};                  // that its calls have met; nullptr = as it said before
-  std::optional<Time> unanswered_since = {}; // its endpoints fail, and nothing is answered
 };
 struct ItemsExplained { // from SUPERVISOR: its part of an answer
   JobId job;
   std::uint64_t token = 0;
   WaitReason waiting;
   std::optional<supervisor::ItemStanding> item;
-};
-struct JobRead { // what the journal holds of a job that is not open
-  JobId job;
-  Result<journal::RecoveredJob> content;
-};
-struct MergeReport {
-  JobId job;
-  std::string failure;
-  bool again = false;    // the disk is full: merging begins anew by itself
-  ErrorList errors = {}; // when it is done: as its lines and its supervisor count them
 };
 struct DiskFull {       // from JOURNAL
   std::string sentence; // empty = there is space again
@@ -127,9 +103,17 @@ struct ExplainItems { // to SUPERVISOR
   std::optional<supervisor::ItemQuestion> item;
 };
 struct CancelItems {}; // to SUPERVISOR
-struct LinesDurable {
-  std::uint64_t completed = 0, failed = 0;
-};                   // to SUPERVISOR
+struct LinesDurable {  // to SUPERVISOR
+  supervisor::DurableLines lines;
+};
+struct JoinItems { // to JOINER
+  JobId job;
+  std::vector<ItemToJoin> items;
+};
+struct ItemsJoined { // to SUPERVISOR
+  std::vector<JoinedItem> items;
+  std::string failure; // they cannot be joined; a sentence
+};
 struct CloseRoom {}; // to SUPERVISOR and MERGER
 struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<EndpointOffer> endpoints_added;
@@ -167,29 +151,23 @@ struct SendFrames { // to GATEWAY
   std::vector<coordinator::OutgoingFrame> frames;
   std::size_t consumed_bytes = 0;
 };
-struct ReadJob {
-  JobId job;
-};              // to the store; JobRead is the answer
-struct Tick {}; // to whoever asked to be woken
+using jobs::ReadJob; // to the store; JobRead is the answer
+struct Tick {};      // to whoever asked to be woken
 
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
                  RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
-                 PauseItems, ResumeItems, CancelItems, LinesDurable, CloseRoom, LimiterNews,
-                 ShowPools, BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
-                 merger::MergeTask, SendFrames, ReadJob, Tick>;
+                 PauseItems, ResumeItems, CancelItems, LinesDurable, JoinItems, ItemsJoined,
+                 CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
+                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;
   Message message;
 };
 
-// The two clocks, read once when a message is handled.
-struct Moment {
-  Time now{};
-  std::int64_t unix_seconds = 0;
-};
+using gristmill::Moment;
 
 // What a room leaves behind after a message.
 struct Post {

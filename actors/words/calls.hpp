@@ -16,7 +16,7 @@ struct OfferedCall {
   std::uint64_t output_bound = 0;         // … of them in its answer
   std::vector<EndpointId> failed_at = {}; // where earlier attempts failed, the latest last
   std::uint64_t prefix = 0;               // as of AcquireCall
-  std::size_t bytes() const { return planned.raw.size() + 128; }
+  std::size_t bytes() const { return planned.bytes(); }
 };
 
 // How an attempt ended, and who says so.
@@ -33,7 +33,6 @@ struct ReportedOutcome {
 
 // A call that nobody will report.
 struct LostCall {
-  std::uint64_t item = 0;
   CallId call;
   bool permitted = false; // may have been made
   bool died = false;      // … when its worker's process ended
@@ -43,7 +42,6 @@ struct LostCall {
 
 // A call that has its permit, told to a job that hedges.
 struct BegunCall {
-  std::uint64_t item = 0;
   CallId call;
   EndpointId endpoint;
 };

@@ -17,9 +17,9 @@
 namespace gristmill {
 
 struct AcquireCall {
-  CallId call;
-  JobId job;
-  std::uint64_t item = 0;
+  CallId call{};
+  JobId job{};
+  std::uint64_t item = 0; // the last of its parts'
   std::uint64_t token_bound = 0;
   std::string model = {};                 // empty = the job's
   std::uint64_t output_bound = 0;         // the part of token_bound that the answer may have
@@ -72,15 +72,30 @@ struct Granted {
 struct Ended {
   // unstarted: the call was never sent; too_late: because its permit was too old by then.
   enum class How : std::uint8_t { answered, unstarted, too_late, lost } how = How::answered;
-  AttemptId attempt;
+  AttemptId attempt{};
   OutcomeClass cls = OutcomeClass::ok;
-  protocol::Usage usage;
+  protocol::Usage usage{};
   std::int64_t retry_after_ms = -1;
   Duration latency{};          // of an answer
   bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
   std::optional<std::uint64_t> cost_nano_usd{0}; // of an answer; nothing: nobody knows
   std::vector<protocol::LimitHint> limits = {};
   std::uint16_t http_status = 0;
+
+  static Ended answered(const protocol::Outcome& outcome, std::optional<std::uint64_t> cost) {
+    return {.attempt = outcome.attempt,
+            .cls = outcome.cls,
+            .usage = outcome.usage,
+            .retry_after_ms = outcome.retry_after_ms,
+            .latency = std::chrono::microseconds{outcome.latency_us},
+            .tokens_refused = outcome.tokens_refused,
+            .cost_nano_usd = cost,
+            .limits = outcome.limits,
+            .http_status = outcome.http_status};
+  }
+  static Ended unstarted(AttemptId attempt) { return {.how = How::unstarted, .attempt = attempt}; }
+  static Ended too_late(AttemptId attempt) { return {.how = How::too_late, .attempt = attempt}; }
+  static Ended lost(AttemptId attempt) { return {.how = How::lost, .attempt = attempt}; }
 };
 
 // A call that a worker makes under a permit of an earlier life of ours.
@@ -92,10 +107,10 @@ struct ClaimedCall {
 };
 
 struct EndpointOffer {
-  EndpointId id;
-  std::string model; // empty = of those jobs only that name the endpoint
-  EndpointSpec endpoint;
-  SessionId only;              // set: reachable for this session alone
+  EndpointId id{};
+  std::string model{}; // empty = of those jobs only that name the endpoint
+  EndpointSpec endpoint{};
+  SessionId only{};            // set: reachable for this session alone
   bool prefix_affinity = true; // calls that begin alike go there together
 };
 

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -29,19 +30,33 @@ struct ResultLine {
   bool failed() const { return cls != OutcomeClass::ok; }
 };
 
-// A terminal item is to be run again: its next line is the one that holds.
+// The terminal outcome of one of several parts of an item.
+struct PartLine {
+  PartId part;
+  OutcomeClass cls = OutcomeClass::ok;
+  std::string line; // as of ResultLine
+  bool failed() const { return cls != OutcomeClass::ok; }
+};
+
+// A terminal item is to be run again: its next line is the one that holds. Of its parts, if it has
+// several, those that failed run again.
 struct Reopened {
   JobId job;
   std::uint64_t item = 0;
 };
 
-// What an item that is not terminal has been through; the newest note of an item holds.
+// The parts of an item that have ended; of one that is terminal and did not fail nobody needs them.
+struct EndedParts {
+  std::set<std::uint32_t> answered, failed;
+};
+
+// What a part that has not ended has been through; the newest note of a part holds.
 struct AttemptNote {
-  JobId job;
-  std::uint64_t item = 0;
+  PartId part;
   std::uint32_t attempts = 0; // those that count against --retries
   std::uint32_t deaths = 0;
-  std::uint32_t tries = 0; // all that ended; of an item on its fallback model, else 0
+  std::uint32_t tries = 0; // all that ended; of a part on its fallback model, else 0
+  bool of_several = false; // its item has other parts
   bool on_fallback() const { return tries != 0; }
 };
 
@@ -145,6 +160,7 @@ struct Group {
   Position upto = 0;              // the position of the last append in it
   std::vector<Reopened> reopened; // before the lines
   std::vector<ResultLine> lines;
+  std::vector<PartLine> parts;
   std::vector<AttemptNote> attempts;
   std::vector<JobNote> notes;
   std::vector<BlockNote> blocks;
@@ -161,8 +177,8 @@ struct Group {
 
   // All of its lists, once: one that is not named here does not compile.
   template <class G> static auto lists_of(G& group) {
-    auto& [at, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15] = group;
-    return std::tie(l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15);
+    auto& [at, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16] = group;
+    return std::tie(l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16);
   }
   bool empty() const {
     return std::apply([](const auto&... list) { return (list.empty() && ...); }, lists_of(*this));

@@ -1,5 +1,5 @@
 // WAIT REASON: why a call, or a job's next one, does not begin now. Each room says what it knows in
-// these words; actors/wiring/explanation.cpp alone makes sentences of them. Plain data. Invariant:
+// these words; actors/jobs/explanation.cpp alone makes sentences of them. Plain data. Invariant:
 // two reasons are the same to people if kind and endpoint are equal, whatever their times say.
 #pragma once
 

@@ -13,8 +13,8 @@ std::vector<CallId> HeldCalls::all() const {
 
 void HeldCalls::add(protocol::PlannedCall call) {
   const CallId id = call.call;
-  const std::size_t bytes = call.raw.size();
-  const JobId job = call.parts.front().job;
+  const std::size_t bytes = call.bytes();
+  const JobId job = call.job();
   if (calls_.emplace(id, Held{std::move(call), State::ready, {}}).second) {
     bytes_ += bytes;
     ++of_job_[job];
@@ -37,9 +37,9 @@ std::optional<protocol::PlannedCall> HeldCalls::take(CallId call) {
   if (it == calls_.end()) return std::nullopt;
   answered(it->second, call);
   protocol::PlannedCall planned = std::move(it->second.planned);
-  bytes_ -= planned.raw.size();
+  bytes_ -= planned.bytes();
   calls_.erase(it);
-  const auto of_job = of_job_.find(planned.parts.front().job);
+  const auto of_job = of_job_.find(planned.job());
   if (--of_job->second == 0) of_job_.erase(of_job);
   return planned;
 }

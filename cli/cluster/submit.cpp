@@ -235,8 +235,7 @@ void add_display_to(CLI::App& command, bool& quiet, bool& no_progress) {
 void add_submit(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("submit", "hand a job to a coordinator; prints its id");
   auto options = std::make_shared<SubmitOptions>();
-  options->job.add_to(*command, "[those that pools and workers have for the job's model]",
-                      true);
+  options->job.add_to(*command, "[those that pools and workers have for the job's model]", true);
   options->server.add_to(*command);
   command->add_flag("--in-place", options->in_place,
                     "the inputs are files, directories and patterns below the coordinator's "

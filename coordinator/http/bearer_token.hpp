@@ -1,5 +1,5 @@
-// BEARER TOKEN: the secret that clients show to be heard (RFC 6750). Plain.
-// Invariant: how long it takes to compare says neither its length nor how much of it was right.
+// BEARER TOKEN: the secret that a client must show (RFC 6750). Plain. Invariant: the time of a
+// comparison reveals neither the token's length nor how much of a guess was right.
 #pragma once
 
 #include "coordinator/http/server/task.hpp"

@@ -37,8 +37,12 @@ std::string fault_of(std::string_view line, const journal::ItemEntry& entry) {
   if (line.find('\n') != line.npos) return "expected one line, got several";
   const auto read = openai::check_result_line(line);
   if (!read) return read.error().message;
-  if (read->item == entry.item) return {};
-  return fmt::format("expected the line of item {}, got that of item {}", entry.item, read->item);
+  if (read->item != entry.item)
+    return fmt::format("expected the line of item {}, got that of item {}", entry.item, read->item);
+  if (read->part != entry.part)
+    return fmt::format("expected the line of part {} of item {}, got another",
+                       entry.part.value_or(0), entry.item);
+  return {};
 }
 
 } // namespace
@@ -72,8 +76,9 @@ Result<journal::Recovered> JournalCheck::recovered() {
 
 Result<> JournalCheck::commits(const std::function<bool(const CommitView&)>& use) {
   auto rows = database_.prepare(
-      "SELECT position, epoch, job, segment, from_offset, to_offset, reopened, completed, failed, "
-      "attempts, low_item, items FROM commits ORDER BY rowid");
+      "SELECT position, epoch, job, c.segment, c.from_offset, c.to_offset, reopened, completed, "
+      "failed, attempts, low_item, items, p.segment, p.from_offset, p.to_offset "
+      "FROM commits c LEFT JOIN part_ranges p USING (job, position) ORDER BY c.rowid");
   if (!rows) return tl::unexpected{rows.error()};
   rows->start();
   for (;;) {
@@ -84,15 +89,15 @@ Result<> JournalCheck::commits(const std::function<bool(const CommitView&)>& use
     commit.position = rows->number(0);
     commit.epoch = Epoch{static_cast<std::uint32_t>(rows->number(1))};
     commit.job = JobId{static_cast<std::uint32_t>(rows->number(2))};
-    commit.segment = static_cast<std::uint32_t>(rows->number(3));
-    commit.from = rows->number(4);
-    commit.to = rows->number(5);
+    commit.lines = {static_cast<std::uint32_t>(rows->number(3)), rows->number(4), rows->number(5)};
     commit.reopened = rows->number(6);
     commit.completed = rows->number(7);
     commit.failed = rows->number(8);
     commit.attempts = rows->number(9);
     commit.low_item = rows->number(10);
     commit.items = rows->text(11);
+    commit.parts = {static_cast<std::uint32_t>(rows->integer(12)), rows->number(13),
+                    rows->number(14)};
     if (!use(commit)) return {};
   }
 }
@@ -109,15 +114,19 @@ Result<JournalFindings> JournalCheck::verify() {
   std::map<JobId, std::string> directories;
   for (const JobSegments& job : content->segments) {
     directories[job.job] = job.directory;
-    for (const auto& [number, bytes] : job.bytes) {
-      const std::string path = segment_path(directory_.path, job.directory, number);
-      std::error_code error;
-      const auto there = fs::file_size(path, error);
-      if (!error && there > bytes)
-        findings.notes.push_back(fmt::format("{}: {} bytes were never promised, the next start "
-                                             "cuts them",
-                                             path, there - bytes));
-    }
+    const auto check_tails = [&](LineKind kind, const auto& segments) {
+      for (const auto& [number, bytes] : segments) {
+        const std::string path = segment_path(directory_.path, job.directory, number, kind);
+        std::error_code error;
+        const auto there = fs::file_size(path, error);
+        if (!error && there > bytes)
+          findings.notes.push_back(fmt::format("{}: {} bytes were never promised, the next start "
+                                               "cuts them",
+                                               path, there - bytes));
+      }
+    };
+    check_tails(LineKind::results, job.bytes);
+    check_tails(LineKind::parts, job.part_bytes);
   }
   Epoch newest;
   auto read = commits([&](const CommitView& commit) {
@@ -127,9 +136,10 @@ Result<JournalFindings> JournalCheck::verify() {
                                commit.position, to_string(commit.job), newest.value,
                                commit.epoch.value));
     newest = std::max(newest, commit.epoch);
-    if (commit.segment != 0)
-      check_lines(segment_path(directory_.path, directories[commit.job], commit.segment), commit,
-                  findings);
+    for (const LineKind kind : {LineKind::results, LineKind::parts})
+      if (const SegmentRange& range = commit.range(kind); range.segment != 0)
+        check_lines(segment_path(directory_.path, directories[commit.job], range.segment, kind),
+                    kind, commit, findings);
     return true;
   });
   if (!read) return tl::unexpected{read.error()};
@@ -152,22 +162,24 @@ Result<> JournalCheck::check_pages(JournalFindings& findings) {
 }
 
 // The row's bytes are the lines of its items, one after the other.
-void JournalCheck::check_lines(const std::string& path, const CommitView& commit,
+void JournalCheck::check_lines(const std::string& path, LineKind kind, const CommitView& commit,
                                JournalFindings& findings) {
-  const auto bytes = read_range(path, commit.from, commit.to);
+  const SegmentRange& range = commit.range(kind);
+  const auto bytes = read_range(path, range.from, range.to);
   if (!bytes) return findings.add(bytes.error().message);
-  if (bytes->size() < commit.to - commit.from)
+  if (bytes->size() < range.to - range.from)
     return findings.add(fmt::format("{}: expected {} bytes at least, got {}: lines are lost that "
                                     "commit {} promised",
-                                    path, commit.to, commit.from + bytes->size(), commit.position));
+                                    path, range.to, range.from + bytes->size(), commit.position));
   journal::ItemsReader reader{commit.items};
   journal::ItemEntry entry;
   for (std::string_view rest = *bytes;;) {
     const auto more = reader.next(entry);
     if (!more || !*more) return; // reading the journal has said what is wrong
     if (entry.kind != EntryKind::completed && entry.kind != EntryKind::failed) continue;
+    if (entry.part.has_value() != (kind == LineKind::parts)) continue;
     const std::string_view line = rest.substr(0, entry.bytes);
-    const auto offset = commit.to - rest.size();
+    const auto offset = range.to - rest.size();
     rest.remove_prefix(line.size());
     ++findings.lines;
     findings.line_bytes += line.size();

@@ -6,6 +6,7 @@
 
 #include "actors/journal/journal_store.hpp"
 #include "coordinator/disk/state_directory.hpp"
+#include "coordinator/journal/segment_writer.hpp"
 #include "coordinator/journal/sqlite.hpp"
 
 #include <cstdint>
@@ -20,10 +21,10 @@ struct CommitView {
   journal::Position position = 0;
   Epoch epoch;
   JobId job;
-  std::uint32_t segment = 0; // 0 = no lines
-  std::uint64_t from = 0, to = 0;
+  SegmentRange lines, parts;
   std::uint64_t reopened = 0, completed = 0, failed = 0, attempts = 0, low_item = 0;
   std::string items; // in the grammar of commit_row.hpp
+  const SegmentRange& range(LineKind kind) const { return kind == LineKind::parts ? parts : lines; }
 };
 
 struct JournalFindings {
@@ -51,7 +52,8 @@ private:
   JournalCheck(StateDirectory directory, Database database)
       : directory_{std::move(directory)}, database_{std::move(database)} {}
   Result<> check_pages(JournalFindings& findings);
-  void check_lines(const std::string& path, const CommitView& commit, JournalFindings& findings);
+  void check_lines(const std::string& path, LineKind kind, const CommitView& commit,
+                   JournalFindings& findings);
 
   StateDirectory directory_;
   Database database_;

@@ -1,13 +1,312 @@
-// Of JOURNAL READING what earlier lives have left, and the order in which all is read.
 #include "coordinator/journal/recovery.hpp"
 
+#include "actors/journal/commit_row.hpp"
 #include "actors/kit/defaults.hpp"
-#include "coordinator/journal/reading.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
+#include <set>
 
 namespace gristmill::coordinator {
+namespace {
+
+using journal::EntryKind;
+using journal::ItemEntry;
+
+// What a journal's tables say, one table after the other, as what a new life of the coordinator
+// begins with.
+class JournalReading {
+public:
+  explicit JournalReading(Database& database) : database_{database} {}
+
+  // Of one job, or of all (0). Of all, the commits know after lives() which jobs went on in the
+  // last.
+  Result<> jobs(JobId only = {});
+  Result<> commits(JobId only = {});
+  Result<> money(JobId only = {});
+  Result<> learned(JobId only = {});
+  Result<> errors(JobId only = {});
+  Result<> sessions();
+  Result<> lives();
+  Result<> marks();
+  Result<> crashes();
+  Result<> blocks(const std::string& boot_id, Time now);
+  Result<> days(Time now);
+  Result<> concurrency();
+  JournalContent take();
+
+private:
+  struct Life {
+    std::string boot_id;
+    Time started{};
+  };
+  // What the items of a row add up to.
+  struct Sums {
+    std::uint64_t reopened = 0, completed = 0, failed = 0, bytes = 0, part_bytes = 0;
+    bool operator==(const Sums&) const = default;
+  };
+  struct Job {
+    journal::RecoveredJob recovered;
+    JobSegments segments;
+    std::map<PartId, journal::AttemptNote> attempts;
+  };
+
+  // Calls `use` for every row; it returns a sentence about what is wrong with it, or "".
+  template <class Use, class... Args>
+  Result<> each(std::string_view sql, Use use, const Args&... args);
+  std::string commit(const Statement& row);
+  std::string items(Job& job, std::string_view blob, Sums& sums);
+  std::string line(Job& job, const journal::ItemEntry& entry, Sums& sums);
+  std::string part(Job& job, const journal::ItemEntry& entry, Sums& sums);
+
+  Database& database_;
+  JournalContent content_;
+  std::map<JobId, Job> jobs_;
+  std::map<Epoch, Life> lives_;
+  std::set<JobId> went_on_; // recorded something in the last life
+};
+
+template <class Use, class... Args>
+Result<> JournalReading::each(std::string_view sql, Use use, const Args&... args) {
+  auto statement = database_.prepare(sql);
+  if (!statement) return tl::unexpected{statement.error()};
+  statement->start(args...);
+  while (true) {
+    const auto row = statement->next();
+    if (!row) return tl::unexpected{row.error()};
+    if (!*row) return {};
+    if (const std::string fault = use(*statement); !fault.empty())
+      return fail(ErrorCode::io, fmt::format("the journal contradicts itself: {}; restore the "
+                                             "state directory from a copy",
+                                             fault));
+  }
+}
+
+bool reopen(journal::RecoveredJob& job, std::uint64_t item) {
+  if (const auto parts = job.parts.find(item); parts != job.parts.end())
+    parts->second.failed.clear();
+  for (auto& [cls, items] : job.failed)
+    if (items.erase(item)) return job.terminal.erase(item);
+  return false;
+}
+
+// ---- of one job ------------------------------------------------------------------------------
+
+Result<> JournalReading::jobs(JobId only) {
+  return each(
+      "SELECT job, spec, directory, state, reason, detail, created_at, ended_at FROM jobs "
+      "WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const JobId id{static_cast<std::uint32_t>(row.integer(0))};
+        const auto state = job_state_named(row.text(3));
+        if (!state) return fmt::format("{} has the state '{}'", to_string(id), row.text(3));
+        Job& job = jobs_[id];
+        job.recovered.job = job.segments.job = id;
+        job.recovered.spec = row.text(1);
+        job.recovered.directory = job.segments.directory = row.text(2);
+        job.recovered.state = *state;
+        job.recovered.reason = job_reason_named(row.text(4)).value_or(JobReason::none);
+        job.recovered.detail = row.text(5);
+        job.recovered.created_at = row.integer(6);
+        job.recovered.ended_at = row.integer(7);
+        return {};
+      },
+      only.value);
+}
+
+Result<> JournalReading::commits(JobId only) {
+  const auto last = database_.integer("SELECT value FROM meta WHERE key = 'last_position'");
+  if (!last) return tl::unexpected{last.error()};
+  content_.recovered.last_position = static_cast<journal::Position>(*last);
+  const auto forgotten = database_.integer("SELECT value FROM meta WHERE key = 'last_forgotten'");
+  if (!forgotten) return tl::unexpected{forgotten.error()};
+  content_.recovered.last_forgotten = JobId{static_cast<std::uint32_t>(*forgotten)};
+  const std::int64_t last_life = lives_.empty() ? 0 : lives_.rbegin()->first.value;
+  const std::string columns =
+      "SELECT position, job, commits.segment, commits.from_offset, commits.to_offset, reopened, "
+      "completed, failed, "
+      "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
+      "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset "
+      "FROM commits LEFT JOIN part_ranges p USING (job, position) ";
+  return each(
+      columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
+      [this, last_life](const Statement& row) -> std::string {
+        const std::string fault = commit(row);
+        if (row.integer(19) == last_life && row.number(6) + row.number(7) + row.number(8) > 0)
+          went_on_.insert(JobId{static_cast<std::uint32_t>(row.integer(1))});
+        return fault.empty()
+                   ? fault
+                   : fmt::format("commit {} of job {}: {}", row.integer(0), row.integer(1), fault);
+      },
+      only.value);
+}
+
+Result<> JournalReading::money(JobId only) {
+  return each(
+      "SELECT job, watermark_nano_usd, assumed_nano_usd FROM money WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
+        if (job == jobs_.end()) return {};
+        job->second.recovered.money_watermark = row.number(1);
+        job->second.recovered.money_assumed = row.number(2);
+        return {};
+      },
+      only.value);
+}
+
+Result<> JournalReading::learned(JobId only) {
+  return each(
+      "SELECT job, model, tokens FROM learned WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const JobId id{static_cast<std::uint32_t>(row.integer(0))};
+        if (const auto job = jobs_.find(id); job != jobs_.end())
+          job->second.recovered.learned.push_back(
+              {id, std::string{row.text(1)}, std::string{row.text(2)}});
+        return {};
+      },
+      only.value);
+}
+
+// Of a class that only a later release knows, nothing can be said.
+Result<> JournalReading::errors(JobId only) {
+  return each(
+      "SELECT job, class, code, http_status, count, final, sample, item, source, at FROM errors "
+      "WHERE job = ?1 OR ?1 = 0",
+      [this](const Statement& row) -> std::string {
+        const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
+        if (job == jobs_.end() || row.number(1) >= outcome_class_count) return {};
+        if (row.number(5) > row.number(4))
+          return fmt::format("{} has {} errors of a cause, {} of them final", to_string(job->first),
+                             row.number(4), row.number(5));
+        job->second.recovered.errors.push_back(
+            {static_cast<OutcomeClass>(row.number(1)), std::string{row.text(2)},
+             static_cast<std::uint16_t>(row.number(3)), row.number(4), row.number(5),
+             std::string{row.text(6)}, std::string{row.text(7)}, std::string{row.text(8)},
+             row.integer(9)});
+        return {};
+      },
+      only.value);
+}
+
+std::string JournalReading::commit(const Statement& row) {
+  const auto found = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(1))});
+  if (found == jobs_.end()) return "there is no such job";
+  Job& job = found->second;
+  const std::uint64_t from = row.number(3), to = row.number(4);
+  if (row.number(0) > content_.recovered.last_position) return "it is after the last position";
+
+  Sums sums;
+  if (std::string fault = items(job, row.text(17), sums); !fault.empty()) return fault;
+  const std::uint64_t part_bytes = row.number(22) - row.number(21);
+  if (sums != Sums{row.number(5), row.number(6), row.number(7), to - from, part_bytes})
+    return fmt::format("expected {} reopened items, {} completed and {} failed lines in {} bytes "
+                       "and part lines in {}, its items say {}, {}, {}, {} and {}",
+                       row.integer(5), row.integer(6), row.integer(7), to - from, part_bytes,
+                       sums.reopened, sums.completed, sums.failed, sums.bytes, sums.part_bytes);
+  const auto grow = [](auto& segments, std::int64_t segment, std::uint64_t begin,
+                       std::uint64_t end) -> std::string {
+    if (segment == 0) return {};
+    std::uint64_t& known = segments[static_cast<std::uint32_t>(segment)];
+    if (known != begin)
+      return fmt::format("expected to begin at byte {} of segment {}, it begins at {}", known,
+                         segment, begin);
+    known = end;
+    return {};
+  };
+  if (auto fault = grow(job.segments.bytes, row.integer(2), from, to); !fault.empty()) return fault;
+  if (auto fault = grow(job.segments.part_bytes, row.integer(20), row.number(21), row.number(22));
+      !fault.empty())
+    return fault;
+
+  content_.parts.add(job.recovered.job, row.text(17),
+                     {static_cast<std::uint32_t>(row.integer(20)), row.number(21), row.number(22)});
+
+  JobCounts& counts = job.recovered.counts;
+  counts.completed += sums.completed;
+  counts.failed += sums.failed;
+  counts.failed -= sums.reopened;
+  counts.attempts += row.number(8);
+  counts.ambiguous += row.number(9);
+  counts.late += row.number(10);
+  counts.prompt_tokens += row.number(11);
+  counts.completion_tokens += row.number(12);
+  counts.cost_nano_usd += row.number(18);
+  const InputPosition low{static_cast<std::uint32_t>(row.integer(13)), row.number(14),
+                          row.number(15), row.number(16)};
+  // A new generation reads from the beginning: nothing says where a reopened item stands.
+  if (sums.reopened > 0) job.recovered.low = {};
+  job.recovered.low = std::max(job.recovered.low, low);
+  if (job.recovered.low.item > job.recovered.terminal.low())
+    return fmt::format("reading would go on at item {}, but item {} has no result",
+                       job.recovered.low.item, job.recovered.terminal.low());
+  return {};
+}
+
+std::string JournalReading::items(Job& job, std::string_view blob, Sums& sums) {
+  journal::ItemsReader reader{blob};
+  ItemEntry entry;
+  while (true) {
+    const auto more = reader.next(entry);
+    if (!more) return more.error().message;
+    if (!*more) return {};
+    std::string fault;
+    if (is_note(entry.kind)) {
+      const PartId id{job.recovered.job, entry.item, entry.part.value_or(0)};
+      const auto parts = job.recovered.parts.find(entry.item);
+      const bool ended = job.recovered.terminal.contains(entry.item) ||
+                         (parts != job.recovered.parts.end() && entry.part &&
+                          (parts->second.answered.contains(*entry.part) ||
+                           parts->second.failed.contains(*entry.part)));
+      if (!ended)
+        job.attempts[id] = {id, entry.attempts, entry.deaths, entry.tries, entry.part.has_value()};
+    } else if (entry.kind == EntryKind::reopened) {
+      ++sums.reopened;
+      if (!reopen(job.recovered, entry.item))
+        fault = fmt::format("item {} was reopened, and had not failed", entry.item);
+    } else {
+      fault = entry.part ? part(job, entry, sums) : line(job, entry, sums);
+    }
+    if (!fault.empty()) return fault;
+  }
+}
+
+std::string JournalReading::line(Job& job, const ItemEntry& entry, Sums& sums) {
+  const bool failed = entry.kind == EntryKind::failed;
+  ++(failed ? sums.failed : sums.completed);
+  sums.bytes += entry.bytes;
+  if (!job.recovered.terminal.insert(entry.item))
+    return fmt::format("item {} has two results", entry.item);
+  if (failed)
+    job.recovered.failed[entry.cls].insert(entry.item);
+  else
+    job.recovered.parts.erase(entry.item);
+  if (!job.attempts.empty()) job.attempts.erase({job.recovered.job, entry.item, 0});
+  return {};
+}
+
+std::string JournalReading::part(Job& job, const ItemEntry& entry, Sums& sums) {
+  sums.part_bytes += entry.bytes;
+  if (job.recovered.terminal.contains(entry.item))
+    return fmt::format("part {} of item {} ended after its item", *entry.part, entry.item);
+  journal::EndedParts& parts = job.recovered.parts[entry.item];
+  if (parts.answered.contains(*entry.part) || parts.failed.contains(*entry.part))
+    return fmt::format("part {} of item {} has two lines", *entry.part, entry.item);
+  (entry.kind == EntryKind::failed ? parts.failed : parts.answered).insert(*entry.part);
+  job.attempts.erase({job.recovered.job, entry.item, *entry.part});
+  return {};
+}
+
+JournalContent JournalReading::take() {
+  for (auto& [id, job] : jobs_) {
+    for (const auto& [part, note] : job.attempts) job.recovered.attempts.push_back(note);
+    content_.recovered.jobs.push_back(std::move(job.recovered));
+    content_.segments.push_back(std::move(job.segments));
+  }
+  return std::move(content_);
+}
+
+// ---- of earlier lives -------------------------------------------------------------------------
 
 Result<> JournalReading::sessions() {
   return each("SELECT session, worker, process, calls FROM sessions ORDER BY session",
@@ -153,6 +452,8 @@ Result<> JournalReading::concurrency() {
         return {};
       });
 }
+
+} // namespace
 
 Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now) {
   JournalReading reading{database};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
+#include "coordinator/journal/part_index.hpp"
 #include "coordinator/journal/segment_writer.hpp"
 #include "coordinator/journal/sqlite.hpp"
 
@@ -16,6 +17,7 @@ namespace gristmill::coordinator {
 struct JournalContent {
   journal::Recovered recovered; // with the next epoch's number
   std::vector<JobSegments> segments;
+  PartIndex parts;
   std::map<JobId, std::uint32_t> crashes; // those of the jobs, where there are any
   std::map<Epoch, Time> blocks_over;      // blocks of the epoch that ended by then may be forgotten
 };

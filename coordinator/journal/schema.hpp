@@ -33,6 +33,11 @@ CREATE TABLE commits(
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
   low_item INTEGER NOT NULL, items BLOB NOT NULL,
   PRIMARY KEY(job, position));
+-- Where the part lines of a commit lie, if it has any.
+CREATE TABLE part_ranges(
+  job INTEGER NOT NULL, position INTEGER NOT NULL, segment INTEGER NOT NULL,
+  from_offset INTEGER NOT NULL, to_offset INTEGER NOT NULL,
+  PRIMARY KEY(job, position)) WITHOUT ROWID;
 -- drawn_*: NULL while the block is open. One that is over has no row any more.
 CREATE TABLE blocks(
   epoch INTEGER NOT NULL, block INTEGER NOT NULL, account TEXT NOT NULL, calls INTEGER NOT NULL,

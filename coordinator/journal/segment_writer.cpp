@@ -21,8 +21,21 @@ constexpr std::size_t few_files = 4;          // are synced one by one
 // What a forgotten job's directory is called until it is gone.
 constexpr std::string_view forgotten_prefix = "forgotten-";
 
-std::string segment_name(std::uint32_t number) {
-  return fmt::format("results-{:06}.jsonl", number);
+std::string_view prefix_of(LineKind kind) {
+  return kind == LineKind::results ? "results-" : "parts-";
+}
+
+std::string segment_name(std::uint32_t number, LineKind kind) {
+  return fmt::format("{}{:06}.jsonl", prefix_of(kind), number);
+}
+
+bool is_segment_name(std::string_view name, LineKind kind) {
+  const std::string_view prefix = prefix_of(kind);
+  if (!name.starts_with(prefix)) return false;
+  const std::string_view digits = name.substr(prefix.size());
+  std::uint32_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return name == segment_name(number, kind);
 }
 
 Result<> cut_tail(const std::string& path, std::uint64_t journaled) {
@@ -48,17 +61,12 @@ SegmentWriter::SegmentWriter(std::string state_directory, std::uint64_t segment_
                                                                                        calls)} {}
 
 std::string segment_path(const std::string& state_directory, const std::string& job_directory,
-                         std::uint32_t number) {
-  return (fs::path{state_directory} / job_directory / segment_name(number)).string();
+                         std::uint32_t number, LineKind kind) {
+  return (fs::path{state_directory} / job_directory / segment_name(number, kind)).string();
 }
 
 bool is_segment_name(std::string_view name) {
-  constexpr std::string_view prefix = "results-";
-  if (!name.starts_with(prefix)) return false;
-  name.remove_prefix(prefix.size());
-  std::uint32_t number = 0;
-  std::from_chars(name.data(), name.data() + name.size(), number);
-  return fmt::format("{}{}", prefix, name) == segment_name(number);
+  return is_segment_name(name, LineKind::results) || is_segment_name(name, LineKind::parts);
 }
 
 std::string SegmentWriter::place_of(const std::string& directory) const {
@@ -75,19 +83,26 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
     add_job(known.job, known.directory);
     Job& job = jobs_.at(known.job);
     directories.insert(job.directory);
-    for (const auto& [number, bytes] : known.bytes) {
-      const std::string path = job.directory + "/" + segment_name(number);
-      if (auto cut = cut_tail(path, bytes); !cut) return cut;
-      job.durable.push_back({path, bytes});
-      auto& last = last_number_[job.directory];
-      last = std::max(last, number);
-    }
-    if (!job.durable.empty() && !std::exchange(job.unpublished, true))
+    if (auto done = recover(job.results, job.directory, known.bytes); !done) return done;
+    if (auto done = recover(job.parts, job.directory, known.part_bytes); !done) return done;
+    if (!job.results.durable.empty() && !std::exchange(job.unpublished, true))
       unpublished_.push_back(known.job);
   }
   for (const std::string& directory : directories)
     if (auto removed = remove_unknown(directory); !removed) return removed;
   return find_forgotten(directories);
+}
+
+Result<> SegmentWriter::recover(Stream& stream, const std::string& directory,
+                                const std::map<std::uint32_t, std::uint64_t>& known) {
+  for (const auto& [number, bytes] : known) {
+    const std::string path = directory + "/" + segment_name(number, stream.kind);
+    if (auto cut = cut_tail(path, bytes); !cut) return cut;
+    stream.durable.push_back({path, bytes});
+    auto& last = last_number_[{directory, stream.kind}];
+    last = std::max(last, number);
+  }
+  return {};
 }
 
 // A job may have been forgotten just before a crash: then its directory is nobody's.
@@ -110,7 +125,8 @@ Result<> SegmentWriter::find_forgotten(const std::set<std::string>& known) {
 Result<> SegmentWriter::remove_unknown(const std::string& directory) {
   std::set<std::string> known;
   for (const auto& [id, job] : jobs_)
-    for (const journal::Segment& segment : job.durable) known.insert(segment.path);
+    for (const Stream* stream : {&job.results, &job.parts})
+      for (const journal::Segment& segment : stream->durable) known.insert(segment.path);
   std::error_code error;
   if (!fs::exists(directory, error)) return {};
   for (fs::directory_iterator entry{directory, error}, end; !error && entry != end;
@@ -129,7 +145,10 @@ void SegmentWriter::add_job(JobId job, const std::string& directory) {
 }
 
 void SegmentWriter::end_job(JobId job) {
-  if (const auto found = jobs_.find(job); found != jobs_.end()) found->second.file = {};
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return;
+  found->second.results.file = {};
+  found->second.parts.file = {};
 }
 
 // The name goes at once, the bytes when somebody has the time.
@@ -142,10 +161,12 @@ std::string SegmentWriter::forget_job(JobId id) {
   std::erase(unpublished_, id);
   std::error_code ignored; // whatever is left the next start finds
   if (job.directory == state_directory_) {
-    for (const journal::Segment& segment : job.durable) fs::remove(segment.path, ignored);
+    for (const Stream* stream : {&job.results, &job.parts})
+      for (const journal::Segment& segment : stream->durable) fs::remove(segment.path, ignored);
     return {};
   }
-  last_number_.erase(job.directory);
+  for (const LineKind kind : {LineKind::results, LineKind::parts})
+    last_number_.erase({job.directory, kind});
   if (!fs::exists(job.directory, ignored)) return {};
   const fs::path directory{job.directory};
   const fs::path aside = directory.parent_path() /
@@ -167,51 +188,51 @@ Result<> SegmentWriter::make_job_directory(const std::string& path) {
   return {};
 }
 
-Result<> SegmentWriter::begin_segment(Job& job) {
-  if (job.file)
-    if (auto closed = close_file(std::move(job.file), job.path, calls_); !closed) return closed;
-  if (auto made = make_job_directory(job.directory); !made) return made;
-  job.number = last_number_[job.directory] + 1;
-  job.path = job.directory + "/" + segment_name(job.number);
-  auto created = open_file(job.path, O_WRONLY | O_CREAT | O_EXCL, 0600, calls_);
+Result<> SegmentWriter::begin_segment(const std::string& directory, Stream& stream) {
+  if (stream.file)
+    if (auto closed = close_file(std::move(stream.file), stream.path, calls_); !closed)
+      return closed;
+  if (auto made = make_job_directory(directory); !made) return made;
+  auto& last = last_number_[{directory, stream.kind}];
+  stream.number = last + 1;
+  stream.path = directory + "/" + segment_name(stream.number, stream.kind);
+  auto created = open_file(stream.path, O_WRONLY | O_CREAT | O_EXCL, 0600, calls_);
   if (!created) return tl::unexpected{created.error()};
-  job.file = std::move(*created);
-  last_number_[job.directory] = job.number;
-  job.kept = job.written = 0;
-  new_names_.insert(job.directory);
+  stream.file = std::move(*created);
+  last = stream.number;
+  stream.kept = stream.written = 0;
+  new_names_.insert(directory);
   return {};
 }
 
-Result<SegmentRange> SegmentWriter::append(JobId id,
-                                           const std::vector<const journal::ResultLine*>& lines) {
+Result<SegmentRange> SegmentWriter::append(JobId id, LineKind kind,
+                                           const std::vector<std::string_view>& lines) {
   if (lines.empty()) return SegmentRange{};
   const auto found = jobs_.find(id);
   if (found == jobs_.end())
     return fail(
         ErrorCode::internal,
         fmt::format("expected a line of a job in the journal, got one of {}", to_string(id)));
-  Job& job = found->second;
-  if (!job.file || job.written >= segment_bytes_)
-    if (auto begun = begin_segment(job); !begun) return tl::unexpected{begun.error()};
+  Stream& stream = found->second.of(kind);
+  if (!stream.file || stream.written >= segment_bytes_)
+    if (auto begun = begin_segment(found->second.directory, stream); !begun)
+      return tl::unexpected{begun.error()};
 
-  if (!std::exchange(job.touched, true)) touched_.push_back(&*found);
-  SegmentRange range{job.number, job.written, job.written};
+  if (!std::exchange(stream.touched, true)) touched_.push_back({id, &stream});
+  SegmentRange range{stream.number, stream.written, stream.written};
   std::string gathered;
-  for (const journal::ResultLine* line : lines) {
-    gathered += line->line;
+  for (std::size_t n = 0; n < lines.size(); ++n) {
+    gathered += lines[n];
     gathered += '\n';
-    if (gathered.size() < write_bytes && line != lines.back()) continue;
-    if (auto written = write(job, gathered); !written) return tl::unexpected{written.error()};
+    if (gathered.size() < write_bytes && n + 1 < lines.size()) continue;
+    if (auto written = write_all_at(stream.file, stream.written, gathered, stream.path, calls_);
+        !written)
+      return tl::unexpected{written.error()};
+    stream.written += gathered.size();
     gathered.clear();
   }
-  range.to = job.written;
+  range.to = stream.written;
   return range;
-}
-
-Result<> SegmentWriter::write(Job& job, std::string_view bytes) {
-  if (auto done = write_all_at(job.file, job.written, bytes, job.path, calls_); !done) return done;
-  job.written += bytes.size();
-  return {};
 }
 
 Result<> SegmentWriter::sync() {
@@ -221,8 +242,8 @@ Result<> SegmentWriter::sync() {
     new_names_.clear();
     return {};
   }
-  for (const Entry* entry : touched_)
-    if (auto synced = sync_data(entry->second.file, entry->second.path, calls_); !synced)
+  for (const Touched& touched : touched_)
+    if (auto synced = sync_data(touched.stream->file, touched.stream->path, calls_); !synced)
       return synced;
   for (const std::string& directory : new_names_)
     if (auto synced = sync_directory(directory, calls_); !synced) return synced; // no descriptor?
@@ -232,22 +253,21 @@ Result<> SegmentWriter::sync() {
 
 void SegmentWriter::keep() {
   const std::lock_guard guard{mutex_};
-  for (Entry* entry : std::exchange(touched_, {})) {
-    auto& [id, job] = *entry;
-    job.touched = false;
-    if (job.kept == 0) job.durable.push_back({job.path, 0});
-    job.kept = job.durable.back().bytes = job.written;
-    if (!std::exchange(job.unpublished, true)) unpublished_.push_back(id);
+  for (const auto& [id, stream] : std::exchange(touched_, {})) {
+    stream->touched = false;
+    if (stream->kept == 0) stream->durable.push_back({stream->path, 0});
+    stream->kept = stream->durable.back().bytes = stream->written;
+    if (stream->kind == LineKind::results && !std::exchange(jobs_.at(id).unpublished, true))
+      unpublished_.push_back(id);
   }
 }
 
 Result<> SegmentWriter::take_back() {
-  for (Entry* entry : std::exchange(touched_, {})) {
-    Job& job = entry->second;
-    job.touched = false;
-    if (::ftruncate(job.file.get(), static_cast<off_t>(job.kept)) != 0)
-      return fail(ErrorCode::io, disk_error("truncate", job.path).message);
-    job.written = job.kept;
+  for (const auto& [id, stream] : std::exchange(touched_, {})) {
+    stream->touched = false;
+    if (::ftruncate(stream->file.get(), static_cast<off_t>(stream->kept)) != 0)
+      return fail(ErrorCode::io, disk_error("truncate", stream->path).message);
+    stream->written = stream->kept;
   }
   return {};
 }
@@ -258,7 +278,7 @@ void SegmentWriter::publish(std::size_t most) {
     unpublished_.pop_front();
     job.unpublished = false;
     std::string text;
-    for (const journal::Segment& segment : job.durable)
+    for (const journal::Segment& segment : job.results.durable)
       text += fmt::format(R"({}{{"file":"{}","bytes":{}}})", text.empty() ? "" : ",",
                           fs::path{segment.path}.filename().string(), segment.bytes);
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
@@ -270,12 +290,18 @@ void SegmentWriter::publish(std::size_t most) {
   }
 }
 
+std::string SegmentWriter::path_of(JobId job, LineKind kind, std::uint32_t number) const {
+  const std::lock_guard guard{mutex_};
+  const auto found = jobs_.find(job);
+  return found == jobs_.end() ? "" : found->second.directory + "/" + segment_name(number, kind);
+}
+
 Result<std::vector<journal::Segment>> SegmentWriter::durable(JobId job) const {
   const std::lock_guard guard{mutex_};
   const auto found = jobs_.find(job);
   if (found == jobs_.end())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));
-  return found->second.durable;
+  return found->second.results.durable;
 }
 
 } // namespace gristmill::coordinator

@@ -1,6 +1,7 @@
-// SEGMENT WRITER: the files that hold result lines, some of them for each job:
+// SEGMENT WRITER: the files that hold result lines and part lines, some of them for each job:
 //
 //   STATE/<directory of the job>/results-000001.jsonl   append-only lines, in completion order
+//   STATE/<directory of the job>/parts-000001.jsonl     the same of parts, if items have several
 //   STATE/<directory of the job>/results.durable        {"segments":[{"file":…,"bytes":…},…]}
 //
 // A group is made durable by an fdatasync of each file that it touched, or, when it touched more
@@ -32,9 +33,11 @@ struct SegmentRange {
   std::uint64_t from = 0, to = 0;
 };
 
+enum class LineKind : std::uint8_t { results, parts };
+
 // A job's segment; its directory as the journal names it, relative to the state directory.
 std::string segment_path(const std::string& state_directory, const std::string& job_directory,
-                         std::uint32_t number);
+                         std::uint32_t number, LineKind kind = LineKind::results);
 
 bool is_segment_name(std::string_view name);
 
@@ -42,7 +45,7 @@ bool is_segment_name(std::string_view name);
 struct JobSegments {
   JobId job;
   std::string directory;
-  std::map<std::uint32_t, std::uint64_t> bytes;
+  std::map<std::uint32_t, std::uint64_t> bytes, part_bytes;
 };
 
 class SegmentWriter {
@@ -60,7 +63,7 @@ public:
   std::vector<std::string> take_forgotten() { return std::exchange(forgotten_, {}); }
 
   // A group: append for each job, sync, then either keep or take_back.
-  Result<SegmentRange> append(JobId job, const std::vector<const journal::ResultLine*>& lines);
+  Result<SegmentRange> append(JobId job, LineKind kind, const std::vector<std::string_view>& lines);
   Result<> sync();
   void keep();
   Result<> take_back();
@@ -69,25 +72,36 @@ public:
   // results.durable of jobs that have grown since, of so many at most.
   void publish(std::size_t most = std::numeric_limits<std::size_t>::max());
 
-  // Any thread.
+  // Any thread. Of result lines.
   Result<std::vector<journal::Segment>> durable(JobId job) const;
+  // Any thread. Of a segment of the job, whether it is there or not; "" = there is no such job.
+  std::string path_of(JobId job, LineKind kind, std::uint32_t number) const;
 
 private:
-  struct Job {
-    std::string directory;
-    std::vector<journal::Segment> durable;
-    FileDescriptor file; // the segment that grows; none = the next line begins one
-    std::string path;
+  struct Stream {
+    LineKind kind = LineKind::results;
+    std::vector<journal::Segment> durable = {};
+    FileDescriptor file = {}; // the segment that grows; none = the next line begins one
+    std::string path = {};
     std::uint32_t number = 0;
     std::uint64_t kept = 0, written = 0;
-    bool touched = false;     // by the group
-    bool unpublished = false; // stands in unpublished_
+    bool touched = false; // by the group
   };
-  using Entry = std::map<JobId, Job>::value_type;
+  struct Job {
+    std::string directory;
+    Stream results{LineKind::results}, parts{LineKind::parts};
+    bool unpublished = false; // stands in unpublished_
+    Stream& of(LineKind kind) { return kind == LineKind::results ? results : parts; }
+  };
+  struct Touched {
+    JobId job;
+    Stream* stream;
+  };
 
   std::string place_of(const std::string& directory) const;
-  Result<> begin_segment(Job& job);
-  Result<> write(Job& job, std::string_view bytes);
+  Result<> begin_segment(const std::string& directory, Stream& stream);
+  Result<> recover(Stream& stream, const std::string& directory,
+                   const std::map<std::uint32_t, std::uint64_t>& known);
   Result<> remove_unknown(const std::string& directory);
   Result<> find_forgotten(const std::set<std::string>& known);
   Result<> make_job_directory(const std::string& path);
@@ -96,13 +110,13 @@ private:
   std::uint64_t segment_bytes_;
   DiskCalls calls_;
   std::map<JobId, Job> jobs_;
-  std::map<std::string, std::uint32_t> last_number_; // by directory
-  std::vector<Entry*> touched_;                      // by the group
+  std::map<std::pair<std::string, LineKind>, std::uint32_t> last_number_; // by directory
+  std::vector<Touched> touched_;                                          // by the group
   std::set<std::string> new_names_; // directories with names that are not synced yet
   FileDescriptor file_system_;      // none: its sync does not tell of all that fails
   std::deque<JobId> unpublished_;
   std::vector<std::string> forgotten_;
-  mutable std::mutex mutex_; // over jobs_ as a map and every Job::durable
+  mutable std::mutex mutex_; // over jobs_ as a map and every Stream::durable
 };
 
 } // namespace gristmill::coordinator

@@ -54,6 +54,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   for (std::string& path : store->segments_.take_forgotten())
     store->sweeper_.remove(std::move(path));
   recovered = std::move(content->recovered);
+  store->parts_ = std::move(content->parts);
   store->thread_ = guarded_thread("journal", [raw = store.get()] { raw->run(); });
   return store;
 }
@@ -88,6 +89,30 @@ void SqliteStore::read_job(JobId job) {
 
 Result<std::vector<journal::Segment>> SqliteStore::durable_segments(JobId job) const {
   return segments_.durable(job);
+}
+
+Result<std::vector<journal::PartLine>> SqliteStore::parts_of(JobId job, std::uint64_t item) {
+  PartPlaces places;
+  {
+    const std::lock_guard guard{mutex_};
+    places = parts_.of(job, item);
+  }
+  std::vector<journal::PartLine> lines;
+  for (const auto& [part, place] : places) {
+    const std::string path = segments_.path_of(job, LineKind::parts, place.segment);
+    const auto file = open_file(path, O_RDONLY);
+    if (!file) return tl::unexpected{file.error()};
+    std::string line(place.bytes, '\0');
+    const auto got = read_at(*file, place.offset, line, path);
+    if (!got) return tl::unexpected{got.error()};
+    if (*got != line.size() || line.back() != '\n')
+      return fail(ErrorCode::io, fmt::format("expected the line of part {} of item {} at byte {} "
+                                             "of {}, got another",
+                                             part, item, place.offset, path));
+    line.pop_back();
+    lines.push_back({{job, item, part}, place.cls, std::move(line)});
+  }
+  return lines;
 }
 
 void SqliteStore::close(bool in_order) {
@@ -179,12 +204,22 @@ Result<> SqliteStore::append_and_insert(const journal::Group& group) {
     if (!change.spec.empty()) segments_.add_job(change.job, change.directory);
   std::vector<JournalTables::JobRow> rows;
   for (journal::CommitRow& row : journal::commit_rows(group)) {
-    auto range = segments_.append(row.job, row.lines);
+    std::vector<std::string_view> lines, parts;
+    for (const journal::ResultLine* line : row.lines) lines.push_back(line->line);
+    for (const journal::PartLine* part : row.parts) parts.push_back(part->line);
+    const auto range = segments_.append(row.job, LineKind::results, lines);
     if (!range) return tl::unexpected{range.error()};
-    rows.push_back({std::move(row), *range});
+    const auto part_range = segments_.append(row.job, LineKind::parts, parts);
+    if (!part_range) return tl::unexpected{part_range.error()};
+    rows.push_back({std::move(row), *range, *part_range});
   }
   if (auto synced = segments_.sync(); !synced) return synced;
-  return tables_.write(group, rows);
+  if (auto written = tables_.write(group, rows); !written) return written;
+  const std::lock_guard guard{mutex_};
+  for (const JournalTables::JobRow& row : rows)
+    parts_.add(row.row.job, row.row.items.blob(), row.parts);
+  for (const JobId job : group.forgotten) parts_.forget(job);
+  return {};
 }
 
 } // namespace gristmill::coordinator

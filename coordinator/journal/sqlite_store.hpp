@@ -10,10 +10,12 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "actors/kit/clock.hpp"
 #include "coordinator/disk/file_identity.hpp"
 #include "coordinator/disk/state_directory.hpp"
 #include "coordinator/disk/sweeper.hpp"
+#include "coordinator/journal/part_index.hpp"
 #include "coordinator/journal/segment_writer.hpp"
 #include "coordinator/journal/tables.hpp"
 
@@ -36,7 +38,7 @@ struct SqliteStoreOptions {
   DiskCalls disk_calls;
 };
 
-class SqliteStore final : public journal::JournalStore {
+class SqliteStore final : public journal::JournalStore, public journal::LineStore {
 public:
   // Takes the directory for this process, fills `recovered`, and has the new epoch on disk before
   // it returns. The events come from the store's thread, which must not call close.
@@ -46,6 +48,8 @@ public:
 
   void commit(journal::Group group) override;
   void read_job(JobId job) override;
+
+  Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item) override;
 
   // What may be read of a job's results, oldest first. Any thread; holds what `durable` announced.
   Result<std::vector<journal::Segment>> durable_segments(JobId job) const;
@@ -70,6 +74,7 @@ private:
   Sweeper sweeper_;
   FileIdentity journal_file_; // looked at before each group
   SegmentWriter segments_;
+  PartIndex parts_; // under mutex_
   DiskCalls disk_calls_;
   journal::JournalEvents events_;
   Time published_{};

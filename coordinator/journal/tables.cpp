@@ -120,6 +120,8 @@ Result<> JournalTables::prepare() {
        "UPDATE jobs SET state = ?2, reason = ?3, detail = ?4, ended_at = ?5 WHERE job = ?1"},
       {&sql_.forget_job, "DELETE FROM jobs WHERE job = ?"},
       {&sql_.forget_commits, "DELETE FROM commits WHERE job = ?"},
+      {&sql_.part_range, "INSERT INTO part_ranges VALUES(?, ?, ?, ?, ?)"},
+      {&sql_.forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
       {&sql_.last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
       {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
       {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
@@ -288,6 +290,7 @@ Result<> JournalTables::insert(const journal::JobChange& change) {
 Result<> JournalTables::forget(JobId job) {
   if (auto done = sql_.forget_job.run(job.value); !done) return done;
   if (auto done = sql_.forget_commits.run(job.value); !done) return done;
+  if (auto done = sql_.forget_part_ranges.run(job.value); !done) return done;
   if (auto done = sql_.forget_money.run(job.value); !done) return done;
   if (auto done = sql_.forget_learned.run(job.value); !done) return done;
   if (auto done = sql_.forget_errors.run(job.value); !done) return done;
@@ -297,8 +300,13 @@ Result<> JournalTables::forget(JobId job) {
 }
 
 Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
-  const auto& [row, range] = job;
+  const auto& [row, range, parts] = job;
   const journal::JobNote& note = row.note;
+  if (parts.segment != 0)
+    if (auto done =
+            sql_.part_range.run(row.job.value, position, parts.segment, parts.from, parts.to);
+        !done)
+      return done;
   return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
                              range.to, row.reopened, row.completed, row.failed, note.attempts,
                              note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,

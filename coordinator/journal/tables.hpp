@@ -1,6 +1,6 @@
 // JOURNAL TABLES: everything that the journal remembers beside the result lines, in plain SQL that
-// people and other programs may read once the coordinator is down. The schema stands at the head
-// of journal_tables.cpp. Invariant: a group is one transaction.
+// people and other programs may read once the coordinator is down (schema.hpp). Invariant: a group
+// is one transaction.
 #pragma once
 
 #include "actors/journal/commit_row.hpp"
@@ -44,7 +44,7 @@ public:
 
   struct JobRow {
     journal::CommitRow row;
-    SegmentRange range;
+    SegmentRange range, parts;
   };
   // After an error that passes the group is taken back and may come again; any other error is the
   // end.
@@ -74,11 +74,11 @@ private:
   Time days_tidied_{Time::min()};
   Database database_;
   struct {
-    Statement begin, commit, position, new_job, change_job, forget_job, forget_commits,
-        last_forgotten, commit_row, block, close_block, block_over, mark, forget_mark, day,
-        days_over, all_days_over, days_clock, session, session_over, worker_epoch, probation,
-        forget_probation, money_watermark, money_assumed, forget_money, learned, forget_learned,
-        error, forget_errors, concurrency, forget_concurrency;
+    Statement begin, commit, position, new_job, change_job, forget_job, forget_commits, part_range,
+        forget_part_ranges, last_forgotten, commit_row, block, close_block, block_over, mark,
+        forget_mark, day, days_over, all_days_over, days_clock, session, session_over, worker_epoch,
+        probation, forget_probation, money_watermark, money_assumed, forget_money, learned,
+        forget_learned, error, forget_errors, concurrency, forget_concurrency;
   } sql_;
 };
 

@@ -63,6 +63,25 @@ Word word_of(const Message& message) {
 bool from_worker(const Message& message) {
   return word_of(message).from_worker;
 }
+std::size_t Outcome::bytes() const {
+  std::size_t bytes = body.size() + message.size() + 256;
+  for (const Answer& answer : answers) bytes += answer.body.size() + 64;
+  return bytes;
+}
+
+std::vector<PartId> PlannedCall::part_ids() const {
+  std::vector<PartId> ids;
+  ids.reserve(parts.size());
+  for (const PlannedPart& part : parts) ids.push_back(part.id);
+  return ids;
+}
+
+std::size_t PlannedCall::bytes() const {
+  std::size_t bytes = 64;
+  for (const PlannedPart& part : parts) bytes += part.bytes();
+  return bytes;
+}
+
 std::string_view name_of(const Message& message) {
   return word_of(message).name;
 }

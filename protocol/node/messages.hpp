@@ -28,8 +28,9 @@ struct Capacity {
 struct Claim {
   CallId call;
   AttemptId attempt;
-  std::vector<PartId> parts;
+  std::vector<PartId> parts; // of one job
   EndpointId endpoint;
+  JobId job() const { return job_of(parts); }
   bool operator==(const Claim&) const = default;
 };
 
@@ -49,11 +50,8 @@ struct LimitHint {
   bool operator==(const LimitHint&) const = default;
 };
 
-struct Outcome {
-  CallId call;
-  AttemptId attempt;
-  std::vector<PartId> parts;
-  EndpointId endpoint;
+// What came of a call's HTTP request.
+struct Reply {
   OutcomeClass cls = OutcomeClass::transient;
   std::uint16_t http_status = 0;    // 0 = no HTTP answer
   std::int64_t retry_after_ms = -1; // -1 = the server said nothing
@@ -66,7 +64,22 @@ struct Outcome {
   std::string code;    // the endpoint's error code, or ours (timeout, connect, …)
   std::string message; // one sentence; empty when ok
   std::string body;    // one line of JSON, or empty
-  std::size_t bytes() const { return body.size() + message.size() + 256; }
+  bool operator==(const Reply&) const = default;
+};
+
+// What the reply to a call of several parts says to one of them.
+struct Answer {
+  PartId part;
+  OutcomeClass cls = OutcomeClass::transient;
+  std::string body; // one line of JSON, or empty
+  bool operator==(const Answer&) const = default;
+};
+
+// How an attempt ended. The reply to a call of one part is the part's answer; one to several, if it
+// is ok, comes with an answer for each.
+struct Outcome : Claim, Reply {
+  std::vector<Answer> answers;
+  std::size_t bytes() const;
   bool operator==(const Outcome&) const = default;
 };
 
@@ -171,12 +184,21 @@ struct JobOpened {
   bool operator==(const JobOpened&) const = default;
 };
 
+struct PlannedPart {
+  PartId id;
+  ItemKind kind = ItemKind::batch_line;
+  std::string raw; // the item as it stands in the input
+  std::size_t bytes() const { return raw.size() + 64; }
+  bool operator==(const PlannedPart&) const = default;
+};
+
 struct PlannedCall {
   CallId call;
-  std::vector<PartId> parts;
-  ItemKind kind = ItemKind::batch_line;
-  std::string raw;        // the item as it stands in the input
-  std::string model = {}; // asked for, whatever the item says; empty = as job and item say
+  std::vector<PlannedPart> parts; // of one job
+  std::string model = {};         // asked for, whatever the item says; empty = as job and item say
+  JobId job() const { return parts.empty() ? JobId{} : parts[0].id.job; }
+  std::vector<PartId> part_ids() const;
+  std::size_t bytes() const; // that it takes of memory and of a frame, about
   bool operator==(const PlannedCall&) const = default;
 };
 

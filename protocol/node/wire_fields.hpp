@@ -149,23 +149,30 @@ inline constexpr std::tuple fields<LimitHint>{
     field("s", &LimitHint::reset_ms),
 };
 template <>
+inline constexpr std::tuple fields<Answer>{
+    field("p", &Answer::part),
+    field("o", &Answer::cls),
+    field("b", &Answer::body, Rule::answer),
+};
+template <>
 inline constexpr std::tuple fields<Outcome>{
-    essential("c", &Outcome::call),
-    essential("a", &Outcome::attempt),
-    essential("p", &Outcome::parts),
-    field("e", &Outcome::endpoint),
-    field("o", &Outcome::cls),
-    field("h", &Outcome::http_status),
-    field("r", &Outcome::retry_after_ms),
-    field("t", &Outcome::tokens_refused),
-    field("q", &Outcome::limits),
-    field("l", &Outcome::latency_us),
-    field("u", &Outcome::usage),
-    field("i", &Outcome::request_id, Rule::name),
-    field("m", &Outcome::model, Rule::name),
-    field("k", &Outcome::code, Rule::name),
-    field("s", &Outcome::message, Rule::sentence),
-    field("b", &Outcome::body, Rule::answer),
+    essential("c", &Claim::call),
+    essential("a", &Claim::attempt),
+    essential("p", &Claim::parts),
+    field("e", &Claim::endpoint),
+    field("o", &Reply::cls),
+    field("h", &Reply::http_status),
+    field("r", &Reply::retry_after_ms),
+    field("t", &Reply::tokens_refused),
+    field("q", &Reply::limits),
+    field("l", &Reply::latency_us),
+    field("u", &Reply::usage),
+    field("i", &Reply::request_id, Rule::name),
+    field("m", &Reply::model, Rule::name),
+    field("k", &Reply::code, Rule::name),
+    field("s", &Reply::message, Rule::sentence),
+    field("b", &Reply::body, Rule::answer),
+    field("w", &Outcome::answers),
 };
 template <>
 inline constexpr std::tuple fields<QueueReport>{
@@ -189,12 +196,21 @@ inline constexpr std::tuple fields<EndpointEntry>{
     field("e", &EndpointEntry::endpoint),
     field("m", &EndpointEntry::model, Rule::name),
 };
+template <class Member> constexpr auto of_id(std::string_view key, Member PartId::*member) {
+  return InnerField<PlannedPart, PartId, Member>{key, &PlannedPart::id, member};
+}
+template <>
+inline constexpr std::tuple fields<PlannedPart>{
+    of_id("j", &PartId::job),
+    of_id("i", &PartId::item),
+    of_id("p", &PartId::part),
+    field("k", &PlannedPart::kind),
+    field("r", &PlannedPart::raw, Rule::item),
+};
 template <>
 inline constexpr std::tuple fields<PlannedCall>{
     essential("c", &PlannedCall::call),
     essential("p", &PlannedCall::parts),
-    field("k", &PlannedCall::kind),
-    field("r", &PlannedCall::raw, Rule::item),
     field("m", &PlannedCall::model, Rule::name),
 };
 template <>

@@ -97,5 +97,53 @@ class Operations(unittest.TestCase):
                     self.assertIn(f"]({page.name})", index)
 
 
+class Architecture(unittest.TestCase):
+    """What these pages name is there: `file.cpp`, `file.cpp: function, function`, `Class` and `folder/`."""
+    PAGE, BOUNDS = ROOT / "docs/ARCHITECTURE.md", ROOT / "docs/BOUNDS.md"
+    FOLDERS = ("actors", "cli", "coordinator", "deploy", "protocol", "tests", "worker")
+    SPANS = sorted(set(re.findall(
+        r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```$", "", PAGE.read_text() + BOUNDS.read_text()))))
+    FILES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in (".cpp", ".hpp", ".py")]
+
+    def test_it_is_short(self):
+        self.assertLess(len(self.PAGE.read_text().splitlines()), 200)
+
+    def test_every_file_and_function_is_there(self):
+        named = 0
+        for span in self.SPANS:
+            found = re.fullmatch(r"([\w/]+\.(?:cpp|hpp|py))(?:: (.+))?", span)
+            if not found:
+                continue
+            named += 1
+            with self.subTest(span):
+                paths = [path for path in self.FILES if path.as_posix().endswith("/" + found[1])]
+                self.assertEqual([path.relative_to(ROOT).as_posix() for path in paths][1:], [], "more than one file")
+                self.assertTrue(paths, "no such file")
+                text = paths[0].read_text()
+                for function in found[2].split(", ") if found[2] else ():
+                    self.assertRegex(text, rf"\b{function}\(")
+        self.assertGreater(named, 50)
+
+    def test_every_class_is_there(self):
+        sources = "\n".join(path.read_text() for path in self.FILES if path.suffix == ".hpp")
+        declared = set(re.findall(r"\b(?:class|struct|using) (\w+)\b", sources))
+        names = [span for span in self.SPANS if re.fullmatch(r"[A-Z]\w*[a-z]\w*", span)]
+        for name in names:
+            with self.subTest(name):
+                self.assertIn(name, declared)
+        self.assertGreater(len(names), 40)
+
+    def test_every_table_of_the_journal_has_its_bound(self):
+        tables = re.findall(r"CREATE TABLE (\w+)", (ROOT / "coordinator/journal/schema.hpp").read_text())
+        self.assertEqual([table for table in tables if table not in self.SPANS], [])
+        self.assertGreater(len(tables), 10)
+
+    def test_every_folder_is_there(self):
+        for span in self.SPANS:
+            if re.fullmatch(r"[\w/]+/", span):
+                with self.subTest(span):
+                    self.assertTrue((ROOT / span).is_dir() or (ROOT / "actors/kit" / span).is_dir())
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

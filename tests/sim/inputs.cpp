@@ -29,10 +29,15 @@ EndpointSpec endpoint_of(std::string url, const RateLimits& limits) {
 
 std::string World::line_of(std::size_t plan, std::uint32_t item) {
   const std::uint64_t padding = random_.below(swarm_.jobs[plan].text_bytes_max);
+  if (swarm_.jobs[plan].embeds())
+    return fmt::format("{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/embeddings\","
+                       "\"body\":{{\"model\":\"m\",\"input\":\"text {1} item {0} part 0 "
+                       "{2:x>{3}}\"}}}}\n",
+                       item, plan, "", padding);
   return fmt::format(
       "{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
       "\"body\":{{\"model\":\"m\",\"max_tokens\":{2},\"messages\":[{{\"role\":"
-      "\"user\",\"content\":\"text {1} item {0} {3:x>{4}}\"}}]}}}}\n",
+      "\"user\",\"content\":\"text {1} item {0} part 0 {3:x>{4}}\"}}]}}}}\n",
       item, plan, 20 + random_.below(80), "", padding);
 }
 
@@ -60,6 +65,23 @@ void World::make_endpoints() {
   if (!money) return;
   if (swarm_.serving == Serving::own) pools_ = {{"m", "", {}, 0, {}}, {"n", "", {}, 0, {}}};
   for (PoolSpec& pool : pools_) pool.price = sim_price;
+}
+
+const JobPlan& World::Division::plan_of(JobId job) const {
+  return world_.swarm_.jobs[world_.ledger_.plan_of(job).value()];
+}
+
+std::uint32_t World::Division::parts_of(JobId job, std::uint64_t) const {
+  return plan_of(job).parts;
+}
+
+std::string World::Division::raw_of(const PartId& part, std::string item) const {
+  constexpr std::string_view first = "part 0";
+  return item.replace(item.find(first), first.size(), fmt::format("part {}", part.part));
+}
+
+std::size_t World::Division::parts_in_a_call(JobId job) const {
+  return plan_of(job).pack;
 }
 
 JobSpec World::spec_of(std::size_t number) const {

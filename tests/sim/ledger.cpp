@@ -1,4 +1,5 @@
 #include "tests/sim/ledger.hpp"
+#include "tests/sim/provider.hpp"
 
 #include "protocol/job/spec.hpp"
 
@@ -9,9 +10,9 @@
 namespace gristmill::sim {
 namespace {
 
-// A number in [0, 1) that belongs to the item.
-double fate(std::size_t plan, std::uint64_t item, std::uint64_t salt) {
-  return Random{(plan << 32) ^ item ^ (salt << 48)}.unit();
+// A number in [0, 1) that belongs to the part.
+double fate(std::size_t plan, const PartId& part, std::uint64_t salt) {
+  return Random{(plan << 32) ^ part.item ^ (std::uint64_t{part.part} << 40) ^ (salt << 48)}.unit();
 }
 
 } // namespace
@@ -20,6 +21,7 @@ Ledger::Ledger(const Swarm& swarm, Violation violation)
     : swarm_{swarm}, violation_{std::move(violation)}, plans_(swarm.jobs.size()) {
   for (std::size_t n = 0; n < plans_.size(); ++n) {
     plans_[n].items.resize(swarm.jobs[n].items);
+    for (Item& item : plans_[n].items) item.parts.resize(swarm.jobs[n].parts);
     plans_[n].cap = swarm.jobs[n].budget.nano;
   }
 }
@@ -32,12 +34,12 @@ void Ledger::paid(std::size_t number, std::uint64_t nano_usd) {
            plan.cap);
 }
 
-bool Ledger::is_bad(std::size_t plan, std::uint64_t item) const {
-  return fate(plan, item, 1) < swarm_.jobs[plan].bad;
+bool Ledger::is_bad(std::size_t plan, const PartId& part) const {
+  return fate(plan, part, 1) < swarm_.jobs[plan].bad;
 }
 
-bool Ledger::is_too_long(std::size_t plan, std::uint64_t item) const {
-  return fate(plan, item, 2) < swarm_.jobs[plan].too_long;
+bool Ledger::is_too_long(std::size_t plan, const PartId& part) const {
+  return fate(plan, part, 2) < swarm_.jobs[plan].too_long;
 }
 
 std::uint64_t Ledger::items_failed(std::size_t plan) const {
@@ -76,6 +78,7 @@ void Ledger::committed(const journal::Group& group, std::uint32_t epoch) {
   for (const auto& change : group.jobs) check(change);
   for (const auto& again : group.reopened) check_reopened(again);
   for (const auto& line : group.lines) check(line);
+  for (const auto& line : group.parts) check(line);
   for (const auto& note : group.attempts) check(note);
   for (const auto& note : group.notes) check(note);
   for (const JobId job : group.forgotten) {
@@ -140,7 +143,12 @@ void Ledger::check_reopened(const journal::Reopened& again) {
     broken("item {} of {} was reopened, it had not failed", again.item, to_string(again.job));
   item.terminal.reset();
   // It had its line: what is told of its earlier calls from now on is late.
-  for (const AttemptId id : item.calls) attempts_.at(id).excused = attempts_.at(id).given_up = true;
+  for (Part& part : item.parts) {
+    if (part.ended == OutcomeClass::ok) continue; // stays, and is not paid again
+    part.ended.reset();
+    for (const AttemptId id : part.calls)
+      attempts_.at(id).excused = attempts_.at(id).given_up = true;
+  }
   --job.terminal;
   job.low = 0;
 }
@@ -156,49 +164,81 @@ void Ledger::check(const journal::ResultLine& line) {
   if (item.terminal) broken("item {} of {} has two results", line.item, to_string(line.job));
   if (!item.terminal) ++job.terminal;
   item.terminal = line.cls;
-  if (line.cls == OutcomeClass::ok) {
-    const auto answers = [this](AttemptId id) {
-      return attempts_.at(id).state == Attempt::State::answered;
-    };
-    if (std::none_of(item.calls.begin(), item.calls.end(), answers))
-      broken("item {} of {} is done, and no call answered it", line.item, to_string(line.job));
-  } else if (!explained(plan, job.plan, line.item, line)) {
-    broken("item {} of {} failed: {}", line.item, to_string(line.job), line.line);
-  }
+  if (item.parts.size() == 1)
+    return check_end({{line.job, line.item, 0}, line.cls, line.line}, job.plan);
+  const auto open = [](const Part& part) { return !part.ended; };
+  const auto failed = [](const Part& part) { return part.ended != OutcomeClass::ok; };
+  if (std::any_of(item.parts.begin(), item.parts.end(), open))
+    return broken("item {} of {} is done, and parts of it are not", line.item, to_string(line.job));
+  if (std::any_of(item.parts.begin(), item.parts.end(), failed) != line.failed())
+    broken("item {} of {} ended as {}, its parts did not", line.item, to_string(line.job),
+           info(line.cls).name);
 }
 
-// Whether the item may have failed like this.
-bool Ledger::explained(const Plan& plan, std::size_t number, std::uint64_t ordinal,
-                       const journal::ResultLine& line) const {
-  const Item& item = plan.items[ordinal];
+void Ledger::check(const journal::PartLine& line) {
+  const auto known = jobs_.find(line.part.job);
+  if (known == jobs_.end())
+    return broken("a part of {}, which is not known", to_string(line.part.job));
+  const Plan& plan = plans_[known->second.plan];
+  if (line.part.item >= plan.items.size() ||
+      line.part.part >= plan.items[line.part.item].parts.size() ||
+      plan.items[line.part.item].parts.size() == 1)
+    return broken("a line of part {} of item {}", line.part.part, line.part.item);
+  check_end(line, known->second.plan);
+}
+
+void Ledger::check_end(const journal::PartLine& line, std::size_t plan) {
+  Part& part = part_of(plan, line.part);
+  const std::string name = fmt::format("part {} of item {} of {}", line.part.part, line.part.item,
+                                       to_string(line.part.job));
+  if (part.ended) broken("{} has two lines", name);
+  part.ended = line.cls;
+  if (line.cls != OutcomeClass::ok) {
+    if (!explained(plan, line)) broken("{} failed: {}", name, line.line);
+    return;
+  }
+  const auto answers = [this](AttemptId id) {
+    return attempts_.at(id).state == Attempt::State::answered;
+  };
+  if (std::none_of(part.calls.begin(), part.calls.end(), answers))
+    broken("{} is done, and no call answered it", name);
+  const std::string wanted =
+      swarm_.jobs[plan].embeds() ? answer_vector(plan, line.part) : answer_text(plan, line.part);
+  if (line.line.find(wanted) == line.line.npos) broken("{} has another's answer", name);
+}
+
+// Whether the part may have failed like this.
+bool Ledger::explained(std::size_t number, const journal::PartLine& line) {
+  const Plan& plan = plans_[number];
+  const Part& part = part_of(number, line.part);
   if (line.cls == OutcomeClass::cancelled) return plan.cancel_asked;
-  if (plan.cancel_asked && !item.calls.empty()) return true; // its retry was cancelled
-  if (line.line.find("\"quarantined\"") != line.line.npos) return item.deaths >= 3;
+  if (plan.cancel_asked && !part.calls.empty()) return true; // its retry was cancelled
+  if (line.line.find("\"quarantined\"") != line.line.npos) return part.deaths >= 3;
   switch (line.cls) {
-  case OutcomeClass::bad_line: return is_bad(number, ordinal) && !item.calls.empty();
-  case OutcomeClass::too_long: return is_too_long(number, ordinal) && !swarm_.fallback;
+  case OutcomeClass::bad_line: return is_bad(number, line.part) && !part.calls.empty();
+  case OutcomeClass::too_long: return is_too_long(number, line.part) && !swarm_.fallback;
   // Three times among others, and three times alone.
-  case OutcomeClass::poison: return item.faults >= 6;
+  case OutcomeClass::poison: return part.faults >= 6;
   case OutcomeClass::transient:
   case OutcomeClass::timeout:
-    return item.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries;
+    return part.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries;
   case OutcomeClass::config: return plan.cancel_asked;
   default: return false;
   }
 }
 
 void Ledger::check(const journal::AttemptNote& note) {
-  const auto job = jobs_.find(note.job);
+  const auto job = jobs_.find(note.part.job);
   if (job == jobs_.end()) return;
   const Plan& plan = plans_[job->second.plan];
-  const Item& item = plan.items.at(note.item);
+  const Part& item = part_of(job->second.plan, note.part);
   if (note.deaths > item.deaths)
-    broken("item {} of {} is said to have seen {} deaths, it saw {}", note.item,
-           to_string(note.job), note.deaths, item.deaths);
+    broken("item {} of {} is said to have seen {} deaths, it saw {}", note.part.item,
+           to_string(note.part.job), note.deaths, item.deaths);
   // One that a crash hid may be told, and counted, again.
   if (note.attempts > item.failures + crashes_ + plan.crashes)
-    broken("item {} of {} is said to have failed {} times, it failed {}", note.item,
-           to_string(note.job), note.attempts, item.failures);
+    broken("item {} of {} is said to have failed {} times, it failed {}", note.part.item,
+           to_string(note.part.job), note.attempts, item.failures);
 }
 
 void Ledger::check(const journal::JobNote& note) {
@@ -239,32 +279,41 @@ void Ledger::sent(const SentCall& call) {
   if (permit == attempts_.end()) return broken("attempt {} was never permitted", name);
   if (permit->second.state != Attempt::State::permitted)
     return broken("attempt {} was sent twice", name);
-  if (permit->second.call.item != call.item || permit->second.call.plan != call.plan)
-    return broken("attempt {} was permitted for another item", name);
+  const auto same = [](const PartId& a, const PartId& b) {
+    return a.item == b.item && a.part == b.part;
+  };
+  const std::vector<PartId>& parts = permit->second.call.parts;
+  if (!std::equal(parts.begin(), parts.end(), call.parts.begin(), call.parts.end(), same) ||
+      permit->second.call.plan != call.plan)
+    return broken("attempt {} was permitted for other parts", name);
   permit->second.state = Attempt::State::flying;
   check_block(call);
-  Item& item = plans_[call.plan].items[call.item];
-  for (const AttemptId id : item.calls) {
-    if (permit->second.excused) break; // given up long ago, and it did not know
-    Attempt& other = attempts_.at(id);
-    const bool may_answer = other.state == Attempt::State::answered ||
-                            (other.state == Attempt::State::flying && id != call.attempt);
-    if (!other.excused && !other.given_up && may_answer && !may_fly_beside(permit->second, other))
-      broken("item {} of plan {} is called again by {}, while {} {}", call.item, call.plan, name,
-             to_string(id),
-             other.state == Attempt::State::flying ? "is in flight" : "has answered it");
+  for (const PartId& part : call.parts) {
+    for (const AttemptId id : part_of(call.plan, part).calls) {
+      if (permit->second.excused) break; // given up long ago, and it did not know
+      Attempt& other = attempts_.at(id);
+      const bool may_answer = other.state == Attempt::State::answered ||
+                              (other.state == Attempt::State::flying && id != call.attempt);
+      if (!other.excused && !other.given_up && may_answer && !may_fly_beside(permit->second, other))
+        broken("part {} of item {} of plan {} is called again by {}, while {} {}", part.part,
+               part.item, call.plan, name, to_string(id),
+               other.state == Attempt::State::flying ? "is in flight" : "has answered it");
+    }
   }
 }
 
 // A second call is one that was permitted before the other's end was known; so many may be made as
 // the user allows.
-bool Ledger::is_beside_another(const SentCall& call, CallId id) const {
-  const auto& others = plans_[call.plan].items[call.item].calls;
-  return std::any_of(others.begin(), others.end(), [&](AttemptId attempt) {
-    const Attempt& other = attempts_.at(attempt);
-    return other.id != id && !other.excused && !other.recorded &&
-           other.state != Attempt::State::failed;
+bool Ledger::is_beside_another(const SentCall& call, CallId id) {
+  bool beside = false;
+  each_part(call, [&](const Part& part) {
+    beside |= std::any_of(part.calls.begin(), part.calls.end(), [&](AttemptId attempt) {
+      const Attempt& other = attempts_.at(attempt);
+      return other.id != id && !other.excused && !other.recorded &&
+             other.state != Attempt::State::failed;
+    });
   });
+  return beside;
 }
 
 bool Ledger::may_fly_beside(Attempt& one, Attempt& other) {
@@ -282,17 +331,17 @@ void Ledger::check_block(const SentCall& call) {
   const journal::BlockNote& block = it->second;
   if (call.attempt.n() == 0 || call.attempt.n() > block.calls)
     broken("attempt {} is not within its block's {} calls", name, block.calls);
-  if (call.item >= marks_[plans_[call.plan].job])
-    broken("attempt {} of item {} lies above its job's mark", name, call.item);
+  for (const PartId& part : call.parts)
+    if (part.item >= marks_[plans_[call.plan].job])
+      broken("attempt {} of item {} lies above its job's mark", name, part.item);
 }
 
 // Of a block that may still be drawn from, for a job that goes on.
 void Ledger::permitted(const Permitted& permit) {
   const AttemptId attempt = permit.attempt;
-  const auto part = parts_.find(permit.call);
-  if (part == parts_.end())
-    return broken("permit {} is for a call that nobody has", to_string(attempt));
-  const JobId job = part->second.job;
+  std::vector<PartId> parts = parts_of(permit.call);
+  if (parts.empty()) return broken("permit {} is for a call that nobody has", to_string(attempt));
+  const JobId job = gristmill::job_of(parts);
   const auto block = blocks_.find({attempt.epoch(), attempt.block()});
   if (block == blocks_.end()) return broken("permit {} names no durable block", to_string(attempt));
   if (permit.now > block->second.until + permit.slack)
@@ -308,11 +357,11 @@ void Ledger::permitted(const Permitted& permit) {
            to_string(job));
   const auto [it, first] = attempts_.try_emplace(attempt);
   if (!first) return broken("attempt {} was permitted twice", to_string(attempt));
-  it->second.call = {attempt, known->second.plan, permit.worker, part->second.item, permit.process};
+  it->second.call = {attempt, known->second.plan, permit.worker, parts, permit.process};
   it->second.id = permit.call;
   it->second.is_twin = is_beside_another(it->second.call, permit.call);
   of_process_[permit.process].push_back(attempt);
-  plans_[known->second.plan].items[part->second.item].calls.push_back(attempt);
+  each_part(it->second.call, [&](Part& part) { part.calls.push_back(attempt); });
 }
 
 void Ledger::answered(AttemptId attempt) {
@@ -322,12 +371,13 @@ void Ledger::answered(AttemptId attempt) {
 void Ledger::failed(AttemptId id, Price most) {
   Attempt& attempt = attempts_.at(id);
   attempt.state = Attempt::State::failed;
-  Item& item = plans_[attempt.call.plan].items[attempt.call.item];
-  item.failures += most == Price::retry;
-  item.faults += most == Price::suspicion;
+  each_part(attempt.call, [&](Part& part) {
+    part.failures += most == Price::retry;
+    part.faults += most == Price::suspicion;
+  });
 }
 
-// An outcome is Recorded only when its item's line would survive a crash now.
+// An outcome is Recorded only when the lines of its parts would survive a crash now.
 void Ledger::recorded(AttemptId id) {
   const auto it = attempts_.find(id);
   if (it == attempts_.end())
@@ -341,9 +391,11 @@ void Ledger::recorded(AttemptId id) {
   const bool wanted = job != jobs_.end() && !is_over(job->second.state);
   // Nobody keeps the answers of a job that has failed.
   if (job != jobs_.end() && job->second.state == JobState::failed) attempt.given_up = true;
-  if (attempt.state == Attempt::State::answered && wanted && !attempt.given_up &&
-      !plans_[call.plan].items[call.item].terminal)
-    broken("attempt {} was recorded before item {} was durable", to_string(id), call.item);
+  if (attempt.state != Attempt::State::answered || !wanted || attempt.given_up) return;
+  for (const PartId& part : call.parts)
+    if (!part_of(call.plan, part).ended)
+      broken("attempt {} was recorded before part {} of item {} was durable", to_string(id),
+             part.part, part.item);
 }
 
 // Excuses.
@@ -357,7 +409,7 @@ template <class Which> void Ledger::excuse(Which which, bool deaths) {
       // That it was recorded may be news to the worker, and to the coordinator after a restart.
       if (attempt.recorded && crashes_ == 0) continue;
       if (!deaths || std::exchange(attempt.died, true)) continue;
-      ++plans_[attempt.call.plan].items[attempt.call.item].deaths;
+      each_part(attempt.call, [](Part& part) { ++part.deaths; });
     }
   }
 }
@@ -373,7 +425,8 @@ void Ledger::room_crashed(JobId job) {
 void Ledger::excuse_plan(std::size_t plan) {
   excuse([plan](const SentCall& call) { return call.plan == plan; }, false);
   for (const Item& item : plans_[plan].items)
-    for (const AttemptId id : item.calls) attempts_.at(id).given_up = true;
+    for (const Part& part : item.parts)
+      for (const AttemptId id : part.calls) attempts_.at(id).given_up = true;
 }
 
 void Ledger::not_believed(std::uint64_t process) {
@@ -397,8 +450,9 @@ void Ledger::back(std::uint64_t process) {
   for (const AttemptId id : of_process_[process]) {
     const Attempt& attempt = attempts_.at(id);
     if (!attempt.excused || attempt.recorded) continue;
-    for (const AttemptId twin : plans_[attempt.call.plan].items[attempt.call.item].calls)
-      attempts_.at(twin).excused = true;
+    each_part(attempt.call, [this](const Part& part) {
+      for (const AttemptId twin : part.calls) attempts_.at(twin).excused = true;
+    });
   }
 }
 

@@ -22,7 +22,8 @@ namespace gristmill::sim {
 struct SentCall {
   AttemptId attempt;
   std::size_t plan = 0, worker = 0;
-  std::uint64_t item = 0, process = 0;
+  std::vector<PartId> parts;
+  std::uint64_t process = 0;
 };
 
 // A permit as it left the coordinator.
@@ -57,7 +58,11 @@ public:
   void answered(AttemptId attempt);
   void failed(AttemptId attempt, Price most);
   // The coordinator has given a call to a worker, and a permit for it.
-  void planned(CallId call, PartId part) { parts_[call] = part; }
+  void planned(CallId call, std::vector<PartId> parts) { parts_[call] = std::move(parts); }
+  std::vector<PartId> parts_of(CallId call) const {
+    const auto it = parts_.find(call);
+    return it == parts_.end() ? std::vector<PartId>{} : it->second;
+  }
   void permitted(const Permitted& permit);
   CallId call_of(AttemptId attempt) const {
     const auto it = attempts_.find(attempt);
@@ -89,9 +94,9 @@ public:
   void raised(std::size_t plan, std::uint64_t cap) { plans_[plan].cap = cap; }
   void mended(std::size_t plan) { plans_[plan].mended = true; }
   bool is_mended(std::size_t plan) const { return plans_[plan].mended; }
-  // Whether its first model can answer the item.
-  bool is_bad(std::size_t plan, std::uint64_t item) const;
-  bool is_too_long(std::size_t plan, std::uint64_t item) const;
+  // Whether its first model can answer the part.
+  bool is_bad(std::size_t plan, const PartId& part) const;
+  bool is_too_long(std::size_t plan, const PartId& part) const;
   std::uint64_t items_failed(std::size_t plan) const;
 
 private:
@@ -104,10 +109,14 @@ private:
     CallId id;
     bool is_twin = false; // permitted beside another call of its item
   };
-  struct Item {
-    std::optional<OutcomeClass> terminal;
+  struct Part {
+    std::optional<OutcomeClass> ended;
     std::uint32_t deaths = 0, failures = 0, faults = 0; // failures: that may count
     std::vector<AttemptId> calls;                       // permitted, of any generation
+  };
+  struct Item {
+    std::optional<OutcomeClass> terminal;
+    std::vector<Part> parts;
   };
   struct Plan {
     std::vector<Item> items;
@@ -129,13 +138,20 @@ private:
   }
   void check(const journal::JobChange& change);
   void check(const journal::ResultLine& line);
+  void check(const journal::PartLine& line);
+  void check_end(const journal::PartLine& line, std::size_t plan);
+  Part& part_of(std::size_t plan, const PartId& part) {
+    return plans_[plan].items.at(part.item).parts.at(part.part);
+  }
+  template <class Use> void each_part(const SentCall& call, Use use) {
+    for (const PartId& part : call.parts) use(part_of(call.plan, part));
+  }
   void check_reopened(const journal::Reopened& again);
   void check(const journal::AttemptNote& note);
   void check(const journal::JobNote& note);
-  bool explained(const Plan& plan, std::size_t number, std::uint64_t item,
-                 const journal::ResultLine& line) const;
+  bool explained(std::size_t plan, const journal::PartLine& line);
   void check_block(const SentCall& call);
-  bool is_beside_another(const SentCall& call, CallId id) const;
+  bool is_beside_another(const SentCall& call, CallId id);
   bool may_fly_beside(Attempt& one, Attempt& other);
   void excuse_plan(std::size_t plan);
   template <class Which> void excuse(Which which, bool deaths);
@@ -147,7 +163,7 @@ private:
   std::map<JobId, std::uint64_t> marks_; // durable
   std::map<std::pair<std::uint64_t, std::uint64_t>, journal::BlockNote> blocks_;
   std::unordered_map<AttemptId, Attempt> attempts_;
-  std::unordered_map<CallId, PartId> parts_;
+  std::unordered_map<CallId, std::vector<PartId>> parts_;
   std::unordered_map<std::uint64_t, std::vector<AttemptId>> of_process_;
   std::set<SessionId> sessions_;
   std::uint64_t crashes_ = 0;

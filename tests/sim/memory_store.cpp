@@ -20,9 +20,9 @@ journal::Position MemoryStore::make_durable() {
   for (const auto& job : group.jobs) change(job);
   for (const auto& again : group.reopened) reopen(again);
   for (auto& line : group.lines) add_line(std::move(line));
+  for (auto& line : group.parts) add_part(std::move(line));
   for (const auto& note : group.attempts)
-    if (Job& job = jobs_[note.job]; !job.known.terminal.contains(note.item))
-      job.attempts[note.item] = note;
+    if (Job& job = jobs_[note.part.job]; !job.has_ended(note.part)) job.attempts[note.part] = note;
   for (const auto& note : group.notes) {
     journal::RecoveredJob& job = jobs_[note.job].known;
     job.counts.attempts += note.attempts;
@@ -99,6 +99,8 @@ void MemoryStore::reopen(const journal::Reopened& again) {
   journal::RecoveredJob& job = jobs_[again.job].known;
   for (auto& [cls, items] : job.failed)
     if (items.erase(again.item)) --job.counts.failed;
+  if (const auto parts = job.parts.find(again.item); parts != job.parts.end())
+    parts->second.failed.clear();
   job.terminal.erase(again.item);
   job.low = {}; // nothing says where a reopened item stands
 }
@@ -108,8 +110,35 @@ void MemoryStore::add_line(journal::ResultLine line) {
   ++(line.failed() ? job.known.counts.failed : job.known.counts.completed);
   if (line.failed()) job.known.failed[line.cls].insert(line.item);
   job.known.terminal.insert(line.item);
-  job.attempts.erase(line.item);
+  job.attempts.erase({line.job, line.item, 0});
+  if (!line.failed()) job.known.parts.erase(line.item);
   job.lines.push_back(std::move(line));
+}
+
+void MemoryStore::add_part(journal::PartLine line) {
+  Job& job = jobs_[line.part.job];
+  journal::EndedParts& ended = job.known.parts[line.part.item];
+  (line.failed() ? ended.failed : ended.answered).insert(line.part.part);
+  job.attempts.erase(line.part);
+  job.parts.push_back(std::move(line));
+}
+
+bool MemoryStore::Job::has_ended(const PartId& part) const {
+  if (known.terminal.contains(part.item)) return true;
+  const auto ended = known.parts.find(part.item);
+  return ended != known.parts.end() &&
+         (ended->second.answered.contains(part.part) || ended->second.failed.contains(part.part));
+}
+
+// Of a part that ran again the last line holds.
+Result<std::vector<journal::PartLine>> MemoryStore::parts_of(JobId id, std::uint64_t item) {
+  std::map<std::uint32_t, journal::PartLine> lines;
+  if (const auto it = jobs_.find(id); it != jobs_.end())
+    for (const journal::PartLine& line : it->second.parts)
+      if (line.part.item == item && it->second.has_ended(line.part)) lines[line.part.part] = line;
+  std::vector<journal::PartLine> parts;
+  for (auto& [part, line] : lines) parts.push_back(std::move(line));
+  return parts;
 }
 
 void MemoryStore::add_block(const journal::BlockNote& block) {
@@ -127,7 +156,7 @@ Result<journal::RecoveredJob> MemoryStore::read_job(JobId id) const {
   const auto it = jobs_.find(id);
   if (it == jobs_.end()) return fail(ErrorCode::not_found, "the journal knows no " + to_string(id));
   journal::RecoveredJob job = it->second.known;
-  for (const auto& [item, note] : it->second.attempts) job.attempts.push_back(note);
+  for (const auto& [part, note] : it->second.attempts) job.attempts.push_back(note);
   return job;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "actors/kit/sizes.hpp"
 
 #include <map>
@@ -12,12 +13,14 @@
 
 namespace gristmill::sim {
 
-class MemoryStore {
+class MemoryStore : public journal::LineStore {
 public:
   struct Job {
     journal::RecoveredJob known;
-    std::map<std::uint64_t, journal::AttemptNote> attempts;
+    std::map<PartId, journal::AttemptNote> attempts;
     std::vector<journal::ResultLine> lines; // its segments
+    std::vector<journal::PartLine> parts;   // likewise
+    bool has_ended(const PartId& part) const;
   };
 
   void hand_over(journal::Group group) { pending_ = std::move(group); }
@@ -29,6 +32,7 @@ public:
   // Begins a new epoch. `boot`: how often the machine was started; times of others say nothing.
   journal::Recovered recover(Time now, std::uint32_t boot);
   Result<journal::RecoveredJob> read_job(JobId id) const;
+  Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item) override;
 
   const std::map<JobId, Job>& jobs() const { return jobs_; }
   const Job* job(JobId id) const;
@@ -45,6 +49,7 @@ private:
   };
   void reopen(const journal::Reopened& again);
   void add_line(journal::ResultLine line);
+  void add_part(journal::PartLine line);
   void change(const journal::JobChange& change);
   void add_block(const journal::BlockNote& block);
 

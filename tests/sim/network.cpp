@@ -186,7 +186,7 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   if (!frame)
     return violation("a frame of the coordinator cannot be read: " + frame.error().message);
   if (const auto* batch = std::get_if<protocol::Batch>(&frame->message))
-    for (const auto& call : batch->calls) ledger_.planned(call.call, call.parts.front());
+    for (const auto& call : batch->calls) ledger_.planned(call.call, call.part_ids());
   if (const auto* recorded = std::get_if<protocol::Recorded>(&frame->message))
     for (const AttemptId attempt : recorded->attempts) ledger_.recorded(attempt);
   const auto* refused = std::get_if<protocol::Refused>(&frame->message);
@@ -223,7 +223,7 @@ void World::claim_all(std::size_t index, std::vector<protocol::Claim>& claims) {
       const CallId call = ledger_.call_of(attempt);
       const auto job = ledger_.job_of(running->request.plan);
       if (call && job && attempt.epoch() == epoch_.value)
-        claims.push_back({call, attempt, {{*job, running->request.item, 0}}, {}});
+        claims.push_back({call, attempt, ledger_.parts_of(call), {}});
     }
   }
 }
@@ -250,7 +250,7 @@ std::string World::forged(std::size_t index, std::string bytes) {
       protocol::Outcome outcome;
       outcome.call = call;
       outcome.attempt = attempt;
-      outcome.parts = {{*job, running->request.item, 0}};
+      outcome.parts = ledger_.parts_of(call);
       outcome.cls = OutcomeClass::ok;
       outcome.http_status = 200;
       outcome.body = R"({"choices":[{"index":0,"message":{"role":"assistant","content":"no"}}]})";

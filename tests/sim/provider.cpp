@@ -40,16 +40,45 @@ std::string text_after(std::string_view text, std::string_view mark) {
 
 } // namespace
 
+std::string answer_text(std::size_t plan, const PartId& part) {
+  return fmt::format("sim {} {} {};", plan, part.item, part.part);
+}
+
+std::string answer_vector(std::size_t plan, const PartId& part) {
+  return fmt::format("[{},{},{}]", plan, part.item, part.part);
+}
+
 Request request_of(const worker::HttpCall& call) {
-  const std::string_view body = call.body;
+  std::string_view body = call.body;
   Request request;
-  request.url = call.url.substr(0, call.url.find("/chat"));
+  request.embeds = call.url.ends_with("/embeddings");
+  request.url = call.url.substr(0, call.url.find(request.embeds ? "/embeddings" : "/chat"));
   request.model = text_after(body, "\"model\":\"");
   request.plan = number_after(body, "text ");
-  request.item = number_after(body, "item ");
   request.tokens_max = number_after(body, "\"max_tokens\":");
   request.bytes = body.size();
+  for (auto at = body.find("item "); at != body.npos; at = body.find("item ")) {
+    body.remove_prefix(at);
+    request.parts.push_back(
+        {{}, number_after(body, "item "), static_cast<std::uint32_t>(number_after(body, "part "))});
+    body.remove_prefix(1);
+  }
   return request;
+}
+
+// What it answers to the parts of a plan; one answer tells each of them apart.
+std::string answer_to(const Request& request, const std::string& usage) {
+  if (!request.embeds)
+    return fmt::format(R"({{"id":"x","object":"chat.completion","created":1,"model":"{}",)"
+                       R"("choices":[{{"index":0,"message":{{"role":"assistant",)"
+                       R"("content":"{}"}},"finish_reason":"stop"}}]{}}})",
+                       request.model, answer_text(request.plan, request.parts.at(0)), usage);
+  std::string data;
+  for (std::size_t n = 0; n < request.parts.size(); ++n)
+    data += fmt::format(R"({}{{"object":"embedding","index":{},"embedding":{}}})",
+                        n == 0 ? "" : ",", n, answer_vector(request.plan, request.parts[n]));
+  return fmt::format(R"({{"object":"list","data":[{}],"model":"{}"{}}})", data, request.model,
+                     usage);
 }
 
 Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random& random) {
@@ -65,7 +94,8 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
     return fate;
   };
   const double luck = healed ? 1 : random.unit();
-  const std::uint64_t used = 1 + request.bytes / 8 + random.below(request.tokens_max);
+  const std::uint64_t used =
+      1 + request.bytes / 8 + (request.tokens_max == 0 ? 0 : random.below(request.tokens_max));
   double bound = swarm_.server_error;
   // A server that comes late: nobody listens, then its model is being loaded.
   if (!healed && age < swarm_.late) {
@@ -105,8 +135,13 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
     return fate;
   }
   if (!ledger_.is_mended(request.plan) && request.model == "m") {
-    if (ledger_.is_bad(request.plan, request.item)) return refuse(400, bad_request);
-    if (ledger_.is_too_long(request.plan, request.item)) return refuse(400, too_long);
+    const auto any = [&](auto is_so) {
+      return std::any_of(request.parts.begin(), request.parts.end(), is_so);
+    };
+    if (any([&](const PartId& part) { return ledger_.is_bad(request.plan, part); }))
+      return refuse(400, bad_request);
+    if (any([&](const PartId& part) { return ledger_.is_too_long(request.plan, part); }))
+      return refuse(400, too_long);
   }
   fate.price = Ledger::Price::nothing;
   const std::string usage =
@@ -115,11 +150,7 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
           : fmt::format(
                 R"(,"usage":{{"prompt_tokens":1,"completion_tokens":{},"total_tokens":{}}})",
                 used - 1, used);
-  return refuse(200,
-                fmt::format(R"({{"id":"x","object":"chat.completion","created":1,"model":"{}",)"
-                            R"("choices":[{{"index":0,"message":{{"role":"assistant",)"
-                            R"("content":"sim {} {}"}},"finish_reason":"stop"}}]{}}})",
-                            request.model, request.plan, request.item, usage));
+  return refuse(200, answer_to(request, usage));
 }
 
 void Provider::arrived(const Request& request, std::uint64_t tokens, Time now) {

@@ -16,11 +16,16 @@ namespace gristmill::sim {
 struct Request {
   std::string url, model;
   std::size_t plan = 0;
-  std::uint64_t item = 0;
-  std::uint64_t tokens_max = 0; // of the answer
+  std::vector<PartId> parts;    // of no job
+  std::uint64_t tokens_max = 0; // of the answer; 0 = it has none
+  bool embeds = false;
   std::size_t bytes = 0;
 };
 Request request_of(const worker::HttpCall& call);
+
+// What it answers to a part: a chat's text, or an embedding.
+std::string answer_text(std::size_t plan, const PartId& part);
+std::string answer_vector(std::size_t plan, const PartId& part);
 
 struct Fate {
   worker::CallEnded ended;

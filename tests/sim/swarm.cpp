@@ -110,7 +110,7 @@ void draw_budgets(Swarm& swarm) {
   for (JobPlan& job : swarm.jobs) {
     if (!random.chance(0.7)) continue;
     // A call takes some 60 tokens, and may take some hundreds.
-    const double tokens = 60.0 * job.items * (0.2 + random.unit()) + 300 + job.text_bytes_max;
+    const double tokens = 60.0 * job.items * (0.2 + random.unit()) + 320 + job.text_bytes_max;
     job.budget = {static_cast<std::uint64_t>(1'000 * tokens)};
   }
 }
@@ -170,6 +170,18 @@ void draw_outages(Swarm& swarm, bool quiet) {
   if (quiet) return;
   if (random.chance(0.3)) swarm.unavailable = 0.2 * random.unit();
   if (random.chance(0.2)) swarm.late = random.between(seconds{1}, seconds{60});
+}
+
+// Likewise. Items of several parts, and calls of several.
+void draw_parts(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 7 * swarm.call_mean.count())};
+  if (!random.chance(0.4)) return;
+  for (JobPlan& job : swarm.jobs) {
+    if (random.chance(0.6)) job.parts = between(random, 2, 4);
+    if (random.chance(0.6)) job.pack = between(random, 2, 5);
+    job.items = std::max(job.items / job.parts, 1u);
+    job.budget.nano *= 10; // the least that one call may cost is more
+  }
 }
 
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
@@ -258,6 +270,7 @@ Swarm Swarm::draw(Random& random) {
   draw_bad_workers(swarm);
   draw_stage(swarm, quiet || swarm.edge);
   draw_outages(swarm, quiet || swarm.edge);
+  draw_parts(swarm);
   return swarm;
 }
 
@@ -288,6 +301,8 @@ std::string Swarm::text() const {
         job.budget ? fmt::format(" ${:.4f}", 1e-9 * static_cast<double>(job.budget.nano)) : "");
     if (job.weight != 1 || job.priority != 50)
       text += fmt::format(" weight {}, priority {}", job.weight, job.priority);
+    if (job.parts > 1) text += fmt::format(" of {} parts", job.parts);
+    if (job.pack > 1) text += fmt::format(", {} parts a call", job.pack);
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});
   }

@@ -28,7 +28,9 @@ struct JobPlan {
   Usd budget{};             // of money; its user raises it when the job pauses
   std::uint32_t hedge_percent = 0;
   std::uint32_t weight = 1, priority = 50;
-  Duration deadline{}; // after the history's begin; zero: none
+  Duration deadline{};               // after the history's begin; zero: none
+  std::uint32_t parts = 1, pack = 1; // of an item; in a call, at most
+  bool embeds() const { return pack > 1; }
 };
 
 // As long as a day is for the machine under test, or no history would see the end of one.

@@ -131,6 +131,23 @@ void World::check_end() {
     if (const auto job = ledger_.job_of(plan); job && ledger_.is_known(*job)) check_result(plan);
 }
 
+// The answers to an item's parts, one after the other, as its line says them and as they must be.
+std::string World::answer_of(const nlohmann::json& body, const JobPlan& wish) {
+  if (!wish.embeds()) return body["choices"][0]["message"]["content"];
+  if (wish.parts == 1) return body["data"][0]["embedding"].dump();
+  std::string all;
+  for (const auto& part : body["data"]) all += part["data"][0]["embedding"].dump();
+  return all;
+}
+
+std::string World::wanted_of(std::size_t plan, std::uint64_t item) const {
+  const JobPlan& wish = swarm_.jobs[plan];
+  std::string all;
+  for (std::uint32_t n = 0; n < wish.parts; ++n)
+    all += wish.embeds() ? answer_vector(plan, {{}, item, n}) : answer_text(plan, {{}, item, n});
+  return all;
+}
+
 // The result has each item once, and says of it what the journal's last line of it says.
 void World::check_result(std::size_t plan) {
   const JobPlan& wish = swarm_.jobs[plan];
@@ -157,8 +174,7 @@ void World::check_result(std::size_t plan) {
     ++count;
     if (line["response"].is_null()) continue;
     if (line["response"]["status_code"] == 200 &&
-        line["response"]["body"]["choices"][0]["message"]["content"] !=
-            fmt::format("sim {} {}", plan, item))
+        answer_of(line["response"]["body"], wish) != wanted_of(plan, item))
       return violation(fmt::format("item {} has another item's answer", item));
   }
   if (count != wish.items) violation(fmt::format("{} lines for {} items", count, wish.items));

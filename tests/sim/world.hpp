@@ -86,6 +86,8 @@ private:
   void settle();
   void check_end();
   void check_result(std::size_t plan);
+  static std::string answer_of(const nlohmann::json& body, const JobPlan& wish);
+  std::string wanted_of(std::size_t plan, std::uint64_t item) const;
 
   // inputs.cpp
   void make_inputs();
@@ -178,6 +180,19 @@ private:
 
   std::vector<std::string> inputs_;
   std::vector<PoolSpec> pools_;
+  // How its jobs' items are divided and packed: no job of a user's says so.
+  class Division final : public supervisor::PartPlan {
+  public:
+    explicit Division(const World& world) : world_{world} {}
+    std::uint32_t parts_of(JobId job, std::uint64_t item) const override;
+    std::string raw_of(const PartId& part, std::string item) const override;
+    std::size_t parts_in_a_call(JobId job) const override;
+
+  private:
+    const JobPlan& plan_of(JobId job) const;
+    const World& world_;
+  };
+  Division part_plan_{*this};
   MemoryStore store_;
   Time disk_full_until_{};
   std::map<std::string, std::string> results_; // by path

@@ -6,7 +6,7 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr std::uint64_t ahead_share = 100; // of the remainder: one per cent
+constexpr std::uint64_t day_ahead_share = 100; // of the remainder: one per cent
 
 } // namespace
 
@@ -45,7 +45,7 @@ void DayWindow::refund(std::uint64_t calls, std::uint64_t tokens, Time name) {
 
 std::uint64_t DayWindow::ahead(const SlidingWindow& window) {
   const std::uint64_t taken = std::min(window.held(), window.amount_max());
-  return std::max((window.amount_max() - taken) / ahead_share, std::uint64_t{1});
+  return std::max((window.amount_max() - taken) / day_ahead_share, std::uint64_t{1});
 }
 
 std::vector<journal::DayNote>

@@ -1,5 +1,5 @@
-// ASKING: how the routes put their questions to the node. Invariant: what the node refuses is the
-// client's answer, so nobody else has to look for an error in what the node says.
+// ASKING: how the routes put their questions to the node. Invariant: what the node refuses becomes
+// the client's answer here, so no route has to look for an error in it.
 #pragma once
 
 #include "actors/wiring/questions.hpp"

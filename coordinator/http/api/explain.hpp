@@ -1,5 +1,5 @@
-// EXPLAIN: why a job, or an item of it, waits: the node knows. What became of an item that is over
-// stands in its line, which is looked up.
+// EXPLAIN: why a job, or one of its items, waits, which the node knows. What became of an item that
+// is over is looked up in its line.
 #pragma once
 
 #include "coordinator/http/api/asking.hpp"

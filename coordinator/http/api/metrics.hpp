@@ -1,5 +1,5 @@
-// METRICS: what a scrape of Prometheus brings: all jobs, workers and pools, asked for one after the
-// other.
+// METRICS: the answer to a scrape by Prometheus. The node is asked for all jobs, workers and pools,
+// one after the other.
 #pragma once
 
 #include "coordinator/http/api/asking.hpp"

@@ -1,5 +1,5 @@
-// RESULTS: the output of a job that is over, and the summary beside it.
-// Invariant: whoever waits for a disk is one of its readers, never the server and never the node.
+// RESULTS: the output of a job that is over, and its summary. Invariant: only the reader threads
+// here wait for a disk, never the HTTP server's thread and never the node.
 #pragma once
 
 #include "coordinator/disk/work_threads.hpp"

@@ -1,4 +1,4 @@
-// WORKERS: those that there are, and the end of one's work here.
+// WORKERS: lists the workers, and drains one.
 #pragma once
 
 #include "coordinator/http/api/asking.hpp"

@@ -1,5 +1,5 @@
-// BODY SOURCE: the body of an answer that comes piece by piece. Whoever makes it does so elsewhere;
-// the HTTP server takes out what there is. Invariant: nothing here waits.
+// BODY SOURCE: the body of an answer that comes piece by piece. It is produced elsewhere; the HTTP
+// server takes out what there is. Invariant: nothing here blocks.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
-// HTTP CONNECTIONS: the sockets of the HTTP server's connections, and what HttpPlaces says of them,
-// done: whoever must go is shut down here and closed by the server's library, which sees the end.
+// HTTP CONNECTIONS: the sockets of the HTTP server's connections. It carries out what HttpPlaces
+// decides: a connection that must go is shut down here, and the library sees its end and closes it.
 // It also looks for peers that left in the middle of a body, because the library overlooks an end
-// that comes together with the last bytes. All may be called on any thread.
-// Invariant: no socket is touched after left(), so never one that has its number from a closed one.
+// that comes together with the last bytes. Any thread may call all of it. Invariant: no socket is
+// touched after left(), so never a new one that has the number of a closed one.
 #pragma once
 
 #include "coordinator/http/server/places.hpp"

@@ -1,8 +1,8 @@
 // HTTP DOOR: which requests may come in, by what their heads say, before anybody looks at a token
-// or a body. A page in a browser of this machine can send requests too; what it cannot do is to
-// leave out or change Host, Origin and Sec-Fetch-Site. Plain.
-// Invariant: without a token nothing is answered under a name that is not this machine's own, so no
-// page can read or order anything, whatever its name resolves to.
+// or a body. A page in a browser on this machine can send requests too, but it cannot leave out or
+// forge Host, Origin and Sec-Fetch-Site. Plain. Invariant: without a token only requests to this
+// machine's own names are answered, so no page can read or order anything, whatever its name
+// resolves to (DNS rebinding).
 #pragma once
 
 #include "protocol/result.hpp"

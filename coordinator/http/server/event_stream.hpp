@@ -1,6 +1,6 @@
-// EVENT STREAM: text that goes to one client as it comes. Whoever makes it pushes on any thread;
-// the HTTP server takes it out on its own. Invariant: it holds at most bytes_max, so a client that
-// reads too slowly loses its stream and takes nobody's memory or time.
+// EVENT STREAM: text that is sent to one client as it comes. Producers push on any thread; the HTTP
+// server takes it out on its own. Invariant: it holds at most bytes_max, so a client that reads too
+// slowly loses its stream and costs nobody else memory or time.
 #pragma once
 
 #include "coordinator/http/server/body_source.hpp"

@@ -1,6 +1,6 @@
-// FILE PIECES: a file on its way to one client. The next piece is read on threads for that when the
-// last one is gone, because the disk may let whoever reads it wait.
-// Invariant: one piece is in memory, however large the file is.
+// FILE PIECES: a file on its way to one client. When a piece has been sent, the next one is read on
+// threads for that, because a disk may block its reader. Invariant: one piece is in memory, however
+// large the file is.
 #pragma once
 
 #include "coordinator/disk/file_descriptor.hpp"

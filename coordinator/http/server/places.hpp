@@ -1,8 +1,8 @@
-// HTTP PLACES: which of the server's connections keep their place, and which must give it up.
-// A connection has none of its own until a whole head has come: those without one share the places
-// that are free, and the one that has been without for longest makes room for the next. Plain.
-// Invariant: at most connections_max requests are under way, so that a connection that brings one
-// which is always answered (/healthz, /readyz) finds one of the reserved places.
+// HTTP PLACES: which of the server's connections keep their place, and which must give it up. A
+// connection has no place of its own until a whole head has come: those without one share what is
+// free, and the one that has waited longest makes room for the next. Plain. Invariant: at most
+// connections_max requests are under way, so that a request that is always answered (/healthz,
+// /readyz) finds one of the reserved places.
 #pragma once
 
 #include "actors/kit/time.hpp"

@@ -1,6 +1,6 @@
-// STREAMED ANSWERS: the HTTP server's answers that come piece by piece. One that has nothing to
-// send has its connection suspended until it has. Invariant: a connection that is suspended here is
-// in `asleep_`, so that whoever stops the server can give each back to the library.
+// STREAMED ANSWERS: the HTTP server's answers that come piece by piece. While one has nothing to
+// send its connection is suspended. Invariant: a connection that is suspended here is in `asleep_`,
+// so that whoever stops the server can give each back to the library.
 #pragma once
 
 #include "coordinator/http/server/body_source.hpp"

@@ -1,5 +1,5 @@
 // The class that follows from what an endpoint says when it does not answer: its words first
-// (error_words.hpp), then its status. Invariant: every status and every body gives a class other
+// (words.hpp), then its status. Invariant: every status and every body gives a class other
 // than ok.
 #pragma once
 

@@ -39,7 +39,7 @@ struct WordRow {
   const Source& source;
 };
 
-// The rows, in error_rows_account.cpp and error_rows_request.cpp: the former come first.
+// The rows, in rows_account.cpp and rows_request.cpp: the former come first.
 std::span<const WordRow> rows_of_accounts();
 std::span<const WordRow> rows_of_requests();
 

@@ -13,7 +13,8 @@
 namespace gristmill::openai {
 namespace {
 
-constexpr std::string_view seal_start = ",\"crc\":\"", seal_end = "\"}}", item_key = "\"item\":";
+constexpr std::string_view seal_start = ",\"crc\":\"", seal_end = "\"}}",
+                           item_key = "\"item\":", part_key = "\"part\":";
 constexpr std::size_t crc_digits = 8;
 constexpr std::size_t seal_bytes = seal_start.size() + crc_digits + seal_end.size();
 
@@ -22,52 +23,51 @@ void append_field(std::string& out, std::string_view key, std::string_view text)
   json::append_string(out, text);
 }
 
-std::string_view code_of(const protocol::Outcome& outcome) {
-  return outcome.code.empty() ? info(outcome.cls).name : std::string_view{outcome.code};
+std::string_view code_of(const protocol::Reply& reply) {
+  return reply.code.empty() ? info(reply.cls).name : std::string_view{reply.code};
 }
-std::string_view message_of(const protocol::Outcome& outcome) {
-  return outcome.message.empty() ? info(outcome.cls).sentence : std::string_view{outcome.message};
+std::string_view message_of(const protocol::Reply& reply) {
+  return reply.message.empty() ? info(reply.cls).sentence : std::string_view{reply.message};
 }
 
 // A status of success with a failure behind it is no response: nobody shall take it for an answer.
-bool has_response(const protocol::Outcome& outcome) {
-  const bool success = outcome.http_status >= 200 && outcome.http_status < 300;
-  return outcome.cls == OutcomeClass::ok || (outcome.http_status != 0 && !success);
+bool has_response(const protocol::Reply& reply) {
+  const bool success = reply.http_status >= 200 && reply.http_status < 300;
+  return reply.cls == OutcomeClass::ok || (reply.http_status != 0 && !success);
 }
 
-void append_response(std::string& out, const protocol::Outcome& outcome) {
+void append_response(std::string& out, const protocol::Reply& reply) {
   fmt::format_to(std::back_inserter(out),
-                 ",\"response\":{{\"status_code\":{},\"request_id\":", outcome.http_status);
-  json::append_string(out, outcome.request_id);
+                 ",\"response\":{{\"status_code\":{},\"request_id\":", reply.http_status);
+  json::append_string(out, reply.request_id);
   out += ",\"body\":";
-  if (!outcome.body.empty()) {
-    out += outcome.body;
+  if (!reply.body.empty()) {
+    out += reply.body;
   } else { // an error page: say it in OpenAI's form
-    append_field(out, "{\"error\":{\"message\":", message_of(outcome));
-    append_field(out, ",\"type\":", info(outcome.cls).name);
-    append_field(out, ",\"param\":null,\"code\":", code_of(outcome));
+    append_field(out, "{\"error\":{\"message\":", message_of(reply));
+    append_field(out, ",\"type\":", info(reply.cls).name);
+    append_field(out, ",\"param\":null,\"code\":", code_of(reply));
     out += "}}";
   }
   out += "},\"error\":null";
 }
 
-void append_error(std::string& out, const protocol::Outcome& outcome) {
-  append_field(out, ",\"response\":null,\"error\":{\"code\":", code_of(outcome));
-  append_field(out, ",\"message\":", message_of(outcome));
+void append_error(std::string& out, const protocol::Reply& reply) {
+  append_field(out, ",\"response\":null,\"error\":{\"code\":", code_of(reply));
+  append_field(out, ",\"message\":", message_of(reply));
   out += '}';
 }
 
 // What was read from an error that stands in `response` in its server's own form: readers of the
 // line need not know them all.
-void append_error_read(std::string& out, const protocol::Outcome& outcome) {
-  append_field(out, ",\"class\":", info(outcome.cls).name);
-  if (!has_response(outcome)) return;
-  if (!outcome.code.empty()) append_field(out, ",\"code\":", outcome.code);
-  if (!outcome.message.empty()) append_field(out, ",\"message\":", outcome.message);
+void append_error_read(std::string& out, const protocol::Reply& reply) {
+  append_field(out, ",\"class\":", info(reply.cls).name);
+  if (!has_response(reply)) return;
+  if (!reply.code.empty()) append_field(out, ",\"code\":", reply.code);
+  if (!reply.message.empty()) append_field(out, ",\"message\":", reply.message);
 }
 
-void append_provenance(std::string& out, const Provenance& about,
-                       const protocol::Outcome& outcome) {
+void append_provenance(std::string& out, const Provenance& about, const protocol::Reply& reply) {
   append_field(out, ",\"gristmill\":{\"source\":", about.source);
   if (!about.input.empty()) (out += ",\"input\":") += about.input;
   fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", about.attempts);
@@ -75,9 +75,10 @@ void append_provenance(std::string& out, const Provenance& about,
   append_field(out, ",\"endpoint\":", about.endpoint);
   fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
                  about.cached);
-  if (outcome.cls != OutcomeClass::ok) append_error_read(out, outcome);
+  if (reply.cls != OutcomeClass::ok) append_error_read(out, reply);
   if (!about.label.empty()) append_field(out, ",\"label\":", about.label);
   fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
+  if (about.part) fmt::format_to(std::back_inserter(out), ",{}{}", part_key, *about.part);
 }
 
 tl::unexpected<Error> no_line(std::string message) {
@@ -92,22 +93,33 @@ std::optional<std::uint32_t> crc_of(std::string_view digits) {
   return crc;
 }
 
+// Takes KEY and its number from the end of the text.
+bool take_number(std::string_view& text, std::string_view key, std::uint64_t& number) {
+  const std::size_t last = text.find_last_not_of("0123456789");
+  if (last == std::string_view::npos || !text.substr(0, last + 1).ends_with(key)) return false;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + last + 1, end, number);
+  if (error != std::errc{} || stop != end) return false;
+  text = text.substr(0, last + 1 - key.size());
+  return true;
+}
+
 } // namespace
 
-std::string result_line(JobId job, std::string_view custom_id, const protocol::Outcome& outcome,
+std::string result_line(JobId job, std::string_view custom_id, const protocol::Reply& reply,
                         const Provenance& about) {
   std::string out;
-  out.reserve(outcome.body.size() + outcome.message.size() + custom_id.size() +
-              about.source.size() + about.input.size() + about.endpoint.size() + 384);
+  out.reserve(reply.body.size() + reply.message.size() + custom_id.size() + about.source.size() +
+              about.input.size() + about.endpoint.size() + 384);
   fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
                  about.item);
   json::append_string(out, custom_id);
-  if (has_response(outcome)) {
-    append_response(out, outcome);
+  if (has_response(reply)) {
+    append_response(out, reply);
   } else {
-    append_error(out, outcome);
+    append_error(out, reply);
   }
-  append_provenance(out, about, outcome);
+  append_provenance(out, about, reply);
   const std::uint32_t crc = crc32c(out);
   fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);
   return out;
@@ -127,14 +139,18 @@ Result<ReadLine> check_result_line(std::string_view line) {
     return no_line(
         fmt::format("expected the CRC {:08x}, got {}: the line is damaged", computed,
                     json::printable(seal.substr(seal_start.size(), crc_digits), crc_digits)));
-  const std::size_t last = sealed.find_last_not_of("0123456789");
-  if (last == std::string_view::npos || !sealed.substr(0, last + 1).ends_with(item_key))
-    return no_line("expected a result line with its item's number before the CRC, got none");
   ReadLine read;
-  const char* end = sealed.data() + sealed.size();
-  const auto [stop, error] = std::from_chars(sealed.data() + last + 1, end, read.item);
-  if (error != std::errc{} || stop != end)
-    return no_line("expected an item's number of 64 bits in a result line, got another");
+  std::string_view rest = sealed;
+  std::uint64_t number = 0;
+  if (take_number(rest, part_key, number)) {
+    read.part = static_cast<std::uint32_t>(number);
+    if (number != *read.part || !rest.ends_with(','))
+      return no_line("expected a part's number of 32 bits in a line, got another");
+    rest.remove_suffix(1);
+  }
+  if (!take_number(rest, item_key, read.item))
+    return no_line("expected a result line with its item's number of 64 bits before the CRC, got "
+                   "none");
   return read;
 }
 

@@ -7,6 +7,7 @@
 #include "protocol/result.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,7 @@ struct Provenance {
   std::uint64_t item = 0;
   std::string input{}; // fields of --keep as a JSON object; empty = none were asked for
   std::string label{}; // of the task `classify`; empty = none
+  std::optional<std::uint32_t> part{}; // set: the line of one of the item's several parts
 };
 
 // One OpenAI Batch output line, without a newline:
@@ -30,17 +32,18 @@ struct Provenance {
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
 //                 ["class":…, of a failed item,
 //                  "code":…,"message":…, of an error in `response`][,"label":…],
-//                 "item":…,"crc":"8 hex digits"}}
+//                 "item":…[,"part":…],"crc":"8 hex digits"}}
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.
 // With an HTTP status the body stands in `response`; without one `error` has code and message.
-std::string result_line(JobId job, std::string_view custom_id, const protocol::Outcome& outcome,
+std::string result_line(JobId job, std::string_view custom_id, const protocol::Reply& reply,
                         const Provenance& provenance);
 
 struct ReadLine {
   std::uint64_t item = 0;
+  std::optional<std::uint32_t> part = {};
 };
-// Checks the CRC and reads the item's number from the line's tail, without parsing the rest.
+// Checks the CRC and reads the numbers from the line's tail, without parsing the rest.
 Result<ReadLine> check_result_line(std::string_view line);
 
 } // namespace gristmill::openai

@@ -206,32 +206,33 @@ void judge_error(Reply& reply, Api api, std::uint16_t status, std::string_view t
 
 } // namespace
 
-void judge_body(protocol::Outcome& outcome) {
-  const bool is_ok = outcome.cls == ok;
-  if (!is_ok && outcome.body.empty()) return;
+void judge_body(Reply& reply) {
+  const bool is_ok = reply.cls == ok;
+  if (!is_ok && reply.body.empty()) return;
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
-  const bool success = outcome.http_status >= 200 && outcome.http_status < 300;
-  const auto checked = json::check(outcome.body);
+  const bool success = reply.http_status >= 200 && reply.http_status < 300;
+  const auto checked = json::check(reply.body);
   if (checked && (success || !is_ok)) {
     // What is left of them in a checked document is space.
-    if (std::any_of(outcome.body.begin(), outcome.body.end(), is_control))
-      outcome.body = json::minified(outcome.body);
+    if (std::any_of(reply.body.begin(), reply.body.end(), is_control))
+      reply.body = json::minified(reply.body);
     return;
   }
   if (is_ok) {
-    outcome.cls = transient;
-    outcome.code = "bad_json";
-    outcome.message = checked
-                          ? fmt::format("expected an answer with a status of success, got HTTP {}",
-                                        outcome.http_status)
-                          : fmt::format("expected an answer in JSON: {}", checked.error().message);
+    reply.cls = transient;
+    reply.code = "bad_json";
+    reply.message = checked
+                        ? fmt::format("expected an answer with a status of success, got HTTP {}",
+                                      reply.http_status)
+                        : fmt::format("expected an answer in JSON: {}", checked.error().message);
   }
-  outcome.body.clear();
+  reply.body.clear();
 }
 
 Reply read_reply(const Asked& asked, std::uint16_t http_status, const Headers& headers,
                  std::string_view body, std::int64_t unix_now) {
   Reply reply;
+  reply.http_status = http_status;
   const std::int64_t server_now = server_time(headers, unix_now);
   ReplyHeaders read = read_headers(headers, server_now);
   reply.request_id = std::move(read.request_id);

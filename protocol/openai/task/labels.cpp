@@ -185,29 +185,29 @@ std::string_view label_in(std::string_view answer, const std::vector<std::string
   return longest.empty() ? only_word(answer, labels) : longest;
 }
 
-std::string label_of(const JobSpec& spec, const protocol::Outcome& outcome) {
-  if (!info(spec.shape.task).has_labels || outcome.cls != OutcomeClass::ok) return {};
+std::string label_of(const JobSpec& spec, const protocol::Reply& reply) {
+  if (!info(spec.shape.task).has_labels || reply.cls != OutcomeClass::ok) return {};
   // A label that was cut may be the beginning of another one.
-  if (is_cut(finish_reason_of(first_choice(outcome.body)))) return {};
-  return std::string{label_in(without_thoughts(answer_text(outcome.body)), spec.shape.labels)};
+  if (is_cut(finish_reason_of(first_choice(reply.body)))) return {};
+  return std::string{label_in(without_thoughts(answer_text(reply.body)), spec.shape.labels)};
 }
 
-void judge_label(const JobSpec& spec, protocol::Outcome& outcome) {
-  if (!info(spec.shape.task).has_labels || outcome.cls != OutcomeClass::ok) return;
-  if (!label_of(spec, outcome).empty()) return;
-  const Value message = json::find(first_choice(outcome.body), "message");
+void judge_label(const JobSpec& spec, protocol::Reply& reply) {
+  if (!info(spec.shape.task).has_labels || reply.cls != OutcomeClass::ok) return;
+  if (!label_of(spec, reply).empty()) return;
+  const Value message = json::find(first_choice(reply.body), "message");
   const std::string refusal = json::text_of(json::find(message, "refusal"));
   if (!refusal.empty() && text_of_message(message).empty()) {
-    outcome.cls = OutcomeClass::policy;
-    outcome.code = "refusal";
-    outcome.message = "the model refuses: " + json::printable(refusal, shown_answer_bytes);
+    reply.cls = OutcomeClass::policy;
+    reply.code = "refusal";
+    reply.message = "the model refuses: " + json::printable(refusal, shown_answer_bytes);
     return;
   }
-  outcome.cls = OutcomeClass::bad_result;
-  outcome.code = "no_label";
+  reply.cls = OutcomeClass::bad_result;
+  reply.code = "no_label";
   const std::string labels = fmt::format("{}", fmt::join(spec.shape.labels, ", "));
-  outcome.message = fmt::format("expected one of the labels {}, got {}",
-                                json::printable(labels, shown_labels_bytes), told(outcome.body));
+  reply.message = fmt::format("expected one of the labels {}, got {}",
+                              json::printable(labels, shown_labels_bytes), told(reply.body));
 }
 
 } // namespace gristmill::openai

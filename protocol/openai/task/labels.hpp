@@ -32,9 +32,9 @@ bool same_label(std::string_view a, std::string_view b);
 std::string folded_label(std::string_view label); // equal for those that are the same
 
 // Of an answer to the task `classify` that is whole, thoughts left out; of anything else nothing.
-std::string label_of(const JobSpec& spec, const protocol::Outcome& outcome);
+std::string label_of(const JobSpec& spec, const protocol::Reply& reply);
 
 // An answer to the task `classify` that has no label becomes a bad result that says what came.
-void judge_label(const JobSpec& spec, protocol::Outcome& outcome);
+void judge_label(const JobSpec& spec, protocol::Reply& reply);
 
 } // namespace gristmill::openai

@@ -43,7 +43,7 @@ inline constexpr std::uint64_t answer_tokens_default = 4'096;
 // Of UTF-8 text; other bytes are counted as the worst that they can be.
 TokenRange text_tokens(std::string_view text);
 
-// In token_estimate.cpp.
+// In estimate.cpp.
 
 // Of a rendered request. Input: its text, what a chat template puts around each message, its tools
 // and its JSON schema; an image counts as one of about a megapixel, whatever it is. Output: one

@@ -51,6 +51,7 @@ public:
   std::vector<std::pair<std::string, protocol::Frame>> frames;
 
   void hear(coordinator::Effects effects) {
+    if (!coordinator.sessions().invariant()) FAIL("sessions count what they do not list");
     for (const auto& out : effects.frames) {
       auto frame = protocol::decode(out.bytes, protocol::Direction::from_coordinator);
       REQUIRE(frame);
@@ -169,8 +170,8 @@ public:
     for (std::uint64_t call = first; call <= last; ++call) {
       OfferedCall offered;
       offered.planned.call = CallId{call};
-      offered.planned.parts = {{JobId{job}, call, 0}};
-      offered.planned.raw = std::string(bytes, 'x');
+      offered.planned.parts = {
+          {{JobId{job}, call, 0}, ItemKind::batch_line, std::string(bytes, 'x')}};
       offered.token_bound = 10 * call;
       calls.push_back(std::move(offered));
     }

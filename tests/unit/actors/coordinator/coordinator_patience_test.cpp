@@ -58,7 +58,7 @@ TEST_CASE("a call whose worker does not end it is given up when its time is over
   CHECK(bench.seen.ended[0].how == Ended::How::lost);
   CHECK(bench.has_event("worker.overdue"));
   REQUIRE(bench.take_messages<Cancel>(bench.worker).size() == 1);
-  CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
+  CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 0);
   // It is not given other calls for them.
   bench.offer(5, 8);
   CHECK(bench.take_batch(bench.worker).empty());
@@ -151,7 +151,7 @@ TEST_CASE("a worker with room that asks for nothing loses what it holds", "[pati
   // It is given nothing for a while, then one call, and everything when it does something.
   bench.offer(5, 8);
   bench.beats_for(defaults::held_idle - 1ns, 0, 0);
-  CHECK(bench.coordinator.workers().at(0).held == 0);
+  CHECK(bench.coordinator.sessions().workers().at(0).held == 0);
   bench.tick_at(bench.now + 1ns);
   CHECK(bench.take_batch(bench.worker) == ids({5}));
   bench.need(bench.worker, ids({5}));
@@ -189,7 +189,7 @@ TEST_CASE("a peer whose key is removed is told nothing more, and its calls go el
   bench.frames.clear();
   bench.take();
   bench.hear(bench.coordinator.key_removed("peer-1", bench.now));
-  CHECK(bench.coordinator.workers().empty());
+  CHECK(bench.coordinator.sessions().workers().empty());
   const auto news = bench.take_news();
   CHECK(news.lost.size() == 1);
   CHECK(news.returned.size() == 3);
@@ -209,7 +209,7 @@ TEST_CASE("a full roster has room for the session that replaces its process's ow
   CHECK(bench.frames.empty());
   bench.say_hello(workers.front());
   CHECK(bench.frames.empty());
-  CHECK(bench.coordinator.workers().size() == limits::sessions_max);
+  CHECK(bench.coordinator.sessions().workers().size() == limits::sessions_max);
 }
 
 TEST_CASE("one key cannot fill the roster", "[patience]") {
@@ -250,18 +250,20 @@ TEST_CASE("a worker is told which jobs it may forget", "[patience]") {
 TEST_CASE("of jobs that a worker holds nothing of it knows those that were used last",
           "[patience]") {
   Session session{epoch};
+  KnownJobs& jobs = session.jobs;
+  const auto is_busy = [&](JobId job) { return session.calls.held_of(job) > 0; };
   const std::uint32_t most = limits::kept_specs_bytes_max / limits::kept_spec_bytes_least;
-  for (std::uint32_t job = 1; job <= most; ++job) CHECK(session.open(JobId{job}, 100));
-  CHECK(session.close_idle_jobs().empty());
-  CHECK_FALSE(session.open(JobId{1}, 100));
+  for (std::uint32_t job = 1; job <= most; ++job) CHECK(jobs.open(JobId{job}, 100));
+  CHECK(jobs.close_idle(is_busy).empty());
+  CHECK_FALSE(jobs.open(JobId{1}, 100));
   Assigned held;
   held.job = JobId{2};
   session.give(CallId{1}, held);
-  CHECK(session.open(JobId{most + 1}, 100));
-  CHECK(session.close_idle_jobs() == std::vector{JobId{3}});
-  CHECK(session.open(JobId{3}, limits::spec_bytes_max));
-  CHECK(session.close_idle_jobs().size() == limits::spec_bytes_max / limits::kept_spec_bytes_least);
-  CHECK_FALSE(session.open(JobId{2}, 100));
+  CHECK(jobs.open(JobId{most + 1}, 100));
+  CHECK(jobs.close_idle(is_busy) == std::vector{JobId{3}});
+  CHECK(jobs.open(JobId{3}, limits::spec_bytes_max));
+  CHECK(jobs.close_idle(is_busy).size() == limits::spec_bytes_max / limits::kept_spec_bytes_least);
+  CHECK_FALSE(jobs.open(JobId{2}, 100));
 }
 
 } // namespace coordinator_patience_test

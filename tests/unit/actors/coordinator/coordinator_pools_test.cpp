@@ -89,7 +89,7 @@ TEST_CASE("the model that a call is planned for is asked for") {
   cluster.join(worker);
   OfferedCall call;
   call.planned.call = CallId{1};
-  call.planned.parts = {{JobId{7}, 1, 0}};
+  call.planned.parts = {{{JobId{7}, 1, 0}, ItemKind::batch_line, {}}};
   call.planned.model = "large";
   cluster.hear(cluster.coordinator.offered(JobId{7}, {call}, cluster.now));
   cluster.need(worker, ids({1}));
@@ -149,7 +149,7 @@ TEST_CASE("a line that names a model which no pool serves fails without a call, 
   std::vector<OfferedCall> calls(2);
   for (std::uint64_t n = 0; n < 2; ++n) {
     calls[n].planned.call = CallId{n + 1};
-    calls[n].planned.parts = {{JobId{7}, n + 1, 0}};
+    calls[n].planned.parts = {{{JobId{7}, n + 1, 0}, ItemKind::batch_line, {}}};
     calls[n].planned.model = n == 0 ? "tiny" : "large";
   }
   cluster.hear(cluster.coordinator.offered(JobId{7}, std::move(calls), cluster.now));
@@ -165,19 +165,20 @@ TEST_CASE("a line that names a model which no pool serves fails without a call, 
 
 TEST_CASE("a job is taken if a pool or a worker serves its model") {
   Cluster cluster;
-  CHECK(cluster.coordinator.why_refused(of_model("small")).empty());
-  CHECK_THAT(cluster.coordinator.why_refused(of_model("other")), Catch::Contains("large, small"));
+  CHECK(cluster.coordinator.endpoints().why_refused(of_model("small")).empty());
+  CHECK_THAT(cluster.coordinator.endpoints().why_refused(of_model("other")),
+             Catch::Contains("large, small"));
   Speaker worker;
   AnnouncedEndpoint announced;
   announced.model = "other";
   announced.endpoint.url = "http://localhost";
   worker.hello.endpoints = {announced};
   cluster.join(worker);
-  CHECK(cluster.coordinator.why_refused(of_model("other")).empty());
+  CHECK(cluster.coordinator.endpoints().why_refused(of_model("other")).empty());
   cluster.say(worker, Goodbye{});
-  CHECK_FALSE(cluster.coordinator.why_refused(of_model("other")).empty());
+  CHECK_FALSE(cluster.coordinator.endpoints().why_refused(of_model("other")).empty());
   Bench nobody;
-  CHECK_THAT(nobody.coordinator.why_refused(of_model("small")),
+  CHECK_THAT(nobody.coordinator.endpoints().why_refused(of_model("small")),
              Catch::Contains("no pool is configured"));
 }
 
@@ -219,7 +220,8 @@ TEST_CASE("pools are shown with what workers announce") {
   announced.endpoint.url = "http://localhost:2";
   worker.hello.endpoints.push_back(announced);
   cluster.join(worker);
-  const auto pools = cluster.coordinator.pools();
+  const auto pools = cluster.coordinator.endpoints().pools(
+      false, cluster.coordinator.sessions().announcers(), cluster.now, 0);
   REQUIRE(pools.size() == 3);
   CHECK(pools[0].model == "large");
   CHECK(pools[1].model == "other");
@@ -240,7 +242,7 @@ TEST_CASE("a line of a configured pool waits for the workers that announce its e
   bench.open_job(7, JobSpec{});
   std::vector<OfferedCall> calls(1);
   calls[0].planned.call = CallId{1};
-  calls[0].planned.parts = {{JobId{7}, 1, 0}};
+  calls[0].planned.parts = {{{JobId{7}, 1, 0}, ItemKind::batch_line, {}}};
   calls[0].planned.model = "large";
   bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));
   CHECK(bench.take_news().outcomes.empty());
@@ -259,7 +261,7 @@ TEST_CASE("a call waits for a worker that reaches its model, and is not given to
   std::vector<OfferedCall> calls(2);
   for (std::uint64_t n = 0; n < 2; ++n) {
     calls[n].planned.call = CallId{n + 1};
-    calls[n].planned.parts = {{JobId{7}, n + 1, 0}};
+    calls[n].planned.parts = {{{JobId{7}, n + 1, 0}, ItemKind::batch_line, {}}};
     calls[n].planned.model = n == 0 ? "small" : "other";
   }
   bench.hear(bench.coordinator.offered(JobId{7}, std::move(calls), bench.now));

@@ -1,5 +1,5 @@
 // What COORDINATOR believes of a worker's words: what it was given, within what can be.
-#include "actors/coordinator/proof.hpp"
+#include "actors/coordinator/sessions/proof.hpp"
 #include "tests/unit/actors/coordinator/coordinator_harness.hpp"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ struct Two : Bench {
     return std::any_of(seen.events.begin(), seen.events.end(),
                        [name](const Event& event) { return event.name == name; });
   }
-  std::size_t in_flight() const { return coordinator.in_flight(JobId{7}); }
+  std::size_t in_flight() const { return coordinator.sessions().in_flight(JobId{7}); }
 };
 
 struct Restarted : Bench {
@@ -74,7 +74,7 @@ TEST_CASE("an outcome counts only for the call and the attempt that its session 
   CHECK(bench.take_news().outcomes.empty());
   CHECK(bench.in_flight() == 2);
   CHECK(bench.has_event("worker.forged"));
-  CHECK(bench.coordinator.workers().at(by_other ? 1 : 0).completed == 0);
+  CHECK(bench.coordinator.sessions().workers().at(by_other ? 1 : 0).completed == 0);
   // What is true still counts.
   bench.say(bench.worker, Outcomes{{outcome_of(1), outcome_of(2)}});
   CHECK(bench.take_news().outcomes.size() == 2);
@@ -100,16 +100,16 @@ TEST_CASE("a worker that says thrice within a minute what cannot be true is not 
   lie();
   bench.now += 30s;
   lie();
-  CHECK(bench.coordinator.workers().size() == 2);
+  CHECK(bench.coordinator.sessions().workers().size() == 2);
   SECTION("a minute after the first") {
     bench.now += 30s;
     lie();
-    CHECK(bench.coordinator.workers().size() == 2);
+    CHECK(bench.coordinator.sessions().workers().size() == 2);
   }
   SECTION("before") {
     bench.now += 29s;
     lie();
-    CHECK(bench.coordinator.workers().size() == 1);
+    CHECK(bench.coordinator.sessions().workers().size() == 1);
     CHECK(bench.take_messages<Refused>(bench.other).size() == 1);
     bench.now += 59s;
     bench.say_hello(bench.other);
@@ -203,7 +203,7 @@ TEST_CASE("a worker's name and endpoints are one line each", "[proof]") {
                       "7";
   worker.hello.endpoints.emplace_back().model = "m\xc2\x85n";
   bench.join(worker);
-  CHECK(bench.coordinator.workers().at(0).name == "gpu 7");
+  CHECK(bench.coordinator.sessions().workers().at(0).name == "gpu 7");
   CHECK(bench.seen.endpoints_added.at(0).model == "m n");
 }
 
@@ -217,10 +217,10 @@ TEST_CASE("a capacity is believed up to what a worker is given", "[proof]") {
   Speaker worker{1, UINT32_MAX};
   worker.hello.capacity.bytes = UINT64_MAX;
   bench.join(worker);
-  CHECK(bench.coordinator.workers().at(0).capacity == calls);
+  CHECK(bench.coordinator.sessions().workers().at(0).capacity == calls);
   worker.hello.capacity.calls = UINT32_MAX - 1;
   bench.beat(worker, 0, 0);
-  CHECK(bench.coordinator.workers().at(0).capacity == calls);
+  CHECK(bench.coordinator.sessions().workers().at(0).capacity == calls);
 }
 
 TEST_CASE("a worker is sent no more than it has heard of, and a bound", "[proof]") {

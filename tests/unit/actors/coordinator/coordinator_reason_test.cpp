@@ -1,5 +1,5 @@
 // The numbers and texts of a worker's words, as COORDINATOR believes them.
-#include "actors/coordinator/proof.hpp"
+#include "actors/coordinator/sessions/proof.hpp"
 #include "tests/unit/actors/coordinator/coordinator_harness.hpp"
 
 #include <algorithm>

@@ -49,9 +49,9 @@ TEST_CASE("what a worker and we both know goes on in its new session without a w
   CHECK(news.claims.empty());
   CHECK(news.kept.empty());
   CHECK(bench.seen.ended.empty());
-  REQUIRE(bench.coordinator.workers().size() == 1);
-  CHECK(bench.coordinator.workers()[0].in_flight == 2);
-  CHECK(bench.coordinator.workers()[0].held == 2);
+  REQUIRE(bench.coordinator.sessions().workers().size() == 1);
+  CHECK(bench.coordinator.sessions().workers()[0].in_flight == 2);
+  CHECK(bench.coordinator.sessions().workers()[0].held == 2);
   CHECK(bench.take_batch(bench.worker).empty());
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("what a worker does not know any more was never started; its permits e
   REQUIRE(news.returned.size() == 3);
   for (const auto& call : news.returned) CHECK_FALSE(call.permitted);
   CHECK(bench.seen.ended.size() == 2);
-  CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
+  CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 0);
 }
 
 TEST_CASE("a permit that got lost with the connection comes back, its call stays") {
@@ -107,10 +107,10 @@ TEST_CASE("after a restart claims and kept outcomes of living jobs are adopted, 
   CHECK_FALSE(bench.seen.claimed[0].has_ended);
   CHECK(bench.seen.claimed[1].has_ended);
   CHECK(bench.seen.claimed[0].attempt == AttemptId::of(before, 1, 1));
-  CHECK(bench.coordinator.in_flight(JobId{7}) == 2);
+  CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 2);
   bench.say(worker, Outcomes{{outcome_of(1, 7, before), outcome_of(3, 7, before)}});
   CHECK(bench.take_news().outcomes.size() == 2);
-  CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
+  CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 0);
 }
 
 TEST_CASE("a Hello that names a call twice leaves the books right") {
@@ -121,9 +121,9 @@ TEST_CASE("a Hello that names a call twice leaves the books right") {
   worker.hello.in_flight = {claim, claim};
   worker.hello.outbox = {claim};
   bench.join(worker);
-  CHECK(bench.coordinator.workers().at(0).in_flight == 1);
+  CHECK(bench.coordinator.sessions().workers().at(0).in_flight == 1);
   bench.say(worker, Outcomes{{outcome_of(1, 7, before)}});
-  CHECK(bench.coordinator.workers().at(0).in_flight == 0);
+  CHECK(bench.coordinator.sessions().workers().at(0).in_flight == 0);
 }
 
 TEST_CASE("the grace is over when all expected processes came, or its time has passed") {
@@ -241,7 +241,7 @@ TEST_CASE("a new process under the name of one whose connection closed has repla
     CHECK(call.died);
     CHECK_FALSE(call.alone);
   }
-  CHECK(bench.coordinator.workers().size() == (replaced ? 1 : 2));
+  CHECK(bench.coordinator.sessions().workers().size() == (replaced ? 1 : 2));
 }
 
 TEST_CASE("a worker's death says nothing of a call that it has outlived") {
@@ -265,7 +265,7 @@ TEST_CASE("another process on the same connection has replaced the first") {
   next.peer = bench.worker.peer;
   bench.say_hello(next);
   CHECK(bench.take_news().lost.size() == 2);
-  CHECK(bench.coordinator.workers().size() == 1);
+  CHECK(bench.coordinator.sessions().workers().size() == 1);
 }
 
 TEST_CASE("two heartbeats in a row that differ from our books ask for a resync, one does not") {
@@ -356,7 +356,7 @@ TEST_CASE("a closed job cancels its calls everywhere and frees their slots") {
   REQUIRE(cancels.size() == 1);
   CHECK(cancels[0].calls == ids({1, 2, 3, 4}));
   CHECK(bench.seen.ended.size() == 2);
-  CHECK(bench.coordinator.in_flight(JobId{7}) == 0);
+  CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 0);
   CHECK(bench.take_news(7).lost.empty());
   bench.offer(5, 8, 8);
   CHECK(bench.take_batch(bench.worker) == ids({5, 6, 7, 8}));
@@ -371,7 +371,7 @@ TEST_CASE("a job that is held starts nothing: what no worker is making goes back
   bench.take();
   bench.hear(bench.coordinator.job_held(JobId{7}, bench.now));
   CHECK(bench.take_news().returned.size() == 18);
-  CHECK(bench.coordinator.in_flight(JobId{7}) == 2);
+  CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 2);
   bench.tick_at(bench.now + 1s);
   CHECK(bench.take_news().want_calls == 0);
 }

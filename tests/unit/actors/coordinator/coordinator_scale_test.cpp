@@ -20,7 +20,7 @@ double cpu_seconds() {
 OfferedCall call_of(JobId job, std::uint64_t n) {
   OfferedCall call;
   call.planned.call = CallId{(std::uint64_t{job.value} << 32) | n};
-  call.planned.parts = {PartId{job, n, 0}};
+  call.planned.parts = {{PartId{job, n, 0}, ItemKind::batch_line, {}}};
   call.token_bound = 10;
   return call;
 }

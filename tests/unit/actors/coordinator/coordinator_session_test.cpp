@@ -155,7 +155,7 @@ TEST_CASE("a heartbeat is answered, and a worker without capacity gets nothing")
   bench.beat(worker, 0, 0);
   bench.offer(1, 4);
   CHECK(bench.take_batch(worker).empty());
-  CHECK(bench.coordinator.workers().at(0).state == "draining");
+  CHECK(bench.coordinator.sessions().workers().at(0).state == "draining");
 }
 
 TEST_CASE("a silent worker is suspected, gets nothing more, and is lost after the longer time") {
@@ -167,16 +167,16 @@ TEST_CASE("a silent worker is suspected, gets nothing more, and is lost after th
   bench.take_batch(worker);
   const Time heard = bench.now;
   bench.tick_at(heard + defaults::silent_suspect - 1ns);
-  CHECK(bench.coordinator.workers().at(0).state == "active");
+  CHECK(bench.coordinator.sessions().workers().at(0).state == "active");
   bench.tick_at(heard + defaults::silent_suspect);
-  CHECK(bench.coordinator.workers().at(0).state == "suspect");
+  CHECK(bench.coordinator.sessions().workers().at(0).state == "suspect");
   bench.offer(3, 4);
   CHECK(bench.take_batch(worker).empty());
   bench.tick_at(heard + defaults::silent_lost - 1ns);
-  CHECK(bench.coordinator.workers().size() == 1);
+  CHECK(bench.coordinator.sessions().workers().size() == 1);
   bench.take();
   bench.tick_at(heard + defaults::silent_lost);
-  CHECK(bench.coordinator.workers().empty());
+  CHECK(bench.coordinator.sessions().workers().empty());
   CHECK(bench.take_news().returned.size() == 2);
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("a worker whose Welcome waited for the journal is not silent") {
   CHECK(bench.frames.empty()); // the Welcome is the first that it hears
   bench.hear(bench.coordinator.session_durable(session, bench.now));
   bench.tick_at(bench.now + defaults::silent_suspect - 1ns);
-  CHECK(bench.coordinator.workers().at(0).state == "active");
+  CHECK(bench.coordinator.sessions().workers().at(0).state == "active");
 }
 
 TEST_CASE("a word from a suspected worker makes it active again") {
@@ -246,7 +246,7 @@ TEST_CASE("a Goodbye ends the session at once, and nobody died of it") {
   bench.grant(worker, bench.take_batch(worker));
   bench.take();
   bench.say(worker, Goodbye{});
-  CHECK(bench.coordinator.workers().empty());
+  CHECK(bench.coordinator.sessions().workers().empty());
   const auto news = bench.take_news();
   REQUIRE(news.lost.size() == 1);
   CHECK_FALSE(news.lost[0].died);
@@ -343,12 +343,12 @@ TEST_CASE("a worker without work shows a rate of nothing, not of nearly nothing"
   outcomes.outcomes.push_back(outcome_of(1));
   bench.say(worker, std::move(outcomes));
   bench.tick_at(bench.now + 1s);
-  CHECK(bench.coordinator.workers().at(0).rate > 0);
+  CHECK(bench.coordinator.sessions().workers().at(0).rate > 0);
   for (int i = 0; i < 60; ++i) {
     bench.beat(worker, 0, 0);
     bench.tick_at(bench.now + 1s);
   }
-  CHECK(bench.coordinator.workers().at(0).rate == 0);
+  CHECK(bench.coordinator.sessions().workers().at(0).rate == 0);
 }
 
 } // namespace coordinator_session_test

@@ -38,6 +38,10 @@ ItemEntry failed(std::uint64_t item, std::uint64_t bytes) {
 ItemEntry reopened(std::uint64_t item) {
   return {.kind = EntryKind::reopened, .item = item};
 }
+ItemEntry of_part(ItemEntry entry, std::uint32_t part) {
+  entry.part = part;
+  return entry;
+}
 ItemEntry attempts(std::uint64_t item, std::uint32_t attempts, std::uint32_t deaths) {
   return {.kind = EntryKind::attempts, .item = item, .attempts = attempts, .deaths = deaths};
 }
@@ -107,13 +111,34 @@ TEST_CASE("an item beyond the bound is not written") {
   CHECK_THROWS_AS(writer.add(completed(items_max, 1)), CheckFailed);
 }
 
+TEST_CASE("an entry of a part says whose it is; one of a whole item is written as it ever was") {
+  CHECK(blob_of({completed(3, 4)}) == std::string("\x30\x04", 2));
+  CHECK(blob_of({of_part(completed(3, 4), 0)}) == std::string("\x35\x00\x04", 3));
+  CHECK(blob_of({of_part(completed(3, 4), 2)}) == std::string("\x35\x10\x04", 3));
+  const std::vector<ItemEntry> entries{
+      of_part(completed(1, 9), 0),          of_part(failed(1, 7), ~0u),       completed(0, 3),
+      of_part(attempts(2, 1, 2), 1u << 20), of_part(fallback(2, 3, 0, 4), 1), reopened(1)};
+  const auto read = read_all(blob_of(entries));
+  REQUIRE(read);
+  CHECK(*read == entries);
+}
+
 TEST_CASE("a malformed list of items is an error that says what is wrong") {
   const std::string head_of_items_max = "\x80\x80\x80\x80\x80\x02"; // zigzag(2^32) * 8
   const std::vector<std::pair<std::string, std::string>> cases{
       {std::string("\x80", 1), "cut"},
       {std::string(10, '\xff'), "64 bits"},
       {std::string(9, '\xff') + "\x02", "64 bits"},
-      {std::string("\x55", 1), "kind 5"},
+      {std::string("\x56", 1), "kind 6"},
+      {std::string("\x55", 1), "part's number"},
+      {std::string("\x55\x80", 2), "part's number"},
+      {std::string("\x55\x80\x80\x80\x80\x80\x01", 7), "part's number"}, // 2^32
+      {std::string("\x55\x0c", 2), "part's entry of the unknown kind 4"},
+      {std::string("\x55\x0d", 2), "part's entry of the unknown kind 5"},
+      {std::string("\x55\x08", 2), "line length"},
+      {std::string("\x55\x08\x00", 3), "without even a newline"},
+      {std::string("\x55\x09\x01\x00", 4), "without its class"},
+      {std::string("\x55\x0a\x04", 3), "note that is cut"},
       {std::string("\x51\x01", 2), "without its class"},
       {std::string("\x51\x01\x00", 3), "without its class"},
       {"\x51\x01" + std::string(1, char{outcome_class_count}), "without its class"},
@@ -160,7 +185,8 @@ TEST_CASE("a group becomes one row for each job, with its lines in their order a
   const JobId one{1}, two{2};
   using enum OutcomeClass;
   group.lines = {{two, 9, ok, "nine"}, {one, 4, timeout, "four"}, {two, 8, ok, "eight"}};
-  group.attempts = {{two, 7, 3, 1}};
+  group.attempts = {{{two, 7, 0}, 3, 1}, {{two, 6, 4}, 1, 0, 0, true}};
+  group.parts = {{{two, 6, 5}, OutcomeClass::timeout, "12"}};
   group.notes = {{.job = two, .attempts = 2, .late = 1, .prompt_tokens = 10, .low = {0, 50, 5, 5}},
                  {.job = two, .attempts = 3, .ambiguous = 1, .completion_tokens = 4, .low = {}},
                  {.job = JobId{3}, .attempts = 1, .low = {}}};
@@ -182,7 +208,9 @@ TEST_CASE("a group becomes one row for each job, with its lines in their order a
   CHECK(rows[1].note.low == InputPosition{0, 50, 5, 5});
   const auto items = read_all(rows[1].items.blob());
   REQUIRE(items);
-  CHECK(*items == std::vector<ItemEntry>{completed(9, 5), completed(8, 6), attempts(7, 3, 1)});
+  CHECK(*items == std::vector<ItemEntry>{completed(9, 5), completed(8, 6), of_part(failed(6, 3), 5),
+                                         attempts(7, 3, 1), of_part(attempts(6, 1, 0), 4)});
+  CHECK(rows[1].parts == std::vector<const PartLine*>{&group.parts[0]});
   CHECK(rows[2].lines.empty());
 }
 

@@ -79,7 +79,7 @@ TEST_CASE("every kind of record stays with its append and in its order") {
   for (std::uint32_t i = 1; i <= 2; ++i) {
     Group part;
     part.lines.push_back({JobId{i}, i, OutcomeClass::ok, "line"});
-    part.attempts.push_back({JobId{i}, i, 1, 0});
+    part.attempts.push_back({{JobId{i}, i, 0}, 1, 0});
     part.notes.push_back({JobId{i}, 1, 0, 0, 0, 0, {}});
     part.blocks.push_back({i, "endpoint", 1, 1, Time{}, {}, {}});
     part.sessions.push_back({SessionId{i}, "w", Nonce{i}, true});
@@ -92,7 +92,7 @@ TEST_CASE("every kind of record stays with its append and in its order") {
     return records.size() == 2 && number(records[0]) == 1 && number(records[1]) == 2;
   };
   CHECK(in_order(group->lines, [](const auto& r) { return r.item; }));
-  CHECK(in_order(group->attempts, [](const auto& r) { return r.item; }));
+  CHECK(in_order(group->attempts, [](const auto& r) { return r.part.item; }));
   CHECK(in_order(group->notes, [](const auto& r) { return r.job.value; }));
   CHECK(in_order(group->blocks, [](const auto& r) { return r.block; }));
   CHECK(in_order(group->sessions, [](const auto& r) { return r.session.value; }));

@@ -1,5 +1,5 @@
 // Whose turn it is: by priority, by weight, and without credit for idle times.
-#include "actors/coordinator/urgency.hpp"
+#include "actors/coordinator/dispatch/urgency.hpp"
 #include "actors/kit/fair_share.hpp"
 #include "tests/unit/actors/coordinator/coordinator_harness.hpp"
 

@@ -1,6 +1,6 @@
 // How an event stands in the log: a line that can be cut into fields again, for people and as JSON.
+#include "actors/jobs/job_log.hpp"
 #include "actors/kit/log.hpp"
-#include "actors/wiring/job_log.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -18,8 +18,8 @@ json as_json(const Event& told, std::uint64_t left_out = 0) {
   return json::parse("{" + log_line(LogFormat::json, "coordinator", told, left_out));
 }
 
-coordinator::JobEntry job_in(JobState state, JobReason reason = JobReason::none) {
-  coordinator::JobEntry job;
+jobs::JobEntry job_in(JobState state, JobReason reason = JobReason::none) {
+  jobs::JobEntry job;
   job.id = JobId{7};
   job.state = state;
   job.reason = reason;
@@ -33,7 +33,7 @@ coordinator::JobEntry job_in(JobState state, JobReason reason = JobReason::none)
 }
 
 Event changed(JobState state, JobReason reason = JobReason::none) {
-  return wiring::job_changed(job_in(state, reason), state, 160);
+  return jobs::job_changed(job_in(state, reason), state, 160);
 }
 
 } // namespace
@@ -55,22 +55,22 @@ TEST_CASE("as JSON it has the same fields") {
 
 TEST_CASE("the log tells each step of a job's life, and warns of those that need somebody") {
   const auto told = [](const Event& step) { return as_json(step); };
-  coordinator::JobEntry job = job_in(JobState::running);
+  jobs::JobEntry job = job_in(JobState::running);
   job.spec.inputs = {{"/a", "a"}, {"/b", "b"}};
   job.spec.shape.model = "m";
   for (const char* url : {"http://a/v1", "http://b/v1"})
     job.spec.endpoints.emplace_back().url = url;
-  const json submitted = told(wiring::job_submitted(job));
+  const json submitted = told(jobs::job_submitted(job));
   CHECK(submitted["event"] == "job.submitted");
   CHECK(submitted["job"] == "job-7");
   CHECK(submitted["inputs"] == "2");
   CHECK(submitted["model"] == "m");
   CHECK(submitted["endpoints"] == "http://a/v1 http://b/v1");
-  CHECK(told(wiring::job_started(job, {}))["event"] == "job.started");
+  CHECK(told(jobs::job_started(job, {}))["event"] == "job.started");
   JobCounts before;
   before.completed = 5;
-  CHECK(told(wiring::job_started(job, before))["done_before"] == "5");
-  CHECK(told(wiring::job_resumed(job))["event"] == "job.resumed");
+  CHECK(told(jobs::job_started(job, before))["done_before"] == "5");
+  CHECK(told(jobs::job_resumed(job))["event"] == "job.resumed");
 
   const Event paused = changed(JobState::paused, JobReason::failures);
   CHECK(told(paused)["event"] == "job.paused");
@@ -92,7 +92,7 @@ TEST_CASE("the log tells each step of a job's life, and warns of those that need
   CHECK(end["seconds"] == "60");
   CHECK(changed(JobState::failed, JobReason::input).warning);
   // It has been resumed meanwhile, so what is known of it is not why it was paused.
-  const json left = told(wiring::job_changed(job_in(JobState::running), JobState::paused, 160));
+  const json left = told(jobs::job_changed(job_in(JobState::running), JobState::paused, 160));
   CHECK(left["event"] == "job.paused");
   CHECK_FALSE(left.contains("why"));
 }

@@ -123,7 +123,8 @@ TEST_CASE("permits that come too late make the next ones live longer, up to a bo
   CHECK(account.permit_life().length() == defaults::permit_life);
   come_too_late(1, start);
   CHECK(account.permit_life().length() == 2 * defaults::permit_life);
-  come_too_late(20, start + account.permit_life().length() - 1ns); // issued together with the last ones
+  come_too_late(20,
+                start + account.permit_life().length() - 1ns); // issued together with the last ones
   CHECK(account.permit_life().length() == 2 * defaults::permit_life);
   for (int round = 1; round < 10; ++round) come_too_late(3, start + round * 10s);
   CHECK(account.permit_life().length() == defaults::permit_life_max);

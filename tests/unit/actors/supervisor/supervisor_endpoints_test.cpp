@@ -61,7 +61,7 @@ TEST_CASE("calls that begin alike are offered next to each other", "[supervisor]
   std::vector<std::uint64_t> items;
   std::set<std::uint64_t> prefixes;
   for (const OfferedCall& call : bench.take_offers()) {
-    items.push_back(call.planned.parts.front().item);
+    items.push_back(call.planned.parts[0].id.item);
     prefixes.insert(call.prefix);
   }
   CHECK(items == std::vector<std::uint64_t>{0, 4, 1, 6, 7, 2, 3, 5});

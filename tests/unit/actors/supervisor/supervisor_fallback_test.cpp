@@ -114,7 +114,7 @@ TEST_CASE("after a restart an item is still on its fallback, with its attempts")
 
   Bench next{good_lines(1), with_fallback(1)};
   RecoveredItems recovered;
-  recovered.attempts = {note};
+  recovered.parts.notes = {note};
   recovered.mark = 1;
   next.start(recovered);
   next.want(10);
@@ -128,7 +128,8 @@ TEST_CASE("after a restart an item is still on its fallback, with its attempts")
 TEST_CASE("a failure kept from an earlier life does not end an item that is on its fallback") {
   Bench bench{good_lines(1), with_fallback(0)};
   RecoveredItems recovered;
-  recovered.attempts = {{JobId{7}, 0, 0, 0, 1}}; // its first model failed, and that was durable
+  recovered.parts.notes = {
+      {{JobId{7}, 0, 0}, 0, 0, 1}}; // its first model failed, and that was durable
   recovered.mark = 1;
   bench.start(recovered);
   bench.want(10);
@@ -136,7 +137,7 @@ TEST_CASE("a failure kept from an earlier life does not end an item that is on i
   bench.hear(bench.supervisor->kept({kept}, bench.now));
   OfferedCall call;
   call.planned.call = kept.call;
-  call.planned.parts = kept.parts;
+  call.planned.parts = planned(kept.parts);
   bench.report(call, OutcomeClass::too_long);
   CHECK(bench.lines().empty());
   bench.hear(bench.supervisor->grace_over(bench.now));
@@ -157,7 +158,7 @@ TEST_CASE("an item whose call is claimed after a restart falls back too") {
   bench.hear(bench.supervisor->claimed({claimed}, bench.now));
   OfferedCall call;
   call.planned.call = claimed.call;
-  call.planned.parts = claimed.parts;
+  call.planned.parts = planned(claimed.parts);
   bench.report(call, OutcomeClass::too_long);
   bench.hear(bench.supervisor->grace_over(bench.now));
   CHECK(later(bench).at(0).planned.model == "large");

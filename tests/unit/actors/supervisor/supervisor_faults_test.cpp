@@ -21,7 +21,7 @@ JobSpec with_retries(std::uint32_t retries) {
 }
 
 std::uint64_t item_of(const OfferedCall& call) {
-  return call.planned.parts.front().item;
+  return call.planned.parts[0].id.item;
 }
 
 struct FaultBench : Bench {

@@ -61,9 +61,11 @@ struct Bench {
   JobSpec spec;
   Time now = time_from_ns(0) + 1h;
   Random random{1};
+  const supervisor::PartPlan* plan = &supervisor::whole_items;
   std::unique_ptr<supervisor::Supervisor> supervisor;
   std::vector<OfferedCall> offered;
   std::vector<CallId> withdrawn;
+  std::vector<ItemToJoin> joins;
   std::vector<supervisor::Append> appends;
   std::size_t durable = 0; // of the appends
   bool all_terminal = false;
@@ -74,8 +76,8 @@ struct Bench {
   }
 
   void start(supervisor::RecoveredItems recovered = {}, std::uint32_t epoch = 3) {
-    supervisor = std::make_unique<supervisor::Supervisor>(JobId{7}, Epoch{epoch}, spec, source,
-                                                          std::move(recovered));
+    supervisor = std::make_unique<supervisor::Supervisor>(
+        JobId{7}, Epoch{epoch}, spec, source, std::move(recovered), std::vector<PoolSpec>{}, *plan);
     hear(supervisor->started(now));
   }
   // A new job to which everybody has room.
@@ -87,6 +89,7 @@ struct Bench {
   void hear(supervisor::Effects effects) {
     std::move(effects.offers.begin(), effects.offers.end(), std::back_inserter(offered));
     withdrawn.insert(withdrawn.end(), effects.withdrawn.begin(), effects.withdrawn.end());
+    joins.insert(joins.end(), effects.joins.begin(), effects.joins.end());
     if (!effects.append.empty()) appends.push_back(std::move(effects.append));
     CHECK_FALSE((all_terminal && effects.all_terminal)); // said once
     all_terminal |= effects.all_terminal;
@@ -105,8 +108,8 @@ struct Bench {
   void write() {
     while (durable < appends.size()) {
       const auto& append = appends[durable++];
-      const auto completed = append.completed, failed = append.failed;
-      if (completed + failed > 0) hear(supervisor->durable(completed, failed, now));
+      const supervisor::DurableLines lines = append.durable;
+      if (!lines.empty()) hear(supervisor->durable(lines, now));
     }
   }
 
@@ -117,7 +120,7 @@ struct Bench {
     reported.endpoint = "http://a";
     reported.outcome.call = call.planned.call;
     reported.outcome.attempt = AttemptId::of(Epoch{3}, 1, ++attempts_);
-    reported.outcome.parts = call.planned.parts;
+    reported.outcome.parts = call.planned.part_ids();
     reported.outcome.cls = cls;
     reported.outcome.retry_after_ms = retry_after_ms;
     if (cls == OutcomeClass::ok) {
@@ -161,7 +164,12 @@ private:
 
 inline LostCall lost(const OfferedCall& call, bool permitted, bool died = false,
                      bool alone = false) {
-  return {call.planned.parts.front().item, call.planned.call, permitted, died, alone};
+  return {call.planned.call, permitted, died, alone};
+}
+inline std::vector<protocol::PlannedPart> planned(const std::vector<PartId>& parts) {
+  std::vector<protocol::PlannedPart> planned;
+  for (const PartId& part : parts) planned.push_back({part, ItemKind::batch_line, {}});
+  return planned;
 }
 inline protocol::Claim claim(std::uint64_t item, std::uint64_t call) {
   return {CallId{call},

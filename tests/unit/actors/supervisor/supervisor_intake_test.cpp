@@ -68,7 +68,7 @@ TEST_CASE("after a restart an id that came before is still a repeated one, and n
   }
   CHECK(slices >= 5);
   std::vector<std::uint64_t> offered;
-  for (const auto& call : bench.take_offers()) offered.push_back(call.planned.parts.front().item);
+  for (const auto& call : bench.take_offers()) offered.push_back(call.planned.parts[0].id.item);
   std::sort(offered.begin(), offered.end());
   CHECK(offered == std::vector<std::uint64_t>{10'000, 10'002, 10'005});
   CHECK(bench.line_of(10'001)["custom_id"] == "in-0.jsonl:10002");
@@ -82,7 +82,7 @@ TEST_CASE("a line without a field of the template is an error line that nobody i
   Bench bench{"{\"id\":\"a\",\"title\":\"t\"}\n{\"id\":\"b\",\"titel\":\"t\"}\n"};
   bench.spec.shape.prompt = "Sum up {{title}}";
   bench.start_fresh();
-  CHECK(bench.take_offer().planned.parts.front().item == 0);
+  CHECK(bench.take_offer().planned.parts[0].id.item == 0);
   const auto bad = bench.line_of(1);
   CHECK(bad["custom_id"] == "b");
   CHECK(bad["gristmill"]["class"] == "bad_line");

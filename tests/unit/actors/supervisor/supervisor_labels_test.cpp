@@ -30,7 +30,7 @@ TEST_CASE("a label stands in the line of its item") {
   bench.start_fresh();
   bench.report(said(bench, bench.take_offer(), "Ham."));
   CHECK(bench.line_of(0)["gristmill"]["label"] == "ham");
-  CHECK(bench.last().completed == 1);
+  CHECK(bench.last().durable.completed == 1);
 }
 
 TEST_CASE("an answer without a label is tried again, and at last an error line that tells it") {
@@ -45,7 +45,7 @@ TEST_CASE("an answer without a label is tried again, and at last an error line t
   CHECK(line["error"]["code"] == "no_label");
   CHECK(line["error"]["message"] == "expected one of the labels spam, ham, got \"more eggs\"");
   CHECK(line["gristmill"]["attempts"] == 2);
-  CHECK(bench.last().failed == 1);
+  CHECK(bench.last().durable.failed == 1);
 }
 
 TEST_CASE("an answer without a label that comes behind a younger twin decides nothing") {

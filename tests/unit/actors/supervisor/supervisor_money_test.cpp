@@ -56,7 +56,7 @@ TEST_CASE("the last endpoint without credit pauses the job, and no item pays for
   CHECK(bench.take_offers().empty());
   bench.hear(bench.supervisor->resume(bench.now));
   bench.tick_at(bench.now + 1h);
-  CHECK(bench.take_offer().planned.parts.front().item == 0);
+  CHECK(bench.take_offer().planned.parts[0].id.item == 0);
   CHECK(bench.supervisor->counts().failed == 0);
 }
 

@@ -50,7 +50,7 @@ TEST_CASE("outcomes that come while a job is paused count, and what is to be tri
   bench.tick_at(bench.now + 1h);
   CHECK(bench.take_offers().empty());
   bench.hear(bench.supervisor->resume(bench.now));
-  CHECK(bench.take_offer().planned.parts.front().item == 1);
+  CHECK(bench.take_offer().planned.parts[0].id.item == 1);
 }
 
 TEST_CASE("a paused job can be cancelled") {

@@ -33,11 +33,11 @@ RecoveredItems recovered_from(const std::vector<Append>& appends, std::size_t co
       REQUIRE(recovered.terminal.insert(line.item));
       ++(line.failed() ? recovered.counts.failed : recovered.counts.completed);
     }
-    for (const auto& note : append.attempts) notes[note.item] = note;
+    for (const auto& note : append.attempts) notes[note.part.item] = note;
     recovered.low = std::max(recovered.low, append.note.low);
   }
   for (const auto& [item, note] : notes)
-    if (!recovered.terminal.contains(item)) recovered.attempts.push_back(note);
+    if (!recovered.terminal.contains(item)) recovered.parts.notes.push_back(note);
   return recovered;
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("attempts and deaths of an earlier life count on") {
   Bench bench{good_lines(2)};
   bench.spec.policy.retries = 3;
   RecoveredItems recovered;
-  recovered.attempts = {{JobId{7}, 0, 3, 0}, {JobId{7}, 1, 0, 2}};
+  recovered.parts.notes = {{{JobId{7}, 0, 0}, 3, 0}, {{JobId{7}, 1, 0}, 0, 2}};
   bench.start(recovered);
   bench.want(10);
   const auto calls = bench.take_offers();
@@ -124,7 +124,7 @@ TEST_CASE("after a restart items below the mark wait for the grace, those above 
   bench.start(all_marked(3));
   bench.want(100);
   std::set<std::uint64_t> offered;
-  for (const auto& call : bench.take_offers()) offered.insert(call.planned.parts[0].item);
+  for (const auto& call : bench.take_offers()) offered.insert(call.planned.parts[0].id.item);
   CHECK(offered == std::set<std::uint64_t>{3, 4});
   bench.hear(bench.supervisor->grace_over(bench.now));
   CHECK(bench.take_offers().size() == 3);
@@ -164,7 +164,7 @@ TEST_CASE("a worker that claims its call has not died of it") {
   for (int death = 1; death <= 2; ++death)
     bench.hear(bench.supervisor->lost({lost(bench.take_offer(), true, true, true)}, bench.now));
   bench.hear(bench.supervisor->claimed({claim(0, 900)}, bench.now));
-  bench.hear(bench.supervisor->lost({LostCall{0, CallId{900}, true, true, true}}, bench.now));
+  bench.hear(bench.supervisor->lost({LostCall{CallId{900}, true, true, true}}, bench.now));
   CHECK(bench.lines().empty());
 }
 
@@ -175,12 +175,12 @@ TEST_CASE("what a worker claims or keeps is not called again when the grace is o
   bench.hear(bench.supervisor->claimed({claim(0, 900)}, bench.now));
   bench.hear(bench.supervisor->kept({claim(1, 901)}, bench.now));
   bench.hear(bench.supervisor->grace_over(bench.now));
-  CHECK(bench.take_offer().planned.parts[0].item == 2);
+  CHECK(bench.take_offer().planned.parts[0].id.item == 2);
   CHECK(bench.take_withdrawn().empty());
   CHECK(bench.supervisor->counts().ambiguous == 1);
   OfferedCall known;
   known.planned.call = CallId{900};
-  known.planned.parts = {{JobId{7}, 0, 0}};
+  known.planned.parts = planned({{JobId{7}, 0, 0}});
   bench.report(known, OutcomeClass::transient);
   CHECK(bench.supervisor->counts().retrying == 1);
 }
@@ -192,7 +192,7 @@ TEST_CASE("an outcome that nobody claimed counts, too, after a restart") {
   bench.start(all_marked(1));
   OfferedCall known;
   known.planned.call = CallId{900};
-  known.planned.parts = {{JobId{7}, 0, 0}};
+  known.planned.parts = planned({{JobId{7}, 0, 0}});
   bench.report(known, cls);
   CHECK(bench.lines().size() == (cls == OutcomeClass::transient ? 0 : 1));
   CHECK(bench.supervisor->counts().attempts == 1);
@@ -209,7 +209,7 @@ TEST_CASE("a failure of an earlier life leaves its item to whoever claims it wit
   bench.want(100);
   OfferedCall known;
   known.planned.call = CallId{900};
-  known.planned.parts = {{JobId{7}, 0, 0}};
+  known.planned.parts = planned({{JobId{7}, 0, 0}});
   bench.hear(bench.supervisor->kept({claim(0, 900)}, bench.now));
   for (int told = 0; told < 3; ++told) {
     bench.hear(bench.supervisor->kept({claim(0, 900)}, bench.now));
@@ -237,8 +237,8 @@ TEST_CASE("a late claim takes the item from its twin, wherever that is") {
   CHECK(bench.supervisor->counts().retrying == 0);
   bench.tick_at(bench.now + 1h);
   CHECK(bench.offered.empty());
-  bench.hear(bench.supervisor->lost({LostCall{0, CallId{900}, true, false, false}}, bench.now));
-  CHECK(bench.take_offer().planned.parts[0].item == 0);
+  bench.hear(bench.supervisor->lost({LostCall{CallId{900}, true, false, false}}, bench.now));
+  CHECK(bench.take_offer().planned.parts[0].id.item == 0);
 }
 
 TEST_CASE("a claim of an item that is terminal is withdrawn, a kept outcome of it is not") {

@@ -1,4 +1,5 @@
 // The wiring around the thinking: what a room releases and when, and that a busy room keeps time.
+#include "actors/wiring/coordinator_room.hpp"
 #include "actors/wiring/rooms.hpp"
 
 #include <catch2/catch.hpp>

@@ -23,7 +23,7 @@ std::vector<CallId> ids(std::initializer_list<std::uint64_t> numbers) {
 HeldCalls holding(std::initializer_list<std::uint64_t> numbers) {
   HeldCalls held;
   for (const auto number : numbers)
-    held.add({CallId{number}, {{JobId{1}, number, 0}}, ItemKind::text, "12345"});
+    held.add({CallId{number}, {{{JobId{1}, number, 0}, ItemKind::text, "12345"}}, {}});
   return held;
 }
 
@@ -32,7 +32,7 @@ HeldCalls holding(std::initializer_list<std::uint64_t> numbers) {
 TEST_CASE("Held calls are asked for in the order in which they came, each once", "[held_calls]") {
   HeldCalls held = holding({3, 1, 2});
   CHECK(held.size() == 3);
-  CHECK(held.bytes() == 15);
+  CHECK(held.bytes() == 3 * (128 + 5));
   CHECK(held.all() == ids({1, 2, 3}));
   CHECK(held.ask(2, Nonce{1}, start) == ids({3, 1}));
   CHECK(held.asked() == 2);
@@ -46,7 +46,7 @@ TEST_CASE("Held calls are asked for in the order in which they came, each once",
 TEST_CASE("A call that comes twice is held once", "[held_calls]") {
   HeldCalls held = holding({1, 1});
   CHECK(held.size() == 1);
-  CHECK(held.bytes() == 5);
+  CHECK(held.bytes() == 128 + 5);
   CHECK(held.ask(5, Nonce{1}, start) == ids({1}));
 }
 
@@ -56,8 +56,8 @@ TEST_CASE("A call that is taken is gone with its bytes, and its Need ends with i
   held.ask(2, Nonce{1}, start);
   const auto taken = held.take(CallId{1});
   REQUIRE(taken);
-  CHECK(taken->raw == "12345");
-  CHECK(held.bytes() == 10);
+  CHECK(taken->parts[0].raw == "12345");
+  CHECK(held.bytes() == 2 * taken->bytes());
   CHECK(held.asked() == 1);
   CHECK(held.sent_at(Nonce{1}));
   CHECK_FALSE(held.take(CallId{1}));

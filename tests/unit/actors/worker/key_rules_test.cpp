@@ -90,7 +90,7 @@ TEST_CASE("the key of a pool of a coordinator that has proven to be one needs no
   opened.endpoints.push_back({endpoint, {"http://h/v1", "KEY", "", 0, 0, 0}, "m"});
   scene.tell(std::move(opened));
   protocol::Batch batch;
-  batch.calls.push_back({CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, "text"});
+  batch.calls.push_back({CallId{1}, {{{JobId{1}, 1, 0}, ItemKind::text, "text"}}, {}});
   const auto nonce = scene.tell(std::move(batch)).only<protocol::Need>().nonce;
   const Turn turn = scene.permit(nonce, {1});
   CHECK(turn.effects.starts.size() == (proven ? 1 : 0));

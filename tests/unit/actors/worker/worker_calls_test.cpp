@@ -59,7 +59,7 @@ TEST_CASE("A call asks for the model that it was planned for, else for its pool'
   opened.endpoints.push_back({endpoint, {"http://h/v1", "", "", 0, 0, 0}, "of-pool"});
   scene.tell(opened);
   Batch batch;
-  batch.calls.push_back({CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, "text", planned});
+  batch.calls.push_back({CallId{1}, {{{JobId{1}, 1, 0}, ItemKind::text, "text"}}, planned});
   const Nonce nonce = scene.tell(batch).only<Need>().nonce;
   const auto turn = scene.permit(nonce, {1});
   REQUIRE(turn.effects.starts.size() == 1);

@@ -115,7 +115,9 @@ public:
     Batch batch;
     for (const CallId call : calls)
       batch.calls.push_back(
-          {call, {{JobId{1}, call.value, 0}}, ItemKind::text, fmt::format("text {}", call.value)});
+          {call,
+           {{{JobId{1}, call.value, 0}, ItemKind::text, fmt::format("text {}", call.value)}},
+           {}});
     return tell(std::move(batch));
   }
   Turn give(std::initializer_list<std::uint64_t> calls) { return give(ids(calls)); }

@@ -48,10 +48,11 @@ TEST_CASE("An answer is held against what its call asked for", "[worker]") {
   scene.connect();
   Batch batch;
   batch.calls.push_back({CallId{1},
-                         {{JobId{1}, 1, 0}},
-                         ItemKind::batch_line,
-                         R"({"custom_id":"a","method":"POST","url":"/v1/embeddings",)"
-                         R"("body":{"model":"m","input":["a","b","c"]}})"});
+                         {{{JobId{1}, 1, 0},
+                           ItemKind::batch_line,
+                           R"({"custom_id":"a","method":"POST","url":"/v1/embeddings",)"
+                           R"("body":{"model":"m","input":["a","b","c"]}})"}},
+                         {}});
   scene.give({});
   const Nonce nonce = scene.tell(std::move(batch)).only<Need>().nonce;
   scene.permit(nonce, {1});
@@ -119,7 +120,7 @@ TEST_CASE("A template that makes too much of a document is an outcome, without a
   scene.give({});
   Batch batch;
   batch.calls.push_back(
-      {CallId{1}, {{JobId{1}, 1, 0}}, ItemKind::text, std::string(2'000'000, 'x')});
+      {CallId{1}, {{{JobId{1}, 1, 0}, ItemKind::text, std::string(2'000'000, 'x')}}, {}});
   const Nonce nonce = scene.tell(std::move(batch)).only<Need>().nonce;
   const auto turn = scene.permit(nonce, {1});
   CHECK(turn.effects.starts.empty());

@@ -32,8 +32,10 @@ TEST_CASE("what was committed is recovered by the next start") {
     REQUIRE(journal.store);
     Group first = group_of(1, {line(7, 2), line(7, 0, true)});
     first.jobs = {new_job(7, "jobs/7")};
-    first.attempts = {
-        {JobId{7}, 1, 2, 1}, {JobId{7}, 5, 1, 0}, {JobId{7}, 2, 9, 9}, {JobId{7}, 3, 1, 0}};
+    first.attempts = {{{JobId{7}, 1, 0}, 2, 1},
+                      {{JobId{7}, 5, 0}, 1, 0},
+                      {{JobId{7}, 2, 0}, 9, 9},
+                      {{JobId{7}, 3, 0}, 1, 0}};
     first.notes = {{.job = JobId{7},
                     .attempts = 5,
                     .ambiguous = 1,
@@ -45,7 +47,7 @@ TEST_CASE("what was committed is recovered by the next start") {
                       {SessionId{12}, "bert", Nonce{2}, true}};
     CHECK(journal.commit(std::move(first)).value() == 1);
     Group second = group_of(4, {line(7, 3)});
-    second.attempts = {{JobId{7}, 1, 3, 1}};
+    second.attempts = {{{JobId{7}, 1, 0}, 3, 1}};
     second.notes = {{.job = JobId{7}, .attempts = 1, .low = {}}};
     second.sessions = {{SessionId{12}, "bert", Nonce{2}, false}};
     second.jobs = {{.job = JobId{7},
@@ -75,10 +77,10 @@ TEST_CASE("what was committed is recovered by the next start") {
   CHECK(job.terminal.contains(3));
   CHECK_FALSE(job.terminal.contains(4));
   REQUIRE(job.attempts.size() == 2); // items 2 and 3 are terminal
-  CHECK(job.attempts[0].item == 1);
+  CHECK(job.attempts[0].part.item == 1);
   CHECK(job.attempts[0].attempts == 3);
   CHECK(job.attempts[0].deaths == 1);
-  CHECK(job.attempts[1].item == 5);
+  CHECK(job.attempts[1].part.item == 5);
   CHECK(job.counts.completed == 2);
   CHECK(job.counts.failed == 1);
   CHECK(job.counts.attempts == 6);

@@ -31,7 +31,11 @@ constexpr bool all_travel =
     ((member_count<T>() == std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<T>)>>)&&...);
 
 static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, Claim, AnnouncedEndpoint, Usage,
-                         LimitHint, Outcome>);
+                         LimitHint, Answer>);
+static_assert(member_count<Claim>() + member_count<Reply>() + 1 ==
+              std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<Outcome>)>>);
+static_assert(member_count<PartId>() + member_count<PlannedPart>() - 1 ==
+              std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<PlannedPart>)>>);
 static_assert(member_count<EndpointSpec>() - 1 + member_count<RateLimits>() ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<EndpointSpec>)>>);
 static_assert(all_travel<Returned::Entry, EndpointEntry, PlannedCall, Permit>);
@@ -285,7 +289,7 @@ TEST_CASE("the longest lists of the smallest elements that encode writes may hav
       Returned{many(Returned::Entry{CallId{1}, {}}), false, false},
       Need{Nonce{1}, many(CallId{1})},
       JobOpened{JobId{1}, {}, many(EndpointEntry{EndpointId{1}, {}})},
-      Batch{many(PlannedCall{CallId{1}, parts, {}, {}})},
+      Batch{many(PlannedCall{CallId{1}, {{parts[0], ItemKind::text, {}}}, {}})},
       Permits{Nonce{1}, many(Permit{CallId{1}, AttemptId{1}, EndpointId{1}, 1})},
   };
   for (const Message& message : messages) {
@@ -310,8 +314,10 @@ TEST_CASE("the largest item and the largest answer fit a frame") {
   outcome.body = std::string(limits::reply_bytes_max, 'b');
   Frame answer, item;
   answer.message = Outcomes{{outcome}};
-  item.message = Batch{{PlannedCall{CallId{1}, outcome.parts, ItemKind::text,
-                                    std::string(limits::line_bytes_max, 'r')}}};
+  item.message = Batch{
+      {PlannedCall{CallId{1},
+                   {{outcome.parts[0], ItemKind::text, std::string(limits::line_bytes_max, 'r')}},
+                   {}}}};
   for (const Frame& frame : {answer, item}) {
     const auto back = decode(encode(frame), direction_of(frame));
     REQUIRE(back);

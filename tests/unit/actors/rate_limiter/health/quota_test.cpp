@@ -1,7 +1,7 @@
 // Endpoints and jobs without credit: when they are asked again.
-#include "actors/coordinator/probe_wait.hpp"
+#include "actors/jobs/probe_wait.hpp"
 #include "actors/rate_limiter/health/quota_gate.hpp"
-#include "actors/supervisor/quota_watch.hpp"
+#include "actors/supervisor/verdict/quota_watch.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -9,7 +9,7 @@ namespace quota_test {
 
 using namespace gristmill;
 using namespace std::chrono_literals;
-using coordinator::ProbeWait;
+using jobs::ProbeWait;
 using rate_limiter::QuotaGate;
 using supervisor::QuotaWatch;
 

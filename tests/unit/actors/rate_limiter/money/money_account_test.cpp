@@ -1,8 +1,8 @@
 // A job's budget of money: what may be charged, what the journal must know first, and what comes
 // back after a crash.
+#include "actors/jobs/job_money.hpp"
 #include "actors/kit/check.hpp"
 #include "actors/rate_limiter/money/money_account.hpp"
-#include "actors/wiring/job_money.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -186,17 +186,17 @@ TEST_CASE("While a lower watermark is on its way nothing goes above it", "[money
 }
 
 TEST_CASE("After a crash all below the watermark counts as spent", "[money]") {
-  CHECK(wiring::money_of(recovered(30, 90), false, false).charged == 30);
-  const JobMoney crashed = wiring::money_of(recovered(30, 90), true, false);
+  CHECK(jobs::money_of(recovered(30, 90), false, false).charged == 30);
+  const JobMoney crashed = jobs::money_of(recovered(30, 90), true, false);
   CHECK(crashed.charged == 90);
   CHECK(crashed.assumed == 60);
   CHECK(crashed.returnable == 0);
   // What an earlier crash took stays taken.
-  CHECK(wiring::money_of(recovered(30, 90, 20), false, false).charged == 50);
-  CHECK(wiring::money_of(recovered(30, 90, 20), true, true).charged == 90);
-  CHECK(wiring::money_of(recovered(30, 90, 20), true, true).returnable == 40);
-  CHECK(wiring::money_of(recovered(95, 90), true, true).charged == 95);
-  Bench bench{wiring::money_of(recovered(30, 90), true, false)};
+  CHECK(jobs::money_of(recovered(30, 90, 20), false, false).charged == 50);
+  CHECK(jobs::money_of(recovered(30, 90, 20), true, true).charged == 90);
+  CHECK(jobs::money_of(recovered(30, 90, 20), true, true).returnable == 40);
+  CHECK(jobs::money_of(recovered(95, 90), true, true).charged == 95);
+  Bench bench{jobs::money_of(recovered(30, 90), true, false)};
   bench.account.set_cap(100);
   CHECK_FALSE(bench.draws(11));
   CHECK(bench.draws(10));

@@ -1,0 +1,217 @@
+#include "actors/coordinator/dispatch/dispatch.hpp"
+
+#include "protocol/limits.hpp"
+
+#include <algorithm>
+
+namespace gristmill::coordinator {
+
+void Dispatch::job_opened(JobId id, const Share& share, std::uint32_t batch_size, Time now) {
+  queue_.open(id, share);
+  jobs_[id] = {.batch_size = batch_size, .share = share, .pace = Pace{now}};
+  to_ask_.insert(id);
+}
+
+void Dispatch::job_closed(JobId id) {
+  jobs_.erase(id);
+  queue_.close(id);
+}
+
+std::vector<CallId> Dispatch::job_held(JobId id) {
+  std::vector<CallId> calls;
+  jobs_.at(id).held = true;
+  const Share share = queue_.share(id);
+  for (const OfferedCall& call : queue_.close(id)) calls.push_back(call.planned.call);
+  queue_.open(id, share);
+  return calls;
+}
+
+void Dispatch::job_released(JobId id) {
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.held = false;
+  to_ask_.insert(id);
+}
+
+bool Dispatch::is_held(JobId id) const {
+  const auto job = jobs_.find(id);
+  return job != jobs_.end() && job->second.held;
+}
+
+std::optional<Share> Dispatch::mind_deadline(JobId id, double items_left, double seconds_left,
+                                             const std::vector<JobId>& rivals) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return std::nullopt;
+  const Job& job = found->second;
+  const double rate = job.pace.rate();
+  DeadlineFacts facts{job.share, seconds_left, items_left, rate, rate, 0, false};
+  for (const JobId other_id : rivals) {
+    const Job& other = jobs_.at(other_id);
+    if (other.held) continue;
+    facts.rate_all += other.pace.rate();
+    if (queue_.size(other_id) == 0) continue;
+    const std::uint32_t priority = queue_.share(other_id).priority;
+    if (priority > job.share.priority) facts.behind_others = true;
+    // Its own weight, not what a deadline makes of it, or two of them would outbid each other for
+    // ever.
+    if (priority == job.share.priority) facts.weight_others += other.share.weight;
+  }
+  const Share share = urgent(facts);
+  if (share == queue_.share(id)) return std::nullopt;
+  queue_.set_share(id, share);
+  return share;
+}
+
+void Dispatch::call_began(JobId id) {
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.pace.began();
+}
+
+void Dispatch::tick(Time now) {
+  for (auto& [id, job] : jobs_) job.pace.measure(now);
+}
+
+void Dispatch::came(JobId id, std::size_t bytes) {
+  Job& job = jobs_.at(id);
+  job.asked_calls -= std::min(job.asked_calls, 1u);
+  job.asked_bytes -= static_cast<std::int64_t>(bytes);
+  to_ask_.insert(id);
+}
+
+bool Dispatch::push(JobId id, OfferedCall call) {
+  if (jobs_.at(id).held) return false;
+  queue_.push(id, std::move(call));
+  return true;
+}
+
+void Dispatch::withdraw(JobId id, const std::vector<CallId>& calls) {
+  to_ask_.insert(id);
+  for (const CallId call : calls) queue_.remove(id, call);
+}
+
+std::vector<SessionId> Dispatch::turns(const SessionMap& sessions) {
+  struct Turn {
+    SessionId id;
+    bool on_trial = false;
+    double fill = 0;
+  };
+  std::vector<Turn> turns;
+  for (const auto& [id, session] : sessions) {
+    if (!session->may_be_fed()) continue;
+    const auto has = static_cast<double>(session->calls.size());
+    turns.push_back({id, session->on_trial(), has / session->capacity.calls});
+  }
+  std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
+    return std::pair{a.on_trial, a.fill} < std::pair{b.on_trial, b.fill};
+  });
+  std::vector<SessionId> ids;
+  for (const Turn& turn : turns) ids.push_back(turn.id);
+  return ids;
+}
+
+std::uint32_t Dispatch::ahead_of(const Session& session, std::size_t sessions) const {
+  const auto most = limits::held_calls_max;
+  const auto least = std::clamp<std::uint32_t>(session.capacity.calls / 4, 1, most);
+  const auto busy = static_cast<std::uint32_t>(std::min<double>(session.rate(), most));
+  // The rest of the work is shared: nobody holds more than its part of what is left.
+  const auto share = queue_.size() / (2 * std::max<std::size_t>(sessions, 1)) + 1;
+  return static_cast<std::uint32_t>(std::min<std::size_t>(std::max(least, busy), share));
+}
+
+Portion Dispatch::portion_of(const Session& session, std::size_t sessions, Time now) const {
+  if (session.rests(now)) return {};
+  const std::uint32_t ahead = ahead_of(session, sessions);
+  const std::uint32_t target =
+      session.on_trial() ? 1 : std::min(session.capacity.calls + ahead, limits::worker_calls_max);
+  const GivenCalls& calls = session.calls;
+  const std::uint32_t has =
+      calls.held() + calls.in_flight() - (session.on_trial() ? calls.overdue() : 0);
+  // A hand is what a worker begins in about half a second.
+  Portion portion{.calls = target > has ? target - has : 0, .hand = std::max(4u, ahead / 2)};
+  // Small gaps are left to grow a little, unless the worker has nothing in hand.
+  if (calls.held() > 0 && portion.calls < std::max(1u, ahead / 4)) portion.calls = 0;
+  if (portion.calls == 0 && session.on_trial()) return {};
+  if (jobs_.size() < 2 || calls.held() >= limits::held_calls_max) return portion;
+  for (const auto& [id, job] : jobs_)
+    if (!job.held && queue_.size(id) > 0 && calls.held_of(id) <= portion.hand / 2)
+      portion.short_of.insert(id);
+  return portion;
+}
+
+std::optional<OfferedCall> Dispatch::next(const Session& session, Portion& portion,
+                                          const FairQueue::Reaches& reaches) {
+  const GivenCalls& calls = session.calls;
+  if (queue_.empty() || portion.batch_calls >= limits::batch_calls_max) return std::nullopt;
+  const auto wanted = [&](JobId job, const std::string& model) {
+    return (portion.calls > 0 ||
+            (portion.short_of.contains(job) && calls.held_of(job) < portion.hand)) &&
+           reaches(job, model);
+  };
+  const OfferedCall* next = queue_.front(wanted);
+  if (next == nullptr ||
+      (portion.batch_bytes > 0 && portion.batch_bytes + next->bytes() > limits::frame_target_bytes))
+    return std::nullopt;
+  portion.full =
+      (calls.held() > 0 && calls.held_bytes() + next->bytes() > session.capacity.bytes) ||
+      session.unheard_bytes() > limits::unheard_bytes_max;
+  const JobId id = next->planned.job();
+  if (portion.full || portion.batch_calls >= jobs_.at(id).batch_size) return std::nullopt;
+  std::optional<OfferedCall> call = queue_.pop(wanted);
+  to_ask_.insert(id);
+  if (portion.calls > 0) --portion.calls;
+  ++portion.batch_calls;
+  portion.batch_bytes += call->bytes();
+  return call;
+}
+
+std::vector<Wanted> Dispatch::ask(const SessionMap& sessions) {
+  std::size_t hands = 0;
+  for (const auto& [id, session] : sessions)
+    if (session->may_be_fed())
+      hands += session->capacity.calls + ahead_of(*session, sessions.size());
+  const std::size_t target = std::clamp<std::size_t>(2 * hands, 64, limits::offer_calls_max);
+  std::vector<Wanted> wanted;
+  const auto ask = [&](JobId id, Job& job) {
+    if (const auto more = ask_job(id, job, target)) wanted.push_back(*more);
+  };
+  // Of thousands of jobs most wait with as many calls as they were asked for: they are looked at
+  // again when noticeably more are wanted of all.
+  if (4 * target > 5 * asked_for_) {
+    for (auto& [id, job] : jobs_) ask(id, job);
+    asked_for_ = target;
+  } else {
+    for (const JobId id : to_ask_)
+      if (const auto job = jobs_.find(id); job != jobs_.end()) ask(id, job->second);
+    asked_for_ = std::min(asked_for_, target);
+  }
+  to_ask_.clear();
+  return wanted;
+}
+
+std::optional<Wanted> Dispatch::ask_job(JobId id, Job& job, std::size_t target) const {
+  if (job.held) return std::nullopt;
+  // Either credit may run out first: calls where items are small, bytes where they are large.
+  constexpr auto most_bytes = static_cast<std::int64_t>(limits::offer_bytes_max);
+  const std::size_t has = queue_.size(id) + job.asked_calls;
+  const std::int64_t has_bytes = static_cast<std::int64_t>(queue_.bytes(id)) + job.asked_bytes;
+  if (has + target / 4 > target && has_bytes + most_bytes / 4 > most_bytes) return std::nullopt;
+  const auto calls = static_cast<std::uint32_t>(target > has ? target - has : 0);
+  const std::int64_t bytes = std::max<std::int64_t>(most_bytes - has_bytes, 0);
+  if (calls == 0 && bytes == 0) return std::nullopt;
+  job.asked_calls += calls;
+  job.asked_bytes += bytes;
+  return Wanted{id, calls, static_cast<std::uint64_t>(bytes)};
+}
+
+std::size_t Dispatch::other_jobs_queued(JobId job) const {
+  return queue_.jobs_with_calls() - (queue_.size(job) > 0);
+}
+
+bool Dispatch::has_asked(JobId id) const {
+  const auto job = jobs_.find(id);
+  return job != jobs_.end() && job->second.asked_calls > 0;
+}
+
+void Dispatch::measure(Sizes& sizes) const {
+  sizes["coordinator.queue jobs"] = queue_.jobs();
+  sizes["coordinator.queued calls"] = queue_.size();
+}
+
+} // namespace gristmill::coordinator

@@ -1,0 +1,36 @@
+#include "actors/supervisor/call_planner.hpp"
+
+#include "protocol/openai/request/prefix.hpp"
+#include "protocol/rules/priced.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::supervisor {
+
+tl::expected<PlannedAsk, NoCall> CallPlanner::plan(ItemKind kind, std::string_view raw,
+                                                   bool on_fallback) const {
+  if (std::string why = documents_.why_too_long(kind, raw); !why.empty())
+    return tl::unexpected{NoCall{OutcomeClass::too_long, "exceeds_limit", std::move(why)}};
+  PlannedModel model = models_.plan(kind, raw, on_fallback);
+  const auto bound = tokens_.bounds(kind, raw, model.max_output_tokens);
+  if (spec_.limits.budget_usd && !bound.output_stated && !model.limits_answers)
+    return tl::unexpected{
+        NoCall{OutcomeClass::bad_line, "unlimited_answer",
+               fmt::format("expected a limit on the answer, so that a call's cost has a bound "
+                           "under --budget-usd, got none; {}",
+                           how_to_limit_answers)}};
+  return PlannedAsk{std::move(model.model), model.has_fallback, bound.total(), bound.output,
+                    openai::prefix_of(spec_, documents_, kind, raw)};
+}
+
+void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask) {
+  if (size() == 0) {
+    offered_.planned.model = std::move(ask.model);
+    offered_.prefix = ask.prefix;
+  }
+  offered_.token_bound += ask.token_bound;
+  offered_.output_bound += ask.output_bound;
+  offered_.planned.parts.push_back(std::move(part));
+}
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,66 @@
+// OFFERS: makes calls of a job's parts: what each part asks for, which parts gather in one call,
+// and for how many more calls there is room. Invariant: within an epoch no two calls of a job have
+// the same number, however often the job is opened.
+#pragma once
+
+#include "actors/supervisor/call_planner.hpp"
+#include "actors/supervisor/parts/part_ledger.hpp"
+#include "actors/supervisor/parts/part_plan.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gristmill::supervisor {
+
+// A part as its call will carry it.
+struct AskedPart {
+  protocol::PlannedPart part;
+  PlannedAsk ask;
+};
+
+class Offers {
+public:
+  // `spec` and `plan` outlive it; calls are numbered from `first` on.
+  Offers(JobId job, const JobSpec& spec, const std::vector<PoolSpec>& pools, const PartPlan& plan,
+         CallId first)
+      : job_{job}, plan_{plan}, planner_{spec, pools}, next_{first} {}
+
+  // Room for so many more calls, and bytes of them.
+  void may_make(std::uint32_t calls, std::uint64_t bytes) {
+    calls_ += calls;
+    bytes_ += static_cast<std::int64_t>(bytes);
+  }
+  // For a part: in the call that gathers, or in another one.
+  bool has_room() const { return bytes_ > 0 && (draft_ || calls_ > 0); }
+  CallId next_call() const { return next_; }
+  bool has_fallback(ItemKind kind, std::string_view raw, bool on_fallback) const {
+    return planner_.has_fallback(kind, raw, on_fallback);
+  }
+
+  // What the part asks for; `item`: as it stands in the input.
+  tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open, std::string item);
+  // Whether the call that gathers may carry this one, too; one that is to go by itself goes so.
+  bool takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const;
+  // It takes it: into which call.
+  CallId add(AskedPart asked, const OpenPart& open);
+  bool is_full(bool by_itself) const { return draft_ && draft_->size() >= most(by_itself); }
+  std::optional<OfferedCall> take(); // the call that has gathered, if any
+  // A second call of parts that are out already.
+  OfferedCall second(std::vector<AskedPart> parts, std::vector<EndpointId> failed_at);
+
+private:
+  CallDraft begin(std::vector<EndpointId> failed_at);
+  void add(CallDraft& draft, AskedPart asked);
+  std::size_t most(bool by_itself) const { return by_itself ? 1 : plan_.parts_in_a_call(job_); }
+
+  JobId job_;
+  const PartPlan& plan_;
+  CallPlanner planner_;
+  std::optional<CallDraft> draft_;
+  CallId next_;
+  std::uint32_t calls_ = 0;
+  std::int64_t bytes_ = 0; // below 0: the last call was larger than what was left
+};
+
+} // namespace gristmill::supervisor

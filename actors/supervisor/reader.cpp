@@ -1,0 +1,95 @@
+#include "actors/supervisor/reader.hpp"
+
+#include "actors/kit/mutant.hpp"
+
+#include <fmt/format.h>
+
+namespace gristmill::supervisor {
+namespace {
+constexpr auto read_again_after = std::chrono::seconds{1};
+} // namespace
+
+Reader::Reader(const JobSpec& spec, intake::ByteSource& source, InputPosition low,
+               std::uint64_t mark)
+    : spec_{spec}, source_{source}, intake_{spec, source, low}, mark_{mark} {}
+
+// Items that a worker may be calling must be known by name before anybody claims them. Whether
+// their ids repeat is seen when reading comes to them.
+void Reader::look_ahead(bool begun, Time now, const std::function<void(intake::Item)>& found) {
+  if (mutated("no_item_mark")) mark_ = 0;
+  ids_known_ = position().offset == 0 && !is_below_mark();
+  if (spec_.policy.strict && !begun)
+    proof_ = std::make_unique<intake::Intake>(spec_, source_, InputPosition{});
+  intake::Intake ahead{spec_, source_, position(), intake::Intake::Ids::as_they_are};
+  while (ahead.position().item < mark_) {
+    auto read = ahead.next();
+    if (!read) fail(read.error(), now);
+    if (!read || !*read) return;
+    if ((*read)->bad.empty()) found(std::move(**read));
+  }
+}
+
+void Reader::fail(const Error& error, Time now) {
+  if (error.code == ErrorCode::unavailable) {
+    fails_ = error.message;
+    again_at_ = now + read_again_after;
+    return;
+  }
+  const bool disk = error.code == ErrorCode::disk_full; // of the pages that remember ids
+  failure_ =
+      StateChange{JobState::failed, disk ? JobReason::disk : JobReason::input, error.message};
+}
+
+bool Reader::may_try(Time now) {
+  if (!fails_.empty() && now < again_at_) return false;
+  fails_.clear();
+  return true;
+}
+
+StateChange Reader::bad_line(const intake::Place& place, const std::string& bad) {
+  return {JobState::failed, JobReason::bad_input,
+          fmt::format("{}: {} (--strict)", source_of(place), bad)};
+}
+
+// Nothing is offered, and so nothing paid, for an input that would fail the job in its middle.
+bool Reader::prove(bool skips_proof, Time now) {
+  if (skips_proof) proof_.reset();
+  for (int n = 0; proof_ && n < items_per_slice; ++n) {
+    const auto read = proof_->next();
+    if (!read) {
+      fail(read.error(), now);
+      return false;
+    }
+    const bool ended = !*read;
+    if (!ended && !(*read)->bad.empty()) failure_ = bad_line((*read)->place, (*read)->bad);
+    if (ended || failure_) proof_.reset();
+  }
+  return !proof_ && !failure_;
+}
+
+bool Reader::catch_up(Time now) {
+  if (!ids_known_) {
+    const auto done = intake_.catch_up(items_per_slice);
+    if (!done) fail(done.error(), now);
+    ids_known_ = done && *done;
+  }
+  return ids_known_;
+}
+
+std::optional<intake::Item> Reader::next(Time now) {
+  auto read = intake_.next();
+  if (!read) {
+    fail(read.error(), now);
+    return std::nullopt;
+  }
+  at_end_ = !*read;
+  return std::move(*read);
+}
+
+Result<std::string> Reader::read_again(const intake::Place& place, Time now) {
+  auto raw = intake_.read_again(place);
+  if (!raw && raw.error().code == ErrorCode::unavailable) fail(raw.error(), now);
+  return raw;
+}
+
+} // namespace gristmill::supervisor

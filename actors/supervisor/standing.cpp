@@ -1,0 +1,63 @@
+#include "actors/supervisor/standing.hpp"
+
+#include <algorithm>
+
+namespace gristmill::supervisor {
+
+ItemStanding standing_of(const ItemQuestion& question, const PartLedger& ledger, Reader& reader,
+                         Time now) {
+  ItemStanding standing;
+  standing.id = question.id;
+  const OpenPart* open = nullptr;
+  for (const auto& [part, live] : ledger.live()) {
+    if (question.id.empty() ? part.item != question.item : live.id != question.id) continue;
+    standing.item = part.item;
+    // Of several parts the one that is out says most.
+    if (open == nullptr || live.call()) open = &live;
+    if (live.call()) break;
+  }
+  if (question.id.empty()) standing.item = question.item;
+  WaitReason& reason = standing.reason;
+  if (open != nullptr) {
+    standing.id = open->id;
+    standing.tries = open->tally.tries;
+    standing.call = open->call();
+    if (open->is_unknown()) reason.kind = WaitKind::claims;
+    if (!open->is_ready()) return standing;
+    const bool later = open->not_before() > now;
+    reason.kind = later ? WaitKind::retry : WaitKind::queued;
+    if (later) reason.until = open->not_before();
+    return standing;
+  }
+  if (standing.item) {
+    const bool ended = ledger.is_terminal(*standing.item) || ledger.divided(*standing.item);
+    reason.kind = ended                                ? WaitKind::recorded
+                  : reader.is_in_input(*standing.item) ? WaitKind::not_read
+                                                       : WaitKind::none;
+    return standing;
+  }
+  // Ids are remembered for the input that is being read, and only of records.
+  const bool all_known =
+      !reader.is_catching_up() && !reader.is_at_end() && reader.position().input == 0;
+  reason.kind = reader.has_read(question.id)          ? WaitKind::recorded
+                : all_known && reader.reads_records() ? WaitKind::not_read
+                                                      : WaitKind::not_open;
+  return standing;
+}
+
+double items_left(const JobSpec& spec, const JobCounts& counts, const InputPosition& read) {
+  auto total = static_cast<double>(counts.total);
+  if (!counts.total_known && read.item > 0) {
+    double all = 0, bytes = static_cast<double>(read.offset);
+    for (std::size_t n = 0; n < spec.inputs.size(); ++n) {
+      all += static_cast<double>(spec.inputs[n].bytes);
+      if (n < read.input) bytes += static_cast<double>(spec.inputs[n].bytes);
+    }
+    if (bytes > 0 && all > bytes)
+      total = std::max(total, static_cast<double>(read.item) * all / bytes);
+  }
+  if (spec.limits.items != 0) total = std::min(total, static_cast<double>(spec.limits.items));
+  return std::max(total - static_cast<double>(counts.terminal()), 0.0);
+}
+
+} // namespace gristmill::supervisor

@@ -1,0 +1,19 @@
+// STANDING: how one item of a job stands, and about how many items are left. Only open items are in
+// memory and can be found by id; for any other id the honest answer may be that it is not known.
+#pragma once
+
+#include "actors/supervisor/item_question.hpp"
+#include "actors/supervisor/parts/part_ledger.hpp"
+#include "actors/supervisor/reader.hpp"
+#include "protocol/job/state.hpp"
+
+namespace gristmill::supervisor {
+
+ItemStanding standing_of(const ItemQuestion& question, const PartLedger& ledger, Reader& reader,
+                         Time now);
+
+// While not all is read, the rest is taken to be like what was read, by the bytes of the inputs. Of
+// packed ones and of lists of many that says too little, but more with every item.
+double items_left(const JobSpec& spec, const JobCounts& counts, const InputPosition& read);
+
+} // namespace gristmill::supervisor

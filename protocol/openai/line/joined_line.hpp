@@ -1,0 +1,31 @@
+// JOINED LINE: the line of an item of several parts, made of the lines of its parts. Answers of
+// chats are joined in the order of the parts; other answers stand in a list in that order. If a
+// part failed, the item has failed, and its line says which.
+#pragma once
+
+#include "protocol/job/outcome_class.hpp"
+#include "protocol/openai/line/result_line.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace gristmill::openai {
+
+struct PartText {
+  OutcomeClass cls = OutcomeClass::ok;
+  std::string_view line; // as result_line() wrote it
+};
+
+struct JoinedLine {
+  OutcomeClass cls = OutcomeClass::ok;
+  std::string code; // of a failed one
+  std::string line;
+};
+
+// `about`: item, source and input of the item; what its calls took is added up here. `parts`: all
+// of them, in their order; there is at least one.
+JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about,
+                       std::span<const PartText> parts);
+
+} // namespace gristmill::openai

@@ -1,0 +1,229 @@
+// How many calls a worker is given and a job is asked for: only sessions, calls and shares.
+#include "actors/coordinator/dispatch/dispatch.hpp"
+#include "protocol/limits.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace dispatch_test {
+
+using namespace gristmill;
+using namespace gristmill::coordinator;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Time start = time_from_ns(0) + 1h;
+
+OfferedCall call_of(std::uint32_t job, std::uint64_t n, std::size_t bytes = 10) {
+  OfferedCall call;
+  call.planned.call = CallId{n};
+  call.planned.parts = {{{JobId{job}, n, 0}, ItemKind::text, std::string(bytes, 'x')}};
+  return call;
+}
+
+struct Stage {
+  Dispatch dispatch;
+  SessionMap sessions;
+  std::vector<CallId> batch;
+
+  Session& worker(std::uint64_t id, std::uint32_t calls, std::uint64_t bytes = 64u << 20) {
+    auto session = std::make_unique<Session>(Epoch{1});
+    protocol::Hello hello;
+    hello.capacity = {calls, bytes};
+    session->begin(SessionId{id}, "peer", "user", hello, start);
+    session->durable(start);
+    return *sessions.emplace(SessionId{id}, std::move(session)).first->second;
+  }
+  void open(std::uint32_t job, std::uint32_t batch_size = 256, const Share& share = {}) {
+    dispatch.job_opened(JobId{job}, share, batch_size, start);
+  }
+  void offer(std::uint32_t job, std::uint64_t first, std::uint64_t last, std::size_t bytes = 10) {
+    for (std::uint64_t n = first; n <= last; ++n)
+      REQUIRE(dispatch.push(JobId{job}, call_of(job, n, bytes)));
+  }
+  // The batches that the worker is given, by how many calls they have.
+  std::vector<std::size_t> feed(Session& session, const FairQueue::Reaches& reaches = everything) {
+    std::vector<std::size_t> batches;
+    Portion portion = dispatch.portion_of(session, sessions.size(), start);
+    for (; !portion.empty() && !portion.full; portion.next_batch()) {
+      std::size_t calls = 0;
+      while (auto call = dispatch.next(session, portion, reaches)) {
+        session.feed(call->planned.call, {.job = call->planned.job(), .bytes = call->bytes()},
+                     start);
+        ++calls;
+      }
+      if (calls == 0) break;
+      batches.push_back(calls);
+    }
+    return batches;
+  }
+  inline static const FairQueue::Reaches everything = [](JobId, const std::string&) {
+    return true;
+  };
+};
+
+std::uint32_t wanted_of(const std::vector<Wanted>& wanted, std::uint32_t job) {
+  for (const Wanted& one : wanted)
+    if (one.job == JobId{job}) return one.calls;
+  return 0;
+}
+
+} // namespace
+
+TEST_CASE("a worker is given its capacity and some ahead, in batches of the job's size") {
+  Stage stage;
+  stage.open(7, 4);
+  Session& worker = stage.worker(1, 8);
+  stage.offer(7, 1, 100);
+  CHECK(stage.feed(worker) == std::vector<std::size_t>{4, 4, 2}); // a quarter ahead
+  CHECK(stage.feed(worker).empty());
+  CHECK(stage.dispatch.queued(JobId{7}) == 90);
+}
+
+TEST_CASE("as the calls run out, less of them goes ahead") {
+  Stage stage;
+  stage.open(7);
+  Session &first = stage.worker(1, 8), &second = stage.worker(2, 8);
+  stage.offer(7, 1, 20);
+  const std::size_t given = stage.feed(first).at(0);
+  CHECK(given == 10);
+  stage.feed(second);
+  CHECK(second.calls.held() == 10);
+  stage.offer(7, 21, 22);
+  first.calls.take(CallId{1});
+  CHECK(stage.feed(first) == std::vector<std::size_t>{}); // its share ahead is one call now
+  CHECK(first.calls.held() == 9);
+}
+
+TEST_CASE("a worker gets no more bytes than it holds, but always one call") {
+  Stage stage;
+  stage.open(7);
+  Session& worker = stage.worker(1, 100, 1'000);
+  stage.offer(7, 1, 5, 872); // 1,000 bytes each
+  CHECK(stage.feed(worker) == std::vector<std::size_t>{1});
+  worker.calls.permit(CallId{1}, AttemptId{1}, EndpointId{1});
+  CHECK(stage.feed(worker) == std::vector<std::size_t>{1});
+}
+
+TEST_CASE("calls that a worker does not reach stay for others") {
+  Stage stage;
+  stage.open(7);
+  stage.open(8);
+  Session& worker = stage.worker(1, 8);
+  stage.offer(7, 1, 3);
+  stage.offer(8, 11, 12);
+  stage.feed(worker, [](JobId job, const std::string&) { return job == JobId{8}; });
+  CHECK(worker.calls.held_of(JobId{8}) == 2);
+  CHECK(stage.dispatch.queued(JobId{7}) == 3);
+}
+
+TEST_CASE("a full worker still gets a hand of a job that it has no calls of") {
+  Stage stage;
+  stage.open(7);
+  Session& worker = stage.worker(1, 4);
+  stage.offer(7, 1, 50);
+  stage.feed(worker);
+  CHECK(worker.calls.held() == 5);
+  stage.open(8);
+  stage.offer(8, 51, 99);
+  stage.feed(worker);
+  CHECK(worker.calls.held_of(JobId{8}) == 4);
+  CHECK(worker.calls.held_of(JobId{7}) == 5);
+}
+
+TEST_CASE("the emptiest is fed first, one on trial last, one that is drained not at all") {
+  Stage stage;
+  Session& busy = stage.worker(1, 4);
+  stage.worker(2, 4);
+  Session& trial = stage.worker(3, 4);
+  stage.worker(4, 4).draining = true;
+  stage.worker(5, 0);
+  busy.give(CallId{1}, {.job = JobId{7}});
+  trial.rest(Trial::until_it_asks, start);
+  CHECK(Dispatch::turns(stage.sessions) ==
+        std::vector<SessionId>{SessionId{2}, SessionId{1}, SessionId{3}});
+}
+
+TEST_CASE("one that rests gets nothing, and one on trial one call at a time") {
+  Stage stage;
+  stage.open(7);
+  Session& worker = stage.worker(1, 8);
+  stage.offer(7, 1, 9);
+  worker.rest(Trial::until_it_asks, start + 1s);
+  CHECK(stage.feed(worker).empty());
+  worker.rest(Trial::until_it_asks, start);
+  CHECK(stage.feed(worker) == std::vector<std::size_t>{1});
+  CHECK(stage.feed(worker).empty());
+}
+
+TEST_CASE("a job is asked for twice what all workers can take, and for what has left since") {
+  Stage stage;
+  stage.open(7);
+  CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 64); // before a worker is there
+  CHECK(stage.dispatch.has_asked(JobId{7}));
+  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  Session& worker = stage.worker(1, 100);
+  CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 2 * 101 - 64);
+  for (std::uint64_t n = 1; n <= 2 * 101; ++n) {
+    stage.dispatch.came(JobId{7}, call_of(7, n).bytes());
+    stage.offer(7, n, n);
+  }
+  CHECK_FALSE(stage.dispatch.has_asked(JobId{7}));
+  CHECK(stage.dispatch.ask(stage.sessions).size() <= 1); // bytes only
+  stage.feed(worker);
+  const auto wanted = stage.dispatch.ask(stage.sessions);
+  CHECK(wanted_of(wanted, 7) > 100);
+}
+
+TEST_CASE("a job that is held is asked for nothing, its calls go back, and it keeps its share") {
+  Stage stage;
+  stage.open(7, 256, {3, 50});
+  stage.offer(7, 1, 2);
+  CHECK(stage.dispatch.job_held(JobId{7}) == std::vector<CallId>{CallId{1}, CallId{2}});
+  CHECK_FALSE(stage.dispatch.push(JobId{7}, call_of(7, 3)));
+  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  CHECK(stage.dispatch.share_of(JobId{7}) == Share{3, 50});
+  stage.dispatch.job_released(JobId{7});
+  CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 64);
+  CHECK(stage.dispatch.push(JobId{7}, call_of(7, 3)));
+}
+
+TEST_CASE(
+    "a job whose deadline is over goes before all others; rivals that are held do not count") {
+  Stage stage;
+  stage.open(7);
+  stage.open(8, 256, {1, 60});
+  stage.offer(8, 1, 1);
+  CHECK_FALSE(stage.dispatch.mind_deadline(JobId{7}, 0, 10, {JobId{8}})); // nothing is left to do
+  const auto share = stage.dispatch.mind_deadline(JobId{7}, 5, 0, {JobId{8}});
+  REQUIRE(share);
+  CHECK(share->priority == urgent_priority);
+  CHECK(stage.dispatch.share_of(JobId{7}) == *share);
+  CHECK_FALSE(stage.dispatch.mind_deadline(JobId{7}, 5, 0, {JobId{8}})); // it has it already
+  // At a rate that will do, against nobody.
+  for (int n = 0; n < 200; ++n) stage.dispatch.call_began(JobId{7});
+  stage.dispatch.tick(start + 2s);
+  stage.dispatch.job_held(JobId{8});
+  const auto calm = stage.dispatch.mind_deadline(JobId{7}, 5, 100, {JobId{8}});
+  REQUIRE(calm);
+  CHECK(*calm == Share{});
+}
+
+TEST_CASE("how many other jobs have calls is known, however they leave") {
+  Stage stage;
+  for (const std::uint32_t job : {7, 8, 9}) stage.open(job);
+  stage.offer(7, 1, 2);
+  stage.offer(8, 3, 3);
+  CHECK(stage.dispatch.other_jobs_queued(JobId{7}) == 1);
+  CHECK(stage.dispatch.other_jobs_queued(JobId{9}) == 2);
+  stage.dispatch.withdraw(JobId{8}, {CallId{3}, CallId{99}});
+  CHECK(stage.dispatch.other_jobs_queued(JobId{9}) == 1);
+  Session& worker = stage.worker(1, 1);
+  stage.feed(worker);
+  CHECK(stage.dispatch.other_jobs_queued(JobId{9}) == 0);
+  stage.offer(9, 4, 4);
+  stage.dispatch.job_closed(JobId{9});
+  CHECK(stage.dispatch.other_jobs_queued(JobId{7}) == 0);
+}
+
+} // namespace dispatch_test

@@ -1,0 +1,152 @@
+// One worker's books.
+#include "actors/coordinator/sessions/session.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace session_test {
+
+using namespace gristmill;
+using namespace gristmill::coordinator;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Time start = time_from_ns(0) + 1h;
+
+Assigned held(std::size_t bytes) {
+  Assigned assigned;
+  assigned.job = JobId{7};
+  assigned.bytes = bytes;
+  return assigned;
+}
+
+} // namespace
+
+TEST_CASE("a session counts what it lists: held calls with their bytes, and calls in flight") {
+  Session session{Epoch{1}};
+  session.give(CallId{1}, held(100));
+  session.give(CallId{2}, held(10));
+  session.give(CallId{2}, held(10));
+  CHECK(session.calls.held() == 2);
+  CHECK(session.calls.held_bytes() == 110);
+  session.calls.permit(CallId{1}, AttemptId{5}, EndpointId{3});
+  CHECK(session.calls.held() == 1);
+  CHECK(session.calls.in_flight() == 1);
+  CHECK(session.calls.held_bytes() == 10);
+  CHECK(session.calls.find(CallId{1})->endpoint == EndpointId{3});
+  session.calls.unpermit(CallId{1});
+  CHECK(session.calls.held_bytes() == 110);
+  CHECK(session.calls.in_flight() == 0);
+  CHECK(session.calls.take(CallId{1}).bytes == 100);
+  session.calls.take(CallId{2});
+  CHECK(session.calls.held() == 0);
+  CHECK(session.calls.held_bytes() == 0);
+  CHECK(session.calls.find(CallId{2}) == nullptr);
+  CHECK(session.calls.invariant());
+}
+
+TEST_CASE("a session's counts hold after whatever happens to its calls") {
+  Session session{Epoch{1}};
+  session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
+  session.durable(start);
+  const auto holds = [&](const char* what) {
+    CAPTURE(what);
+    CHECK(session.calls.counts_fit());
+    CHECK(session.calls.invariant());
+  };
+  for (std::uint64_t n = 1; n <= 9; ++n) session.feed(CallId{n}, held(n), start);
+  holds("given");
+  for (std::uint64_t n = 1; n <= 4; ++n) {
+    session.calls.permit(CallId{n}, AttemptId{n}, EndpointId{3});
+    session.calls.expect_end(CallId{n}, n * 1s, start);
+  }
+  holds("permitted");
+  CHECK(session.calls.give_up_overdue(start + 2s).size() == 2);
+  CHECK(session.calls.overdue() == 2);
+  CHECK_FALSE(session.withdraw(CallId{1}));
+  holds("given up");
+  CHECK(session.withdraw(CallId{3}));
+  CHECK(session.withdraw(CallId{5}));
+  CHECK(session.calls.find(CallId{3})->withdrawn);
+  CHECK(session.calls.find(CallId{5}) == nullptr);
+  holds("withdrawn");
+  CHECK(session.take_back({{{CallId{4}, AttemptId{4}}}, true}, start).unused.size() == 1);
+  CHECK(session.calls.held() == 5);
+  holds("returned");
+  CHECK(session.rest(Trial::until_it_asks, start).size() == 5);
+  holds("at rest");
+  CHECK(session.take_all(JobId{7}).size() == 3);
+  CHECK(session.calls.size() == 0);
+  holds("closed");
+}
+
+TEST_CASE(
+    "a session says nothing before it is durable, and in pieces what is too long for a frame") {
+  Session session{Epoch{1}};
+  session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
+  CHECK_FALSE(session.say(protocol::Recorded{}, start));
+  session.durable(start);
+  CHECK(session.say(protocol::Recorded{}, start));
+  CHECK(session.say_cancelled({}, start).empty());
+  CHECK(session.say_cancelled(std::vector<CallId>(20'000), start).size() == 3);
+  session.connection_closed(start);
+  CHECK_FALSE(session.say(protocol::Recorded{}, start));
+}
+
+TEST_CASE(
+    "only books that differ twice, after all was heard that changes them, are compared anew") {
+  Session session{Epoch{1}};
+  session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
+  session.durable(start);
+  session.feed(CallId{1}, held(1), start);
+  session.say(protocol::Batch{}, start);
+  protocol::Heartbeat beat;
+  beat.capacity = {4, 100};
+  for (int n = 0; n < 3; ++n) CHECK_FALSE(session.take_beat(beat)); // it has not heard the batch
+  session.heard(1, start);
+  CHECK_FALSE(session.take_beat(beat));
+  CHECK(session.take_beat(beat));
+  CHECK_FALSE(session.take_beat(beat));
+  beat.held = 1;
+  CHECK_FALSE(session.take_beat(beat));
+  beat.held = 0;
+  CHECK_FALSE(session.take_beat(beat));
+}
+
+TEST_CASE("calls in flight are counted per job, of all sessions, also when one of them goes") {
+  InFlight all;
+  Session first{Epoch{1}, &all};
+  auto second = std::make_unique<Session>(Epoch{1}, &all);
+  first.give(CallId{1}, held(1));
+  second->give(CallId{2}, held(1));
+  CHECK(all.of(JobId{7}) == 0);
+  first.calls.permit(CallId{1}, AttemptId{5}, EndpointId{3});
+  second->calls.permit(CallId{2}, AttemptId{6}, EndpointId{3});
+  CHECK(all.of(JobId{7}) == 2);
+  CHECK(all.of(JobId{8}) == 0);
+  second->give(CallId{1}, first.calls.take(CallId{1})); // it changes hands
+  CHECK(all.of(JobId{7}) == 2);
+  second->calls.unpermit(CallId{2});
+  CHECK(all.of(JobId{7}) == 1);
+  second.reset();
+  CHECK(all.of(JobId{7}) == 0);
+}
+
+TEST_CASE("a session's rate rises at once and falls slowly") {
+  Session session{Epoch{1}};
+  session.completed = 1'000; // before anybody looked
+  session.measure(start);
+  CHECK(session.rate() == 0);
+  session.completed += 100;
+  session.measure(start + 100ms); // too soon to say
+  CHECK(session.rate() == 0);
+  session.measure(start + 1s);
+  CHECK(session.rate() == Approx(100));
+  session.measure(start + 2s);
+  CHECK(session.rate() == Approx(50));
+  session.completed += 400;
+  session.measure(start + 4s);
+  CHECK(session.rate() == Approx(200));
+}
+
+} // namespace session_test

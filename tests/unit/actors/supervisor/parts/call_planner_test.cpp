@@ -1,0 +1,180 @@
+// What a part asks for before it is offered, and which parts go together in a call.
+#include "actors/supervisor/call_planner.hpp"
+
+#include "protocol/limits.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+namespace call_planner_test {
+
+using namespace gristmill;
+using namespace gristmill::supervisor;
+using Catch::Contains;
+
+namespace {
+
+constexpr std::uint64_t request_overhead = 128; // and the "{}" of no parameters, as bound.cpp says
+
+// A line whose body has `members` beside its model.
+std::string line(std::string_view members = "", std::string_view model = "small") {
+  return fmt::format(
+      R"({{"custom_id":"a","url":"/v1/chat/completions","body":{{"model":"{}"{}}}}})", model,
+      members);
+}
+std::uint64_t body_bytes(std::string_view members = "") {
+  return fmt::format(R"({{"model":"small"{}}})", members).size();
+}
+
+PoolSpec pool(std::string model, std::string fallback = "") {
+  PoolSpec pool;
+  pool.model = std::move(model);
+  pool.fallback = std::move(fallback);
+  return pool;
+}
+
+PlannedAsk plan(const JobSpec& spec, const std::string& raw,
+                const std::vector<PoolSpec>& pools = {}, bool on_fallback = false) {
+  const auto ask = CallPlanner{spec, pools}.plan(ItemKind::batch_line, raw, on_fallback);
+  REQUIRE(ask);
+  return *ask;
+}
+
+PlannedAsk ask_of(std::string model, std::uint64_t token_bound = 0, std::uint64_t output_bound = 0,
+                  std::uint64_t prefix = 0) {
+  PlannedAsk ask;
+  ask.model = std::move(model);
+  ask.token_bound = token_bound;
+  ask.output_bound = output_bound;
+  ask.prefix = prefix;
+  return ask;
+}
+protocol::PlannedPart part(std::uint32_t number) {
+  return {{JobId{7}, 0, number}, ItemKind::text, "raw"};
+}
+using Endpoints = std::vector<EndpointId>;
+
+} // namespace
+
+TEST_CASE("a call may be charged its body's bytes and as many tokens as its answers may have") {
+  const auto [members, output] = GENERATE(table<std::string, std::uint64_t>({
+      {"", 4'096}, // nothing says how long
+      {R"(,"max_tokens":17)", 17},
+      {R"(,"max_completion_tokens":17,"n":3)", 51},
+  }));
+  CAPTURE(members);
+  const PlannedAsk ask = plan({}, line(members));
+  CHECK(ask.output_bound == output);
+  CHECK(ask.token_bound == body_bytes(members) + request_overhead + 2 + output);
+}
+
+TEST_CASE("a pool says how long an answer is whose request does not") {
+  std::vector<PoolSpec> pools{pool("small")};
+  pools[0].max_output_tokens = 99;
+  CHECK(plan({}, line(), pools).output_bound == 99);
+  CHECK(plan({}, line(R"(,"max_tokens":17)"), pools).output_bound == 17);
+  CHECK(plan({}, line("", "other"), pools).output_bound == 4'096);
+}
+
+TEST_CASE("under a budget of money an answer without a limit is no call, if it costs anything") {
+  const auto what = GENERATE(as<std::string>{}, "unlimited", "stated", "by its pool", "for nothing",
+                             "of no pool", "no budget");
+  CAPTURE(what);
+  JobSpec spec;
+  if (what != "no budget") spec.limits.budget_usd = Usd{1};
+  std::vector<PoolSpec> pools;
+  if (what != "of no pool") pools.push_back(pool("small"));
+  for (PoolSpec& one : pools) {
+    one.price.input = 5;
+    one.price.output = what == "for nothing" ? 0 : 5;
+    one.max_output_tokens = what == "by its pool" ? 1 : 0;
+  }
+  const auto ask = CallPlanner{spec, pools}.plan(
+      ItemKind::batch_line, line(what == "stated" ? R"(,"max_tokens":17)" : ""), false);
+  CHECK(ask.has_value() == (what != "unlimited"));
+  if (ask) return;
+  CHECK(ask.error().cls == OutcomeClass::bad_line);
+  CHECK(ask.error().code == "unlimited_answer");
+  CHECK_THAT(ask.error().message, Contains("--budget-usd") && Contains("--max-tokens"));
+}
+
+TEST_CASE("what the template makes too long is no call") {
+  const std::size_t over = GENERATE(0u, 1u);
+  JobSpec spec;
+  spec.shape.prompt = "{{text}}{{text}}" + std::string(2 + over, '.');
+  const std::string raw(limits::request_bytes_max / 2 - 1, 'x');
+  const auto ask = CallPlanner{spec, {}}.plan(ItemKind::text, raw, false);
+  CHECK(ask.has_value() == (over == 0));
+  if (ask) return;
+  CHECK(ask.error().cls == OutcomeClass::too_long);
+  CHECK(ask.error().code == "exceeds_limit");
+  CHECK_THAT(ask.error().message, Contains(fmt::format("got {}", limits::request_bytes_max + 1)));
+}
+
+TEST_CASE("a part asks for its own model, or for the fallback once it was sent there") {
+  JobSpec spec;
+  spec.policy.fallback_model = "large";
+  CHECK(plan(spec, line()).model == "small");
+  CHECK(plan(spec, line()).has_fallback);
+  CHECK(plan(spec, line(), {}, true).model == "large");
+  CHECK_FALSE(plan(spec, line("", "large")).has_fallback); // it is no other
+  const std::vector<PoolSpec> pools{pool("small", "large"), pool("large")};
+  CHECK(plan({}, line(), pools, true).model == "large");
+  CHECK_FALSE(plan({}, line("", "large"), pools).has_fallback);
+  // The configuration has lost it meanwhile.
+  CHECK(plan({}, line(), {}, true).model == "small");
+  spec.shape.model = "medium";
+  CHECK(plan(spec, line()).model.empty()); // as the job says
+  const CallPlanner planner{spec, {}};
+  CHECK(planner.has_fallback(ItemKind::batch_line, line(), false));
+}
+
+TEST_CASE("calls that begin alike for long enough have one prefix") {
+  const auto prefix_of = [](std::size_t bytes, std::string_view end) {
+    const std::string quoted = fmt::format(R"("{}{}")", std::string(bytes, 'x'), end);
+    return plan({}, line(R"(,"prompt":)" + quoted)).prefix;
+  };
+  CHECK(prefix_of(1'021, "") == 0); // with its quotes 1,023 bytes
+  CHECK(prefix_of(1'022, "") != 0);
+  CHECK(prefix_of(1'023, "one") == prefix_of(1'023, "two"));
+  CHECK(prefix_of(1'022, "one") != prefix_of(1'022, "two"));
+}
+
+TEST_CASE("a call takes parts until it has as many as it may") {
+  CallDraft draft{CallId{5}, {}};
+  for (std::uint32_t n = 0; n < 4; ++n) {
+    CHECK(draft.takes(ask_of(""), {}, 4));
+    draft.add(part(n), ask_of(""));
+    CHECK(draft.size() == n + 1);
+  }
+  CHECK_FALSE(draft.takes(ask_of(""), {}, 4));
+  CHECK(draft.takes(ask_of(""), {}, 5));
+  CHECK_FALSE(draft.takes(ask_of(""), {}, 1));
+}
+
+TEST_CASE("parts go together that ask for one model and failed at the same endpoints") {
+  CallDraft draft{CallId{5}, {EndpointId{1}, EndpointId{2}}};
+  draft.add(part(0), ask_of("small"));
+  CHECK(draft.takes(ask_of("small"), {EndpointId{1}, EndpointId{2}}, 2));
+  CHECK_FALSE(draft.takes(ask_of("large"), {EndpointId{1}, EndpointId{2}}, 2));
+  CHECK_FALSE(draft.takes(ask_of("small"), {EndpointId{1}}, 2));
+  CHECK_FALSE(draft.takes(ask_of("small"), {}, 2));
+}
+
+TEST_CASE("the bounds of a call are the sums of its parts' bounds, its prefix is the first one's") {
+  CallDraft draft{CallId{5}, {EndpointId{1}}};
+  draft.add(part(0), ask_of("small", 100, 10, 77));
+  draft.add(part(1), ask_of("small", 200, 20, 88));
+  draft.add(part(2), ask_of("small", 400, 40));
+  CHECK(draft.call() == CallId{5});
+  const OfferedCall call = std::move(draft).take();
+  CHECK(call.planned.call == CallId{5});
+  CHECK(call.planned.model == "small");
+  CHECK(call.planned.parts == std::vector{part(0), part(1), part(2)});
+  CHECK(call.token_bound == 700);
+  CHECK(call.output_bound == 70);
+  CHECK(call.prefix == 77);
+  CHECK(call.failed_at == Endpoints{EndpointId{1}});
+}
+
+} // namespace call_planner_test
