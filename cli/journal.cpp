@@ -85,6 +85,14 @@ int show_commits(JournalCheck& journal, const Options& options) {
   return shown ? exit_ok : complain_of_journal("show", shown.error());
 }
 
+// Of items that have several, and are open or have failed.
+Json json_of(const std::map<std::uint64_t, journal::EndedParts>& parts) {
+  Json items = Json::array();
+  for (const auto& [item, ended] : parts)
+    items.push_back({{"item", item}, {"answered", ended.answered}, {"failed", ended.failed}});
+  return items;
+}
+
 Json json_of(const journal::RecoveredJob& job) {
   return {{"id", to_string(job.job)},
           {"state", name_of(job.state)},
@@ -96,7 +104,23 @@ Json json_of(const journal::RecoveredJob& job) {
           {"attempts", job.counts.attempts},
           {"ambiguous", job.counts.ambiguous},
           {"low_item", job.low.item},
-          {"mark", job.mark}};
+          {"mark", job.mark},
+          {"parts", json_of(job.parts)}};
+}
+
+std::string parts_text(const journal::RecoveredJob& job) {
+  constexpr std::size_t most = 20;
+  std::string text;
+  std::size_t told = 0;
+  for (const auto& [item, ended] : job.parts) {
+    if (told++ == most) break;
+    text += fmt::format("{}, item {}: {} parts answered, {} failed\n", to_string(job.job), item,
+                        grouped(ended.answered.size()), grouped(ended.failed.size()));
+  }
+  if (job.parts.size() > most)
+    text += fmt::format("{}: and {} more items with parts (--json)\n", to_string(job.job),
+                        grouped(job.parts.size() - most));
+  return text;
 }
 
 int show(const Options& options) {
@@ -123,6 +147,7 @@ int show(const Options& options) {
                     grouped(job.counts.attempts), grouped(job.counts.ambiguous),
                     grouped(job.low.item), grouped(job.mark), cut_to(job.detail, 60)});
   gristmill::print(table(rows));
+  for (const auto& job : found->jobs) gristmill::print(parts_text(job));
   gristmill::print(
       fmt::format("the next epoch is {}; the last position {}; {} sessions open, {} budget "
                   "blocks remembered\n",

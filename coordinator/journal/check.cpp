@@ -5,6 +5,7 @@
 #include "coordinator/journal/recovery.hpp"
 #include "coordinator/journal/tables.hpp"
 #include "protocol/ids.hpp"
+#include "protocol/openai/line/joined_line.hpp"
 #include "protocol/openai/line/result_line.hpp"
 #include "protocol/result.hpp"
 
@@ -129,6 +130,7 @@ Result<JournalFindings> JournalCheck::verify() {
     check_tails(LineKind::parts, job.part_bytes);
   }
   Epoch newest;
+  PartIndex parts; // as of before the commit
   auto read = commits([&](const CommitView& commit) {
     ++findings.commits;
     if (commit.epoch < newest)
@@ -138,8 +140,8 @@ Result<JournalFindings> JournalCheck::verify() {
     newest = std::max(newest, commit.epoch);
     for (const LineKind kind : {LineKind::results, LineKind::parts})
       if (const SegmentRange& range = commit.range(kind); range.segment != 0)
-        check_lines(segment_path(directory_.path, directories[commit.job], range.segment, kind),
-                    kind, commit, findings);
+        check_lines(directories[commit.job], kind, commit, parts, findings);
+    parts.add(commit.job, commit.items, commit.parts);
     return true;
   });
   if (!read) return tl::unexpected{read.error()};
@@ -162,9 +164,11 @@ Result<> JournalCheck::check_pages(JournalFindings& findings) {
 }
 
 // The row's bytes are the lines of its items, one after the other.
-void JournalCheck::check_lines(const std::string& path, LineKind kind, const CommitView& commit,
+void JournalCheck::check_lines(const std::string& job_directory, LineKind kind,
+                               const CommitView& commit, const PartIndex& parts,
                                JournalFindings& findings) {
   const SegmentRange& range = commit.range(kind);
+  const std::string path = segment_path(directory_.path, job_directory, range.segment, kind);
   const auto bytes = read_range(path, range.from, range.to);
   if (!bytes) return findings.add(bytes.error().message);
   if (bytes->size() < range.to - range.from)
@@ -183,10 +187,31 @@ void JournalCheck::check_lines(const std::string& path, LineKind kind, const Com
     rest.remove_prefix(line.size());
     ++findings.lines;
     findings.line_bytes += line.size();
-    if (std::string fault = fault_of(line, entry); !fault.empty())
+    std::string fault = fault_of(line, entry);
+    if (fault.empty() && !entry.part)
+      fault = fault_of_join(line, job_directory, parts.of(commit.job, entry.item));
+    if (!fault.empty())
       findings.add(
           fmt::format("{}, byte {} (commit {}): {}", path, offset, commit.position, fault));
   }
+}
+
+// What is wrong with an item's line by what its parts' lines say; of damaged ones enough is said.
+std::string JournalCheck::fault_of_join(std::string_view line, const std::string& job_directory,
+                                        const PartPlaces& places) {
+  std::vector<std::string> lines;
+  std::vector<openai::PartText> parts;
+  for (const auto& [part, place] : places) {
+    const auto bytes =
+        read_range(segment_path(directory_.path, job_directory, place.segment, LineKind::parts),
+                   place.offset, place.offset + place.bytes - 1);
+    if (!bytes || !openai::check_result_line(*bytes)) return {};
+    lines.push_back(*bytes);
+    parts.push_back({place.cls, {}});
+  }
+  for (std::size_t n = 0; n < parts.size(); ++n) parts[n].line = lines[n];
+  const auto joined = parts.empty() ? Result<>{} : openai::check_joined_line(line, parts);
+  return joined ? "" : joined.error().message;
 }
 
 } // namespace gristmill::coordinator

@@ -6,6 +6,7 @@
 
 #include "actors/journal/journal_store.hpp"
 #include "coordinator/disk/state_directory.hpp"
+#include "coordinator/journal/part_index.hpp"
 #include "coordinator/journal/segment_writer.hpp"
 #include "coordinator/journal/sqlite.hpp"
 
@@ -52,8 +53,10 @@ private:
   JournalCheck(StateDirectory directory, Database database)
       : directory_{std::move(directory)}, database_{std::move(database)} {}
   Result<> check_pages(JournalFindings& findings);
-  void check_lines(const std::string& path, LineKind kind, const CommitView& commit,
-                   JournalFindings& findings);
+  void check_lines(const std::string& job_directory, LineKind kind, const CommitView& commit,
+                   const PartIndex& parts, JournalFindings& findings);
+  std::string fault_of_join(std::string_view line, const std::string& job_directory,
+                            const PartPlaces& places);
 
   StateDirectory directory_;
   Database database_;

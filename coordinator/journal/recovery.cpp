@@ -83,6 +83,18 @@ Result<> JournalReading::each(std::string_view sql, Use use, const Args&... args
   }
 }
 
+// Why an item with these parts cannot have been answered; empty = it can.
+std::string unanswered_part(const journal::EndedParts& parts, std::uint64_t item) {
+  if (!parts.failed.empty())
+    return fmt::format("item {} was answered, but its part {} has failed", item,
+                       *parts.failed.begin());
+  std::uint32_t next = 0;
+  for (const std::uint32_t part : parts.answered)
+    if (part != next++)
+      return fmt::format("item {} was answered, but its part {} has no line", item, next - 1);
+  return {};
+}
+
 bool reopen(journal::RecoveredJob& job, std::uint64_t item) {
   if (const auto parts = job.parts.find(item); parts != job.parts.end())
     parts->second.failed.clear();
@@ -133,7 +145,9 @@ Result<> JournalReading::commits(JobId only) {
       columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
       [this, last_life](const Statement& row) -> std::string {
         const std::string fault = commit(row);
-        if (row.integer(19) == last_life && row.number(6) + row.number(7) + row.number(8) > 0)
+        const bool has_parts = row.number(20) > 0;
+        if (row.integer(19) == last_life &&
+            (row.number(6) + row.number(7) + row.number(8) > 0 || has_parts))
           went_on_.insert(JobId{static_cast<std::uint32_t>(row.integer(1))});
         return fault.empty()
                    ? fault
@@ -277,10 +291,18 @@ std::string JournalReading::line(Job& job, const ItemEntry& entry, Sums& sums) {
   sums.bytes += entry.bytes;
   if (!job.recovered.terminal.insert(entry.item))
     return fmt::format("item {} has two results", entry.item);
-  if (failed)
+  const auto parts = job.recovered.parts.find(entry.item);
+  if (failed) {
     job.recovered.failed[entry.cls].insert(entry.item);
-  else
-    job.recovered.parts.erase(entry.item);
+  } else if (parts != job.recovered.parts.end()) {
+    if (std::string fault = unanswered_part(parts->second, entry.item); !fault.empty())
+      return fault;
+    const auto open = job.attempts.lower_bound({job.recovered.job, entry.item, 0});
+    if (open != job.attempts.end() && open->first.item == entry.item)
+      return fmt::format("item {} was answered, but its part {} has not ended", entry.item,
+                         open->first.part);
+    job.recovered.parts.erase(parts);
+  }
   if (!job.attempts.empty()) job.attempts.erase({job.recovered.job, entry.item, 0});
   return {};
 }

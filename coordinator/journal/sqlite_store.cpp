@@ -4,6 +4,7 @@
 #include "actors/kit/check.hpp"
 #include "actors/kit/guarded_thread.hpp"
 #include "coordinator/journal/recovery.hpp"
+#include "protocol/openai/line/result_line.hpp"
 
 #include <chrono>
 #include <exception>
@@ -105,11 +106,13 @@ Result<std::vector<journal::PartLine>> SqliteStore::parts_of(JobId job, std::uin
     std::string line(place.bytes, '\0');
     const auto got = read_at(*file, place.offset, line, path);
     if (!got) return tl::unexpected{got.error()};
-    if (*got != line.size() || line.back() != '\n')
+    const bool whole = *got == line.size() && line.back() == '\n';
+    line.pop_back();
+    const auto read = openai::check_result_line(line);
+    if (!whole || !read || read->item != item || read->part != part)
       return fail(ErrorCode::io, fmt::format("expected the line of part {} of item {} at byte {} "
                                              "of {}, got another",
                                              part, item, place.offset, path));
-    line.pop_back();
     lines.push_back({{job, item, part}, place.cls, std::move(line)});
   }
   return lines;

@@ -21,13 +21,17 @@ bool is_chat(Value body) {
   return first && json::find(*first, "message").is(Kind::object);
 }
 
-std::string joined_chat(std::string_view model, std::span<const PartText> parts) {
+std::string joined_text(std::span<const PartText> parts) {
   std::string text;
   for (const PartText& part : parts) text += answer_text(body_of(part.line).text);
+  return text;
+}
+
+std::string joined_chat(std::string_view model, std::span<const PartText> parts) {
   std::string body = R"({"object":"chat.completion","model":)";
   json::append_string(body, model);
   body += R"(,"choices":[{"index":0,"message":{"role":"assistant","content":)";
-  json::append_string(body, text);
+  json::append_string(body, joined_text(parts));
   return body + R"(},"finish_reason":"stop"}]})";
 }
 
@@ -56,9 +60,15 @@ std::string failure_of(std::string_view line) {
   const Value root = json::root(line);
   Value said = json::find(root, "error");
   if (!said.is(Kind::object)) said = json::find(root, "gristmill");
-  const std::string code = json::text_of(json::find(said, "code"));
+  std::string code = json::text_of(json::find(said, "code"));
+  if (code.empty()) code = json::text_of(json::find(said, "class"));
   const std::string message = json::text_of(json::find(said, "message"));
   return message.empty() ? code : fmt::format("{}: {}", code, message);
+}
+
+auto first_failed(std::span<const PartText> parts) {
+  return std::find_if(parts.begin(), parts.end(),
+                      [](const PartText& part) { return part.cls != OutcomeClass::ok; });
 }
 
 } // namespace
@@ -68,9 +78,7 @@ JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about,
   for (const PartText& part : parts) add(about, part.line);
   protocol::Reply reply;
   reply.model = about.model;
-  const auto failed = std::find_if(parts.begin(), parts.end(), [](const PartText& part) {
-    return part.cls != OutcomeClass::ok;
-  });
+  const auto failed = first_failed(parts);
   if (failed != parts.end()) {
     reply.cls = failed->cls;
     reply.code = failed->cls == OutcomeClass::cancelled ? "cancelled" : "part_failed";
@@ -84,6 +92,27 @@ JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about,
   }
   return {reply.cls, failed == parts.end() ? "" : reply.code,
           result_line(job, custom_id, reply, about)};
+}
+
+Result<> check_joined_line(std::string_view line, std::span<const PartText> parts) {
+  const auto wrong = [](std::string message) {
+    return fail(ErrorCode::bad_input, std::move(message));
+  };
+  const Value root = json::root(line);
+  const bool has_failed = json::find(json::find(root, "gristmill"), "class").is(Kind::string);
+  const auto failed = first_failed(parts);
+  if (has_failed && failed == parts.end() &&
+      json::text_of(json::find(json::find(root, "error"), "code")) == "part_failed")
+    return wrong(
+        fmt::format("expected an answer, as all {} parts have, got a failed part", parts.size()));
+  if (has_failed) return {};
+  if (failed != parts.end())
+    return wrong(fmt::format("expected the failure of part {} of {}, got an answer",
+                             failed - parts.begin() + 1, parts.size()));
+  if (is_chat(body_of(parts[0].line)) && answer_text(body_of(line).text) != joined_text(parts))
+    return wrong(
+        fmt::format("expected the texts of its {} parts joined, got another text", parts.size()));
+  return {};
 }
 
 } // namespace gristmill::openai

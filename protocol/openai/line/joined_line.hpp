@@ -28,4 +28,9 @@ struct JoinedLine {
 JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about,
                        std::span<const PartText> parts);
 
+// Whether an item's line says what its parts say, as far as any release would join them: an item
+// with a failed part has no answer, and that of chats is all their texts. Who ended an item for
+// another reason has asked no part.
+Result<> check_joined_line(std::string_view line, std::span<const PartText> parts);
+
 } // namespace gristmill::openai

@@ -57,9 +57,10 @@ TEST_CASE("crashes in a row count while a job gets nowhere") {
   for (std::uint32_t n = 0; n < 4; ++n) CHECK(lives.crash() == n);
 }
 
-TEST_CASE("an end in order, a line or an attempt begins the count anew; a lost call does not") {
+TEST_CASE(
+    "an end in order, a line, a part's or an attempt begins the count anew; a lost call does not") {
   const auto [what, expected] = GENERATE(table<std::string, std::uint32_t>(
-      {{"ends", 0}, {"line", 0}, {"attempt", 0}, {"ambiguous", 3}}));
+      {{"ends", 0}, {"line", 0}, {"part", 0}, {"attempt", 0}, {"ambiguous", 3}}));
   CAPTURE(what);
   Lives lives;
   lives.begin();
@@ -70,6 +71,7 @@ TEST_CASE("an end in order, a line or an attempt begins the count anew; a lost c
     Group group = lives.group();
     JobNote note{.job = JobId{1}, .low = {}};
     if (what == "line") group.lines.push_back(line(1, 0));
+    if (what == "part") group.parts.push_back(part_line({JobId{1}, 0, 0}));
     if (what == "attempt") note.attempts = 1;
     if (what == "ambiguous") note.ambiguous = 1;
     group.notes.push_back(note);

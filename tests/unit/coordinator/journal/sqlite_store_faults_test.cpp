@@ -1,8 +1,5 @@
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
-
-#include <atomic>
-#include <cerrno>
-#include <sqlite3.h>
+#include "tests/unit/coordinator/journal/store_faults.hpp"
 
 namespace sqlite_store_faults_test {
 
@@ -10,27 +7,6 @@ using namespace gristmill;
 using namespace gristmill::store_test;
 
 namespace {
-
-std::atomic<bool> database_disk_full = false;
-
-ssize_t pwrite_of_database(int fd, const void* data, std::size_t size, off_t offset) {
-  if (!database_disk_full) return ::pwrite(fd, data, size, offset);
-  errno = ENOSPC;
-  return -1;
-}
-
-// SQLite's own files go through its table of system calls.
-struct DatabaseDisk {
-  DatabaseDisk() { set(reinterpret_cast<sqlite3_syscall_ptr>(pwrite_of_database)); }
-  ~DatabaseDisk() {
-    database_disk_full = false;
-    set(nullptr);
-  }
-  static void set(sqlite3_syscall_ptr call) {
-    sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
-    for (const char* name : {"pwrite", "pwrite64"}) vfs->xSetSystemCall(vfs, name, call);
-  }
-};
 
 Group first_group() {
   Group group = group_of(1, {line(1, 0)});

@@ -4,6 +4,7 @@
 
 #include "coordinator/journal/sqlite.hpp"
 #include "coordinator/journal/sqlite_store.hpp"
+#include "protocol/openai/line/joined_line.hpp"
 
 #include <catch2/catch.hpp>
 #include <condition_variable>
@@ -124,6 +125,31 @@ inline JobChange new_job(std::uint32_t id, std::string directory) {
 inline ResultLine line(std::uint32_t job, std::uint64_t item, bool failed = false) {
   return {JobId{job}, item, failed ? OutcomeClass::bad_line : OutcomeClass::ok,
           fmt::format(R"({{"job":{},"item":{}}})", job, item)};
+}
+
+// A line of one of an item's several parts, as the supervisor would write it.
+inline PartLine part_line(const PartId& part, OutcomeClass cls = OutcomeClass::ok) {
+  protocol::Reply reply;
+  reply.cls = cls;
+  if (cls == OutcomeClass::ok) {
+    reply.http_status = 200;
+    reply.body = fmt::format(R"({{"choices":[{{"message":{{"content":"{}.{} "}}}}]}})", part.item,
+                             part.part);
+  }
+  openai::Provenance about;
+  about.item = part.item;
+  about.part = part.part;
+  return {part, cls, openai::result_line(part.job, "x", reply, about)};
+}
+
+// … and the line of an item that has these.
+inline ResultLine joined_of(std::uint64_t item, const std::vector<PartLine>& parts) {
+  std::vector<openai::PartText> texts;
+  for (const PartLine& part : parts) texts.push_back({part.cls, part.line});
+  openai::Provenance about;
+  about.item = item;
+  openai::JoinedLine joined = openai::joined_line(parts.at(0).part.job, "x", about, texts);
+  return {parts[0].part.job, item, joined.cls, std::move(joined.line)};
 }
 
 inline Group group_of(Position upto, std::vector<ResultLine> lines) {

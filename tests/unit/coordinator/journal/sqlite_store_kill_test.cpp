@@ -1,10 +1,9 @@
 #include "actors/kit/random.hpp"
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
+#include "tests/unit/coordinator/journal/store_faults.hpp"
 
 #include <algorithm>
-#include <csignal>
 #include <map>
-#include <sys/wait.h>
 
 namespace sqlite_store_kill_test {
 
@@ -25,48 +24,6 @@ namespace {
     if (!journal.commit(std::move(group))) ::_exit(2);
     if (::write(pipe, &upto, sizeof upto) != sizeof upto) ::_exit(3);
   }
-}
-
-// Where a life ends: killed from outside, or by itself at a point that a kill seldom meets.
-enum class Death { outside, in_the_middle_of_a_line, between_line_and_row };
-
-void die_in_call(SqliteStoreOptions& options, Death death, std::uint64_t call) {
-  if (death == Death::in_the_middle_of_a_line)
-    options.disk_calls.pwrite = [call](int fd, const void* data, std::size_t size,
-                                       off_t offset) mutable {
-      const ssize_t written = ::pwrite(fd, data, call == 0 ? size - 5 : size, offset);
-      if (call-- == 0) ::raise(SIGKILL);
-      return written;
-    };
-  if (death == Death::between_line_and_row)
-    options.disk_calls.fdatasync = [call](int fd) mutable {
-      const int synced = ::fdatasync(fd);
-      if (call-- == 0) ::raise(SIGKILL);
-      return synced;
-    };
-}
-
-// Kills the child a little after `acks` positions, unless it dies before; returns the last one that
-// it announced.
-Position run_and_kill(const SqliteStoreOptions& options, std::uint64_t acks, Duration later) {
-  int pipe[2];
-  REQUIRE(::pipe(pipe) == 0);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) commit_until_killed(options, pipe[1]);
-  ::close(pipe[1]);
-  Position last = 0, announced = 0;
-  while (acks-- > 0 && ::read(pipe[0], &announced, sizeof announced) == sizeof announced)
-    last = announced;
-  for (const Time until = boot_now() + later; boot_now() < until;) {
-  }
-  ::kill(child, SIGKILL);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  while (::read(pipe[0], &announced, sizeof announced) == sizeof announced) last = announced;
-  ::close(pipe[0]);
-  REQUIRE(WIFSIGNALED(status));
-  return last;
 }
 
 std::map<std::string, std::uintmax_t> segment_sizes(const std::string& directory) {
@@ -97,8 +54,11 @@ TEST_CASE("whatever was announced survives kill -9 at any moment, and nothing el
     const std::uint64_t acks = 1 + random.below(40);
     auto mortal = options;
     die_in_call(mortal, death, acks);
-    const Position announced = run_and_kill(mortal, death == Death::outside ? acks : acks + 1,
-                                            std::chrono::microseconds{random.below(3'000)});
+    const auto said = run_and_kill<Position>([&](int pipe) { commit_until_killed(mortal, pipe); },
+                                             death == Death::outside ? acks : acks + 1,
+                                             std::chrono::microseconds{random.below(3'000)});
+    REQUIRE(said.killed);
+    const Position announced = said.words.empty() ? 0 : said.words.back();
     const auto before = segment_sizes(temp / "state");
     const Opened journal{options};
     INFO(journal.error.message);

@@ -11,7 +11,6 @@
 namespace openai_json_text_test {
 
 using namespace gristmill;
-using namespace gristmill::openai;
 using namespace std::string_literals;
 
 namespace {
