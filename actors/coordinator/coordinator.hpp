@@ -1,6 +1,6 @@
 // COORDINATOR: one per cluster. Knows the workers, hands the jobs' calls to them in fair turns, and
-// passes on what they say. It joins SESSIONS, ENDPOINT DIRECTORY, DISPATCH and WAITS, which know
-// nothing of each other: what one of them finds out is told to the others here.
+// passes on what they say. It joins SESSIONS, ENDPOINT DIRECTORY, DISPATCH and WAITS, of which none
+// changes what another holds: what one of them finds out is told to the others here.
 //   hears  frames from workers through GATEWAY; Offers from SUPERVISORs; Granted from RATE LIMITER;
 //          SessionDurable and Recorded from JOURNAL; jobs opened and closed
 //   tells  workers, through GATEWAY; SUPERVISORs news of their calls; RATE LIMITER questions and
@@ -89,7 +89,7 @@ public:
   Effects job_held(JobId job, Time now);
   Effects job_released(JobId job, Time now);
   Effects mind_deadline(JobId job, double items_left, double seconds_left);
-  // As of SESSIONS. `drained`: which they are.
+  // Tells the sessions of that name, or with that number, to end. `drained`: which they are.
   Effects drain(const std::string& worker, std::vector<WorkerView>& drained, Time now);
 
   const Sessions& sessions() const { return sessions_; }
