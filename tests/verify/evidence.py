@@ -11,9 +11,10 @@ import sqlite3
 import tempfile
 import zlib
 
-COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED = range(5)  # kinds of entries in commits.items
-Entry = collections.namedtuple("Entry", "kind item bytes cls")
-Commit = collections.namedtuple("Commit", "position epoch segment begin end sums entries raw")
+COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED, OF_A_PART = range(6)  # kinds in commits.items
+Entry = collections.namedtuple("Entry", "kind item bytes cls part")  # part: None of a whole item
+Range = collections.namedtuple("Range", "segment begin end")
+Commit = collections.namedtuple("Commit", "position epoch lines parts sums entries part_entries raw")
 Block = collections.namedtuple("Block", "account calls tokens drawn_calls")
 Call = collections.namedtuple("Call", "t_ns attempt block n crc ok rate tokens status")
 
@@ -37,15 +38,19 @@ def entries(blob):
         kind, delta = head & 7, head >> 3
         item += (delta >> 1) ^ -(delta & 1)
         size = cls = 0
+        part = None
+        if kind == OF_A_PART:
+            number = next(numbers)
+            kind, part = number & 7, number >> 3
         if kind in (COMPLETED, FAILED):
             size = next(numbers)
             cls = next(numbers) if kind == FAILED else 0
         elif kind in (ATTEMPTS, FALLBACK):
             for _ in range(2 if kind == ATTEMPTS else 3):
                 next(numbers)
-        elif kind != REOPENED:
+        elif kind != REOPENED or part is not None:
             raise ValueError(f"an entry of the unknown kind {kind}")
-        result.append(Entry(kind, item, size, cls))
+        result.append(Entry(kind, item, size, cls, part))
     return result
 
 
@@ -73,9 +78,15 @@ class Journal:
             json.loads(found[0]), found[1], found[2])
         self.commits = []
         for row in database.execute(
-                "SELECT position, epoch, segment, from_offset, to_offset, reopened, completed, failed, "
-                "items FROM commits WHERE job=? ORDER BY position", (job,)):
-            self.commits.append(Commit(*row[:5], row[5:8], entries(row[8]), row))
+                "SELECT position, epoch, c.segment, c.from_offset, c.to_offset, p.segment, "
+                "p.from_offset, p.to_offset, reopened, completed, failed, items "
+                "FROM commits c LEFT JOIN part_ranges p USING (job, position) "
+                "WHERE job=? ORDER BY position", (job,)):
+            found = entries(row[11])
+            self.commits.append(Commit(
+                *row[:2], Range(*row[2:5]), Range(*(value or 0 for value in row[5:8])), row[8:11],
+                [entry for entry in found if entry.part is None],
+                [entry for entry in found if entry.part is not None], row))
         self.blocks = {}
         for epoch, block, *held in database.execute(
                 "SELECT epoch, block, account, calls, tokens, drawn_calls FROM blocks"):
@@ -90,29 +101,33 @@ class Journal:
                 elif entry.kind == REOPENED:
                     self.terminal.pop(entry.item, None)
 
-    def segment_path(self, number):
-        return self.state / self.directory / f"results-{number:06}.jsonl"
+    def segment_path(self, number, kind="results"):
+        return self.state / self.directory / f"{kind}-{number:06}.jsonl"
 
-    def lines(self):
-        """Each item's last line, bytes as they stand in the segments; names what is not there."""
-        result, files = {}, {}
+    def each_line(self, kind="results"):
+        """(commit, entry, line) of results or of parts, oldest first, bytes as they stand in the
+        segments; names what is not there."""
+        files = {}
         for commit in self.commits:
-            if commit.segment == 0:
-                continue
-            if commit.segment not in files:
-                files[commit.segment] = self.segment_path(commit.segment).read_bytes()
-            offset = commit.begin
-            for entry in commit.entries:
+            place, said = ((commit.lines, commit.entries) if kind == "results" else
+                           (commit.parts, commit.part_entries))
+            segment, offset, end = place
+            if segment and segment not in files:
+                files[segment] = self.segment_path(segment, kind).read_bytes()
+            for entry in said:
                 if entry.kind in (COMPLETED, FAILED):
-                    line = files[commit.segment][offset:offset + entry.bytes]
+                    line = files.get(segment, b"")[offset:offset + entry.bytes]
                     offset += entry.bytes
                     if len(line) != entry.bytes or line.count(b"\n") != 1 or line[-1:] != b"\n":
                         raise ValueError(f"item {entry.item}: no whole line at byte "
-                                         f"{offset - entry.bytes} of segment {commit.segment}")
-                    result[entry.item] = line
-            if offset != commit.end:
-                raise ValueError(f"position {commit.position}: lines end at {offset}, not {commit.end}")
-        return result
+                                         f"{offset - entry.bytes} of {kind} {segment}")
+                    yield commit, entry, line
+            if offset != end:
+                raise ValueError(f"position {commit.position}: {kind} end at {offset}, not {end}")
+
+    def lines(self):
+        """Each item's last line."""
+        return {entry.item: line for _, entry, line in self.each_line()}
 
 
 def crc32c_table():
@@ -134,6 +149,19 @@ def sealed(line):
     for byte in body:
         value = CRC32C[(value ^ byte) & 0xFF] ^ value >> 8
     return seal == b',"crc":"%08x"}}\n' % (value ^ 0xFFFFFFFF)
+
+
+def is_part(line, item, part):
+    """It is sealed, and names that part of that item."""
+    return sealed(line) and line[:-20].endswith(b',"item":%d,"part":%d' % (item, part))
+
+
+def answer_of(line):
+    """The text of a chat's answer; None if the line has none."""
+    said = json.loads(line)
+    if "class" in said["gristmill"]:
+        return None
+    return said["response"]["body"]["choices"][0]["message"]["content"]
 
 
 def read_input(paths, limit):

@@ -4,7 +4,7 @@ sentence per finding; it knows nothing of the others. The names are those of doc
 import collections
 import json
 
-from evidence import COMPLETED, FAILED, REOPENED, sealed
+from evidence import COMPLETED, FAILED, REOPENED, answer_of, is_part, sealed
 
 WINDOW_NS = 60 * 10**9
 FINAL = {400, 401, 403, 404, 413, 422}  # answers that end an item at once
@@ -53,14 +53,17 @@ def i2_recorded_stays(case):
         if lost:
             wrong.append(f"{late_name} has not, or not as it was, what {early_name} had: {lost[:3]}")
     if case.partial:
-        for number in {commit.segment for commit in case.journal.commits} - {0}:
-            end = max(c.end for c in case.journal.commits if c.segment == number)
-            size = case.journal.segment_path(number).stat().st_size
+        places = [("results", commit.lines) for commit in case.journal.commits]
+        places += [("parts", commit.parts) for commit in case.journal.commits]
+        for kind, number in {(kind, place.segment) for kind, place in places if place.segment}:
+            end = max(p.end for k, p in places if (k, p.segment) == (kind, number))
+            size = case.journal.segment_path(number, kind).stat().st_size
             if size < end:
-                wrong.append(f"segment {number} has {size} bytes, the journal knows {end}")
+                wrong.append(f"segment {number} of {kind} has {size} bytes, the journal knows {end}")
         return f"snapshots={len(journals) - 1} rows={rows}", wrong
     try:
         lines = case.journal.lines()
+        parts = list(case.journal.each_line("parts"))
     except (ValueError, OSError) as error:
         return "", [*wrong, str(error)]
     written = set(case.output)
@@ -69,7 +72,9 @@ def i2_recorded_stays(case):
             wrong.append(f"item {item}: its line in the segment is damaged")
         elif line not in written:
             wrong.append(f"item {item}: the recorded line is not in the output")
-    return f"snapshots={len(journals) - 1} rows={rows} lines={len(lines)}", wrong
+    wrong += [f"item {entry.item}: the line of its part {entry.part} is damaged, or another's"
+              for _, entry, line in parts if not is_part(line, entry.item, entry.part)]
+    return f"snapshots={len(journals) - 1} rows={rows} lines={len(lines)} parts={len(parts)}", wrong
 
 
 def i3_each_once(case):
@@ -106,24 +111,56 @@ def i3_each_once(case):
 
 
 def i4_first_terminal(case):
-    """An item has one terminal outcome, unless a retry reopened a failed one, and keeps it."""
-    wrong, terminal = [], {}
+    """An item has one terminal outcome, unless a retry reopened a failed one, and keeps it. So has a
+    part; and an item of several is answered when all of them are, with their texts."""
+    wrong, terminal, parts = [], {}, collections.defaultdict(dict)
+    try:
+        part_lines = {(commit.position, entry.item, entry.part): line
+                      for commit, entry, line in case.journal.each_line("parts")}
+        lines = case.journal.lines()
+    except (ValueError, OSError):
+        part_lines, lines = {}, {}  # I2 says so
     for commit in case.journal.commits:
         for entry in commit.entries:
+            if entry.kind in (COMPLETED, FAILED) and parts.get(entry.item):
+                wrong += wrong_join(entry, parts[entry.item], lines.get(entry.item))
             if entry.kind == REOPENED:
+                parts[entry.item] = {part: outcome for part, outcome in parts[entry.item].items()
+                                     if outcome[0] != FAILED}
                 if terminal.pop(entry.item, (COMPLETED, 0))[0] != FAILED:
                     wrong.append(f"item {entry.item} was reopened, and had not failed")
             elif entry.kind in (COMPLETED, FAILED):
                 if entry.item in terminal:
                     wrong.append(f"item {entry.item} has two results")
                 terminal.setdefault(entry.item, (entry.kind, entry.cls))
+        for entry in commit.part_entries:
+            if entry.kind not in (COMPLETED, FAILED):
+                continue
+            if entry.part in parts[entry.item] or entry.item in terminal:
+                wrong.append(f"part {entry.part} of item {entry.item} has two results, or ended late")
+            parts[entry.item][entry.part] = (
+                entry.kind, part_lines.get((commit.position, entry.item, entry.part)))
     if not any(commit.sums[0] for commit in case.journal.commits):
         for name, snapshot in case.snapshots:
             for item, outcome in snapshot.terminal.items():
                 if case.journal.terminal.get(item) != outcome:
                     wrong.append(f"item {item} was {outcome} in {name}, is "
                                  f"{case.journal.terminal.get(item)}")
-    return f"terminal={len(terminal)}", wrong
+    return f"terminal={len(terminal)} in-parts={sum(map(len, parts.values()))}", wrong
+
+
+def wrong_join(entry, parts, line):
+    """`line`: the item's last one; None: it cannot be read."""
+    if entry.kind == FAILED:
+        return []
+    if sorted(parts) != [*range(len(parts))] or any(kind == FAILED for kind, _ in parts.values()):
+        return [f"item {entry.item} was answered, its parts {sorted(parts)} are not all"]
+    texts = [part and sealed(part) and answer_of(part) for _, (_, part) in sorted(parts.items())]
+    if line is None or not sealed(line) or not all(isinstance(text, str) for text in texts):
+        return []  # I2 says so
+    if answer_of(line) != "".join(texts):
+        return [f"item {entry.item}: its answer is not that of its {len(parts)} parts"]
+    return []
 
 
 def i5_lifetime(case):

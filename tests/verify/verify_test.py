@@ -21,7 +21,8 @@ COUNT = 600
 
 
 def encoded(entries):
-    """The blob of these (kind, item, numbers...); what evidence.entries reads."""
+    """The blob of these (kind, item, numbers...); what evidence.entries reads. Of a part kind is 5,
+    and its number and kind are the first of the numbers."""
     blob, before = bytearray(), 0
     for kind, item, *numbers in entries:
         delta = item - before
@@ -97,6 +98,38 @@ class Verify(unittest.TestCase):
         failed, text = self.verify()
         self.assertEqual(failed, set(names), text)
 
+    def divide(self, numbers=(0, 1), kinds=(0, 0), texts=lambda text: (text[:5], text[5:]),
+               named=None, late=False):
+        """Gives an item of the last commit two parts, whose lines an earlier commit has; the file.
+        `named`: what the lines call them, if not what the journal does."""
+        with contextlib.closing(sqlite3.connect(self.place / "kill/journal.db")) as journal:
+            killed_at = journal.execute(
+                "SELECT value FROM meta WHERE key='last_position'").fetchone()[0]
+        last = self.last_commit()
+        before = last if late else self.sql("SELECT min(position) FROM commits WHERE position > ?",
+                                            killed_at)[0][0]
+        self.assertTrue(late or before < last)
+        item = next(e.item for e in evidence.entries(self.sql(
+            "SELECT items FROM commits WHERE position=?", last)[0][0]) if e.kind == 0)
+        line = next(line for line in self.lines() if b'"item":%d,' % item in line)
+        result, entries, lines = json.loads(line), [], []
+        message = result["response"]["body"]["choices"][0]["message"]
+        for number, name, kind, text in zip(numbers, named or numbers, kinds,
+                                            texts(message["content"])):
+            message["content"] = text
+            del result["gristmill"]["crc"]
+            result["gristmill"]["part"] = name
+            part = json.dumps(result, separators=(",", ":")).encode()
+            lines.append(seal(part[:-2]))
+            result["gristmill"]["crc"] = ""
+            entries.append((5, item, number << 3 | kind, len(lines[-1]), *([8] if kind else [])))
+        self.change_entries(before, lambda said: [*said, *entries])
+        self.sql("INSERT INTO part_ranges SELECT job, position, 1, 0, ? FROM commits "
+                 "WHERE position=?", sum(map(len, lines)), before)
+        parts = self.state / "parts-000001.jsonl"
+        parts.write_bytes(b"".join(lines))
+        return parts
+
     def lines(self):
         return self.output.read_bytes().splitlines(keepends=True)
 
@@ -119,8 +152,9 @@ class Verify(unittest.TestCase):
         """Entries as (kind, item, numbers...) without notes; the row's sums are kept true."""
         old = evidence.entries(self.sql("SELECT items FROM commits WHERE position=?", position)[0][0])
         new = change([(e.kind, e.item, *([e.bytes] if e.kind == 0 else [])) for e in old if e.kind == 0])
+        lines = [entry[2] for entry in new if entry[0] == 0]
         self.sql("UPDATE commits SET items=?, completed=?, to_offset=from_offset+? WHERE position=?",
-                 encoded(new), len(new), sum(entry[2] for entry in new), position)
+                 encoded(new), len(lines), sum(lines), position)
 
     def last_commit(self):
         return self.sql("SELECT max(position) FROM commits WHERE completed > 0")[0][0]
@@ -236,6 +270,58 @@ class Verify(unittest.TestCase):
     def test_an_epoch_that_never_began(self):
         self.sql("UPDATE epochs SET epoch=3 WHERE epoch=2")
         self.rejected_by("I8")
+
+    # ---- parts -----------------------------------------------------------------------------------
+
+    def test_an_item_of_parts(self):
+        self.divide()
+        failed, text = self.verify()
+        self.assertEqual(failed, set(), text)
+        self.assertIn(" parts=2\n", text)
+        self.assertIn(" in-parts=2\n", text)
+        self.assertEqual(self.verify("--partial")[0], set())
+
+    def test_a_damaged_part(self):
+        parts = self.divide()
+        text = bytearray(parts.read_bytes())
+        text[20] ^= 1
+        parts.write_bytes(text)
+        self.rejected_by("I2")
+
+    def test_parts_that_changed_places(self):
+        parts = self.divide()
+        parts.write_bytes(b"".join(parts.read_bytes().splitlines(keepends=True)[::-1]))
+        self.assertIn("I2", self.verify()[0])
+
+    def test_parts_under_each_others_number(self):
+        self.divide(named=(1, 0))
+        self.rejected_by("I2")
+
+    def test_parts_that_are_cut(self):
+        parts = self.divide()
+        parts.write_bytes(parts.read_bytes()[:-1])
+        self.rejected_by("I2")
+        self.assertEqual(self.verify("--partial")[0], {"I2"})
+
+    def test_an_answer_that_is_not_that_of_its_parts(self):
+        self.divide(texts=lambda text: (text, "chaff"))
+        self.rejected_by("I4")
+
+    def test_an_item_answered_before_its_parts(self):
+        self.divide(numbers=(0, 2))
+        self.rejected_by("I4")
+
+    def test_an_item_answered_though_a_part_failed(self):
+        self.divide(kinds=(0, 1))
+        self.rejected_by("I4")
+
+    def test_a_part_with_two_results(self):
+        self.divide(numbers=(1, 1))
+        self.rejected_by("I4")
+
+    def test_a_part_after_its_item(self):
+        self.divide(late=True)
+        self.rejected_by("I4")
 
     # ---- the provider ----------------------------------------------------------------------------
 
