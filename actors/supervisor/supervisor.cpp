@@ -263,6 +263,7 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
     const std::string sample = failed ? fmt::format("{} ({})", json::printable(divided->id, 100),
                                                     reader_.source_of(divided->place))
                                       : "";
+    if (failed) errors_.ended_item({item.cls, item.code, 0, {}});
     ledger_.end_item(item.item);
     ++(failed ? effects.append.durable.failed : effects.append.durable.completed);
     ++undurable_lines_;
@@ -353,14 +354,19 @@ void Supervisor::expect(intake::Item item, Effects& effects) {
   for (std::uint32_t n = 0; n < parts; ++n) {
     const PartId part{job_, item.ordinal, n};
     if (ledger_.has_ended(part)) continue;
-    OpenPart open;
-    open.state = Unknown{};
-    open.place = item.place;
-    open.id = item.id;
-    open.tally = ledger_.take_recovered(part);
+    OpenPart open = opened(part, item, Unknown{});
     open.has_fallback = offers_.has_fallback(item.place.kind, item.raw, open.tally.on_fallback);
     ledger_.add(part, std::move(open));
   }
+}
+
+OpenPart Supervisor::opened(const PartId& part, const intake::Item& item, PartState state) {
+  OpenPart open;
+  open.state = std::move(state);
+  open.place = item.place;
+  open.id = item.id;
+  open.tally = ledger_.take_recovered(part);
+  return open;
 }
 
 // All its parts may have ended in an earlier life, which did not come to join them.
@@ -407,12 +413,7 @@ bool Supervisor::take_up(intake::Item item, Time now, Effects& effects) {
   for (std::uint32_t n = 0; n < parts; ++n) {
     const PartId part{job_, number, n};
     if (ledger_.has_ended(part)) continue;
-    OpenPart open;
-    open.state = Out{};
-    open.place = item.place;
-    open.id = item.id;
-    open.tally = ledger_.take_recovered(part);
-    ledger_.add(part, std::move(open));
+    ledger_.add(part, opened(part, item, Out{}));
     if (cancelling_)
       give_up(ending_of(part), was_cancelled, effects);
     else if (ledger_.suspects() > 0) // it may be one of the last
@@ -659,7 +660,11 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
     again.elsewhere = about.consumes_attempt() || about.is_endpoints();
     return carry_out(part, call, reply, std::move(again), effects);
   }
-  if (call.outcome.parts.size() > 1 && about.fault == Fault::item && !cancelling_) {
+  const bool of_several = call.outcome.parts.size() > 1;
+  // What was answered, but not for this part, is no failure of the call.
+  const bool for_good = about.toll == Toll::item || about.toll == Toll::one_more ||
+                        call.outcome.cls == OutcomeClass::ok;
+  if (of_several && for_good && about.fault == Fault::item && !cancelling_) {
     const Call* known = book_.find(id);
     if (known != nullptr && known->other) return apart(part, id, moment.now, effects);
     ledger_.set_by_itself(part);
@@ -674,6 +679,8 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
     fall_back(part, id, moment.now, effects);
     stop(std::move(judgement.stop), effects);
   } else {
+    // What fails in company again and again may be one of them.
+    if (of_several && judgement.tally.consumed > 1) ledger_.set_by_itself(part);
     carry_out(part, call, reply, std::move(judgement), effects);
   }
 }
@@ -879,7 +886,7 @@ void Supervisor::finish(const Ending& ending, const protocol::Reply& reply,
   std::string line = openai::result_line(job_, ending.id, reply, about);
   DurableLines& durable = effects.append.durable;
   ++undurable_lines_;
-  if (failed) errors_.ended_item({reply.cls, reply.code, reply.http_status, {}});
+  if (failed && !divided) errors_.ended_item({reply.cls, reply.code, reply.http_status, {}});
   std::string sample = failed ? described(ending, reply) : "";
   ledger_.end(part);
   if (divided && !mutated("part_line_ends_item")) {

@@ -155,6 +155,7 @@ private:
   // Reading.
   void expect(intake::Item item, Effects& effects);
   void divide(const intake::Item& item, std::uint32_t parts, Effects& effects);
+  OpenPart opened(const PartId& part, const intake::Item& item, PartState state);
   bool caught_up(Time now, Effects& effects);
   bool read_next(Time now, Effects& effects);
   bool take_up(intake::Item item, Time now, Effects& effects);

@@ -253,8 +253,12 @@ class Money(EndToEnd):
         coordinator, _ = self.cluster(server, workers=1)
         job = self.submitted(coordinator, whole / 2)
         self.until_paused(coordinator, job)
-        self.until("counts", lambda: self.job(coordinator, job)["estimate"] is not None)
-        view = self.job(coordinator, job)
+        def settled():  # every call that has been paid is a line, and counted
+            view = self.job(coordinator, job)
+            counts = view["counts"]
+            return view["estimate"] and counts["completed"] == counts["attempts"] and view
+        self.until("counts", settled)
+        view = settled()
         self.assertTrue(0.8 * whole < view["estimate"]["cost_usd"] < 1.2 * whole, view)
         self.assertGreater(view["estimate"]["tokens"]["completion"], view["tokens"]["completion"])
         self.assertIn("est. total", self.gristmill("status", job, "--server",

@@ -75,18 +75,7 @@ TEST_CASE("a journal whose rows contradict each other is refused, with the row")
       {"DELETE FROM jobs", "no such job"},
       {"DROP TABLE sessions", "no such table"},
   };
-  for (const auto& [sql, words] : cases) {
-    std::filesystem::remove(temp / "state/journal.db");
-    append_to(temp / "state/journal.db", original);
-    {
-      auto database = coordinator::Database::open(temp / "state/journal.db");
-      REQUIRE(database->execute(sql));
-    }
-    const Opened journal{temp / "state"};
-    CAPTURE(sql);
-    REQUIRE_FALSE(journal.store);
-    CHECK_THAT(journal.error.message, Catch::Contains(words));
-  }
+  for (const auto& [sql, words] : cases) check_refused_after(temp, original, sql, words);
 }
 
 TEST_CASE("a full disk under the lines takes the group back, and it may come again") {

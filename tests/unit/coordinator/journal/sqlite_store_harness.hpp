@@ -179,4 +179,19 @@ inline std::string results_of(const SqliteStore& store, std::uint32_t job) {
   return all;
 }
 
+// The journal as it was, but for what this SQL does to it, is refused with these words.
+inline void check_refused_after(const TempDirectory& temp, const std::string& original,
+                                const std::string& sql, const std::string& words) {
+  std::filesystem::remove(temp / "state/journal.db");
+  append_to(temp / "state/journal.db", original);
+  {
+    auto database = coordinator::Database::open(temp / "state/journal.db");
+    REQUIRE(database->execute(sql));
+  }
+  const Opened journal{temp / "state"};
+  CAPTURE(sql);
+  REQUIRE_FALSE(journal.store);
+  CHECK_THAT(journal.error.message, Catch::Contains(words));
+}
+
 } // namespace gristmill::store_test

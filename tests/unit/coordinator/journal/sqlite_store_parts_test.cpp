@@ -468,18 +468,7 @@ TEST_CASE("rows that contradict each other about parts are refused, with the row
        "UPDATE part_ranges SET segment = 2 WHERE position = 9",
        "of segment 2, it begins at"},
   };
-  for (const auto& [sql, words] : cases) {
-    std::filesystem::remove(temp / "state/journal.db");
-    append_to(temp / "state/journal.db", original);
-    {
-      auto database = coordinator::Database::open(temp / "state/journal.db");
-      REQUIRE(database->execute(sql));
-    }
-    const Opened journal{temp / "state"};
-    CAPTURE(sql);
-    REQUIRE_FALSE(journal.store);
-    CHECK_THAT(journal.error.message, Catch::Contains(words));
-  }
+  for (const auto& [sql, words] : cases) check_refused_after(temp, original, sql, words);
 }
 
 TEST_CASE("a part's line after the line of its item is refused") {

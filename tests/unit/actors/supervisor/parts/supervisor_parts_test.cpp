@@ -283,6 +283,33 @@ TEST_CASE(
   CHECK(bench.take_offers().empty());
 }
 
+TEST_CASE(
+    "a failure that may pass costs each part of its call a retry, the second one parts them") {
+  PartBench bench{2};
+  bench.spec.policy.retries = 3;
+  bench.start_fresh();
+  const auto parts = [](const std::vector<OfferedCall>& calls) {
+    Parts all;
+    for (const OfferedCall& call : calls)
+      for (const PartId& id : call.planned.part_ids()) all.push_back(id);
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  const OfferedCall first = bench.take_offers().at(0);
+  const Parts asked = first.planned.part_ids();
+  bench.report(first, OutcomeClass::transient);
+  CHECK(bench.notes() == asked.size());
+  bench.tick_at(bench.now + 60s);
+  const auto again = bench.take_offers();
+  REQUIRE(again.size() == 1);
+  CHECK(parts(again) == asked);
+  bench.report(again[0], OutcomeClass::transient);
+  bench.tick_at(bench.now + 60s);
+  const auto apart = bench.take_offers();
+  CHECK(apart.size() == asked.size());
+  CHECK(parts(apart) == asked);
+}
+
 TEST_CASE("what no endpoint may ever take together is called part by part, and fails alone") {
   PartBench bench{1};
   bench.start_fresh();
