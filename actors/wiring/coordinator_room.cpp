@@ -174,20 +174,7 @@ void CoordinatorRoom::on(MergeReport& report, const Moment& moment, Post& post) 
   emit(desk_.merged(std::move(report), moment), moment, post);
 }
 
-void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
-  if (const auto* submit = std::get_if<SubmitJob>(&ask.question))
-    if (std::string refused = coordinator_.endpoints().why_refused(submit->spec); !refused.empty())
-      return refuse(ask.token, {ErrorCode::usage, std::move(refused)}, post);
-  std::visit(
-      [&](auto& question) {
-        if constexpr (requires { jobs::Question{std::move(question)}; })
-          emit(desk_.asked(std::move(question), ask.token, moment), moment, post);
-        else
-          answer(question, ask.token, moment, post);
-      },
-      ask.question);
-}
-
+template <>
 void CoordinatorRoom::answer(const ListJobs& list, std::uint64_t token, const Moment& moment,
                              Post& post) {
   Answer answer = answer_to(token);
@@ -197,6 +184,7 @@ void CoordinatorRoom::answer(const ListJobs& list, std::uint64_t token, const Mo
   post.tell(to_client, std::move(answer));
 }
 
+template <>
 void CoordinatorRoom::answer(const ShowJob& show, std::uint64_t token, const Moment& moment,
                              Post& post) {
   const auto job = desk_.lives().book().named(show.job);
@@ -206,12 +194,14 @@ void CoordinatorRoom::answer(const ShowJob& show, std::uint64_t token, const Mom
   post.tell(to_client, std::move(answer));
 }
 
+template <>
 void CoordinatorRoom::answer(const ShowReady&, std::uint64_t token, const Moment&, Post& post) {
   const std::string& full = desk_.lives().full_disk();
   if (!full.empty()) return refuse(token, {ErrorCode::unavailable, full}, post);
   post.tell(to_client, answer_to(token));
 }
 
+template <>
 void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Moment&, Post& post) {
   Answer answer = answer_to(token);
   answer.workers = coordinator_.sessions().workers();
@@ -219,6 +209,7 @@ void CoordinatorRoom::answer(const ListWorkers&, std::uint64_t token, const Mome
 }
 
 // The limiter adds what it knows, and answers.
+template <>
 void CoordinatorRoom::answer(const ListPools& list, std::uint64_t token, const Moment& moment,
                              Post& post) {
   const std::map<EndpointId, std::string> announcers = coordinator_.sessions().announcers();
@@ -227,6 +218,7 @@ void CoordinatorRoom::answer(const ListPools& list, std::uint64_t token, const M
                                                             moment.unix_seconds)});
 }
 
+template <>
 void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, const Moment& moment,
                              Post& post) {
   Answer answer = answer_to(token);
@@ -242,19 +234,34 @@ void CoordinatorRoom::answer(const DrainWorker& drain, std::uint64_t token, cons
 
 // The job's supervisor says what it knows of its items, then COORDINATOR what it knows of their
 // calls.
-void CoordinatorRoom::answer(ExplainJob& explain, std::uint64_t token, const Moment& moment,
+template <>
+void CoordinatorRoom::answer(const ExplainJob& explain, std::uint64_t token, const Moment& moment,
                              Post& post) {
   const JobId id = explain.job;
   const auto job = desk_.lives().book().named(id);
   if (!job) return refuse(token, job.error(), post);
   if (!is_over((*job)->state) && desk_.lives().has_room(id, jobs::JobRoom::supervisor)) {
     explaining_.emplace(token, id);
-    return post.tell(to_supervisor(id), ExplainItems{token, std::move(explain.item)});
+    return post.tell(to_supervisor(id), ExplainItems{token, explain.item});
   }
   Answer answer = answer_to(token);
   answer.explanation = why_waiting(**job, moment);
   if (explain.item) answer.explanation->item = explain.item->id;
   post.tell(to_client, std::move(answer));
+}
+
+void CoordinatorRoom::on(Ask& ask, const Moment& moment, Post& post) {
+  if (const auto* submit = std::get_if<SubmitJob>(&ask.question))
+    if (std::string refused = coordinator_.endpoints().why_refused(submit->spec); !refused.empty())
+      return refuse(ask.token, {ErrorCode::usage, std::move(refused)}, post);
+  std::visit(
+      [&](auto& question) {
+        if constexpr (requires { jobs::Question{std::move(question)}; })
+          emit(desk_.asked(std::move(question), ask.token, moment), moment, post);
+        else
+          answer(std::as_const(question), ask.token, moment, post);
+      },
+      ask.question);
 }
 
 void CoordinatorRoom::on(ItemsExplained& known, const Moment& moment, Post& post) {

@@ -39,13 +39,9 @@ private:
   void on(Ask&, const Moment&, Post&);
   void tick(const Moment&, Post&);
 
-  void answer(const ListJobs&, std::uint64_t token, const Moment&, Post&);
-  void answer(const ShowJob&, std::uint64_t token, const Moment&, Post&);
-  void answer(const ShowReady&, std::uint64_t token, const Moment&, Post&);
-  void answer(const ListWorkers&, std::uint64_t token, const Moment&, Post&);
-  void answer(const ListPools&, std::uint64_t token, const Moment&, Post&);
-  void answer(const DrainWorker&, std::uint64_t token, const Moment&, Post&);
-  void answer(ExplainJob&, std::uint64_t token, const Moment&, Post&);
+  // Those that JOB DESK does not answer: each has its specialisation.
+  template <class Question>
+  void answer(const Question& question, std::uint64_t token, const Moment&, Post&);
 
   void emit(coordinator::Effects effects, const Moment&, Post&);
   void note_probation(const Moment&, Post&);

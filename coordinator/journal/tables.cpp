@@ -73,6 +73,15 @@ Result<> set_modes(Database& database, const std::string& path) {
 
 } // namespace
 
+// Each has its text in prepare().
+struct JournalTables::Statements {
+  Statement begin, commit, position, new_job, change_job, forget_job, forget_commits, part_range,
+      forget_part_ranges, last_forgotten, commit_row, block, close_block, block_over, mark,
+      forget_mark, day, days_over, all_days_over, days_clock, session, session_over, worker_epoch,
+      probation, forget_probation, money_watermark, money_assumed, forget_money, learned,
+      forget_learned, error, forget_errors, concurrency, forget_concurrency;
+};
+
 Result<JournalTables> JournalTables::open(const std::string& path) {
   auto database = Database::open(path);
   if (!database) return tl::unexpected{database.error()};
@@ -109,60 +118,61 @@ Result<Database> JournalTables::open_to_look(const std::string& path) {
 }
 
 Result<> JournalTables::prepare() {
+  sql_ = std::make_shared<Statements>();
   const std::pair<Statement*, std::string_view> statements[] = {
-      {&sql_.begin, "BEGIN IMMEDIATE"},
-      {&sql_.commit, "COMMIT"},
-      {&sql_.position, "UPDATE meta SET value = ? WHERE key = 'last_position'"},
-      {&sql_.new_job,
+      {&sql_->begin, "BEGIN IMMEDIATE"},
+      {&sql_->commit, "COMMIT"},
+      {&sql_->position, "UPDATE meta SET value = ? WHERE key = 'last_position'"},
+      {&sql_->new_job,
        "INSERT INTO jobs VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(job) DO UPDATE SET "
        "spec = ?2, directory = ?3, state = ?4, reason = ?5, detail = ?6, ended_at = ?8"},
-      {&sql_.change_job,
+      {&sql_->change_job,
        "UPDATE jobs SET state = ?2, reason = ?3, detail = ?4, ended_at = ?5 WHERE job = ?1"},
-      {&sql_.forget_job, "DELETE FROM jobs WHERE job = ?"},
-      {&sql_.forget_commits, "DELETE FROM commits WHERE job = ?"},
-      {&sql_.part_range, "INSERT INTO part_ranges VALUES(?, ?, ?, ?, ?)"},
-      {&sql_.forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
-      {&sql_.last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
-      {&sql_.commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
-      {&sql_.block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
-      {&sql_.block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
+      {&sql_->forget_job, "DELETE FROM jobs WHERE job = ?"},
+      {&sql_->forget_commits, "DELETE FROM commits WHERE job = ?"},
+      {&sql_->part_range, "INSERT INTO part_ranges VALUES(?, ?, ?, ?, ?)"},
+      {&sql_->forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
+      {&sql_->last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
+      {&sql_->commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+      {&sql_->block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
+      {&sql_->block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
       // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
-      {&sql_.mark,
+      {&sql_->mark,
        "INSERT INTO marks SELECT ?1, ?2 WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1) "
        "ON CONFLICT(job) DO UPDATE SET mark = max(mark, ?2)"},
-      {&sql_.forget_mark, "DELETE FROM marks WHERE job = ?"},
-      {&sql_.close_block,
+      {&sql_->forget_mark, "DELETE FROM marks WHERE job = ?"},
+      {&sql_->close_block,
        "UPDATE blocks SET drawn_calls = ?, drawn_tokens = ? WHERE epoch = ? AND block = ?"},
-      {&sql_.day,
+      {&sql_->day,
        "INSERT INTO days VALUES(?1, ?2, ?3, ?4) ON CONFLICT(account, until_ns) DO UPDATE SET "
        "calls = ?3, tokens = ?4"},
-      {&sql_.days_over, "DELETE FROM days WHERE account = ? AND until_ns <= ?"},
-      {&sql_.all_days_over, "DELETE FROM days WHERE until_ns <= ?"},
-      {&sql_.days_clock,
+      {&sql_->days_over, "DELETE FROM days WHERE account = ? AND until_ns <= ?"},
+      {&sql_->all_days_over, "DELETE FROM days WHERE until_ns <= ?"},
+      {&sql_->days_clock,
        "INSERT INTO meta VALUES('days_ns', ?1) ON CONFLICT(key) DO UPDATE SET value = ?1"},
-      {&sql_.money_watermark,
+      {&sql_->money_watermark,
        "INSERT INTO money(job, watermark_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
        "watermark_nano_usd = ?2"},
-      {&sql_.money_assumed,
+      {&sql_->money_assumed,
        "INSERT INTO money(job, assumed_nano_usd) VALUES(?1, ?2) ON CONFLICT(job) DO UPDATE SET "
        "assumed_nano_usd = ?2"},
-      {&sql_.forget_money, "DELETE FROM money WHERE job = ?"},
-      {&sql_.learned, "INSERT OR REPLACE INTO learned SELECT ?1, ?2, ?3 "
-                      "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
-      {&sql_.forget_learned, "DELETE FROM learned WHERE job = ?"},
-      {&sql_.error, "INSERT OR REPLACE INTO errors SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
-                    "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
-      {&sql_.forget_errors, "DELETE FROM errors WHERE job = ?"},
-      {&sql_.forget_concurrency, "DELETE FROM concurrency WHERE account = ?"},
-      {&sql_.concurrency, "INSERT OR REPLACE INTO concurrency VALUES(?, ?, ?, ?)"},
-      {&sql_.session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
-      {&sql_.session_over, "DELETE FROM sessions WHERE session = ?"},
-      {&sql_.probation,
+      {&sql_->forget_money, "DELETE FROM money WHERE job = ?"},
+      {&sql_->learned, "INSERT OR REPLACE INTO learned SELECT ?1, ?2, ?3 "
+                       "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
+      {&sql_->forget_learned, "DELETE FROM learned WHERE job = ?"},
+      {&sql_->error, "INSERT OR REPLACE INTO errors SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
+                     "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
+      {&sql_->forget_errors, "DELETE FROM errors WHERE job = ?"},
+      {&sql_->forget_concurrency, "DELETE FROM concurrency WHERE account = ?"},
+      {&sql_->concurrency, "INSERT OR REPLACE INTO concurrency VALUES(?, ?, ?, ?)"},
+      {&sql_->session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
+      {&sql_->session_over, "DELETE FROM sessions WHERE session = ?"},
+      {&sql_->probation,
        "INSERT INTO probation VALUES(?1, ?2, ?3, 0) ON CONFLICT(job) DO UPDATE SET "
        "ends = iif(item = excluded.item, ends, 0), item = excluded.item, "
        "epoch = excluded.epoch"},
-      {&sql_.forget_probation, "DELETE FROM probation WHERE job = ?"},
-      {&sql_.worker_epoch, "INSERT OR REPLACE INTO meta VALUES('worker_epoch', ?)"},
+      {&sql_->forget_probation, "DELETE FROM probation WHERE job = ?"},
+      {&sql_->worker_epoch, "INSERT OR REPLACE INTO meta VALUES('worker_epoch', ?)"},
   };
   for (const auto& [statement, text] : statements) {
     auto prepared = database_.prepare(text);
@@ -200,7 +210,7 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
                         "(SELECT account FROM concurrency ORDER BY position DESC LIMIT ?)");
   if (!forget_concurrency) return tl::unexpected{forget_concurrency.error()};
 
-  if (auto begun = sql_.begin.run(); !begun) return begun;
+  if (auto begun = sql_->begin.run(); !begun) return begun;
   for (const auto& [epoch, over] : blocks_over)
     if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
   if (auto done = forget_epochs->run(row.boot_id); !done) return done;
@@ -209,7 +219,7 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (auto done = forget_days->run(); !done) return done;
   for (const journal::DayNote& note : days)
     if (auto done = insert(note); !done) return done;
-  if (auto done = sql_.days_clock.run(to_ns(row.started)); !done) return done;
+  if (auto done = sql_->days_clock.run(to_ns(row.started)); !done) return done;
   if (auto done =
           begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid());
       !done)
@@ -220,7 +230,7 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
   if (auto done = trusted->run(); !done) return done;
   if (auto done = ended->run(row.epoch.value - 1); !done) return done;
   epoch_ = row.epoch;
-  return sql_.commit.run();
+  return sql_->commit.run();
 }
 
 Result<> JournalTables::end_epoch() {
@@ -240,7 +250,7 @@ Result<> JournalTables::write(const journal::Group& group, const std::vector<Job
 }
 
 Result<> JournalTables::insert(const journal::Group& group, const std::vector<JobRow>& rows) {
-  if (auto begun = sql_.begin.run(); !begun) return begun;
+  if (auto begun = sql_->begin.run(); !begun) return begun;
   for (const journal::JobChange& change : group.jobs)
     if (auto done = insert(change); !done) return done;
   for (const JobId job : group.forgotten)
@@ -260,26 +270,27 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
   for (const journal::ErrorNote& note : group.errors)
     if (auto done = insert(note); !done) return done;
   for (const journal::ConcurrencyNote& note : group.concurrency) {
-    auto done = note.calls == 0 ? sql_.forget_concurrency.run(note.account)
-                                : sql_.concurrency.run(note.account, note.calls,
-                                                       note.rising ? 1 : 0, group.upto);
+    auto done = note.calls == 0 ? sql_->forget_concurrency.run(note.account)
+                                : sql_->concurrency.run(note.account, note.calls,
+                                                        note.rising ? 1 : 0, group.upto);
     if (!done) return done;
   }
   for (const journal::ProbationNote& note : group.probation)
-    if (auto done = sql_.probation.run(note.job.value, note.item, epoch_.value); !done) return done;
+    if (auto done = sql_->probation.run(note.job.value, note.item, epoch_.value); !done)
+      return done;
   for (const journal::SessionNote& note : group.sessions)
     if (auto done = insert(note); !done) return done;
-  if (auto done = sql_.position.run(group.upto); !done) return done;
-  return sql_.commit.run();
+  if (auto done = sql_->position.run(group.upto); !done) return done;
+  return sql_->commit.run();
 }
 
 Result<> JournalTables::insert(const journal::JobChange& change) {
   const std::int64_t ended_at = change.kept_at();
   if (!change.spec.empty())
-    return sql_.new_job.run(change.job.value, change.spec, change.directory, name_of(change.state),
-                            name_of(change.reason), change.detail, change.at, ended_at);
-  auto changed = sql_.change_job.run(change.job.value, name_of(change.state),
-                                     name_of(change.reason), change.detail, ended_at);
+    return sql_->new_job.run(change.job.value, change.spec, change.directory, name_of(change.state),
+                             name_of(change.reason), change.detail, change.at, ended_at);
+  auto changed = sql_->change_job.run(change.job.value, name_of(change.state),
+                                      name_of(change.reason), change.detail, ended_at);
   if (changed && database_.changes() != 1)
     return fail(ErrorCode::internal, fmt::format("expected the specification of {} before its "
                                                  "first change, got none",
@@ -288,15 +299,15 @@ Result<> JournalTables::insert(const journal::JobChange& change) {
 }
 
 Result<> JournalTables::forget(JobId job) {
-  if (auto done = sql_.forget_job.run(job.value); !done) return done;
-  if (auto done = sql_.forget_commits.run(job.value); !done) return done;
-  if (auto done = sql_.forget_part_ranges.run(job.value); !done) return done;
-  if (auto done = sql_.forget_money.run(job.value); !done) return done;
-  if (auto done = sql_.forget_learned.run(job.value); !done) return done;
-  if (auto done = sql_.forget_errors.run(job.value); !done) return done;
-  if (auto done = sql_.forget_mark.run(job.value); !done) return done;
-  if (auto done = sql_.forget_probation.run(job.value); !done) return done;
-  return sql_.last_forgotten.run(job.value);
+  if (auto done = sql_->forget_job.run(job.value); !done) return done;
+  if (auto done = sql_->forget_commits.run(job.value); !done) return done;
+  if (auto done = sql_->forget_part_ranges.run(job.value); !done) return done;
+  if (auto done = sql_->forget_money.run(job.value); !done) return done;
+  if (auto done = sql_->forget_learned.run(job.value); !done) return done;
+  if (auto done = sql_->forget_errors.run(job.value); !done) return done;
+  if (auto done = sql_->forget_mark.run(job.value); !done) return done;
+  if (auto done = sql_->forget_probation.run(job.value); !done) return done;
+  return sql_->last_forgotten.run(job.value);
 }
 
 Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
@@ -304,64 +315,64 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   const journal::JobNote& note = row.note;
   if (parts.segment != 0)
     if (auto done =
-            sql_.part_range.run(row.job.value, position, parts.segment, parts.from, parts.to);
+            sql_->part_range.run(row.job.value, position, parts.segment, parts.from, parts.to);
         !done)
       return done;
-  return sql_.commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
-                             range.to, row.reopened, row.completed, row.failed, note.attempts,
-                             note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
-                             note.cost_nano_usd, note.low.input, note.low.offset, note.low.line,
-                             note.low.item, Blob{row.items.blob()});
+  return sql_->commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
+                              range.to, row.reopened, row.completed, row.failed, note.attempts,
+                              note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
+                              note.cost_nano_usd, note.low.input, note.low.offset, note.low.line,
+                              note.low.item, Blob{row.items.blob()});
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {
   for (const journal::DrawnNote& drawn : block.drawn)
-    if (auto done = sql_.close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block);
+    if (auto done = sql_->close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block);
         !done)
       return done;
   for (const std::uint64_t over : block.over)
-    if (auto done = sql_.block_over.run(epoch_.value, over); !done) return done;
-  return sql_.block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
-                        to_ns(block.until));
+    if (auto done = sql_->block_over.run(epoch_.value, over); !done) return done;
+  return sql_->block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
+                         to_ns(block.until));
 }
 
 Result<> JournalTables::insert(const journal::MarkNote& note) {
-  return sql_.mark.run(note.job.value, note.mark);
+  return sql_->mark.run(note.job.value, note.mark);
 }
 
 Result<> JournalTables::insert(const journal::SessionNote& note) {
-  if (!note.open) return sql_.session_over.run(note.session.value);
-  if (auto done = sql_.worker_epoch.run(epoch_.value); !done) return done;
-  return sql_.session.run(note.session.value, note.worker, note.process.value, note.calls);
+  if (!note.open) return sql_->session_over.run(note.session.value);
+  if (auto done = sql_->worker_epoch.run(epoch_.value); !done) return done;
+  return sql_->session.run(note.session.value, note.worker, note.process.value, note.calls);
 }
 
 Result<> JournalTables::insert(const journal::DayNote& note) {
-  if (auto done = sql_.days_over.run(note.account, to_ns(note.noted_at)); !done) return done;
+  if (auto done = sql_->days_over.run(note.account, to_ns(note.noted_at)); !done) return done;
   // Also of accounts that will write no note any more; a walk through the table.
   if (note.noted_at >= days_tidied_ + tidy_days_every) {
-    if (auto done = sql_.all_days_over.run(to_ns(note.noted_at)); !done) return done;
+    if (auto done = sql_->all_days_over.run(to_ns(note.noted_at)); !done) return done;
     days_tidied_ = note.noted_at;
   }
-  if (auto done = sql_.day.run(note.account, to_ns(note.until), note.calls, note.tokens); !done)
+  if (auto done = sql_->day.run(note.account, to_ns(note.until), note.calls, note.tokens); !done)
     return done;
-  return sql_.days_clock.run(to_ns(note.noted_at));
+  return sql_->days_clock.run(to_ns(note.noted_at));
 }
 
 Result<> JournalTables::insert(const journal::MoneyNote& note) {
   if (note.watermark)
-    if (auto done = sql_.money_watermark.run(note.job.value, *note.watermark); !done) return done;
-  return note.assumed ? sql_.money_assumed.run(note.job.value, *note.assumed) : Result<>{};
+    if (auto done = sql_->money_watermark.run(note.job.value, *note.watermark); !done) return done;
+  return note.assumed ? sql_->money_assumed.run(note.job.value, *note.assumed) : Result<>{};
 }
 
 Result<> JournalTables::insert(const journal::LearnedNote& note) {
-  return sql_.learned.run(note.job.value, note.model, note.tokens);
+  return sql_->learned.run(note.job.value, note.model, note.tokens);
 }
 
 Result<> JournalTables::insert(const journal::ErrorNote& note) {
   const CountedError& error = note.error;
-  return sql_.error.run(note.job.value, static_cast<std::int64_t>(error.cls), error.code,
-                        error.http_status, error.count, error.final, error.sample, error.item,
-                        error.source, error.at);
+  return sql_->error.run(note.job.value, static_cast<std::int64_t>(error.cls), error.code,
+                         error.http_status, error.count, error.final, error.sample, error.item,
+                         error.source, error.at);
 }
 
 Result<> JournalTables::tidy(bool busy) {
@@ -372,7 +383,7 @@ Result<> JournalTables::tidy(bool busy) {
 }
 
 void JournalTables::close(bool write_log_back) {
-  sql_ = {};
+  *sql_ = {};
   database_.close(write_log_back);
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -73,13 +74,8 @@ private:
   Epoch epoch_;
   Time days_tidied_{Time::min()};
   Database database_;
-  struct {
-    Statement begin, commit, position, new_job, change_job, forget_job, forget_commits, part_range,
-        forget_part_ranges, last_forgotten, commit_row, block, close_block, block_over, mark,
-        forget_mark, day, days_over, all_days_over, days_clock, session, session_over, worker_epoch,
-        probation, forget_probation, money_watermark, money_assumed, forget_money, learned,
-        forget_learned, error, forget_errors, concurrency, forget_concurrency;
-  } sql_;
+  struct Statements;                // stand beside their texts
+  std::shared_ptr<Statements> sql_; // by nobody else; of a type that is not known here
 };
 
 } // namespace gristmill::coordinator

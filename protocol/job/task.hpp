@@ -1,5 +1,6 @@
-// TASK: what is done with a job's documents. A new one is a row here, how its answers are judged
-// (openai/task/) and how they become a result (actors/merger/strategy.cpp).
+// TASK: what is done with a job's documents. A new one is a row here, how its answers become a
+// result (actors/merger/strategy.cpp) and, if not every answer will do, how they are judged
+// (openai/task/).
 #pragma once
 
 #include "protocol/job/named.hpp"
@@ -18,12 +19,18 @@ struct TaskInfo {
   // The answer is a vector: it has no tokens, no system message asks for it, and nothing is saved
   // where two requests begin alike.
   bool embeds = false;
+  // Of the system message, where the user gives neither it nor a prompt. A task that has one is of
+  // documents: the request of a batch line says itself what is wanted.
+  std::string_view opening = {};
   bool has_labels = false; // the answer is one of the job's labels, which stand in the request
 };
 inline constexpr std::array task_infos{
     TaskInfo{.task = Task::chat, .path = "/chat/completions"},
     TaskInfo{.task = Task::embed, .path = "/embeddings", .embeds = true},
-    TaskInfo{.task = Task::classify, .path = "/chat/completions", .has_labels = true},
+    TaskInfo{.task = Task::classify,
+             .path = "/chat/completions",
+             .opening = "Classify the text that the user gives.",
+             .has_labels = true},
 };
 constexpr const TaskInfo& info(Task task) {
   return task_infos[static_cast<std::size_t>(task)];

@@ -25,7 +25,7 @@ std::string why_unpriced(const JobSpec& spec, const std::vector<PoolSpec>& pools
       return fmt::format("--budget-usd: expected a price of the model \"{}\", there is none; {}",
                          json::printable(asked, 100), how);
     // Batch lines may state limits of their own: they are seen when they are read.
-    const bool are_documents = !spec.shape.prompt.empty() || info(spec.shape.task).has_labels;
+    const bool are_documents = !spec.shape.prompt.empty() || !info(spec.shape.task).opening.empty();
     if (are_documents && pool->max_output_tokens == 0 && pool->price.output != 0 &&
         !openai::limits_answers(spec))
       return fmt::format("--budget-usd: expected a limit on the answers of the model \"{}\", so "

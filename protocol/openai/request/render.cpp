@@ -120,8 +120,9 @@ std::string embed_body(std::string_view model, std::string_view text) {
 
 // The labels stand behind what the user says of himself, so that they are the last word.
 std::string system_of(const JobSpec& spec, std::string system) {
-  if (!info(spec.shape.task).has_labels) return system;
-  if (system.empty() && spec.shape.prompt.empty()) system = label_opening;
+  const TaskInfo& task = info(spec.shape.task);
+  if (system.empty() && spec.shape.prompt.empty()) system = task.opening;
+  if (!task.has_labels) return system;
   if (!system.empty()) system += "\n\n";
   return system + label_instruction(spec.shape.labels);
 }

@@ -20,9 +20,6 @@ namespace gristmill::openai {
 //   - …
 std::string label_instruction(const std::vector<std::string>& labels);
 
-// Stands before it when the user gives neither prompt nor system message.
-inline constexpr std::string_view label_opening = "Classify the text that the user gives.";
-
 // The label that is the whole answer, but for space, quotes and punctuation around it; else the
 // only label that stands in the answer as a whole word. The case of A to Z does not count. Empty:
 // there is none.

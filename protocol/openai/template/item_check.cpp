@@ -55,9 +55,10 @@ std::string sentence_of_fields_in_text(std::string_view field) {
 }
 
 std::string fault_of_task(Task task, std::string_view path) {
-  if (info(task).has_labels)
-    return "expected a document with --task classify, got a batch line, whose request names no "
-           "labels; give documents, or leave --task out";
+  if (!info(task).opening.empty())
+    return fmt::format("expected a document with --task {}, got a batch line, whose request says "
+                       "itself what is wanted; give documents, or leave --task out",
+                       name_of(task));
   if (info(task).embeds && api_of(path) != Api::embeddings)
     return fmt::format("expected url /v1/embeddings with --task embed, got /v1{}", path);
   return {};

@@ -118,10 +118,11 @@ Limits limits_of(const JobSpec& spec) {
   return limits;
 }
 
-// What the task `classify` puts into the system message.
-Count label_bytes(const JobSpec& spec) {
-  if (!info(spec.shape.task).has_labels) return 0;
-  return label_opening.size() + 2 + label_instruction(spec.shape.labels).size();
+// What the task puts into the system message.
+Count added_bytes(const JobSpec& spec) {
+  const TaskInfo& task = info(spec.shape.task);
+  if (!task.has_labels) return task.opening.size();
+  return task.opening.size() + 2 + label_instruction(spec.shape.labels).size();
 }
 
 } // namespace
@@ -133,7 +134,7 @@ std::uint64_t TokenBound::total() const {
 JobTokens::JobTokens(const JobSpec& spec, const DocumentTemplate& documents)
     : params_bytes_{spec.shape.params.size()}, uses_{documents.most_uses()},
       template_bytes_{spec.shape.prompt.size() + spec.shape.system.size()},
-      label_bytes_{label_bytes(spec)}, assume_url_{spec.shape.assume_url},
+      added_bytes_{added_bytes(spec)}, assume_url_{spec.shape.assume_url},
       embeds_{info(spec.shape.task).embeds}, limits_{limits_of(spec)} {}
 
 TokenBound JobTokens::bounds(ItemKind kind, std::string_view raw,
@@ -143,7 +144,7 @@ TokenBound JobTokens::bounds(ItemKind kind, std::string_view raw,
     bound = bound_of_line(raw, limits_, max_output_tokens_default, assume_url_);
   } else {
     const Count text = plus(times(raw.size(), uses_), template_bytes_);
-    const Count sent = plus(plus(text, 2 * message_overhead), label_bytes_);
+    const Count sent = plus(plus(text, 2 * message_overhead), added_bytes_);
     bound = embeds_ ? TokenBound{sent, 0} : bound_of(sent, {}, limits_, max_output_tokens_default);
   }
   bound.input = plus(bound.input, request_overhead + params_bytes_);

@@ -48,7 +48,7 @@ public:
                     std::uint64_t max_output_tokens_default) const;
 
 private:
-  std::uint64_t params_bytes_, uses_, template_bytes_, label_bytes_;
+  std::uint64_t params_bytes_, uses_, template_bytes_, added_bytes_;
   std::string assume_url_;
   bool embeds_;
   AnswerLimits limits_; // of the job's parameters
