@@ -104,7 +104,7 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
     if (known == nullptr) continue;
     const Call call = *known;
     for (const PartId& part : call.parts) {
-      const OpenPart* open = ledger_.find(part);
+      const OpenPart* open = &ledger_.at(part);
       if (lost.exceeds.empty() || cancelling_ || call.other) {
         gone(part, lost.call, now, effects);
       } else if (call.parts.size() > 1) {
@@ -129,7 +129,7 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
     if (known == nullptr) continue;
     const Call call = *known;
     for (const PartId& part : call.parts) {
-      PartTally tally = ledger_.find(part)->tally;
+      PartTally tally = ledger_.at(part).tally;
       if (mutated("call_freed_for_one_part") && part != call.parts[0]) break;
       effects.append.note.ambiguous += lost.permitted;
       if (mutated("lost_consumes_attempt")) ++tally.consumed;
@@ -231,7 +231,7 @@ Effects Supervisor::grace_over(Time now, std::uint64_t untold) {
     if (mutated("no_requeue_after_restart")) unclaimed.clear();
     for (const PartId& part : unclaimed) {
       if (mutated("death_counted_at_own_crash")) {
-        PartTally tally = ledger_.find(part)->tally;
+        PartTally tally = ledger_.at(part).tally;
         ++tally.deaths;
         ledger_.set_tally(part, tally);
       }
@@ -496,7 +496,7 @@ void Supervisor::offer_next(Time now, Effects& effects) {
 }
 
 bool Supervisor::offer_again(const PartId& part, Time now, Effects& effects) {
-  auto item = reader_.read_again(ledger_.find(part)->place, now);
+  auto item = reader_.read_again(ledger_.at(part).place, now);
   if (item) {
     offer(part, std::move(*item), now, effects);
   } else if (!reader_.must_wait().empty()) {
@@ -510,7 +510,7 @@ bool Supervisor::offer_again(const PartId& part, Time now, Effects& effects) {
 }
 
 void Supervisor::offer(const PartId& part, std::string item, Time now, Effects& effects) {
-  const OpenPart& open = *ledger_.find(part);
+  const OpenPart& open = ledger_.at(part);
   auto asked = offers_.plan(part, open, std::move(item));
   if (!asked) return give_up(ending_of(part), std::move(asked.error()), effects);
   ledger_.set_fallback(part, asked->ask.has_fallback);
@@ -548,13 +548,13 @@ void Supervisor::offer_second(CallId first, Effects& effects) {
   const Call call = *book_.find(first);
   std::vector<AskedPart> asked;
   for (const PartId& part : call.parts) {
-    const OpenPart& open = *ledger_.find(part);
+    const OpenPart& open = ledger_.at(part);
     auto item = reader_.read_if_possible(open.place);
     auto ask = item ? offers_.plan(part, open, std::move(*item)) : tl::unexpected{NoCall{}};
     if (!ask) return; // the first call may yet answer it
     asked.push_back(std::move(*ask));
   }
-  std::vector<EndpointId> slow_at = ledger_.find(call.parts.at(0))->failed_at;
+  std::vector<EndpointId> slow_at = ledger_.at(call.parts.at(0)).failed_at;
   slow_at.push_back(call.endpoint);
   OfferedCall second = offers_.second(std::move(asked), std::move(slow_at));
   hedging_.begun();
@@ -597,7 +597,7 @@ void Supervisor::accept(ReportedOutcome& call, Time now, Random& random, Effects
   effects.append.note.prompt_tokens += outcome.usage.prompt;
   effects.append.note.completion_tokens += outcome.usage.completion;
   for (const PartId& part : heard) {
-    PartTally tally = ledger_.find(part)->tally;
+    PartTally tally = ledger_.at(part).tally;
     tally.tries += bool{outcome.attempt};
     ledger_.set_tally(part, std::move(tally));
   }
@@ -754,7 +754,7 @@ void Supervisor::pay(const Debts::Debt& debt, Time now, Effects& effects) {
 }
 
 Case Supervisor::case_of(const PartId& part, const protocol::Reply& reply) const {
-  const OpenPart& open = *ledger_.find(part);
+  const OpenPart& open = ledger_.at(part);
   Case judged;
   judged.part = part;
   judged.tally = open.tally;
@@ -810,7 +810,7 @@ void Supervisor::apart(const PartId& part, CallId call, Time now, Effects& effec
 
 void Supervisor::poison(const PartId& part, const ReportedOutcome& call, Time now,
                         Effects& effects) {
-  const OpenPart& open = *ledger_.find(part);
+  const OpenPart& open = ledger_.at(part);
   protocol::Reply reply;
   reply.model = call.outcome.model;
   reply.cls = OutcomeClass::poison;
@@ -830,7 +830,7 @@ void Supervisor::poison(const PartId& part, const ReportedOutcome& call, Time no
 
 // A part that cannot succeed at its model begins anew at the fallback, once.
 void Supervisor::fall_back(const PartId& part, CallId call, Time now, Effects& effects) {
-  PartTally tally = ledger_.find(part)->tally;
+  PartTally tally = ledger_.at(part).tally;
   tally.on_fallback = true;
   tally.consumed = 0;
   ledger_.set_tally(part, std::move(tally));
@@ -856,7 +856,7 @@ void Supervisor::again(const PartId& part, CallId lost, Time now, Effects& effec
 
 // Calls of the part but for this one; of one that carries others, too, the part's answer is late.
 void Supervisor::withdraw_others(const PartId& part, CallId but, Effects& effects) {
-  const CallId first = ledger_.find(part)->call();
+  const CallId first = ledger_.at(part).call();
   const Call* known = book_.find(first);
   if (!first) return;
   for (const CallId call : {first, known == nullptr ? CallId{} : known->other}) {
@@ -910,12 +910,12 @@ void Supervisor::give_up(const Ending& ending, NoCall why, Effects& effects) {
 }
 
 Supervisor::Ending Supervisor::ending_of(const PartId& part) const {
-  const OpenPart& open = *ledger_.find(part);
+  const OpenPart& open = ledger_.at(part);
   return {part, open.place, open.id, open.tally.tries};
 }
 
 journal::AttemptNote Supervisor::note_of(const PartId& part) const {
-  const PartTally& tally = ledger_.find(part)->tally;
+  const PartTally& tally = ledger_.at(part).tally;
   return {part, tally.consumed, tally.deaths, tally.on_fallback ? std::max(tally.tries, 1u) : 0,
           ledger_.divided(part.item) != nullptr};
 }

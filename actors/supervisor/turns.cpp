@@ -49,7 +49,7 @@ Time Turns::next_at(const PartLedger& ledger) const {
   later(std::max(ledger.next_due(Lane::behind), probed_at_ + probe_follows));
   later(ledger.next_due(Lane::behind));
   for (const PartId& part : ledger.alone())
-    if (const OpenPart& open = *ledger.find(part); open.is_ready()) later(open.not_before());
+    if (const OpenPart& open = ledger.at(part); open.is_ready()) later(open.not_before());
   return at;
 }
 

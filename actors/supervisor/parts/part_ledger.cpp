@@ -18,6 +18,12 @@ const OpenPart* PartLedger::find(const PartId& part) const {
   return it == live_.end() ? nullptr : &it->second;
 }
 
+const OpenPart& PartLedger::at(const PartId& part) const {
+  const OpenPart* open = find(part);
+  GRISTMILL_CHECK(open != nullptr, "part {} of item {} is not open", part.part, part.item);
+  return *open;
+}
+
 OpenPart& PartLedger::open(const PartId& part) {
   const auto it = live_.find(part);
   GRISTMILL_CHECK(it != live_.end(), "part {} of item {} is not open", part.part, part.item);

@@ -115,6 +115,7 @@ public:
   std::size_t retrying_count() const { return retrying_; } // that wait, having been tried before
   const std::unordered_map<PartId, OpenPart>& live() const { return live_; }
   const OpenPart* find(const PartId& part) const;
+  const OpenPart& at(const PartId& part) const; // of one that is open
   const DividedItem* divided(std::uint64_t item) const;
   // Whether it is out, or perhaps out, in a call that is not this one.
   bool is_out_with(const PartId& part, CallId call) const;

@@ -37,7 +37,7 @@ std::optional<PartId> Suspects::next_alone(const PartLedger& ledger, bool read_a
   const bool witnessed = !needs_witness(ledger);
   if (!witnessed && !is_last(ledger, read_all)) return std::nullopt;
   for (const PartId& id : ledger.alone()) {
-    const OpenPart& part = *ledger.find(id);
+    const OpenPart& part = ledger.at(id);
     if (!part.is_ready() || (witnessed && part.not_before() > now)) continue;
     const auto failures = part.tally.alone_failures;
     const bool better = best == nullptr || (witnessed ? failures > best->tally.alone_failures
@@ -51,9 +51,8 @@ std::optional<PartId> Suspects::next_alone(const PartLedger& ledger, bool read_a
 
 // They go one by one, so that there are some left to be compared with.
 bool Suspects::needs_witness(const PartLedger& ledger) const {
-  return std::any_of(ledger.alone().begin(), ledger.alone().end(), [&](const PartId& id) {
-    return answers_ < ledger.find(id)->tally.alone_after;
-  });
+  return std::any_of(ledger.alone().begin(), ledger.alone().end(),
+                     [&](const PartId& id) { return answers_ < ledger.at(id).tally.alone_after; });
 }
 
 // To probe the endpoint and to be answered between two failures of those that go alone. In the end
