@@ -104,12 +104,12 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
     if (known == nullptr) continue;
     const Call call = *known;
     for (const PartId& part : call.parts) {
-      const OpenPart* open = &ledger_.at(part);
+      const OpenPart& open = ledger_.at(part);
       if (lost.exceeds.empty() || cancelling_ || call.other) {
         gone(part, lost.call, now, effects);
       } else if (call.parts.size() > 1) {
         apart(part, lost.call, now, effects);
-      } else if (open->has_fallback && !open->tally.on_fallback &&
+      } else if (open.has_fallback && !open.tally.on_fallback &&
                  may_fall_back(OutcomeClass::too_long)) {
         fall_back(part, lost.call, now, effects);
       } else {
@@ -654,7 +654,6 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
   if (reply.cls != OutcomeClass::ok && judged.tally.on_fallback && of_earlier_life(id)) {
     Judgement again;
     again.what = Judgement::What::again;
-    again.tally = judged.tally;
     again.not_before = moment.now;
     again.noted = about.consumes_attempt();
     again.elsewhere = about.consumes_attempt() || about.is_endpoints();
@@ -671,11 +670,12 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
     return wait_again(part, id, moment.now);
   }
   Judgement judgement = verdict_.judge(judged, call, reply, moment.now, moment.random);
+  ledger_.set_tally(part, judgement.tally);
+  // Also of one that ends: the others that go alone find the endpoint as it left it.
+  if (judgement.alone_wait != 0) ledger_.alone_wait_for(judgement.alone_wait);
   if (judgement.what == Judgement::What::is_poison) {
-    ledger_.set_tally(part, std::move(judgement.tally));
     poison(part, call, moment.now, effects);
   } else if (judgement.what == Judgement::What::falls_back) {
-    ledger_.set_tally(part, std::move(judgement.tally));
     fall_back(part, id, moment.now, effects);
     stop(std::move(judgement.stop), effects);
   } else {
@@ -778,8 +778,6 @@ Case Supervisor::case_of(const PartId& part, const protocol::Reply& reply) const
 void Supervisor::carry_out(const PartId& part, const ReportedOutcome& call,
                            const protocol::Reply& reply, Judgement judgement, Effects& effects) {
   const CallId id = call.outcome.call;
-  ledger_.set_tally(part, std::move(judgement.tally));
-  if (judgement.alone_wait != 0) ledger_.alone_wait_for(judgement.alone_wait);
   if (judgement.behind_since != never) ledger_.fall_behind(part, judgement.behind_since);
   if (judgement.what == Judgement::What::again && !cancelling_) {
     if (judgement.noted) effects.append.attempts.push_back(note_of(part));
