@@ -322,6 +322,38 @@ TEST_CASE("a gateway that answers one item with 502, and all others well, ends i
   CHECK(bench.supervisor->counts().completed == 99);
 }
 
+TEST_CASE(
+    "of two that bring their endpoint down the second is tried when another was answered since") {
+  FaultBench bench{good_lines(100)};
+  bench.start_fresh(8);
+  const std::set<std::uint64_t> culprits{3, 7};
+  std::map<std::uint64_t, int> tried;
+  bool ended = false, other_answered = false;
+  for (int step = 0; step < 2'000 && !bench.all_terminal; ++step) {
+    for (const auto& call : bench.take_offers()) {
+      const std::uint64_t item = item_of(call);
+      if (!culprits.contains(item)) {
+        bench.answer(call);
+        other_answered |= ended;
+        continue;
+      }
+      if (ended) CHECK(other_answered);
+      ++tried[item];
+      bench.fail(call, OutcomeClass::gateway, Doubt::none, "bad_gateway");
+      ended |= !bench.line_of(item).is_null();
+    }
+    bench.write();
+    if (step % 2 == 0) bench.want(8);
+    bench.tick_at(bench.now + 300ms);
+  }
+  REQUIRE(bench.all_terminal);
+  for (const std::uint64_t item : culprits) {
+    CHECK(tried[item] == 6);
+    CHECK(bench.line_of(item)["gristmill"]["class"] == "poison");
+  }
+  CHECK(bench.supervisor->counts().completed == 98);
+}
+
 TEST_CASE("calls that never reached their server, or were probes, make nobody go alone") {
   const bool sent = GENERATE(false, true);
   FaultBench bench{good_lines(2)};
