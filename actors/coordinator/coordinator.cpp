@@ -227,9 +227,11 @@ void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
     const std::size_t alternatives =
         refuses ? endpoints_.alternatives_of(given.job, outcome.endpoint) : 0;
     std::string url = endpoints_.url_of(outcome.endpoint);
+    auto model = given.earlier ? std::nullopt : std::optional{given.model};
     out_.jobs[given.job].outcomes.push_back({.session = session.id,
                                              .outcome = std::move(outcome),
                                              .endpoint = std::move(url),
+                                             .model = std::move(model),
                                              .cost_nano_usd = cost.nano_usd,
                                              .alternatives = alternatives,
                                              .began = given.since,

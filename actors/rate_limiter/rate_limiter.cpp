@@ -80,10 +80,9 @@ void RateLimiter::job_resumed(const JobResumed& job) {
 }
 
 // Who names no model gets the only one that there is.
-std::string RateLimiter::model_of(const AcquireCall& call, const Job& job) const {
-  const std::string& model = call.model.empty() ? job.budget.model : call.model;
+std::string RateLimiter::model_of(const AcquireCall& call) const {
   const auto& served = endpoints_.served();
-  return model.empty() && served.size() == 1 ? served.begin()->first : model;
+  return call.model.empty() && served.size() == 1 ? served.begin()->first : call.model;
 }
 
 std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
@@ -122,7 +121,7 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   if (known == jobs_.end())
     return Placed::waits(WaitKind::budget, now + no_endpoint_retry, "the job is not running");
   Job& job = known->second;
-  const std::string model = model_of(call, job);
+  const std::string model = model_of(call);
   const TokenLearners learned = tokens_.of(call.job, model);
   const TokenBound bound = TokenBound::of(call);
   accounts_.touched(job.account);

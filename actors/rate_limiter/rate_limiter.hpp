@@ -134,7 +134,7 @@ private:
   };
 
   Placed place(const AcquireCall& call, SessionId session, Time now);
-  std::string model_of(const AcquireCall& call, const Job& job) const;
+  std::string model_of(const AcquireCall& call) const;
   std::optional<WaitReason> job_refuses(const Job& job, const AcquireCall& call, Tokens tokens,
                                         Time now);
   void take_turns(Job& job, const std::vector<Endpoint*>& served, SessionId session, Time now);

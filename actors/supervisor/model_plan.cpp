@@ -7,12 +7,8 @@ namespace gristmill::supervisor {
 namespace {
 
 constexpr std::uint64_t output_tokens_default = 4'096;
-} // namespace
 
-std::string model_of_line(std::string_view raw) {
-  const json::Value named = json::find(json::find(json::root(raw), "body"), "model");
-  return named.is(json::Kind::string) ? json::text_of(named) : std::string{};
-}
+} // namespace
 
 bool may_fall_back(OutcomeClass cls) {
   switch (cls) {
@@ -28,8 +24,7 @@ bool may_fall_back(OutcomeClass cls) {
 }
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()},
-      has_budget_{bool{spec.limits.budget_usd}}, model_of_all_{model_of_all(spec)},
+    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, model_of_all_{model_of_all(spec)},
       fallback_{spec.policy.fallback_model}, default_model_{spec.policy.default_model} {}
 
 PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
@@ -41,20 +36,23 @@ PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallba
   // The configuration may have lost a pool's fallback since the item was sent there.
   const bool falls_back = on_fallback && planned.has_fallback;
   const std::string& model = falls_back ? fallback : first;
-  const PoolSpec* pool = pool_of(pools_, model.empty() ? default_model_ : model);
+  const PoolSpec* pool = pool_of(pools_, model);
   const bool pool_says = pool != nullptr && pool->max_output_tokens != 0;
   planned.max_output_tokens = pool_says ? pool->max_output_tokens : output_tokens_default;
   planned.limits_answers = pool_says || pool == nullptr || pool->price.output == 0;
-  if (falls_back || model_of_all_.empty()) planned.model = model;
+  planned.model = model;
   return planned;
 }
 
 std::string ModelPlan::first_model(ItemKind kind, std::string_view raw) const {
   if (!model_of_all_.empty()) return model_of_all_;
-  // The endpoints of the job's own take every model, so nobody needs to know it in advance; but a
-  // fallback must differ from it.
-  const bool told_apart = !own_endpoints_ || !fallback_.empty() || has_budget_;
-  return told_apart && kind == ItemKind::batch_line ? model_of_line(raw) : std::string{};
+  if (kind != ItemKind::batch_line) return default_model_;
+  const json::Value named = json::find(json::find(json::root(raw), "body"), "model");
+  if (named.is(json::Kind::none) || named.is(json::Kind::null)) return default_model_;
+  // Of another kind: whoever renders the request says so.
+  if (!named.is(json::Kind::string)) return {};
+  std::string model = json::text_of(named);
+  return model.empty() ? default_model_ : model;
 }
 
 std::string ModelPlan::fallback_of(std::string_view model) const {

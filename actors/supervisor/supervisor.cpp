@@ -767,11 +767,6 @@ Case Supervisor::case_of(const PartId& part, const protocol::Reply& reply) const
     judged.few_left = only_few_are_left(ledger_, reader_.is_at_end());
     judged.described = described(ending_of(part), reply);
   }
-  judged.model = [this, place = &open.place]() -> std::string {
-    if (!model_of_all(spec_).empty() || place->kind != ItemKind::batch_line) return {};
-    const auto raw = reader_.read_if_possible(*place);
-    return raw ? model_of_line(*raw) : std::string{};
-  };
   return judged;
 }
 

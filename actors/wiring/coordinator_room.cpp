@@ -373,10 +373,8 @@ void CoordinatorRoom::tell(jobs::Open& open, const Moment& moment, Post& post) {
   const coordinator::EarlierLives earlier{open.kept.content.mark, open.kept.money.assumed};
   JobBudget budget;
   budget.job = job.id;
-  budget.model = model_of_all(job.spec);
   budget.limits = open.limits;
   budget.money = open.kept.money;
-  budget.default_model = job.spec.policy.default_model;
   budget.share = coordinator::own_share(job.spec);
   budget.learned = std::move(open.kept.content.learned);
   post.tell(to_supervisor(job.id), OpenJob{job.spec, items_of(open, job)});

@@ -7,6 +7,8 @@
 #include "protocol/job/state.hpp"
 #include "protocol/node/messages.hpp"
 
+#include <optional>
+
 namespace gristmill {
 
 // A call that is ready to leave.
@@ -24,6 +26,8 @@ struct ReportedOutcome {
   SessionId session;
   protocol::Outcome outcome;
   std::string endpoint; // URL
+  // That it was made for; none = an earlier life of ours gave it away.
+  std::optional<std::string> model{};
   std::uint64_t cost_nano_usd = 0;
   // Of class config or quota: how many endpoints serve such calls, this one too.
   std::size_t alternatives = 0;

@@ -144,11 +144,9 @@ struct JobMoney {
 
 struct JobBudget {
   JobId job;
-  std::string model;
   RateLimits limits;
-  std::vector<EndpointId> endpoints; // its own; empty = those that serve `model`
+  std::vector<EndpointId> endpoints; // its own; empty = those that serve a call's model
   JobMoney money = {};
-  std::string default_model = {}; // of calls that name none, at the job's own endpoints
   Share share = {};
   std::vector<journal::LearnedNote> learned = {}; // in an earlier life
 };

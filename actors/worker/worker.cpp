@@ -54,10 +54,10 @@ OutcomeClass class_of(const CallEnded& end) {
 
 // All parts of a call are one request.
 Result<openai::Request> rendered(const JobSpec& spec, const openai::DocumentTemplate& documents,
-                                 const PlannedCall& call, std::string_view default_model) {
+                                 const PlannedCall& call, std::string_view served) {
   std::vector<openai::Request> requests;
   for (const PlannedPart& part : call.parts) {
-    auto request = openai::render(spec, documents, part.kind, part.raw, default_model, call.model);
+    auto request = openai::render(spec, documents, part.kind, part.raw, served, call.model);
     if (!request) return tl::unexpected{std::move(request.error())};
     requests.push_back(std::move(*request));
   }
@@ -434,8 +434,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   if (std::string why = options_.keys.why_not(*where.spec, where.of); !why.empty())
     return refuse(OutcomeClass::config, "key_not_allowed", std::move(why));
   const JobSpec& spec = job->second.spec;
-  auto request = rendered(spec, job->second.documents, *planned,
-                          where.model.empty() ? spec.policy.default_model : where.model);
+  auto request = rendered(spec, job->second.documents, *planned, where.model);
   if (!request && request.error().code == ErrorCode::conflict)
     return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);

@@ -110,9 +110,7 @@ constexpr std::array rows{
               .help = "leave out documents without text (empty, null, only whitespace) instead of "
                       "making them error lines",
               .identity = Identity::fixed},
-    JobOption{.name = "default_model",
-              .member = at<&JobSpec::policy, &JobPolicy::default_model>,
-              .for_workers = true},
+    JobOption{.name = "default_model", .member = at<&JobSpec::policy, &JobPolicy::default_model>},
     JobOption{.name = "endpoints", .member = at<&JobSpec::endpoints>, .flag = "--endpoint"},
     JobOption{.name = "requests_per_minute",
               .member = at<&JobSpec::limits, &JobLimits::rates, &RateLimits::requests_per_minute>,

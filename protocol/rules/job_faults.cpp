@@ -70,8 +70,11 @@ void check_params(const JobSpec& spec, Faults& faults) {
     return faults.add("--param", "a JSON object", json::name_of(params.kind()));
   if (openai::asks_for_stream(params))
     faults.add("--param", "no stream, because a batch has none", "stream");
-  if (!spec.shape.model.empty() && !json::find(params, "model").is(json::Kind::none))
+  const json::Value model = json::find(params, "model");
+  if (!spec.shape.model.empty() && !model.is(json::Kind::none))
     faults.add("--param", "the model in --model alone", "model");
+  else if (!model.is(json::Kind::none) && !model.is(json::Kind::string))
+    faults.add("--param", "model to be a string", json::name_of(model.kind()));
 }
 
 void check_template(std::string_view option, std::string_view text, Faults& faults) {

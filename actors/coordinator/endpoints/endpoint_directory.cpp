@@ -114,7 +114,7 @@ const std::vector<EndpointEntry>& EndpointDirectory::of_job(JobId job) const {
 bool EndpointDirectory::reaches(JobId id, const std::string& model, const Announced& by) const {
   const auto job = jobs_.find(id);
   if (job == jobs_.end() || job->second.brings_own) return true;
-  std::string wanted = model.empty() ? job->second.model : model;
+  std::string wanted = model;
   if (wanted.empty()) {
     const std::set<std::string> models = served();
     if (models.size() != 1) return false;

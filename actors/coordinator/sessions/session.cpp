@@ -146,6 +146,7 @@ bool Session::take_beat(const Heartbeat& beat) {
 
 ToldOutcomes Session::take_outcomes(Outcomes outcomes, Time now) {
   ToldOutcomes told;
+  told.proven.reserve(outcomes.outcomes.size());
   const auto prove = [&](Outcome& outcome, Assigned given) {
     const bool above_bound = bring_within_reason(outcome, given, now);
     told.proven.push_back({std::move(outcome), std::move(given), above_bound});

@@ -34,8 +34,7 @@ void MoneyBook::ended(const MoneyCharge& charge, const Ended& ended) {
 void MoneyBook::opened(const JobBudget& job) {
   jobs_.erase(job.job);
   if (job.money.cap == 0) return;
-  const std::string& model = job.model.empty() ? job.default_model : job.model;
-  Job& opened = jobs_[job.job] = {std::make_shared<MoneyAccount>(job.job, job.money), model};
+  Job& opened = jobs_[job.job] = {std::make_shared<MoneyAccount>(job.job, job.money)};
   changed(*opened.account);
 }
 
@@ -50,9 +49,8 @@ MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& mod
   const auto job = jobs_.find(call.job);
   if (job == jobs_.end()) return {};
   MoneyAccount& account = *job->second.account;
-  const std::string& asked = model.empty() ? job->second.default_model : model;
-  const BudgetStop stop{call.job, account.cap(), account.charged(), account.unknown(), 0, asked};
-  const PoolSpec* pool = pool_of(pools_, asked);
+  const BudgetStop stop{call.job, account.cap(), account.charged(), account.unknown(), 0, model};
+  const PoolSpec* pool = pool_of(pools_, model);
   if (pool == nullptr || !pool->price)
     return {{}, MoneyAccount::Refusal{std::chrono::seconds{1}, "its model has no price"}, stop};
   Answer answer{

@@ -59,7 +59,6 @@ public:
 private:
   struct Job {
     std::shared_ptr<MoneyAccount> account;
-    std::string default_model;
   };
   void changed(const MoneyAccount& account);
 

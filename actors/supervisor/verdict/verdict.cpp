@@ -50,13 +50,13 @@ Judgement Verdict::judge(const Case& part, const ReportedOutcome& call,
   judgement.tally = part.tally;
   PartTally& tally = judgement.tally;
   if (about.news == EndpointNews::refuses && !part.cancelling &&
-      !is_own_refusal(part, endpoint, reply.http_status, tally)) {
+      !is_own_refusal(part, call, reply.http_status, tally)) {
     refused(part, call, now, judgement);
     return judgement;
   }
   if (about.news == EndpointNews::answered) failures_.took(endpoint);
   if (reply.cls == OutcomeClass::ok) {
-    note_served(part, endpoint);
+    if (call.model) failures_.served(endpoint, *call.model);
     quota_.answered(endpoint);
   }
   if (reply.cls == OutcomeClass::quota && part.speaks_for_call)
@@ -99,22 +99,16 @@ void Verdict::refused(const Case& part, const ReportedOutcome& call, Time now,
 
 // A model that an endpoint never served while it served others is the part's own fault. So is what
 // one part is refused again and again while others are answered, or nobody is left to be.
-bool Verdict::is_own_refusal(const Case& part, EndpointId endpoint, std::uint16_t status,
+bool Verdict::is_own_refusal(const Case& part, const ReportedOutcome& call, std::uint16_t status,
                              PartTally& tally) const {
+  const EndpointId endpoint = call.outcome.endpoint;
   if (!may_be_own_refusal(status) || !failures_.takes(endpoint)) return false;
-  if (!failures_.serves(endpoint, part.model())) return true;
+  if (call.model && !failures_.serves(endpoint, *call.model)) return true;
   const std::uint64_t answers = suspects_.answers();
   const bool others_answered = tally.refusals == 0 || answers > tally.refused_after;
   if (!others_answered && !part.few_left) return false;
   tally.refused_after = answers;
   return ++tally.refusals > refusals_of_one;
-}
-
-// Not of every answer: the item has to be read again.
-void Verdict::note_served(const Case& part, EndpointId endpoint) {
-  constexpr std::uint64_t all_of_the_first = 64, one_of = 64;
-  if (served_++ >= all_of_the_first && served_ % one_of != 0) return;
-  failures_.served(endpoint, part.model());
 }
 
 // Whether the failure counts against the part's retries now.

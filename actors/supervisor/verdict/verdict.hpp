@@ -33,7 +33,6 @@ struct Case {
   bool cancelling = false;             // the job is
   bool speaks_for_call = true;         // of several parts of a call the first one
   std::string described;               // "ID (FILE:LINE): what came", of a failure
-  std::function<std::string()> model;  // that it asked for; empty = the job's own, or not known
 };
 
 struct Judgement {
@@ -85,7 +84,7 @@ public:
   void is_cleared() { suspects_.is_cleared(); }
 
 private:
-  bool is_own_refusal(const Case& part, EndpointId endpoint, std::uint16_t status,
+  bool is_own_refusal(const Case& part, const ReportedOutcome& call, std::uint16_t status,
                       PartTally& tally) const;
   void refused(const Case& part, const ReportedOutcome& call, Time now, Judgement& judgement);
   bool pays(const Case& part, const ReportedOutcome& call, const protocol::Reply& reply, Time now,
@@ -93,7 +92,6 @@ private:
   void meets_a_fault(const Case& part, const ReportedOutcome& call, const protocol::Reply& reply,
                      Judgement& judgement);
   void mind_outage(const Case& part, const ReportedOutcome& call, Time now, Judgement& judgement);
-  void note_served(const Case& part, EndpointId endpoint);
   Time again_at(const Case& part, const protocol::Reply& reply, Time not_before, Time now,
                 Judgement& judgement) const;
 
@@ -104,7 +102,6 @@ private:
   QuotaWatch quota_;
   Suspects suspects_;
   bool has_patience_;
-  std::uint64_t served_ = 0; // answers, by which it is learned which models endpoints serve
 };
 
 } // namespace gristmill::supervisor

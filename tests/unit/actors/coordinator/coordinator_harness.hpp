@@ -164,6 +164,7 @@ public:
     hear(coordinator.job_opened(JobId{job}, spec, endpoints, now, earlier));
     return endpoints;
   }
+  std::string model{}; // of the calls that are offered
   void offer(std::uint64_t first, std::uint64_t last, std::uint32_t job = 7,
              std::size_t bytes = 100) {
     std::vector<OfferedCall> calls;
@@ -172,6 +173,7 @@ public:
       offered.planned.call = CallId{call};
       offered.planned.parts = {
           {{JobId{job}, call, 0}, ItemKind::batch_line, std::string(bytes, 'x')}};
+      offered.planned.model = model;
       offered.token_bound = 10 * call;
       calls.push_back(std::move(offered));
     }

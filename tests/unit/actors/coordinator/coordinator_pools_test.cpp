@@ -25,7 +25,10 @@ coordinator::Options options() {
 }
 
 struct Cluster : Bench {
-  Cluster() : Bench{options()} { hear(coordinator.started()); }
+  Cluster() : Bench{options()} {
+    model = "small";
+    hear(coordinator.started());
+  }
 };
 
 JobSpec of_model(std::string model) {

@@ -36,6 +36,7 @@ struct Bench {
   SessionId session{5};
   Nonce nonce{11};
   std::uint64_t token_bound = 1, output_bound = 0;
+  std::string model; // of all calls
 
   void offer(EndpointOffer offer) { limiter.endpoint_added(offer, now); }
   // A shared endpoint with a URL of its own.
@@ -44,13 +45,13 @@ struct Bench {
     offer({EndpointId{id}, "m", endpoint_at(url, limits), SessionId{}});
   }
   void job(std::uint32_t id, RateLimits limits) {
-    limiter.job_opened({JobId{id}, "", limits, {}}, now);
+    limiter.job_opened({JobId{id}, limits, {}}, now);
   }
 
   Acquire question(const std::vector<CallId>& calls) const {
     Acquire acquire{session, nonce, {}};
     for (const CallId call : calls)
-      acquire.calls.push_back({call, JobId{7}, call.value, token_bound, "", output_bound});
+      acquire.calls.push_back({call, JobId{7}, call.value, token_bound, model, output_bound});
     return acquire;
   }
   // What is to be written now: the names of blocks, and of marks.

@@ -29,7 +29,7 @@ struct Bench {
       endpoint.url = "http://host";
       limiter.endpoint_added({EndpointId{id}, id == 1 ? "m" : "free", endpoint, {}}, now);
     }
-    JobBudget job{JobId{7}, "", {}, {}};
+    JobBudget job{JobId{7}, {}, {}};
     job.money.cap = cap;
     limiter.job_opened(job, now);
   }

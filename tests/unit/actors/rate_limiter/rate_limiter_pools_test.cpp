@@ -69,7 +69,7 @@ TEST_CASE("a model's calls go to the endpoints of that model, and others do not 
   Bench bench;
   bench.offer({EndpointId{1}, "a", endpoint_at("http://a"), {}});
   bench.offer({EndpointId{2}, "b", endpoint_at("http://b"), {}});
-  bench.limiter.job_opened({JobId{7}, "", {}, {}}, bench.now);
+  bench.limiter.job_opened({JobId{7}, {}, {}}, bench.now);
   const auto ask = [&] {
     Acquire acquire = bench.question(calls(5));
     acquire.calls[0].model = "c";
@@ -93,7 +93,7 @@ TEST_CASE("the only model that is served is for those who name none") {
   Bench bench;
   bench.offer({EndpointId{1}, "a", endpoint_at("http://a"), {}});
   bench.offer({EndpointId{2}, "a", endpoint_at("http://b"), {}});
-  bench.limiter.job_opened({JobId{7}, "", {}, {}}, bench.now);
+  bench.limiter.job_opened({JobId{7}, {}, {}}, bench.now);
   CHECK(bench.goes(1));
   bench.offer({EndpointId{3}, "b", endpoint_at("http://c"), {}});
   CHECK_FALSE(bench.goes(2));

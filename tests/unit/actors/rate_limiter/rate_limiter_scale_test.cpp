@@ -31,7 +31,7 @@ struct Crowd : Bench {
       EndpointSpec spec = endpoint_at(fmt::format("http://other-{}/v1", i), limits);
       spec.limits.requests_per_day = 100'000;
       offer({id, "", spec, SessionId{}});
-      limiter.job_opened({JobId{first_job + i}, "m", {}, {id}}, now);
+      limiter.job_opened({JobId{first_job + i}, {}, {id}}, now);
     }
     for (int round = 0; round < 2; ++round) {
       for (std::uint32_t i = 0; i < others; ++i) call_of(JobId{first_job + i});
@@ -96,7 +96,7 @@ TEST_CASE("a job that comes and goes costs the same with 100 accounts and with 1
           crowd.now += 10us;
           const EndpointId id{50};
           crowd.offer({id, "", endpoint_at("http://mine/v1"), SessionId{}});
-          crowd.limiter.job_opened({JobId{50}, "m", {}, {id}}, crowd.now);
+          crowd.limiter.job_opened({JobId{50}, {}, {id}}, crowd.now);
           crowd.call_of(JobId{50});
           crowd.all_blocks();
           crowd.limiter.job_resumed({JobId{50}, 0});
@@ -126,7 +126,7 @@ TEST_CASE("a job with a budget of money costs the others nothing") {
     bench.job(7, {});
     bench.endpoint(1, {});
     for (std::uint32_t i = 0; i < budgets; ++i) {
-      JobBudget budget{JobId{first_job + i}, "m", {}, {}};
+      JobBudget budget{JobId{first_job + i}, {}, {}};
       budget.money.cap = 1'000'000'000;
       bench.limiter.job_opened(budget, bench.now);
     }
@@ -163,7 +163,7 @@ TEST_CASE("what is learned of the use of tokens is told apart for a bounded numb
   bench.job(7, {});
   const EndpointId id{9};
   bench.offer({id, "", endpoint_at("http://own/v1"), SessionId{}});
-  bench.limiter.job_opened({JobId{7}, "", {}, {id}}, bench.now);
+  bench.limiter.job_opened({JobId{7}, {}, {id}}, bench.now);
   for (int i = 0; i < 1'000; ++i) {
     bench.now += 10ms;
     Acquire acquire = bench.question({CallId{1}});

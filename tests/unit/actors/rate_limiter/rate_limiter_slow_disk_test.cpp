@@ -93,7 +93,7 @@ TEST_CASE("the journal holds the blocks of a minute and no more, however long th
   work.items.assign(1, 0);
   news = {};
   news.jobs_closed = {JobId{3}};
-  news.jobs_opened.push_back({JobId{1}, "m", {}, {}});
+  news.jobs_opened.push_back({JobId{1}, {}, {}});
   work.tell(work.limiter, std::move(news));
   work.run(200s, 20ms);
   CHECK(work.held_rows <= 2 * 70); // the endpoint's, and those of the job that came again

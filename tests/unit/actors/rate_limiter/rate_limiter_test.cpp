@@ -70,18 +70,19 @@ TEST_CASE("a call of an unknown job or without an endpoint waits and hears why")
   CHECK(bench.wait_reason(1) == "the job is not running");
 }
 
-TEST_CASE("an endpoint serves the jobs of its model") {
+TEST_CASE("an endpoint serves the calls of its model") {
   const auto [served, wanted, goes] = GENERATE(table<std::string, std::string, bool>({
       {"a", "", true},
       {"a", "a", true},
       {"a", "b", false},
-      {"", "", false}, // of those jobs only that name it
+      {"", "", false}, // of those jobs' calls only that name it
       {"", "a", false},
   }));
   CAPTURE(served, wanted);
   Bench bench;
   bench.offer({EndpointId{1}, served, endpoint_at("http://a"), {}});
-  bench.limiter.job_opened({JobId{7}, wanted, {}, {}}, bench.now);
+  bench.job(7, {});
+  bench.model = wanted;
   CHECK(bench.goes(1) == goes);
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("a job with endpoints of its own uses no other") {
   Bench bench;
   bench.endpoint(1, {});
   bench.endpoint(2, {});
-  bench.limiter.job_opened({JobId{7}, "m", {}, {EndpointId{2}}}, bench.now);
+  bench.limiter.job_opened({JobId{7}, {}, {EndpointId{2}}}, bench.now);
   for (const auto& permit : bench.ask(ids({1, 2, 3})).permits)
     CHECK(permit.endpoint == EndpointId{2});
   bench.limiter.endpoint_gone(EndpointId{2}, bench.now);

@@ -46,7 +46,7 @@ struct Crowd {
 
   explicit Crowd(RateLimits limits) { bench.endpoint(1, limits); }
   void job(JobId id, Share share, RateLimits own = {}) {
-    JobBudget budget{id, "m", own, {}};
+    JobBudget budget{id, own, {}};
     budget.share = share;
     bench.limiter.job_opened(budget, bench.now);
   }

@@ -43,7 +43,7 @@ TEST_CASE("which ends let an item fall back") {
   Bench bench{good_lines(1), with_fallback(0)};
   bench.start_fresh();
   auto call = bench.take_offer();
-  CHECK(call.planned.model.empty()); // as the job says
+  CHECK(call.planned.model == "m");
   bench.report(call, cls);
   const auto again = later(bench);
   REQUIRE(again.size() == (falls ? 1 : 0));
@@ -63,7 +63,7 @@ TEST_CASE("retries come first, begin anew at the fallback, and it is the last") 
     if (again.empty()) break;
     call = again.at(0);
   }
-  CHECK(models == std::vector<std::string>{"", "", "large", "large"});
+  CHECK(models == std::vector<std::string>{"m", "m", "large", "large"});
   const auto line = bench.line_of(0);
   CHECK(line["gristmill"]["attempts"] == 4);
   CHECK_FALSE(line["error"].is_null());
@@ -211,6 +211,7 @@ TEST_CASE("lines that name their models are planned for them") {
   CHECK(plan.plan(ItemKind::batch_line, batch_line("c"), false).model == "c");
   CHECK_FALSE(plan.plan(ItemKind::batch_line, batch_line("c"), false).has_fallback);
   CHECK(plan.plan(ItemKind::text, "text", false).model.empty());
+  CHECK(plan.plan(ItemKind::batch_line, R"({"body":{"model":7}})", false).model.empty());
   // A fallback that the configuration has lost: the first model is all that is left.
   CHECK(plan.plan(ItemKind::batch_line, batch_line("c"), true).model == "c");
 }
@@ -250,6 +251,22 @@ TEST_CASE("a call that exceeds every limit falls back, or becomes an error line 
   CHECK(line["gristmill"]["class"] == "too_long");
   CHECK(line["gristmill"]["attempts"] == 0);
   CHECK(bench.take_offers().empty());
+}
+
+TEST_CASE("the model found at the job's endpoints is that of items that name none") {
+  const char* line =
+      GENERATE(R"({"body":{}})", R"({"body":{"model":null}})", R"({"body":{"model":""}})");
+  CAPTURE(line);
+  JobSpec spec = spec_of();
+  spec.shape.model.clear();
+  spec.policy.fallback_model.clear();
+  spec.policy.default_model = "found";
+  spec.endpoints = {{"http://a/v1", "", "", {}}};
+  const ModelPlan plan{spec, {}};
+  CHECK(plan.plan(ItemKind::batch_line, line, false).model == "found");
+  CHECK(plan.plan(ItemKind::text, line, false).model == "found");
+  CHECK(plan.plan(ItemKind::batch_line, batch_line("a"), false).model == "a");
+  CHECK(plan.plan(ItemKind::batch_line, R"({"body":{"model":7}})", false).model.empty());
 }
 
 } // namespace supervisor_fallback_test

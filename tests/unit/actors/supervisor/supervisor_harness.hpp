@@ -118,6 +118,7 @@ struct Bench {
     ReportedOutcome reported;
     reported.session = SessionId{5};
     reported.endpoint = "http://a";
+    reported.model = call.planned.model;
     reported.outcome.call = call.planned.call;
     reported.outcome.attempt = AttemptId::of(Epoch{3}, 1, ++attempts_);
     reported.outcome.parts = call.planned.part_ids();

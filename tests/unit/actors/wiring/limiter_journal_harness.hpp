@@ -51,7 +51,7 @@ struct Scene {
     endpoint.limits.requests_per_minute = of_endpoint.requests_per_minute;
     news.endpoints_added.push_back({EndpointId{1}, "m", endpoint, {}});
     for (std::uint32_t id = 1; id <= jobs; ++id)
-      news.jobs_opened.push_back({JobId{id}, "m", of_job, {}});
+      news.jobs_opened.push_back({JobId{id}, of_job, {}});
     tell(limiter, std::move(news));
   }
   // Asks for one call of the job; whether it may go. It ends at once.

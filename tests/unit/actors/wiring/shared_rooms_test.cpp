@@ -107,7 +107,7 @@ TEST_CASE("the limiter answers at once and has its blocks written before it perm
   EndpointSpec endpoint;
   endpoint.url = "http://a";
   news.endpoints_added.push_back({EndpointId{1}, "m", endpoint, {}});
-  news.jobs_opened.push_back({JobId{7}, "m", {}, {}});
+  news.jobs_opened.push_back({JobId{7}, {}, {}});
   CHECK(tell(room, news).envelopes.empty());
   LimiterNews asks;
   asks.acquires.push_back({SessionId{1}, Nonce{1}, {{CallId{1}, JobId{7}, 0, 1}}});
@@ -135,7 +135,7 @@ TEST_CASE("a life ends before its attempt ids repeat, and permits nothing in bet
   EndpointSpec endpoint;
   endpoint.url = "http://a";
   news.endpoints_added.push_back({EndpointId{1}, "m", endpoint, {}});
-  news.jobs_opened.push_back({JobId{7}, "m", {}, {}});
+  news.jobs_opened.push_back({JobId{7}, {}, {}});
   std::uint64_t permits = 0;
   std::optional<Error> fatal = tell(room, news).fatal;
   for (int minute = 0; minute < 5 && !fatal; ++minute) {

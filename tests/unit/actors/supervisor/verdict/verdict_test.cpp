@@ -26,7 +26,6 @@ Case case_of(std::uint64_t item, PartTally tally = {}) {
   judged.part = part(item);
   judged.tally = std::move(tally);
   judged.described = "doc (in.jsonl:1): it is gone";
-  judged.model = [] { return std::string{"m"}; };
   return judged;
 }
 PartTally consumed(std::uint32_t attempts) {
@@ -55,6 +54,7 @@ struct Court {
                         std::string code = "connection_lost") const {
     ReportedOutcome reported;
     reported.endpoint = endpoint == here ? "http://here" : "http://there";
+    reported.model = "m";
     reported.outcome.endpoint = endpoint;
     reported.outcome.parts = {part(item)};
     reported.outcome.cls = cls;
@@ -465,10 +465,13 @@ TEST_CASE("a refusal is the part's own where its model was never served while ot
   CAPTURE(served, status);
   Court court;
   if (!served.empty()) {
-    Case other = case_of(1);
-    other.model = [&served = served] { return served; };
-    court.judge(other, ok);
+    ReportedOutcome other = court.ended(1, ok);
+    other.model = served;
+    court.judge(case_of(1), other);
   }
+  ReportedOutcome earlier = court.refusal(0, status); // nobody knows which model it was made for
+  earlier.model.reset();
+  CHECK(court.judge(case_of(0), earlier).what == What::again);
   CHECK(court.judge(case_of(0), court.refusal(0, status)).what == (own ? What::ends : What::again));
 }
 
