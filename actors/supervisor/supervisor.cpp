@@ -606,7 +606,7 @@ void Supervisor::accept(ReportedOutcome& call, Time now, Random& random, Effects
   if (is_ok) hedging_.answered(std::chrono::microseconds{outcome.latency_us});
   // While another call of the parts flies, the failure of one decides nothing.
   const Call* known = book_.find(outcome.call);
-  if (!is_ok && known != nullptr && known->other && !mutated("twin_failure_decides")) {
+  if (!is_ok && known != nullptr && known->other && !mutated("second_failure_decides")) {
     for (const PartId& part : known->parts) gone(part, outcome.call, now, effects);
     book_.close(outcome.call);
     return;

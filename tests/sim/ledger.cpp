@@ -317,10 +317,10 @@ bool Ledger::is_beside_another(const SentCall& call, CallId id) {
 }
 
 bool Ledger::may_fly_beside(Attempt& one, Attempt& other) {
-  if (!one.is_twin && !other.is_twin) return false;
+  if (!one.is_second && !other.is_second) return false;
   Plan& plan = plans_[one.call.plan];
-  plan.twins.insert(one.is_twin ? one.id : other.id);
-  return 100 * plan.twins.size() <= plan.items.size() * swarm_.jobs[one.call.plan].hedge_percent;
+  plan.hedged.insert(one.is_second ? one.id : other.id);
+  return 100 * plan.hedged.size() <= plan.items.size() * swarm_.jobs[one.call.plan].hedge_percent;
 }
 
 // Each call is made under a durable block that covers it.
@@ -359,7 +359,7 @@ void Ledger::permitted(const Permitted& permit) {
   if (!first) return broken("attempt {} was permitted twice", to_string(attempt));
   it->second.call = {attempt, known->second.plan, permit.worker, parts, permit.process};
   it->second.id = permit.call;
-  it->second.is_twin = is_beside_another(it->second.call, permit.call);
+  it->second.is_second = is_beside_another(it->second.call, permit.call);
   of_process_[permit.process].push_back(attempt);
   each_part(it->second.call, [&](Part& part) { part.calls.push_back(attempt); });
 }
@@ -451,7 +451,7 @@ void Ledger::back(std::uint64_t process) {
     const Attempt& attempt = attempts_.at(id);
     if (!attempt.excused || attempt.recorded) continue;
     each_part(attempt.call, [this](const Part& part) {
-      for (const AttemptId twin : part.calls) attempts_.at(twin).excused = true;
+      for (const AttemptId other : part.calls) attempts_.at(other).excused = true;
     });
   }
 }

@@ -77,7 +77,8 @@ public:
   void not_believed(std::uint64_t process);
   void session_lost(std::size_t worker);   // the coordinator gave it up
   void calls_given_up(std::size_t worker); // … or some of its calls, whose time was over
-  // A worker is there again, and says what it is making: it takes these items from their twins.
+  // A worker is there again, and says what it is making: it takes these items from their other
+  // calls.
   void back(std::uint64_t process);
   void grace_over(const std::set<std::uint64_t>& processes_heard);
   void coordinator_crashed() { ++crashes_; }
@@ -107,7 +108,7 @@ private:
     bool given_up =
         false; // nobody wants its answer: its job failed, or its process was not believed
     CallId id;
-    bool is_twin = false; // permitted beside another call of its item
+    bool is_second = false; // permitted beside another call of its item
   };
   struct Part {
     std::optional<OutcomeClass> ended;
@@ -122,7 +123,7 @@ private:
     std::vector<Item> items;
     JobId job;
     std::uint64_t cap = 0, paid = 0;
-    std::set<CallId> twins;    // second calls that were made
+    std::set<CallId> hedged;   // second calls that were made
     std::uint64_t crashes = 0; // of its rooms
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;
     bool held = false, cancel_told = false; // somebody was told that nothing more starts

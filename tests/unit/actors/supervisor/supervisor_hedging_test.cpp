@@ -42,14 +42,14 @@ struct Tail : Bench {
     for (const OfferedCall& call : calls) begun.push_back({call.planned.call, EndpointId{4}});
     hear(supervisor->begun(begun, now));
   }
-  std::vector<OfferedCall> twins_after(Duration wait) {
+  std::vector<OfferedCall> second_calls_after(Duration wait) {
     tick_at(now + wait);
     return take_offers();
   }
-  OfferedCall twin() {
-    auto twins = twins_after(200ms);
-    REQUIRE(twins.size() == 1);
-    return twins.front();
+  OfferedCall second_call() {
+    auto seconds = second_calls_after(200ms);
+    REQUIRE(seconds.size() == 1);
+    return seconds.front();
   }
 };
 
@@ -57,25 +57,25 @@ struct Tail : Bench {
 
 TEST_CASE("the last calls get a second one elsewhere when they take far too long", "[supervisor]") {
   Tail job{100, 3, 10};
-  CHECK(job.twins_after(199ms).empty());
+  CHECK(job.second_calls_after(199ms).empty());
   CHECK(job.supervisor->wake_at() == job.now + 1ms);
-  const auto twins = job.twins_after(1ms);
-  REQUIRE(twins.size() == 3);
+  const auto seconds = job.second_calls_after(1ms);
+  REQUIRE(seconds.size() == 3);
   for (std::size_t n = 0; n < 3; ++n) {
-    CHECK(twins[n].planned.parts == job.slow[n].planned.parts);
-    CHECK(twins[n].planned.call != job.slow[n].planned.call);
-    CHECK(twins[n].failed_at == std::vector{EndpointId{4}});
+    CHECK(seconds[n].planned.parts == job.slow[n].planned.parts);
+    CHECK(seconds[n].planned.call != job.slow[n].planned.call);
+    CHECK(seconds[n].failed_at == std::vector{EndpointId{4}});
   }
-  CHECK(job.twins_after(1min).empty()); // one each
+  CHECK(job.second_calls_after(1min).empty()); // one each
   // Whichever answers first wins, and the other is taken back.
-  job.report(twins[0], OutcomeClass::ok);
+  job.report(seconds[0], OutcomeClass::ok);
   CHECK(job.take_withdrawn() == std::vector{job.slow[0].planned.call});
   job.report(job.slow[1], OutcomeClass::ok);
-  CHECK(job.take_withdrawn() == std::vector{twins[1].planned.call});
+  CHECK(job.take_withdrawn() == std::vector{seconds[1].planned.call});
   job.report(job.slow[0], OutcomeClass::cancelled);
   CHECK(job.last().note.late == 1);
   CHECK(job.last().lines.empty());
-  job.report(twins[2], OutcomeClass::ok);
+  job.report(seconds[2], OutcomeClass::ok);
   job.report(job.slow[2], OutcomeClass::ok); // it had answered before it heard
   CHECK(job.last().note.late == 1);
   job.write();
@@ -89,8 +89,8 @@ TEST_CASE("second calls are at most the allowed share of the items", "[superviso
        {std::tuple{0u, 5, 0}, std::tuple{4u, 5, 4}, std::tuple{5u, 5, 5}, std::tuple{6u, 5, 5}}) {
     INFO(percent << " %");
     Tail job{100, static_cast<std::uint64_t>(slow), percent};
-    CHECK(job.twins_after(1s).size() == static_cast<std::size_t>(most));
-    CHECK(job.twins_after(1min).empty());
+    CHECK(job.second_calls_after(1s).size() == static_cast<std::size_t>(most));
+    CHECK(job.second_calls_after(1min).empty());
   }
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("second calls that earlier lives of a job may have made count", "[supe
     job.hear(job.supervisor->grace_over(job.now));
     job.want(1'000);
     job.begin_all_but(10);
-    CHECK(job.twins_after(1s).size() == left);
+    CHECK(job.second_calls_after(1s).size() == left);
   }
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("a call is no straggler while others wait to begin or little is known"
   SECTION("fewer than twenty answers") {
     for (const std::uint64_t known : {Hedging::answers_least - 1, Hedging::answers_least}) {
       Tail job{known + 1, 1, 100};
-      CHECK(job.twins_after(1min).size() == (known < Hedging::answers_least ? 0 : 1));
+      CHECK(job.second_calls_after(1min).size() == (known < Hedging::answers_least ? 0 : 1));
     }
   }
   SECTION("an item that has not begun") {
@@ -140,20 +140,20 @@ TEST_CASE("a call is no straggler while others wait to begin or little is known"
 
 TEST_CASE("while one of two calls flies the failure of the other decides nothing", "[supervisor]") {
   Tail job{30, 1, 10};
-  const OfferedCall first = job.slow.front(), second = job.twin();
+  const OfferedCall first = job.slow.front(), second = job.second_call();
   SECTION("the second fails") {
     job.report(second, OutcomeClass::transient);
-    CHECK(job.twins_after(1min).empty());
+    CHECK(job.second_calls_after(1min).empty());
     job.report(first, OutcomeClass::ok);
     CHECK(job.take_withdrawn().empty());
   }
   SECTION("the first fails, then the second: one retry is used") {
     job.report(first, OutcomeClass::bad_line);
-    CHECK(job.twins_after(1min).empty());
+    CHECK(job.second_calls_after(1min).empty());
     job.report(second, OutcomeClass::transient);
     REQUIRE(job.last().attempts.size() == 1);
     CHECK(job.last().attempts.front().attempts == 1);
-    const auto again = job.twins_after(1min);
+    const auto again = job.second_calls_after(1min);
     REQUIRE(again.size() == 1);
     job.report(again.front(), OutcomeClass::ok);
   }
@@ -183,7 +183,7 @@ TEST_CASE("while one of two calls flies the failure of the other decides nothing
 
 TEST_CASE("a cancelled job takes back both calls of an item", "[supervisor]") {
   Tail job{30, 1, 10};
-  const OfferedCall second = job.twin();
+  const OfferedCall second = job.second_call();
   job.hear(job.supervisor->cancel(job.now));
   job.tick_at(job.now + 1min);
   CHECK(job.take_withdrawn() == std::vector{job.slow.front().planned.call, second.planned.call});

@@ -48,17 +48,17 @@ TEST_CASE("an answer without a label is tried again, and at last an error line t
   CHECK(bench.last().durable.failed == 1);
 }
 
-TEST_CASE("an answer without a label that comes behind a younger twin decides nothing") {
+TEST_CASE("an answer without a label that comes behind a later call decides nothing") {
   Bench bench{good_lines(1), classify(5)};
   bench.start_fresh();
   const auto first = bench.take_offer();
   bench.hear(bench.supervisor->lost({lost(first, true)}, bench.now));
   bench.tick_at(bench.now);
-  const auto twin = bench.take_offer();
+  const auto later = bench.take_offer();
   bench.report(said(bench, first, "eggs"));
   CHECK(bench.last().note.late == 1);
   CHECK(bench.lines().empty());
-  bench.report(said(bench, twin, "spam"));
+  bench.report(said(bench, later, "spam"));
   CHECK(bench.line_of(0)["gristmill"]["label"] == "spam");
 }
 

@@ -223,7 +223,7 @@ TEST_CASE("a failure of an earlier life leaves its item to whoever claims it wit
   CHECK(bench.offered.size() == (claims ? 0 : 1));
 }
 
-TEST_CASE("a late claim takes the item from its twin, wherever that is") {
+TEST_CASE("a late claim takes the item from its later call, wherever that is") {
   const bool waiting = GENERATE(false, true);
   CAPTURE(waiting);
   Bench bench{good_lines(2)};

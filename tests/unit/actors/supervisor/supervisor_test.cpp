@@ -209,19 +209,19 @@ TEST_CASE("an outcome that was handled and is told again does nothing") {
   CHECK_FALSE(bench.lines().at(0).failed());
 }
 
-TEST_CASE("an answer to an older attempt wins while its twin waits or is out") {
-  const bool twin_is_out = GENERATE(false, true);
-  CAPTURE(twin_is_out);
+TEST_CASE("an answer to an older attempt wins while a later one waits or is out") {
+  const bool later_is_out = GENERATE(false, true);
+  CAPTURE(later_is_out);
   Bench bench{good_lines(1)};
   bench.start_fresh();
   const auto first = bench.take_offer();
   bench.hear(bench.supervisor->lost({lost(first, true)}, bench.now));
   const auto second = bench.take_offer();
-  if (!twin_is_out) bench.report(second, OutcomeClass::transient);
+  if (!later_is_out) bench.report(second, OutcomeClass::transient);
   bench.report(first, OutcomeClass::ok);
   CHECK(bench.lines().size() == 1);
   CHECK(bench.take_withdrawn() ==
-        (twin_is_out ? std::vector<CallId>{second.planned.call} : std::vector<CallId>{}));
+        (later_is_out ? std::vector<CallId>{second.planned.call} : std::vector<CallId>{}));
   bench.tick_at(bench.now + 1h);
   CHECK(bench.offered.empty());
   CHECK(bench.supervisor->counts().retrying == 0);
@@ -236,7 +236,7 @@ TEST_CASE("an item that was never offered is promised to nobody") {
   CHECK(bench.appends.empty());
 }
 
-TEST_CASE("a call that was withdrawn decides nothing; if it has no twin its item goes again") {
+TEST_CASE("a call that was withdrawn decides nothing; with no other call its item goes again") {
   Bench bench{good_lines(1)};
   bench.start_fresh();
   const auto first = bench.take_offer();
