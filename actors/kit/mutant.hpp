@@ -10,12 +10,15 @@ namespace gristmill {
 
 #ifdef GRISTMILL_MUTANTS
 inline namespace mutants {
+// The simulator's machine also checks what would cost a release too much.
+inline constexpr bool in_simulator = true;
 extern std::string_view chosen_mutant; // empty = none
 inline bool mutated(std::string_view name) {
   return chosen_mutant == name;
 }
 } // namespace mutants
 #else
+inline constexpr bool in_simulator = false;
 constexpr bool mutated(std::string_view) {
   return false;
 }

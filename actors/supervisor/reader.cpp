@@ -46,9 +46,18 @@ bool Reader::may_try(Time now) {
   return true;
 }
 
-StateChange Reader::bad_line(const intake::Place& place, const std::string& bad) {
+StateChange Reader::bad_line(const intake::Place& place, const std::string& bad) const {
   return {JobState::failed, JobReason::bad_input,
           fmt::format("{}: {} (--strict)", source_of(place), bad)};
+}
+
+std::optional<StateChange> Reader::lacks(std::uint64_t items) const {
+  if (!at_end_ || items <= position().item) return std::nullopt;
+  return StateChange{JobState::failed, JobReason::input,
+                     fmt::format("expected the input that the job began with, with {} items or "
+                                 "more, got {} of them: it has changed; put the old file back and "
+                                 "resume, or submit it anew",
+                                 items, position().item)};
 }
 
 // Nothing is offered, and so nothing paid, for an input that would fail the job in its middle.

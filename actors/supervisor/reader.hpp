@@ -38,11 +38,11 @@ public:
   std::optional<intake::Item> next(Time now);
   // One that cannot be read now makes all others wait, too.
   Result<std::string> read_again(const intake::Place& place, Time now);
-  Result<std::string> read_if_possible(const intake::Place& place) {
+  Result<std::string> read_if_possible(const intake::Place& place) const {
     return intake_.read_again(place);
   }
-  std::string source_of(const intake::Place& place) { return intake_.source_of(place); }
-  std::string kept_of(const intake::Place& place) { return intake_.kept_of(place); }
+  std::string source_of(const intake::Place& place) const { return intake_.source_of(place); }
+  std::string kept_of(const intake::Place& place) const { return intake_.kept_of(place); }
   bool has_read(const std::string& id) { return intake_.has_read(id); }
   bool reads_records() const { return intake_.reads_records(); }
 
@@ -57,8 +57,12 @@ public:
   bool may_try(Time now); // it need not wait any longer
   // The input cannot be read, or is not what a strict job wants: told once, for good.
   std::optional<StateChange> take_failure() { return std::exchange(failure_, std::nullopt); }
-  StateChange bad_line(const intake::Place& place, const std::string& bad); // … of a strict job
-  bool is_in_input(std::uint64_t item) const {                              // as far as is known
+  // … of a strict job
+  StateChange bad_line(const intake::Place& place, const std::string& bad) const;
+  // All is read, and there are fewer items than that: it is not the input that their results were
+  // made from, and the job would wait for ever.
+  std::optional<StateChange> lacks(std::uint64_t items) const;
+  bool is_in_input(std::uint64_t item) const { // as far as is known
     return item < position().item || item < mark_ || !at_end_;
   }
 
@@ -67,7 +71,7 @@ private:
 
   const JobSpec& spec_;
   intake::ByteSource& source_;
-  intake::Intake intake_;
+  mutable intake::Intake intake_; // reads again what it has read
   std::uint64_t mark_;
   std::unique_ptr<intake::Intake> proof_; // of a strict job, until its input was found good
   bool ids_known_ = true;                 // of the records before the place where reading goes on

@@ -1,5 +1,8 @@
 #include "actors/supervisor/standing.hpp"
 
+#include "actors/supervisor/recorder.hpp"
+#include "protocol/limits.hpp"
+
 #include <algorithm>
 
 namespace gristmill::supervisor {
@@ -43,6 +46,40 @@ ItemStanding standing_of(const ItemQuestion& question, const PartLedger& ledger,
                 : all_known && reader.reads_records() ? WaitKind::not_read
                                                       : WaitKind::not_open;
   return standing;
+}
+
+WaitReason why_no_call(const PartLedger& ledger, const Reader& reader, const Outage& outage,
+                       std::uint64_t undurable_lines, Time now) {
+  WaitReason reason;
+  const std::size_t open = ledger.live_count(), waiting = ledger.waiting_count();
+  if (!reader.must_wait().empty()) {
+    reason.kind = WaitKind::reading;
+    reason.because = "its input cannot be opened now and is tried again: " + reader.must_wait();
+    reason.until = reader.read_again_at();
+  } else if (reader.is_proving() || reader.is_catching_up()) {
+    reason.kind = WaitKind::reading;
+    reason.because = reader.is_proving()
+                         ? "the whole input is read and checked before the first call (--strict)"
+                         : "after a restart the input is read again up to where the job had come";
+  } else if (const auto since = outage.since(now)) {
+    reason.kind = WaitKind::endpoint;
+    reason.endpoint = outage.words().endpoint;
+    reason.because = outage.what();
+    reason.limit = outage.calls();
+    reason.since = *since;
+  } else if (undurable_lines >= undurable_lines_max) {
+    reason.kind = WaitKind::journal;
+    reason.limit = undurable_lines;
+  } else if (open > 0 && waiting == open && ledger.next_due() > now &&
+             (reader.is_at_end() || open >= limits::live_parts_max)) {
+    reason.kind = WaitKind::retry;
+    reason.limit = waiting;
+    reason.until = ledger.next_due();
+  } else if (!reader.is_at_end() && open >= limits::live_parts_max) {
+    reason.kind = WaitKind::open_items;
+    reason.limit = open;
+  }
+  return reason;
 }
 
 double items_left(const JobSpec& spec, const JobCounts& counts, const InputPosition& read) {

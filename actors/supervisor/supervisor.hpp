@@ -14,64 +14,34 @@
 //   tells  COORDINATOR offers, withdrawals and progress, JOB DESK that all items are terminal;
 //          JOURNAL lines and notes; JOINER which items have all their parts
 //   never  touches a clock, a socket, or a disk other than the job's input
-// It joins READER (items), PART LEDGER (open parts), CALL BOOK (calls), OFFERS (what is asked),
-// TURNS (which part is next), VERDICT (what an outcome means) and HEDGING (second calls).
-// Invariant: the first terminal outcome of a part wins and is appended once; every outcome is
-// acknowledged by an append behind it.
+// It joins READER (items), OPEN PARTS (which part is with which call), OFFERS (what is asked),
+// TURNS (which part is next), VERDICT (what an outcome means), HEDGING (second calls), COURSE
+// (whether the job goes on) and RECORDER (what is written). Invariant: the first terminal outcome
+// of a part wins and is appended once; every outcome is acknowledged by an append behind it.
 #pragma once
 
 #include "actors/kit/random.hpp"
+#include "actors/supervisor/course.hpp"
 #include "actors/supervisor/hedging.hpp"
 #include "actors/supervisor/item_question.hpp"
 #include "actors/supervisor/offers.hpp"
-#include "actors/supervisor/parts/call_book.hpp"
-#include "actors/supervisor/parts/part_ledger.hpp"
+#include "actors/supervisor/open_parts.hpp"
 #include "actors/supervisor/parts/part_plan.hpp"
 #include "actors/supervisor/reader.hpp"
+#include "actors/supervisor/recorder.hpp"
 #include "actors/supervisor/standing.hpp"
 #include "actors/supervisor/turns.hpp"
 #include "actors/supervisor/verdict/verdict.hpp"
 #include "actors/words/calls.hpp"
 #include "actors/words/error_book.hpp"
 #include "actors/words/joining.hpp"
-#include "actors/words/records.hpp"
 #include "actors/words/wait_reason.hpp"
 
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace gristmill::supervisor {
-
-// Lines that the supervisor writes by itself and that are not durable yet.
-inline constexpr std::uint64_t undurable_lines_max = 8'192;
-
-struct Ack {
-  SessionId session;
-  AttemptId attempt;
-};
-
-// Lines that are durable now.
-struct DurableLines {
-  std::uint64_t completed = 0, failed = 0, parts = 0; // of items, of items, of parts
-  std::vector<ItemToJoin> joins = {};                 // all of whose parts are
-  bool empty() const { return completed + failed + parts == 0; }
-};
-
-// Goes to the journal as one; `acks` and `durable` come back when it is durable.
-struct Append {
-  std::vector<journal::ResultLine> lines;
-  std::vector<journal::PartLine> parts;
-  std::vector<journal::AttemptNote> attempts;
-  journal::JobNote note;
-  std::vector<Ack> acks;
-  DurableLines durable;
-  bool empty() const {
-    return lines.empty() && parts.empty() && attempts.empty() && acks.empty() &&
-           note.ambiguous == 0;
-  }
-};
 
 struct Effects {
   std::vector<OfferedCall> offers;
@@ -135,98 +105,65 @@ public:
   WaitReason why_waiting(Time now) const;
   ItemStanding standing(const ItemQuestion& question, Time now);
   double items_left() const; // an estimate until all is read
-  ErrorBook& errors() { return errors_; }
+  ErrorBook& errors() { return recorder_.errors(); }
   const Outage& outage() const { return verdict_.outage(); }
   std::uint64_t next_call() const { return offers_.next_call().value; }
 
 private:
-  struct Moment {
-    Time now;
-    Random& random;
-  };
-  // Who ends, kept while the ledger forgets it.
-  struct Ending {
-    PartId part;
-    intake::Place place;
-    std::string id;
-    std::uint32_t tries = 0;
-  };
+  Effects filled(Time now);
+  Effects sealed();
 
   // Reading.
-  void expect(intake::Item item, Effects& effects);
-  void divide(const intake::Item& item, std::uint32_t parts, Effects& effects);
-  OpenPart opened(const PartId& part, const intake::Item& item, PartState state);
-  bool caught_up(Time now, Effects& effects);
-  bool read_next(Time now, Effects& effects);
-  bool take_up(intake::Item item, Time now, Effects& effects);
-  void end_bad(const intake::Item& item, Effects& effects);
+  Parts divide(const intake::Item& item);
+  void expect(const intake::Item& item);
+  bool caught_up(Time now);
   bool may_read() const;
-  void check_count(Effects& effects);
+  bool read_next(Time now);
+  bool take_up(const intake::Item& item, Time now);
+  void end_bad(const intake::Item& item);
 
   // Offering.
-  void fill(Time now, Effects& effects);
-  void offer_next(Time now, Effects& effects);
-  bool offer_again(const PartId& part, Time now, Effects& effects);
-  void offer(const PartId& part, std::string item, Time now, Effects& effects);
-  void leave(Effects& effects);
-  void hedge(Time now, Effects& effects);
-  void offer_second(CallId first, Effects& effects);
+  void offer_next(Time now);
+  bool offer_again(const PartId& part, Time now);
+  void offer(const PartId& part, std::string item, Time now);
+  void leave();
+  void hedge(Time now);
+
+  // Outcomes.
+  void accept(ReportedOutcome& call, Time now, Random& random);
+  Parts heard_of(const ReportedOutcome& call);
+  void heard_answer(const ReportedOutcome& call, Time now);
+  void decide(const PartId& part, const ReportedOutcome& call, const protocol::Reply& reply,
+              Time now, Random& random);
+  Case case_of(const PartId& part, const protocol::Reply& reply) const;
 
   // Ends.
-  void accept(ReportedOutcome& call, Time now, Random& random, Effects& effects);
-  std::vector<PartId> heard_of(const ReportedOutcome& call, Effects& effects);
-  void heard_answer(const ReportedOutcome& call, Time now, Effects& effects);
-  void decide(const PartId& part, const ReportedOutcome& call, const protocol::Reply& reply,
-              Moment moment, Effects& effects);
-  void carry_out(const PartId& part, const ReportedOutcome& call, const protocol::Reply& reply,
-                 Judgement judgement, Effects& effects);
-  protocol::Reply reply_to(const PartId& part, const protocol::Outcome& outcome) const;
-  bool is_answered(const PartId& part, const protocol::Outcome& outcome) const;
-  Case case_of(const PartId& part, const protocol::Reply& reply) const;
-  void apart(const PartId& part, CallId call, Time now, Effects& effects);
-  void pay(const Debts::Debt& debt, Time now, Effects& effects);
-  void poison(const PartId& part, const ReportedOutcome& call, Time now, Effects& effects);
-  void fall_back(const PartId& part, CallId call, Time now, Effects& effects);
-  void wait_again(const PartId& part, CallId failed, Time not_before);
-  void gone(const PartId& part, CallId call, Time now, Effects& effects);
-  void again(const PartId& part, CallId lost, Time now, Effects& effects);
-  void withdraw_others(const PartId& part, CallId but, Effects& effects);
-  void finish(const Ending& ending, const protocol::Reply& reply, const std::string& endpoint,
-              Effects& effects);
-  void give_up(const Ending& ending, NoCall why, Effects& effects);
-  Ending ending_of(const PartId& part) const;
-  void cancel_live(bool out_too, Effects& effects);
-  bool of_earlier_life(CallId call) const { return call.epoch() != offers_.next_call().epoch(); }
-  journal::AttemptNote note_of(const PartId& part) const;
-  void meet(const protocol::Reply& reply, const Ending& ending);
-  std::string described(const Ending& ending, const protocol::Reply& reply) const;
-  void stop(std::optional<StateChange> stop, Effects& effects);
-  void fail(std::optional<StateChange> failure, Effects& effects);
-  ItemToJoin to_join(std::uint64_t item) const;
-  InputPosition low() const;
-  Effects& sealed(Effects& effects);
+  void exceeds(const Call& call, const LostCall& lost, Time now);
+  void end_if_cancelled(const Parts& parts);
+  void end_all(bool out_too);
+  void fall_back(const PartId& part, CallId call, Time now);
+  void give_up(const PartId& part, NoCall why);
+  void finish(const PartId& part, const protocol::Reply& reply, const std::string& endpoint);
+  void withdraw(const Calls& calls);
+  void stop(std::optional<StateChange> stop);
 
   JobId job_;
   JobSpec spec_;
   const PartPlan& plan_;
   Offers offers_;
   Turns turns_;
-  mutable Reader reader_; // says of a place where it stands
-  PartLedger ledger_;
-  CallBook book_;
+  Reader reader_;
+  OpenParts parts_;
   Verdict verdict_;
   Hedging hedging_;
-  ErrorBook errors_;               // of all ends of calls, and of items that had none
+  Recorder recorder_;
+  Course course_;
+  Effects effects_;                // of this event, so far
   std::optional<Duration> waited_; // before our life began
-  JobCounts counts_;               // completed and failed: durable ones
   bool begun_;                     // an earlier life has called or ended items
-  bool may_have_called_;
-  std::uint64_t calls_at_once_; // of an earlier life
-  std::uint64_t undurable_lines_ = 0;
-  bool grace_ = true, cancelling_ = false, said_all_ = false, failed_ = false, paused_ = false;
-  bool probing_ = false;      // since it was resumed so, nothing was answered
+  std::uint64_t calls_at_once_;    // of an earlier life; 0 = it made none at its end
+  bool said_all_ = false;
   bool more_to_read_ = false; // a slice ended before its work did
-  Time cancel_deadline_ = never;
 };
 
 } // namespace gristmill::supervisor

@@ -47,11 +47,6 @@ std::optional<intake::Place> PartLedger::place_of(JobId job, std::uint64_t item)
   return part == nullptr ? std::nullopt : std::optional{part->place};
 }
 
-bool PartLedger::is_out_with(const PartId& part, CallId call) const {
-  const OpenPart* known = find(part);
-  return known != nullptr && call && known->call() == call;
-}
-
 void PartLedger::count(const OpenPart& part, int by) {
   const auto change = static_cast<std::size_t>(by); // below 0 it wraps, and so does the sum
   states_[part.state.index()] += change;
@@ -149,12 +144,6 @@ void PartLedger::set_fallback(const PartId& part, bool there_is_one) {
 
 void PartLedger::set_by_itself(const PartId& part) {
   open(part).by_itself = true;
-}
-
-void PartLedger::set_read(const PartId& part, const intake::Place& place, std::string id) {
-  OpenPart& read = open(part);
-  read.place = place;
-  read.id = std::move(id);
 }
 
 void PartLedger::failed_at(const PartId& part, EndpointId endpoint) {

@@ -117,8 +117,6 @@ public:
   const OpenPart* find(const PartId& part) const;
   const OpenPart& at(const PartId& part) const; // of one that is open
   const DividedItem* divided(std::uint64_t item) const;
-  // Whether it is out, or perhaps out, in a call that is not this one.
-  bool is_out_with(const PartId& part, CallId call) const;
 
   // Before its parts are added; those of them are not that ended in an earlier life.
   void divide(std::uint64_t item, DividedItem divided);
@@ -132,7 +130,6 @@ public:
   void set_tally(const PartId& part, PartTally tally);
   void set_fallback(const PartId& part, bool there_is_one);
   void set_by_itself(const PartId& part);
-  void set_read(const PartId& part, const intake::Place& place, std::string id);
   // Another attempt shall go elsewhere, if it can.
   void failed_at(const PartId& part, EndpointId endpoint);
   // An endpoint's fault met it: it waits behind others from then on.

@@ -26,7 +26,28 @@ bool went_down(const protocol::Reply& reply) {
   return lost || reply.cls == OutcomeClass::gateway;
 }
 
+// It was refused together with others, and may be refused for the fault of one of them. What was
+// answered, but not for this part, is no failure of the call.
+bool is_apart(const Case& part, const ReportedOutcome& call, const protocol::Reply& reply) {
+  const OutcomeClassInfo& about = info(reply.cls);
+  const bool for_good = about.toll == Toll::item || about.toll == Toll::one_more ||
+                        call.outcome.cls == OutcomeClass::ok;
+  return call.outcome.parts.size() > 1 && for_good && about.fault == Fault::item &&
+         !part.cancelling;
+}
+
 } // namespace
+
+protocol::Reply poison_reply(const ReportedOutcome& call, std::uint32_t failures) {
+  protocol::Reply reply;
+  reply.model = call.outcome.model;
+  reply.cls = OutcomeClass::poison;
+  reply.code = info(OutcomeClass::poison).name;
+  reply.message = fmt::format(
+      "the endpoint failed {} times at this item alone, each time after others were answered: {}",
+      failures, LastWords::of(call.outcome, call.endpoint).text());
+  return reply;
+}
 
 std::vector<Debts::Debt> Verdict::heard_answer(const ReportedOutcome& call, Time now) {
   suspects_.answered(call.outcome.parts);
@@ -45,7 +66,32 @@ void Verdict::resumed(bool probing) {
 Judgement Verdict::judge(const Case& part, const ReportedOutcome& call,
                          const protocol::Reply& reply, Time now, Random& random) {
   const OutcomeClassInfo& about = info(reply.cls);
+  Judgement judgement;
+  judgement.tally = part.tally;
+  // The failure may be the one that sent the part to its fallback; nothing says whether it is.
+  if (reply.cls != OutcomeClass::ok && part.tally.on_fallback && part.of_earlier_life) {
+    judgement.what = Judgement::What::again;
+    judgement.not_before = now;
+    judgement.noted = about.consumes_attempt();
+    judgement.elsewhere = about.consumes_attempt() || about.is_endpoints();
+    return judgement;
+  }
+  if (is_apart(part, call, reply)) {
+    judgement.what = Judgement::What::apart;
+    return judgement;
+  }
+  judgement = weigh(part, call, reply, now, random);
+  // What fails in company again and again may be one of them.
+  if (judgement.what == Judgement::What::again || judgement.what == Judgement::What::ends)
+    judgement.by_itself = call.outcome.parts.size() > 1 && judgement.tally.consumed > 1;
+  return judgement;
+}
+
+Judgement Verdict::weigh(const Case& part, const ReportedOutcome& call,
+                         const protocol::Reply& reply, Time now, Random& random) {
+  const OutcomeClassInfo& about = info(reply.cls);
   const EndpointId endpoint = call.outcome.endpoint;
+  const bool may_fall_back_now = !part.cancelling && part.has_fallback && !part.tally.on_fallback;
   Judgement judgement;
   judgement.tally = part.tally;
   PartTally& tally = judgement.tally;
@@ -64,7 +110,8 @@ Judgement Verdict::judge(const Case& part, const ReportedOutcome& call,
   const bool paid = pays(part, call, reply, now, judgement);
   if (paid) tally.consumed = policy_.consumed_after(reply.cls, tally.consumed);
   if (tally.alone_failures >= suspects_.failures_needed() && about.is_endpoints()) {
-    judgement.what = Judgement::What::is_poison;
+    judgement.cleared = may_fall_back_now;
+    judgement.what = judgement.cleared ? Judgement::What::falls_back : Judgement::What::is_poison;
     return judgement;
   }
   const Decision decision =
@@ -75,8 +122,8 @@ Judgement Verdict::judge(const Case& part, const ReportedOutcome& call,
     judgement.not_before = again_at(part, reply, decision.not_before, now, judgement);
     judgement.noted = about.consumes_attempt();
     judgement.elsewhere = about.consumes_attempt() || about.is_endpoints();
-  } else if (decision.what == Decision::What::failed && !part.cancelling && part.has_fallback &&
-             !tally.on_fallback && may_fall_back(reply.cls)) {
+  } else if (decision.what == Decision::What::failed && may_fall_back_now &&
+             may_fall_back(reply.cls)) {
     judgement.what = Judgement::What::falls_back;
   }
   return judgement;

@@ -32,6 +32,7 @@ struct Case {
   bool last = false, few_left = false; // suspects.hpp
   bool cancelling = false;             // the job is
   bool speaks_for_call = true;         // of several parts of a call the first one
+  bool of_earlier_life = false;        // the call was made in an earlier life of the job
   std::string described;               // "ID (FILE:LINE): what came", of a failure
 };
 
@@ -39,13 +40,16 @@ struct Judgement {
   enum class What : std::uint8_t {
     ends,       // with what came
     again,      // not before that time
+    apart,      // … at once, in a call of its own: others with it failed, too
     falls_back, // begins anew at its other model
-    is_poison,  // ends as such
+    is_poison,  // ends as such: poison_reply()
   };
   What what = What::ends;
   PartTally tally;
   Time not_before{};
   bool elsewhere = false;       // another attempt shall go to another endpoint
+  bool by_itself = false;       // … in a call of its own
+  bool cleared = false;         // at its other model nothing is held against it
   bool noted = false;           // what it has consumed is worth a note in the journal
   Time behind_since = never;    // an endpoint's fault met it then
   std::uint64_t alone_wait = 0; // set: those that go alone wait for so many answers
@@ -55,6 +59,9 @@ struct Judgement {
     if (!stop) stop = std::move(why);
   }
 };
+
+// How a part ends that failed so often while it ran alone; `call`: the last of its calls.
+protocol::Reply poison_reply(const ReportedOutcome& call, std::uint32_t failures);
 
 class Verdict {
 public:
@@ -84,6 +91,8 @@ public:
   void is_cleared() { suspects_.is_cleared(); }
 
 private:
+  Judgement weigh(const Case& part, const ReportedOutcome& call, const protocol::Reply& reply,
+                  Time now, Random& random);
   bool is_own_refusal(const Case& part, const ReportedOutcome& call, std::uint16_t status,
                       PartTally& tally) const;
   void refused(const Case& part, const ReportedOutcome& call, Time now, Judgement& judgement);

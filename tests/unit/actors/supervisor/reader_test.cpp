@@ -284,4 +284,20 @@ TEST_CASE("an item may be in the input until reading has come to the end without
   CHECK_FALSE(reader.is_in_input(2));
 }
 
+TEST_CASE("an input with fewer items than have results is another one, once all is read") {
+  const auto [items, lacks] =
+      GENERATE(table<std::uint64_t, bool>({{0, false}, {1, false}, {2, false}, {3, true}}));
+  CAPTURE(items);
+  Input input{good_lines(2)};
+  Reader& reader = input.open();
+  CHECK_FALSE(reader.lacks(items));
+  input.rest();
+  const auto failure = reader.lacks(items);
+  REQUIRE(failure.has_value() == lacks);
+  if (!lacks) return;
+  CHECK(failure->state == JobState::failed);
+  CHECK(failure->reason == JobReason::input);
+  CHECK_THAT(failure->sentence, Catch::Contains("with 3 items or more, got 2 of them"));
+}
+
 } // namespace reader_test

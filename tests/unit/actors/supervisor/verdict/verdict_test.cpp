@@ -149,6 +149,76 @@ TEST_CASE("a part that cannot succeed at its model falls back, once, unless the 
   CHECK(court.judge(judged, cls).what == otherwise);
 }
 
+// ---- calls of several parts
+// -------------------------------------------------------------------------
+
+TEST_CASE("parts that are refused together part company, unless the job is cancelled") {
+  const auto [cls, apart] = GENERATE(table<OutcomeClass, bool>({
+      {too_long, true},
+      {bad_line, true},
+      {malformed, true},
+      {transient, false}, // it may pass
+      {gateway, false},
+      {ok, false},
+  }));
+  const std::uint64_t parts = GENERATE(1u, 2u);
+  const bool cancelling = GENERATE(false, true);
+  CAPTURE(info(cls).name, parts, cancelling);
+  Court court;
+  auto call = court.ended(0, cls);
+  if (parts == 2) call.outcome.parts.push_back(part(1));
+  Case judged = case_of(0);
+  judged.cancelling = cancelling;
+  const Judgement judgement = court.judge(judged, call);
+  CHECK((judgement.what == What::apart) == (apart && parts == 2 && !cancelling));
+  if (judgement.what == What::apart) CHECK(judgement.tally.consumed == 0);
+}
+
+TEST_CASE("one of several parts that was not answered in an answer goes by itself, whatever came") {
+  Court court;
+  auto call = court.ended(0, ok);
+  call.outcome.parts.push_back(part(1));
+  protocol::Reply reply;
+  reply.cls = bad_result;
+  CHECK(court.verdict.judge(case_of(0), call, reply, court.now, court.random).what == What::apart);
+}
+
+TEST_CASE("a part that fails in company for the second time goes by itself") {
+  const std::uint32_t before = GENERATE(0u, 1u, 2u);
+  const std::uint64_t parts = GENERATE(1u, 2u);
+  CAPTURE(before, parts);
+  Court court;
+  auto call = court.ended(0, transient);
+  if (parts == 2) call.outcome.parts.push_back(part(1));
+  const Judgement judgement = court.judge(case_of(0, consumed(before)), call);
+  CHECK(judgement.what == What::again);
+  CHECK(judgement.by_itself == (before >= 1 && parts == 2));
+}
+
+// ---- after a restart
+// -------------------------------------------------------------------------
+
+TEST_CASE("a failure of an earlier life costs a part nothing that has fallen back since") {
+  const bool on_fallback = GENERATE(false, true), earlier = GENERATE(false, true);
+  const OutcomeClass cls = GENERATE(transient, bad_line, ok);
+  CAPTURE(on_fallback, earlier, info(cls).name);
+  Court court;
+  Case judged = case_of(0, consumed(1));
+  judged.tally.on_fallback = on_fallback;
+  judged.of_earlier_life = earlier;
+  const Judgement judgement = court.judge(judged, cls);
+  if (on_fallback && earlier && cls != ok) {
+    CHECK(judgement.what == What::again);
+    CHECK(judgement.not_before == court.now);
+    CHECK(judgement.tally.consumed == 1);
+    CHECK(judgement.noted == (cls == transient));
+    CHECK(judgement.elsewhere == (cls == transient));
+  } else {
+    CHECK(judgement.what == (cls == transient ? What::again : What::ends));
+    CHECK(judgement.tally.consumed == (cls == transient ? 2 : 1));
+  }
+}
+
 // ---- limits and accounts
 // -------------------------------------------------------------------------
 
@@ -345,6 +415,40 @@ TEST_CASE("a part that fails alone three times is poison, each time after anothe
     judged.tally = judgement.tally;
   }
   CHECK(judged.tally.consumed == 0);
+}
+
+TEST_CASE("what would be poison falls back first, once, unless the job is cancelled") {
+  const auto [has_fallback, on_fallback, cancelling, what] =
+      GENERATE(table<bool, bool, bool, What>({
+          {false, false, false, What::is_poison},
+          {true, false, false, What::falls_back},
+          {true, true, false, What::is_poison},
+          {true, false, true, What::is_poison},
+      }));
+  CAPTURE(has_fallback, on_fallback, cancelling);
+  Court court;
+  court.answer(1);
+  court.verdict.goes_alone(part(0));
+  Case judged = case_of(0);
+  judged.lane = Lane::alone;
+  judged.tally.alone_failures = 2;
+  judged.tally.on_fallback = on_fallback;
+  judged.has_fallback = has_fallback;
+  judged.cancelling = cancelling;
+  const Judgement judgement = court.judge(judged, gateway);
+  CHECK(judgement.what == what);
+  CHECK(judgement.cleared == (what == What::falls_back));
+}
+
+TEST_CASE("what a poisonous part is told names its failures and the last one of them") {
+  const Court court;
+  auto call = court.ended(0, gateway);
+  call.outcome.http_status = 502;
+  call.outcome.model = "m";
+  const protocol::Reply reply = poison_reply(call, 3);
+  CHECK(reply.cls == poison);
+  CHECK(reply.model == "m");
+  CHECK_THAT(reply.message, Contains("failed 3 times") && Contains("HTTP 502"));
 }
 
 TEST_CASE("a failure alone does not count without a witness, of a probe, or beside others") {

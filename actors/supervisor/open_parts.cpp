@@ -1,0 +1,276 @@
+#include "actors/supervisor/open_parts.hpp"
+
+#include "actors/kit/check.hpp"
+#include "actors/kit/mutant.hpp"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace gristmill::supervisor {
+namespace {
+constexpr std::uint32_t deaths_max = 3;
+} // namespace
+
+InputPosition OpenParts::low(const InputPosition& read) const {
+  const std::uint64_t low = ledger_.low();
+  if (low >= read.item || mutated("low_mark_ahead")) return read;
+  const auto place = ledger_.place_of(job_, low);
+  GRISTMILL_CHECK(place, "item {} is neither open nor terminal", low);
+  return {place->input, place->offset, place->line == 0 ? 0 : place->line - 1, low};
+}
+
+Parts OpenParts::divide(const intake::Item& item, std::uint32_t parts) {
+  if (parts > 1) ledger_.divide(item.ordinal, {item.place, item.id, parts});
+  Parts left;
+  for (std::uint32_t n = 0; n < parts; ++n)
+    if (const PartId part{job_, item.ordinal, n}; !ledger_.has_ended(part)) left.push_back(part);
+  return left;
+}
+
+const OpenPart& OpenParts::open(const PartId& part, const intake::Item& item, PartState state) {
+  OpenPart open;
+  open.state = std::move(state);
+  open.place = item.place;
+  open.id = item.id;
+  open.tally = ledger_.take_recovered(part);
+  ledger_.add(part, std::move(open));
+  return ledger_.at(part);
+}
+
+void OpenParts::begun(const BegunCall& call, Time now) {
+  if (book_.find(call.call) != nullptr) book_.begun(call.call, call.endpoint, now);
+}
+
+// ---- after a restart ---------------------------------------------------------------------------
+
+Calls OpenParts::claimed(const protocol::Claim& claim, Time now) {
+  Calls withdrawn;
+  Parts taken;
+  for (const PartId& part : claim.parts) {
+    const OpenPart* open = ledger_.find(part);
+    if (open == nullptr) continue;
+    // Its worker lives after all.
+    change_tally(part, [](PartTally& tally) { tally.deaths -= tally.deaths > 0; });
+    const Call* known = book_.find(open->call());
+    if (open->call() && (open->call() == claim.call || (known && known->other == claim.call)))
+      continue;
+    const Calls others = withdraw_others(part, claim.call);
+    withdrawn.insert(withdrawn.end(), others.begin(), others.end());
+    ledger_.set_out(part, claim.call); // its call goes on
+    taken.push_back(part);
+  }
+  const bool all_ended =
+      std::all_of(claim.parts.begin(), claim.parts.end(),
+                  [this](const PartId& part) { return ledger_.has_ended(part); });
+  if (all_ended) withdrawn.push_back(claim.call);
+  book_.take(claim.call, taken, now);
+  return withdrawn;
+}
+
+// The outcome itself follows. It may be one that was handled already and whose Recorded got lost,
+// so it takes the part from nobody; after a restart it keeps the part from being called again.
+void OpenParts::kept(const protocol::Claim& claim) {
+  Parts taken;
+  for (const PartId& part : claim.parts) {
+    const OpenPart* open = ledger_.find(part);
+    const Unknown* unknown = open == nullptr ? nullptr : std::get_if<Unknown>(&open->state);
+    if (unknown == nullptr || unknown->failed == claim.call) continue; // it failed, as we heard
+    ledger_.set_out(part, claim.call);
+    taken.push_back(part);
+  }
+  book_.take(claim.call, taken);
+}
+
+OpenParts::Unclaimed OpenParts::grace_over(Time now) {
+  Unclaimed unclaimed;
+  if (!std::exchange(grace_, false)) return unclaimed;
+  for (const auto& [part, open] : ledger_.live()) {
+    const Unknown* unknown = std::get_if<Unknown>(&open.state);
+    if (unknown == nullptr) continue;
+    unclaimed.parts.push_back(part);
+    unclaimed.unheard += !unknown->failed;
+  }
+  std::sort(unclaimed.parts.begin(), unclaimed.parts.end());
+  if (mutated("no_requeue_after_restart")) unclaimed.parts.clear();
+  for (const PartId& part : unclaimed.parts) {
+    if (mutated("death_counted_at_own_crash"))
+      change_tally(part, [](PartTally& tally) { ++tally.deaths; });
+    ledger_.wait(part, now);
+  }
+  return unclaimed;
+}
+
+// ---- ends of calls -----------------------------------------------------------------------------
+
+bool OpenParts::hears(const PartId& part, CallId call) const {
+  const OpenPart* open = ledger_.find(part);
+  if (open == nullptr) return false;
+  const Call* first = book_.find(open->call());
+  return std::visit(
+      [&]<class State>(const State& state) {
+        if constexpr (std::is_same_v<State, Unknown>) return state.failed != call;
+        if constexpr (std::is_same_v<State, Ready>) return state.lost == call;
+        if constexpr (std::is_same_v<State, Out>)
+          return state.call == call || (first != nullptr && first->other == call);
+      },
+      open->state);
+}
+
+Parts OpenParts::gone(CallId call, Time now) {
+  Parts waiting;
+  const Call* known = book_.find(call);
+  if (known == nullptr) return waiting;
+  for (const PartId& part : known->parts) {
+    if (mutated("call_freed_for_one_part") && part != known->parts[0]) break;
+    const OpenPart* open = ledger_.find(part);
+    if (open == nullptr || open->call() != call) continue;
+    if (known->other) {
+      ledger_.set_out(part, known->other);
+    } else {
+      ledger_.wait(part, now, call);
+      waiting.push_back(part);
+    }
+  }
+  book_.close(call);
+  return waiting;
+}
+
+// Only a call that was alone at a death of its worker is known to be the cause, and only of its
+// single part: of several each goes by itself from then on.
+OpenParts::Loss OpenParts::lost(const LostCall& lost, Time now) {
+  Loss loss;
+  const Call* call = book_.find(lost.call);
+  if (call == nullptr) return loss;
+  loss.parts = call->parts;
+  loss.died = lost.permitted && lost.died;
+  const bool may_be_the_cause = lost.alone && !call->other;
+  for (const PartId& part : loss.parts) {
+    change_tally(part, [&](PartTally& tally) {
+      tally.deaths += loss.died;
+      tally.consumed += mutated("lost_consumes_attempt");
+    });
+    if (!may_be_the_cause || ledger_.at(part).tally.deaths < deaths_max) continue;
+    if (loss.parts.size() == 1)
+      loss.quarantined = part;
+    else
+      ledger_.set_by_itself(part);
+  }
+  Parts waiting = gone(lost.call, now);
+  if (!loss.quarantined) loss.waiting = std::move(waiting);
+  return loss;
+}
+
+// Of a call that carries others, too, the part's answer will be late.
+Calls OpenParts::withdraw_others(const PartId& part, CallId but) {
+  Calls withdrawn;
+  const CallId first = ledger_.at(part).call();
+  if (!first) return withdrawn;
+  const Call* known = book_.find(first);
+  for (const CallId call : {first, known == nullptr ? CallId{} : known->other}) {
+    if (!call || call == but) continue;
+    const Call* other = book_.find(call);
+    const bool carries_others = other != nullptr && other->parts.size() > 1;
+    book_.release(call, part);
+    if (!carries_others) withdrawn.push_back(call);
+  }
+  return withdrawn;
+}
+
+OpenParts::Withdrawn OpenParts::withdraw_all(bool out_too) {
+  Withdrawn withdrawn;
+  for (const auto& [part, open] : ledger_.live())
+    if (out_too || !open.call()) withdrawn.parts.push_back(part);
+  std::sort(withdrawn.parts.begin(), withdrawn.parts.end());
+  for (const PartId& part : withdrawn.parts) {
+    const Calls calls = withdraw_others(part, CallId{});
+    withdrawn.calls.insert(withdrawn.calls.end(), calls.begin(), calls.end());
+  }
+  return withdrawn;
+}
+
+// ---- what becomes of a part --------------------------------------------------------------------
+
+template <class Change> void OpenParts::change_tally(const PartId& part, Change change) {
+  PartTally tally = ledger_.at(part).tally;
+  change(tally);
+  ledger_.set_tally(part, std::move(tally));
+}
+
+void OpenParts::tried(const PartId& part) {
+  change_tally(part, [](PartTally& tally) { ++tally.tries; });
+}
+
+void OpenParts::judged(const PartId& part, const Judgement& judgement) {
+  ledger_.set_tally(part, judgement.tally);
+  // Also of one that ends: the others that go alone find the endpoint as it left it.
+  if (judgement.alone_wait != 0) ledger_.alone_wait_for(judgement.alone_wait);
+  if (judgement.by_itself) ledger_.set_by_itself(part);
+  if (judgement.behind_since != never) ledger_.fall_behind(part, judgement.behind_since);
+}
+
+void OpenParts::again(const PartId& part, CallId failed, Time not_before) {
+  if (grace_ && of_earlier_life(failed))
+    ledger_.set_unknown(part, failed);
+  else
+    ledger_.wait(part, not_before); // if its failure is told again, it has been handled
+}
+
+void OpenParts::fall_back(const PartId& part) {
+  change_tally(part, [](PartTally& tally) {
+    tally.on_fallback = true;
+    tally.consumed = 0;
+  });
+}
+
+journal::AttemptNote OpenParts::note_of(const PartId& part) const {
+  const PartTally& tally = ledger_.at(part).tally;
+  return {part, tally.consumed, tally.deaths, tally.on_fallback ? std::max(tally.tries, 1u) : 0,
+          ledger_.divided(part.item) != nullptr};
+}
+
+void OpenParts::apart(const PartId& part, CallId call, Time now) {
+  ledger_.set_by_itself(part);
+  const Call* known = book_.find(call);
+  if (known != nullptr && known->other)
+    ledger_.set_out(part, known->other);
+  else
+    again(part, call, now);
+}
+
+bool OpenParts::pay(const Debts::Debt& debt, Time now) {
+  const OpenPart* open = ledger_.find(debt.part);
+  if (open == nullptr) return false;
+  const bool is_suspicion =
+      debt.kind == Debts::Kind::suspicion ||
+      (debt.kind == Debts::Kind::slight_suspicion && open->suspicions < suspicions_portion);
+  if (is_suspicion) ledger_.suspect(debt.part, now);
+  if (debt.kind != Debts::Kind::attempt) return false;
+  change_tally(debt.part,
+               [](PartTally& tally) { tally.consumed += mutated("debt_paid_twice") ? 2 : 1; });
+  return true;
+}
+
+void OpenParts::walk() const {
+  for (const auto& [part, open] : ledger_.live()) {
+    if (!std::holds_alternative<Out>(open.state)) continue;
+    const Call* call = book_.find(open.call());
+    GRISTMILL_CHECK(call != nullptr &&
+                        std::count(call->parts.begin(), call->parts.end(), part) == 1,
+                    "part {} of item {} is out with call {}, which does not carry it", part.part,
+                    part.item, open.call().value);
+  }
+  for (const auto& [id, call] : book_.calls()) {
+    GRISTMILL_CHECK(!call.parts.empty(), "call {} carries nothing", id.value);
+    for (const PartId& part : call.parts) {
+      const OpenPart* open = ledger_.find(part);
+      const CallId with = open == nullptr ? CallId{} : open->call();
+      GRISTMILL_CHECK(with && (with == id || with == call.other),
+                      "call {} carries part {} of item {}, which is out with call {}", id.value,
+                      part.part, part.item, with.value);
+    }
+  }
+}
+
+} // namespace gristmill::supervisor
