@@ -1,0 +1,187 @@
+// Which parts gather in a call, for how many calls there is room, and in which order calls leave.
+#include "actors/supervisor/offers.hpp"
+
+#include "tests/unit/actors/supervisor/supervisor_harness.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace offers_test {
+
+using namespace gristmill;
+using namespace gristmill::supervisor;
+using supervisor_test::MemorySource;
+
+namespace {
+
+const Time now = time_from_ns(0) + std::chrono::hours{1};
+const CallId first = CallId::of(Epoch{3}, JobId{7}, 41);
+constexpr std::uint64_t much = 1u << 20;
+
+// So many parts in a call.
+struct Packs final : PartPlan {
+  std::size_t most;
+  explicit Packs(std::size_t n) : most{n} {}
+  std::uint32_t parts_of(JobId, std::uint64_t) const override { return 1; }
+  std::string raw_of(const PartId&, std::string item) const override { return item; }
+  std::size_t parts_in_a_call(JobId) const override { return most; }
+};
+
+std::string line_of(std::string_view model) {
+  return fmt::format(R"({{"custom_id":"a","url":"/v1/chat/completions","body":{{"model":"{}"}}}})",
+                     model);
+}
+PartId part(std::uint64_t item) {
+  return {JobId{7}, item, 0};
+}
+using Ids = std::vector<PartId>;
+
+struct Desk {
+  JobSpec spec;
+  Packs packs;
+  Offers offers;
+  OpenPart open; // any
+
+  explicit Desk(std::size_t parts_in_a_call = 1)
+      : packs{parts_in_a_call}, offers{JobId{7}, spec, {}, packs, first} {}
+  AskedPart ask(std::uint64_t item, std::string_view model = "small") const {
+    auto asked = offers.plan(part(item), open, line_of(model));
+    REQUIRE(asked);
+    return std::move(*asked);
+  }
+  CallId add(std::uint64_t item) { return offers.add(ask(item), open); }
+};
+
+} // namespace
+
+TEST_CASE("there is room for as many calls as are wanted, one that gathers included") {
+  Desk desk{2};
+  CHECK_FALSE(desk.offers.has_room());
+  desk.offers.may_make(2, much);
+  CHECK(desk.offers.next_call() == first);
+  CHECK(desk.add(0) == first);
+  REQUIRE(desk.offers.take());
+  CHECK(desk.offers.has_room()); // for the second of two
+  CHECK(desk.add(1).n() == first.n() + 1);
+  CHECK(desk.offers.has_room()); // beside it
+  CHECK(desk.add(2).n() == first.n() + 1);
+  REQUIRE(desk.offers.take());
+  CHECK_FALSE(desk.offers.has_room());
+  CHECK(desk.offers.next_call().n() == first.n() + 2);
+  CHECK_FALSE(desk.offers.take()); // none has gathered
+}
+
+TEST_CASE(
+    "a call may be larger than the room in bytes, and what it took too much is missing later") {
+  Desk measured;
+  measured.offers.may_make(1, much);
+  measured.add(0);
+  const std::uint64_t bytes = measured.offers.take()->bytes();
+  const auto [room, more, has_room] = GENERATE(table<int, std::uint64_t, bool>({
+      {-1, 0, false},
+      {0, 0, false},
+      {1, 0, true},
+      {-1, 1, false},
+      {-1, 2, true},
+      {0, 1, true},
+  }));
+  CAPTURE(room, more);
+  Desk desk;
+  desk.offers.may_make(2, static_cast<std::uint64_t>(static_cast<std::int64_t>(bytes) + room));
+  desk.add(0);
+  REQUIRE(desk.offers.take());
+  desk.offers.may_make(0, more);
+  CHECK(desk.offers.has_room() == has_room);
+}
+
+TEST_CASE("a call is full with as many parts as the plan says, or with one that goes by itself") {
+  const auto [parts, by_itself, full] = GENERATE(table<std::uint64_t, bool, bool>({
+      {1, false, false},
+      {2, false, false},
+      {3, false, true},
+      {1, true, true},
+  }));
+  CAPTURE(parts, by_itself);
+  Desk desk{3};
+  desk.offers.may_make(1, much);
+  CHECK(desk.offers.takes(desk.ask(9), desk.open, by_itself)); // a new one takes anybody
+  CHECK_FALSE(desk.offers.is_full(by_itself));
+  for (std::uint64_t item = 0; item < parts; ++item) desk.add(item);
+  CHECK(desk.offers.is_full(by_itself) == full);
+  CHECK(desk.offers.takes(desk.ask(9), desk.open, by_itself) == !full);
+}
+
+TEST_CASE("parts go together that ask for one model and have failed at the same endpoints") {
+  JobSpec spec;
+  spec.policy.fallback_model = "other";
+  const Packs packs{3};
+  Offers offers{JobId{7}, spec, {}, packs, first};
+  offers.may_make(1, much);
+  OpenPart open, failed, on_fallback;
+  failed.failed_at = {EndpointId{4}};
+  on_fallback.tally.on_fallback = true;
+  const auto ask = [&](const OpenPart& of) { return *offers.plan(part(1), of, line_of("small")); };
+  offers.add(ask(failed), failed);
+  CHECK(offers.takes(ask(failed), failed, false));
+  CHECK_FALSE(offers.takes(ask(open), open, false));
+  on_fallback.failed_at = failed.failed_at;
+  CHECK_FALSE(offers.takes(ask(on_fallback), on_fallback, false));
+  CHECK(offers.take()->failed_at == failed.failed_at);
+}
+
+TEST_CASE("a second call has the parts of the first, and goes where nothing of them has failed") {
+  JobSpec spec = supervisor_test::spec_of();
+  MemorySource source;
+  source.inputs = {supervisor_test::good_lines(2)};
+  Reader reader{spec, source, {}, 0};
+  reader.look_ahead(false, now, [](const intake::Item&) {});
+  PartLedger ledger;
+  Call call;
+  call.endpoint = EndpointId{5};
+  while (const auto item = reader.next(now)) {
+    OpenPart open;
+    open.state = Out{CallId{1}};
+    open.place = item->place;
+    if (item->ordinal == 0) open.failed_at = {EndpointId{4}};
+    ledger.add(part(item->ordinal), open);
+    call.parts.push_back(part(item->ordinal));
+  }
+  REQUIRE(call.parts.size() == 2);
+  Offers offers{JobId{7}, spec, {}, whole_items, first};
+  offers.may_make(1, much);
+  SECTION("with a number of its own") {
+    const auto second = offers.second(call, ledger, reader);
+    REQUIRE(second);
+    CHECK(second->planned.call == first);
+    CHECK(second->planned.part_ids() == call.parts);
+    CHECK(second->failed_at == std::vector{EndpointId{4}, EndpointId{5}});
+    CHECK_FALSE(offers.has_room());
+  }
+  SECTION("but none is made of a part that cannot be read now") {
+    source.broken = true;
+    CHECK_FALSE(offers.second(call, ledger, reader));
+    CHECK(offers.has_room());
+    CHECK(offers.next_call() == first);
+  }
+}
+
+TEST_CASE("calls that begin alike leave next to each other, in the place of the first of them") {
+  using Prefixes = std::vector<std::uint64_t>;
+  using Order = std::vector<std::uint64_t>;
+  const auto [prefixes, order] = GENERATE(table<Prefixes, Order>({
+      {{}, {}},
+      {{0, 0, 0}, {0, 1, 2}}, // nothing is known
+      {{5, 6, 5}, {0, 2, 1}},
+      {{0, 6, 5, 6, 0, 5}, {0, 1, 3, 2, 5, 4}},
+  }));
+  std::vector<OfferedCall> calls;
+  for (std::uint64_t n = 0; n < prefixes.size(); ++n) {
+    calls.emplace_back().prefix = prefixes[n];
+    calls.back().planned.call = CallId{n};
+  }
+  Order left;
+  for (const OfferedCall& call : by_prefix(std::move(calls)))
+    left.push_back(call.planned.call.value);
+  CHECK(left == order);
+}
+
+} // namespace offers_test
