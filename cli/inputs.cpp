@@ -2,6 +2,7 @@
 
 #include "actors/kit/program/terminal.hpp"
 #include "cli/run/earlier_run.hpp"
+#include "coordinator/disk/file_reader.hpp"
 #include "coordinator/inputs/finder.hpp"
 #include "coordinator/inputs/list.hpp"
 
@@ -213,7 +214,7 @@ Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
   const std::string now = spooled.readable_path();
   if (::stat(now.c_str(), &about) != 0) return tl::unexpected{coordinator::disk_error("stat", now)};
   if (about.st_size == 0) return bad("-", "expected items, got nothing: standard input is empty");
-  spooled.input_ = coordinator::input_as_found(place, "stdin", about);
+  spooled.input_ = coordinator::input_as_found(place, "stdin", coordinator::state_of(about));
   return spooled;
 }
 

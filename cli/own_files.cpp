@@ -1,8 +1,9 @@
 #include "cli/own_files.hpp"
 
+#include "coordinator/disk/file_reader.hpp"
 #include "coordinator/disk/state_directory.hpp"
 #include "coordinator/inputs/finder.hpp"
-#include "coordinator/journal/segment_writer.hpp"
+#include "coordinator/journal/mark.hpp"
 #include "coordinator/result/merge_files.hpp"
 #include "coordinator/result/product_files.hpp"
 #include "protocol/job/output_form.hpp"
@@ -38,8 +39,8 @@ std::string normal(const std::string& path) {
 
 // What a file holds at its beginning, unpacked; nothing of one that cannot be read.
 std::string head_of(const std::string& path) {
-  const auto file = open_file(path, O_RDONLY | O_NONBLOCK);
-  return file ? coordinator::head_of(*file, path) : std::string{};
+  auto file = open_file(path, O_RDONLY | O_NONBLOCK);
+  return file ? coordinator::head_of(coordinator::FileReader{std::move(*file)}) : std::string{};
 }
 
 // Whether a file may be what begins with this mark: a part may have been cut anywhere.

@@ -61,8 +61,8 @@ public:
   }
   void fatal(Error error) { host_.fail_once(std::move(error)); }
   void send(wiring::SendFrames frames) { host_.send(std::move(frames)); }
-  void commit(journal::Group group) { host_.store_->commit(std::move(group)); }
-  void read_job(JobId job) { host_.store_->read_job(job); }
+  void commit(journal::Group group) { host_.store_.rows->commit(std::move(group)); }
+  void read_job(JobId job) { host_.store_.rows->read_job(job); }
   void answer(wiring::Answer answer) { host_.answer(std::move(answer)); }
   void post(Envelope envelope) { host_.deliver_to_room(std::move(envelope)); }
 
@@ -76,8 +76,6 @@ private:
 
 Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, HostOptions options) {
   std::unique_ptr<CoordinatorHost> host{new CoordinatorHost{stage, std::move(options)}};
-  SqliteStoreOptions store;
-  store.directory = host->options_.state_directory;
   journal::JournalEvents events;
   events.durable = [h = host.get()](journal::Position upto) {
     h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreDurable{upto}});
@@ -90,7 +88,7 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
     h->deliver_to_room(
         {{wiring::Place::coordinator, {}}, wiring::JobRead{job, std::move(content)}});
   };
-  auto opened = SqliteStore::open(std::move(store), std::move(events), host->recovered_);
+  auto opened = open_store(host->options_.state_directory, std::move(events), host->recovered_);
   if (!opened) return tl::unexpected{opened.error()};
   host->store_ = std::move(*opened);
   return host;
@@ -107,7 +105,7 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   node.open_source = [this](const JobSpec& spec) {
     return FileSource::open(spec.inputs, options_.state_directory, inputs_);
   };
-  node.lines = store_.get();
+  node.lines = store_.lines;
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
   return node;
 }
@@ -167,7 +165,7 @@ void CoordinatorHost::stop() {
     nobody_ends_.wait(lock, [this] { return ending_ == 0; });
   }
   gateway_.reset();
-  if (store_) store_->close(!failed_);
+  if (store_.rows) store_.rows->close(!failed_);
 }
 
 std::string CoordinatorHost::listening() const {
@@ -279,16 +277,16 @@ std::string CoordinatorHost::output_path(JobId job, const JobSpec& spec) const {
   return fmt::format("{}/jobs/{}/output.jsonl", options_.state_directory, job.value);
 }
 
-Result<std::vector<journal::Segment>> CoordinatorHost::segments(JobId job) const {
-  return store_->durable_segments(job);
+Result<std::shared_ptr<journal::JobLines>> CoordinatorHost::lines_of(JobId job) const {
+  return store_.lines->lines_of(job);
 }
 
 Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId job,
                                                                         const JobSpec& spec) {
-  auto segments = store_->durable_segments(job);
-  if (!segments) return tl::unexpected{segments.error()};
+  auto lines = lines_of(job);
+  if (!lines) return tl::unexpected{lines.error()};
   MergeFilesOptions merge;
-  merge.segments = std::move(*segments);
+  merge.lines = std::move(*lines);
   merge.output = output_path(job, spec);
   if (spec.output.empty()) merge.readers = Readers::owner; // it stays in the state directory
   merge.work_directory = options_.flat

@@ -9,7 +9,7 @@
 #include "actors/wiring/node_shell.hpp"
 #include "coordinator/gateway/zmq_gateway.hpp"
 #include "coordinator/inputs/file_source.hpp"
-#include "coordinator/journal/sqlite_store.hpp"
+#include "coordinator/journal/store.hpp"
 #include "protocol/keys/access.hpp"
 
 #include <atomic>
@@ -53,7 +53,8 @@ public:
   void ask(Question question, std::function<void(wiring::Answer)> answered);
   wiring::Answer ask_and_wait(Question question);
 
-  Result<std::vector<journal::Segment>> segments(JobId job) const;
+  // What is durable of its results.
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const;
   // What a merge of it reads and writes.
   Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
 
@@ -78,7 +79,7 @@ private:
   HostOptions options_;
   journal::Recovered recovered_;
   InputAccess inputs_;
-  std::unique_ptr<SqliteStore> store_;
+  Store store_;
   std::unique_ptr<wiring::CoordinatorNode> node_;
   std::unique_ptr<ZmqGateway> gateway_;
   std::latch plugged_{1}; // gateway_ may be used

@@ -128,10 +128,11 @@ std::vector<std::vector<InputSpec>> inputs_of(const journal::Recovered& recovere
   return inputs;
 }
 
-HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
-                           std::string token) {
+HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options, std::string token,
+                           std::shared_ptr<journal::BlobStore> blobs) {
   HttpApiOptions api;
   api.state_directory = options.state;
+  api.blobs = std::move(blobs);
   api.data_root = options.data_root;
   api.inputs_in_use = inputs_of(host.recovered());
   api.token = std::move(token);
@@ -140,7 +141,7 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
   api.ask = [&host](Question question, Told then) {
     host.ask(std::move(question), std::move(then));
   };
-  api.segments = [&host](JobId job) { return host.segments(job); };
+  api.lines = [&host](JobId job) { return host.lines_of(job); };
   return api;
 }
 
@@ -184,7 +185,9 @@ int serve(const ProgramOptions& options) {
   auto host = open_host(stage, options);
   if (!host) return complain(host.error().message, exit_code_of(host.error()));
   const Epoch epoch = (*host)->recovered().epoch;
-  auto api = HttpApi::open(api_options(**host, options, *token));
+  auto blobs = open_blobs(options.state);
+  if (!blobs) return complain(blobs.error().message, exit_code_of(blobs.error()));
+  auto api = HttpApi::open(api_options(**host, options, *token, std::move(*blobs)));
   if (!api) return complain(api.error().message, exit_code_of(api.error()));
   if (auto started = (*host)->start((*api)->input_roots()); !started)
     return complain(started.error().message, exit_code_of(started.error()));

@@ -1,7 +1,7 @@
-// JOURNAL STORE: the window to the disk that remembers. It takes one group at a time, makes all of
-// it durable or none, and says so once. Result lines go to append-only segments, everything else
-// to one row per group and job. Invariant: a position is announced only after everything up to it
-// would survive a power cut.
+// JOURNAL STORE: the window to what remembers. It takes one group at a time, rows and lines, makes
+// all of it durable or none, and says so once: what a row says of lines holds because both become
+// durable together. Lines are read through LineStore. Invariant: a position is announced only
+// after everything up to it would survive a power cut.
 #pragma once
 
 #include "actors/words/records.hpp"
@@ -11,11 +11,6 @@
 #include <functional>
 
 namespace gristmill::journal {
-
-struct Segment {
-  std::string path;
-  std::uint64_t bytes = 0; // durable; what follows in the file is not
-};
 
 struct Recovered {
   Epoch epoch;            // ours: one more than the last, durable already
@@ -36,6 +31,9 @@ public:
   virtual void commit(Group group) = 0;
   // Any thread. What it holds of a job comes as `read`.
   virtual void read_job(JobId job) = 0;
+  // Finishes the group in flight. Nothing may be committed afterwards; what is there stays ours
+  // until the store is gone. In order: what follows is no crash.
+  virtual void close(bool in_order) = 0;
 };
 
 struct JournalEvents {

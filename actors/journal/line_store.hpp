@@ -1,20 +1,47 @@
-// LINE STORE: the window through which rooms read lines that are durable. Nothing else reaches them
-// by a path. Invariant: what it gives back is what was appended, or an error.
+// LINE STORE: the window through which lines that are durable are read. Whoever merges a job,
+// prints it or looks for an item's line has them from here, and never by the path of a file.
+// Invariant: what it gives back is what was appended, or an error.
 #pragma once
 
 #include "actors/words/records.hpp"
 #include "protocol/result.hpp"
 
+#include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace gristmill::journal {
 
+// Some of a job's result lines, as they were appended one after the other; each ends with a
+// newline.
+struct Segment {
+  std::uint32_t number = 0; // rises in the order of time, and is never given twice
+  std::uint64_t bytes = 0;  // durable ones, whole lines
+  bool operator==(const Segment&) const = default;
+};
+
+// A job's result lines that were durable when they were asked for; what is appended later is not
+// among them. One thread at a time.
+class JobLines {
+public:
+  virtual ~JobLines() = default;
+  virtual const std::vector<Segment>& segments() const = 0; // oldest first
+  // Exactly into.size() bytes of the segment with this index, all of them durable. unavailable:
+  // not now; any other error is for good.
+  virtual Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) = 0;
+  // Where people may look at it, in words; to no other end.
+  virtual std::string place_of(std::size_t segment) const = 0;
+};
+
 class LineStore {
 public:
   virtual ~LineStore() = default;
-  // Any thread. The durable part lines of an item that hold, in the order of their parts.
+  // Any thread, both. The durable part lines of an item that hold, in the order of their parts.
   virtual Result<std::vector<PartLine>> parts_of(JobId job, std::uint64_t item) = 0;
+  // not_found: there is no such job.
+  virtual Result<std::shared_ptr<JobLines>> lines_of(JobId job) const = 0;
 };
 
 } // namespace gristmill::journal

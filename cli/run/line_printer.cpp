@@ -24,8 +24,9 @@ constexpr std::size_t read_bytes = 256 * 1024;
 constexpr std::size_t file_write_bytes = 64 * 1024;
 constexpr auto save_every = milliseconds{200};
 
-std::string name_of(const journal::Segment& segment) {
-  return fs::path{segment.path}.filename().string();
+// As STATE/printed names it.
+std::string name_of(const journal::JobLines& durable, std::size_t segment) {
+  return fs::path{durable.place_of(segment)}.filename().string();
 }
 
 Error write_error() {
@@ -84,8 +85,7 @@ Result<> LinePrinter::end_torn_line() {
   return {};
 }
 
-Result<LinePrinter::Printed> LinePrinter::print(const std::vector<journal::Segment>& durable,
-                                                milliseconds at_most) {
+Result<LinePrinter::Printed> LinePrinter::print(journal::JobLines& durable, milliseconds at_most) {
   const auto until = Clock::now() + at_most;
   for (;;) {
     if (written_ == buffer_.size()) {
@@ -105,40 +105,37 @@ Result<LinePrinter::Printed> LinePrinter::print(const std::vector<journal::Segme
 }
 
 // The next piece of the segments; false = everything durable was read.
-Result<bool> LinePrinter::refill(const std::vector<journal::Segment>& durable) {
+Result<bool> LinePrinter::refill(journal::JobLines& durable) {
   buffer_.clear();
   written_ = 0;
-  auto at = std::ranges::find(durable, segment_, name_of);
-  if (at == durable.end()) {
-    if (durable.empty()) return false;
+  const auto& segments = durable.segments();
+  std::size_t at = 0;
+  while (at < segments.size() && name_of(durable, at) != segment_) ++at;
+  if (at == segments.size()) {
+    if (segments.empty()) return false;
     if (!segment_.empty())
       return fail(ErrorCode::io,
                   fmt::format("{} names {}, which the job does not have: remove it to "
                               "print every line again",
                               path_, segment_));
-    at = durable.begin();
-    segment_ = name_of(*at);
+    at = 0;
+    segment_ = name_of(durable, at);
   }
-  while (read_ >= at->bytes) {
-    if (++at == durable.end()) return false;
-    segment_ = name_of(*at);
+  while (read_ >= segments[at].bytes) {
+    if (++at == segments.size()) return false;
+    segment_ = name_of(durable, at);
     read_ = printed_ = 0;
   }
-  if (auto got = read(*at); !got) return tl::unexpected{got.error()};
+  if (auto got = read(durable, at); !got) return tl::unexpected{got.error()};
   return true;
 }
 
-Result<> LinePrinter::read(const journal::Segment& segment) {
-  const auto file = coordinator::open_file(segment.path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
-  buffer_.resize(std::min<std::uint64_t>(read_bytes, segment.bytes - read_));
-  const auto got = coordinator::read_at(*file, read_, buffer_, segment.path);
-  buffer_.resize(got.value_or(0));
+Result<> LinePrinter::read(journal::JobLines& durable, std::size_t segment) {
+  buffer_.resize(std::min<std::uint64_t>(read_bytes, durable.segments()[segment].bytes - read_));
+  auto got = durable.read(segment, read_, buffer_);
+  if (!got) buffer_.clear();
   read_ += buffer_.size();
-  if (!got) return tl::unexpected{got.error()};
-  if (!buffer_.empty()) return {};
-  errno = ENODATA; // shorter than it was
-  return tl::unexpected{coordinator::disk_error("read", segment.path)};
+  return got;
 }
 
 // A pipe that is writable takes PIPE_BUF bytes without waiting, so that signals are always heard.

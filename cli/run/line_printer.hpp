@@ -5,13 +5,12 @@
 // can only repeat the lines since it was last said, never lose one.
 #pragma once
 
-#include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "coordinator/disk/file_io.hpp"
 #include "protocol/result.hpp"
 
 #include <chrono>
 #include <string>
-#include <vector>
 
 namespace gristmill::cli {
 
@@ -29,8 +28,7 @@ public:
     closed, // nobody reads any more
   };
   // Waits for a slow reader no longer than `at_most`.
-  Result<Printed> print(const std::vector<journal::Segment>& durable,
-                        std::chrono::milliseconds at_most);
+  Result<Printed> print(journal::JobLines& durable, std::chrono::milliseconds at_most);
   Result<> save();
   std::uint64_t lines() const { return lines_; } // by this and the earlier ones
   std::uint64_t bytes() const { return bytes_; } // by this one
@@ -39,8 +37,8 @@ private:
   LinePrinter(std::string path, int descriptor, coordinator::DiskCalls calls);
   Result<> recall();
   Result<> end_torn_line();
-  Result<bool> refill(const std::vector<journal::Segment>& durable);
-  Result<> read(const journal::Segment& segment);
+  Result<bool> refill(journal::JobLines& durable);
+  Result<> read(journal::JobLines& durable, std::size_t segment);
   Result<Printed> write(Clock::time_point until);
 
   std::string path_; // of STATE/printed

@@ -1,6 +1,7 @@
 #include "cli/run/same_inputs.hpp"
 
 #include "coordinator/disk/file_io.hpp"
+#include "coordinator/disk/file_reader.hpp"
 #include "coordinator/inputs/digest.hpp"
 #include "coordinator/inputs/list.hpp"
 
@@ -38,9 +39,9 @@ Result<> check_content(const InputSpec& before, const InputSpec& now) {
     return differs(now, "the file that the job began with",
                    "one that was modified since (too large to compare its content)");
   }
-  const auto file = coordinator::open_file(now.path, O_RDONLY);
+  auto file = coordinator::open_file(now.path, O_RDONLY);
   if (!file) return tl::unexpected{file.error()};
-  const auto digest = coordinator::digest_of_file(*file, now.path);
+  const auto digest = coordinator::digest_of(coordinator::FileReader{std::move(*file)}, now.path);
   if (!digest) return tl::unexpected{digest.error()};
   if (*digest == before.digest) return {};
   return differs(now, "the content that the job began with", "as many bytes of another content");

@@ -41,9 +41,9 @@ const char* StreamedOutput::afterwards() const {
 
 Result<LinePrinter::Printed> StreamedOutput::print(LocalCluster& cluster, JobId job) {
   if (!printer_) return Printed::all;
-  const auto segments = cluster.coordinator().segments(job);
-  if (!segments) return tl::unexpected{segments.error()};
-  return printer_->print(*segments, look_at_signals_every);
+  const auto durable = cluster.coordinator().lines_of(job);
+  if (!durable) return tl::unexpected{durable.error()};
+  return printer_->print(**durable, look_at_signals_every);
 }
 
 int StreamedOutput::finish(LocalCluster& cluster, JobId job,

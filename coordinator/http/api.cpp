@@ -24,7 +24,7 @@ std::vector<std::unique_ptr<Resource>> resources_of(const HttpApiOptions& option
   all.push_back(std::make_unique<EventsResource>(options.ask));
   all.push_back(std::make_unique<InputsResource>(uploads, job_inputs));
   all.push_back(std::make_unique<JobsResource>(options.ask, job_inputs));
-  all.push_back(std::make_unique<ExplainResource>(options.ask, options.segments));
+  all.push_back(std::make_unique<ExplainResource>(options.ask, options.lines));
   all.push_back(std::make_unique<ResultsResource>(options.ask));
   all.push_back(std::make_unique<WorkersResource>(options.ask));
   all.push_back(std::make_unique<PoolsResource>(options.ask));
@@ -54,7 +54,7 @@ HttpApi::HttpApi(const HttpApiOptions& options, std::unique_ptr<Uploads> uploads
 Result<std::unique_ptr<HttpApi>> HttpApi::open(const HttpApiOptions& options) {
   if (sodium_init() < 0)
     return fail(ErrorCode::internal, "libsodium finds no source of randomness");
-  auto uploads = Uploads::open(options.state_directory, options.data_root, options.disk);
+  auto uploads = Uploads::open(options.blobs, options.state_directory, options.data_root);
   if (!uploads) return tl::unexpected{uploads.error()};
   return std::unique_ptr<HttpApi>{new HttpApi{options, std::move(*uploads)}};
 }

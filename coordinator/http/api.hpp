@@ -6,7 +6,8 @@
 // are, but whether the coordinator lives.
 #pragma once
 
-#include "actors/journal/journal_store.hpp"
+#include "actors/journal/blob_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "coordinator/http/api/asking.hpp"
 #include "coordinator/http/bearer_token.hpp"
 #include "coordinator/http/router.hpp"
@@ -29,11 +30,11 @@ struct HttpApiOptions {
 
   // Of the node: both may be called on any thread.
   AskNode ask;
-  std::function<Result<std::vector<journal::Segment>>(JobId)> segments; // that are durable
+  std::function<Result<std::shared_ptr<journal::JobLines>>(JobId)> lines; // that are durable
 
   std::vector<std::vector<InputSpec>> inputs_in_use; // of each job that there is
   JobInputsLimits inputs;
-  DiskCalls disk = real_disk(); // of uploads
+  std::shared_ptr<journal::BlobStore> blobs;
 };
 
 class HttpApi {

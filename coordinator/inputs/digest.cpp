@@ -1,18 +1,17 @@
 #include "coordinator/inputs/digest.hpp"
 
-#include "coordinator/disk/file_io.hpp"
 #include "coordinator/inputs/list.hpp"
 
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
 
-Result<std::string> digest_of_file(const FileDescriptor& file, const std::string& path) {
+Result<std::string> digest_of(const journal::ByteReader& bytes, const std::string& path) {
   ListDigest digest;
   std::string piece(1u << 20, '\0');
   for (std::uint64_t offset = 0;;) {
-    const auto got = read_at(file, offset, piece, path);
-    if (!got) return tl::unexpected{got.error()};
+    const auto got = bytes.read(offset, piece);
+    if (!got) return tl::unexpected{cannot_read(path, got.error())};
     if (*got == 0) return digest.text();
     digest.add(std::string_view{piece}.substr(0, *got));
     offset += *got;
@@ -26,11 +25,11 @@ Result<> InputDigests::take(InputSpec& input) {
   if (!opened)
     return fail(opened.error().code, fmt::format("{}: expected a readable input file: {}",
                                                  input.path, opened.error().message));
-  auto digest = digest_of_file(opened->file, input.path);
+  auto digest = digest_of(*opened->file, input.path);
   if (!digest) return tl::unexpected{digest.error()};
   left_ -= input.bytes;
-  const bool same = modified_ns(opened->about) == input.modified_ns &&
-                    static_cast<std::uint64_t>(opened->about.st_size) == input.bytes;
+  const bool same =
+      opened->about.modified_ns == input.modified_ns && opened->about.bytes == input.bytes;
   if (same) input.digest = std::move(*digest);
   return {};
 }

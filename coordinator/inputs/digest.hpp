@@ -10,7 +10,8 @@
 
 namespace gristmill::coordinator {
 
-Result<std::string> digest_of_file(const FileDescriptor& file, const std::string& path);
+// An error names the path.
+Result<std::string> digest_of(const journal::ByteReader& bytes, const std::string& path);
 
 // Takes the digests of a job's inputs one after the other, while their bytes are within a bound.
 class InputDigests {

@@ -4,12 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -29,8 +24,7 @@ tl::unexpected<Error> changed(const InputSpec& input, std::string_view got) {
 }
 
 // Whether the file is as long as it was when the job was made, as far as that was looked at.
-Result<> check_size(const InputSpec& input, const struct stat& about) {
-  const auto size = static_cast<std::uint64_t>(about.st_size);
+Result<> check_size(const InputSpec& input, std::uint64_t size) {
   if (input.offset > 0 && (input.offset > size || input.bytes > size - input.offset))
     return fail(ErrorCode::bad_input,
                 fmt::format("{}: expected {} at bytes {} to {} of it, got {} bytes in all",
@@ -42,33 +36,22 @@ Result<> check_size(const InputSpec& input, const struct stat& about) {
   return {};
 }
 
-Result<std::size_t> read_file(int file, const std::string& path, std::uint64_t offset,
-                              std::span<char> into) {
-  for (;;) {
-    const ssize_t got = ::pread(file, into.data(), into.size(), static_cast<off_t>(offset));
-    if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR)
-      return tl::unexpected{input_error(path, {ErrorCode::bad_input, std::strerror(errno)})};
-  }
-}
-
 // Of a file that was looked at. Where it ends sooner, items are missing that nobody would miss.
-tl::unexpected<Error> shortened(int file, const std::string& path, std::uint64_t ends_at) {
-  struct stat about {};
-  const auto got = ::fstat(file, &about) == 0 ? static_cast<std::uint64_t>(about.st_size) : 0;
+tl::unexpected<Error> shortened(const journal::ByteReader& file, const std::string& path,
+                                std::uint64_t ends_at) {
   return fail(ErrorCode::bad_input,
               fmt::format("{}: expected the {} bytes that the job began with, got {}: the file was "
                           "cut while it was read; put the old file back to go on, or begin anew",
-                          path, ends_at, got));
+                          path, ends_at, file.state().bytes));
 }
 
 // The bytes at a place of the file; fewer than asked for only where it ended when the job began.
-Result<std::size_t> read_whole(int file, const std::string& path, std::uint64_t ends_at,
-                               std::uint64_t offset, std::span<char> into) {
+Result<std::size_t> read_whole(const journal::ByteReader& file, const std::string& path,
+                               std::uint64_t ends_at, std::uint64_t offset, std::span<char> into) {
   std::size_t had = 0;
   for (;;) {
-    const auto got = read_file(file, path, offset + had, into.subspan(had));
-    if (!got) return got;
+    const auto got = file.read(offset + had, into.subspan(had));
+    if (!got) return tl::unexpected{input_error(path, {ErrorCode::bad_input, got.error().message})};
     had += *got;
     if (had == into.size() || offset + had >= ends_at) return had;
     if (*got == 0) return shortened(file, path, ends_at);
@@ -108,13 +91,13 @@ Result<OpenedFile> FileSource::open_checked(std::uint32_t input, const InputSpec
   constexpr std::size_t touched_max = 1'024; // of more, each is compared again when it is opened
   auto opened = access_.roots.open_file(spec.path);
   if (!opened) return tl::unexpected{input_error(spec.path, opened.error())};
-  if (auto good = check_size(spec, opened->about); !good) return tl::unexpected{good.error()};
-  const std::uint64_t modified = modified_ns(opened->about);
+  if (auto good = check_size(spec, opened->about.bytes); !good) return tl::unexpected{good.error()};
+  const std::uint64_t modified = opened->about.modified_ns;
   if (spec.modified_ns == 0 || spec.modified_ns == modified) return opened;
   if (const auto known = touched_.find(input); known != touched_.end() && known->second == modified)
     return opened;
   if (spec.digest.empty()) return changed(spec, "something modified since");
-  const auto digest = digest_of_file(opened->file, spec.path);
+  const auto digest = digest_of(*opened->file, spec.path);
   if (!digest) return tl::unexpected{input_error(spec.path, digest.error())};
   if (*digest != spec.digest) return changed(spec, "as many of another content");
   if (touched_.size() < touched_max) touched_[input] = modified;
@@ -181,7 +164,7 @@ Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t 
                                            std::span<char> into) {
   if (offset >= open.bytes) return 0;
   const auto size = std::min<std::uint64_t>(into.size(), open.bytes - offset);
-  return read_whole(open.file.get(), open.path, open.ends_at, open.from + offset, into.first(size));
+  return read_whole(*open.file, open.path, open.ends_at, open.from + offset, into.first(size));
 }
 
 Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
@@ -196,7 +179,7 @@ Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
   // Not by way of the entry, which moves.
   open.unpacker =
       Unpacker::open(*packing,
-                     [file = open.file.get(), path = open.path, from = open.from, left = open.bytes,
+                     [&file = *open.file, path = open.path, from = open.from, left = open.bytes,
                       ends_at = open.ends_at](std::span<char> into) mutable -> Result<std::size_t> {
                        const auto size = std::min<std::uint64_t>(into.size(), left);
                        auto read = read_whole(file, path, ends_at, from, into.first(size));

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fnmatch.h>
+#include <sys/stat.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -55,10 +56,11 @@ bool is_pattern(const std::string& name) {
   return name.find_first_of("*?[") != name.npos;
 }
 
-InputSpec input_as_found(const std::string& path, std::string name, const struct stat& about) {
+InputSpec input_as_found(const std::string& path, std::string name,
+                         const journal::ByteState& about) {
   InputSpec input{path, std::move(name)};
-  input.bytes = static_cast<std::uint64_t>(about.st_size);
-  input.modified_ns = modified_ns(about);
+  input.bytes = about.bytes;
+  input.modified_ns = about.modified_ns;
   return input;
 }
 
@@ -98,7 +100,7 @@ Result<bool> InputFinder::add_file(const std::string& path, std::string shown, N
   const auto opened = rules_.roots.open_file(path);
   if (!opened) return bad(shown, "a readable file", opened.error());
   if (!json::is_utf8(shown)) return bad(shown, "expected a name in UTF-8; rename the file");
-  if (named == Named::by_search && is_product(opened->file, path)) {
+  if (named == Named::by_search && is_product(*opened->file)) {
     if (rules_.left_out) rules_.left_out(shown);
     return false;
   }

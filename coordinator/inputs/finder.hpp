@@ -58,6 +58,7 @@ private:
 bool is_pattern(const std::string& name);
 
 // The file as it is now, so that a later reader sees whether it has changed.
-InputSpec input_as_found(const std::string& path, std::string name, const struct stat& about);
+InputSpec input_as_found(const std::string& path, std::string name,
+                         const journal::ByteState& about);
 
 } // namespace gristmill::coordinator

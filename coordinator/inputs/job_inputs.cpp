@@ -1,17 +1,14 @@
 #include "coordinator/inputs/job_inputs.hpp"
 
 #include "actors/kit/guarded_thread.hpp"
-#include "coordinator/disk/state_directory.hpp"
 #include "coordinator/inputs/digest.hpp"
 #include "coordinator/inputs/finder.hpp"
 #include "coordinator/inputs/list.hpp"
 #include "protocol/text/json_text.hpp"
 
-#include <cstdio>
-#include <fcntl.h>
+#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace gristmill::coordinator {
 namespace {
@@ -33,27 +30,50 @@ Result<OpenedFile> opened(const Uploads& uploads, const std::string& path,
 
 // As the job begins with it. An upload is ours and does not change, but a copy of the state may
 // have other times.
-void stamp(InputSpec& input, const std::string& path, const struct stat& about, bool uploaded) {
+void stamp(InputSpec& input, const std::string& path, const journal::ByteState& about,
+           bool uploaded) {
   input.path = path;
-  if (input.offset == 0) input.bytes = static_cast<std::uint64_t>(about.st_size);
-  input.modified_ns = uploaded ? 0 : modified_ns(about);
+  if (input.offset == 0) input.bytes = about.bytes;
+  input.modified_ns = uploaded ? 0 : about.modified_ns;
   input.digest.clear(); // what a client says of it is no digest of ours
 }
 
-using Lines = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+// The lines of a list, one after the other.
+class ListLines {
+public:
+  explicit ListLines(const journal::ByteReader& list) : list_{list} {}
+  // The next line without its end; false: there is none, or it is too long.
+  Result<bool> next(std::string& line) {
+    for (line.clear();;) {
+      if (rest_.empty())
+        if (const auto more = refill(); !more || !*more)
+          return more ? Result<bool>{!line.empty()} : more;
+      const std::size_t end = rest_.find('\n');
+      const std::string_view part = rest_.substr(0, end);
+      if (line.size() + part.size() > entry_bytes_max) return false;
+      line += part;
+      rest_.remove_prefix(std::min(part.size() + 1, rest_.size()));
+      if (end != rest_.npos) return true;
+    }
+  }
+  bool is_at_end() const { return at_end_; }
 
-Lines lines_of(const FileDescriptor& file) {
-  const int number = ::fcntl(file.get(), F_DUPFD_CLOEXEC, 0); // the stream closes its own
-  return {number < 0 ? nullptr : ::fdopen(number, "r"), std::fclose};
-}
+private:
+  Result<bool> refill() {
+    const auto got = list_.read(read_, piece_);
+    if (!got) return tl::unexpected{got.error()};
+    read_ += *got;
+    rest_ = {piece_.data(), *got};
+    at_end_ = *got == 0;
+    return !at_end_;
+  }
 
-// The next line without its end; false: there is none, or it is too long.
-bool read_line(Lines& lines, std::string& line) {
-  line.clear();
-  for (int c; (c = ::getc_unlocked(lines.get())) != EOF && c != '\n'; line += static_cast<char>(c))
-    if (line.size() >= entry_bytes_max) return false;
-  return !line.empty() || std::feof(lines.get()) == 0;
-}
+  const journal::ByteReader& list_;
+  std::string piece_ = std::string(64 * 1024, '\0');
+  std::string_view rest_; // of the piece
+  std::uint64_t read_ = 0;
+  bool at_end_ = false;
+};
 
 } // namespace
 
@@ -89,9 +109,9 @@ public:
 
   Result<std::vector<InputSpec>> finish() {
     if (!list_) return std::move(few_);
-    auto file = uploads_.finish_now(*list_);
-    if (!file) return tl::unexpected{file.error()};
-    return std::vector<InputSpec>{listed_input(file->path, files_, file->bytes, digest_.text())};
+    auto list = list_->finish();
+    if (!list) return tl::unexpected{list.error()};
+    return std::vector<InputSpec>{listed_input(list->place, files_, list->bytes, digest_.text())};
   }
 
 private:
@@ -105,10 +125,10 @@ private:
 
   Result<> link(std::string& path) {
     if (path != linked_from_) {
-      const std::string place = fmt::format("{}/content-{}", list_->directory(), ++links_);
-      if (::link(path.c_str(), place.c_str()) != 0) return tl::unexpected{disk_error("link", path)};
+      auto linked = list_->link(path);
+      if (!linked) return tl::unexpected{linked.error()};
       linked_from_ = path;
-      linked_ = place;
+      linked_ = std::move(*linked);
     }
     path = linked_;
     return {};
@@ -117,9 +137,9 @@ private:
   Uploads& uploads_;
   const std::uint64_t files_max_;
   InputDigests digests_;
-  std::uint64_t files_ = 0, links_ = 0;
+  std::uint64_t files_ = 0;
   std::vector<InputSpec> few_;
-  std::unique_ptr<Upload> list_; // none: there are few
+  std::unique_ptr<journal::BlobWriter> list_; // none: there are few
   ListDigest digest_;
   std::string linked_from_, linked_; // the last one: the many of a pack stand together
 };
@@ -167,8 +187,8 @@ void JobInputs::run() {
     order = nullptr;
     if (look) {
       const std::lock_guard held{held_mutex_};
-      uploads_.remove_unused(limits_.unused_max,
-                             [this](const std::string& id) { return held_.contains(id); });
+      uploads_.blobs().remove_unused(limits_.unused_max,
+                                     [this](const std::string& id) { return held_.contains(id); });
     }
     lock.lock();
   }
@@ -208,7 +228,7 @@ void JobInputs::discard(std::string id, std::function<void(Result<>)> then) {
       const std::lock_guard held{held_mutex_};
       if (held_.contains(id))
         discarded = fail(ErrorCode::conflict, fmt::format("a job has the input {}", shown));
-      else if (!uploads_.remove(id))
+      else if (!uploads_.blobs().remove(id))
         discarded = fail(ErrorCode::not_found, fmt::format("there is no input {}", shown));
     }
     then(discarded);
@@ -245,7 +265,7 @@ void JobInputs::let_go(const std::vector<InputSpec>& inputs, bool remove) {
     const auto held = held_.find(id);
     if (held == held_.end() || --held->second > 0) continue;
     held_.erase(held);
-    if (remove) uploads_.remove(id);
+    if (remove) uploads_.blobs().remove(id);
   }
 }
 
@@ -265,9 +285,11 @@ Result<JobSpec> JobInputs::admitted(JobSpec spec) {
 Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
   auto path = uploads_.located(input.path);
   if (!path) return tl::unexpected{path.error()};
+  const bool uploaded = !uploads_.id_of(*path).empty();
+  const bool may_be_many = input.offset == 0 && (!uploaded || is_pattern(input.path));
   std::error_code error;
-  const bool is_there = fs::exists(*path, error);
-  if (input.offset == 0 && (is_there ? fs::is_directory(*path, error) : is_pattern(input.path))) {
+  if (may_be_many &&
+      (fs::exists(*path, error) ? fs::is_directory(*path, error) : is_pattern(input.path))) {
     FinderRules rules;
     rules.base = uploads_.data_root();
     rules.real = [this](const std::string& file) { return uploads_.located(file); };
@@ -278,7 +300,7 @@ Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
   const auto file = opened(uploads_, *path, input.path);
   if (!file) return tl::unexpected{file.error()};
   InputSpec placed = input;
-  stamp(placed, *path, file->about, !uploads_.id_of(*path).empty());
+  stamp(placed, *path, file->about, uploaded);
   return listing.add(std::move(placed));
 }
 
@@ -291,13 +313,15 @@ Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
                                     "the data root");
   const auto file = opened(uploads_, *path, list.path);
   if (!file) return tl::unexpected{file.error()};
-  Lines lines = lines_of(file->file);
-  if (!lines) return tl::unexpected{disk_error("open", *path)};
+  ListLines lines{*file->file};
   if (auto begun = listing.begin(); !begun) return begun;
   std::string line, last_asked, last_real;
-  struct stat last_about {}; // many entries in a row may be pieces of one file
+  journal::ByteState last_about; // many entries in a row may be pieces of one file
   std::uint64_t files = 0;
-  for (; read_line(lines, line); ++files) {
+  for (;; ++files) {
+    const auto more = lines.next(line);
+    if (!more) return tl::unexpected{cannot_read(*path, more.error())};
+    if (!*more) break;
     auto input = input_spec_from_json(line);
     if (!input || input->path.empty() || input->name.empty() || input->files > 0)
       return fail(ErrorCode::usage,
@@ -316,7 +340,7 @@ Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
     stamp(*input, last_real, last_about, !uploads_.id_of(last_real).empty());
     if (auto added = listing.add(std::move(*input)); !added) return added;
   }
-  if (files != list.files || std::feof(lines.get()) == 0)
+  if (files != list.files || !lines.is_at_end())
     return fail(ErrorCode::usage,
                 fmt::format("expected a list of {} inputs, each on a line of at most {} bytes, got "
                             "something else after {} of them",

@@ -75,8 +75,8 @@ Result<> InputList::read_index(const InputSpec& list) {
   std::uint64_t lines = 0, offset = 0;
   starts_.push_back(0);
   for (;;) {
-    const auto got = read_at(opened->file, offset, bytes, path_);
-    if (!got) return tl::unexpected{got.error()};
+    const auto got = opened->file->read(offset, bytes);
+    if (!got) return tl::unexpected{cannot_read(path_, got.error())};
     if (*got == 0) break;
     const std::string_view text{bytes.data(), *got};
     digest.add(text);
@@ -100,12 +100,11 @@ Result<InputList::Block> InputList::read_block(std::uint32_t number) const {
   const std::uint64_t from = starts_.at(number), to = starts_.at(number + 1);
   const auto opened = roots_.open_file(path_);
   if (!opened) return tl::unexpected{cannot_open(path_, opened.error())};
-  if (opened->about.st_ino != about_.st_ino || opened->about.st_size != about_.st_size ||
-      modified_ns(opened->about) != modified_ns(about_))
+  if (opened->about != about_)
     return fail(ErrorCode::bad_input, fmt::format("{}: the list of inputs was changed", path_));
   std::string text(to - from, '\0');
-  const auto got = read_at(opened->file, from, text, path_);
-  if (!got) return tl::unexpected{got.error()};
+  const auto got = read_fully(*opened->file, from, text);
+  if (!got) return tl::unexpected{cannot_read(path_, got.error())};
   if (*got < text.size())
     return fail(ErrorCode::io, fmt::format("{}: the list of inputs became shorter", path_));
   Block block{number, {}};

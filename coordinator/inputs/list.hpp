@@ -3,7 +3,6 @@
 // of which a block at a time is in memory. Invariant: the list is the one that the job began with.
 #pragma once
 
-#include "coordinator/disk/file_io.hpp"
 #include "coordinator/inputs/roots.hpp"
 #include "protocol/job/spec.hpp"
 
@@ -59,7 +58,7 @@ private:
   std::uint32_t count_ = 0;
   InputRoots roots_;
   std::string path_;                  // empty: all inputs are in the first block
-  struct stat about_ {};              // of the list whose digest was right
+  journal::ByteState about_;          // of the list whose digest was right
   std::vector<std::uint64_t> starts_; // where each block begins, and the end
   std::list<Block> blocks_;           // the most recently used first
 };

@@ -3,7 +3,7 @@
 // Invariant: at most so many are held.
 #pragma once
 
-#include "coordinator/disk/file_descriptor.hpp"
+#include "actors/journal/byte_reader.hpp"
 #include "coordinator/disk/scratch_file.hpp"
 #include "coordinator/inputs/unpacker.hpp"
 
@@ -16,7 +16,7 @@ namespace gristmill::coordinator {
 
 struct OpenInput {
   std::string path;
-  FileDescriptor file;
+  std::unique_ptr<journal::ByteReader> file;
   std::uint64_t from = 0, bytes = ~std::uint64_t{0}; // what of the file is the input's
   std::uint64_t ends_at = 0;             // the file has as many bytes or more; 0: nobody has looked
   std::unique_ptr<ScratchFile> unpacked; // none: the file is not compressed

@@ -1,14 +1,21 @@
 #include "coordinator/inputs/roots.hpp"
 
-#include "coordinator/disk/state_directory.hpp"
+#include "coordinator/disk/file_reader.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 namespace gristmill::coordinator {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 constexpr int moved_meanwhile_max = 16; // tries, when what is on the way is being renamed
@@ -36,7 +43,9 @@ Error reason() {
 
 } // namespace
 
-InputRoots::InputRoots(std::vector<std::string> roots) : roots_{std::move(roots)} {}
+InputRoots::InputRoots(std::vector<std::string> roots,
+                       std::shared_ptr<const journal::BlobStore> uploads)
+    : roots_{std::move(roots)}, uploads_{std::move(uploads)} {}
 
 Result<> InputRoots::are_possible() {
   const FileDescriptor root{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
@@ -50,7 +59,7 @@ Result<> InputRoots::are_possible() {
 
 Result<FileDescriptor> InputRoots::open(const std::string& path, int flags) const {
   flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  if (roots_.empty()) {
+  if (roots_.empty() && !uploads_) {
     FileDescriptor file{::open(path.c_str(), flags)};
     if (!file) return tl::unexpected{reason()};
     return file;
@@ -72,21 +81,40 @@ Result<FileDescriptor> InputRoots::open(const std::string& path, int flags) cons
 }
 
 Result<OpenedFile> InputRoots::open_file(const std::string& path) const {
+  if (uploads_ && uploads_->owns(path)) {
+    auto blob = uploads_->open(path);
+    if (!blob) return tl::unexpected{blob.error()};
+    const journal::ByteState about = (*blob)->state();
+    return OpenedFile{std::move(*blob), about};
+  }
   auto file = open(path, O_RDONLY);
   if (!file) return tl::unexpected{file.error()};
-  OpenedFile opened{std::move(*file), {}};
-  if (::fstat(opened.file.get(), &opened.about) != 0) return tl::unexpected{reason()};
-  if (!S_ISREG(opened.about.st_mode)) return fail(ErrorCode::bad_input, "it is not a file");
-  return opened;
+  struct stat about {};
+  if (::fstat(file->get(), &about) != 0) return tl::unexpected{reason()};
+  if (!S_ISREG(about.st_mode)) return fail(ErrorCode::bad_input, "it is not a file");
+  return OpenedFile{std::make_unique<FileReader>(std::move(*file)), state_of(about)};
 }
 
 Result<FileDescriptor> InputRoots::open_directory(const std::string& path) const {
   return open(path, O_RDONLY | O_DIRECTORY);
 }
 
-std::uint64_t modified_ns(const struct stat& about) {
-  return static_cast<std::uint64_t>(about.st_mtim.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(about.st_mtim.tv_nsec);
+Error cannot_read(const std::string& path, const Error& why) {
+  return {why.code, fmt::format("read {}: {}", path, why.message)};
+}
+
+bool is_below(const fs::path& path, const fs::path& root) {
+  const auto [in_root, in_path] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  return in_root == root.end() && in_path != path.end();
+}
+
+Result<std::string> real_directory(const std::string& path, std::string_view named) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  if (!error && fs::is_directory(real, error)) return real.string();
+  return fail(ErrorCode::usage,
+              fmt::format("{}: expected a directory that can be read, got {} ({})", named, path,
+                          error ? error.message() : "it is none"));
 }
 
 } // namespace gristmill::coordinator

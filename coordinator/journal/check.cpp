@@ -20,17 +20,6 @@ namespace fs = std::filesystem;
 
 using journal::EntryKind;
 
-// Of [from, to); shorter when the file is.
-Result<std::string> read_range(const std::string& path, std::uint64_t from, std::uint64_t to) {
-  const auto file = open_file(path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
-  std::string bytes(to - from, '\0');
-  const auto got = read_at(*file, from, bytes, path);
-  if (!got) return tl::unexpected{got.error()};
-  bytes.resize(*got);
-  return bytes;
-}
-
 // What is wrong with the line of this entry; empty = nothing.
 std::string fault_of(std::string_view line, const journal::ItemEntry& entry) {
   if (line.empty() || line.back() != '\n') return "expected a newline at the line's end, got none";
@@ -117,7 +106,7 @@ Result<JournalFindings> JournalCheck::verify() {
     directories[job.job] = job.directory;
     const auto check_tails = [&](LineKind kind, const auto& segments) {
       for (const auto& [number, bytes] : segments) {
-        const std::string path = segment_path(directory_.path, job.directory, number, kind);
+        const std::string path = segment_path(place_of(job.directory), number, kind);
         std::error_code error;
         const auto there = fs::file_size(path, error);
         if (!error && there > bytes)
@@ -148,6 +137,11 @@ Result<JournalFindings> JournalCheck::verify() {
   return findings;
 }
 
+std::string JournalCheck::place_of(const std::string& job_directory) const {
+  return job_directory.empty() ? directory_.path
+                               : (fs::path{directory_.path} / job_directory).string();
+}
+
 Result<> JournalCheck::check_pages(JournalFindings& findings) {
   auto verdicts = database_.prepare("PRAGMA integrity_check(10)");
   if (!verdicts) return tl::unexpected{verdicts.error()};
@@ -168,7 +162,7 @@ void JournalCheck::check_lines(const std::string& job_directory, LineKind kind,
                                const CommitView& commit, const PartIndex& parts,
                                JournalFindings& findings) {
   const SegmentRange& range = commit.range(kind);
-  const std::string path = segment_path(directory_.path, job_directory, range.segment, kind);
+  const std::string path = segment_path(place_of(job_directory), range.segment, kind);
   const auto bytes = read_range(path, range.from, range.to);
   if (!bytes) return findings.add(bytes.error().message);
   if (bytes->size() < range.to - range.from)
@@ -203,7 +197,7 @@ std::string JournalCheck::fault_of_join(std::string_view line, const std::string
   std::vector<openai::PartText> parts;
   for (const auto& [part, place] : places) {
     const auto bytes =
-        read_range(segment_path(directory_.path, job_directory, place.segment, LineKind::parts),
+        read_range(segment_path(place_of(job_directory), place.segment, LineKind::parts),
                    place.offset, place.offset + place.bytes - 1);
     if (!bytes || !openai::check_result_line(*bytes)) return {};
     lines.push_back(*bytes);

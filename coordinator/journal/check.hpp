@@ -7,7 +7,7 @@
 #include "actors/journal/journal_store.hpp"
 #include "coordinator/disk/state_directory.hpp"
 #include "coordinator/journal/part_index.hpp"
-#include "coordinator/journal/segment_writer.hpp"
+#include "coordinator/journal/segment_files.hpp"
 #include "coordinator/journal/sqlite.hpp"
 
 #include <cstdint>
@@ -52,6 +52,7 @@ public:
 private:
   JournalCheck(StateDirectory directory, Database database)
       : directory_{std::move(directory)}, database_{std::move(database)} {}
+  std::string place_of(const std::string& job_directory) const;
   Result<> check_pages(JournalFindings& findings);
   void check_lines(const std::string& job_directory, LineKind kind, const CommitView& commit,
                    const PartIndex& parts, JournalFindings& findings);

@@ -1,15 +1,21 @@
 #include "coordinator/journal/mark.hpp"
 
 #include "coordinator/disk/file_io.hpp"
+#include "coordinator/journal/segment_files.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fmt/format.h>
 #include <string_view>
 #include <sys/stat.h>
 
 namespace gristmill::coordinator {
 namespace {
+
+namespace fs = std::filesystem;
 
 // As https://www.sqlite.org/fileformat.html has them.
 constexpr std::string_view database_magic{"SQLite format 3\0", 16};
@@ -58,6 +64,30 @@ Result<bool> log_has_our_page(const std::string& path) {
   }
 }
 
+bool is_segment_name(std::string_view name, LineKind kind) {
+  const std::string_view prefix = segment_prefix(kind);
+  if (!name.starts_with(prefix)) return false;
+  const std::string_view digits = name.substr(prefix.size());
+  std::uint32_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return name == segment_name(number, kind);
+}
+
+// Piece by piece; what the last one ended with is looked at again with the next.
+Result<bool> holds(const std::string& path, std::string_view looked_for) {
+  constexpr std::size_t piece_bytes = 1u << 20;
+  const auto file = open_file(path, O_RDONLY);
+  if (!file) return tl::unexpected{file.error()};
+  std::string bytes(piece_bytes + looked_for.size(), '\0');
+  for (std::uint64_t offset = 0;; offset += piece_bytes) {
+    const auto got = read_at(*file, offset, bytes, path);
+    if (!got) return tl::unexpected{got.error()};
+    if (std::string_view{bytes}.substr(0, *got).find(looked_for) != std::string_view::npos)
+      return true;
+    if (*got < bytes.size()) return false;
+  }
+}
+
 } // namespace
 
 Result<bool> is_journal(const std::string& path) {
@@ -86,6 +116,22 @@ Result<bool> is_lock(const std::string& path) {
   if (!text) return tl::unexpected{text.error()};
   return text->size() < 32 &&
          std::ranges::all_of(*text, [](char c) { return (c >= '0' && c <= '9') || c == '\n'; });
+}
+
+bool is_segment_name(std::string_view name) {
+  return is_segment_name(name, LineKind::results) || is_segment_name(name, LineKind::parts);
+}
+
+Result<bool> segments_hold(const std::string& directory, std::string_view bytes) {
+  std::error_code error;
+  for (fs::directory_iterator entry{directory, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    if (!is_segment_name(entry->path().filename().string())) continue;
+    const auto found = holds(entry->path().string(), bytes);
+    if (!found || *found) return found;
+  }
+  if (error) return fail(ErrorCode::io, fmt::format("reading {}: {}", directory, error.message()));
+  return false;
 }
 
 } // namespace gristmill::coordinator

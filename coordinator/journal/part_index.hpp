@@ -4,7 +4,7 @@
 #pragma once
 
 #include "actors/journal/commit_row.hpp"
-#include "coordinator/journal/segment_writer.hpp"
+#include "coordinator/journal/segment_files.hpp"
 
 #include <map>
 #include <string_view>

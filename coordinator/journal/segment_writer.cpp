@@ -1,10 +1,10 @@
 #include "coordinator/journal/segment_writer.hpp"
 
 #include "coordinator/disk/state_directory.hpp"
+#include "coordinator/journal/mark.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
@@ -20,23 +20,6 @@ constexpr std::size_t few_files = 4;          // are synced one by one
 
 // What a forgotten job's directory is called until it is gone.
 constexpr std::string_view forgotten_prefix = "forgotten-";
-
-std::string_view prefix_of(LineKind kind) {
-  return kind == LineKind::results ? "results-" : "parts-";
-}
-
-std::string segment_name(std::uint32_t number, LineKind kind) {
-  return fmt::format("{}{:06}.jsonl", prefix_of(kind), number);
-}
-
-bool is_segment_name(std::string_view name, LineKind kind) {
-  const std::string_view prefix = prefix_of(kind);
-  if (!name.starts_with(prefix)) return false;
-  const std::string_view digits = name.substr(prefix.size());
-  std::uint32_t number = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return name == segment_name(number, kind);
-}
 
 Result<> cut_tail(const std::string& path, std::uint64_t journaled) {
   struct stat info {};
@@ -59,15 +42,6 @@ SegmentWriter::SegmentWriter(std::string state_directory, std::uint64_t segment_
                              DiskCalls calls)
     : state_directory_{std::move(state_directory)}, segment_bytes_{segment_bytes}, calls_{std::move(
                                                                                        calls)} {}
-
-std::string segment_path(const std::string& state_directory, const std::string& job_directory,
-                         std::uint32_t number, LineKind kind) {
-  return (fs::path{state_directory} / job_directory / segment_name(number, kind)).string();
-}
-
-bool is_segment_name(std::string_view name) {
-  return is_segment_name(name, LineKind::results) || is_segment_name(name, LineKind::parts);
-}
 
 std::string SegmentWriter::place_of(const std::string& directory) const {
   return directory.empty() ? state_directory_ : state_directory_ + "/" + directory;
@@ -96,9 +70,9 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
 Result<> SegmentWriter::recover(Stream& stream, const std::string& directory,
                                 const std::map<std::uint32_t, std::uint64_t>& known) {
   for (const auto& [number, bytes] : known) {
-    const std::string path = directory + "/" + segment_name(number, stream.kind);
+    const std::string path = segment_path(directory, number, stream.kind);
     if (auto cut = cut_tail(path, bytes); !cut) return cut;
-    stream.durable.push_back({path, bytes});
+    stream.durable.push_back({number, bytes});
     auto& last = last_number_[{directory, stream.kind}];
     last = std::max(last, number);
   }
@@ -126,7 +100,8 @@ Result<> SegmentWriter::remove_unknown(const std::string& directory) {
   std::set<std::string> known;
   for (const auto& [id, job] : jobs_)
     for (const Stream* stream : {&job.results, &job.parts})
-      for (const journal::Segment& segment : stream->durable) known.insert(segment.path);
+      for (const journal::Segment& segment : stream->durable)
+        known.insert(segment_path(job.directory, segment.number, stream->kind));
   std::error_code error;
   if (!fs::exists(directory, error)) return {};
   for (fs::directory_iterator entry{directory, error}, end; !error && entry != end;
@@ -162,7 +137,8 @@ std::string SegmentWriter::forget_job(JobId id) {
   std::error_code ignored; // whatever is left the next start finds
   if (job.directory == state_directory_) {
     for (const Stream* stream : {&job.results, &job.parts})
-      for (const journal::Segment& segment : stream->durable) fs::remove(segment.path, ignored);
+      for (const journal::Segment& segment : stream->durable)
+        fs::remove(segment_path(job.directory, segment.number, stream->kind), ignored);
     return {};
   }
   for (const LineKind kind : {LineKind::results, LineKind::parts})
@@ -195,7 +171,7 @@ Result<> SegmentWriter::begin_segment(const std::string& directory, Stream& stre
   if (auto made = make_job_directory(directory); !made) return made;
   auto& last = last_number_[{directory, stream.kind}];
   stream.number = last + 1;
-  stream.path = directory + "/" + segment_name(stream.number, stream.kind);
+  stream.path = segment_path(directory, stream.number, stream.kind);
   auto created = open_file(stream.path, O_WRONLY | O_CREAT | O_EXCL, 0600, calls_);
   if (!created) return tl::unexpected{created.error()};
   stream.file = std::move(*created);
@@ -255,7 +231,7 @@ void SegmentWriter::keep() {
   const std::lock_guard guard{mutex_};
   for (const auto& [id, stream] : std::exchange(touched_, {})) {
     stream->touched = false;
-    if (stream->kept == 0) stream->durable.push_back({stream->path, 0});
+    if (stream->kept == 0) stream->durable.push_back({stream->number, 0});
     stream->kept = stream->durable.back().bytes = stream->written;
     if (stream->kind == LineKind::results && !std::exchange(jobs_.at(id).unpublished, true))
       unpublished_.push_back(id);
@@ -280,7 +256,7 @@ void SegmentWriter::publish(std::size_t most) {
     std::string text;
     for (const journal::Segment& segment : job.results.durable)
       text += fmt::format(R"({}{{"file":"{}","bytes":{}}})", text.empty() ? "" : ",",
-                          fs::path{segment.path}.filename().string(), segment.bytes);
+                          segment_name(segment.number), segment.bytes);
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
     // Readers lose nothing but freshness when this fails, so it is tried again with the next group.
     const std::string path = job.directory + "/results.durable", draft = path + ".draft";
@@ -293,15 +269,15 @@ void SegmentWriter::publish(std::size_t most) {
 std::string SegmentWriter::path_of(JobId job, LineKind kind, std::uint32_t number) const {
   const std::lock_guard guard{mutex_};
   const auto found = jobs_.find(job);
-  return found == jobs_.end() ? "" : found->second.directory + "/" + segment_name(number, kind);
+  return found == jobs_.end() ? "" : segment_path(found->second.directory, number, kind);
 }
 
-Result<std::vector<journal::Segment>> SegmentWriter::durable(JobId job) const {
+Result<std::shared_ptr<SegmentFiles>> SegmentWriter::durable(JobId job) const {
   const std::lock_guard guard{mutex_};
   const auto found = jobs_.find(job);
   if (found == jobs_.end())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));
-  return found->second.results.durable;
+  return std::make_shared<SegmentFiles>(found->second.directory, found->second.results.durable);
 }
 
 } // namespace gristmill::coordinator

@@ -1,8 +1,6 @@
-// SEGMENT WRITER: the files that hold result lines and part lines, some of them for each job:
+// SEGMENT WRITER: the segments of all jobs as they grow (segment_files.hpp), and beside them
 //
-//   STATE/<directory of the job>/results-000001.jsonl   append-only lines, in completion order
-//   STATE/<directory of the job>/parts-000001.jsonl     the same of parts, if items have several
-//   STATE/<directory of the job>/results.durable        {"segments":[{"file":…,"bytes":…},…]}
+//   STATE/<directory of the job>/results.durable   {"segments":[{"file":…,"bytes":…},…]}
 //
 // A group is made durable by an fdatasync of each file that it touched, or, when it touched more
 // than a few, by one sync of their whole file system (decision 0013). A segment is created by one
@@ -11,13 +9,15 @@
 // in the journal. Invariant: between two groups, a segment ends where the journal says.
 #pragma once
 
-#include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "coordinator/disk/file_io.hpp"
+#include "coordinator/journal/segment_files.hpp"
 
 #include <cstdint>
 #include <deque>
 #include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -26,20 +26,6 @@
 #include <vector>
 
 namespace gristmill::coordinator {
-
-// Where the lines of one group and job lie.
-struct SegmentRange {
-  std::uint32_t segment = 0; // 0 = no lines
-  std::uint64_t from = 0, to = 0;
-};
-
-enum class LineKind : std::uint8_t { results, parts };
-
-// A job's segment; its directory as the journal names it, relative to the state directory.
-std::string segment_path(const std::string& state_directory, const std::string& job_directory,
-                         std::uint32_t number, LineKind kind = LineKind::results);
-
-bool is_segment_name(std::string_view name);
 
 // What the journal knows about the segments of a job: number and bytes.
 struct JobSegments {
@@ -72,8 +58,8 @@ public:
   // results.durable of jobs that have grown since, of so many at most.
   void publish(std::size_t most = std::numeric_limits<std::size_t>::max());
 
-  // Any thread. Of result lines.
-  Result<std::vector<journal::Segment>> durable(JobId job) const;
+  // Any thread. Its result lines.
+  Result<std::shared_ptr<SegmentFiles>> durable(JobId job) const;
   // Any thread. Of a segment of the job, whether it is there or not; "" = there is no such job.
   std::string path_of(JobId job, LineKind kind, std::uint32_t number) const;
 

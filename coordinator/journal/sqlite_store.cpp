@@ -88,7 +88,7 @@ void SqliteStore::read_job(JobId job) {
   wake_.notify_one();
 }
 
-Result<std::vector<journal::Segment>> SqliteStore::durable_segments(JobId job) const {
+Result<std::shared_ptr<journal::JobLines>> SqliteStore::lines_of(JobId job) const {
   return segments_.durable(job);
 }
 
@@ -101,13 +101,11 @@ Result<std::vector<journal::PartLine>> SqliteStore::parts_of(JobId job, std::uin
   std::vector<journal::PartLine> lines;
   for (const auto& [part, place] : places) {
     const std::string path = segments_.path_of(job, LineKind::parts, place.segment);
-    const auto file = open_file(path, O_RDONLY);
-    if (!file) return tl::unexpected{file.error()};
-    std::string line(place.bytes, '\0');
-    const auto got = read_at(*file, place.offset, line, path);
-    if (!got) return tl::unexpected{got.error()};
-    const bool whole = *got == line.size() && line.back() == '\n';
-    line.pop_back();
+    auto bytes = read_range(path, place.offset, place.offset + place.bytes);
+    if (!bytes) return tl::unexpected{bytes.error()};
+    std::string line = std::move(*bytes);
+    const bool whole = line.size() == place.bytes && line.ends_with('\n');
+    if (whole) line.pop_back();
     const auto read = openai::check_result_line(line);
     if (!whole || !read || read->item != item || read->part != part)
       return fail(ErrorCode::io, fmt::format("expected the line of part {} of item {} at byte {} "

@@ -50,14 +50,10 @@ public:
   void read_job(JobId job) override;
 
   Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item) override;
+  // Has all that `durable` announced.
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
 
-  // What may be read of a job's results, oldest first. Any thread; holds what `durable` announced.
-  Result<std::vector<journal::Segment>> durable_segments(JobId job) const;
-
-  // Finishes the group in flight and leaves one tidy file. Nothing may be committed afterwards; the
-  // directory stays ours until the store is gone.
-  // In order: what follows is no crash.
-  void close(bool in_order = false);
+  void close(bool in_order = false) override; // leaves one tidy file
 
 private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,

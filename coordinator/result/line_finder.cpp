@@ -1,37 +1,16 @@
 #include "coordinator/result/line_finder.hpp"
 
 #include "actors/kit/guarded_thread.hpp"
-#include "coordinator/disk/file_io.hpp"
 #include "protocol/text/json_text.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <fmt/format.h>
 #include <string_view>
-#include <sys/mman.h>
 #include <utility>
 
 namespace gristmill::coordinator {
 namespace {
-
-// A file's beginning in memory, of which the kernel keeps what it has room for.
-class Mapped {
-public:
-  Mapped(const FileDescriptor& file, std::size_t bytes)
-      : bytes_{bytes}, begin_{::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0)} {
-    if (*this) ::madvise(begin_, bytes_, MADV_SEQUENTIAL);
-  }
-  ~Mapped() {
-    if (*this) ::munmap(begin_, bytes_);
-  }
-  Mapped(const Mapped&) = delete;
-  Mapped& operator=(const Mapped&) = delete;
-
-  explicit operator bool() const { return begin_ != MAP_FAILED; }
-  std::string_view text() const { return {static_cast<const char*>(begin_), bytes_}; }
-
-private:
-  std::size_t bytes_;
-  void* begin_;
-};
 
 // Whether a line is the item's is seen at its beginning: {"id":"batch_req_JOB_ITEM","custom_id":ID,
 class Beginning {
@@ -58,25 +37,38 @@ private:
   std::string text_, id_;
 };
 
+// The last such line of a segment.
+LineSearch last_line_in(journal::JobLines& lines, std::size_t segment, const Beginning& beginning,
+                        std::size_t piece_bytes, std::string& piece) {
+  std::optional<FoundLine> found;
+  const std::uint64_t bytes = lines.segments()[segment].bytes;
+  std::size_t kept = 0; // of the piece, a line that did not end in it
+  for (std::uint64_t read = 0; read < bytes;) {
+    const auto more = std::min<std::uint64_t>(std::max(piece_bytes, kept), bytes - read);
+    piece.resize(std::max<std::size_t>(piece.size(), kept + more));
+    if (auto got = lines.read(segment, read, {piece.data() + kept, more}); !got)
+      return tl::unexpected{got.error()};
+    const std::string_view text{piece.data(), kept + more};
+    const std::uint64_t begin = read - kept; // of the text in the segment
+    read += more;
+    std::size_t from = 0, end = text.find('\n', kept);
+    for (; end != text.npos; from = end + 1, end = text.find('\n', from))
+      if (const auto line = text.substr(from, end - from); beginning.is_of(line))
+        found = FoundLine{std::string{line}, lines.place_of(segment), begin + from};
+    kept = text.size() - from;
+    std::memmove(piece.data(), text.data() + from, kept);
+  }
+  return found;
+}
+
 } // namespace
 
-LineSearch find_line(const std::vector<journal::Segment>& segments, const LineWanted& wanted) {
+LineSearch find_line(journal::JobLines& lines, const LineWanted& wanted, std::size_t piece_bytes) {
   const Beginning beginning{wanted};
-  for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
-    if (segment->bytes == 0) continue;
-    const auto file = open_file(segment->path, O_RDONLY);
-    if (!file) return tl::unexpected{file.error()};
-    const Mapped mapped{*file, segment->bytes};
-    if (!mapped) return tl::unexpected{disk_error("map", segment->path)};
-    std::optional<FoundLine> found;
-    const std::string_view text = mapped.text();
-    for (std::size_t from = 0; from < text.size();) {
-      const std::size_t end = std::min(text.find('\n', from), text.size());
-      const std::string_view line = text.substr(from, end - from);
-      if (beginning.is_of(line)) found = FoundLine{std::string{line}, segment->path, from};
-      from = end + 1;
-    }
-    if (found) return found;
+  std::string piece; // begins with a line; shared by all segments
+  for (std::size_t segment = lines.segments().size(); segment-- > 0;) {
+    auto found = last_line_in(lines, segment, beginning, piece_bytes, piece);
+    if (!found || *found) return found;
   }
   return std::nullopt;
 }
@@ -92,13 +84,13 @@ LineFinder::~LineFinder() {
   thread_.join();
 }
 
-bool LineFinder::find(std::vector<journal::Segment> segments, LineWanted wanted,
+bool LineFinder::find(std::shared_ptr<journal::JobLines> lines, LineWanted wanted,
                       std::function<void(LineSearch)> then) {
   {
     const std::lock_guard lock{mutex_};
     if (searches_.size() >= waiting_max) return false;
-    searches_.push_back([segments = std::move(segments), wanted = std::move(wanted),
-                         then = std::move(then)] { then(find_line(segments, wanted)); });
+    searches_.push_back([lines = std::move(lines), wanted = std::move(wanted),
+                         then = std::move(then)] { then(find_line(*lines, wanted)); });
   }
   changed_.notify_one();
   return true;

@@ -1,20 +1,20 @@
 // LINE FINDER: the recorded line of one item, for whoever asks what became of it. Where it lies is
-// not in memory: the job's segments are looked through, the newest first, on a thread of their own,
-// so that neither the journal nor other clients wait for it.
+// not in memory: the job's segments are looked through, the newest first and piece by piece, on a
+// thread of their own, so that neither the journal nor other clients wait for it.
 // Invariant: of several lines of an item the last one is found, which is the one that holds.
 #pragma once
 
-#include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 namespace gristmill::coordinator {
 
@@ -25,20 +25,23 @@ struct LineWanted {
 };
 
 struct FoundLine {
-  std::string line; // without its newline
-  std::string path; // of its segment
+  std::string line;  // without its newline
+  std::string place; // of its segment, for people
   std::uint64_t offset = 0;
 };
 
 using LineSearch = Result<std::optional<FoundLine>>;
-LineSearch find_line(const std::vector<journal::Segment>& segments, const LineWanted& wanted);
+// Bytes in memory at a time; more where a line is longer.
+inline constexpr std::size_t looked_through_at_once = 1u << 20;
+LineSearch find_line(journal::JobLines& lines, const LineWanted& wanted,
+                     std::size_t piece_bytes = looked_through_at_once);
 
 class LineFinder {
 public:
   LineFinder();
   ~LineFinder(); // what still waits is not answered
   // False: as many are looked for as may wait.
-  bool find(std::vector<journal::Segment> segments, LineWanted wanted,
+  bool find(std::shared_ptr<journal::JobLines> lines, LineWanted wanted,
             std::function<void(LineSearch)> then);
 
 private:

@@ -1,11 +1,7 @@
 #include "coordinator/result/merge_files.hpp"
 
-#include <fmt/format.h>
-
 namespace gristmill::coordinator {
 namespace {
-
-constexpr std::size_t open_segments_max = 32; // a job of many restarts has many segments
 
 Result<> create(std::unique_ptr<PartFile>& file, const std::string& path,
                 const MergeFilesOptions& options, OutputForm form = OutputForm::lines) {
@@ -41,28 +37,6 @@ DiskMergeFiles::DiskMergeFiles(MergeFilesOptions options, PlaceIndex index,
                                std::unique_ptr<PartFile> output, std::unique_ptr<PartFile> ids)
     : options_{std::move(options)}, index_{std::move(index)}, output_{std::move(output)},
       ids_{std::move(ids)} {}
-
-Result<const FileDescriptor*> DiskMergeFiles::file_of(std::size_t segment) {
-  if (const auto found = open_.find(segment); found != open_.end()) return &found->second;
-  if (open_.size() == open_segments_max) open_.clear();
-  const std::string& path = options_.segments.at(segment).path;
-  auto file = open_file(path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
-  return &open_.emplace(segment, std::move(*file)).first->second;
-}
-
-Result<> DiskMergeFiles::read(std::size_t segment, std::uint64_t offset, std::span<char> into) {
-  const auto file = file_of(segment);
-  if (!file) return tl::unexpected{file.error()};
-  const journal::Segment& from = options_.segments[segment];
-  const auto got = read_at(**file, offset, into, from.path);
-  if (!got) return tl::unexpected{got.error()};
-  if (*got == into.size()) return {};
-  return fail(ErrorCode::io,
-              fmt::format("expected {} bytes in {}, got {}: the disk lost acknowledged data, or "
-                          "somebody changed the file; restore it",
-                          from.bytes, from.path, offset + *got));
-}
 
 Result<> DiskMergeFiles::write(std::string_view bytes) {
   if (output_) return output_->append(bytes);

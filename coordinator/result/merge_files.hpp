@@ -1,4 +1,5 @@
-// DISK MERGE FILES: the segments, the order index and the result of one job on disk.
+// DISK MERGE FILES: the order index and the result of one job on disk, and its lines from the
+// journal.
 //
 //   WORK/merge.index       (without a name while it is used)
 //   OUTPUT.part         -> OUTPUT             compressed if its name says so
@@ -9,20 +10,18 @@
 // Invariant: opening begins a merge from nothing; what a killed one left is not looked at.
 #pragma once
 
-#include "actors/journal/journal_store.hpp"
+#include "actors/journal/line_store.hpp"
 #include "actors/merger/merge_files.hpp"
 #include "coordinator/result/part_file.hpp"
 #include "coordinator/result/place_index.hpp"
 
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace gristmill::coordinator {
 
 struct MergeFilesOptions {
-  std::vector<journal::Segment> segments; // only their durable bytes are read
+  std::shared_ptr<journal::JobLines> lines;
   std::string output;
   std::string work_directory;          // of the job; is there
   Readers readers = Readers::by_umask; // of the output and what lies beside it
@@ -37,11 +36,13 @@ public:
   // Fails at once when the output could not be written in its place.
   static Result<std::unique_ptr<DiskMergeFiles>> open(MergeFilesOptions options);
 
-  std::size_t segment_count() const override { return options_.segments.size(); }
+  std::size_t segment_count() const override { return options_.lines->segments().size(); }
   std::uint64_t segment_bytes(std::size_t segment) const override {
-    return options_.segments.at(segment).bytes;
+    return options_.lines->segments().at(segment).bytes;
   }
-  Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override;
+  Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override {
+    return options_.lines->read(segment, offset, into);
+  }
   Result<> put_place(std::uint64_t item, merger::LinePlace place) override {
     return index_.put(item, place);
   }
@@ -54,13 +55,11 @@ public:
 private:
   DiskMergeFiles(MergeFilesOptions options, PlaceIndex index, std::unique_ptr<PartFile> output,
                  std::unique_ptr<PartFile> ids);
-  Result<const FileDescriptor*> file_of(std::size_t segment);
 
   MergeFilesOptions options_;
   PlaceIndex index_;
   std::unique_ptr<PartFile> output_, ids_; // where there are such files
   std::uint64_t streamed_bytes_ = 0;
-  std::map<std::size_t, FileDescriptor> open_; // by segment
 };
 
 } // namespace gristmill::coordinator

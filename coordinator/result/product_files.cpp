@@ -1,6 +1,5 @@
 #include "coordinator/result/product_files.hpp"
 
-#include "coordinator/disk/file_io.hpp"
 #include "coordinator/disk/state_directory.hpp"
 #include "coordinator/inputs/unpacker.hpp"
 #include "coordinator/journal/mark.hpp"
@@ -35,15 +34,15 @@ bool begins_as_row_names(std::string_view head) {
   return head.starts_with(row_begin);
 }
 
-std::string head_of(const FileDescriptor& file, const std::string& path) {
+std::string head_of(const journal::ByteReader& file) {
   std::string head(head_bytes, '\0');
-  const auto got = read_at(file, 0, head, path);
+  const auto got = read_fully(file, 0, head);
   head.resize(got.value_or(0));
   const auto packing = packing_of("", head);
   if (!packing || *packing == Packing::none) return head;
   std::uint64_t offset = 0;
   const auto unpacker = Unpacker::open(*packing, [&](std::span<char> into) {
-    auto read = read_at(file, offset, into, path);
+    auto read = read_fully(file, offset, into);
     if (read) offset += *read;
     return read;
   });
@@ -52,9 +51,9 @@ std::string head_of(const FileDescriptor& file, const std::string& path) {
   return text;
 }
 
-bool is_product(const FileDescriptor& file, const std::string& path) {
+bool is_product(const journal::ByteReader& file) {
   std::array<char, 32> bytes{};
-  const auto got = read_at(file, 0, bytes, path);
+  const auto got = read_fully(file, 0, bytes);
   if (!got) return false;
   const std::string_view first{bytes.data(), *got};
   const auto packing = packing_of("", first);
@@ -62,7 +61,7 @@ bool is_product(const FileDescriptor& file, const std::string& path) {
   if (!packed && !first.starts_with(result_begin) && !begins_as_summary(first) &&
       !begins_as_row_names(first))
     return false;
-  const std::string head = head_of(file, path);
+  const std::string head = head_of(file);
   return begins_as_result(head) || begins_as_summary(head) || begins_as_row_names(head);
 }
 

@@ -3,7 +3,7 @@
 // alone, and who replaces a file wants to see such a mark first.
 #pragma once
 
-#include "coordinator/disk/file_descriptor.hpp"
+#include "actors/journal/byte_reader.hpp"
 
 #include <string>
 #include <string_view>
@@ -16,10 +16,10 @@ bool begins_as_summary(std::string_view head);
 bool begins_as_row_names(std::string_view head);
 
 // The first 64 KiB that a file holds, unpacked; nothing of one that cannot be read.
-std::string head_of(const FileDescriptor& file, const std::string& path);
+std::string head_of(const journal::ByteReader& file);
 
 // One of these. Of most other files only the first bytes are read.
-bool is_product(const FileDescriptor& file, const std::string& path);
+bool is_product(const journal::ByteReader& file);
 
 bool is_state_directory(const std::string& path);
 

@@ -34,15 +34,15 @@ private:
 class MemoryMerge final : public merger::MergeFiles {
 public:
   // `full()`: the disk takes nothing now.
-  MemoryMerge(const MemoryStore::Job& job, std::string& result, std::function<bool()> full)
-      : result_{result}, full_{std::move(full)} {
-    for (const auto& line : job.lines) segment_ += line.line + "\n";
+  MemoryMerge(std::shared_ptr<journal::JobLines> lines, std::string& result,
+              std::function<bool()> full)
+      : lines_{std::move(lines)}, result_{result}, full_{std::move(full)} {}
+  std::size_t segment_count() const override { return lines_->segments().size(); }
+  std::uint64_t segment_bytes(std::size_t segment) const override {
+    return lines_->segments().at(segment).bytes;
   }
-  std::size_t segment_count() const override { return 1; }
-  std::uint64_t segment_bytes(std::size_t) const override { return segment_.size(); }
-  Result<> read(std::size_t, std::uint64_t offset, std::span<char> into) override {
-    std::memcpy(into.data(), segment_.data() + offset, into.size());
-    return {};
+  Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override {
+    return lines_->read(segment, offset, into);
   }
   Result<> put_place(std::uint64_t item, merger::LinePlace place) override {
     places_[item] = place;
@@ -62,7 +62,8 @@ public:
   Result<> write_summary(std::string_view) override { return {}; }
 
 private:
-  std::string segment_, part_;
+  std::shared_ptr<journal::JobLines> lines_;
+  std::string part_;
   std::string& result_;
   std::function<bool()> full_;
   std::map<std::uint64_t, merger::LinePlace> places_;

@@ -10,6 +10,26 @@ namespace gristmill::sim {
 
 using defaults::block_memory;
 
+namespace {
+
+// All lines of a job as one segment.
+class MemoryLines final : public journal::JobLines {
+public:
+  explicit MemoryLines(std::string text) : text_{std::move(text)}, segments_{{1, text_.size()}} {}
+  const std::vector<journal::Segment>& segments() const override { return segments_; }
+  Result<> read(std::size_t, std::uint64_t offset, std::span<char> into) override {
+    std::copy_n(text_.data() + offset, into.size(), into.data());
+    return {};
+  }
+  std::string place_of(std::size_t) const override { return "memory"; }
+
+private:
+  std::string text_;
+  std::vector<journal::Segment> segments_;
+};
+
+} // namespace
+
 journal::Group MemoryStore::take_back() {
   return *std::exchange(pending_, std::nullopt);
 }
@@ -139,6 +159,14 @@ Result<std::vector<journal::PartLine>> MemoryStore::parts_of(JobId id, std::uint
   std::vector<journal::PartLine> parts;
   for (auto& [part, line] : lines) parts.push_back(std::move(line));
   return parts;
+}
+
+Result<std::shared_ptr<journal::JobLines>> MemoryStore::lines_of(JobId id) const {
+  const auto it = jobs_.find(id);
+  if (it == jobs_.end()) return fail(ErrorCode::not_found, "the journal knows no " + to_string(id));
+  std::string text;
+  for (const journal::ResultLine& line : it->second.lines) text += line.line + "\n";
+  return std::make_shared<MemoryLines>(std::move(text));
 }
 
 void MemoryStore::add_block(const journal::BlockNote& block) {

@@ -33,6 +33,7 @@ public:
   journal::Recovered recover(Time now, std::uint32_t boot);
   Result<journal::RecoveredJob> read_job(JobId id) const;
   Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item) override;
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
 
   const std::map<JobId, Job>& jobs() const { return jobs_; }
   const Job* job(JobId id) const;

@@ -44,7 +44,7 @@ Json result_of(const FoundLine& found) {
           {"attempts", member(about, {"attempts"})},
           {"endpoint", member(about, {"endpoint"})},
           {"source", member(about, {"source"})},
-          {"file", found.path},
+          {"file", found.place},
           {"offset", found.offset},
           {"bytes", found.line.size() + 1}};
 }
@@ -135,13 +135,13 @@ void ExplainResource::look_up(const wiring::ExplainJob& wanted, wiring::Explanat
                               const Respond& respond) {
   if (!wanted.item || !may_have_line(said.reason.kind))
     return respond(json_response(200, json_of(said)));
-  auto segments = segments_(wanted.job);
-  if (!segments) return respond(error_response(segments.error()));
+  auto lines = lines_of_(wanted.job);
+  if (!lines) return respond(error_response(lines.error()));
   const bool looks =
-      lines_.find(std::move(*segments), {wanted.job, wanted.item->id, wanted.item->item},
-                  [said, respond](const LineSearch& search) {
-                    respond(json_response(200, with_line(said, search)));
-                  });
+      finder_.find(std::move(*lines), {wanted.job, wanted.item->id, wanted.item->item},
+                   [said, respond](const LineSearch& search) {
+                     respond(json_response(200, with_line(said, search)));
+                   });
   if (!looks) respond(json_response(200, json_of(said)));
 }
 

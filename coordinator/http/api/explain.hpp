@@ -9,11 +9,10 @@ namespace gristmill::coordinator {
 
 class ExplainResource final : public Resource {
 public:
-  using SegmentsOf =
-      std::function<Result<std::vector<journal::Segment>>(JobId)>; // that are durable
+  // As LineStore has it.
+  using LinesOf = std::function<Result<std::shared_ptr<journal::JobLines>>(JobId)>;
 
-  ExplainResource(AskNode ask, SegmentsOf segments)
-      : ask_{std::move(ask)}, segments_{std::move(segments)} {}
+  ExplainResource(AskNode ask, LinesOf lines) : ask_{std::move(ask)}, lines_of_{std::move(lines)} {}
   std::vector<Route> routes() override;
 
 private:
@@ -22,8 +21,8 @@ private:
   void look_up(const wiring::ExplainJob& wanted, wiring::Explanation said, const Respond& respond);
 
   AskNode ask_;
-  SegmentsOf segments_;
-  LineFinder lines_;
+  LinesOf lines_of_;
+  LineFinder finder_;
 };
 
 } // namespace gristmill::coordinator

@@ -1,6 +1,7 @@
 #include "coordinator/http/api/upload_task.hpp"
 
 #include "coordinator/http/api/answer.hpp"
+#include "coordinator/result/part_file.hpp"
 
 #include <utility>
 
@@ -10,7 +11,7 @@ struct UploadTask::Coming {
   std::string name;
   std::optional<std::uint64_t> announced;
   bool begun = false;
-  std::unique_ptr<Upload> upload; // none: it has not begun, has failed, or is finished
+  std::unique_ptr<journal::BlobWriter> upload; // none: it has not begun, has failed, or is finished
   Error failure;
   std::string gathered; // not yet on its way to the disk
 
@@ -66,10 +67,10 @@ void UploadTask::work(std::function<void()> done) {
 void UploadTask::finish(Respond respond) {
   if (!coming_->upload) return respond(error_response(coming_->failure));
   uploads_.finish(std::move(coming_->upload), std::move(coming_->gathered),
-                  [respond](Result<UploadedFile> file) {
-                    if (!file) return respond(error_response(file.error()));
+                  [respond](Result<journal::Blob> blob) {
+                    if (!blob) return respond(error_response(blob.error()));
                     respond(json_response(
-                        201, {{"id", file->id}, {"path", file->path}, {"bytes", file->bytes}}));
+                        201, {{"id", blob->id}, {"path", blob->place}, {"bytes", blob->bytes}}));
                   });
 }
 

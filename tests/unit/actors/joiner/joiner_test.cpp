@@ -42,6 +42,9 @@ struct Lines : journal::LineStore {
     for (std::uint32_t n = 0; n < parts; ++n)
       kept[{JobId{job}, item}].push_back(part_line({JobId{job}, item, n}));
   }
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId) const override {
+    return fail(ErrorCode::internal, "whole items are nobody's business here");
+  }
   Result<std::vector<PartLine>> parts_of(JobId job, std::uint64_t item) override {
     ++reads;
     if (error && item == error_at) return tl::unexpected{*error};

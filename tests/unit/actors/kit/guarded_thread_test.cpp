@@ -7,6 +7,7 @@
 #include "coordinator/inputs/job_inputs.hpp"
 #include "coordinator/journal/sqlite_store.hpp"
 #include "coordinator/result/line_finder.hpp"
+#include "tests/unit/coordinator/inputs/uploads_harness.hpp"
 #include "tests/unit/worker/http/curl_client_harness.hpp"
 #include "worker/link/zmq_link.hpp"
 
@@ -139,18 +140,20 @@ TEST_CASE("each thread of the product ends the process with 70 when it throws") 
       {"line finder",
        [](const fs::path&) {
          auto finder = std::make_unique<coordinator::LineFinder>();
-         finder->find({}, {}, [](auto) { fail_as_asked(); });
+         finder->find(
+             std::make_shared<coordinator::SegmentFiles>("", std::vector<journal::Segment>{}), {},
+             [](auto) { fail_as_asked(); });
          leak(std::move(finder));
        }},
       {"uploads",
        [](const fs::path& path) {
-         auto uploads = coordinator::Uploads::open(path, "");
+         auto uploads = uploads_test::open_uploads(path);
          auto upload = (*uploads)->begin("name", {});
          (*uploads)->finish(std::move(*upload), "", [](auto) { fail_as_asked(); });
          leak(std::move(uploads));
        }},
       {"job inputs", [](const fs::path& path) {
-         auto uploads = coordinator::Uploads::open(path, "");
+         auto uploads = uploads_test::open_uploads(path);
          auto inputs = std::make_unique<coordinator::JobInputs>(
              **uploads, std::vector<std::vector<InputSpec>>{}, coordinator::JobInputsLimits{});
          inputs->discard("none", [](auto) { fail_as_asked(); });

@@ -1,7 +1,7 @@
 #include "cli/run/line_printer.hpp"
-#include "coordinator/inputs/uploads.hpp"
 #include "coordinator/result/part_file.hpp"
 #include "tests/unit/coordinator/disk/disk_counts.hpp"
+#include "tests/unit/coordinator/inputs/uploads_harness.hpp"
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
 
 #include <thread>
@@ -109,16 +109,16 @@ TEST_CASE("every new name is synced in its directory: a part's, an upload's, a d
   CHECK(mode_of(root + "/a/b") == 0700);
 
   disk.forget();
-  auto uploads = Uploads::open(root + "/state", "", disk.calls());
+  auto uploads = uploads_test::open_uploads(root + "/state", "", disk.calls());
   REQUIRE(uploads);
   auto upload = (*uploads)->begin("in.jsonl", {});
   REQUIRE(upload);
   REQUIRE((*upload)->append("{}\n"));
-  const auto finished = (*uploads)->finish_now(**upload);
+  const auto finished = (*upload)->finish();
   REQUIRE(finished);
-  CHECK(disk.has("fsync_directory", fs::path{finished->path}.parent_path()));
+  CHECK(disk.has("fsync_directory", fs::path{finished->place}.parent_path()));
   CHECK(disk.has("fsync_directory", root + "/state/inputs"));
-  CHECK(mode_of(finished->path) == 0600);
+  CHECK(mode_of(finished->place) == 0600);
 }
 
 TEST_CASE("a journal's name is synced when it opens, and a segment's when it begins") {
@@ -165,16 +165,18 @@ TEST_CASE("printed lines in a file are synced before STATE/printed speaks of the
   DiskCounts disk;
   auto printer = cli::LinePrinter::open(temp / ".", out->get(), disk.calls());
   REQUIRE(printer);
-  REQUIRE(printer->print({{segment, 3}}, std::chrono::minutes{1}));
+  SegmentFiles one_line{temp / ".", {{1, 3}}}, two_lines{temp / ".", {{1, 6}}};
+  REQUIRE(printer->print(one_line, std::chrono::minutes{1}));
   CHECK(disk.files("fdatasync").size() == 1);
   CHECK(mode_of(temp / "printed") == 0600);
 
   std::ofstream{segment, std::ios::app} << "{}\n";
   disk.let_fail("fdatasync", EIO);
   auto again = cli::LinePrinter::open(temp / ".", out->get(), disk.calls());
-  const auto printed = again->print({{segment, 6}}, std::chrono::minutes{1});
+  const auto printed = again->print(two_lines, std::chrono::minutes{1});
   CHECK_FALSE((printed && again->save()));
-  CHECK_THAT(content_of(temp / "printed"), Catch::Contains("\"bytes\":3"));
+  CHECK_THAT(content_of(temp / "printed"),
+             Catch::Contains("\"file\":\"results-000001.jsonl\",\"bytes\":3"));
 }
 
 TEST_CASE("a directory that another thread makes at the same time is no error") {

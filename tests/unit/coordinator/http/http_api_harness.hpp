@@ -4,6 +4,7 @@
 
 #include "coordinator/http/api.hpp"
 #include "coordinator/http/server/server.hpp"
+#include "coordinator/journal/file_blobs.hpp"
 #include "tests/unit/coordinator/http/server/raw_http.hpp"
 
 #include <catch2/catch.hpp>
@@ -80,7 +81,9 @@ struct ApiStage {
     options.data_root = node.directory / "data";
     options.token = token;
     options.inputs = limits;
-    options.disk = std::move(disk);
+    auto blobs = FileBlobs::open_in(options.state_directory, std::move(disk));
+    REQUIRE(blobs.has_value());
+    options.blobs = std::move(*blobs);
     options.ask = [this](const Question& question, auto then) {
       std::thread{[this, question, then] {
         std::unique_lock lock{turn};
@@ -89,7 +92,7 @@ struct ApiStage {
         then(std::move(answer));
       }}.join();
     };
-    options.segments = [](JobId) { return std::vector<journal::Segment>{}; };
+    options.lines = [](JobId) { return fail(ErrorCode::not_found, "no lines"); };
     auto opened = HttpApi::open(options);
     REQUIRE(opened.has_value());
     api = std::move(*opened);

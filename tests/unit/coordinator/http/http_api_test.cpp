@@ -1,6 +1,7 @@
 // The coordinator's routes: what comes back over a real socket.
 #include "coordinator/http/api/job_json.hpp"
 #include "tests/unit/coordinator/http/http_api_harness.hpp"
+#include "tests/unit/coordinator/inputs/uploads_harness.hpp"
 
 #include <fcntl.h>
 #include <future>
@@ -77,7 +78,7 @@ TEST_CASE("nothing stays of an upload that was cut off, nor of one that a kill l
   fs::create_directories(directory / "inputs/input-2");
   write(directory / "inputs/input-1/killed.part", "half");
   write(directory / "inputs/input-2/whole", "whole");
-  const auto uploads = Uploads::open(directory, "");
+  const auto uploads = uploads_test::open_uploads(directory);
   REQUIRE(uploads.has_value());
   CHECK_FALSE(fs::exists(directory / "inputs/input-1"));
   CHECK(fs::exists(directory / "inputs/input-2/whole"));

@@ -1,10 +1,13 @@
 // What the inputs of a submitted job amount to, what they may not reach, and when uploads go.
+#include "coordinator/disk/file_reader.hpp"
 #include "coordinator/inputs/file_source.hpp"
 #include "coordinator/inputs/list.hpp"
 #include "tests/unit/coordinator/http/http_api_harness.hpp"
+#include "tests/unit/coordinator/inputs/uploads_harness.hpp"
 
 #include <fmt/format.h>
 #include <future>
+#include <sys/stat.h>
 
 namespace job_inputs_test {
 
@@ -152,7 +155,7 @@ TEST_CASE("inputs that are looked through do not hold up other jobs") {
   char name[] = "/tmp/gristmill-inputs-test-XXXXXX";
   const fs::path state = ::mkdtemp(name);
   {
-    auto uploads = Uploads::open(state, "").value();
+    auto uploads = uploads_test::open_uploads(state).value();
     JobInputs inputs{*uploads, {}, {}};
     std::promise<void> another;
     std::promise<bool> went_on;
@@ -189,8 +192,8 @@ TEST_CASE("a data root that holds the state or lies within it is refused") {
   CHECK_FALSE(apart("link-to-data", "data/state"));
   CHECK_FALSE(apart("real/state/sub", "real/state"));
   CHECK_FALSE(apart("real/state/sub", "data/link-to-state"));
-  CHECK_FALSE(Uploads::open(home / "data/state", home / "data"));
-  CHECK(Uploads::open(home / "real/state", home / "data"));
+  CHECK_FALSE(uploads_test::open_uploads(home / "data/state", home / "data"));
+  CHECK(uploads_test::open_uploads(home / "real/state", home / "data"));
   fs::remove_all(home);
 }
 
@@ -344,7 +347,7 @@ TEST_CASE("an upload that no job has goes when it is old") {
   put("input-unfinished", 2 * day); // its client is slow
   put("input-used", 2 * day);
   {
-    auto uploads = Uploads::open(state, "");
+    auto uploads = uploads_test::open_uploads(state);
     REQUIRE(uploads);
     fs::rename(state / "inputs/input-unfinished/in.jsonl",
                state / "inputs/input-unfinished/in.jsonl.part");

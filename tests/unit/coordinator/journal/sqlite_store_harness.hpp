@@ -173,9 +173,14 @@ inline void append_to(const std::string& path, const std::string& bytes) {
 // The durable bytes of a job, over all segments.
 inline std::string results_of(const SqliteStore& store, std::uint32_t job) {
   std::string all;
-  const auto segments = store.durable_segments(JobId{job});
-  if (!segments) throw std::runtime_error{segments.error().message};
-  for (const Segment& segment : *segments) all += content_of(segment.path).substr(0, segment.bytes);
+  const auto lines = store.lines_of(JobId{job});
+  if (!lines) throw std::runtime_error{lines.error().message};
+  for (std::size_t n = 0; n < (*lines)->segments().size(); ++n) {
+    std::string text((*lines)->segments()[n].bytes, '\0');
+    if (const auto read = (*lines)->read(n, 0, text); !read)
+      throw std::runtime_error{read.error().message};
+    all += text;
+  }
   return all;
 }
 

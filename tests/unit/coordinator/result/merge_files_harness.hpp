@@ -2,6 +2,7 @@
 // Invariant: the bytes behind the durable ones of a segment are no line.
 #pragma once
 
+#include "coordinator/journal/segment_files.hpp"
 #include "coordinator/result/merge_files.hpp"
 #include "tests/unit/actors/merger/merger_harness.hpp"
 
@@ -24,8 +25,11 @@ inline std::string text_of(const std::string& path) {
 
 // A job's directory with segments, and a directory for its result.
 struct Disk {
+  struct Segment : journal::Segment {
+    std::string path;
+  };
   std::string root;
-  std::vector<journal::Segment> segments;
+  std::vector<Segment> segments;
   std::uint64_t items;
 
   // The answers of `count` items, somewhat out of order, in `files` segments with torn tails.
@@ -39,7 +43,7 @@ struct Disk {
     for (std::uint64_t i = 0; i < count; ++i)
       texts[i * files / count] += line_of(i - i % 50 + std::min(50 - 1 - i % 50, count - 1));
     for (std::size_t n = 0; n < files; ++n) {
-      segments.push_back({fmt::format("{}/job/results-{:06}.jsonl", root, n + 1), texts[n].size()});
+      add_segment(static_cast<std::uint32_t>(n + 1), texts[n].size());
       std::ofstream{segments.back().path} << texts[n] << "{\"id\":\"batch_req_7_1\",\"cus";
     }
   }
@@ -52,7 +56,8 @@ struct Disk {
       outcome.body = fmt::format(R"({{"data":[{{"index":0,"embedding":[{}.5,0,-1]}}]}})", i);
       text += line_of(i, outcome);
     }
-    segments = {{root + "/job/results-000009.jsonl", text.size()}};
+    segments.clear();
+    add_segment(9, text.size());
     std::ofstream{segments.back().path} << text;
   }
   ~Disk() {
@@ -63,7 +68,14 @@ struct Disk {
 
   std::string output() const { return root + "/out/result.jsonl"; }
   std::string summary() const { return output() + ".summary.json"; }
-  MergeFilesOptions options() const { return {segments, output(), root + "/job", {}}; }
+  void add_segment(std::uint32_t number, std::uint64_t bytes) {
+    segments.push_back({{number, bytes}, fmt::format("{}/job/results-{:06}.jsonl", root, number)});
+  }
+  MergeFilesOptions options() const {
+    auto lines = std::make_shared<SegmentFiles>(
+        root + "/job", std::vector<journal::Segment>{segments.begin(), segments.end()});
+    return {std::move(lines), output(), root + "/job", {}};
+  }
   std::unique_ptr<DiskMergeFiles> open() const { return open(options()); }
   std::unique_ptr<DiskMergeFiles> open(MergeFilesOptions with) const {
     auto files = DiskMergeFiles::open(std::move(with));

@@ -17,6 +17,7 @@ namespace {
 // A node that gives this reason, and a segment with one item.
 struct Explained {
   TempDirectory temp;
+  std::string place = temp / "/results-000001.jsonl";
   WaitKind kind = WaitKind::recorded;
   OutcomeClass cls = OutcomeClass::ok;
   std::size_t looked = 0; // for lines
@@ -29,9 +30,9 @@ struct Explained {
     answer.explanation->sentence = "as the node says";
     return answer;
   }};
-  ExplainResource explain{node.ask(), [this](JobId) { return segments(); }};
+  ExplainResource explain{node.ask(), [this](JobId) { return lines(); }};
 
-  Result<std::vector<journal::Segment>> segments() {
+  Result<std::shared_ptr<journal::JobLines>> lines() {
     ++looked;
     if (!failure.message.empty()) return tl::unexpected{failure};
     protocol::Outcome outcome;
@@ -41,9 +42,9 @@ struct Explained {
     openai::Provenance about;
     about.item = 3;
     const std::string line = openai::result_line(JobId{7}, "a", outcome, about) + "\n";
-    std::filesystem::remove(temp / "segment");
-    store_test::append_to(temp / "segment", line);
-    return std::vector<journal::Segment>{{temp / "segment", line.size()}};
+    std::filesystem::remove(place);
+    store_test::append_to(place, line);
+    return std::make_shared<SegmentFiles>(temp / "", std::vector{journal::Segment{1, line.size()}});
   }
   json of(std::map<std::string, std::string, std::less<>> query) {
     return json::parse(call(explain, {"GET", "/api/v1/jobs/job-7/explain", std::move(query)}).body);
@@ -74,7 +75,7 @@ TEST_CASE("what became of an item stands in its line") {
       CHECK(said["sentence"].get<std::string>().starts_with("answered"));
       CHECK(said["remedy"].is_null());
       CHECK(said["result"]["offset"] == 0);
-      CHECK(said["result"]["file"] == (stage.temp / "segment"));
+      CHECK(said["result"]["file"] == stage.place);
     }
   }
   CHECK(stage.node.at<wiring::ExplainJob>(1).item->item == 3); // numbers begin with 1

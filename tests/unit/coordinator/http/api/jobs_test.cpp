@@ -3,6 +3,7 @@
 
 #include "coordinator/http/api/job_json.hpp"
 #include "tests/unit/coordinator/http/api/resource_harness.hpp"
+#include "tests/unit/coordinator/inputs/uploads_harness.hpp"
 
 #include <filesystem>
 
@@ -18,7 +19,7 @@ struct Jobs {
     char name[] = "/tmp/gristmill-jobs-test-XXXXXX";
     return std::filesystem::path{::mkdtemp(name)};
   }();
-  std::unique_ptr<Uploads> uploads = std::move(Uploads::open(directory, "").value());
+  std::unique_ptr<Uploads> uploads = std::move(uploads_test::open_uploads(directory).value());
   JobInputs inputs{*uploads, {}, {}};
   NotingNode node{.says = [](const Question&) { return job_answer(); }};
   JobsResource jobs{node.ask(), inputs};

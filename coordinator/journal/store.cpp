@@ -1,0 +1,24 @@
+#include "coordinator/journal/store.hpp"
+
+#include "coordinator/journal/file_blobs.hpp"
+#include "coordinator/journal/sqlite_store.hpp"
+
+#include <utility>
+
+namespace gristmill::coordinator {
+
+Result<Store> open_store(const std::string& state_directory, journal::JournalEvents events,
+                         journal::Recovered& recovered) {
+  SqliteStoreOptions options;
+  options.directory = state_directory;
+  auto opened = SqliteStore::open(std::move(options), std::move(events), recovered);
+  if (!opened) return tl::unexpected{opened.error()};
+  journal::LineStore* lines = opened->get();
+  return Store{std::move(*opened), lines};
+}
+
+Result<std::shared_ptr<journal::BlobStore>> open_blobs(const std::string& state_directory) {
+  return FileBlobs::open_in(state_directory);
+}
+
+} // namespace gristmill::coordinator
