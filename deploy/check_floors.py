@@ -62,6 +62,14 @@ IMPURE = re.compile(
     r"|(system|steady|high_resolution)_clock|boot_now\(|\bspdlog\b|\bprintf\(")
 
 
+# What is durable is reached through the windows of actors/journal/: one folder knows how it lies on
+# a disk, and shows these headers to whoever opens it, checks it or clears it away.
+STORE = "coordinator/journal/"
+STORE_SHOWS = [STORE + header for header in ("store.hpp", "check.hpp", "mark.hpp")]
+# A segment's path, or an upload's.
+STORED = re.compile(r'"(results|parts)-|\bsegment_(name|path)\(|["}]/inputs["/]')
+
+
 # What any file of the product leaves to one that does it right, and who that is.
 NOT_BY_HAND = [
     (re.compile(r"std::j?thread(\s+\w+)?\s*[{(]|\bthread_\{\["), "actors/kit/guarded_thread.hpp",
@@ -120,6 +128,17 @@ def parsing_of(file):
             yield number, f"foreign text becomes a tree in {PARSER} only: use json::tree"
 
 
+def around_the_store(file):
+    if file.startswith(("tests/", STORE)):
+        return
+    for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
+        found = INCLUDE.match(line)
+        if found and found.group(1).startswith(STORE) and found.group(1) not in STORE_SHOWS:
+            yield number, f"{found.group(1)} is for {STORE} alone: use the windows of actors/journal/"
+        elif STORED.search(line.split("//")[0]):
+            yield number, f"paths of segments and uploads are built in {STORE} only: " + line.strip()
+
+
 # A folder that fits a glance: a header and its source count as one.
 SOURCES_MAX = 20
 
@@ -157,7 +176,8 @@ def main():
         print(sentence)
         count += 1
     for file in files:
-        for number, sentence in (*breaches_of(file), *left_to_others(file), *parsing_of(file)):
+        for number, sentence in (*breaches_of(file), *left_to_others(file), *parsing_of(file),
+                                 *around_the_store(file)):
             print(f"{file}:{number}: {sentence}")
             count += 1
     print(f"check: {len(files)} files, {count} breaches")
