@@ -310,8 +310,8 @@ Effects Supervisor::resume(Time now, bool probing) {
   return tick(now);
 }
 
-Effects Supervisor::charged(std::uint64_t nano_usd) {
-  counts_.cost_nano_usd += nano_usd;
+Effects Supervisor::charged(Usd cost) {
+  counts_.cost += cost;
   Effects effects;
   effects.progress = true;
   return effects;
@@ -333,7 +333,7 @@ Effects& Supervisor::sealed(Effects& effects) {
     counts_.late += append.note.late;
     counts_.prompt_tokens += append.note.prompt_tokens;
     counts_.completion_tokens += append.note.completion_tokens;
-    counts_.cost_nano_usd += append.note.cost_nano_usd;
+    counts_.cost += append.note.cost;
   }
   check_count(effects);
   if (reader_.is_at_end() && !said_all_ && !failed_ && counts_.terminal() == counts_.total) {
@@ -723,7 +723,7 @@ std::vector<PartId> Supervisor::heard_of(const ReportedOutcome& call, Effects& e
   if (!known) return {};
   // Without an attempt there was no call: nobody serves it.
   if (outcome.attempt) effects.append.acks.push_back({call.session, outcome.attempt});
-  effects.append.note.cost_nano_usd += call.cost_nano_usd;
+  effects.append.note.cost += call.cost;
   effects.append.note.late += late;
   return heard;
 }

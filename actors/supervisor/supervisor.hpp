@@ -36,6 +36,7 @@
 #include "actors/words/joining.hpp"
 #include "actors/words/records.hpp"
 #include "actors/words/wait_reason.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <optional>
 #include <string>
@@ -123,7 +124,7 @@ public:
   Effects resume(Time now, bool probing = false);
   Effects tick(Time now);
   // For calls that are lost; it is in the journal already.
-  Effects charged(std::uint64_t nano_usd);
+  Effects charged(Usd cost);
 
   Time wake_at() const; // when tick() has something to do
   // After started(): the input could not be opened for want of descriptors. Nothing has begun: a
