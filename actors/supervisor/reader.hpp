@@ -37,12 +37,12 @@ public:
   // The next item; none at the end, or when it cannot be read now or ever.
   std::optional<intake::Item> next(Time now);
   // One that cannot be read now makes all others wait, too.
-  Result<std::string> read_again(const intake::Place& place, Time now);
-  Result<std::string> read_if_possible(const intake::Place& place) {
+  Result<std::string> read_again(const intake::ItemPlace& place, Time now);
+  Result<std::string> read_if_possible(const intake::ItemPlace& place) {
     return intake_.read_again(place);
   }
-  std::string source_of(const intake::Place& place) { return intake_.source_of(place); }
-  std::string kept_of(const intake::Place& place) { return intake_.kept_of(place); }
+  std::string source_of(const intake::ItemPlace& place) { return intake_.source_of(place); }
+  std::string kept_of(const intake::ItemPlace& place) { return intake_.kept_of(place); }
   bool has_read(const std::string& id) { return intake_.has_read(id); }
   bool reads_records() const { return intake_.reads_records(); }
 
@@ -57,8 +57,8 @@ public:
   bool may_try(Time now); // it need not wait any longer
   // The input cannot be read, or is not what a strict job wants: told once, for good.
   std::optional<StateChange> take_failure() { return std::exchange(failure_, std::nullopt); }
-  StateChange bad_line(const intake::Place& place, const std::string& bad); // … of a strict job
-  bool is_in_input(std::uint64_t item) const {                              // as far as is known
+  StateChange bad_line(const intake::ItemPlace& place, const std::string& bad); // … of a strict job
+  bool is_in_input(std::uint64_t item) const { // as far as is known
     return item < position().item || item < mark_ || !at_end_;
   }
 

@@ -148,7 +148,7 @@ private:
   // Who ends, kept while the ledger forgets it.
   struct Ending {
     PartId part;
-    intake::Place place;
+    intake::ItemPlace place;
     std::string id;
     std::uint32_t tries = 0;
   };

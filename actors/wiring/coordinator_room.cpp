@@ -33,8 +33,8 @@ Address address_of(JobId job, jobs::JobRoom room) {
   return room == jobs::JobRoom::supervisor ? to_supervisor(job) : to_merger(job);
 }
 jobs::JobRoom room_at(const Address& address) {
-  if (address.place == Place::supervisor) return jobs::JobRoom::supervisor;
-  return address.place == Place::merger ? jobs::JobRoom::merger : jobs::JobRoom::joiner;
+  if (address.recipient == Recipient::supervisor) return jobs::JobRoom::supervisor;
+  return address.recipient == Recipient::merger ? jobs::JobRoom::merger : jobs::JobRoom::joiner;
 }
 
 // What the job's supervisor begins with.

@@ -71,7 +71,8 @@ void World::act(std::size_t plan) {
     } else {
       user.done = true;
     }
-  } else if (swarm_.one_process && !coordinator_->rooms.find({wiring::Place::supervisor, *job})) {
+  } else if (swarm_.one_process &&
+             !coordinator_->rooms.find({wiring::Recipient::supervisor, *job})) {
     ledger_.asked_to_go_on(plan, false); // `run` was begun again
     asks(User::Asked::go_on, wiring::ReopenJob{*job, spec_of(plan), {}});
   } else if (*state == JobState::paused) {

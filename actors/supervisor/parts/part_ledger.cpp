@@ -41,7 +41,7 @@ bool PartLedger::has_ended(const PartId& part) const {
   return item != nullptr && item->ended.contains(part.part);
 }
 
-std::optional<intake::Place> PartLedger::place_of(JobId job, std::uint64_t item) const {
+std::optional<intake::ItemPlace> PartLedger::place_of(JobId job, std::uint64_t item) const {
   if (const DividedItem* known = divided(item)) return known->place;
   const OpenPart* part = find({job, item, 0});
   return part == nullptr ? std::nullopt : std::optional{part->place};
@@ -151,7 +151,7 @@ void PartLedger::set_by_itself(const PartId& part) {
   open(part).by_itself = true;
 }
 
-void PartLedger::set_read(const PartId& part, const intake::Place& place, std::string id) {
+void PartLedger::set_read(const PartId& part, const intake::ItemPlace& place, std::string id) {
   OpenPart& read = open(part);
   read.place = place;
   read.id = std::move(id);
