@@ -1,10 +1,10 @@
 #include "cli/job_options.hpp"
 
 #include "actors/kit/program/config_options.hpp"
-#include "cli/terminal/money.hpp"
 #include "cli/text_file.hpp"
 #include "protocol/job/endpoint_faults.hpp"
 #include "protocol/job/options.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/keys/private_host.hpp"
 #include "protocol/text/json_text.hpp"
 #include "protocol/text/json_tree.hpp"
@@ -145,7 +145,7 @@ std::string take(const std::string& text, const JobOption&, Usd& into) {
   const double usd = std::strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0' || !(usd >= 1e-9 && usd <= 1e6))
     return "US$ above 0, at most 1000000";
-  into = usd_of(usd);
+  into = Usd::from_usd(usd);
   return {};
 }
 
@@ -232,8 +232,10 @@ void add(CLI::App& app, const JobOption& option, JobSpec& said) {
 
 } // namespace
 
-void add_budget_option(CLI::App& app, double& usd, const std::string& help) {
-  app.add_option("--budget-usd", usd, help)->check(CLI::Range(1e-9, 1e6));
+void add_budget_option(CLI::App& app, Usd& budget, const std::string& help) {
+  app.add_option_function<double>(
+         "--budget-usd", [&budget](const double& usd) { budget = Usd::from_usd(usd); }, help)
+      ->check(CLI::Range(1e-9, 1e6));
 }
 
 void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool submits) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/job/spec.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <optional>
 #include <string>
@@ -32,6 +33,6 @@ struct JobOptions {
 };
 
 // --budget-usd, wherever it is taken.
-void add_budget_option(CLI::App& app, double& usd, const std::string& help);
+void add_budget_option(CLI::App& app, Usd& budget, const std::string& help);
 
 } // namespace gristmill::cli

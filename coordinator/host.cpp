@@ -78,15 +78,15 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
   std::unique_ptr<CoordinatorHost> host{new CoordinatorHost{stage, std::move(options)}};
   journal::JournalEvents events;
   events.durable = [h = host.get()](journal::Position upto) {
-    h->deliver_to_room({{wiring::Place::journal, {}}, wiring::StoreDurable{upto}});
+    h->deliver_to_room({{wiring::Recipient::journal, {}}, wiring::StoreDurable{upto}});
   };
   events.failed = [h = host.get()](Error error, journal::Group group) {
-    h->deliver_to_room(
-        {{wiring::Place::journal, {}}, wiring::StoreFailed{std::move(error), std::move(group)}});
+    h->deliver_to_room({{wiring::Recipient::journal, {}},
+                        wiring::StoreFailed{std::move(error), std::move(group)}});
   };
   events.read = [h = host.get()](JobId job, Result<journal::RecoveredJob> content) {
     h->deliver_to_room(
-        {{wiring::Place::coordinator, {}}, wiring::JobRead{job, std::move(content)}});
+        {{wiring::Recipient::coordinator, {}}, wiring::JobRead{job, std::move(content)}});
   };
   auto opened = open_store(host->options_.state_directory, std::move(events), host->recovered_);
   if (!opened) return tl::unexpected{opened.error()};
@@ -119,7 +119,7 @@ Result<> CoordinatorHost::start(InputRoots inputs) {
                              *this, address, node_->make_room(address, moment))));
 
   // Before any worker is heard: what it claims must find its job open.
-  deliver_to_room({{wiring::Place::coordinator, {}}, wiring::Start{}});
+  deliver_to_room({{wiring::Recipient::coordinator, {}}, wiring::Start{}});
 
   GatewayOptions gateway;
   gateway.listen = options_.listen;
@@ -131,13 +131,14 @@ Result<> CoordinatorHost::start(InputRoots inputs) {
   gateway.log = log_gateway;
   GatewayEvents events;
   events.received = [this](std::vector<ReceivedFrame> frames) {
-    deliver_to_room({{wiring::Place::coordinator, {}}, wiring::FramesIn{std::move(frames)}});
+    deliver_to_room({{wiring::Recipient::coordinator, {}}, wiring::FramesIn{std::move(frames)}});
   };
   events.gone = [this](std::vector<PeerId> peers) {
-    deliver_to_room({{wiring::Place::coordinator, {}}, wiring::PeersGone{std::move(peers)}});
+    deliver_to_room({{wiring::Recipient::coordinator, {}}, wiring::PeersGone{std::move(peers)}});
   };
   events.removed = [this](std::vector<PeerId> peers) {
-    deliver_to_room({{wiring::Place::coordinator, {}}, wiring::PeersGone{std::move(peers), true}});
+    deliver_to_room(
+        {{wiring::Recipient::coordinator, {}}, wiring::PeersGone{std::move(peers), true}});
   };
   auto opened = ZmqGateway::open(std::move(gateway), std::move(events));
   if (!opened) return tl::unexpected{opened.error()};
@@ -242,7 +243,7 @@ void CoordinatorHost::ask(Question question, std::function<void(wiring::Answer)>
     ask.token = next_token_++;
     answers_.emplace(ask.token, Asked{std::move(answered), now});
   }
-  deliver_to_room({{wiring::Place::coordinator, {}}, std::move(ask)});
+  deliver_to_room({{wiring::Recipient::coordinator, {}}, std::move(ask)});
 }
 
 wiring::Answer CoordinatorHost::ask_and_wait(Question question) {

@@ -48,11 +48,11 @@ void Coordinator::carry(SessionNews news) {
     if (assigned.attempt && !mutated("slot_not_freed"))
       out_.ended.push_back(mutated("refund_on_expiry") ? Ended::unstarted(assigned.attempt)
                                                        : Ended::lost(assigned.attempt));
-    const std::uint64_t charged = lost.permitted ? assigned.note.most_nano_usd : 0;
-    if (charged > 0) out_.charged_nano_usd[assigned.job] += charged;
+    const Usd charged = lost.permitted ? assigned.note.most_cost : Usd{};
+    if (charged) out_.charged[assigned.job] += charged;
     if (!jobs_.contains(assigned.job)) continue;
     JobNews& of_job = out_.jobs[assigned.job];
-    of_job.charged_nano_usd += charged;
+    of_job.charged += charged;
     (lost.permitted ? of_job.lost : of_job.returned).push_back(lost);
   }
   endpoints_.gone(news.endpoints_gone);
@@ -215,7 +215,7 @@ void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
     // Of one that was given up the charge is kept, and its slot is free already.
     if (!given.given_up)
       out_.ended.push_back(
-          Ended::answered(outcome, cost.known ? std::optional{cost.nano_usd} : std::nullopt));
+          Ended::answered(outcome, cost.known ? std::optional{cost.amount} : std::nullopt));
     if (!jobs_.contains(given.job)) {
       told.unwanted.push_back(outcome.attempt);
       continue;
@@ -232,7 +232,7 @@ void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
                                              .outcome = std::move(outcome),
                                              .endpoint = std::move(url),
                                              .model = std::move(model),
-                                             .cost_nano_usd = cost.nano_usd,
+                                             .cost = cost.amount,
                                              .alternatives = alternatives,
                                              .began = given.since,
                                              .doubt = given.note.doubt});
@@ -323,7 +323,7 @@ Effects Coordinator::started() {
 
 Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<EndpointId>& endpoints,
                                 Time now, const EarlierLives& earlier) {
-  for (EndpointOffer& own : endpoints_.job_opened(id, spec, earlier.assumed_nano_usd)) {
+  for (EndpointOffer& own : endpoints_.job_opened(id, spec, earlier.assumed_cost)) {
     endpoints.push_back(own.id);
     out_.endpoints_added.push_back(std::move(own));
   }

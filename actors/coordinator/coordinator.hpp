@@ -21,6 +21,7 @@
 #include "actors/words/permits.hpp"
 #include "actors/words/records.hpp"
 #include "actors/words/wait_reason.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <map>
 #include <optional>
@@ -43,7 +44,7 @@ struct Effects {
   std::vector<journal::SessionNote> sessions; // JOURNAL; open ones come back as session_durable
   // … as one with them: what lost calls may have cost. A session that is over in the journal must
   // owe nothing.
-  std::map<JobId, std::uint64_t> charged_nano_usd;
+  std::map<JobId, Usd> charged;
   std::vector<Event> events;
 };
 
@@ -58,8 +59,8 @@ struct Options {
 
 // What the journal knows of the calls that earlier lives of ours may have made for a job.
 struct EarlierLives {
-  std::uint64_t mark = 0;             // highest item + 1 that they may have called
-  std::uint64_t assumed_nano_usd = 0; // that they may have cost beyond what is recorded
+  std::uint64_t mark = 0; // highest item + 1 that they may have called
+  Usd assumed_cost{};     // that they may have cost beyond what is recorded
 };
 
 class Coordinator {

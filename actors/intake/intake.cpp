@@ -272,7 +272,7 @@ Result<std::optional<Item>> Intake::next_document() {
   return item;
 }
 
-Result<std::string> Intake::read_bytes(const Place& place) {
+Result<std::string> Intake::read_bytes(const ItemPlace& place) {
   std::string raw(place.bytes, '\0');
   std::size_t had = 0;
   while (had < raw.size()) {
@@ -288,7 +288,7 @@ Result<std::string> Intake::read_bytes(const Place& place) {
   return raw;
 }
 
-Result<std::string> Intake::read_again(const Place& place) {
+Result<std::string> Intake::read_again(const ItemPlace& place) {
   auto raw = read_bytes(place);
   if (!raw) return raw;
   if (place.kind == ItemKind::text) {
@@ -307,7 +307,7 @@ Result<std::string> Intake::read_again(const Place& place) {
   return object;
 }
 
-std::string Intake::kept_of(const Place& place) {
+std::string Intake::kept_of(const ItemPlace& place) {
   if (spec_.shape.keep.empty() || place.kind == ItemKind::text) return {};
   const auto record = read_again(place);
   if (!record) return {}; // the item's own line says what is wrong with it
@@ -317,7 +317,7 @@ std::string Intake::kept_of(const Place& place) {
 }
 
 // The name can only be missing when the list of inputs itself cannot be read any more.
-std::string Intake::source_of(const Place& place) {
+std::string Intake::source_of(const ItemPlace& place) {
   const auto name = source_.name_of(place.input).value_or(fmt::format("input {}", place.input));
   return place.line == 0 ? name : fmt::format("{}:{}", name, place.line);
 }

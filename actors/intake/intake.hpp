@@ -24,7 +24,7 @@
 namespace gristmill::intake {
 
 // Where an item stands in the input, to read it again.
-struct Place {
+struct ItemPlace {
   std::uint32_t input = 0;
   std::uint64_t offset = 0, bytes = 0, line = 0; // line from 1; 0 = the whole file
   ItemKind kind = ItemKind::batch_line;
@@ -32,7 +32,7 @@ struct Place {
 
 struct Item {
   std::uint64_t ordinal = 0;
-  Place place;
+  ItemPlace place;
   std::string id;     // custom_id, or the document's id
   std::string raw;    // empty when bad
   std::string bad;    // why it cannot become a call, without its place; empty = good
@@ -64,10 +64,10 @@ public:
   // Documents without text that became no items, because the job leaves them out.
   std::uint64_t left_out() const { return left_out_; }
 
-  Result<std::string> read_again(const Place& place);
-  std::string source_of(const Place& place); // "FILE:LINE", or "FILE" for a document
+  Result<std::string> read_again(const ItemPlace& place);
+  std::string source_of(const ItemPlace& place); // "FILE:LINE", or "FILE" for a document
   // The fields of --keep as a JSON object; nothing for a document, or if there are none to keep.
-  std::string kept_of(const Place& place);
+  std::string kept_of(const ItemPlace& place);
 
 private:
   struct Identity {
@@ -92,7 +92,7 @@ private:
   Identity identify_object(std::string_view object) const;
   Result<std::uint64_t> first_line_of(const std::string& id, std::uint64_t line);
   Result<std::optional<Item>> item_of(const Record& record);
-  Result<std::string> read_bytes(const Place& place);
+  Result<std::string> read_bytes(const ItemPlace& place);
   Result<const CsvHeader*> header_of(std::uint32_t input);
 
   const JobSpec& spec_;

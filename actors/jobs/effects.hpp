@@ -6,6 +6,7 @@
 #include "actors/kit/event.hpp"
 #include "actors/words/records.hpp"
 #include "protocol/job/rate_limits.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/result.hpp"
 
 #include <algorithm>
@@ -99,7 +100,7 @@ struct Hold { // to COORDINATOR: none of its calls begins
 };
 struct Resume { // to RATE LIMITER, SUPERVISOR and COORDINATOR
   JobId job;
-  std::uint64_t cap_nano_usd = 0;
+  Usd cap{};
   bool probing = false; // only to see whether what paused it is over
 };
 struct Hurry { // to COORDINATOR: the job has a deadline

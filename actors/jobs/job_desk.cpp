@@ -59,7 +59,7 @@ void JobDesk::recovered(journal::RecoveredJob job, Time now) {
   const JobEntry& entry = *lives_.find(job.job);
   KeptJob kept;
   kept.money = money_of(job, options_.crashed, options_.crashed && !options_.workers_died);
-  if (kept.money.assumed > 0) assumed_.push_back({entry.id, 0, {}, kept.money.assumed});
+  if (kept.money.assumed) assumed_.push_back({entry.id, 0, {}, kept.money.assumed});
   if (is_over(entry.state) && !options_.flat) return; // it is read again before it goes on
   kept.may_have_called = options_.crashed;
   if (entry.spec.limits.rates.max_in_flight != 0)

@@ -94,7 +94,7 @@ Effects JobLives::open(JobId id, KeptJob kept, const Moment& moment) {
   JobEntry& job = *book_.find(id);
   const JobCounts& counts = kept.content.counts;
   job.open = true;
-  kept.money.cap = job.spec.limits.budget_usd.nano;
+  kept.money.cap = job.spec.limits.budget;
   if (job.state == JobState::running && probation_.begins(id, recorded(counts))) {
     job.detail = fmt::format("after {} ends without warning and with nothing recorded: one call at "
                              "a time until something is",
@@ -120,7 +120,7 @@ Effects JobLives::resume(JobId id, bool probing) {
   Effects effects;
   const JobEntry& job = *book_.find(id);
   effects.events.push_back(job_resumed(job));
-  effects.add(Resume{id, job.spec.limits.budget_usd.nano, probing});
+  effects.add(Resume{id, job.spec.limits.budget, probing});
   return effects;
 }
 
@@ -248,8 +248,7 @@ Effects JobLives::budget_spent(const BudgetStop& stop, const Moment& moment) {
   Effects effects;
   const JobEntry* job = book_.find(stop.job);
   // One that was said before the budget was raised says nothing of the new one.
-  if (job == nullptr || job->state != JobState::running ||
-      job->spec.limits.budget_usd.nano != stop.cap)
+  if (job == nullptr || job->state != JobState::running || job->spec.limits.budget != stop.cap)
     return effects;
   hold(stop.job, effects);
   std::string why = why_stopped(stop);

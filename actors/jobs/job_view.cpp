@@ -8,7 +8,7 @@ JobView view_of(const JobEntry& job, const JobStanding& standing, const std::str
   view.created_at = job.created_at;
   view.ended_at = job.ended_at;
   view.output = std::move(output);
-  view.budget_usd = job.spec.limits.budget_usd;
+  view.budget = job.spec.limits.budget;
   view.weight = job.spec.share.weight;
   view.priority = job.spec.share.priority;
   view.deadline = static_cast<std::int64_t>(job.spec.share.deadline);

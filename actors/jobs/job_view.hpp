@@ -6,6 +6,7 @@
 #include "actors/jobs/job_entry.hpp"
 #include "actors/kit/moment.hpp"
 #include "actors/words/wait_reason.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <string>
 
@@ -20,7 +21,7 @@ struct JobView {
   std::string why_waiting = {};
   std::int64_t created_at = 0, ended_at = 0;
   std::string output = {}; // where its result stands, or will stand
-  Usd budget_usd{};
+  Usd budget{};
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
   std::string waiting_at = {};           // its endpoint, if one has to do with it
   std::uint32_t weight = 1, priority = 0;

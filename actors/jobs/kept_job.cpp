@@ -107,13 +107,13 @@ Result<std::optional<JobSpec>> spec_to_run(const JobEntry& job, const ReopenJob&
                                            const std::vector<PoolSpec>& pools) {
   std::optional<JobSpec> spec;
   if (!job.open) spec = wanted.spec; // an open job keeps what it has but its budget
-  if (wanted.budget_usd) {
+  if (wanted.budget) {
     if (!spec) spec = job.spec;
-    spec->limits.budget_usd = *wanted.budget_usd;
+    spec->limits.budget = *wanted.budget;
   }
-  if (!spec || !spec->limits.budget_usd) return spec;
+  if (!spec || !spec->limits.budget) return spec;
   // What its calls in flight may cost was not reserved.
-  if (job.open && !job.spec.limits.budget_usd)
+  if (job.open && !job.spec.limits.budget)
     return fail(ErrorCode::usage,
                 fmt::format("expected a job that was submitted with --budget-usd, {} was not; "
                             "cancel it and submit the rest with one",

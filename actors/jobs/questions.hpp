@@ -4,6 +4,7 @@
 #include "protocol/ids.hpp"
 #include "protocol/job/outcome_class.hpp"
 #include "protocol/job/spec.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -31,7 +32,7 @@ struct ReopenJob {
   std::optional<JobSpec> spec; // in place of the one that it had; its identity is the same
   // Also runs again what has failed, of these classes; an empty list = of any.
   std::optional<std::vector<OutcomeClass>> retry;
-  std::optional<Usd> budget_usd = {}; // in place of the one of `spec`, or that it had
+  std::optional<Usd> budget = {}; // in place of the one of `spec`, or that it had
 };
 // Writes the result of a job that is over again, which somebody has moved away. Answered when it
 // stands; the job's state stays as it is.

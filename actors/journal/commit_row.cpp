@@ -150,7 +150,7 @@ std::vector<CommitRow> commit_rows(const Group& group) {
     sum.late += note.late;
     sum.prompt_tokens += note.prompt_tokens;
     sum.completion_tokens += note.completion_tokens;
-    sum.cost_nano_usd += note.cost_nano_usd;
+    sum.cost += note.cost;
     sum.low = std::max(sum.low, note.low);
   }
   std::vector<CommitRow> rows;

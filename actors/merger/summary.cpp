@@ -1,5 +1,7 @@
 #include "actors/merger/summary.hpp"
 
+#include "protocol/job/usd.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
@@ -34,11 +36,6 @@ Json json_of(const ErrorList& errors) {
          {"sample",
           {{"custom_id", error.item}, {"source", error.source}, {"message", error.sample}}}});
   return list;
-}
-
-// Null when nothing that has a price was used, or when there is no budget.
-Json cost_usd(std::uint64_t nano_usd) {
-  return nano_usd == 0 ? Json() : Json(static_cast<double>(nano_usd) / 1e9);
 }
 
 } // namespace
@@ -102,8 +99,8 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
              {{"prompt", task.counts.prompt_tokens},
               {"completion", task.counts.completion_tokens},
               {"cached", cached_tokens_}}},
-            {"cost_usd", cost_usd(task.counts.cost_nano_usd)},
-            {"budget_usd", cost_usd(task.spec.limits.budget_usd.nano)},
+            {"cost_usd", usd_or_null(task.counts.cost)},
+            {"budget_usd", usd_or_null(task.spec.limits.budget)},
             {"errors", json_of(errors(task.errors))},
             {"latency_ms",
              {{"p50", latency_ms_.percentile(50)},

@@ -116,10 +116,10 @@ void RateLimiter::take_turns(Job& job, const std::vector<Endpoint*>& served, Ses
   }
 }
 
-RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId session, Time now) {
+RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId session, Time now) {
   const auto known = jobs_.find(call.job);
   if (known == jobs_.end())
-    return Placed::waits(WaitKind::budget, now + no_endpoint_retry, "the job is not running");
+    return Admission::waits(WaitKind::budget, now + no_endpoint_retry, "the job is not running");
   Job& job = known->second;
   const std::string model = model_of(call);
   const TokenLearners learned = tokens_.of(call.job, model);
@@ -128,13 +128,13 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
   const Tokens job_tokens = tokens_of(learned, *job.account, bound).all;
   auto refused = job_refuses(job, call, job_tokens, now);
   MoneyBook::Answer money = money_.ask(call, model);
-  if (!money.exceeds.empty()) return Placed::exceeding(std::move(money.exceeds));
+  if (!money.exceeds.empty()) return Admission::exceeding(std::move(money.exceeds));
   const std::vector<Endpoint*> served = usable(job, model, session);
   const auto fits_never = [&](const Endpoint* e) {
     return never_fits(e->account->limits(), bound);
   };
   if (!served.empty() && std::all_of(served.begin(), served.end(), fits_never))
-    return Placed::exceeding(why_never(limits_of(served), bound));
+    return Admission::exceeding(why_never(limits_of(served), bound));
   take_turns(job, served, session, now);
   // Asked also when the job must wait: the blocks of both are then written together.
   const std::vector<Endpoint*> willing = job.refusals.willing(served, now);
@@ -144,17 +144,18 @@ RateLimiter::Placed RateLimiter::place(const AcquireCall& call, SessionId sessio
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
   if (refused) return {{.reason = std::move(*refused)}};
   if (const auto& no = money.refusal) {
-    Placed placed = Placed::waits(WaitKind::budget, now + no->wait, std::string{no->why});
-    placed.stop = money.stop;
-    return placed;
+    Admission admission = Admission::waits(WaitKind::budget, now + no->wait, std::string{no->why});
+    admission.stop = money.stop;
+    return admission;
   }
   if (willing.empty() && !served.empty())
-    return Placed::waits(WaitKind::budget, job.refusals.asked_again_at(served, now),
-                         "the endpoint refuses the job's calls; it is asked again now and then");
+    return Admission::waits(WaitKind::budget, job.refusals.asked_again_at(served, now),
+                            "the endpoint refuses the job's calls; it is asked again now and then");
   if (where.endpoint == nullptr && !where.reason)
-    return Placed::waits(WaitKind::unserved, now + no_endpoint_retry,
-                         job.budget.endpoints.empty() ? why_none_serves(model, endpoints_.served())
-                                                      : "none of the job's endpoints is there");
+    return Admission::waits(WaitKind::unserved, now + no_endpoint_retry,
+                            job.budget.endpoints.empty()
+                                ? why_none_serves(model, endpoints_.served())
+                                : "none of the job's endpoints is there");
   if (where.endpoint == nullptr) {
     const auto asks_at = now + std::chrono::milliseconds{ms_until(where.reason.until, now)};
     for (Account* account : where.refused_by) account->turns().waits(call.job, session, asks_at);
@@ -182,10 +183,10 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
       waiting->calls.push_back(call.call);
       continue;
     }
-    Placed placed = place(call, acquire.session, now);
-    Choice& where = placed.where;
-    if (placed.stop) granted.stops.push_back(std::move(*placed.stop));
-    if (placed.exceeds) {
+    Admission admission = admit(call, acquire.session, now);
+    Choice& where = admission.where;
+    if (admission.stop) granted.stops.push_back(std::move(*admission.stop));
+    if (admission.exceeds) {
       granted.exceeding.push_back({call.call, std::move(where.reason.because)});
     } else if (where.endpoint == nullptr) {
       granted.waits.push_back({.calls = {call.call},
@@ -196,30 +197,30 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
                                .reason = std::move(where.reason)});
     } else {
       const Account& account = *where.endpoint->account;
-      granted.notes.push_back({placed.money.most, account.health().doubt(account.in_flight())});
-      granted.permits.push_back(permit(call, std::move(placed), now));
+      granted.notes.push_back({admission.money.most, account.health().doubt(account.in_flight())});
+      granted.permits.push_back(permit(call, std::move(admission), now));
     }
   }
   return granted;
 }
 
-protocol::Permit RateLimiter::permit(const AcquireCall& call, Placed placed, Time now) {
-  const Endpoint& endpoint = *placed.where.endpoint;
+protocol::Permit RateLimiter::permit(const AcquireCall& call, Admission admission, Time now) {
+  const Endpoint& endpoint = *admission.where.endpoint;
   Account& account = *endpoint.account;
   Job& job = jobs_.at(call.job);
   const Duration life = account.permit_life().length();
   Out out;
-  out.charge = PermitCharge::draw(endpoint.account, job.account, placed.where.tokens,
-                                  placed.job_tokens, now);
+  out.charge = PermitCharge::draw(endpoint.account, job.account, admission.where.tokens,
+                                  admission.job_tokens, now);
   out.endpoint = endpoint.offer.id;
   out.job = call.job;
-  out.learners = std::move(placed.learners);
+  out.learners = std::move(admission.learners);
   out.bound = TokenBound::of(call);
   out.prefix = endpoint.offer.prefix_affinity ? call.prefix : 0;
-  out.money = std::move(placed.money);
+  out.money = std::move(admission.money);
   out.asks_again = job.refusals.begun(out.endpoint, now);
   money_.drawn(out.money);
-  account.turns().served(call.job, account.part_of_minute(placed.where.tokens.all));
+  account.turns().served(call.job, account.part_of_minute(admission.where.tokens.all));
   if (out.prefix != 0) prefixes_.went(out.prefix, out.endpoint, now);
   const Epoch epoch = mutated("attempt_id_reuse") ? Epoch{1} : epoch_;
   const auto [block, n] = out.charge.of_endpoint.all.drawn;

@@ -116,30 +116,30 @@ private:
     EndpointHold::Begun asks_again{}; // of an endpoint that refuses the job
   };
   // Where a call goes, or why it may not.
-  struct Placed {
+  struct Admission {
     Choice where{};
     TokenLearners learners = {};
     Tokens job_tokens{};  // to be drawn from the job's account
     bool exceeds = false; // no endpoint may ever take it
     MoneyCharge money{};
     std::optional<BudgetStop> stop{}; // the job's money is spent
-    static Placed waits(WaitKind kind, Time until, std::string because) {
+    static Admission waits(WaitKind kind, Time until, std::string because) {
       return {{.reason = {.kind = kind, .until = until, .because = std::move(because)}}};
     }
-    static Placed exceeding(std::string because) {
-      Placed placed = waits(WaitKind::budget, never, std::move(because));
-      placed.exceeds = true;
-      return placed;
+    static Admission exceeding(std::string because) {
+      Admission admission = waits(WaitKind::budget, never, std::move(because));
+      admission.exceeds = true;
+      return admission;
     }
   };
 
-  Placed place(const AcquireCall& call, SessionId session, Time now);
+  Admission admit(const AcquireCall& call, SessionId session, Time now);
   std::string model_of(const AcquireCall& call) const;
   std::optional<WaitReason> job_refuses(const Job& job, const AcquireCall& call, Tokens tokens,
                                         Time now);
   void take_turns(Job& job, const std::vector<Endpoint*>& served, SessionId session, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
-  protocol::Permit permit(const AcquireCall& call, Placed placed, Time now);
+  protocol::Permit permit(const AcquireCall& call, Admission admission, Time now);
   void hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now);
 
   Epoch epoch_;

@@ -13,7 +13,7 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(ItemKind kind, std::string_vi
     return tl::unexpected{NoCall{OutcomeClass::too_long, "exceeds_limit", std::move(why)}};
   PlannedModel model = models_.plan(kind, raw, on_fallback);
   const auto bound = tokens_.bounds(kind, raw, model.max_output_tokens);
-  if (spec_.limits.budget_usd && !bound.output_stated && !model.limits_answers)
+  if (spec_.limits.budget && !bound.output_stated && !model.limits_answers)
     return tl::unexpected{
         NoCall{OutcomeClass::bad_line, "unlimited_answer",
                fmt::format("expected a limit on the answer, so that a call's cost has a bound "

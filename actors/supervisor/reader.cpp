@@ -46,7 +46,7 @@ bool Reader::may_try(Time now) {
   return true;
 }
 
-StateChange Reader::bad_line(const intake::Place& place, const std::string& bad) const {
+StateChange Reader::bad_line(const intake::ItemPlace& place, const std::string& bad) const {
   return {JobState::failed, JobReason::bad_input,
           fmt::format("{}: {} (--strict)", source_of(place), bad)};
 }
@@ -95,7 +95,7 @@ std::optional<intake::Item> Reader::next(Time now) {
   return std::move(*read);
 }
 
-Result<std::string> Reader::read_again(const intake::Place& place, Time now) {
+Result<std::string> Reader::read_again(const intake::ItemPlace& place, Time now) {
   auto raw = intake_.read_again(place);
   if (!raw && raw.error().code == ErrorCode::unavailable) fail(raw.error(), now);
   return raw;

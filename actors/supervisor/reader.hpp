@@ -37,12 +37,12 @@ public:
   // The next item; none at the end, or when it cannot be read now or ever.
   std::optional<intake::Item> next(Time now);
   // One that cannot be read now makes all others wait, too.
-  Result<std::string> read_again(const intake::Place& place, Time now);
-  Result<std::string> read_if_possible(const intake::Place& place) const {
+  Result<std::string> read_again(const intake::ItemPlace& place, Time now);
+  Result<std::string> read_if_possible(const intake::ItemPlace& place) const {
     return intake_.read_again(place);
   }
-  std::string source_of(const intake::Place& place) const { return intake_.source_of(place); }
-  std::string kept_of(const intake::Place& place) const { return intake_.kept_of(place); }
+  std::string source_of(const intake::ItemPlace& place) const { return intake_.source_of(place); }
+  std::string kept_of(const intake::ItemPlace& place) const { return intake_.kept_of(place); }
   bool has_read(const std::string& id) { return intake_.has_read(id); }
   bool reads_records() const { return intake_.reads_records(); }
 
@@ -58,7 +58,7 @@ public:
   // The input cannot be read, or is not what a strict job wants: told once, for good.
   std::optional<StateChange> take_failure() { return std::exchange(failure_, std::nullopt); }
   // … of a strict job
-  StateChange bad_line(const intake::Place& place, const std::string& bad) const;
+  StateChange bad_line(const intake::ItemPlace& place, const std::string& bad) const;
   // All is read, and there are fewer items than that: it is not the input that their results were
   // made from, and the job would wait for ever.
   std::optional<StateChange> lacks(std::uint64_t items) const;

@@ -22,7 +22,7 @@ void Recorder::came(const ReportedOutcome& call, std::uint64_t late) {
     append_.lines.push_back({job_, outcome.parts.at(0).item, outcome.cls, "{}"});
   // Without an attempt there was no call: nobody serves it.
   if (outcome.attempt) append_.acks.push_back({call.session, outcome.attempt});
-  append_.note.cost_nano_usd += call.cost_nano_usd;
+  append_.note.cost += call.cost;
   append_.note.late += late;
 }
 
@@ -90,7 +90,7 @@ Append Recorder::take(const InputPosition& low) {
   counts_.late += note.late;
   counts_.prompt_tokens += note.prompt_tokens;
   counts_.completion_tokens += note.completion_tokens;
-  counts_.cost_nano_usd += note.cost_nano_usd;
+  counts_.cost += note.cost;
   return std::exchange(append_, {});
 }
 

@@ -102,7 +102,7 @@ public:
 
   void durable(const DurableLines& lines);
   // For calls that are lost; it is in the journal already.
-  void charged(std::uint64_t nano_usd) { counts_.cost_nano_usd += nano_usd; }
+  void charged(Usd cost) { counts_.cost += cost; }
 
 private:
   std::string line_of(const Ending& ending, const protocol::Reply& reply,

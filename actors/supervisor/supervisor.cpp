@@ -172,8 +172,8 @@ Effects Supervisor::resume(Time now, bool probing) {
   return tick(now);
 }
 
-Effects Supervisor::charged(std::uint64_t nano_usd) {
-  recorder_.charged(nano_usd);
+Effects Supervisor::charged(Usd cost) {
+  recorder_.charged(cost);
   effects_.progress = true;
   return std::exchange(effects_, {});
 }

@@ -93,7 +93,7 @@ public:
   Effects resume(Time now, bool probing = false);
   Effects tick(Time now);
   // For calls that are lost; it is in the journal already.
-  Effects charged(std::uint64_t nano_usd);
+  Effects charged(Usd cost);
 
   Time wake_at() const; // when tick() has something to do
   // After started(): the input could not be opened for want of descriptors. Nothing has begun: a

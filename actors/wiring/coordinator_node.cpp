@@ -12,7 +12,7 @@ std::string name_of(const Address& address) {
   static constexpr std::string_view names[]{"coordinator", "rate_limiter", "journal",
                                             "joiner",      "supervisor",   "merger",
                                             "gateway",     "store",        "client"};
-  std::string name{names[static_cast<std::size_t>(address.place)]};
+  std::string name{names[static_cast<std::size_t>(address.recipient)]};
   return address.job ? name + "/" + to_string(address.job) : name;
 }
 
@@ -34,17 +34,18 @@ std::vector<Address> CoordinatorNode::shared_rooms() {
 }
 
 std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const Moment& moment) {
-  switch (address.place) {
-  case Place::coordinator:
+  switch (address.recipient) {
+  case Recipient::coordinator:
     return std::make_unique<CoordinatorRoom>(options_, std::exchange(of_coordinator_, {}),
                                              moment.now);
-  case Place::rate_limiter:
+  case Recipient::rate_limiter:
     return std::make_unique<LimiterRoom>(std::exchange(of_limiter_, {}), moment.now, options_.pools,
                                          options_.day);
-  case Place::journal: return std::make_unique<JournalRoom>(last_);
-  case Place::joiner: return std::make_unique<JoinerRoom>(options_.lines);
-  case Place::supervisor: return std::make_unique<SupervisorRoom>(address.job, epoch_, options_);
-  case Place::merger: return std::make_unique<MergerRoom>(address.job, options_);
+  case Recipient::journal: return std::make_unique<JournalRoom>(last_);
+  case Recipient::joiner: return std::make_unique<JoinerRoom>(options_.lines);
+  case Recipient::supervisor:
+    return std::make_unique<SupervisorRoom>(address.job, epoch_, options_);
+  case Recipient::merger: return std::make_unique<MergerRoom>(address.job, options_);
   default: break;
   }
   throw CheckFailed{"no room has the address " + name_of(address)};

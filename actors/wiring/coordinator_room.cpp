@@ -33,8 +33,8 @@ Address address_of(JobId job, jobs::JobRoom room) {
   return room == jobs::JobRoom::supervisor ? to_supervisor(job) : to_merger(job);
 }
 jobs::JobRoom room_at(const Address& address) {
-  if (address.place == Place::supervisor) return jobs::JobRoom::supervisor;
-  return address.place == Place::merger ? jobs::JobRoom::merger : jobs::JobRoom::joiner;
+  if (address.recipient == Recipient::supervisor) return jobs::JobRoom::supervisor;
+  return address.recipient == Recipient::merger ? jobs::JobRoom::merger : jobs::JobRoom::joiner;
 }
 
 // What the job's supervisor begins with.
@@ -406,7 +406,7 @@ void CoordinatorRoom::tell(jobs::Hold& hold, const Moment& moment, Post& post) {
 
 void CoordinatorRoom::tell(jobs::Resume& resume, const Moment& moment, Post& post) {
   LimiterNews news;
-  news.jobs_resumed.push_back({resume.job, resume.cap_nano_usd});
+  news.jobs_resumed.push_back({resume.job, resume.cap});
   post.tell(to_limiter, std::move(news));
   post.tell(to_supervisor(resume.job), ResumeItems{resume.probing});
   emit(coordinator_.job_released(resume.job, moment.now), moment, post);
@@ -455,12 +455,12 @@ void CoordinatorRoom::emit(coordinator::Effects effects, const Moment& moment, P
       !news.ended.empty() || !news.acquires.empty() || news.earlier_lives_told ||
       !news.shares_changed.empty() || !news.queues.empty())
     post.tell(to_limiter, std::move(news));
-  if (!effects.sessions.empty() || !effects.charged_nano_usd.empty()) {
+  if (!effects.sessions.empty() || !effects.charged.empty()) {
     AppendNow append;
-    for (const auto& [job, nano_usd] : effects.charged_nano_usd) {
+    for (const auto& [job, cost] : effects.charged) {
       journal::JobNote note;
       note.job = job;
-      note.cost_nano_usd = nano_usd;
+      note.cost = cost;
       append.part.notes.push_back(std::move(note));
     }
     for (const auto& session : effects.sessions)

@@ -41,7 +41,7 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
   note.late += more.late;
   note.prompt_tokens += more.prompt_tokens;
   note.completion_tokens += more.completion_tokens;
-  note.cost_nano_usd += more.cost_nano_usd;
+  note.cost += more.cost;
   if (more.job) {
     note.job = more.job;
     note.low = more.low;
@@ -149,7 +149,7 @@ supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
   if (!news.returned.empty()) add(effects, supervisor_->returned(news.returned, now));
   if (!news.lost.empty()) add(effects, supervisor_->lost(news.lost, now));
   if (!news.begun.empty()) add(effects, supervisor_->begun(news.begun, now));
-  if (news.charged_nano_usd > 0) add(effects, supervisor_->charged(news.charged_nano_usd));
+  if (news.charged) add(effects, supervisor_->charged(news.charged));
   if (news.grace_over) add(effects, supervisor_->grace_over(now, news.untold_calls));
   if (news.want_calls > 0 || news.want_bytes > 0)
     add(effects, supervisor_->wanted(news.want_calls, news.want_bytes, now));

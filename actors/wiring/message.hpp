@@ -22,7 +22,7 @@
 
 namespace gristmill::wiring {
 
-enum class Place : std::uint8_t {
+enum class Recipient : std::uint8_t {
   coordinator, // rooms
   rate_limiter,
   journal,
@@ -35,7 +35,7 @@ enum class Place : std::uint8_t {
 };
 
 struct Address {
-  Place place = Place::coordinator;
+  Recipient recipient = Recipient::coordinator;
   JobId job;
   auto operator<=>(const Address&) const = default;
 };

@@ -45,14 +45,14 @@ template <class Outside> void carry_out(const Address& from, Post post, Outside&
   if (post.closed) outside.forget(from);
   if (post.fatal) outside.fatal(std::move(*post.fatal));
   for (Envelope& envelope : post.envelopes) {
-    switch (envelope.to.place) {
-    case Place::gateway: outside.send(std::move(std::get<SendFrames>(envelope.message))); break;
-    case Place::store:
+    switch (envelope.to.recipient) {
+    case Recipient::gateway: outside.send(std::move(std::get<SendFrames>(envelope.message))); break;
+    case Recipient::store:
       if (auto* group = std::get_if<journal::Group>(&envelope.message))
         outside.commit(std::move(*group));
       if (const auto* read = std::get_if<ReadJob>(&envelope.message)) outside.read_job(read->job);
       break;
-    case Place::client: outside.answer(std::move(std::get<Answer>(envelope.message))); break;
+    case Recipient::client: outside.answer(std::move(std::get<Answer>(envelope.message))); break;
     default: outside.post(std::move(envelope));
     }
   }

@@ -13,18 +13,18 @@
 
 namespace gristmill::wiring {
 
-inline constexpr Address to_coordinator{Place::coordinator, {}};
-inline constexpr Address to_limiter{Place::rate_limiter, {}};
-inline constexpr Address to_journal{Place::journal, {}};
-inline constexpr Address to_joiner{Place::joiner, {}};
-inline constexpr Address to_gateway{Place::gateway, {}};
-inline constexpr Address to_store{Place::store, {}};
-inline constexpr Address to_client{Place::client, {}};
+inline constexpr Address to_coordinator{Recipient::coordinator, {}};
+inline constexpr Address to_limiter{Recipient::rate_limiter, {}};
+inline constexpr Address to_journal{Recipient::journal, {}};
+inline constexpr Address to_joiner{Recipient::joiner, {}};
+inline constexpr Address to_gateway{Recipient::gateway, {}};
+inline constexpr Address to_store{Recipient::store, {}};
+inline constexpr Address to_client{Recipient::client, {}};
 inline Address to_supervisor(JobId job) {
-  return {Place::supervisor, job};
+  return {Recipient::supervisor, job};
 }
 inline Address to_merger(JobId job) {
-  return {Place::merger, job};
+  return {Recipient::merger, job};
 }
 
 // How long a full disk is left alone before it is tried again.

@@ -5,6 +5,7 @@
 #include "actors/kit/time.hpp"
 #include "actors/words/doubt.hpp"
 #include "protocol/job/state.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/node/messages.hpp"
 
 #include <optional>
@@ -28,7 +29,7 @@ struct ReportedOutcome {
   std::string endpoint; // URL
   // That it was made for; none = an earlier life of ours gave it away.
   std::optional<std::string> model{};
-  std::uint64_t cost_nano_usd = 0;
+  Usd cost{};
   // Of class config or quota: how many endpoints serve such calls, this one too.
   std::size_t alternatives = 0;
   Time began{}; // when it got its permit; Time{} = not known
@@ -58,10 +59,10 @@ struct JobNews {
   std::vector<protocol::Claim> claims; // calls that a worker is making without our knowing
   std::vector<protocol::Claim> kept;   // … or has made: their outcomes are on their way
   std::vector<BegunCall> begun;
-  std::uint64_t charged_nano_usd = 0; // for lost calls; the journal has it already
-  bool grace_over = false;            // nobody else will claim anything
-  std::uint64_t untold_calls = 0;     // … and of at most so many calls nobody has said anything
-  std::uint32_t want_calls = 0;       // room for so many more calls, and bytes of them
+  Usd charged{};                  // for lost calls; the journal has it already
+  bool grace_over = false;        // nobody else will claim anything
+  std::uint64_t untold_calls = 0; // … and of at most so many calls nobody has said anything
+  std::uint32_t want_calls = 0;   // room for so many more calls, and bytes of them
   std::uint64_t want_bytes = 0;
 };
 

@@ -1,6 +1,8 @@
 // DOUBT: why a failure of a call that gets its permit now would say little of its item. Plain data.
 #pragma once
 
+#include "protocol/job/usd.hpp"
+
 #include <cstdint>
 
 namespace gristmill {
@@ -13,7 +15,7 @@ enum class Doubt : std::uint8_t {
 
 // What goes with a permit, beside what its worker is told.
 struct PermitNote {
-  std::uint64_t most_nano_usd = 0; // that the call may cost; 0 = not known
+  Usd most_cost{}; // of the call; 0 = not known
   Doubt doubt = Doubt::none;
   bool operator==(const PermitNote&) const = default;
 };

@@ -1,4 +1,4 @@
-// A place in a job's input, from which reading can go on. Invariant: every item before it is
+// A position in a job's input, from which reading can go on. Invariant: every item before it is
 // terminal when it stands in the journal.
 #pragma once
 

@@ -8,6 +8,7 @@
 #include "actors/words/records.hpp"
 #include "actors/words/wait_reason.hpp"
 #include "protocol/job/rate_limits.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/node/messages.hpp"
 
 #include <optional>
@@ -52,9 +53,9 @@ struct Exceeding {
 // A job with a budget of money whose next call may not go, however long it waits.
 struct BudgetStop {
   JobId job;
-  std::uint64_t cap = 0, charged = 0; // 10^-9 US$
-  std::uint64_t unknown = 0;          // of `charged`: for calls whose cost nobody knows
-  std::uint64_t next_call = 0;        // may cost so much; 0 = its model has no price
+  Usd cap{}, charged{};
+  Usd unknown{};   // of `charged`: for calls whose cost nobody knows
+  Usd next_call{}; // may cost so much; 0 = its model has no price
   std::string model;
 };
 
@@ -76,20 +77,20 @@ struct Ended {
   OutcomeClass cls = OutcomeClass::ok;
   protocol::Usage usage{};
   std::int64_t retry_after_ms = -1;
-  Duration latency{};          // of an answer
-  bool tokens_refused = false; // of a refusal: its limit is one of tokens, not of calls
-  std::optional<std::uint64_t> cost_nano_usd{0}; // of an answer; nothing: nobody knows
+  Duration latency{};              // of an answer
+  bool tokens_refused = false;     // of a refusal: its limit is one of tokens, not of calls
+  std::optional<Usd> cost = Usd{}; // of an answer; nothing: nobody knows
   std::vector<protocol::LimitHint> limits = {};
   std::uint16_t http_status = 0;
 
-  static Ended answered(const protocol::Outcome& outcome, std::optional<std::uint64_t> cost) {
+  static Ended answered(const protocol::Outcome& outcome, std::optional<Usd> cost) {
     return {.attempt = outcome.attempt,
             .cls = outcome.cls,
             .usage = outcome.usage,
             .retry_after_ms = outcome.retry_after_ms,
             .latency = std::chrono::microseconds{outcome.latency_us},
             .tokens_refused = outcome.tokens_refused,
-            .cost_nano_usd = cost,
+            .cost = cost,
             .limits = outcome.limits,
             .http_status = outcome.http_status};
   }
@@ -133,13 +134,13 @@ struct EndpointStanding {
   std::optional<protocol::QueueReport> queue = {}; // the server's last word, if it is fresh
 };
 
-// A job's budget of money as it stands when the job is opened, in 10^-9 US$.
+// A job's budget of money as it stands when the job is opened.
 struct JobMoney {
-  std::uint64_t cap = 0;        // 0 = the job has none
-  std::uint64_t charged = 0;    // counts as spent
-  std::uint64_t watermark = 0;  // of the journal
-  std::uint64_t assumed = 0;    // of `charged`: beyond the recorded costs
-  std::uint64_t returnable = 0; // of `assumed`: may come back, when the earlier lives' calls end
+  Usd cap{};        // 0 = the job has none
+  Usd charged{};    // counts as spent
+  Usd watermark{};  // of the journal
+  Usd assumed{};    // of `charged`: beyond the recorded costs
+  Usd returnable{}; // of `assumed`: may come back, when the earlier lives' calls end
 };
 
 struct JobBudget {
@@ -154,7 +155,7 @@ struct JobBudget {
 // A job that goes on after a pause.
 struct JobResumed {
   JobId job;
-  std::uint64_t cap_nano_usd = 0;
+  Usd cap{};
 };
 
 } // namespace gristmill

@@ -8,6 +8,7 @@
 #include "protocol/job/counted_error.hpp"
 #include "protocol/job/outcome_class.hpp"
 #include "protocol/job/state.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -65,7 +66,7 @@ struct JobNote {
   JobId job;
   std::uint64_t attempts = 0, ambiguous = 0, late = 0, prompt_tokens = 0, completion_tokens = 0;
   InputPosition low; // every item before it is terminal; the greatest one holds
-  std::uint64_t cost_nano_usd = 0;
+  Usd cost{};
 };
 
 // What was drawn in truth from a block of this epoch that nobody draws from any more, and not given
@@ -99,12 +100,12 @@ struct DayNote {
   Time noted_at{}; // so far has the clock of this boot come
 };
 
-// Of a job's budget of money, in 10^-9 US$; what a note does not say stays.
+// Of a job's budget of money; what a note does not say stays.
 struct MoneyNote {
   JobId job;
-  std::uint64_t number = 0;               // of the note, among the epoch's blocks
-  std::optional<std::uint64_t> watermark; // up to here may be charged
-  std::optional<std::uint64_t> assumed;   // counts as spent beyond the recorded costs
+  std::uint64_t number = 0;     // of the note, among the epoch's blocks
+  std::optional<Usd> watermark; // up to here may be charged
+  std::optional<Usd> assumed;   // counts as spent beyond the recorded costs
 };
 
 // What calls of a job to a model have taught about their use of tokens, in words of the rate

@@ -4,6 +4,7 @@
 
 #include "actors/words/item_set.hpp"
 #include "actors/words/records.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <map>
 #include <string>
@@ -28,7 +29,7 @@ struct RecoveredJob {
   std::uint32_t crashes = 0;
   std::uint32_t probation_ends = 0; // … of them the last ones that found the same item out
   std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
-  std::uint64_t money_watermark = 0, money_assumed = 0; // of the last notes, 10^-9 US$
+  Usd money_watermark{}, money_assumed{}; // of the last notes
   std::vector<LearnedNote> learned;
   ErrorList errors; // as last noted
 };

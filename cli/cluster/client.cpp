@@ -146,8 +146,8 @@ Result<wiring::JobView> ClusterClient::resume(const std::string& job, Usd budget
   call.method = "POST";
   call.path = "/api/v1/jobs/" + url_encoded(job) + "/resume";
   if (budget)
-    call.body = Json{{"budget_usd", static_cast<double>(budget.nano) / 1e9}}.dump(
-        -1, ' ', false, Json::error_handler_t::replace);
+    call.body =
+        Json{{"budget_usd", budget.usd()}}.dump(-1, ' ', false, Json::error_handler_t::replace);
   return job_of(order(call));
 }
 

@@ -7,6 +7,7 @@
 #include "cli/cluster/http_client.hpp"
 #include "protocol/job/output_form.hpp"
 #include "protocol/job/spec.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <chrono>
 #include <functional>

@@ -10,6 +10,7 @@
 #include "cli/terminal/text.hpp"
 #include "coordinator/http/api/job_json.hpp"
 #include "protocol/job/estimate.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/chrono.h>
@@ -24,7 +25,7 @@ using Json = ClusterClient::Json;
 struct Options {
   ServerOptions server;
   std::string job, worker, output, classes;
-  double budget_usd = 0;
+  Usd budget;               // 0 = the one that the job has
   std::string item;         // an id
   std::uint64_t number = 0; // of an item, from 1; 0 = none
 };
@@ -75,11 +76,10 @@ void print_job(const wiring::JobView& job) {
        leading(job.errors ? *job.errors : ErrorList{}, shown_errors_max))
     line("errors", error_line(error));
   line("tokens", fmt::format("{} in, {} out", c.prompt_tokens, c.completion_tokens));
-  if (c.cost_nano_usd > 0 || job.budget_usd)
-    line("cost", and_cost_of(c.cost_nano_usd, job.budget_usd, ""));
+  if (c.cost || job.budget) line("cost", and_cost_of(c.cost, job.budget, ""));
   if (const auto total = estimate_of(c); total && !is_over(job.state))
     line("est. total", fmt::format(" {} tokens in, {} out{}", total->prompt_tokens,
-                                   total->completion_tokens, and_cost(total->cost_nano_usd)));
+                                   total->completion_tokens, and_cost(total->cost)));
   line("share", share_of(job));
   line("created", time_of(job.created_at));
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
@@ -137,7 +137,7 @@ Result<> pause(ClusterClient& client, const Options& options) {
 }
 
 Result<> resume(ClusterClient& client, const Options& options) {
-  return show_one(client.resume(options.job, usd_of(options.budget_usd)), options);
+  return show_one(client.resume(options.job, options.budget), options);
 }
 
 Result<> retry(ClusterClient& client, const Options& options) {
@@ -298,7 +298,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
                        "file for the result; - = standard output, without the summary")
           ->required();
     if (described.action == resume)
-      add_budget_option(*command, options->budget_usd,
+      add_budget_option(*command, options->budget,
                         "US$ that the job may cost in its whole life from now on");
     if (described.action == explain) {
       command->add_option("CUSTOM_ID", options->item, "the id of an item [the job as a whole]");

@@ -105,7 +105,7 @@ std::string end_of(const wiring::JobView& job) {
                      to_string(job.id), name_of(job.state), job.counts.terminal(),
                      job.counts.completed, job.counts.failed, job.counts.attempts,
                      job.counts.prompt_tokens, job.counts.completion_tokens,
-                     and_cost_of(job.counts.cost_nano_usd, job.budget_usd));
+                     and_cost_of(job.counts.cost, job.budget));
 }
 
 // What was not waited out goes on without us: it can be resumed.
@@ -139,7 +139,7 @@ int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitO
 // The coordinator would refuse the job for the same reason, but only after its inputs are uploaded.
 // Whoever is not answered here is told why by what follows.
 std::string why_refused(ClusterClient& client, const JobSpec& spec) {
-  if (!spec.endpoints.empty() && !spec.limits.budget_usd) return {};
+  if (!spec.endpoints.empty() && !spec.limits.budget) return {};
   const auto answer = client.ask("/api/v1/pools");
   if (!answer) return {};
   std::set<std::string> served;
@@ -150,7 +150,7 @@ std::string why_refused(ClusterClient& client, const JobSpec& spec) {
       served.insert(pools.back().model);
   }
   if (std::string why = why_not_served(spec, served); !why.empty()) return why;
-  return spec.limits.budget_usd ? why_unpriced(spec, pools) : std::string{};
+  return spec.limits.budget ? why_unpriced(spec, pools) : std::string{};
 }
 
 // What only a job among others has.

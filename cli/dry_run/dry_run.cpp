@@ -119,7 +119,7 @@ std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices
 
 std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& usd, Usd budget) {
   const std::uint64_t items = forecast.items - forecast.bad;
-  const double has = static_cast<double>(budget.nano) / 1e9;
+  const double has = budget.usd();
   if (usd.likely <= has) return items;
   return static_cast<std::uint64_t>(static_cast<double>(items) * has / usd.likely);
 }

@@ -6,6 +6,7 @@
 
 #include "actors/intake/intake.hpp"
 #include "cli/inputs.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
 
 #include <map>

@@ -80,13 +80,13 @@ void add_money(Lines& lines, const Forecast& forecast, const Prices& prices) {
 }
 
 void add_budget(Lines& lines, const Forecast& forecast, const JobSpec& spec, const Prices& prices) {
-  if (!spec.limits.budget_usd) return;
+  if (!spec.limits.budget) return;
   const auto usd = cost_of(forecast, prices);
   if (!usd)
     return lines.add("budget", "no call: --budget-usd needs a price of every model, [[pool]] "
                                "price_input and price_output");
-  const double has = static_cast<double>(spec.limits.budget_usd.nano) / 1e9;
-  const std::uint64_t items = items_within(forecast, *usd, spec.limits.budget_usd);
+  const double has = spec.limits.budget.usd();
+  const std::uint64_t items = items_within(forecast, *usd, spec.limits.budget);
   lines.add("budget",
             usd->high <= has ? fmt::format("{} is enough", dollars(has))
             : usd->likely <= has
@@ -153,10 +153,10 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
   if (const auto usd = cost_of(forecast, prices))
     cost = {{"low", usd->low}, {"likely", usd->likely}, {"high", usd->high}};
   Json budget;
-  if (spec.limits.budget_usd) {
-    budget = {{"usd", static_cast<double>(spec.limits.budget_usd.nano) / 1e9}, {"items", nullptr}};
+  if (spec.limits.budget) {
+    budget = {{"usd", spec.limits.budget.usd()}, {"items", nullptr}};
     if (const auto usd = cost_of(forecast, prices))
-      budget["items"] = items_within(forecast, *usd, spec.limits.budget_usd);
+      budget["items"] = items_within(forecast, *usd, spec.limits.budget);
   }
   const Json json{{"dry_run", true},
                   {"inputs", spec.inputs.size()},

@@ -47,8 +47,8 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
                     "{}",
                     name_of(job.state), job.counts.terminal(), job.counts.completed,
                     job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
-                    job.counts.completion_tokens,
-                    and_cost_of(job.counts.cost_nano_usd, job.budget_usd), places_of(output)));
+                    job.counts.completion_tokens, and_cost_of(job.counts.cost, job.budget),
+                    places_of(output)));
     bool mend = false;
     const std::string classes = classes_to_retry(job, mend);
     const bool kept = output_form(output) != OutputForm::stream || !options.state.empty();

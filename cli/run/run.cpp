@@ -289,7 +289,7 @@ RunCommand::Over RunCommand::refuse_worthless() {
 
 // The first item stands for all: others whose models have no price pause the job when they come.
 RunCommand::Over RunCommand::refuse_unpriced() {
-  if (!spec_.limits.budget_usd || consumed_) return {};
+  if (!spec_.limits.budget || consumed_) return {};
   JobSpec priced = spec_;
   if (model_of_all(priced).empty() && priced.policy.default_model.empty()) {
     auto named = first_named_model(looked_);

@@ -71,11 +71,10 @@ std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_
   fields.push_back(
       {fmt::format("tokens {} in {} out", grouped(c.prompt_tokens), grouped(c.completion_tokens)),
        9});
-  if (c.cost_nano_usd > 0 || job.budget_usd)
-    fields.push_back({and_cost_of(c.cost_nano_usd, job.budget_usd, ""), 7});
+  if (c.cost || job.budget) fields.push_back({and_cost_of(c.cost, job.budget, ""), 7});
   if (const auto total = estimate_of(c); total && !is_over(job.state))
-    fields.push_back({total->cost_nano_usd > 0
-                          ? "est. total " + and_cost(total->cost_nano_usd, "")
+    fields.push_back({total->cost
+                          ? "est. total " + and_cost(total->cost, "")
                           : fmt::format("est. total {} tokens",
                                         grouped(total->prompt_tokens + total->completion_tokens)),
                       12});

@@ -2,6 +2,7 @@
 
 #include "actors/journal/commit_row.hpp"
 #include "actors/kit/defaults.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -162,8 +163,8 @@ Result<> JournalReading::money(JobId only) {
       [this](const Statement& row) -> std::string {
         const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
         if (job == jobs_.end()) return {};
-        job->second.recovered.money_watermark = row.number(1);
-        job->second.recovered.money_assumed = row.number(2);
+        job->second.recovered.money_watermark = Usd::from_nano(row.number(1));
+        job->second.recovered.money_assumed = Usd::from_nano(row.number(2));
         return {};
       },
       only.value);
@@ -245,7 +246,7 @@ std::string JournalReading::commit(const Statement& row) {
   counts.late += row.number(10);
   counts.prompt_tokens += row.number(11);
   counts.completion_tokens += row.number(12);
-  counts.cost_nano_usd += row.number(18);
+  counts.cost += Usd::from_nano(row.number(18));
   const InputPosition low{static_cast<std::uint32_t>(row.integer(13)), row.number(14),
                           row.number(15), row.number(16)};
   // A new generation reads from the beginning: nothing says where a reopened item stands.

@@ -321,7 +321,7 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   return sql_->commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
                               range.to, row.reopened, row.completed, row.failed, note.attempts,
                               note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
-                              note.cost_nano_usd, note.low.input, note.low.offset, note.low.line,
+                              note.cost.nano(), note.low.input, note.low.offset, note.low.line,
                               note.low.item, Blob{row.items.blob()});
 }
 
@@ -360,8 +360,9 @@ Result<> JournalTables::insert(const journal::DayNote& note) {
 
 Result<> JournalTables::insert(const journal::MoneyNote& note) {
   if (note.watermark)
-    if (auto done = sql_->money_watermark.run(note.job.value, *note.watermark); !done) return done;
-  return note.assumed ? sql_->money_assumed.run(note.job.value, *note.assumed) : Result<>{};
+    if (auto done = sql_->money_watermark.run(note.job.value, note.watermark->nano()); !done)
+      return done;
+  return note.assumed ? sql_->money_assumed.run(note.job.value, note.assumed->nano()) : Result<>{};
 }
 
 Result<> JournalTables::insert(const journal::LearnedNote& note) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/job/state.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -10,7 +11,8 @@
 namespace gristmill {
 
 struct JobEstimate {
-  std::uint64_t prompt_tokens = 0, completion_tokens = 0, cost_nano_usd = 0;
+  std::uint64_t prompt_tokens = 0, completion_tokens = 0;
+  Usd cost{};
 };
 
 inline std::optional<JobEstimate> estimate_of(const JobCounts& counts) {
@@ -20,7 +22,7 @@ inline std::optional<JobEstimate> estimate_of(const JobCounts& counts) {
     return std::max(used, static_cast<std::uint64_t>(static_cast<double>(used) * share));
   };
   return JobEstimate{whole(counts.prompt_tokens), whole(counts.completion_tokens),
-                     whole(counts.cost_nano_usd)};
+                     Usd::from_nano(whole(counts.cost.nano()))};
 }
 
 } // namespace gristmill

@@ -128,7 +128,7 @@ constexpr std::array rows{
               .help = "most calls in flight over all workers [unlimited]",
               .form = OptionForm::natural},
     JobOption{.name = "budget_usd",
-              .member = at<&JobSpec::limits, &JobLimits::budget_usd>,
+              .member = at<&JobSpec::limits, &JobLimits::budget>,
               .flag = "--budget-usd",
               .help = "most US$ that the job may cost in its whole life, over all runs; needs "
                       "prices ([[pool]] price_input, price_output) [unlimited]"},

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "protocol/job/spec.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <cstdint>
 #include <limits>

@@ -6,6 +6,7 @@
 
 #include "protocol/job/spec.hpp"
 #include "protocol/job/usage.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <cstdint>
 #include <string>
@@ -31,9 +32,8 @@ struct PoolSpec {
   bool operator==(const PoolSpec&) const = default;
 };
 
-// What the tokens cost, rounded up; an absurd usage counts as cost_nano_usd_max.
-inline constexpr std::uint64_t cost_nano_usd_max = 1'000'000'000'000'000; // a million dollars
-std::uint64_t cost_nano_usd(const TokenPrice& price, const protocol::Usage& usage);
+// What the tokens cost, rounded up; an absurd usage counts as usd_max.
+Usd cost_of_tokens(const TokenPrice& price, const protocol::Usage& usage);
 
 const PoolSpec* pool_of(const std::vector<PoolSpec>& pools, std::string_view model);
 

@@ -5,7 +5,6 @@
 #include "protocol/text/json_text.hpp"
 #include "protocol/text/json_tree.hpp"
 
-#include <cmath>
 #include <fmt/format.h>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -58,7 +57,7 @@ template <class T> Json written(const T& value) {
   } else if constexpr (NamedEnum<T>) {
     return name_of(value);
   } else if constexpr (std::is_same_v<T, Usd>) {
-    return static_cast<double>(value.nano) / static_cast<double>(nano_per_usd);
+    return value.usd();
   } else {
     Json object = Json::object();
     visit_members(value, [&object](std::string_view key, const auto& member) {
@@ -118,9 +117,9 @@ public:
 
   void read(const Json& json, const std::string& where, Usd& into) {
     const double usd = json.is_number() ? json.get<double>() : -1;
-    if (!(usd >= 0 && usd <= static_cast<double>(usd_max.nano / nano_per_usd)))
+    if (!(usd >= 0 && usd <= usd_max.usd()))
       return expected(where, "US$ from 0 to 1,000,000", json);
-    into.nano = static_cast<std::uint64_t>(std::llround(usd * static_cast<double>(nano_per_usd)));
+    into = Usd::from_usd(usd);
   }
 
   template <class T> void read(const Json& json, const std::string& where, std::vector<T>& into) {

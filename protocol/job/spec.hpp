@@ -5,9 +5,9 @@
 
 #include "protocol/job/rate_limits.hpp"
 #include "protocol/job/task.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/result.hpp"
 
-#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -48,15 +48,7 @@ struct InputSpec {
   bool operator==(const InputSpec&) const = default;
 };
 
-// Money in whole 10^-9 US$; in JSON a number of US$ with as many decimals.
-struct Usd {
-  std::uint64_t nano = 0;
-  auto operator<=>(const Usd&) const = default;
-  explicit operator bool() const { return nano != 0; }
-};
 inline constexpr std::uint32_t patience_s_max = 365 * 24 * 3'600;
-inline constexpr std::uint64_t nano_per_usd = 1'000'000'000;
-inline constexpr Usd usd_max{1'000'000 * nano_per_usd};
 
 enum class ResultOrder : std::uint8_t { input, completion };
 template <>
@@ -85,7 +77,7 @@ struct RequestShape {
 // What the job may take, whatever its endpoints allow.
 struct JobLimits {
   RateLimits rates{};
-  Usd budget_usd{};        // the most that the job may cost in its whole life; 0 = unlimited
+  Usd budget{};            // the most that the job may cost in its whole life; 0 = unlimited
   std::uint64_t items = 0; // the first N only; 0 = all
   std::uint64_t line_bytes_max = 16u << 20;
   bool operator==(const JobLimits&) const = default;

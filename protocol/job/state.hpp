@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/ids.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -60,7 +61,7 @@ struct JobCounts {
   std::uint64_t ambiguous = 0; // calls whose outcome is not known
   std::uint64_t late = 0;      // outcomes that came after the item was terminal
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
-  std::uint64_t cost_nano_usd = 0; // of the tokens that have a price
+  Usd cost{}; // of the tokens that have a price
   std::uint64_t terminal() const { return completed + failed; }
 };
 

@@ -13,12 +13,11 @@ constexpr std::array<std::string_view, 4> never_sent{"connect_refused", "connect
 
 } // namespace
 
-std::uint64_t most_nano_usd(const TokenPrice& price, std::uint64_t input_tokens,
-                            std::uint64_t output_tokens) {
+Usd most_cost(const TokenPrice& price, std::uint64_t input_tokens, std::uint64_t output_tokens) {
   protocol::Usage most;
   most.prompt = input_tokens;
   most.completion = output_tokens;
-  return cost_nano_usd(price, most);
+  return cost_of_tokens(price, most);
 }
 
 bool may_have_cost(const protocol::Outcome& outcome) {
@@ -36,11 +35,10 @@ bool may_have_cost(const protocol::Outcome& outcome) {
   return std::find(never_sent.begin(), never_sent.end(), outcome.code) == never_sent.end();
 }
 
-CallCost cost_of_call(const protocol::Outcome& outcome, const TokenPrice& price,
-                      std::uint64_t reserved) {
-  if (outcome.usage.known) return {cost_nano_usd(price, outcome.usage), true};
-  if (!may_have_cost(outcome)) return {0, true};
-  return {reserved, reserved != 0};
+CallCost cost_of_call(const protocol::Outcome& outcome, const TokenPrice& price, Usd reserved) {
+  if (outcome.usage.known) return {cost_of_tokens(price, outcome.usage), true};
+  if (!may_have_cost(outcome)) return {{}, true};
+  return {reserved, bool{reserved}};
 }
 
 } // namespace gristmill

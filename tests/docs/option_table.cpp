@@ -2,6 +2,7 @@
 // options_page.py.
 #include "protocol/job/named.hpp"
 #include "protocol/job/options.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <cstdio>
 #include <fmt/format.h>

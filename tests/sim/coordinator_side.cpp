@@ -28,7 +28,7 @@ void World::start_coordinator() {
       std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered));
   for (const wiring::Address& address : wiring::CoordinatorNode::shared_rooms())
     coordinator_->rooms.open(address, make_player(address));
-  post({{wiring::Place::coordinator, {}}, wiring::Start{}});
+  post({{wiring::Recipient::coordinator, {}}, wiring::Start{}});
   const Time grace = clock_.truth_of(clock_.at(now_) + defaults::restart_grace);
   at(grace, [this, life = life_] {
     if (life == life_) ledger_.grace_over(heard_);
@@ -94,7 +94,7 @@ void World::wake_coordinator() {
 void World::tell_coordinator(wiring::Message message) {
   auto shared = std::make_shared<wiring::Message>(std::move(message));
   to_coordinator([this, shared, life = life_] {
-    if (life == life_) post({{wiring::Place::coordinator, {}}, std::move(*shared)});
+    if (life == life_) post({{wiring::Recipient::coordinator, {}}, std::move(*shared)});
   });
 }
 

@@ -64,7 +64,7 @@ void World::commit(journal::Group group) {
 }
 
 void World::wrote() {
-  const wiring::Address journal{wiring::Place::journal, {}};
+  const wiring::Address journal{wiring::Recipient::journal, {}};
   if (now_ < disk_full_until_) {
     trace("the disk is full");
     return post({journal, wiring::StoreFailed{{ErrorCode::disk_full, "the disk is full"},
@@ -94,7 +94,7 @@ void World::read_job(JobId job) {
   after(around(swarm_.commit_mean), [this, job, life = life_] {
     to_coordinator([this, job, life] {
       if (life == life_)
-        post({{wiring::Place::coordinator, {}}, wiring::JobRead{job, store_.read_job(job)}});
+        post({{wiring::Recipient::coordinator, {}}, wiring::JobRead{job, store_.read_job(job)}});
     });
   });
 }

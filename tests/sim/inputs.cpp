@@ -107,7 +107,7 @@ JobSpec World::spec_of(std::size_t number) const {
   if (plan.deadline != Duration::zero())
     spec.share.deadline =
         static_cast<std::uint64_t>((begin_ + plan.deadline).time_since_epoch() / 1s);
-  if (plan.budget) spec.limits.budget_usd = {ledger_.cap(number)};
+  if (plan.budget) spec.limits.budget = ledger_.cap(number);
   spec.shape.order = plan.by_completion ? ResultOrder::completion : ResultOrder::input;
   spec.policy.retries = plan.retries;
   spec.policy.timeout_ms = 5'000;

@@ -22,16 +22,16 @@ Ledger::Ledger(const Swarm& swarm, Violation violation)
   for (std::size_t n = 0; n < plans_.size(); ++n) {
     plans_[n].items.resize(swarm.jobs[n].items);
     for (Item& item : plans_[n].items) item.parts.resize(swarm.jobs[n].parts);
-    plans_[n].cap = swarm.jobs[n].budget.nano;
+    plans_[n].cap = swarm.jobs[n].budget;
   }
 }
 
-void Ledger::paid(std::size_t number, std::uint64_t nano_usd) {
+void Ledger::paid(std::size_t number, Usd cost) {
   Plan& plan = plans_[number];
-  plan.paid += nano_usd;
-  if (plan.cap != 0 && plan.paid > plan.cap)
-    broken("the calls of plan {} have cost {} x 10^-9 US$, {} are its budget", number, plan.paid,
-           plan.cap);
+  plan.paid += cost;
+  if (plan.cap && plan.paid > plan.cap)
+    broken("the calls of plan {} have cost {} x 10^-9 US$, {} are its budget", number,
+           plan.paid.nano(), plan.cap.nano());
 }
 
 bool Ledger::is_bad(std::size_t plan, const PartId& part) const {
@@ -124,7 +124,7 @@ void Ledger::check(const journal::JobChange& change) {
     break;
   case JobState::paused:
     if (change.reason == JobReason::endpoint && swarm_.unauthorized > 0) break;
-    if (change.reason == JobReason::budget && plan.cap != 0) break;
+    if (change.reason == JobReason::budget && plan.cap) break;
     if (change.reason != JobReason::user)
       broken("{} paused: {}", to_string(change.job), change.detail);
     break;

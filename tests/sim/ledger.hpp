@@ -5,6 +5,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
+#include "protocol/job/usd.hpp"
 #include "tests/sim/swarm.hpp"
 
 #include <fmt/format.h>
@@ -88,11 +89,10 @@ public:
   void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
   void asked_to_go_on(std::size_t plan, bool retry);
   void told(std::size_t plan, JobState state); // an answer said so
-  // Money, in 10^-9 US$: what the calls of a plan have cost in truth, and the cap that its user
-  // gave.
-  void paid(std::size_t plan, std::uint64_t nano_usd);
-  std::uint64_t cap(std::size_t plan) const { return plans_[plan].cap; }
-  void raised(std::size_t plan, std::uint64_t cap) { plans_[plan].cap = cap; }
+  // Money: what the calls of a plan have cost in truth, and the cap that its user gave.
+  void paid(std::size_t plan, Usd cost);
+  Usd cap(std::size_t plan) const { return plans_[plan].cap; }
+  void raised(std::size_t plan, Usd cap) { plans_[plan].cap = cap; }
   void mended(std::size_t plan) { plans_[plan].mended = true; }
   bool is_mended(std::size_t plan) const { return plans_[plan].mended; }
   // Whether its first model can answer the part.
@@ -122,7 +122,7 @@ private:
   struct Plan {
     std::vector<Item> items;
     JobId job;
-    std::uint64_t cap = 0, paid = 0;
+    Usd cap, paid;
     std::set<CallId> hedged;   // second calls that were made
     std::uint64_t crashes = 0; // of its rooms
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;

@@ -50,7 +50,7 @@ journal::Position MemoryStore::make_durable() {
     job.counts.late += note.late;
     job.counts.prompt_tokens += note.prompt_tokens;
     job.counts.completion_tokens += note.completion_tokens;
-    job.counts.cost_nano_usd += note.cost_nano_usd;
+    job.counts.cost += note.cost;
     job.low = std::max(job.low, note.low);
   }
   for (const auto& block : group.blocks) add_block(block);

@@ -311,7 +311,7 @@ void World::read_frames() {
     arrived_.pop_front();
   }
   coordinator_->gateway_awake = false;
-  if (!in.frames.empty()) post({{wiring::Place::coordinator, {}}, std::move(in)});
+  if (!in.frames.empty()) post({{wiring::Recipient::coordinator, {}}, std::move(in)});
   if (!arrived_.empty() && gauge.may_read()) wake_gateway();
 }
 

@@ -84,7 +84,7 @@ Swarm Swarm::soak(std::uint32_t hours, Random& random) {
     if (random.chance(0.1)) job.cancel_at = job.submit_at + random.between(1s, 60s);
     job.resume_after = random.between(1s, 600s);
     if (random.chance(0.3)) job.limits.requests_per_minute = 20 + random.below(40);
-    if (random.chance(0.3)) job.budget = {1'000 * (300 + 100ull * job.items)};
+    if (random.chance(0.3)) job.budget = Usd::from_nano(1'000 * (300 + 100ull * job.items));
     job.weight = 1 + static_cast<std::uint32_t>(random.below(5));
     job.priority = 40 + static_cast<std::uint32_t>(random.below(20));
     swarm.jobs.push_back(std::move(job));

@@ -102,7 +102,7 @@ void World::handle(const std::shared_ptr<Player>& player, Message message) {
   if (trace_.verbose()) {
     trace("{} <- {}", name_of(address), message_names[message.index()]);
   } else {
-    trace("{} {} {}", address.job.value, static_cast<unsigned>(address.place), message.index());
+    trace("{} {} {}", address.job.value, static_cast<unsigned>(address.recipient), message.index());
   }
   wiring::Post post = wiring::play(*player->room, address, std::move(message), moment());
   player->ended = post.closed;

@@ -1,5 +1,7 @@
 #include "tests/sim/swarm.hpp"
 
+#include "protocol/job/usd.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -111,7 +113,7 @@ void draw_budgets(Swarm& swarm) {
     if (!random.chance(0.7)) continue;
     // A call takes some 60 tokens, and may take some hundreds.
     const double tokens = 60.0 * job.items * (0.2 + random.unit()) + 320 + job.text_bytes_max;
-    job.budget = {static_cast<std::uint64_t>(1'000 * tokens)};
+    job.budget = Usd::from_nano(static_cast<std::uint64_t>(1'000 * tokens));
   }
 }
 
@@ -180,7 +182,7 @@ void draw_parts(Swarm& swarm) {
     if (random.chance(0.6)) job.parts = between(random, 2, 4);
     if (random.chance(0.6)) job.pack = between(random, 2, 5);
     job.items = std::max(job.items / job.parts, 1u);
-    job.budget.nano *= 10; // the least that one call may cost is more
+    job.budget = Usd::from_nano(10 * job.budget.nano()); // the least that one call may cost is more
   }
 }
 
@@ -295,10 +297,9 @@ std::string Swarm::text() const {
     text += fmt::format(" [{} {} {} {} {}]", e.requests_per_minute, e.tokens_per_minute,
                         e.max_in_flight, e.requests_per_day, e.tokens_per_day);
   for (const auto& job : jobs) {
-    text += fmt::format(
-        "; job of {} items [{} {} {}{}]", job.items, job.limits.requests_per_minute,
-        job.limits.tokens_per_minute, job.limits.max_in_flight,
-        job.budget ? fmt::format(" ${:.4f}", 1e-9 * static_cast<double>(job.budget.nano)) : "");
+    text += fmt::format("; job of {} items [{} {} {}{}]", job.items, job.limits.requests_per_minute,
+                        job.limits.tokens_per_minute, job.limits.max_in_flight,
+                        job.budget ? " " + in_dollars(job.budget, 4) : "");
     if (job.weight != 1 || job.priority != 50)
       text += fmt::format(" weight {}, priority {}", job.weight, job.priority);
     if (job.parts > 1) text += fmt::format(" of {} parts", job.parts);

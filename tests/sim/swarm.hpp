@@ -6,6 +6,7 @@
 #include "actors/kit/random.hpp"
 #include "actors/words/permits.hpp"
 #include "protocol/job/pools.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/limits.hpp"
 
 #include <string>

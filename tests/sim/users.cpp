@@ -71,7 +71,8 @@ void World::act(std::size_t plan) {
     } else {
       user.done = true;
     }
-  } else if (swarm_.one_process && !coordinator_->rooms.find({wiring::Place::supervisor, *job})) {
+  } else if (swarm_.one_process &&
+             !coordinator_->rooms.find({wiring::Recipient::supervisor, *job})) {
     ledger_.asked_to_go_on(plan, false); // `run` was begun again
     asks(User::Asked::go_on, wiring::ReopenJob{*job, spec_of(plan), {}});
   } else if (*state == JobState::paused) {
@@ -79,8 +80,8 @@ void World::act(std::size_t plan) {
     ledger_.asked_to_go_on(plan, false);
     wiring::ReopenJob go_on{*job, {}, {}};
     if (wish.budget) {
-      ledger_.raised(plan, 2 * ledger_.cap(plan));
-      go_on.budget_usd = Usd{ledger_.cap(plan)};
+      ledger_.raised(plan, ledger_.cap(plan) + ledger_.cap(plan));
+      go_on.budget = ledger_.cap(plan);
     }
     asks(User::Asked::go_on, std::move(go_on));
   } else if (wish.pause_at != Duration::zero() && !user.paused && age >= wish.pause_at) {

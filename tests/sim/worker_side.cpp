@@ -1,4 +1,5 @@
 // The workers' processes in the simulator, and the way of their calls to the endpoints.
+#include "protocol/job/usd.hpp"
 #include "tests/sim/world_parts.hpp"
 
 #include "actors/kit/defaults.hpp"
@@ -196,7 +197,7 @@ void World::arrive(const std::shared_ptr<Running>& running) {
   provider_.arrived(running->request, fate.tokens, now_);
   // What the model has answered is paid, whether anybody hears of it or not.
   if (fate.ended.http_status == 200 || fate.ended.end == worker::CallEnd::timed_out)
-    ledger_.paid(running->request.plan, fate.tokens * sim_price.input / 1'000);
+    ledger_.paid(running->request.plan, Usd::from_nano(fate.tokens * sim_price.input / 1'000));
   fate.ended.attempt = running->call.attempt;
   if (fate.ended.end == worker::CallEnd::timed_out || fate.latency >= running->call.timeout) {
     fate.ended = {};

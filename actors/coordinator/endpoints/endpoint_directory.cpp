@@ -71,12 +71,12 @@ void EndpointDirectory::gone(const Announced& endpoints) {
 }
 
 std::vector<EndpointOffer> EndpointDirectory::job_opened(JobId id, const JobSpec& spec,
-                                                         std::uint64_t earlier_nano_usd) {
+                                                         Usd earlier_cost) {
   std::vector<EndpointOffer> offers;
   Job job{.model = model_of_all(spec),
           .brings_own = !spec.endpoints.empty(),
-          .has_budget = bool{spec.limits.budget_usd},
-          .earlier_nano_usd = earlier_nano_usd};
+          .has_budget = bool{spec.limits.budget},
+          .earlier_cost = earlier_cost};
   for (const EndpointSpec& own : spec.endpoints) {
     const EndpointId endpoint = id_of({own, "", false}, Nonce{});
     ++jobs_naming_[endpoint];
@@ -195,7 +195,7 @@ std::set<std::string> EndpointDirectory::served() const {
 
 std::string EndpointDirectory::why_refused(const JobSpec& spec) const {
   if (std::string why = why_not_served(spec, served()); !why.empty()) return why;
-  return spec.limits.budget_usd ? why_no_budget(spec) : std::string{};
+  return spec.limits.budget ? why_no_budget(spec) : std::string{};
 }
 
 std::string EndpointDirectory::why_no_budget(const JobSpec& spec) const {
@@ -236,13 +236,13 @@ CallCost EndpointDirectory::cost_of(const Outcome& outcome, const Assigned& give
   const PoolSpec* pool = pool_of(pools_, model);
   if (pool == nullptr && !pooled && job != jobs_.end()) pool = pool_of(pools_, job->second.model);
   CallCost cost =
-      cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, given.note.most_nano_usd);
+      cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, given.note.most_cost);
   if (job == jobs_.end() || !job->second.has_budget) return cost;
   if (!given.earlier) {
-    cost.nano_usd = std::min(cost.nano_usd, given.note.most_nano_usd);
+    cost.amount = std::min(cost.amount, given.note.most_cost);
   } else {
-    cost.nano_usd = std::min(cost.nano_usd, job->second.earlier_nano_usd);
-    job->second.earlier_nano_usd -= cost.nano_usd;
+    cost.amount = std::min(cost.amount, job->second.earlier_cost);
+    job->second.earlier_cost -= cost.amount;
   }
   return cost;
 }

@@ -12,6 +12,7 @@
 #include "actors/kit/sizes.hpp"
 #include "actors/words/permits.hpp"
 #include "protocol/job/pools.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/rules/call_cost.hpp"
 
 #include <map>
@@ -34,8 +35,7 @@ public:
   std::vector<EndpointOffer> announced(SessionId session, const protocol::Hello& hello);
   void gone(const Announced& endpoints);
   // Those that it brings along; what earlier lives of ours may have cost beyond what is recorded.
-  std::vector<EndpointOffer> job_opened(JobId job, const JobSpec& spec,
-                                        std::uint64_t earlier_nano_usd);
+  std::vector<EndpointOffer> job_opened(JobId job, const JobSpec& spec, Usd earlier_cost);
   std::vector<EndpointId> job_closed(JobId job); // that only the job named
 
   // ---- who serves what ------------------------------------------------------------------------
@@ -88,8 +88,8 @@ private:
     std::string model{}; // of all its calls; empty = each item names its own
     bool brings_own = false;
     std::vector<protocol::EndpointEntry> endpoints{};
-    bool has_budget = false;            // of money
-    std::uint64_t earlier_nano_usd = 0; // that calls of earlier lives may still cost
+    bool has_budget = false; // of money
+    Usd earlier_cost{};      // that calls of earlier lives may still cost
   };
 
   EndpointId id_of(const Endpoint& endpoint, Nonce process);

@@ -115,7 +115,7 @@ Adopted Roster::adopt(const PeerId& peer, const std::string& user, const protoco
       assigned.endpoint = claim.endpoint;
       assigned.earlier = known == nullptr;
       assigned.charged = known != nullptr || told_before;
-      assigned.note = {0, Doubt::held}; // nobody knows how its endpoint stood
+      assigned.note = {{}, Doubt::held}; // nobody knows how its endpoint stood
       assigned.given_up = false;
       session.give(claim.call, std::move(assigned));
       unknown.push_back(claim);

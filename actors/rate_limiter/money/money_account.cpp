@@ -17,13 +17,13 @@ constexpr std::uint64_t ahead_share = 100; // of the remainder: one per cent
 MoneyAccount::MoneyAccount(JobId job, const JobMoney& money)
     : job_{job}, cap_{money.cap}, charged_{money.charged}, durable_{money.watermark},
       assumed_{money.assumed}, assumed_at_last_{money.assumed - money.returnable},
-      returnable_{money.returnable}, earlier_open_{money.returnable > 0} {}
+      returnable_{money.returnable}, earlier_open_{bool{money.returnable}} {}
 
-std::uint64_t MoneyAccount::ahead() const {
-  return cap_ > charged_ ? (cap_ - charged_) / ahead_share : 0;
+Usd MoneyAccount::ahead() const {
+  return cap_ > charged_ ? (cap_ - charged_) / ahead_share : Usd{};
 }
 
-std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(std::uint64_t most) {
+std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(Usd most) {
   if (charged_ > cap_ || most > cap_ - charged_) {
     const bool spent = in_flight_ == 0 && !earlier_open_;
     return Refusal{reserved_retry,
@@ -38,11 +38,11 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(std::uint64_t most) {
   return std::nullopt;
 }
 
-void MoneyAccount::draw(std::uint64_t most) {
+void MoneyAccount::draw(Usd most) {
   GRISTMILL_CHECK(charged_ + most <= std::min(drawable(), cap_),
                   "{}: expected charges within the durable watermark {} and the cap {}, got {} and "
                   "a call of {}",
-                  to_string(job_), drawable(), cap_, charged_, most);
+                  to_string(job_), drawable().nano(), cap_.nano(), charged_.nano(), most.nano());
   charged_ += most;
   ++in_flight_;
   invariant();
@@ -54,18 +54,18 @@ void MoneyAccount::end_call() {
   --in_flight_;
 }
 
-void MoneyAccount::refund(std::uint64_t most) {
-  settle(most, 0);
+void MoneyAccount::refund(Usd most) {
+  settle(most, {});
 }
 
 // The cost may be more, if the bound was none.
-void MoneyAccount::settle(std::uint64_t most, std::uint64_t cost) {
+void MoneyAccount::settle(Usd most, Usd cost) {
   end_call();
   charged_ = charged_ - most + cost;
   invariant();
 }
 
-void MoneyAccount::lost(std::uint64_t most) {
+void MoneyAccount::lost(Usd most) {
   end_call();
   lost_ += most;
   invariant();
@@ -75,7 +75,7 @@ void MoneyAccount::claimed(AttemptId attempt) {
   if (earlier_open_) earlier_.insert(attempt);
 }
 
-void MoneyAccount::ended(AttemptId attempt, std::optional<std::uint64_t> cost) {
+void MoneyAccount::ended(AttemptId attempt, std::optional<Usd> cost) {
   if (!earlier_open_ || earlier_.erase(attempt) == 0) return;
   if (!cost) {
     earlier_open_ = false;
@@ -102,17 +102,17 @@ void MoneyAccount::give_back() {
 }
 
 bool MoneyAccount::stands_high() const {
-  return durable_ > charged_ + 2 * ahead();
+  return durable_ > charged_ + ahead() + ahead();
 }
 
 std::optional<journal::MoneyNote> MoneyAccount::reserve(std::uint64_t number, Time now) {
   if (next_) return std::nullopt;
   // Whoever waited for a slow disk must have the time to draw before it is lowered again.
   if (noted_at_ == never) noted_at_ = now;
-  if (charged_ + wanted_ <= durable_) wanted_ = 0; // enough has come back meanwhile
-  const std::uint64_t above = charged_ + std::max(ahead(), wanted_);
-  const std::uint64_t target = std::max(charged_, std::min(above, cap_));
-  const bool raise = target > durable_ && (wanted_ > 0 || charged_ + ahead() / 2 > durable_);
+  if (charged_ + wanted_ <= durable_) wanted_ = {}; // enough has come back meanwhile
+  const Usd above = charged_ + std::max(ahead(), wanted_);
+  const Usd target = std::max(charged_, std::min(above, cap_));
+  const bool raise = target > durable_ && (wanted_ || charged_ + ahead() / 2 > durable_);
   const bool lower = target < durable_ && stands_high() && now >= noted_at_ + lower_every;
   if (!raise && !lower && !assumed_changed_) return std::nullopt;
   next_ = Next{number, raise || lower ? target : durable_};
@@ -126,7 +126,7 @@ void MoneyAccount::durable(std::uint64_t number) {
   if (!next_ || next_->number != number) return;
   durable_ = next_->watermark;
   next_.reset();
-  wanted_ = 0;
+  wanted_ = {};
   noted_at_ = never;
   invariant();
 }
@@ -141,10 +141,10 @@ Time MoneyAccount::wake_at() const {
 void MoneyAccount::invariant() const {
   GRISTMILL_CHECK(assumed_ + lost_ <= charged_,
                   "{}: expected charges of at least {} assumed and {} lost, got {}",
-                  to_string(job_), assumed_, lost_, charged_);
+                  to_string(job_), assumed_.nano(), lost_.nano(), charged_.nano());
   GRISTMILL_CHECK(!earlier_open_ || returnable_ <= assumed_ - assumed_at_last_,
                   "{}: expected at most {} to come back, got {}", to_string(job_),
-                  assumed_ - assumed_at_last_, returnable_);
+                  (assumed_ - assumed_at_last_).nano(), returnable_.nano());
 }
 
 } // namespace gristmill::rate_limiter

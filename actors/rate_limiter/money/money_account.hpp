@@ -14,6 +14,7 @@
 #include "actors/kit/time.hpp"
 #include "actors/words/permits.hpp"
 #include "actors/words/records.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -28,11 +29,11 @@ public:
 
   JobId job() const { return job_; }
   // Another cap from now on; what is charged stays charged.
-  void set_cap(std::uint64_t nano_usd) { cap_ = nano_usd; }
-  std::uint64_t cap() const { return cap_; }
-  std::uint64_t charged() const { return charged_; }
+  void set_cap(Usd cap) { cap_ = cap; }
+  Usd cap() const { return cap_; }
+  Usd charged() const { return charged_; }
   // … of it for calls of which nobody knows what they cost.
-  std::uint64_t unknown() const { return assumed_ + lost_; }
+  Usd unknown() const { return assumed_ + lost_; }
 
   struct Refusal {
     Duration wait{};
@@ -40,16 +41,16 @@ public:
     bool spent = false;   // waiting does not help: the cap is reached
   };
   // Nothing if a call that may cost so much may go now.
-  std::optional<Refusal> refuses(std::uint64_t most);
-  void draw(std::uint64_t most);
-  void refund(std::uint64_t most); // the call was never sent
-  void settle(std::uint64_t most, std::uint64_t cost);
-  void lost(std::uint64_t most); // what became of the call is not known
+  std::optional<Refusal> refuses(Usd most);
+  void draw(Usd most);
+  void refund(Usd most); // the call was never sent
+  void settle(Usd most, Usd cost);
+  void lost(Usd most); // what became of the call is not known
 
   // Of calls that earlier lives permitted. `claimed`: a worker has it, or its outcome.
   void claimed(AttemptId attempt);
   bool waits_for(AttemptId attempt) const { return earlier_.contains(attempt); }
-  void ended(AttemptId attempt, std::optional<std::uint64_t> cost);
+  void ended(AttemptId attempt, std::optional<Usd> cost);
   // No more of them will come; `all`: every session has told of its own.
   void earlier_lives_told(bool all);
 
@@ -60,28 +61,30 @@ public:
 
 private:
   // Up to here may be charged: a lower watermark that is on its way may be durable already.
-  std::uint64_t drawable() const { return next_ ? std::min(durable_, next_->watermark) : durable_; }
-  std::uint64_t ahead() const; // of the charges: what a crash may take
+  Usd drawable() const { return next_ ? std::min(durable_, next_->watermark) : durable_; }
+  Usd ahead() const; // of the charges: what a crash may take
   bool stands_high() const;
   void give_back();
   void end_call();
   void invariant() const;
 
   JobId job_;
-  std::uint64_t cap_, charged_;
-  std::uint64_t in_flight_ = 0, lost_ = 0;
+  Usd cap_, charged_;
+  Usd lost_;
+  std::uint64_t in_flight_ = 0;
 
-  std::uint64_t durable_;
+  Usd durable_;
   struct Next {
-    std::uint64_t number = 0, watermark = 0;
+    std::uint64_t number = 0;
+    Usd watermark;
   };
   std::optional<Next> next_;   // on its way to the disk
-  std::uint64_t wanted_ = 0;   // somebody asked for so much
+  Usd wanted_;                 // somebody asked for so much
   Time noted_at_{Time::min()}; // last; `never` = it has become durable, nobody has looked since
 
   // Of the charges: what is held for calls of earlier lives, beyond what is recorded of them, for
   // good; and what of it may come back.
-  std::uint64_t assumed_, assumed_at_last_, returnable_;
+  Usd assumed_, assumed_at_last_, returnable_;
   bool earlier_open_;
   bool told_ = false, assumed_changed_ = false;
   std::set<AttemptId> earlier_; // in the workers' hands

@@ -26,14 +26,14 @@ void MoneyBook::ended(const MoneyCharge& charge, const Ended& ended) {
   case Ended::How::unstarted:
   case Ended::How::too_late: account.refund(charge.most); break;
   case Ended::How::lost: account.lost(charge.most); break;
-  case Ended::How::answered: account.settle(charge.most, ended.cost_nano_usd.value_or(charge.most));
+  case Ended::How::answered: account.settle(charge.most, ended.cost.value_or(charge.most));
   }
   if (jobs_.contains(account.job())) changed(account);
 }
 
 void MoneyBook::opened(const JobBudget& job) {
   jobs_.erase(job.job);
-  if (job.money.cap == 0) return;
+  if (!job.money.cap) return;
   Job& opened = jobs_[job.job] = {std::make_shared<MoneyAccount>(job.job, job.money)};
   changed(*opened.account);
 }
@@ -41,7 +41,7 @@ void MoneyBook::opened(const JobBudget& job) {
 void MoneyBook::resumed(const JobResumed& job) {
   const auto it = jobs_.find(job.job);
   if (it == jobs_.end()) return;
-  it->second.account->set_cap(job.cap_nano_usd);
+  it->second.account->set_cap(job.cap);
   changed(*it->second.account);
 }
 
@@ -49,20 +49,19 @@ MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& mod
   const auto job = jobs_.find(call.job);
   if (job == jobs_.end()) return {};
   MoneyAccount& account = *job->second.account;
-  const BudgetStop stop{call.job, account.cap(), account.charged(), account.unknown(), 0, model};
+  const BudgetStop stop{call.job, account.cap(), account.charged(), account.unknown(), {}, model};
   const PoolSpec* pool = pool_of(pools_, model);
   if (pool == nullptr || !pool->price)
     return {{}, MoneyAccount::Refusal{std::chrono::seconds{1}, "its model has no price"}, stop};
-  Answer answer{
-      {job->second.account,
-       most_nano_usd(pool->price, call.token_bound - call.output_bound, call.output_bound)},
-      {},
-      {}};
+  Answer answer{{job->second.account,
+                 most_cost(pool->price, call.token_bound - call.output_bound, call.output_bound)},
+                {},
+                {}};
   if (answer.charge.most > account.cap()) {
     answer.exceeds = fmt::format(
-        "expected a call that may cost at most the job's whole budget of ${:.6f}, got one that may "
-        "cost ${:.6f}; lower its max_tokens, or raise --budget-usd",
-        1e-9 * static_cast<double>(account.cap()), 1e-9 * static_cast<double>(answer.charge.most));
+        "expected a call that may cost at most the job's whole budget of {}, got one that may "
+        "cost {}; lower its max_tokens, or raise --budget-usd",
+        in_dollars(account.cap(), 6), in_dollars(answer.charge.most, 6));
     return answer;
   }
   answer.refusal = account.refuses(answer.charge.most);
@@ -86,9 +85,9 @@ void MoneyBook::ended_earlier(const Ended& ended) {
   const auto it = claim ? jobs_.find(claim.mapped()) : jobs_.end();
   if (it == jobs_.end()) return;
   const bool answered = ended.how == Ended::How::answered;
-  std::optional<std::uint64_t> cost;
-  if (answered) cost = ended.cost_nano_usd;
-  if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) cost = 0;
+  std::optional<Usd> cost;
+  if (answered) cost = ended.cost;
+  if (ended.how == Ended::How::unstarted || ended.how == Ended::How::too_late) cost = Usd{};
   it->second.account->ended(ended.attempt, cost);
   changed(*it->second.account);
 }

@@ -6,6 +6,7 @@
 #include "actors/rate_limiter/due_times.hpp"
 #include "actors/rate_limiter/money/money_account.hpp"
 #include "protocol/job/pools.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <map>
 #include <memory>
@@ -19,7 +20,7 @@ namespace gristmill::rate_limiter {
 // What a call takes of its job's budget; no account = the job has none.
 struct MoneyCharge {
   std::shared_ptr<MoneyAccount> account;
-  std::uint64_t most = 0; // that it may cost
+  Usd most{}; // that it may cost
 };
 
 class MoneyBook {

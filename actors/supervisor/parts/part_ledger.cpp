@@ -41,7 +41,7 @@ bool PartLedger::has_ended(const PartId& part) const {
   return item != nullptr && item->ended.contains(part.part);
 }
 
-std::optional<intake::Place> PartLedger::place_of(JobId job, std::uint64_t item) const {
+std::optional<intake::ItemPlace> PartLedger::place_of(JobId job, std::uint64_t item) const {
   if (const DividedItem* known = divided(item)) return known->place;
   const OpenPart* part = find({job, item, 0});
   return part == nullptr ? std::nullopt : std::optional{part->place};

@@ -58,7 +58,7 @@ inline constexpr std::uint8_t suspicions_portion = 2, suspicions_alone = 3;
 
 struct OpenPart {
   PartState state = Ready{};
-  intake::Place place; // of its item
+  intake::ItemPlace place; // of its item
   std::string id;      // likewise
   PartTally tally;
   bool has_fallback = false; // there is another model for it, as seen when it was last offered
@@ -83,7 +83,7 @@ struct OpenPart {
 
 // An item of several parts, until its joined line is durable.
 struct DividedItem {
-  intake::Place place;
+  intake::ItemPlace place;
   std::string id;
   std::uint32_t parts = 0;
   std::set<std::uint32_t> ended = {}; // their lines need not be durable yet
@@ -104,7 +104,7 @@ public:
   bool has_ended(const PartId& part) const; // its item is terminal, or waits for other parts
   std::uint64_t low() const { return terminal_.low(); }
   // Of an item that is open.
-  std::optional<intake::Place> place_of(JobId job, std::uint64_t item) const;
+  std::optional<intake::ItemPlace> place_of(JobId job, std::uint64_t item) const;
   std::size_t live_count() const { return live_.size(); }
   std::size_t joining_count() const { return joining_; } // items all of whose parts have ended
   std::size_t waiting_count() const { return states_[0]; }

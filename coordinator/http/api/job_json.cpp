@@ -2,6 +2,7 @@
 
 #include "coordinator/http/api/pool_json.hpp"
 #include "protocol/job/estimate.hpp"
+#include "protocol/job/usd.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -82,7 +83,7 @@ Json estimate(const wiring::JobView& job) {
   const auto total = is_over(job.state) ? std::nullopt : estimate_of(job.counts);
   if (!total) return {};
   return {{"tokens", {{"prompt", total->prompt_tokens}, {"completion", total->completion_tokens}}},
-          {"cost_usd", cost_usd(total->cost_nano_usd)}};
+          {"cost_usd", usd_or_null(total->cost)}};
 }
 
 template <class T> Result<T> not_understood(std::string_view what, const std::string& why) {
@@ -115,8 +116,8 @@ Json json_of(const wiring::JobView& job) {
             {"state", name_of(job.state)},
             {"counts", std::move(counts)},
             {"tokens", std::move(tokens)},
-            {"cost_usd", cost_usd(job.counts.cost_nano_usd)},
-            {"budget_usd", cost_usd(job.budget_usd.nano)},
+            {"cost_usd", usd_or_null(job.counts.cost)},
+            {"budget_usd", usd_or_null(job.budget)},
             {"estimate", estimate(job)}};
   visit_rest(job, writer_to(json));
   const bool waits = wiring::is_waiting(job.waiting_for);
@@ -185,8 +186,8 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     job.state = *state;
     visit_counts(job.counts, reader_of(json.at("counts")));
     visit_tokens(job.counts, reader_of(json.at("tokens")));
-    job.counts.cost_nano_usd = nano_usd_of(json.value("cost_usd", Json()));
-    job.budget_usd.nano = nano_usd_of(json.value("budget_usd", Json()));
+    job.counts.cost = usd_of(json.value("cost_usd", Json()));
+    job.budget = usd_of(json.value("budget_usd", Json()));
     visit_rest(job, reader_of(json));
     job.errors = errors_of(json.value("errors", Json::array()));
     return job;

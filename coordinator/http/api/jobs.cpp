@@ -3,6 +3,7 @@
 #include "coordinator/http/api/answer.hpp"
 #include "coordinator/http/api/job_json.hpp"
 #include "coordinator/http/api/pool_json.hpp"
+#include "protocol/job/usd.hpp"
 #include "protocol/text/json_text.hpp"
 #include "protocol/text/json_tree.hpp"
 
@@ -52,13 +53,13 @@ Result<std::optional<Usd>> budget_of(const std::string& body) {
   const auto json = json::tree(body);
   const bool object = json && json->is_object();
   if (object && json->empty()) return std::nullopt;
-  const std::uint64_t nano =
-      object && json->size() == 1 ? nano_usd_of(json->value("budget_usd", Json())) : 0;
-  if (nano == 0 || nano > usd_max.nano)
+  const Usd budget =
+      object && json->size() == 1 ? usd_of(json->value("budget_usd", Json())) : Usd{};
+  if (!budget || budget > usd_max)
     return fail(
         ErrorCode::usage,
         "expected no body, or {\"budget_usd\": US$} with more than 0 and at most 1,000,000");
-  return Usd{nano};
+  return budget;
 }
 
 // ?limit=N&after=ID

@@ -85,7 +85,7 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
   to.counter("gristmill_job_tokens_total", tokens, with(job, "kind", "completion"),
              counts.completion_tokens);
   to.counter("gristmill_job_cost_usd_total", "Cost of the tokens that have a price, in US$.", job,
-             static_cast<double>(counts.cost_nano_usd) / 1e9);
+             counts.cost.usd());
 }
 
 // Counters by class: how many causes are told apart is no matter of a metric's labels.
@@ -128,9 +128,9 @@ void add_job(Families& to, const wiring::JobView& job) {
              job.waiting_s);
   add_counts(to, labels, job.counts);
   if (job.errors) add_errors(to, labels, *job.errors);
-  if (job.budget_usd)
+  if (job.budget)
     to.gauge("gristmill_job_budget_usd", "What the job may cost in its whole life, in US$.", labels,
-             static_cast<double>(job.budget_usd.nano) / 1e9);
+             job.budget.usd());
 }
 
 void add_worker(Families& to, const WorkerView& worker) {

@@ -70,13 +70,4 @@ PoolSpec pool_spec_of(const Json& pool) {
   return spec;
 }
 
-Json cost_usd(std::uint64_t nano_usd) {
-  return nano_usd == 0 ? Json() : Json(static_cast<double>(nano_usd) / 1e9);
-}
-
-std::uint64_t nano_usd_of(const Json& cost) {
-  if (!cost.is_number() || !(cost.get<double>() > 0)) return 0;
-  return static_cast<std::uint64_t>(std::llround(std::fmin(cost.get<double>(), 9e9) * 1e9));
-}
-
 } // namespace gristmill::coordinator

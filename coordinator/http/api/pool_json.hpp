@@ -1,4 +1,4 @@
-// Pools and money as the HTTP API shows them.
+// Pools as the HTTP API shows them.
 //
 //   pool     {model, fallback, price_input, price_output, endpoints[…]}
 //            prices in US$ for 1M tokens
@@ -20,9 +20,5 @@ nlohmann::ordered_json json_of(const PoolView& pool);
 
 // The model, fallback and price of such a pool; of anything else what it has of them.
 PoolSpec pool_spec_of(const nlohmann::ordered_json& pool);
-
-// US$; null when nothing that has a price was used.
-nlohmann::ordered_json cost_usd(std::uint64_t nano_usd);
-std::uint64_t nano_usd_of(const nlohmann::ordered_json& cost);
 
 } // namespace gristmill::coordinator

@@ -70,8 +70,7 @@ public:
       if (!session.open) closed_sessions.insert(session.session);
     add(seen.sessions, effects.sessions);
     add(seen.events, effects.events);
-    for (const auto& [job, nano_usd] : effects.charged_nano_usd)
-      seen.charged_nano_usd[job] += nano_usd;
+    for (const auto& [job, cost] : effects.charged) seen.charged[job] += cost;
     if (effects.earlier_lives_told) seen.earlier_lives_told = effects.earlier_lives_told;
     for (auto& [job, news] : effects.jobs) {
       auto& all = seen.jobs[job];
@@ -82,7 +81,7 @@ public:
       add(all.kept, news.kept);
       all.grace_over |= news.grace_over;
       all.untold_calls += news.untold_calls;
-      all.charged_nano_usd += news.charged_nano_usd;
+      all.charged += news.charged;
       all.want_calls += news.want_calls;
       all.want_bytes += news.want_bytes;
     }
@@ -223,6 +222,6 @@ inline constexpr Epoch before{2};
 inline coordinator::Options restarted() {
   return {epoch, "", {{SessionId{11}, "worker-1", Nonce{1}, true}}};
 }
-inline constexpr coordinator::EarlierLives may_have_called{10, 0}; // items below 10
+inline constexpr coordinator::EarlierLives may_have_called{10, {}}; // items below 10
 
 } // namespace gristmill::coordinator_test

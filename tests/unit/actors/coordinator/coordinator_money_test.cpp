@@ -1,6 +1,7 @@
 // What COORDINATOR says of money: what calls have cost, what lost ones may have cost, and whether
 // everybody of the lives before has told of his calls.
 #include "tests/unit/actors/coordinator/coordinator_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 namespace coordinator_money_test {
 
@@ -24,14 +25,14 @@ JobSpec within_a_budget() {
   JobSpec spec;
   spec.shape.model = "m";
   spec.endpoints.emplace_back().url = "http://own"; // that every worker reaches
-  spec.limits.budget_usd = {nano_per_usd};
+  spec.limits.budget = nano_usd(1'000'000'000);
   return spec;
 }
 
 struct Money : Bench {
   explicit Money(Options options = priced()) : Bench{std::move(options)} {}
   // A worker with so many calls in flight, each of which may cost so much.
-  void fly(Speaker& worker, std::uint64_t calls, std::uint64_t most = 500) {
+  void fly(Speaker& worker, std::uint64_t calls, Usd most = nano_usd(500)) {
     open_job(7, within_a_budget());
     join(worker);
     offer(1, calls);
@@ -49,16 +50,16 @@ struct Money : Bench {
 TEST_CASE("an answer costs its tokens, one that says nothing of them the most", "[money]") {
   Money bench;
   Speaker worker;
-  bench.fly(worker, 2, 200'000);
+  bench.fly(worker, 2, nano_usd(200'000));
   Outcome told = outcome_of(1);
   told.usage = {true, 100, 10, 0, 0};
   bench.say(worker, Outcomes{{told, outcome_of(2)}});
   REQUIRE(bench.seen.ended.size() == 2);
-  CHECK(bench.seen.ended[0].cost_nano_usd == 120'000);
-  CHECK(bench.seen.ended[1].cost_nano_usd == 200'000);
+  CHECK(bench.seen.ended[0].cost == nano_usd(120'000));
+  CHECK(bench.seen.ended[1].cost == nano_usd(200'000));
   const auto news = bench.take_news();
-  CHECK(news.outcomes[0].cost_nano_usd == 120'000);
-  CHECK(news.outcomes[1].cost_nano_usd == 200'000);
+  CHECK(news.outcomes[0].cost == nano_usd(120'000));
+  CHECK(news.outcomes[1].cost == nano_usd(200'000));
 }
 
 TEST_CASE("what a lost worker's calls may have cost is journalled with the end of its session",
@@ -72,8 +73,8 @@ TEST_CASE("what a lost worker's calls may have cost is journalled with the end o
   bench.tick_at(bench.now + 6s);
   REQUIRE(bench.seen.sessions.size() == 1);
   CHECK_FALSE(bench.seen.sessions[0].open);
-  CHECK(bench.seen.charged_nano_usd == std::map<JobId, std::uint64_t>{{JobId{7}, 1'000}});
-  CHECK(bench.take_news().charged_nano_usd == 1'000);
+  CHECK(bench.seen.charged == std::map<JobId, Usd>{{JobId{7}, nano_usd(1'000)}});
+  CHECK(bench.take_news().charged == nano_usd(1'000));
 }
 
 TEST_CASE("calls in flight of a job that is closed keep what they may cost", "[money]") {
@@ -82,7 +83,7 @@ TEST_CASE("calls in flight of a job that is closed keep what they may cost", "[m
   bench.fly(worker, 3);
   bench.seen = {};
   bench.hear(bench.coordinator.job_closed(JobId{7}, bench.now));
-  CHECK(bench.seen.charged_nano_usd == std::map<JobId, std::uint64_t>{{JobId{7}, 1'500}});
+  CHECK(bench.seen.charged == std::map<JobId, Usd>{{JobId{7}, nano_usd(1'500)}});
 }
 
 TEST_CASE("all of earlier lives have told when each of their processes has said Hello", "[money]") {

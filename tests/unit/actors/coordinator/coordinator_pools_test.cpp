@@ -1,5 +1,6 @@
 // The coordinator's pools: whom their endpoints are told to, which jobs they take, what calls cost.
 #include "tests/unit/actors/coordinator/coordinator_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 namespace coordinator_pools_test {
 
@@ -129,18 +130,18 @@ TEST_CASE("a call costs what the pool says that its endpoint is of") {
   };
   const auto cost_of = [&](const Outcome& outcome) {
     cluster.say(worker, Outcomes{{outcome}});
-    return cluster.take_news().outcomes.at(0).cost_nano_usd;
+    return cluster.take_news().outcomes.at(0).cost;
   };
   const auto cost_at = [&](EndpointId id) { return cost_of(permitted_at(id)); };
-  CHECK(cost_at(added[0].id) == 16'000);
-  CHECK(cost_at(added[2].id) == 0);                  // of a pool without a price
-  CHECK(cost_at(welcome.endpoints.at(0)) == 16'000); // announced for a model that has one
-  CHECK(cost_at(own_ids.at(0)) == 16'000);           // the job asks for a model that has one
+  CHECK(cost_at(added[0].id) == nano_usd(16'000));
+  CHECK(cost_at(added[2].id) == nano_usd(0));                  // of a pool without a price
+  CHECK(cost_at(welcome.endpoints.at(0)) == nano_usd(16'000)); // announced for a model that has one
+  CHECK(cost_at(own_ids.at(0)) == nano_usd(16'000)); // the job asks for a model that has one
   const Outcome told = permitted_at(added[0].id);
-  CHECK(cost_of(told) == 16'000);
+  CHECK(cost_of(told) == nano_usd(16'000));
   worker.hello.outbox = {{told.call, told.attempt, told.parts, told.endpoint}};
   cluster.join(worker);
-  CHECK(cost_of(told) == 0); // again: it is paid once
+  CHECK(cost_of(told) == nano_usd(0)); // again: it is paid once
 }
 
 TEST_CASE("a line that names a model which no pool serves fails without a call, others go") {

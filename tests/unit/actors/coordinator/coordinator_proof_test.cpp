@@ -1,6 +1,7 @@
 // What COORDINATOR believes of a worker's words: what it was given, within what can be.
 #include "actors/coordinator/sessions/proof.hpp"
 #include "tests/unit/actors/coordinator/coordinator_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <algorithm>
 
@@ -254,15 +255,15 @@ TEST_CASE("a call costs no more than was reserved for it under a budget", "[proo
   JobSpec spec = with_endpoint();
   spec.shape.model = "m";
   const bool has_budget = GENERATE(true, false);
-  if (has_budget) spec.limits.budget_usd = {nano_per_usd};
+  if (has_budget) spec.limits.budget = nano_usd(1'000'000'000);
   Bench bench{options};
-  bench.open_job(7, spec, {10, 1'500});
+  bench.open_job(7, spec, {10, nano_usd(1'500)});
   Speaker worker;
   worker.hello.in_flight = {claim_of(8, 7, before), claim_of(9, 7, before)};
   bench.join(worker);
   bench.offer(1, 1);
   Granted granted{worker.session, Nonce{1}, {{CallId{1}, Bench::attempt_of(1), EndpointId{1}}}, {}};
-  granted.notes = {{700}};
+  granted.notes = {{nano_usd(700)}};
   bench.hear(bench.coordinator.granted(granted, bench.now));
   Outcome now = outcome_of(1), first = outcome_of(8, 7, before), second = outcome_of(9, 7, before);
   for (Outcome* outcome : {&now, &first, &second})
@@ -271,12 +272,12 @@ TEST_CASE("a call costs no more than was reserved for it under a budget", "[proo
   const auto told = bench.take_news().outcomes;
   REQUIRE(told.size() == 3);
   if (has_budget) {
-    CHECK(told[0].cost_nano_usd == 700);
+    CHECK(told[0].cost == nano_usd(700));
     // What earlier lives may have spent is known all together.
-    CHECK(told[1].cost_nano_usd == 1'500);
-    CHECK(told[2].cost_nano_usd == 0);
+    CHECK(told[1].cost == nano_usd(1'500));
+    CHECK(told[2].cost == nano_usd(0));
   } else {
-    CHECK(told[0].cost_nano_usd > 700);
+    CHECK(told[0].cost > nano_usd(700));
   }
 }
 

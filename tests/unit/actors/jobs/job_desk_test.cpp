@@ -1,6 +1,7 @@
 // The life of a job as the desk decides it: what is wanted at each step, in order, and nothing
 // else.
 #include "tests/unit/actors/jobs/job_desk_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 namespace gristmill::job_desk_test {
 
@@ -129,7 +130,7 @@ TEST_CASE("a job that is over is read before it runs again, and the read comes b
   CHECK(scene.refused(ErrorCode::conflict, 2));
   journal::RecoveredJob content = Scene::held(JobState::failed);
   content.counts.completed = 30;
-  content.money_assumed = 9;
+  content.money_assumed = nano_usd(9);
   scene.last = scene.desk.read({JobId{7}, std::move(content)}, scene.moment);
   CHECK(scene.appended().state == JobState::running);
   CHECK(scene.job().counts.completed == 30);
@@ -140,7 +141,7 @@ TEST_CASE("a job that is over is read before it runs again, and the read comes b
   scene.durable();
   CHECK(scene.order() == kinds<Open, Show>());
   CHECK(scene.wanted<Open>()[0].kept.content.counts.completed == 30);
-  CHECK(scene.wanted<Open>()[0].kept.money.charged == 9);
+  CHECK(scene.wanted<Open>()[0].kept.money.charged == nano_usd(9));
   CHECK_FALSE(scene.wanted<Open>()[0].kept.may_have_called);
 }
 
@@ -213,18 +214,18 @@ TEST_CASE("a job that failures or a user have paused does not go on by itself, n
 TEST_CASE("a budget that is spent pauses the job, but not once it has a larger one") {
   Scene scene;
   JobSpec spec = good_spec();
-  spec.limits.budget_usd.nano = 1'000;
+  spec.limits.budget = nano_usd(1'000);
   journal::RecoveredJob job = Scene::held(JobState::running);
   job.spec = to_json(spec);
   scene.desk.recovered(std::move(job), scene.moment.now);
   scene.start();
-  CHECK(scene.wanted<Open>().at(0).kept.money.cap == 1'000);
+  CHECK(scene.wanted<Open>().at(0).kept.money.cap == nano_usd(1'000));
   BudgetStop stop;
   stop.job = JobId{7};
-  stop.cap = 500;
+  stop.cap = nano_usd(500);
   scene.last = scene.desk.budget_spent(stop, scene.moment);
   CHECK(scene.last.list.empty());
-  stop.cap = 1'000;
+  stop.cap = nano_usd(1'000);
   scene.last = scene.desk.budget_spent(stop, scene.moment);
   CHECK(scene.order() == kinds<Pause, Hold, Append>());
   CHECK(scene.appended().reason == JobReason::budget);
@@ -235,14 +236,14 @@ TEST_CASE("what a job may cost beyond what is recorded is journalled first of al
   options.crashed = true;
   Scene scene{options};
   journal::RecoveredJob job = Scene::held(JobState::running);
-  job.counts.cost_nano_usd = 30;
-  job.money_watermark = 90;
+  job.counts.cost = nano_usd(30);
+  job.money_watermark = nano_usd(90);
   scene.desk.recovered(std::move(job), scene.moment.now);
   scene.start();
   REQUIRE(scene.order() == kinds<Append, Open>());
   REQUIRE(scene.wanted<Append>()[0].part.money.size() == 1);
-  CHECK(scene.wanted<Append>()[0].part.money[0].assumed == 60);
-  CHECK(scene.wanted<Open>()[0].kept.money.charged == 90);
+  CHECK(scene.wanted<Append>()[0].part.money[0].assumed == nano_usd(60));
+  CHECK(scene.wanted<Open>()[0].kept.money.charged == nano_usd(90));
   CHECK(scene.wanted<Open>()[0].kept.may_have_called);
 }
 

@@ -1,5 +1,6 @@
 // What a job begins with when it runs again.
 #include "actors/jobs/kept_job.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -111,14 +112,14 @@ TEST_CASE("a budget may be changed where there was one, or where nothing is in f
   job.spec.shape.model = "m";
   ReopenJob wanted{JobId{7}, {}, {}};
   CHECK_FALSE(spec_to_run(job, wanted, {})->has_value()); // as it is
-  wanted.budget_usd = Usd{2'000};
+  wanted.budget = nano_usd(2'000);
   const auto had = GENERATE(0u, 1'000u);
   const bool open = GENERATE(false, true);
   job.open = open;
-  job.spec.limits.budget_usd.nano = had;
+  job.spec.limits.budget = nano_usd(had);
   const auto spec = spec_to_run(job, wanted, {pool});
   CHECK(spec.has_value() == (!open || had != 0));
-  if (spec) CHECK((*spec)->limits.budget_usd.nano == 2'000);
+  if (spec) CHECK((*spec)->limits.budget == nano_usd(2'000));
   CHECK_FALSE(spec_to_run(job, wanted, {})); // its calls have no price
 }
 

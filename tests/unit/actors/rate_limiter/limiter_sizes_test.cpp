@@ -1,5 +1,6 @@
 // What RATE LIMITER keeps of jobs, endpoints and earlier lives, once they are over.
 #include "actors/rate_limiter/rate_limiter.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -45,7 +46,7 @@ TEST_CASE("of a job that is closed, and endpoints that are gone, nothing is kept
     JobBudget job;
     job.job = JobId{n};
     job.endpoints = {id};
-    job.money.cap = 1'000;
+    job.money.cap = nano_usd(1'000);
     limiter.job_opened(job, start);
     static_cast<void>(limiter.acquire({SessionId{1}, Nonce{1}, {{CallId{n}, JobId{n}}}}, start));
   }

@@ -1,5 +1,6 @@
 // A limiter whose job has a budget of money: permits within it, and what is said when it is spent.
 #include "actors/rate_limiter/rate_limiter.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -23,7 +24,7 @@ struct Bench {
                                     {pool("m", {1'000'000, 2'000'000}), pool("free", {})}};
   Time now = time_from_ns(0) + 1h;
 
-  explicit Bench(std::uint64_t cap) {
+  explicit Bench(Usd cap) {
     for (std::uint32_t id : {1u, 2u}) {
       EndpointSpec endpoint;
       endpoint.url = "http://host";
@@ -47,9 +48,9 @@ struct Bench {
     }
     return granted;
   }
-  void end(const Granted& granted, Ended::How how, std::optional<std::uint64_t> cost = 0) {
+  void end(const Granted& granted, Ended::How how, std::optional<Usd> cost = Usd{}) {
     Ended ended{how, granted.permits.at(0).attempt, {}, {}, -1};
-    ended.cost_nano_usd = cost;
+    ended.cost = cost;
     limiter.ended(ended, now);
   }
 };
@@ -58,22 +59,22 @@ struct Bench {
 
 TEST_CASE("a permit says what its call may cost at most, and goes if that is left", "[money]") {
   for (const std::uint64_t cap : {299'999u, 300'000u, 300'001u}) {
-    Bench bench{cap};
+    Bench bench{nano_usd(cap)};
     const Granted first = bench.ask();
     REQUIRE(first.permits.size() == 1);
-    CHECK(first.notes.at(0).most_nano_usd == 150'000);
+    CHECK(first.notes.at(0).most_cost == nano_usd(150'000));
     CHECK(bench.ask().permits.size() == (cap >= 300'000 ? 1 : 0));
   }
 }
 
 TEST_CASE("a job whose money is spent is stopped when nothing in flight may come back", "[money]") {
-  Bench bench{200'000};
+  Bench bench{nano_usd(200'000)};
   const Granted first = bench.ask();
   const Granted waits = bench.ask();
   REQUIRE(waits.waits.size() == 1);
   CHECK(waits.stops.empty());
   SECTION("an answer that cost less makes room") {
-    bench.end(first, Ended::How::answered, 50'000);
+    bench.end(first, Ended::How::answered, nano_usd(50'000));
     CHECK(bench.ask().permits.size() == 1);
   }
   SECTION("so does a call that was never sent") {
@@ -84,27 +85,27 @@ TEST_CASE("a job whose money is spent is stopped when nothing in flight may come
     bench.end(first, Ended::How::lost);
     const Granted stopped = bench.ask();
     REQUIRE(stopped.stops.size() == 1);
-    CHECK(stopped.stops[0].cap == 200'000);
-    CHECK(stopped.stops[0].charged == 150'000);
-    CHECK(stopped.stops[0].unknown == 150'000);
-    CHECK(stopped.stops[0].next_call == 150'000);
-    bench.limiter.job_resumed({JobId{7}, 300'000});
+    CHECK(stopped.stops[0].cap == nano_usd(200'000));
+    CHECK(stopped.stops[0].charged == nano_usd(150'000));
+    CHECK(stopped.stops[0].unknown == nano_usd(150'000));
+    CHECK(stopped.stops[0].next_call == nano_usd(150'000));
+    bench.limiter.job_resumed({JobId{7}, nano_usd(300'000)});
     CHECK(bench.ask().permits.size() == 1);
   }
 }
 
 TEST_CASE("no call goes to a model without a price", "[money]") {
-  Bench bench{1'000'000};
+  Bench bench{nano_usd(1'000'000)};
   const Granted stopped = bench.ask("free");
   CHECK(stopped.permits.empty());
   REQUIRE_FALSE(stopped.stops.empty());
-  CHECK(stopped.stops[0].next_call == 0);
+  CHECK(stopped.stops[0].next_call == nano_usd(0));
   CHECK(stopped.stops[0].model == "free");
 }
 
 TEST_CASE("a call that may cost more than the whole budget stops nobody else", "[money]") {
   for (const std::uint64_t cap : {149'999u, 150'000u, 150'001u}) {
-    Bench bench{cap};
+    Bench bench{nano_usd(cap)};
     const Granted granted = bench.ask();
     const bool fits = cap >= 150'000;
     CHECK(granted.permits.size() == (fits ? 1 : 0));

@@ -1,5 +1,6 @@
 // What an event costs where there are many accounts: no more than where there are few.
 #include "tests/unit/actors/rate_limiter/rate_limiter_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -99,7 +100,7 @@ TEST_CASE("a job that comes and goes costs the same with 100 accounts and with 1
           crowd.limiter.job_opened({JobId{50}, {}, {id}}, crowd.now);
           crowd.call_of(JobId{50});
           crowd.all_blocks();
-          crowd.limiter.job_resumed({JobId{50}, 0});
+          crowd.limiter.job_resumed({JobId{50}, {}});
           crowd.limiter.job_closed(JobId{50});
           crowd.limiter.endpoint_gone(id, crowd.now);
           crowd.all_blocks();
@@ -127,7 +128,7 @@ TEST_CASE("a job with a budget of money costs the others nothing") {
     bench.endpoint(1, {});
     for (std::uint32_t i = 0; i < budgets; ++i) {
       JobBudget budget{JobId{first_job + i}, {}, {}};
-      budget.money.cap = 1'000'000'000;
+      budget.money.cap = nano_usd(1'000'000'000);
       bench.limiter.job_opened(budget, bench.now);
     }
     bench.limiter.reserve_money(bench.now);

@@ -1,5 +1,6 @@
 // What an event writes: lines, notes and acknowledgements, and the counts that follow from them.
 #include "actors/supervisor/recorder.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -34,7 +35,7 @@ protocol::Reply reply(OutcomeClass cls) {
 ReportedOutcome outcome(std::uint64_t attempt) {
   ReportedOutcome reported;
   reported.session = SessionId{5};
-  reported.cost_nano_usd = 40;
+  reported.cost = nano_usd(40);
   reported.outcome.parts = {part(0), part(1)};
   if (attempt != 0) reported.outcome.attempt = AttemptId::of(Epoch{3}, 1, attempt);
   reported.outcome.usage.prompt = 3;
@@ -122,7 +123,7 @@ TEST_CASE("every outcome is acknowledged and paid, and counts for the parts that
   CHECK(counts.late == 1);
   CHECK(counts.prompt_tokens == 3);
   CHECK(counts.completion_tokens == 2);
-  CHECK(counts.cost_nano_usd == 40);
+  CHECK(counts.cost == nano_usd(40));
 }
 
 TEST_CASE("without an attempt there is nothing to acknowledge or to count as one") {
@@ -134,7 +135,7 @@ TEST_CASE("without an attempt there is nothing to acknowledge or to count as one
   const Append append = book.take();
   CHECK(append.note.attempts == 0);
   CHECK(append.note.low.item == 0); // nothing goes to the journal
-  CHECK(append.note.cost_nano_usd == 40);
+  CHECK(append.note.cost == nano_usd(40));
 }
 
 TEST_CASE("an event's append has nothing of the event before") {
@@ -165,8 +166,8 @@ TEST_CASE("counts and errors go on from those of an earlier life") {
   CHECK_FALSE(recorder.counts().total_known);
   recorder.has_read_all();
   CHECK(recorder.counts().total_known);
-  recorder.charged(3);
-  CHECK(recorder.counts().cost_nano_usd == 3);
+  recorder.charged(nano_usd(3));
+  CHECK(recorder.counts().cost == nano_usd(3));
   CHECK(recorder.counts().completed == 4);
   recorder.met(reply(OutcomeClass::bad_line), {"doc", "in.jsonl:1"});
   REQUIRE(recorder.errors().last());

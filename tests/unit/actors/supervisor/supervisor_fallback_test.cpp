@@ -1,5 +1,6 @@
 // The model of each call: an item that cannot succeed at its first model is tried at another, once.
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 namespace supervisor_fallback_test {
 
@@ -220,14 +221,14 @@ TEST_CASE("the cost of every attempt is counted, of failed ones too") {
   Bench bench{good_lines(1), with_fallback(1)};
   bench.start_fresh();
   auto failed = bench.outcome(bench.take_offer(), OutcomeClass::transient);
-  failed.cost_nano_usd = 40;
+  failed.cost = nano_usd(40);
   bench.report(failed);
   auto answered = bench.outcome(later(bench).at(0));
-  answered.cost_nano_usd = 2;
+  answered.cost = nano_usd(2);
   bench.report(answered);
-  CHECK(bench.appends.front().note.cost_nano_usd == 40);
-  CHECK(bench.last().note.cost_nano_usd == 2);
-  CHECK(bench.supervisor->counts().cost_nano_usd == 42);
+  CHECK(bench.appends.front().note.cost == nano_usd(40));
+  CHECK(bench.last().note.cost == nano_usd(2));
+  CHECK(bench.supervisor->counts().cost == nano_usd(42));
 }
 
 TEST_CASE("a call that exceeds every limit falls back, or becomes an error line at once") {

@@ -1,5 +1,6 @@
 // What SUPERVISOR makes of money and of endpoints without credit.
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 namespace supervisor_money_test {
 
@@ -11,7 +12,7 @@ namespace {
 
 ReportedOutcome paid(Bench& bench, const OfferedCall& call, OutcomeClass cls = OutcomeClass::ok) {
   auto reported = bench.outcome(call, cls);
-  reported.cost_nano_usd = 100;
+  reported.cost = nano_usd(100);
   reported.alternatives = 1;
   return reported;
 }
@@ -25,10 +26,10 @@ TEST_CASE("an answer that comes too late was paid for, too", "[money]") {
   bench.report(paid(bench, offers[0]));
   bench.report(paid(bench, offers[0]));
   CHECK(bench.last().note.late == 1);
-  CHECK(bench.last().note.cost_nano_usd == 100);
-  CHECK(bench.supervisor->counts().cost_nano_usd == 200);
-  bench.hear(bench.supervisor->charged(30));
-  CHECK(bench.supervisor->counts().cost_nano_usd == 230);
+  CHECK(bench.last().note.cost == nano_usd(100));
+  CHECK(bench.supervisor->counts().cost == nano_usd(200));
+  bench.hear(bench.supervisor->charged(nano_usd(30)));
+  CHECK(bench.supervisor->counts().cost == nano_usd(230));
 }
 
 TEST_CASE("a call knows which part of its tokens its answer may have", "[money]") {

@@ -1,6 +1,7 @@
 // What tokens cost, and which jobs the pools take.
 #include "protocol/job/pools.hpp"
 #include "protocol/rules/served.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -30,28 +31,28 @@ JobSpec job(std::string model, std::string fallback = "") {
 TEST_CASE("a cost is tokens times price, in whole nano-dollars", "[pools]") {
   // US$ 0.15 and 0.60 for 1M tokens: 150 and 600 nano-dollars for one.
   const TokenPrice price{150'000, 600'000};
-  CHECK(cost_nano_usd(price, usage(0, 0)) == 0);
-  CHECK(cost_nano_usd(price, usage(1, 0)) == 150);
-  CHECK(cost_nano_usd(price, usage(0, 1)) == 600);
-  CHECK(cost_nano_usd(price, usage(1'000'000, 1'000'000)) == 750'000'000);
-  CHECK(cost_nano_usd({}, usage(1'000'000, 1'000'000)) == 0);
+  CHECK(cost_of_tokens(price, usage(0, 0)) == nano_usd(0));
+  CHECK(cost_of_tokens(price, usage(1, 0)) == nano_usd(150));
+  CHECK(cost_of_tokens(price, usage(0, 1)) == nano_usd(600));
+  CHECK(cost_of_tokens(price, usage(1'000'000, 1'000'000)) == nano_usd(750'000'000));
+  CHECK(cost_of_tokens({}, usage(1'000'000, 1'000'000)) == nano_usd(0));
 }
 
 TEST_CASE("the part of a nano-dollar counts as a whole one", "[pools]") {
-  CHECK(cost_nano_usd({0, 500}, usage(1, 0)) == 0);
-  CHECK(cost_nano_usd({1, 0}, usage(1, 0)) == 1);
-  CHECK(cost_nano_usd({501, 0}, usage(1, 0)) == 1);
-  CHECK(cost_nano_usd({1'000, 0}, usage(1, 0)) == 1);
-  CHECK(cost_nano_usd({1'001, 0}, usage(1, 0)) == 2);
+  CHECK(cost_of_tokens({0, 500}, usage(1, 0)) == nano_usd(0));
+  CHECK(cost_of_tokens({1, 0}, usage(1, 0)) == nano_usd(1));
+  CHECK(cost_of_tokens({501, 0}, usage(1, 0)) == nano_usd(1));
+  CHECK(cost_of_tokens({1'000, 0}, usage(1, 0)) == nano_usd(1));
+  CHECK(cost_of_tokens({1'001, 0}, usage(1, 0)) == nano_usd(2));
 }
 
 TEST_CASE("an absurd usage counts as the most that a call may cost", "[pools]") {
   const std::uint64_t all = ~std::uint64_t{0};
-  CHECK(cost_nano_usd({1, 0}, usage(all, 0)) == cost_nano_usd_max);
-  CHECK(cost_nano_usd({2, 0}, usage(all, 0)) == cost_nano_usd_max);
-  CHECK(cost_nano_usd({1, 1}, usage(all, all)) == cost_nano_usd_max);
-  CHECK(cost_nano_usd({1'000, 0}, usage(cost_nano_usd_max - 1, 0)) == cost_nano_usd_max - 1);
-  CHECK(cost_nano_usd({1'000, 0}, usage(cost_nano_usd_max + 1, 0)) == cost_nano_usd_max);
+  CHECK(cost_of_tokens({1, 0}, usage(all, 0)) == usd_max);
+  CHECK(cost_of_tokens({2, 0}, usage(all, 0)) == usd_max);
+  CHECK(cost_of_tokens({1, 1}, usage(all, all)) == usd_max);
+  CHECK(cost_of_tokens({1'000, 0}, usage(usd_max.nano() - 1, 0)) == usd_max - nano_usd(1));
+  CHECK(cost_of_tokens({1'000, 0}, usage(usd_max.nano() + 1, 0)) == usd_max);
 }
 
 TEST_CASE("a job whose model no pool serves is refused, naming those that are", "[pools]") {

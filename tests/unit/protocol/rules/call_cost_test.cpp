@@ -2,6 +2,7 @@
 #include "protocol/job/estimate.hpp"
 #include "protocol/rules/call_cost.hpp"
 #include "protocol/rules/priced.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -24,34 +25,34 @@ protocol::Outcome outcome(OutcomeClass cls, std::uint16_t status, std::string co
 } // namespace
 
 TEST_CASE("The most that a call may cost is its tokens' bound times the prices", "[money]") {
-  CHECK(most_nano_usd(price, 100, 0) == 1'000'000);
-  CHECK(most_nano_usd(price, 100, 10) == 1'300'000);
-  CHECK(most_nano_usd(price, std::uint64_t{0} - 1, 1) == cost_nano_usd_max);
+  CHECK(most_cost(price, 100, 0) == nano_usd(1'000'000));
+  CHECK(most_cost(price, 100, 10) == nano_usd(1'300'000));
+  CHECK(most_cost(price, std::uint64_t{0} - 1, 1) == usd_max);
 }
 
 TEST_CASE("A reported usage is what a call costs, whatever became of it", "[money]") {
   auto ended = outcome(OutcomeClass::policy, 200);
   ended.usage = {true, 100, 10, 0, 0};
-  CHECK(cost_of_call(ended, price, 5'000'000).nano_usd == 1'300'000);
-  CHECK(cost_of_call(ended, price, 0).known);
+  CHECK(cost_of_call(ended, price, nano_usd(5'000'000)).amount == nano_usd(1'300'000));
+  CHECK(cost_of_call(ended, price, nano_usd(0)).known);
 }
 
 TEST_CASE("Without a usage a call costs nothing only if it cannot have been answered", "[money]") {
   const auto cost = [](const protocol::Outcome& ended) {
-    return cost_of_call(ended, price, 500).nano_usd;
+    return cost_of_call(ended, price, nano_usd(500)).amount;
   };
-  CHECK(cost(outcome(OutcomeClass::ok, 200)) == 500);
-  CHECK(cost(outcome(OutcomeClass::transient, 200)) == 500);
-  CHECK(cost(outcome(OutcomeClass::unreachable, 0, "connection_lost")) == 500);
-  CHECK(cost(outcome(OutcomeClass::timeout, 0, "timeout")) == 500);
-  CHECK(cost(outcome(OutcomeClass::cancelled, 0)) == 500);
-  CHECK(cost(outcome(OutcomeClass::unreachable, 0, "connect_refused")) == 0);
-  CHECK(cost(outcome(OutcomeClass::timeout, 0, "connect_timeout")) == 0);
-  CHECK(cost(outcome(OutcomeClass::transient, 500)) == 0);
-  CHECK(cost(outcome(OutcomeClass::rate, 429)) == 0);
-  CHECK(cost(outcome(OutcomeClass::config, 0, "key_not_allowed")) == 0);
-  CHECK_FALSE(cost_of_call(outcome(OutcomeClass::ok, 200), price, 0).known);
-  CHECK(cost_of_call(outcome(OutcomeClass::rate, 429), price, 0).known);
+  CHECK(cost(outcome(OutcomeClass::ok, 200)) == nano_usd(500));
+  CHECK(cost(outcome(OutcomeClass::transient, 200)) == nano_usd(500));
+  CHECK(cost(outcome(OutcomeClass::unreachable, 0, "connection_lost")) == nano_usd(500));
+  CHECK(cost(outcome(OutcomeClass::timeout, 0, "timeout")) == nano_usd(500));
+  CHECK(cost(outcome(OutcomeClass::cancelled, 0)) == nano_usd(500));
+  CHECK(cost(outcome(OutcomeClass::unreachable, 0, "connect_refused")) == nano_usd(0));
+  CHECK(cost(outcome(OutcomeClass::timeout, 0, "connect_timeout")) == nano_usd(0));
+  CHECK(cost(outcome(OutcomeClass::transient, 500)) == nano_usd(0));
+  CHECK(cost(outcome(OutcomeClass::rate, 429)) == nano_usd(0));
+  CHECK(cost(outcome(OutcomeClass::config, 0, "key_not_allowed")) == nano_usd(0));
+  CHECK_FALSE(cost_of_call(outcome(OutcomeClass::ok, 200), price, nano_usd(0)).known);
+  CHECK(cost_of_call(outcome(OutcomeClass::rate, 429), price, nano_usd(0)).known);
 }
 
 TEST_CASE("A job without a known price is told which model lacks it", "[money]") {
@@ -111,12 +112,12 @@ TEST_CASE("A job's total is estimated from what its items have used so far", "[m
   counts.failed = 2;
   counts.prompt_tokens = 50;
   counts.completion_tokens = 30;
-  counts.cost_nano_usd = 7;
+  counts.cost = nano_usd(7);
   CHECK_FALSE(estimate_of(counts)); // not all is read
   counts.total_known = true;
   CHECK(estimate_of(counts)->prompt_tokens == 5'000);
   CHECK(estimate_of(counts)->completion_tokens == 3'000);
-  CHECK(estimate_of(counts)->cost_nano_usd == 700);
+  CHECK(estimate_of(counts)->cost == nano_usd(700));
   counts.completed = counts.failed = 0;
   CHECK_FALSE(estimate_of(counts));
 }
@@ -124,13 +125,13 @@ TEST_CASE("A job's total is estimated from what its items have used so far", "[m
 TEST_CASE("A budget of money is a number of US$ in a job's JSON, and nothing where there is none",
           "[money]") {
   JobSpec spec;
-  CHECK(job_spec_from_json(to_json(spec))->limits.budget_usd == Usd{});
-  for (const std::uint64_t nano : {std::uint64_t{1}, std::uint64_t{20'000'001}, usd_max.nano}) {
-    spec.limits.budget_usd = {nano};
-    CHECK(job_spec_from_json(to_json(spec))->limits.budget_usd.nano == nano);
+  CHECK(job_spec_from_json(to_json(spec))->limits.budget == Usd{});
+  for (const Usd budget : {nano_usd(1), nano_usd(20'000'001), usd_max}) {
+    spec.limits.budget = budget;
+    CHECK(job_spec_from_json(to_json(spec))->limits.budget == budget);
   }
-  CHECK(job_spec_from_json(R"({"budget_usd":0.02})")->limits.budget_usd.nano == 20'000'000);
-  CHECK(job_spec_from_json(R"({"budget_usd":2})")->limits.budget_usd.nano == 2 * nano_per_usd);
+  CHECK(job_spec_from_json(R"({"budget_usd":0.02})")->limits.budget == nano_usd(20'000'000));
+  CHECK(job_spec_from_json(R"({"budget_usd":2})")->limits.budget == nano_usd(2'000'000'000));
   for (const char* bad : {"-1", "1000001", "\"1\"", "null"})
     CHECK_FALSE(job_spec_from_json(std::string{R"({"budget_usd":)"} + bad + "}"));
 }

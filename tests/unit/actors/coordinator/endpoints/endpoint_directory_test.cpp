@@ -1,5 +1,6 @@
 // Which endpoints there are, who reaches them, and what calls cost there: only pools, jobs and ids.
 #include "actors/coordinator/endpoints/endpoint_directory.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -81,10 +82,10 @@ TEST_CASE("an endpoint has one id for each pool, and one for each process that a
 TEST_CASE("a job's own endpoint is listed until the last job that names it is closed") {
   EndpointDirectory directory{two_pools()};
   directory.started();
-  const auto own = ids_of(directory.job_opened(JobId{7}, of_model("", "http://own"), 0));
+  const auto own = ids_of(directory.job_opened(JobId{7}, of_model("", "http://own"), {}));
   REQUIRE(own.size() == 1);
-  CHECK(ids_of(directory.job_opened(JobId{8}, of_model("", "http://own"), 0)) == own);
-  CHECK(directory.job_opened(JobId{9}, of_model("small"), 0).empty());
+  CHECK(ids_of(directory.job_opened(JobId{8}, of_model("", "http://own"), {})) == own);
+  CHECK(directory.job_opened(JobId{9}, of_model("small"), {}).empty());
   CHECK(directory.of_job(JobId{9}).size() == 3);
   CHECK(directory.of_job(JobId{7}).size() == 1);
   CHECK(directory.is_reached(own[0], {}));
@@ -97,9 +98,9 @@ TEST_CASE("a job's own endpoint is listed until the last job that names it is cl
 
 TEST_CASE("a call goes to whoever reaches its model: through a pool, or an endpoint of their own") {
   EndpointDirectory directory{{}};
-  directory.job_opened(JobId{7}, of_model("small"), 0);
-  directory.job_opened(JobId{8}, of_model(""), 0);
-  directory.job_opened(JobId{9}, of_model("", "http://own"), 0);
+  directory.job_opened(JobId{7}, of_model("small"), {});
+  directory.job_opened(JobId{8}, of_model(""), {});
+  directory.job_opened(JobId{9}, of_model("", "http://own"), {});
   CHECK(directory.why_unserved(JobId{7}));
   CHECK_FALSE(directory.reaches(JobId{7}, "", {}));
   CHECK(directory.reaches(JobId{9}, "", {}));
@@ -116,8 +117,8 @@ TEST_CASE("a call goes to whoever reaches its model: through a pool, or an endpo
 
 TEST_CASE("a call is made elsewhere only if all of a worker's endpoints serve one model") {
   EndpointDirectory directory{{}};
-  directory.job_opened(JobId{7}, of_model("small"), 0);
-  directory.job_opened(JobId{8}, of_model("", "http://own"), 0);
+  directory.job_opened(JobId{7}, of_model("small"), {});
+  directory.job_opened(JobId{8}, of_model("", "http://own"), {});
   const auto mine = ids_of(directory.announced(SessionId{1}, announcing("small", "http://a", 1)));
   const auto other = ids_of(directory.announced(SessionId{2}, announcing("small", "http://b", 2)));
   const auto large = ids_of(directory.announced(SessionId{1}, announcing("large", "http://a", 3)));
@@ -132,11 +133,11 @@ TEST_CASE("a call is made elsewhere only if all of a worker's endpoints serve on
 TEST_CASE("jobs are rivals where one endpoint may serve both") {
   EndpointDirectory directory{two_pools()};
   directory.started();
-  directory.job_opened(JobId{1}, of_model("small"), 0);
-  directory.job_opened(JobId{2}, of_model("large"), 0);
-  directory.job_opened(JobId{3}, of_model(""), 0);
-  directory.job_opened(JobId{4}, of_model("", "http://x"), 0);
-  directory.job_opened(JobId{5}, of_model("", "http://y"), 0);
+  directory.job_opened(JobId{1}, of_model("small"), {});
+  directory.job_opened(JobId{2}, of_model("large"), {});
+  directory.job_opened(JobId{3}, of_model(""), {});
+  directory.job_opened(JobId{4}, of_model("", "http://x"), {});
+  directory.job_opened(JobId{5}, of_model("", "http://y"), {});
   const auto ids = [](std::initializer_list<std::uint32_t> values) {
     std::vector<JobId> jobs;
     for (const std::uint32_t value : values) jobs.push_back(JobId{value});
@@ -151,13 +152,13 @@ TEST_CASE("jobs are rivals where one endpoint may serve both") {
 TEST_CASE("a model that no pool has and nobody announces is never served") {
   EndpointDirectory directory{two_pools()};
   directory.started();
-  directory.job_opened(JobId{7}, of_model(""), 0);
+  directory.job_opened(JobId{7}, of_model(""), {});
   CHECK(directory.why_never_served(JobId{7}, "small").empty());
   CHECK(directory.why_never_served(JobId{7}, "").empty());
   CHECK_THAT(directory.why_never_served(JobId{7}, "other"), Catch::Contains("large, small"));
   CHECK_THAT(directory.why_refused(of_model("other")), Catch::Contains("large, small"));
   EndpointDirectory open{{}};
-  open.job_opened(JobId{7}, of_model(""), 0);
+  open.job_opened(JobId{7}, of_model(""), {});
   CHECK(open.why_never_served(JobId{7}, "other").empty()); // a worker may come with it
 }
 
@@ -165,20 +166,22 @@ TEST_CASE("a call costs its pool's price, within what was reserved, and what is 
           "counted again") {
   EndpointDirectory directory{two_pools()};
   const auto pooled = ids_of(directory.started());
-  directory.job_opened(JobId{7}, of_model("small"), 0);
+  directory.job_opened(JobId{7}, of_model("small"), {});
   Assigned given{.job = JobId{7}};
-  CHECK(directory.cost_of(outcome_at(pooled[0]), given).nano_usd == 16'000);
-  CHECK(directory.cost_of(outcome_at(pooled[2]), given).nano_usd == 0); // "large" has no price
+  CHECK(directory.cost_of(outcome_at(pooled[0]), given).amount == nano_usd(16'000));
+  CHECK(directory.cost_of(outcome_at(pooled[2]), given).amount ==
+        nano_usd(0)); // "large" has no price
   given.charged = true;
-  CHECK(directory.cost_of(outcome_at(pooled[0]), given).nano_usd == 0);
+  CHECK(directory.cost_of(outcome_at(pooled[0]), given).amount == nano_usd(0));
   JobSpec capped = of_model("small");
-  capped.limits.budget_usd = Usd{1'000'000};
-  directory.job_opened(JobId{8}, capped, 20'000);
-  Assigned reserved{.job = JobId{8}, .note = {.most_nano_usd = 9'000}};
-  CHECK(directory.cost_of(outcome_at(pooled[0]), reserved).nano_usd == 9'000);
+  capped.limits.budget = nano_usd(1'000'000);
+  directory.job_opened(JobId{8}, capped, nano_usd(20'000));
+  Assigned reserved{.job = JobId{8}, .note = {.most_cost = nano_usd(9'000)}};
+  CHECK(directory.cost_of(outcome_at(pooled[0]), reserved).amount == nano_usd(9'000));
   const Assigned earlier{.job = JobId{8}, .earlier = true};
-  CHECK(directory.cost_of(outcome_at(pooled[0]), earlier).nano_usd == 16'000);
-  CHECK(directory.cost_of(outcome_at(pooled[0]), earlier).nano_usd == 4'000); // all that was left
+  CHECK(directory.cost_of(outcome_at(pooled[0]), earlier).amount == nano_usd(16'000));
+  CHECK(directory.cost_of(outcome_at(pooled[0]), earlier).amount ==
+        nano_usd(4'000)); // all that was left
 }
 
 TEST_CASE("what an endpoint has met is told once, shown, and forgotten with it") {
@@ -211,8 +214,8 @@ TEST_CASE("what an endpoint has met is told once, shown, and forgotten with it")
 TEST_CASE("where a key is refused the endpoints are counted that could be asked instead") {
   EndpointDirectory directory{two_pools()};
   const auto pooled = ids_of(directory.started());
-  directory.job_opened(JobId{7}, of_model("small"), 0);
-  const auto own = ids_of(directory.job_opened(JobId{8}, of_model("", "http://own"), 0));
+  directory.job_opened(JobId{7}, of_model("small"), {});
+  const auto own = ids_of(directory.job_opened(JobId{8}, of_model("", "http://own"), {}));
   CHECK(directory.alternatives_of(JobId{7}, pooled[0]) == 2);
   CHECK(directory.alternatives_of(JobId{7}, pooled[2]) == 1);
   CHECK(directory.alternatives_of(JobId{8}, own[0]) == 1);

@@ -2,6 +2,7 @@
 #include "actors/supervisor/call_planner.hpp"
 
 #include "protocol/limits.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -81,7 +82,7 @@ TEST_CASE("under a budget of money an answer without a limit is no call, if it c
                              "of no pool", "no budget");
   CAPTURE(what);
   JobSpec spec;
-  if (what != "no budget") spec.limits.budget_usd = Usd{1};
+  if (what != "no budget") spec.limits.budget = nano_usd(1);
   std::vector<PoolSpec> pools;
   if (what != "of no pool") pools.push_back(pool("small"));
   for (PoolSpec& one : pools) {

@@ -1,6 +1,7 @@
 // Items of several parts, whose parts go together in calls: what becomes of each part when its call
 // ends, and when the item is joined.
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <set>
 
@@ -214,12 +215,12 @@ TEST_CASE("each part of an answered call gets its own answer, and the call is co
   auto reported = bench.answered(bench.take_offers()[0]);
   std::reverse(reported.outcome.answers.begin(), reported.outcome.answers.end());
   reported.outcome.usage.prompt = 10;
-  reported.cost_nano_usd = 99;
+  reported.cost = nano_usd(99);
   bench.report(reported);
   REQUIRE(bench.appends.size() == 1);
   CHECK(bench.last().acks.size() == 1);
   CHECK(bench.last().note.prompt_tokens == 10);
-  CHECK(bench.last().note.cost_nano_usd == 99);
+  CHECK(bench.last().note.cost == nano_usd(99));
   CHECK(bench.last().note.attempts == 4);
   CHECK(bench.last().durable.parts == 4);
   CHECK(bench.lines().empty());

@@ -4,6 +4,7 @@
 #include "coordinator/http/api/job_json.hpp"
 #include "tests/unit/coordinator/http/api/resource_harness.hpp"
 #include "tests/unit/coordinator/inputs/uploads_harness.hpp"
+#include "tests/unit/nano_usd.hpp"
 
 #include <filesystem>
 
@@ -68,7 +69,7 @@ TEST_CASE("what the node refuses is what the client is told, with its status") {
 TEST_CASE("a job is resumed with its budget or another one, and retried by classes") {
   Jobs stage;
   call(stage.jobs, {"POST", "/api/v1/jobs/job-7/resume", {}, R"({"budget_usd":1.5})"});
-  CHECK(stage.node.at<wiring::ReopenJob>(0).budget_usd == Usd{1'500'000'000});
+  CHECK(stage.node.at<wiring::ReopenJob>(0).budget == nano_usd(1'500'000'000));
   call(stage.jobs, {"POST", "/api/v1/jobs/job-7/retry", {{"class", "timeout"}}});
   CHECK(stage.node.at<wiring::ReopenJob>(1).retry->size() == 1);
   CHECK(call(stage.jobs, {"POST", "/api/v1/jobs/job-7/retry", {{"class", "luck"}}}).status == 400);
