@@ -55,9 +55,9 @@ template <class Take> Result<> copy_standard_input(const Take& take) {
   std::string piece(1u << 20, '\0');
   for (;;) {
     const auto got = coordinator::read_some(STDIN_FILENO, piece, "standard input");
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     if (*got == 0) return {};
-    if (auto taken = take(std::string_view{piece}.substr(0, *got)); !taken) return taken;
+    GRISTMILL_TRY(take(std::string_view{piece}.substr(0, *got)));
   }
 }
 
@@ -65,13 +65,13 @@ template <class Take> Result<> copy_standard_input(const Take& take) {
 Result<> same_as_spool(const std::string& place) {
   if (!has_standard_input()) return {};
   const auto spool = coordinator::open_file(place, O_RDONLY);
-  if (!spool) return tl::unexpected{spool.error()};
+  GRISTMILL_TRY(spool);
   std::uint64_t came = 0;
   std::string kept;
   auto same = copy_standard_input([&](std::string_view piece) -> Result<> {
     kept.resize(piece.size());
     const auto got = coordinator::read_at(*spool, came, kept, place);
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     if (std::string_view{kept}.substr(0, *got) != piece)
       return other_standard_input("another content");
     came += piece.size();
@@ -79,7 +79,7 @@ Result<> same_as_spool(const std::string& place) {
   });
   if (!same || came == 0) return same;
   const auto more = coordinator::read_at(*spool, came, kept, place);
-  if (!more) return tl::unexpected{more.error()};
+  GRISTMILL_TRY(more);
   return *more == 0 ? same : other_standard_input(fmt::format("{} bytes, its beginning", came));
 }
 
@@ -169,9 +169,8 @@ Result<std::vector<InputSpec>> found_inputs(const std::vector<std::string>& name
     before.next_argument();
     if (name == "-") {
       (void)take({"-", "stdin"});
-    } else if (auto added = finder.add(name); !added) {
-      return tl::unexpected{added.error()};
-    }
+    } else
+      GRISTMILL_TRY(finder.add(name));
   }
   const bool empty = std::all_of(inputs.begin(), inputs.end(), [](const InputSpec& input) {
     return input.bytes == 0 && input.path != "-";
@@ -188,7 +187,7 @@ Result<InputFile> kept_standard_input() {
   auto copied = copy_standard_input(
       [&](std::string_view piece) { return coordinator::write_all(kept, piece, name); });
   if (copied) copied = coordinator::sync_data(kept, name);
-  if (!copied) return tl::unexpected{copied.error()};
+  GRISTMILL_TRY(copied);
   std::rewind(file.get());
   return file;
 }
@@ -199,17 +198,16 @@ Result<StandardInput> StandardInput::spool(const std::string& state, bool anew,
   const std::string place = spooled.input_.path = place_of(state);
   struct stat about {};
   const bool is_there = !anew && ::stat(place.c_str(), &about) == 0;
-  if (is_there)
-    if (auto same = same_as_spool(place); !same) return tl::unexpected{same.error()};
+  if (is_there) GRISTMILL_TRY(same_as_spool(place));
   if (!is_there) {
     auto part = coordinator::PartFile::create(
         place, {.readers = coordinator::Readers::owner, .calls = std::move(calls)});
-    if (!part) return tl::unexpected{part.error()};
+    GRISTMILL_TRY(part);
     spooled.part_ = std::move(*part);
     auto copied =
         copy_standard_input([&](std::string_view piece) { return spooled.part_->append(piece); });
     if (copied) copied = spooled.part_->complete();
-    if (!copied) return tl::unexpected{copied.error()};
+    GRISTMILL_TRY(copied);
   }
   const std::string now = spooled.readable_path();
   if (::stat(now.c_str(), &about) != 0) return tl::unexpected{coordinator::disk_error("stat", now)};
@@ -227,15 +225,15 @@ Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& stat
   std::error_code error;
   if (fs::exists(place, error)) return std::nullopt;
   const auto spec = recorded_spec(state);
-  if (!spec) return tl::unexpected{spec.error()};
+  GRISTMILL_TRY(spec);
   if (!*spec) return std::nullopt;
   auto inputs = coordinator::InputList::open((*spec)->inputs);
-  if (!inputs) return tl::unexpected{inputs.error()};
+  GRISTMILL_TRY(inputs);
   for (std::uint32_t n = 0; n < inputs->count(); ++n) {
     const auto input = inputs->at(n);
-    if (!input) return tl::unexpected{input.error()};
+    GRISTMILL_TRY(input);
     if ((*input)->path != place) continue;
-    if (auto same = same_as_recorded(**input); !same) return tl::unexpected{same.error()};
+    GRISTMILL_TRY(same_as_recorded(**input));
     return **input;
   }
   return std::nullopt;
@@ -243,7 +241,7 @@ Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& stat
 
 Result<> StandardInput::keep() {
   if (!part_) return {};
-  if (auto finished = part_->finish(); !finished) return finished;
+  GRISTMILL_TRY(part_->finish());
   part_.reset();
   return {};
 }

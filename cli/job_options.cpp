@@ -80,7 +80,7 @@ std::string schema_name(const std::string& path) {
 // The file's members keep their order, because a model writes them in that order.
 Result<> add_schema(Params& params, const std::string& path) {
   const auto text = text_of_file("--json-schema", path);
-  if (!text) return tl::unexpected{text.error()};
+  GRISTMILL_TRY(text);
   auto schema = json::tree(*text);
   if (!schema)
     return fail(ErrorCode::usage,
@@ -271,18 +271,16 @@ Result<JobSpec> JobOptions::spec() const {
   spec.shape.keep = std::move(keep);
   if (!prompt_file.empty()) {
     auto text = text_of_file("--prompt-file", prompt_file);
-    if (!text) return tl::unexpected{text.error()};
+    GRISTMILL_TRY(text);
     if (is_blank(*text))
       return fail(ErrorCode::usage, fmt::format("--prompt-file {}: expected {}, got an empty one",
                                                 prompt_file, empty_template));
     spec.shape.prompt = std::move(*text);
   }
   Params request;
-  for (const auto& param : params)
-    if (auto added = add_param(request, param); !added) return tl::unexpected{added.error()};
+  for (const auto& param : params) GRISTMILL_TRY(add_param(request, param));
   if (temperature >= 0) request["temperature"] = temperature;
-  if (!json_schema.empty())
-    if (auto added = add_schema(request, json_schema); !added) return tl::unexpected{added.error()};
+  if (!json_schema.empty()) GRISTMILL_TRY(add_schema(request, json_schema));
   spec.shape.params = Json(request).dump(-1, ' ', false, Json::error_handler_t::replace);
   for (const auto& url : endpoints) {
     EndpointSpec endpoint;

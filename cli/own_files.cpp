@@ -228,11 +228,10 @@ bool OwnFiles::carries_mark(const File& file) {
 }
 
 Result<> OwnFiles::remove() const {
-  if (auto ours = refuse_foreign(); !ours) return ours;
-  if (auto removed = remove_state(); !removed) return removed;
+  GRISTMILL_TRY(refuse_foreign());
+  GRISTMILL_TRY(remove_state());
   for (const File& file : files_)
-    if (file.kind != File::Kind::spool)
-      if (auto removed = remove_one(file.path); !removed) return removed;
+    if (file.kind != File::Kind::spool) GRISTMILL_TRY(remove_one(file.path));
   return {};
 }
 
@@ -241,7 +240,7 @@ Result<> OwnFiles::remove_state() const {
   std::error_code error;
   if (!fs::exists(state_, error)) return {};
   const auto ours = coordinator::take_state_directory(state_);
-  if (!ours) return tl::unexpected{ours.error()};
+  GRISTMILL_TRY(ours);
   std::vector<std::string> found;
   for (fs::directory_iterator entry{state_, error}, end; !error && entry != end;
        entry.increment(error)) {
@@ -262,8 +261,7 @@ Result<> OwnFiles::remove_state() const {
     return fs::path{path}.filename() == coordinator::journal_file_name;
   };
   std::ranges::stable_partition(found, [&](const std::string& path) { return !is_journal(path); });
-  for (const std::string& path : found)
-    if (auto removed = remove_one(path); !removed) return removed;
+  for (const std::string& path : found) GRISTMILL_TRY(remove_one(path));
   return {};
 }
 

@@ -89,7 +89,7 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
         {{wiring::Recipient::coordinator, {}}, wiring::JobRead{job, std::move(content)}});
   };
   auto opened = open_store(host->options_.state_directory, std::move(events), host->recovered_);
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   host->store_ = std::move(*opened);
   return host;
 }
@@ -125,7 +125,7 @@ Result<> CoordinatorHost::start(InputRoots inputs) {
   gateway.listen = options_.listen;
   if (options_.keys) {
     auto enrolment = AllowList::open(options_.keys->allow_file, log_gateway);
-    if (!enrolment) return tl::unexpected{enrolment.error()};
+    GRISTMILL_TRY(enrolment);
     gateway.keys = GatewayKeys{options_.keys->keys, std::move(*enrolment)};
   }
   gateway.log = log_gateway;
@@ -141,7 +141,7 @@ Result<> CoordinatorHost::start(InputRoots inputs) {
         {{wiring::Recipient::coordinator, {}}, wiring::PeersGone{std::move(peers), true}});
   };
   auto opened = ZmqGateway::open(std::move(gateway), std::move(events));
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   gateway_ = std::move(*opened);
   plugged_.count_down();
   return {};
@@ -285,7 +285,7 @@ Result<std::shared_ptr<journal::JobLines>> CoordinatorHost::lines_of(JobId job) 
 Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId job,
                                                                         const JobSpec& spec) {
   auto lines = lines_of(job);
-  if (!lines) return tl::unexpected{lines.error()};
+  GRISTMILL_TRY(lines);
   MergeFilesOptions merge;
   merge.lines = std::move(*lines);
   merge.output = output_path(job, spec);
@@ -294,9 +294,9 @@ Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId jo
                              ? options_.state_directory
                              : fmt::format("{}/jobs/{}", options_.state_directory, job.value);
   // A job without a line has no segment, and so no directory yet.
-  if (auto made = make_directory(merge.work_directory); !made) return tl::unexpected{made.error()};
+  GRISTMILL_TRY(make_directory(merge.work_directory));
   auto opened = DiskMergeFiles::open(std::move(merge));
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   return std::unique_ptr<merger::MergeFiles>{std::move(*opened)};
 }
 

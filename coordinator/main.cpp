@@ -113,7 +113,7 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
   host.fatal = die;
   if (!options.keys.empty()) {
     auto keys = read_coordinator_keys(options.keys);
-    if (!keys) return tl::unexpected{keys.error()};
+    GRISTMILL_TRY(keys);
     host.keys = std::move(*keys);
   }
   return CoordinatorHost::open(stage, std::move(host));
@@ -158,8 +158,7 @@ Result<> check_data_root(const ProgramOptions& options) {
   for (const auto& [option, path] :
        {std::pair{"--keys", options.keys}, std::pair{"--token-file", options.token_file},
         std::pair{"--state", options.state}})
-    if (!path.empty())
-      if (auto apart = keep_apart(options.data_root, option, path); !apart) return apart;
+    if (!path.empty()) GRISTMILL_TRY(keep_apart(options.data_root, option, path));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace gristmill {
 
@@ -37,3 +38,16 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
 }
 
 } // namespace gristmill
+
+// Ends the function with the error of a Result, if it has one; the function returns a Result, too.
+//   GRISTMILL_TRY(file.sync());       // of which nothing else is wanted
+//   const auto bytes = file.read();   // whose value is wanted: it has a name,
+//   GRISTMILL_TRY(bytes);             // and *bytes is there from here on
+// A named Result keeps its error, a temporary one gives it away. It is one statement, so that it
+// may stand after an if without braces. No lambda within the argument may use it: its name would
+// hide this one, and the compiler says so.
+#define GRISTMILL_TRY(...)                                                                         \
+  do {                                                                                             \
+    if (auto&& tried = (__VA_ARGS__); !tried)                                                      \
+      return ::tl::unexpected{::std::forward<decltype(tried)>(tried).error()};                     \
+  } while (false)

@@ -110,7 +110,7 @@ Result<std::optional<WorkerAccess>> access_of(const ProgramOptions& options) {
   const std::string& path = options.access.empty() ? options.keys : options.access;
   if (path.empty()) return std::nullopt;
   auto access = read_worker_access(path);
-  if (!access) return tl::unexpected{access.error()};
+  GRISTMILL_TRY(access);
   return std::move(*access);
 }
 
@@ -155,8 +155,7 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
   if (const auto faults = faults_of(job); !faults.empty())
     return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));
   ApiKeys keys;
-  if (auto key = keys.authorization(endpoint.api_key_env, endpoint.api_key_file); !key)
-    return tl::unexpected{key.error()};
+  GRISTMILL_TRY(keys.authorization(endpoint.api_key_env, endpoint.api_key_file));
   return std::vector<protocol::AnnouncedEndpoint>{{options.model, std::move(endpoint)}};
 }
 
@@ -174,17 +173,15 @@ Result<KeyRules> key_rules(const ProgramOptions& options, bool proven) {
 Result<HostOptions> host_options(const ProgramOptions& options) {
   HostOptions host;
   auto access = access_of(options);
-  if (!access) return tl::unexpected{access.error()};
+  GRISTMILL_TRY(access);
   auto address = address_of(options, *access);
-  if (!address) return tl::unexpected{address.error()};
+  GRISTMILL_TRY(address);
   auto endpoints = announced(options);
-  if (!endpoints) return tl::unexpected{endpoints.error()};
+  GRISTMILL_TRY(endpoints);
   auto keys = key_rules(options, access->has_value());
-  if (!keys) return tl::unexpected{keys.error()};
-  if (auto readable = check_ca_file(options.ca_file); !readable)
-    return tl::unexpected{readable.error()};
-  if (auto enough = check_descriptor_limit(options.concurrency); !enough)
-    return tl::unexpected{enough.error()};
+  GRISTMILL_TRY(keys);
+  GRISTMILL_TRY(check_ca_file(options.ca_file));
+  GRISTMILL_TRY(check_descriptor_limit(options.concurrency));
   host.coordinator = std::move(*address);
   host.access = std::move(*access);
   if (host.access) host.worker.cluster = host.access->cluster;

@@ -34,7 +34,7 @@ Result<bool> CsvReader::fill() {
   if (end_ == buffer_.size()) return true;
   const auto got =
       source_.read(input_, begins_at_ + end_, {buffer_.data() + end_, buffer_.size() - end_});
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   end_ += *got;
   return *got > 0;
 }
@@ -60,7 +60,7 @@ Result<CsvReader::Piece> CsvReader::piece() {
     searched = begin_ + (at == rest.npos ? there : at);
     const std::size_t moved = begin_;
     const auto more = fill();
-    if (!more) return tl::unexpected{more.error()};
+    GRISTMILL_TRY(more);
     searched -= moved;
     if (*more) continue;
     rest = {buffer_.data() + begin_, end_ - begin_};
@@ -91,7 +91,7 @@ Result<std::optional<CsvRecord>> CsvReader::first_line_only(CsvRecord record,
   } else {
     for (bool ended = false; !ended;) {
       const auto piece = this->piece();
-      if (!piece) return tl::unexpected{piece.error()};
+      GRISTMILL_TRY(piece);
       begin_ += piece->text.size() + piece->line_end.size();
       record.bytes = std::max(record.bytes, offset() - record.offset - piece->line_end.size());
       ended = piece->ends;
@@ -108,7 +108,7 @@ Result<std::optional<CsvRecord>> CsvReader::next() {
   bool begun = false;
   for (;;) {
     const auto piece = this->piece();
-    if (!piece) return tl::unexpected{piece.error()};
+    GRISTMILL_TRY(piece);
     std::string_view text = piece->text;
     const bool at_end = text.empty() && piece->line_end.empty();
     if (!begun) {

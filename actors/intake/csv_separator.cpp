@@ -107,7 +107,7 @@ Result<std::string> beginning_of(ByteSource& source, std::uint32_t input, std::s
   std::size_t had = 0;
   while (had < head.size()) {
     const auto got = source.read(input, had, {head.data() + had, head.size() - had});
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     if (*got == 0) break;
     had += *got;
   }

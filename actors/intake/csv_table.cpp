@@ -29,13 +29,13 @@ constexpr std::size_t head_bytes = 64 * 1024;
 Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const std::string& name,
                                   const CsvOptions& options) {
   auto head = beginning_of(source, input, head_bytes);
-  if (!head) return tl::unexpected{head.error()};
+  GRISTMILL_TRY(head);
   const CsvOpening opening = opening_of(*head, options.usual, options.delimiter);
   CsvReader reader{
       source,     input, opening.offset, opening.lines, opening.separator, options.record_bytes_max,
       columns_max};
   const auto record = reader.next();
-  if (!record) return tl::unexpected{record.error()};
+  GRISTMILL_TRY(record);
   CsvHeader header;
   header.separator = opening.separator;
   header.offset = reader.offset();
@@ -121,7 +121,7 @@ void CsvTable::keep_readable(const std::vector<std::string>& fields, std::size_t
 
 Result<std::optional<Record>> CsvTable::next() {
   auto read = reader_.next();
-  if (!read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(read);
   if (!*read) return std::nullopt;
   CsvRecord& row = **read;
   Record record{{}, row.offset, row.bytes, row.line, std::move(row.fault)};

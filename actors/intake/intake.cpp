@@ -36,19 +36,19 @@ Result<bool> Intake::open_input() {
   if (open_) return true;
   if (at_.input >= source_.input_count()) return false;
   auto name = source_.name_of(at_.input);
-  if (!name) return tl::unexpected{name.error()};
+  GRISTMILL_TRY(name);
   name_ = std::move(*name);
   const auto head = beginning_of(source_, at_.input, begin_bytes);
-  if (!head) return tl::unexpected{head.error()};
+  GRISTMILL_TRY(head);
   format_ = format_of(name_, *head);
   // Of a first line that is longer: its custom_id may stand behind its body.
   const bool cut = head->size() == begin_bytes && head->find('\n') == std::string::npos;
   if (format_.shape == Shape::lines && cut) {
     const auto line = beginning_of(source_, at_.input, spec_.limits.line_bytes_max);
-    if (!line) return tl::unexpected{line.error()};
+    GRISTMILL_TRY(line);
     format_.kind = kind_of_lines(*line);
   }
-  if (auto opened = open_records(); !opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(open_records());
   open_ = true;
   return true;
 }
@@ -62,7 +62,7 @@ Result<> Intake::open_records() {
                                              spec_.limits.line_bytes_max);
   if (format_.shape == Shape::table) {
     const auto header = header_of(at_.input);
-    if (!header) return tl::unexpected{header.error()};
+    GRISTMILL_TRY(header);
     const CsvHeader& h = **header;
     records_ = std::make_unique<CsvTable>(source_, at_.input, h, std::max(offset, h.offset),
                                           std::max(line, h.line), spec_.limits.line_bytes_max);
@@ -79,11 +79,11 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
     return &headers_.front().header;
   }
   const auto name = source_.name_of(input);
-  if (!name) return tl::unexpected{name.error()};
+  GRISTMILL_TRY(name);
   const CsvOptions options{spec_.shape.delimiter, format_of(*name, {}).separator,
                            spec_.limits.line_bytes_max};
   auto header = read_csv_header(source_, input, *name, options);
-  if (!header) return tl::unexpected{header.error()};
+  GRISTMILL_TRY(header);
   // The table that is open keeps a reference to its header.
   if (headers_.size() == headers_kept)
     headers_.erase(std::prev(headers_.end(), headers_.back().input == at_.input ? 2 : 1));
@@ -107,17 +107,17 @@ Result<bool> Intake::catch_up(std::size_t records_max) {
 Result<bool> Intake::catch_up_further(std::size_t records_max) {
   if (caught_up_) return true;
   const auto opened = open_input();
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   if (!*opened) caught_up_ = true;
   for (std::size_t n = 0; n < records_max && !caught_up_; ++n) {
     auto record = records_->next();
-    if (!record) return tl::unexpected{record.error()};
+    GRISTMILL_TRY(record);
     if (!*record || (*record)->offset >= at_.offset) {
       ahead_ = std::move(*record);
       caught_up_ = true;
     } else {
       const auto first = first_line_of(identify(**record).id, (*record)->line);
-      if (!first) return tl::unexpected{first.error()};
+      GRISTMILL_TRY(first);
     }
   }
   return caught_up_;
@@ -130,15 +130,14 @@ Result<std::optional<Item>> Intake::next() {
 }
 
 Result<std::optional<Item>> Intake::read_next() {
-  if (const auto done = catch_up(std::numeric_limits<std::size_t>::max()); !done)
-    return tl::unexpected{done.error()};
+  GRISTMILL_TRY(catch_up(std::numeric_limits<std::size_t>::max()));
   for (;;) {
     if (spec_.limits.items != 0 && at_.item >= spec_.limits.items) return std::nullopt;
     const auto opened = open_input();
-    if (!opened) return tl::unexpected{opened.error()};
+    GRISTMILL_TRY(opened);
     if (!*opened) return std::nullopt;
     auto item = records_ ? next_record() : next_document();
-    if (!item) return item;
+    GRISTMILL_TRY(item);
     if (*item && (*item)->blank && spec_.shape.skip_blank) {
       ++left_out_;
       continue;
@@ -150,18 +149,17 @@ Result<std::optional<Item>> Intake::read_next() {
     at_ = InputPosition{at_.input + 1, 0, 0, at_.item};
     records_.reset();
     open_ = false;
-    if (seen_)
-      if (auto cleared = seen_->clear(); !cleared) return tl::unexpected{cleared.error()};
+    if (seen_) GRISTMILL_TRY(seen_->clear());
   }
 }
 
 Result<std::optional<Item>> Intake::next_record() {
   auto record =
       ahead_ ? Result<std::optional<Record>>{std::exchange(ahead_, {})} : records_->next();
-  if (!record) return tl::unexpected{record.error()};
+  GRISTMILL_TRY(record);
   if (!*record) return std::nullopt;
   auto item = item_of(**record);
-  if (!item) return item;
+  GRISTMILL_TRY(item);
   at_.offset = records_->offset();
   at_.line = records_->line();
   return item;
@@ -172,7 +170,7 @@ Result<std::optional<Item>> Intake::item_of(const Record& record) {
   item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind};
   Identity identity = identify(record);
   const auto first = first_line_of(identity.id, record.line);
-  if (!first) return tl::unexpected{first.error()};
+  GRISTMILL_TRY(first);
   item.bad = std::move(identity.bad);
   item.blank = identity.blank;
   if (*first == 0) {
@@ -245,7 +243,7 @@ Result<std::optional<Item>> Intake::next_document() {
     const std::size_t had = text.size();
     text.resize(had + 256 * 1024);
     const auto got = source_.read(at_.input, had, {text.data() + had, text.size() - had});
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     text.resize(had + *got);
     if (*got == 0) break;
     if (text.size() > spec_.limits.line_bytes_max) {
@@ -278,7 +276,7 @@ Result<std::string> Intake::read_bytes(const ItemPlace& place) {
   while (had < raw.size()) {
     const auto got =
         source_.read(place.input, place.offset + had, {raw.data() + had, raw.size() - had});
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     if (*got == 0)
       return fail(ErrorCode::bad_input,
                   fmt::format("{}: expected {} bytes, got {}: the input changed while the job ran",
@@ -290,16 +288,16 @@ Result<std::string> Intake::read_bytes(const ItemPlace& place) {
 
 Result<std::string> Intake::read_again(const ItemPlace& place) {
   auto raw = read_bytes(place);
-  if (!raw) return raw;
+  GRISTMILL_TRY(raw);
   if (place.kind == ItemKind::text) {
     if (raw->starts_with(byte_order_mark)) raw->erase(0, byte_order_mark.size());
     return raw;
   }
   const auto name = source_.name_of(place.input);
-  if (!name) return tl::unexpected{name.error()};
+  GRISTMILL_TRY(name);
   if (format_of(*name, {}).shape != Shape::table) return raw;
   const auto header = header_of(place.input);
-  if (!header) return tl::unexpected{header.error()};
+  GRISTMILL_TRY(header);
   auto object = csv_object(**header, *raw, spec_.limits.line_bytes_max);
   if (!object)
     return fail(ErrorCode::bad_input, fmt::format("{}: {}: the input changed while the job ran",

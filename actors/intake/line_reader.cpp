@@ -15,7 +15,7 @@ Result<bool> LineReader::fill() {
   chunk_bytes_ = std::min(2 * chunk_bytes_, chunk_bytes_max);
   const auto got = source_.read(input_, offset_ + (end_ - begin_),
                                 {buffer_.data() + end_, buffer_.size() - end_});
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   end_ += *got;
   return *got > 0;
 }
@@ -47,7 +47,7 @@ Result<std::optional<Line>> LineReader::next() {
     searched_ = end_;
     if (!fits(end_ - begin_)) return skip_long_line();
     const auto more = fill();
-    if (!more) return tl::unexpected{more.error()};
+    GRISTMILL_TRY(more);
     if (*more) continue;
     if (end_ == begin_) return std::nullopt;
     return take(end_ - begin_, end_ - begin_);
@@ -70,7 +70,7 @@ Result<std::optional<Line>> LineReader::skip_long_line() {
     offset_ += taken;
     if (found) return line;
     const auto more = fill();
-    if (!more) return tl::unexpected{more.error()};
+    GRISTMILL_TRY(more);
     if (!*more) return line;
   }
 }

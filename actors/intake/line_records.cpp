@@ -10,7 +10,7 @@ namespace gristmill::intake {
 Result<std::optional<Record>> LineRecords::next() {
   for (;;) {
     const auto line = lines_.next();
-    if (!line) return tl::unexpected{line.error()};
+    GRISTMILL_TRY(line);
     if (!*line) return std::nullopt;
     ++line_;
     Record record{(*line)->text, (*line)->offset, (*line)->text.size(), line_, {}};

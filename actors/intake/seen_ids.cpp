@@ -52,7 +52,7 @@ Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
     blocks_.resize(blocks_min);
     for (const Entry& one : few_) {
       add_to(block_of(one), one.low);
-      if (auto kept = remember(one); !kept) return tl::unexpected{kept.error()};
+      GRISTMILL_TRY(remember(one));
     }
     few_ = {};
   }
@@ -61,14 +61,13 @@ Result<std::uint64_t> SeenIds::add(std::string_view id, std::uint64_t line) {
     const auto first = look_up(table_[entry.high % buckets], entry);
     if (!first || *first != 0) return first;
   }
-  if (auto kept = remember(entry); !kept) return tl::unexpected{kept.error()};
+  GRISTMILL_TRY(remember(entry));
   return 0;
 }
 
 Result<> SeenIds::remember(const Entry& entry) {
   Bucket& bucket = table_[entry.high % buckets];
-  if (bucket.entries.size() == page_entries)
-    if (auto written = write(bucket); !written) return written;
+  if (bucket.entries.size() == page_entries) GRISTMILL_TRY(write(bucket));
   if (bucket.entries.size() == bucket.entries.capacity()) // never more than a page
     bucket.entries.reserve(std::clamp(bucket.entries.size() * 2, std::size_t{4}, page_entries));
   bucket.entries.push_back(entry);
@@ -93,7 +92,7 @@ Result<std::uint64_t> SeenIds::look_up(const Bucket& bucket, const Entry& entry)
   if (const auto line = line_in(bucket.entries, entry)) return line;
   for (std::uint64_t page = bucket.newest_page; page != 0;) {
     Page bytes;
-    if (auto read = pages_->read(page - 1, bytes); !read) return tl::unexpected{read.error()};
+    GRISTMILL_TRY(pages_->read(page - 1, bytes));
     const auto written = std::bit_cast<PageOfEntries>(bytes);
     if (const auto line = line_in(written.entries, entry)) return line;
     page = written.before;
@@ -105,7 +104,7 @@ Result<> SeenIds::write(Bucket& bucket) {
   PageOfEntries page{bucket.newest_page, 0, {}};
   std::copy(bucket.entries.begin(), bucket.entries.end(), page.entries.begin());
   const auto number = pages_->append(std::bit_cast<Page>(page));
-  if (!number) return tl::unexpected{number.error()};
+  GRISTMILL_TRY(number);
   bucket.newest_page = *number + 1;
   bucket.entries.clear();
   on_disk_ = true;
@@ -119,7 +118,7 @@ Result<> SeenIds::grow() {
     for (const Entry& entry : bucket.entries) add_to(block_of(entry), entry.low);
     for (std::uint64_t page = bucket.newest_page; page != 0;) {
       Page bytes;
-      if (auto read = pages_->read(page - 1, bytes); !read) return read;
+      GRISTMILL_TRY(pages_->read(page - 1, bytes));
       const auto written = std::bit_cast<PageOfEntries>(bytes);
       for (const Entry& entry : written.entries) add_to(block_of(entry), entry.low);
       page = written.before;

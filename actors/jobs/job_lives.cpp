@@ -37,7 +37,7 @@ void JobLives::forget(JobId job) {
 
 Result<Effects> JobLives::submit(JobSpec spec, std::uint64_t token, const Moment& moment) {
   auto submitted = book_.submit(std::move(spec), moment.unix_seconds);
-  if (!submitted) return tl::unexpected{std::move(submitted.error())};
+  GRISTMILL_TRY(submitted);
   Append append;
   append.then = JobDurable{submitted->job, JobState::running, token};
   append.part.jobs.push_back(std::move(*submitted));

@@ -37,7 +37,7 @@ JoinStep Joiner::step() {
 
 Result<JoinedItem> Joiner::joined(JobId job, const ItemToJoin& item, std::size_t& bytes) {
   const auto parts = lines_.parts_of(job, item.item);
-  if (!parts) return tl::unexpected{parts.error()};
+  GRISTMILL_TRY(parts);
   if (parts->size() != item.parts)
     return fail(ErrorCode::io, fmt::format("expected the lines of {} parts of item {}, got {}",
                                            item.parts, item.item, parts->size()));

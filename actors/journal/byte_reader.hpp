@@ -32,7 +32,7 @@ inline Result<std::size_t> read_fully(const ByteReader& reader, std::uint64_t of
   std::size_t had = 0;
   while (had < into.size()) {
     const auto got = reader.read(offset + had, into.subspan(had));
-    if (!got) return got;
+    GRISTMILL_TRY(got);
     if (*got == 0) break;
     had += *got;
   }

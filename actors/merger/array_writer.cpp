@@ -33,11 +33,10 @@ std::string npy_header(std::uint64_t rows, std::uint64_t dimensions) {
 
 Result<> ArrayWriter::add(const LineFacts& facts) {
   if (!facts.failed) {
-    if (auto fits = check(facts); !fits) return fits;
-    if (!begun_)
-      if (auto begun = begin(facts.vectors[0].size()); !begun) return begun;
+    GRISTMILL_TRY(check(facts));
+    if (!begun_) GRISTMILL_TRY(begin(facts.vectors[0].size()));
   }
-  if (auto written = write_id(facts); !written) return written;
+  GRISTMILL_TRY(write_id(facts));
   ++row_;
   if (!begun_) return {};
   return write_row(facts.failed ? std::span<const float>{nothing_} : facts.vectors[0]);
@@ -68,9 +67,8 @@ Result<> ArrayWriter::check(const LineFacts& facts) const {
 Result<> ArrayWriter::begin(std::size_t dimensions) {
   begun_ = true;
   nothing_.assign(dimensions, std::numeric_limits<float>::quiet_NaN());
-  if (auto written = files_.write(npy_header(rows_, dimensions)); !written) return written;
-  for (std::uint64_t row = 0; row < row_; ++row)
-    if (auto written = write_row(nothing_); !written) return written;
+  GRISTMILL_TRY(files_.write(npy_header(rows_, dimensions)));
+  for (std::uint64_t row = 0; row < row_; ++row) GRISTMILL_TRY(write_row(nothing_));
   return {};
 }
 

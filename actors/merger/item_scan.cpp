@@ -19,7 +19,7 @@ constexpr std::size_t slice_items_max = 32 * 1024;
 
 Result<bool> ItemScan::read_slice() {
   const auto bytes = choose_items();
-  if (!bytes) return tl::unexpected{bytes.error()};
+  GRISTMILL_TRY(bytes);
   if (wanted_.empty()) return false;
 
   if (lines_.size() < *bytes + line_padding) lines_.resize(*bytes + line_padding);
@@ -30,7 +30,7 @@ Result<bool> ItemScan::read_slice() {
   });
   for (std::size_t first = 0, end = 0; first < order_.size(); first = end) {
     end = run_from(first);
-    if (auto read = read_run(first, end); !read) return tl::unexpected{read.error()};
+    GRISTMILL_TRY(read_run(first, end));
   }
   return true;
 }
@@ -42,7 +42,7 @@ Result<std::size_t> ItemScan::choose_items() {
   std::size_t bytes = 0;
   while (item_ < total_ && wanted_.size() < slice_items_max) {
     const auto place = files_.place_of(item_);
-    if (!place) return tl::unexpected{place.error()};
+    GRISTMILL_TRY(place);
     GRISTMILL_CHECK(place->bytes > 0, "item {} has lost its place", item_);
     const std::size_t line = std::size_t{place->bytes} + 1;
     if (!wanted_.empty() && bytes + line > slice_bytes_) break;
@@ -78,7 +78,7 @@ Result<> ItemScan::read_run(std::size_t first, std::size_t end) {
     return files_.read(head.place.segment, offset, {lines_.data() + head.at, bytes});
 
   if (run_.size() < bytes) run_.resize(bytes);
-  if (auto read = files_.read(head.place.segment, offset, {run_.data(), bytes}); !read) return read;
+  GRISTMILL_TRY(files_.read(head.place.segment, offset, {run_.data(), bytes}));
   for (std::size_t i = first; i < end; ++i) {
     const Wanted& line = wanted_[order_[i]];
     std::memcpy(lines_.data() + line.at, run_.data() + (line.place.offset - offset),

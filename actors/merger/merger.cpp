@@ -79,9 +79,8 @@ Result<> Merger::Work::step() {
 
 Result<> Merger::Work::index() {
   const auto more = segments.read_slice();
-  if (!more) return tl::unexpected{more.error()};
-  while (const auto line = segments.next_line())
-    if (auto noted = note_place(*line); !noted) return noted;
+  GRISTMILL_TRY(more);
+  while (const auto line = segments.next_line()) GRISTMILL_TRY(note_place(*line));
   if (!*more) phase = items_with_line == task.counts.total ? Phase::write : Phase::search;
   return {};
 }
@@ -100,7 +99,7 @@ Result<> Merger::Work::note_place(const PlacedLine& line) {
                             "item {}: restore the file of this job",
                             where(), task.counts.total, to_string(task.job), read->item));
   const auto before = files.place_of(read->item);
-  if (!before) return tl::unexpected{before.error()};
+  GRISTMILL_TRY(before);
   if (before->bytes == 0) ++items_with_line;
   if (before->bytes != 0 && mutated("merge_takes_first_line")) return {};
   return files.put_place(read->item, line.place);
@@ -109,7 +108,7 @@ Result<> Merger::Work::note_place(const PlacedLine& line) {
 Result<> Merger::Work::search() {
   for (std::uint64_t i = 0; i < items_per_slice && searched < task.counts.total; ++i, ++searched) {
     const auto place = files.place_of(searched);
-    if (!place) return tl::unexpected{place.error()};
+    GRISTMILL_TRY(place);
     if (place->bytes == 0)
       return fail(ErrorCode::io,
                   fmt::format("item {} has no line in the {} segments of {}, {} of {} items have "
@@ -124,9 +123,9 @@ Result<> Merger::Work::search() {
 
 Result<> Merger::Work::write() {
   const auto more = by_input ? items.read_slice() : written.read_slice();
-  if (!more) return tl::unexpected{more.error()};
+  GRISTMILL_TRY(more);
   while (const auto line = by_input ? items.next_line() : written.next_line())
-    if (auto done = write_line(*line); !done) return done;
+    GRISTMILL_TRY(write_line(*line));
   if (!*more) phase = Phase::finish;
   return {};
 }
@@ -134,7 +133,7 @@ Result<> Merger::Work::write() {
 Result<> Merger::Work::write_line(const PlacedLine& line) {
   if (!by_input) {
     const auto held = holds(line);
-    if (!held) return tl::unexpected{held.error()};
+    GRISTMILL_TRY(held);
     if (!*held) return {};
   }
   const LineFacts& read = facts.read(line.text);
@@ -146,20 +145,19 @@ Result<> Merger::Work::write_line(const PlacedLine& line) {
 
 Result<bool> Merger::Work::holds(const PlacedLine& line) {
   const auto read = openai::check_result_line(line.text);
-  if (!read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(read);
   const auto place = files.place_of(read->item);
-  if (!place) return tl::unexpected{place.error()};
+  GRISTMILL_TRY(place);
   return place->segment == line.place.segment && place->offset == line.place.offset;
 }
 
 Result<> Merger::Work::finish() {
-  if (array)
-    if (auto finished = array->finish(); !finished) return finished;
+  if (array) GRISTMILL_TRY(array->finish());
   auto file = files.finish();
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   file->lines = lines;
   std::string text = summary.json(task, *file, *strategy);
-  if (auto named = files.write_summary(text); !named) return named;
+  GRISTMILL_TRY(files.write_summary(text));
   end = {.done = true,
          .failure = {},
          .code = {},

@@ -25,7 +25,7 @@ Result<bool> SegmentScan::read_slice() {
        want = std::min(want * 2, left)) {
     if (buffer_.size() < want + line_padding) buffer_.resize(want + line_padding);
     const std::span<char> into{buffer_.data(), want};
-    if (auto read = files_.read(segment_, read_, into); !read) return tl::unexpected{read.error()};
+    GRISTMILL_TRY(files_.read(segment_, read_, into));
     const std::string_view got{into.data(), into.size()};
     if (const auto newline = got.rfind('\n'); newline != got.npos) {
       rest_ = got.substr(0, newline + 1);

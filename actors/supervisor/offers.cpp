@@ -26,7 +26,7 @@ tl::expected<AskedPart, NoCall> Offers::plan(const PartId& part, const OpenPart&
                                              std::string item) const {
   std::string raw = plan_.raw_of(part, std::move(item));
   auto ask = planner_.plan(open.place.kind, raw, open.tally.on_fallback);
-  if (!ask) return tl::unexpected{std::move(ask.error())};
+  GRISTMILL_TRY(ask);
   return AskedPart{{part, open.place.kind, std::move(raw)}, std::move(*ask)};
 }
 

@@ -58,7 +58,7 @@ Result<openai::Request> rendered(const JobSpec& spec, const openai::DocumentTemp
   std::vector<openai::Request> requests;
   for (const PlannedPart& part : call.parts) {
     auto request = openai::render(spec, documents, part.kind, part.raw, served, call.model);
-    if (!request) return tl::unexpected{std::move(request.error())};
+    GRISTMILL_TRY(request);
     requests.push_back(std::move(*request));
   }
   return openai::packed(requests);

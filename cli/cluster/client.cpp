@@ -44,7 +44,7 @@ Result<HttpAnswer> checked(HttpAnswer answer, const std::string& server) {
 }
 
 Result<Json> json_of(Result<HttpAnswer> answer) {
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(answer);
   auto json = json::tree(answer->body);
   if (!json) return fail(ErrorCode::bad_input, "from the coordinator: " + json.error().message);
   return json;
@@ -52,7 +52,7 @@ Result<Json> json_of(Result<HttpAnswer> answer) {
 
 Result<wiring::JobView> job_of(Result<HttpAnswer> answer) {
   auto json = json_of(std::move(answer));
-  if (!json) return tl::unexpected{json.error()};
+  GRISTMILL_TRY(json);
   return coordinator::job_view_of(*json);
 }
 
@@ -85,7 +85,7 @@ Result<> refuse_other_result(JobId job, const std::string& output) {
 
 Result<HttpAnswer> ClusterClient::order(const HttpCall& call) {
   auto answer = http_.call(call);
-  if (!answer) return answer;
+  GRISTMILL_TRY(answer);
   return checked(std::move(*answer), http_.server());
 }
 
@@ -114,7 +114,7 @@ Result<ClusterClient::Uploaded> ClusterClient::upload(const std::string& name,
   call.upload = std::move(source);
   call.upload_bytes = bytes;
   const auto json = json_of(order(call));
-  if (!json) return tl::unexpected{json.error()};
+  GRISTMILL_TRY(json);
   Uploaded uploaded;
   for (auto [member, into] : {std::pair{"id", &uploaded.id}, std::pair{"path", &uploaded.path}}) {
     const auto found = json->find(member);
@@ -129,7 +129,7 @@ Result<> ClusterClient::discard(const std::string& upload) {
   HttpCall call;
   call.method = "DELETE";
   call.path = "/api/v1/inputs/" + url_encoded(upload);
-  if (auto answer = order(call); !answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(order(call));
   return {};
 }
 
@@ -189,7 +189,7 @@ Result<Json> ClusterClient::jobs() {
   Json all = Json::array();
   for (std::string after;;) {
     auto page = ask(fmt::format("/api/v1/jobs?limit={}{}", jobs_page, after));
-    if (!page) return page;
+    GRISTMILL_TRY(page);
     if (!page->is_object() || !page->contains("jobs") || !(*page)["jobs"].is_array())
       return fail(ErrorCode::bad_input, "expected a list of jobs from the coordinator, got none");
     for (Json& job : (*page)["jobs"]) all.push_back(std::move(job));
@@ -208,7 +208,7 @@ Result<> ClusterClient::check_output(const std::string& output) {
         fmt::format("-o: expected a file for JSON lines (.gz and .zst compress it), because "
                     "a coordinator keeps lines, got {}; `gristmill run` writes {}",
                     output, form == OutputForm::npy ? "arrays" : "to standard output"));
-  if (auto ours = OwnFiles{output, ""}.refuse_foreign(); !ours) return ours;
+  GRISTMILL_TRY(OwnFiles{output, ""}.refuse_foreign());
   return coordinator::PartFile::probe(output);
 }
 
@@ -225,12 +225,12 @@ Result<> ClusterClient::download_file(const std::string& path, const std::string
   const auto answer = patiently([&]() -> Result<HttpAnswer> {
     file.reset(); // what came before a cut
     auto created = coordinator::PartFile::create(output, {form});
-    if (!created) return tl::unexpected{created.error()};
+    GRISTMILL_TRY(created);
     file = std::move(*created);
     return order(call);
   });
-  if (!kept) return kept;
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(kept);
+  GRISTMILL_TRY(answer);
   return file->finish();
 }
 
@@ -245,21 +245,21 @@ Result<> ClusterClient::print_file(const std::string& path) {
     return printed.has_value();
   };
   const auto answer = order(call);
-  if (!printed) return printed;
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(printed);
+  GRISTMILL_TRY(answer);
   return {};
 }
 
 Result<> ClusterClient::download(const std::string& job, const std::string& output) {
   const std::string base = "/api/v1/jobs/" + url_encoded(job);
   if (output == "-") return print_file(base + "/results");
-  if (auto fits = check_output(output); !fits) return fits;
+  GRISTMILL_TRY(check_output(output));
   const auto shown = show(job);
-  if (!shown) return tl::unexpected{shown.error()};
-  if (auto own = refuse_other_result(shown->id, output); !own) return own;
+  GRISTMILL_TRY(shown);
+  GRISTMILL_TRY(refuse_other_result(shown->id, output));
   // The summary first: it says whose the result is, should this end between the two.
   const std::string summary = output + ".summary.json";
-  if (auto got = download_file(base + "/summary", summary, OutputForm::lines); !got) return got;
+  GRISTMILL_TRY(download_file(base + "/summary", summary, OutputForm::lines));
   return download_file(base + "/results", output, output_form(output));
 }
 

@@ -95,7 +95,7 @@ void tell(const Options& options, const Json& json,
 }
 
 Result<> show_one(Result<wiring::JobView> job, const Options& options) {
-  if (!job) return tl::unexpected{job.error()};
+  GRISTMILL_TRY(job);
   options.server.json ? print_json(coordinator::json_of(*job)) : print_job(*job);
   return {};
 }
@@ -111,7 +111,7 @@ Result<> explain(ClusterClient& client, const Options& options) {
   if (!options.item.empty()) path += "?item=" + url_encoded(options.item);
   if (options.number != 0) path += fmt::format("?number={}", options.number);
   const auto answer = client.ask(path);
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(answer);
   if (options.server.json) {
     print_json(*answer);
     return {};
@@ -148,7 +148,7 @@ Result<> retry(ClusterClient& client, const Options& options) {
 
 Result<> forget(ClusterClient& client, const Options& options) {
   const auto job = client.forget(options.job);
-  if (!job) return tl::unexpected{job.error()};
+  GRISTMILL_TRY(job);
   if (options.server.json) {
     print_json(coordinator::json_of(*job));
   } else {
@@ -172,12 +172,12 @@ Result<> results(ClusterClient& client, const Options& options) {
 
 Result<> jobs(ClusterClient& client, const Options& options) {
   const auto answer = client.jobs();
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(answer);
   std::vector<std::vector<std::string>> rows{
       {"JOB", "STATE", "DONE", "OF", "FAILED", "IN FLIGHT", "CREATED", "ENDED"}};
   for (const Json& json : answer->value("jobs", Json::array())) {
     const auto job = coordinator::job_view_of(json);
-    if (!job) return tl::unexpected{job.error()};
+    GRISTMILL_TRY(job);
     const JobCounts& c = job->counts;
     rows.push_back({to_string(job->id), std::string{name_of(job->state)},
                     std::to_string(c.terminal()), total_of(c), std::to_string(c.failed),
@@ -188,12 +188,12 @@ Result<> jobs(ClusterClient& client, const Options& options) {
 }
 
 Result<> show_workers(const Result<Json>& answer, const Options& options) {
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(answer);
   std::vector<std::vector<std::string>> rows{
       {"WORKER", "SESSION", "STATE", "KEY", "CAPACITY", "IN FLIGHT", "HELD", "DONE", "PER SECOND"}};
   for (const Json& json : answer->value("workers", Json::array())) {
     const auto worker = coordinator::worker_view_of(json);
-    if (!worker) return tl::unexpected{worker.error()};
+    GRISTMILL_TRY(worker);
     rows.push_back({worker->name, json.value("session", "-"), worker->state,
                     worker->user.empty() ? "-" : worker->user, std::to_string(worker->capacity),
                     std::to_string(worker->in_flight), std::to_string(worker->held),
@@ -231,7 +231,7 @@ std::string last_error(const Json& endpoint) {
 
 Result<> pools(ClusterClient& client, const Options& options) {
   const auto answer = client.ask("/api/v1/pools");
-  if (!answer) return tl::unexpected{answer.error()};
+  GRISTMILL_TRY(answer);
   std::vector<std::vector<std::string>> rows{{"MODEL", "ENDPOINT", "WORKER", "RPM", "TPM", "RPD",
                                               "TPD", "SLOTS", "LIMIT", "IN FLIGHT", "PARKED S",
                                               "WHY", "LAST ERROR", "$ IN", "$ OUT", "FALLBACK"}};

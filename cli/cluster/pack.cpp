@@ -55,7 +55,7 @@ Result<std::size_t> PackContent::read(std::span<char> into) {
   head_given_ += given;
   while (given < into.size()) {
     const auto got = read_files(into.subspan(given));
-    if (!got) return got;
+    GRISTMILL_TRY(got);
     if (*got == 0) break;
     given += *got;
   }
@@ -68,7 +68,7 @@ Result<std::size_t> PackContent::read_files(std::span<char> into) {
       const InputSpec& file = files_[next_ - 1];
       const auto size = std::min<std::uint64_t>(into.size(), left_);
       const auto got = read_input(open_.get(), file.path, into.first(size));
-      if (!got) return got;
+      GRISTMILL_TRY(got);
       if (*got < size) return changed(file);
       left_ -= size;
       if (left_ == 0 && std::fgetc(open_.get()) != EOF) return changed(file);
@@ -79,7 +79,7 @@ Result<std::size_t> PackContent::read_files(std::span<char> into) {
       ++next_;
     if (next_ == files_.size()) return 0;
     auto file = open_input(files_[next_].path);
-    if (!file) return tl::unexpected{file.error()};
+    GRISTMILL_TRY(file);
     open_ = std::move(*file);
     left_ = files_[next_++].bytes;
   }

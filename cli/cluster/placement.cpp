@@ -100,7 +100,7 @@ Result<std::string> Placement::upload_from(const std::string& name,
                                            std::optional<std::uint64_t> bytes,
                                            decltype(HttpCall::upload) source) {
   auto uploaded = client_.upload(name, bytes, std::move(source));
-  if (!uploaded) return tl::unexpected{uploaded.error()};
+  GRISTMILL_TRY(uploaded);
   uploaded_.push_back(std::move(uploaded->id));
   return std::move(uploaded->path);
 }
@@ -111,7 +111,7 @@ Result<std::string> Placement::upload_file(const std::string& path) {
   auto file = standard && standard_input_
                   ? Result<InputFile>{InputFile{standard_input_.get(), [](auto*) { return 0; }}}
                   : open_input(path);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   std::optional<std::uint64_t> bytes;
   std::error_code error;
   if (const auto size = std::filesystem::file_size(path, error); !standard && !error) bytes = size;
@@ -123,7 +123,7 @@ Result<std::string> Placement::upload_file(const std::string& path) {
 Result<> Placement::upload_each(std::vector<InputSpec>& inputs) {
   for (InputSpec& input : inputs) {
     auto path = upload_file(input.path);
-    if (!path) return tl::unexpected{path.error()};
+    GRISTMILL_TRY(path);
     input = InputSpec{std::move(*path), std::move(input.name)};
   }
   return {};
@@ -134,17 +134,17 @@ Result<InputSpec> Placement::upload_together(const std::vector<InputSpec>& input
   std::string standard_input;
   if (reads_standard_input(names_)) {
     auto path = upload_file("-");
-    if (!path) return tl::unexpected{path.error()};
+    GRISTMILL_TRY(path);
     standard_input = std::move(*path);
   }
   PackContent content{inputs};
   auto pack = upload_from("pack", content.bytes(),
                           [&](std::span<char> into) { return content.read(into); });
-  if (!pack) return tl::unexpected{pack.error()};
+  GRISTMILL_TRY(pack);
   PackList entries{inputs, std::move(*pack), std::move(standard_input)};
   auto list = upload_from("list.jsonl", std::nullopt,
                           [&](std::span<char> into) { return entries.read(into); });
-  if (!list) return tl::unexpected{list.error()};
+  GRISTMILL_TRY(list);
   InputSpec input{std::move(*list), fmt::format("{} files", inputs.size())};
   input.files = inputs.size();
   return input;

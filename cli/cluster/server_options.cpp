@@ -23,7 +23,7 @@ Result<ClusterClient> ServerOptions::connect() const {
   std::string token;
   if (!token_file.empty()) {
     auto read = read_client_token(token_file);
-    if (!read) return tl::unexpected{read.error()};
+    GRISTMILL_TRY(read);
     token = std::move(*read);
   } else if (const char* given = std::getenv("GRISTMILL_TOKEN")) {
     token = given;

@@ -157,7 +157,7 @@ std::string why_refused(ClusterClient& client, const JobSpec& spec) {
 Result<> set_share(JobSpec& spec, const SubmitOptions& options) {
   if (options.deadline.empty()) return {};
   const auto deadline = deadline_of(options.deadline, std::time(nullptr));
-  if (!deadline) return tl::unexpected{deadline.error()};
+  GRISTMILL_TRY(deadline);
   spec.share.deadline = *deadline;
   return {};
 }

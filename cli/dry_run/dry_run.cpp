@@ -33,18 +33,17 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlac
   // By an earlier run, which the job would go on with.
   const bool spooled = !places.anew && fs::exists(places.state + ".stdin", ignored);
   auto found = found_inputs(names, places.output, &left_out);
-  if (!found) return tl::unexpected{found.error()};
+  GRISTMILL_TRY(found);
   inputs.specs = std::move(*found);
   for (InputSpec& input : inputs.specs) {
     if (input.path != "-") continue;
     input.path = places.state + ".stdin";
     if (spooled) {
-      if (auto same = StandardInput::refuse_other(places.state); !same)
-        return tl::unexpected{same.error()};
+      GRISTMILL_TRY(StandardInput::refuse_other(places.state));
       continue;
     }
     auto file = kept_standard_input();
-    if (!file) return tl::unexpected{file.error()};
+    GRISTMILL_TRY(file);
     inputs.standard_input = std::move(*file);
     const int descriptor = ::fileno(inputs.standard_input.get());
     struct stat about {};
@@ -59,11 +58,11 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlac
 // To the end of the input; under --strict to the first bad line, which is returned.
 Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forecaster) {
   auto source = coordinator::FileSource::open(spec.inputs, fs::temp_directory_path());
-  if (!source) return tl::unexpected{source.error()};
+  GRISTMILL_TRY(source);
   intake::Intake intake{spec, **source, {}};
   for (;;) {
     const auto item = intake.next();
-    if (!item) return tl::unexpected{item.error()};
+    GRISTMILL_TRY(item);
     if (!*item) {
       forecaster.left_out(intake.left_out());
       return std::nullopt;
@@ -136,7 +135,7 @@ Result<std::string> why_nothing_runs(const JobSpec& spec) {
   lenient.policy.strict = false;
   Forecaster forecaster{lenient};
   const auto read = read_items(lenient, forecaster);
-  if (!read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(read);
   const Forecast& forecast = forecaster.forecast();
   if (forecast.bad == 0 || forecast.bad < forecast.items) return std::string{};
   const BadLine& first = forecast.samples.front();

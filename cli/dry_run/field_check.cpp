@@ -23,11 +23,11 @@ struct First {
 // The first item that is not bad.
 Result<std::optional<First>> first_item(const JobSpec& spec) {
   auto source = coordinator::FileSource::open(spec.inputs, std::filesystem::temp_directory_path());
-  if (!source) return tl::unexpected{source.error()};
+  GRISTMILL_TRY(source);
   intake::Intake intake{spec, **source, {}};
   for (;;) {
     auto item = intake.next();
-    if (!item) return tl::unexpected{item.error()};
+    GRISTMILL_TRY(item);
     if (!*item) return std::nullopt;
     if (!(*item)->bad.empty()) continue;
     std::string where = intake.source_of((*item)->place);
@@ -88,7 +88,7 @@ Result<std::optional<First>> only_requests(const JobSpec& spec) {
     JobSpec one = spec;
     one.inputs = {spec.inputs[n]};
     auto first = first_item(one);
-    if (!first) return first;
+    GRISTMILL_TRY(first);
     if (!*first) continue;
     if ((*first)->item.place.kind != ItemKind::batch_line) return std::nullopt;
     if (!request) request = std::move(*first);
@@ -108,7 +108,7 @@ std::string refusal_beside_requests(const JobSpec& spec, const First& first) {
 Result<FieldCheck> check_fields(const JobSpec& spec) {
   if (spec.shape.prompt.empty() && spec.shape.system.empty()) return FieldCheck{};
   const auto request = only_requests(spec);
-  if (!request) return tl::unexpected{request.error()};
+  GRISTMILL_TRY(request);
   if (*request) return FieldCheck{refusal_beside_requests(spec, **request), {}};
   if (spec.shape.prompt.empty()) return FieldCheck{};
   std::vector<std::string> used, doubtful;
@@ -121,7 +121,7 @@ Result<FieldCheck> check_fields(const JobSpec& spec) {
   const bool lacks_field = used.empty() && !spec.policy.no_field_needed;
   if (!lacks_field && doubtful.empty()) return FieldCheck{};
   const auto first = first_item(spec);
-  if (!first) return tl::unexpected{first.error()};
+  GRISTMILL_TRY(first);
   if (lacks_field) return FieldCheck{refusal_of(*first), {}};
   for (const std::string& name : doubtful)
     if (*first && has_field(spec, (*first)->item, name) &&

@@ -18,9 +18,9 @@ std::string limit_of(std::uint64_t limit) {
 
 Result<std::optional<JobSpec>> recorded_spec(const std::string& state) {
   auto journal = coordinator::JournalCheck::open(state);
-  if (!journal) return tl::unexpected{journal.error()};
+  GRISTMILL_TRY(journal);
   const auto recovered = journal->recovered();
-  if (!recovered) return tl::unexpected{recovered.error()};
+  GRISTMILL_TRY(recovered);
   if (recovered->jobs.empty()) return std::nullopt;
   return job_spec_from_json(recovered->jobs.front().spec, Unknown::skipped);
 }
@@ -37,7 +37,7 @@ Result<Earlier> look_back(const journal::Recovered& recovered, JobSpec spec,
   }
   const journal::RecoveredJob& job = recovered.jobs.front();
   auto before = job_spec_from_json(job.spec, Unknown::skipped);
-  if (!before) return tl::unexpected{before.error()};
+  GRISTMILL_TRY(before);
   auto same = same_inputs(before->inputs, inputs);
   if (!same)
     return fail(same.error().code,

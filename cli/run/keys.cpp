@@ -23,14 +23,13 @@ Result<> check_key(const EndpointSpec& endpoint) {
 }
 
 Result<> check_keys(const JobSpec& spec, const std::vector<PoolSpec>& pools) {
-  for (const EndpointSpec& endpoint : spec.endpoints)
-    if (auto there = check_key(endpoint); !there) return there;
+  for (const EndpointSpec& endpoint : spec.endpoints) GRISTMILL_TRY(check_key(endpoint));
   if (!spec.endpoints.empty()) return {};
   const std::string model = model_of_all(spec);
   for (const PoolSpec& pool : pools)
     for (const EndpointSpec& endpoint : pool.endpoints)
       if (model.empty() || model == pool.model || spec.policy.fallback_model == pool.model)
-        if (auto there = check_key(endpoint); !there) return there;
+        GRISTMILL_TRY(check_key(endpoint));
   return {};
 }
 

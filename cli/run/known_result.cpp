@@ -9,7 +9,7 @@ namespace gristmill::cli {
 
 Result<bool> is_result_of(const std::string& output, const std::string& state) {
   auto file = coordinator::open_file(output, O_RDONLY | O_NONBLOCK);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const std::string head = coordinator::head_of(coordinator::FileReader{std::move(*file)});
   if (head.empty()) return true;
   if (!coordinator::begins_as_result(head)) return false;

@@ -43,9 +43,8 @@ Result<LinePrinter> LinePrinter::open(const std::string& state, int descriptor,
   LinePrinter printer{state + "/printed", descriptor, std::move(calls)};
   struct stat about {};
   printer.regular_ = ::fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
-  if (auto recalled = printer.recall(); !recalled) return tl::unexpected{recalled.error()};
-  if (printer.regular_ && about.st_size > 0)
-    if (auto ended = printer.end_torn_line(); !ended) return tl::unexpected{ended.error()};
+  GRISTMILL_TRY(printer.recall());
+  if (printer.regular_ && about.st_size > 0) GRISTMILL_TRY(printer.end_torn_line());
   return printer;
 }
 
@@ -53,10 +52,10 @@ Result<> LinePrinter::recall() {
   std::error_code error;
   if (!fs::exists(path_, error)) return {};
   const auto file = coordinator::open_file(path_, O_RDONLY | O_NOFOLLOW);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   std::string text(read_bytes, '\0');
   const auto got = coordinator::read_at(*file, 0, text, path_);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   text.resize(*got);
   const auto json = json::tree(text).value_or(nullptr);
   try {
@@ -90,17 +89,16 @@ Result<LinePrinter::Printed> LinePrinter::print(journal::JobLines& durable, mill
   for (;;) {
     if (written_ == buffer_.size()) {
       const auto more = refill(durable);
-      if (!more) return tl::unexpected{more.error()};
+      GRISTMILL_TRY(more);
       if (!*more) break;
     }
     const auto printed = write(until);
     if (!printed || *printed != Printed::all) {
-      if (auto saved = save(); !saved) return tl::unexpected{saved.error()};
+      GRISTMILL_TRY(save());
       return printed;
     }
   }
-  if (Clock::now() >= saved_at_ + save_every)
-    if (auto saved = save(); !saved) return tl::unexpected{saved.error()};
+  if (Clock::now() >= saved_at_ + save_every) GRISTMILL_TRY(save());
   return Printed::all;
 }
 
@@ -126,7 +124,7 @@ Result<bool> LinePrinter::refill(journal::JobLines& durable) {
     segment_ = name_of(durable, at);
     read_ = printed_ = 0;
   }
-  if (auto got = read(durable, at); !got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(read(durable, at));
   return true;
 }
 
@@ -171,13 +169,11 @@ Result<> LinePrinter::save() {
     return tl::unexpected{coordinator::disk_error("fdatasync", "standard output")};
   auto file = coordinator::PartFile::create(
       path_, {.readers = coordinator::Readers::owner, .calls = calls_});
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const nlohmann::ordered_json json{{"file", segment_}, {"bytes", printed_}, {"lines", lines_}};
-  if (auto appended = (*file)->append(
-          json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-      !appended)
-    return appended;
-  if (auto finished = (*file)->finish(); !finished) return finished;
+  GRISTMILL_TRY((*file)->append(
+      json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+  GRISTMILL_TRY((*file)->finish());
   unsaved_ = false;
   saved_at_ = Clock::now();
   return {};

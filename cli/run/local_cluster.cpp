@@ -16,10 +16,9 @@ LocalCluster::LocalCluster(LocalOptions options)
                                         std::clamp(std::thread::hardware_concurrency(), 2u, 8u))} {}
 
 Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
-  if (auto enough = check_address_space(); !enough) return tl::unexpected{enough.error()};
+  GRISTMILL_TRY(check_address_space());
   const std::uint64_t calls = std::uint64_t{options.workers} * options.concurrency;
-  if (auto enough = worker::check_descriptor_limit(calls); !enough)
-    return tl::unexpected{enough.error()};
+  GRISTMILL_TRY(worker::check_descriptor_limit(calls));
   std::unique_ptr<LocalCluster> cluster{new LocalCluster{std::move(options)}};
   coordinator::HostOptions host;
   host.state_directory = cluster->options_.state_directory;
@@ -28,13 +27,13 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   host.pools = cluster->options_.pools;
   host.fatal = [c = cluster.get()](Error error) { c->fail_once(std::move(error)); };
   auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   cluster->coordinator_ = std::move(*opened);
   return cluster;
 }
 
 Result<> LocalCluster::start() {
-  if (auto started = coordinator_->start(); !started) return started;
+  GRISTMILL_TRY(coordinator_->start());
   for (std::uint32_t n = 0; n < options_.workers; ++n) {
     worker::HostOptions host;
     host.coordinator = "inproc://gristmill";
@@ -51,7 +50,7 @@ Result<> LocalCluster::start() {
       fail_once({ErrorCode::internal, std::move(why)});
     };
     auto worker = worker::WorkerHost::start(*stage_, std::move(host));
-    if (!worker) return tl::unexpected{worker.error()};
+    GRISTMILL_TRY(worker);
     workers_.push_back(std::move(*worker));
   }
   return {};

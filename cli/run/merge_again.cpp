@@ -7,10 +7,10 @@ namespace gristmill::cli {
 Result<> merge_again(coordinator::CoordinatorHost& host, const journal::RecoveredJob& job,
                      const std::string& output) {
   auto spec = job_spec_from_json(job.spec, Unknown::skipped);
-  if (!spec) return tl::unexpected{spec.error()};
+  GRISTMILL_TRY(spec);
   spec->output = output;
   auto files = host.open_merge(job.job, *spec);
-  if (!files) return tl::unexpected{files.error()};
+  GRISTMILL_TRY(files);
   merger::MergeTask task;
   task.job = job.job;
   task.spec = std::move(*spec);

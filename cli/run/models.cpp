@@ -28,10 +28,10 @@ constexpr std::size_t shown_max = 10;
 constexpr std::chrono::seconds asked_every{1};
 
 Result<std::string> key_of(const EndpointSpec& endpoint) {
-  if (auto there = check_key(endpoint); !there) return tl::unexpected{there.error()};
+  GRISTMILL_TRY(check_key(endpoint));
   worker::ApiKeys keys;
   const auto line = keys.authorization(endpoint.api_key_env, endpoint.api_key_file);
-  if (!line) return tl::unexpected{line.error()};
+  GRISTMILL_TRY(line);
   return *line == nullptr ? std::string{} : std::string{worker::ApiKeys::key_in(**line)};
 }
 
@@ -49,7 +49,7 @@ openai::Reply judged(const HttpAnswer& answer, const std::string& key) {
 Result<std::vector<std::string>> models_of(const EndpointSpec& endpoint,
                                            const std::string& ca_file) {
   const auto key = key_of(endpoint);
-  if (!key) return tl::unexpected{key.error()};
+  GRISTMILL_TRY(key);
   const std::string where = endpoint.url + "/models";
   const auto failed = [&](std::string_view got, ErrorCode code = ErrorCode::usage) {
     return fail(code, fmt::format("expected the models that are served from {}, got {}; {}", where,
@@ -113,10 +113,10 @@ Result<bool> may_need_model(const JobSpec& spec) {
   for (const InputSpec& input : spec.inputs) {
     one.inputs = {input};
     auto source = coordinator::FileSource::open(one.inputs, std::filesystem::temp_directory_path());
-    if (!source) return tl::unexpected{source.error()};
+    GRISTMILL_TRY(source);
     intake::Intake intake{one, **source, {}};
     const auto item = intake.next();
-    if (!item) return tl::unexpected{item.error()};
+    GRISTMILL_TRY(item);
     if (!*item) continue; // an empty file
     const intake::Item& first = **item;
     if (first.place.kind != ItemKind::batch_line) return true;
@@ -131,11 +131,11 @@ Result<bool> may_need_model(const JobSpec& spec) {
 Result<std::string> first_named_model(const JobSpec& spec) {
   constexpr std::string_view none = "\n"; // no model can have this name
   auto source = coordinator::FileSource::open(spec.inputs, std::filesystem::temp_directory_path());
-  if (!source) return tl::unexpected{source.error()};
+  GRISTMILL_TRY(source);
   intake::Intake intake{spec, **source, {}};
   for (;;) {
     const auto item = intake.next();
-    if (!item) return tl::unexpected{item.error()};
+    GRISTMILL_TRY(item);
     if (!*item) return std::string{};
     if (!(*item)->bad.empty()) continue;
     const auto request = openai::render(spec, (*item)->place.kind, (*item)->raw, none);

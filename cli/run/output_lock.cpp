@@ -13,7 +13,7 @@ Result<OutputLock> OutputLock::take(const std::string& output) {
   const std::string path = output + ".lock";
   for (;;) {
     auto file = coordinator::open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW);
-    if (!file) return tl::unexpected{file.error()};
+    GRISTMILL_TRY(file);
     struct flock lock {};
     lock.l_type = F_WRLCK;
     if (::fcntl(file->get(), F_SETLK, &lock) != 0) {

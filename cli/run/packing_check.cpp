@@ -24,19 +24,19 @@ Result<> unpack_all(Packing packing, const coordinator::FileDescriptor& file,
   std::vector<char> bytes(256 * 1024);
   for (;;) {
     const auto got = unpacker->next(bytes);
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     if (*got == 0) return {};
   }
 }
 
 Result<> check_one(const InputSpec& input) {
   const auto file = coordinator::open_file(input.path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   std::array<char, 16> head{};
   const auto got = coordinator::read_at(*file, 0, head, input.path);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   const auto packing = coordinator::packing_of(input.name, {head.data(), *got});
-  if (!packing) return tl::unexpected{packing.error()};
+  GRISTMILL_TRY(packing);
   return *packing == Packing::none ? Result<>{} : unpack_all(*packing, *file, input.path);
 }
 

@@ -38,8 +38,8 @@ namespace fs = std::filesystem;
 Result<> write_list(const std::string& path, const std::string& list) {
   if (list.empty()) return {};
   auto file = coordinator::PartFile::create(path, {.readers = coordinator::Readers::owner});
-  if (!file) return tl::unexpected{file.error()};
-  if (auto appended = (*file)->append(list); !appended) return appended;
+  GRISTMILL_TRY(file);
+  GRISTMILL_TRY((*file)->append(list));
   return (*file)->finish();
 }
 
@@ -247,12 +247,12 @@ RunCommand::Over RunCommand::name_inputs() {
 Result<InputSpec> RunCommand::standard_input() {
   if (known_ && !options_.restart) {
     auto recalled = StandardInput::recalled(state_);
-    if (!recalled) return tl::unexpected{recalled.error()};
+    GRISTMILL_TRY(recalled);
     consumed_ = recalled->has_value();
     if (consumed_) return std::move(**recalled);
   }
   auto spooled = StandardInput::spool(state_, options_.restart);
-  if (!spooled) return tl::unexpected{spooled.error()};
+  GRISTMILL_TRY(spooled);
   standard_.emplace(std::move(*spooled));
   return standard_->input();
 }

@@ -40,9 +40,9 @@ Result<> check_content(const InputSpec& before, const InputSpec& now) {
                    "one that was modified since (too large to compare its content)");
   }
   auto file = coordinator::open_file(now.path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const auto digest = coordinator::digest_of(coordinator::FileReader{std::move(*file)}, now.path);
-  if (!digest) return tl::unexpected{digest.error()};
+  GRISTMILL_TRY(digest);
   if (*digest == before.digest) return {};
   return differs(now, "the content that the job began with", "as many bytes of another content");
 }
@@ -52,17 +52,17 @@ Result<> check_content(const InputSpec& before, const InputSpec& now) {
 Result<std::vector<InputSpec>> same_inputs(const std::vector<InputSpec>& before,
                                            const std::vector<InputSpec>& now) {
   auto list = coordinator::InputList::open(before);
-  if (!list) return tl::unexpected{list.error()};
+  GRISTMILL_TRY(list);
   bool moved = false;
   std::vector<InputSpec> same;
   for (std::uint32_t n = 0; n < std::min<std::size_t>(list->count(), now.size()); ++n) {
     const auto known = list->at(n);
-    if (!known) return tl::unexpected{known.error()};
+    GRISTMILL_TRY(known);
     const InputSpec& input = **known;
     if (!is_same_place(input, now[n]))
       return differs(now[n], fmt::format("{}, which is input {} of the job", input.name, n + 1),
                      "another file");
-    if (auto good = check_content(input, now[n]); !good) return tl::unexpected{good.error()};
+    GRISTMILL_TRY(check_content(input, now[n]));
     std::error_code error;
     moved = moved || (input.path != now[n].path && !fs::exists(input.path, error));
     if (list->is_listed()) continue;
@@ -72,7 +72,7 @@ Result<std::vector<InputSpec>> same_inputs(const std::vector<InputSpec>& before,
   }
   if (list->count() > now.size()) {
     const auto missing = list->at(static_cast<std::uint32_t>(now.size()));
-    if (!missing) return tl::unexpected{missing.error()};
+    GRISTMILL_TRY(missing);
     return fail(ErrorCode::usage,
                 fmt::format("INPUT: expected the {} files that the job began with, got {}: {} is "
                             "missing",

@@ -21,7 +21,7 @@ Result<std::string> StreamedOutput::state_of(const std::string& output, const st
   if (!streams_) return state.empty() ? output + ".state" : state;
   if (!state.empty()) return state;
   auto made = TemporaryDirectory::create();
-  if (!made) return tl::unexpected{made.error()};
+  GRISTMILL_TRY(made);
   temporary_ = std::move(*made);
   return temporary_.path() + "/state"; // standard input is spooled beside it
 }
@@ -30,7 +30,7 @@ Result<> StreamedOutput::open(const std::string& state) {
   if (!streams_) return {};
   std::signal(SIGPIPE, SIG_IGN); // the write says it
   auto printer = LinePrinter::open(state, STDOUT_FILENO);
-  if (!printer) return tl::unexpected{printer.error()};
+  GRISTMILL_TRY(printer);
   printer_ = std::move(*printer);
   return {};
 }
@@ -42,7 +42,7 @@ const char* StreamedOutput::afterwards() const {
 Result<LinePrinter::Printed> StreamedOutput::print(LocalCluster& cluster, JobId job) {
   if (!printer_) return Printed::all;
   const auto durable = cluster.coordinator().lines_of(job);
-  if (!durable) return tl::unexpected{durable.error()};
+  GRISTMILL_TRY(durable);
   return printer_->print(**durable, look_at_signals_every);
 }
 

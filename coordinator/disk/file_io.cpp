@@ -33,7 +33,7 @@ Result<std::size_t> in_pieces(std::size_t bytes, std::string_view call, const st
 }
 
 Result<> all_of(const Result<std::size_t>& done, std::size_t bytes, const std::string& path) {
-  if (!done) return tl::unexpected{done.error()};
+  GRISTMILL_TRY(done);
   if (*done == bytes) return {};
   return fail(ErrorCode::io,
               fmt::format("write {}: it takes no more bytes after {} of {}", path, *done, bytes));
@@ -132,7 +132,7 @@ Result<> rename_file(const std::string& from, const std::string& to, const DiskC
 
 Result<> sync_directory(const std::string& path, const DiskCalls& calls) {
   const auto directory = open_file(path, O_RDONLY | O_DIRECTORY, 0, calls);
-  if (!directory) return tl::unexpected{directory.error()};
+  GRISTMILL_TRY(directory);
   return synced(unless_interrupted([&] { return calls.fsync_directory(directory->get()); }),
                 "fsync", path);
 }
@@ -143,7 +143,7 @@ Result<> make_directory(const std::string& path, const DiskCalls& calls) {
   fs::path parent = fs::path{path}.lexically_normal();
   if (!parent.has_filename()) parent = parent.parent_path(); // "a/b/" is "a/b"
   parent = directory_of(parent.string());
-  if (auto made = make_directory(parent.string(), calls); !made) return made;
+  GRISTMILL_TRY(make_directory(parent.string(), calls));
   if (::mkdir(path.c_str(), 0700) != 0) {
     const int reason = errno;
     if (reason != EEXIST || !fs::is_directory(path, error)) {

@@ -23,12 +23,12 @@ std::string scratch_in(const std::string& directory) {
 Result<> ScratchFile::append(std::span<const std::byte> bytes) {
   if (!file_) {
     auto made = nameless_file(directory_);
-    if (!made) return tl::unexpected{made.error()};
+    GRISTMILL_TRY(made);
     file_ = std::move(*made);
   }
-  if (auto room = room_.take(bytes.size()); !room) return room;
+  GRISTMILL_TRY(room_.take(bytes.size()));
   const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  if (auto done = write_all_at(file_, bytes_, text, scratch_in(directory_)); !done) return done;
+  GRISTMILL_TRY(write_all_at(file_, bytes_, text, scratch_in(directory_)));
   bytes_ += bytes.size();
   return {};
 }
@@ -49,13 +49,13 @@ Result<> ScratchFile::clear() {
 
 Result<std::uint64_t> DiskScratchPages::append(const intake::Page& page) {
   const std::uint64_t number = file_.bytes() / page.size();
-  if (auto appended = file_.append(page); !appended) return tl::unexpected{appended.error()};
+  GRISTMILL_TRY(file_.append(page));
   return number;
 }
 
 Result<> DiskScratchPages::read(std::uint64_t number, intake::Page& into) {
   const auto got = file_.read(number * into.size(), into);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   if (*got != into.size())
     return fail(ErrorCode::io,
                 fmt::format("expected page {} of a scratch file, got {} bytes", number, *got));

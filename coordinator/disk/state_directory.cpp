@@ -89,7 +89,7 @@ Result<> refuse_other_owner(const std::string& journal) {
 // Before anything is locked or restricted: a start that is refused changes nothing.
 Result<> refuse_other_content(const std::string& path, const std::string& journal) {
   const auto ours = is_journal(journal);
-  if (!ours) return tl::unexpected{ours.error()};
+  GRISTMILL_TRY(ours);
   if (*ours) return {};
   return fail(
       ErrorCode::conflict,
@@ -100,7 +100,7 @@ Result<> refuse_other_content(const std::string& path, const std::string& journa
 
 Result<> refuse_other_lock(const std::string& lock) {
   const auto ours = is_lock(lock);
-  if (!ours) return tl::unexpected{ours.error()};
+  GRISTMILL_TRY(ours);
   if (*ours) return {};
   return fail(ErrorCode::conflict,
               fmt::format("expected {} to be empty or to hold the number of a process, it holds "
@@ -112,7 +112,7 @@ Result<> refuse_foreign_files(const std::string& path) {
   std::error_code error;
   const fs::path journal = fs::path{path} / journal_file_name;
   if (fs::exists(fs::symlink_status(journal, error))) {
-    if (auto owned = refuse_other_owner(journal.string()); !owned) return owned;
+    GRISTMILL_TRY(refuse_other_owner(journal.string()));
     return refuse_other_content(path, journal.string());
   }
   for (fs::directory_iterator entry{path, error}, end; !error && entry != end;
@@ -138,7 +138,7 @@ std::string holder_of(int lock) {
 Result<FileDescriptor> lock_directory(const std::string& path, const DiskCalls& calls) {
   const std::string lock_path = path + "/" + lock_file_name;
   auto lock = open_file(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, calls);
-  if (!lock) return lock;
+  GRISTMILL_TRY(lock);
   if (::flock(lock->get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return tl::unexpected{disk_error("flock", lock_path)};
     return fail(ErrorCode::conflict,
@@ -147,8 +147,7 @@ Result<FileDescriptor> lock_directory(const std::string& path, const DiskCalls& 
   }
   if (::ftruncate(lock->get(), 0) != 0) return tl::unexpected{disk_error("truncate", lock_path)};
   const std::string pid = fmt::format("{}\n", ::getpid());
-  if (auto written = write_all_at(*lock, 0, pid, lock_path); !written)
-    return tl::unexpected{written.error()};
+  GRISTMILL_TRY(write_all_at(*lock, 0, pid, lock_path));
   return lock;
 }
 
@@ -159,7 +158,7 @@ Result<> restrict(const std::string& path) {
     return errno == ENOENT ? Result<>{} : tl::unexpected{disk_error("stat", path)};
   if ((info.st_mode & 077) == 0) return {};
   const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   if (::fchmod(file->get(), 0600) != 0) return tl::unexpected{disk_error("chmod", path)};
   return {};
 }
@@ -210,24 +209,22 @@ bool whole_sync_tells_all(const std::string& path) {
 
 Result<> make_journal_private(const std::string& path, const DiskCalls& calls) {
   const auto made = open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, calls);
-  if (!made) return tl::unexpected{made.error()};
+  GRISTMILL_TRY(made);
   for (const char* suffix : {"", "-wal", "-shm", "-journal"})
-    if (auto restricted = restrict(path + suffix); !restricted) return restricted;
+    GRISTMILL_TRY(restrict(path + suffix));
   return {};
 }
 
 Result<StateDirectory> take_state_directory(const std::string& path, const DiskCalls& calls) {
-  if (auto made = make_directory(path, calls); !made) return tl::unexpected{made.error()};
+  GRISTMILL_TRY(make_directory(path, calls));
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return tl::unexpected{disk_error("stat", path)};
-  if (auto local = refuse_network_file_system(path, info, calls); !local)
-    return tl::unexpected{local.error()};
-  if (auto owned = refuse_other_writers(path, info); !owned) return tl::unexpected{owned.error()};
-  if (auto ours = refuse_foreign_files(path); !ours) return tl::unexpected{ours.error()};
-  if (auto ours = refuse_other_lock(path + "/" + lock_file_name); !ours)
-    return tl::unexpected{ours.error()};
+  GRISTMILL_TRY(refuse_network_file_system(path, info, calls));
+  GRISTMILL_TRY(refuse_other_writers(path, info));
+  GRISTMILL_TRY(refuse_foreign_files(path));
+  GRISTMILL_TRY(refuse_other_lock(path + "/" + lock_file_name));
   auto lock = lock_directory(path, calls);
-  if (!lock) return tl::unexpected{lock.error()};
+  GRISTMILL_TRY(lock);
   return StateDirectory{path, std::move(*lock)};
 }
 

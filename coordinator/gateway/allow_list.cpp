@@ -16,7 +16,7 @@ AllowList::AllowList(std::string file, std::function<void(const Event&)> log)
 Result<std::unique_ptr<AllowList>> AllowList::open(const std::string& file,
                                                    std::function<void(const Event&)> log) {
   std::unique_ptr<AllowList> list{new AllowList{file, std::move(log)}};
-  if (auto loaded = list->reload(); !loaded) return tl::unexpected{loaded.error()};
+  GRISTMILL_TRY(list->reload());
   return list;
 }
 
@@ -39,7 +39,7 @@ std::optional<std::string> AllowList::name_of(std::string_view public_key) {
 Result<> AllowList::reload() {
   ::stat(file_.c_str(), &seen_);
   auto keys = read_allowed_keys(file_);
-  if (!keys) return tl::unexpected{keys.error()};
+  GRISTMILL_TRY(keys);
   keys_ = std::move(*keys);
   return {};
 }

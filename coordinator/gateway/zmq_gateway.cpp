@@ -117,7 +117,7 @@ Result<> ZmqGateway::Thread::open() {
     set_bounds(socket_, options_);
     if (curve) {
       auto zap = Zap::start(context_, options_.keys->enrolment, options_.log);
-      if (!zap) return tl::unexpected{zap.error()};
+      GRISTMILL_TRY(zap);
       zap_ = std::move(*zap);
       set_keys(socket_, options_.keys->server);
     }
@@ -129,7 +129,7 @@ Result<> ZmqGateway::Thread::open() {
   if (curve) {
     auto safe = prove_strangers_are_refused(*context_, dialled_here(endpoint_),
                                             options_.keys->server.public_key);
-    if (!safe) return safe;
+    GRISTMILL_TRY(safe);
     zap_->start_logging();
   }
   thread_ = guarded_thread("gateway", [this] { run(); });
@@ -302,11 +302,10 @@ ZmqGateway::ZmqGateway(std::unique_ptr<Thread> thread) : thread_{std::move(threa
 ZmqGateway::~ZmqGateway() = default;
 
 Result<std::unique_ptr<ZmqGateway>> ZmqGateway::open(GatewayOptions options, GatewayEvents events) {
-  if (auto good = check_listen_address(options.listen, options.keys.has_value()); !good)
-    return tl::unexpected{good.error()};
+  GRISTMILL_TRY(check_listen_address(options.listen, options.keys.has_value()));
   try {
     auto thread = std::make_unique<Thread>(std::move(options), std::move(events));
-    if (auto opened = thread->open(); !opened) return tl::unexpected{opened.error()};
+    GRISTMILL_TRY(thread->open());
     return std::unique_ptr<ZmqGateway>{new ZmqGateway{std::move(thread)}};
   } catch (const std::exception& error) {
     return fail(ErrorCode::io, std::string{"the gateway could not start: "} + error.what());

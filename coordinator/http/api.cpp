@@ -55,7 +55,7 @@ Result<std::unique_ptr<HttpApi>> HttpApi::open(const HttpApiOptions& options) {
   if (sodium_init() < 0)
     return fail(ErrorCode::internal, "libsodium finds no source of randomness");
   auto uploads = Uploads::open(options.blobs, options.state_directory, options.data_root);
-  if (!uploads) return tl::unexpected{uploads.error()};
+  GRISTMILL_TRY(uploads);
   return std::unique_ptr<HttpApi>{new HttpApi{options, std::move(*uploads)}};
 }
 

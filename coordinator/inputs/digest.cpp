@@ -26,7 +26,7 @@ Result<> InputDigests::take(InputSpec& input) {
     return fail(opened.error().code, fmt::format("{}: expected a readable input file: {}",
                                                  input.path, opened.error().message));
   auto digest = digest_of(*opened->file, input.path);
-  if (!digest) return tl::unexpected{digest.error()};
+  GRISTMILL_TRY(digest);
   left_ -= input.bytes;
   const bool same =
       opened->about.modified_ns == input.modified_ns && opened->about.bytes == input.bytes;

@@ -74,16 +74,14 @@ Result<std::unique_ptr<intake::ByteSource>> FileSource::open(const std::vector<I
                                                              InputAccess access) {
   if (!access.held) access.held = std::make_shared<OpenInputs>(open_files_max);
   auto list = with_room(*access.held, [&] { return InputList::open(inputs, access.roots); });
-  if (!list) return tl::unexpected{list.error()};
+  GRISTMILL_TRY(list);
   const bool listed = list->is_listed();
   std::unique_ptr<FileSource> source{
       new FileSource{std::move(*list), std::move(scratch_directory), std::move(access)}};
   if (!listed)
     for (std::uint32_t n = 0; n < inputs.size(); ++n)
-      if (auto good =
-              with_room(*source->access_.held, [&] { return source->open_checked(n, inputs[n]); });
-          !good)
-        return tl::unexpected{good.error()};
+      GRISTMILL_TRY(
+          with_room(*source->access_.held, [&] { return source->open_checked(n, inputs[n]); }));
   return source;
 }
 
@@ -91,7 +89,7 @@ Result<OpenedFile> FileSource::open_checked(std::uint32_t input, const InputSpec
   constexpr std::size_t touched_max = 1'024; // of more, each is compared again when it is opened
   auto opened = access_.roots.open_file(spec.path);
   if (!opened) return tl::unexpected{input_error(spec.path, opened.error())};
-  if (auto good = check_size(spec, opened->about.bytes); !good) return tl::unexpected{good.error()};
+  GRISTMILL_TRY(check_size(spec, opened->about.bytes));
   const std::uint64_t modified = opened->about.modified_ns;
   if (spec.modified_ns == 0 || spec.modified_ns == modified) return opened;
   if (const auto known = touched_.find(input); known != touched_.end() && known->second == modified)
@@ -110,7 +108,7 @@ FileSource::~FileSource() {
 
 Result<std::string> FileSource::name_of(std::uint32_t input) {
   const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
-  if (!found) return tl::unexpected{found.error()};
+  GRISTMILL_TRY(found);
   return (*found)->name;
 }
 
@@ -130,7 +128,7 @@ Result<FileSource::Opened> FileSource::opened(std::uint32_t input) {
   if (!open) {
     if (known != known_.end()) known_.erase(known);
     auto anew = open_anew(input);
-    if (!anew) return anew;
+    GRISTMILL_TRY(anew);
     open = std::move(*anew);
     if (known_.size() >= open_files_max) let_go(std::prev(known_.end()));
     known_.push_front({input, open});
@@ -143,10 +141,10 @@ Result<FileSource::Opened> FileSource::opened(std::uint32_t input) {
 
 Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
   const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
-  if (!found) return tl::unexpected{found.error()};
+  GRISTMILL_TRY(found);
   const InputSpec& spec = **found;
   auto file = with_room(*access_.held, [&] { return open_checked(input, spec); });
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   auto open = std::make_shared<OpenInput>();
   open->path = spec.path;
   open->ends_at = spec.offset + spec.bytes;
@@ -155,8 +153,7 @@ Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
     open->from = spec.offset;
     open->bytes = spec.bytes;
   }
-  if (auto packing = find_packing(*open, spec.name); !packing)
-    return tl::unexpected{packing.error()};
+  GRISTMILL_TRY(find_packing(*open, spec.name));
   return open;
 }
 
@@ -170,7 +167,7 @@ Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t 
 Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
   std::array<char, 16> head{};
   const auto got = read_input(open, 0, head);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   const auto packing = packing_of(name, {head.data(), *got});
   if (!packing)
     return fail(ErrorCode::bad_input, fmt::format("{}: {}", open.path, packing.error().message));
@@ -202,8 +199,7 @@ Result<> FileSource::unpack_to(OpenInput& open, std::uint64_t end) {
       open.unpacker.reset();
       return {};
     }
-    if (auto kept = open.unpacked->append(std::as_bytes(std::span{bytes.data(), *got})); !kept)
-      return kept;
+    GRISTMILL_TRY(open.unpacked->append(std::as_bytes(std::span{bytes.data(), *got})));
   }
   return {};
 }
@@ -211,7 +207,7 @@ Result<> FileSource::unpack_to(OpenInput& open, std::uint64_t end) {
 Result<std::size_t> FileSource::read(std::uint32_t input, std::uint64_t offset,
                                      std::span<char> into) {
   const auto open = opened(input);
-  if (!open) return tl::unexpected{open.error()};
+  GRISTMILL_TRY(open);
   if (!(*open)->unpacked) return read_input(**open, offset, into);
   if (auto unpacked = unpack_to(**open, offset + into.size()); !unpacked) {
     let_go(known_.begin()); // what came out last may not have been kept: from its beginning again

@@ -78,7 +78,7 @@ Result<std::string> InputFinder::real(const std::string& path) const {
 Result<> InputFinder::add(const std::string& name) {
   // Of a pattern this is the place where it begins to be one.
   const auto path = real(place_of(name));
-  if (!path) return tl::unexpected{path.error()};
+  GRISTMILL_TRY(path);
   struct stat about {};
   if (is_pattern(name) && ::lstat(path->c_str(), &about) != 0) return add_matches(name);
   if (::stat(path->c_str(), &about) == 0) {
@@ -117,7 +117,7 @@ bool InputFinder::leave_out(const std::string& path, const std::string& shown) c
 
 Result<std::vector<DirectoryEntry>> InputFinder::entries(const std::string& path) const {
   auto directory = rules_.roots.open_directory(path.empty() ? "." : path);
-  if (!directory) return tl::unexpected{directory.error()};
+  GRISTMILL_TRY(directory);
   return entries_of(std::move(*directory));
 }
 
@@ -125,13 +125,13 @@ Result<std::vector<DirectoryEntry>> InputFinder::entries(const std::string& path
 Result<> InputFinder::find_below(const std::string& path, const std::string& below,
                                  std::vector<std::string>& found) const {
   const auto entries = this->entries(path + below);
-  if (!entries) return tl::unexpected{entries.error()};
+  GRISTMILL_TRY(entries);
   for (const DirectoryEntry& entry : *entries) {
     const std::string there = joined(below, entry.name);
     if (entry.name.starts_with('.') || is_own(joined(path, there))) continue;
     if (entry.kind == DirectoryEntry::Kind::directory) {
       if (leave_out(joined(path, there), joined(path, there))) continue;
-      if (auto searched = find_below(path, there, found); !searched) return searched;
+      GRISTMILL_TRY(find_below(path, there, found));
     } else if (intake::has_known_suffix(entry.name)) {
       found.push_back(there);
     }
@@ -151,12 +151,12 @@ Result<> InputFinder::add_directory(const std::string& path, const std::string& 
     std::error_code error;
     if (fs::is_symlink(place, error)) {
       auto led = real(place);
-      if (!led) return tl::unexpected{led.error()};
+      GRISTMILL_TRY(led);
       place = std::move(*led);
       if (fs::is_directory(place, error)) continue;
     }
     const auto added = add_file(place, joined(shown, file), Named::by_search);
-    if (!added) return tl::unexpected{added.error()};
+    GRISTMILL_TRY(added);
     any = any || *added;
   }
   if (any) return {};
@@ -173,7 +173,7 @@ Result<> InputFinder::match(std::string so_far, const std::vector<std::string>& 
   while (next < components.size() && !is_pattern(components[next]))
     so_far = joined(so_far, unescaped(components[next++]));
   const auto path = real(place_of(so_far));
-  if (!path) return tl::unexpected{path.error()};
+  GRISTMILL_TRY(path);
   std::error_code error;
   if (next == components.size()) {
     if (fs::exists(fs::symlink_status(*path, error))) found.push_back(std::move(so_far));
@@ -181,12 +181,11 @@ Result<> InputFinder::match(std::string so_far, const std::vector<std::string>& 
   }
   if (!path->empty() && !fs::is_directory(*path, error)) return {};
   const auto names = entries(*path);
-  if (!names) return tl::unexpected{names.error()};
+  GRISTMILL_TRY(names);
   for (const DirectoryEntry& entry : *names) {
     if (::fnmatch(components[next].c_str(), entry.name.c_str(), FNM_PERIOD) != 0) continue;
     if (next + 1 < components.size() && entry.kind == DirectoryEntry::Kind::file) continue;
-    if (auto matched = match(joined(so_far, entry.name), components, next + 1, found); !matched)
-      return matched;
+    GRISTMILL_TRY(match(joined(so_far, entry.name), components, next + 1, found));
   }
   return {};
 }
@@ -211,7 +210,7 @@ Result<> InputFinder::add_matches(const std::string& name) {
   bool any = false;
   for (const std::string& file : found) {
     const auto path = real(place_of(file));
-    if (!path) return tl::unexpected{path.error()};
+    GRISTMILL_TRY(path);
     std::error_code ignored;
     const bool directory = fs::is_directory(*path, ignored);
     if (directory && leave_out(*path, file)) continue;
@@ -221,7 +220,7 @@ Result<> InputFinder::add_matches(const std::string& name) {
     } else if (auto inside = add_directory(*path, file); !inside) {
       added = tl::unexpected{inside.error()};
     }
-    if (!added) return tl::unexpected{added.error()};
+    GRISTMILL_TRY(added);
     any = any || *added;
   }
   if (any) return {};

@@ -61,7 +61,7 @@ public:
 private:
   Result<bool> refill() {
     const auto got = list_.read(read_, piece_);
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     read_ += *got;
     rest_ = {piece_.data(), *got};
     at_end_ = *got == 0;
@@ -89,7 +89,7 @@ public:
                   fmt::format("INPUT: expected at most {} files in a job, got more; put documents "
                               "together into JSONL files",
                               files_max_));
-    if (auto taken = digests_.take(input); !taken) return taken;
+    GRISTMILL_TRY(digests_.take(input));
     if (list_) return write(std::move(input));
     few_.push_back(std::move(input));
     return few_.size() <= inputs_in_spec_max ? Result<>{} : begin();
@@ -99,10 +99,9 @@ public:
   Result<> begin() {
     if (list_) return {};
     auto list = uploads_.begin(list_name, std::nullopt);
-    if (!list) return tl::unexpected{list.error()};
+    GRISTMILL_TRY(list);
     list_ = std::move(*list);
-    for (InputSpec& input : few_)
-      if (auto written = write(std::move(input)); !written) return written;
+    for (InputSpec& input : few_) GRISTMILL_TRY(write(std::move(input)));
     few_.clear();
     return {};
   }
@@ -110,14 +109,13 @@ public:
   Result<std::vector<InputSpec>> finish() {
     if (!list_) return std::move(few_);
     auto list = list_->finish();
-    if (!list) return tl::unexpected{list.error()};
+    GRISTMILL_TRY(list);
     return std::vector<InputSpec>{listed_input(list->place, files_, list->bytes, digest_.text())};
   }
 
 private:
   Result<> write(InputSpec input) {
-    if (!uploads_.id_of(input.path).empty())
-      if (auto linked = link(input.path); !linked) return linked;
+    if (!uploads_.id_of(input.path).empty()) GRISTMILL_TRY(link(input.path));
     const std::string line = to_json(input) + "\n";
     digest_.add(line);
     return list_->append(line);
@@ -126,7 +124,7 @@ private:
   Result<> link(std::string& path) {
     if (path != linked_from_) {
       auto linked = list_->link(path);
-      if (!linked) return tl::unexpected{linked.error()};
+      GRISTMILL_TRY(linked);
       linked_from_ = path;
       linked_ = std::move(*linked);
     }
@@ -273,10 +271,10 @@ Result<JobSpec> JobInputs::admitted(JobSpec spec) {
   Listing listing{uploads_, limits_.files_max};
   for (const InputSpec& input : spec.inputs) {
     auto placed = input.files > 0 ? place_list(input, listing) : place(input, listing);
-    if (!placed) return tl::unexpected{placed.error()};
+    GRISTMILL_TRY(placed);
   }
   auto inputs = listing.finish();
-  if (!inputs) return tl::unexpected{inputs.error()};
+  GRISTMILL_TRY(inputs);
   spec.inputs = std::move(*inputs);
   return spec;
 }
@@ -284,7 +282,7 @@ Result<JobSpec> JobInputs::admitted(JobSpec spec) {
 // A file, or what lies below a directory of the data root or matches a pattern.
 Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
   auto path = uploads_.located(input.path);
-  if (!path) return tl::unexpected{path.error()};
+  GRISTMILL_TRY(path);
   const bool uploaded = !uploads_.id_of(*path).empty();
   const bool may_be_many = input.offset == 0 && (!uploaded || is_pattern(input.path));
   std::error_code error;
@@ -298,7 +296,7 @@ Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
     return InputFinder{std::move(rules), found}.add(input.path);
   }
   const auto file = opened(uploads_, *path, input.path);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   InputSpec placed = input;
   stamp(placed, *path, file->about, uploaded);
   return listing.add(std::move(placed));
@@ -307,14 +305,14 @@ Result<> JobInputs::place(const InputSpec& input, Listing& listing) {
 // A client's list is one of its uploads: what lies below the data root may change behind us.
 Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
   const auto path = uploads_.located(list.path);
-  if (!path) return tl::unexpected{path.error()};
+  GRISTMILL_TRY(path);
   if (uploads_.id_of(*path).empty())
     return fail(ErrorCode::refused, "expected a list of inputs that was uploaded, got one below "
                                     "the data root");
   const auto file = opened(uploads_, *path, list.path);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   ListLines lines{*file->file};
-  if (auto begun = listing.begin(); !begun) return begun;
+  GRISTMILL_TRY(listing.begin());
   std::string line, last_asked, last_real;
   journal::ByteState last_about; // many entries in a row may be pieces of one file
   std::uint64_t files = 0;
@@ -330,15 +328,15 @@ Result<> JobInputs::place_list(const InputSpec& list, Listing& listing) {
                                     : input.error().message));
     if (input->path != last_asked) {
       auto real = uploads_.located(input->path);
-      if (!real) return tl::unexpected{real.error()};
+      GRISTMILL_TRY(real);
       const auto its_file = opened(uploads_, *real, input->path);
-      if (!its_file) return tl::unexpected{its_file.error()};
+      GRISTMILL_TRY(its_file);
       last_asked = std::move(input->path);
       last_real = std::move(*real);
       last_about = its_file->about;
     }
     stamp(*input, last_real, last_about, !uploads_.id_of(last_real).empty());
-    if (auto added = listing.add(std::move(*input)); !added) return added;
+    GRISTMILL_TRY(listing.add(std::move(*input)));
   }
   if (files != list.files || !lines.is_at_end())
     return fail(ErrorCode::usage,

@@ -62,7 +62,7 @@ Result<InputList> InputList::open(const std::vector<InputSpec>& inputs, InputRoo
     list.blocks_.push_back({0, inputs});
     return list;
   }
-  if (auto read = list.read_index(inputs.front()); !read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(list.read_index(inputs.front()));
   return list;
 }
 
@@ -127,7 +127,7 @@ Result<const InputSpec*> InputList::at(std::uint32_t number) {
     blocks_.splice(blocks_.begin(), blocks_, known);
   } else {
     auto block = read_block(wanted);
-    if (!block) return tl::unexpected{block.error()};
+    GRISTMILL_TRY(block);
     if (blocks_.size() == blocks_kept) blocks_.pop_back();
     blocks_.push_front(std::move(*block));
   }

@@ -83,12 +83,12 @@ Result<FileDescriptor> InputRoots::open(const std::string& path, int flags) cons
 Result<OpenedFile> InputRoots::open_file(const std::string& path) const {
   if (uploads_ && uploads_->owns(path)) {
     auto blob = uploads_->open(path);
-    if (!blob) return tl::unexpected{blob.error()};
+    GRISTMILL_TRY(blob);
     const journal::ByteState about = (*blob)->state();
     return OpenedFile{std::move(*blob), about};
   }
   auto file = open(path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   struct stat about {};
   if (::fstat(file->get(), &about) != 0) return tl::unexpected{reason()};
   if (!S_ISREG(about.st_mode)) return fail(ErrorCode::bad_input, "it is not a file");

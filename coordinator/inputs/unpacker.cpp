@@ -35,7 +35,7 @@ public:
   Result<bool> fill() {
     if (!rest.empty()) return true;
     const auto got = read_(bytes_);
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     rest = {bytes_.data(), *got};
     return *got > 0;
   }
@@ -60,7 +60,7 @@ public:
     stream_.avail_out = static_cast<uInt>(into.size());
     while (stream_.avail_out == into.size()) {
       const auto more = packed_.fill();
-      if (!more) return tl::unexpected{more.error()};
+      GRISTMILL_TRY(more);
       if (!*more) {
         if (between_) break;
         return cut("gzip");
@@ -107,7 +107,7 @@ public:
     while (out.pos == 0) {
       // Also without new input there may be output left.
       const auto more = flushed_ ? packed_.fill() : Result<bool>{true};
-      if (!more) return tl::unexpected{more.error()};
+      GRISTMILL_TRY(more);
       if (!*more) {
         if (between_) break;
         return cut("zstd");

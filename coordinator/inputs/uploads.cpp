@@ -29,10 +29,9 @@ Result<std::unique_ptr<Uploads>> Uploads::open(std::shared_ptr<journal::BlobStor
   std::string real_root;
   if (!data_root.empty()) {
     auto real = real_directory(data_root, "--data-root");
-    if (!real) return tl::unexpected{real.error()};
+    GRISTMILL_TRY(real);
     real_root = std::move(*real);
-    if (auto apart = keep_apart(real_root, "--state", state_directory); !apart)
-      return tl::unexpected{apart.error()};
+    GRISTMILL_TRY(keep_apart(real_root, "--state", state_directory));
   }
   return std::unique_ptr<Uploads>{new Uploads{std::move(blobs), std::move(real_root)}};
 }

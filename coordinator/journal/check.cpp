@@ -52,15 +52,15 @@ Result<JournalCheck> JournalCheck::open(const std::string& directory) {
                 fmt::format("expected a state directory, there is no {} in {}", journal_file_name,
                             directory));
   auto taken = take_state_directory(directory);
-  if (!taken) return tl::unexpected{taken.error()};
+  GRISTMILL_TRY(taken);
   auto database = JournalTables::open_to_look(path);
-  if (!database) return tl::unexpected{database.error()};
+  GRISTMILL_TRY(database);
   return JournalCheck{std::move(*taken), std::move(*database)};
 }
 
 Result<journal::Recovered> JournalCheck::recovered() {
   auto content = read_journal(database_, boot_id(), boot_now());
-  if (!content) return tl::unexpected{content.error()};
+  GRISTMILL_TRY(content);
   return std::move(content->recovered);
 }
 
@@ -69,11 +69,11 @@ Result<> JournalCheck::commits(const std::function<bool(const CommitView&)>& use
       "SELECT position, epoch, job, c.segment, c.from_offset, c.to_offset, reopened, completed, "
       "failed, attempts, low_item, items, p.segment, p.from_offset, p.to_offset "
       "FROM commits c LEFT JOIN part_ranges p USING (job, position) ORDER BY c.rowid");
-  if (!rows) return tl::unexpected{rows.error()};
+  GRISTMILL_TRY(rows);
   rows->start();
   for (;;) {
     const auto row = rows->next();
-    if (!row) return tl::unexpected{row.error()};
+    GRISTMILL_TRY(row);
     if (!*row) return {};
     CommitView commit;
     commit.position = rows->number(0);
@@ -94,7 +94,7 @@ Result<> JournalCheck::commits(const std::function<bool(const CommitView&)>& use
 
 Result<JournalFindings> JournalCheck::verify() {
   JournalFindings findings;
-  if (auto pages = check_pages(findings); !pages) return tl::unexpected{pages.error()};
+  GRISTMILL_TRY(check_pages(findings));
   if (!findings.faults.empty()) return findings; // rows of broken pages say nothing
   const auto content = read_journal(database_, boot_id(), boot_now());
   if (!content) {
@@ -133,7 +133,7 @@ Result<JournalFindings> JournalCheck::verify() {
     parts.add(commit.job, commit.items, commit.parts);
     return true;
   });
-  if (!read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(read);
   return findings;
 }
 
@@ -144,7 +144,7 @@ std::string JournalCheck::place_of(const std::string& job_directory) const {
 
 Result<> JournalCheck::check_pages(JournalFindings& findings) {
   auto verdicts = database_.prepare("PRAGMA integrity_check(10)");
-  if (!verdicts) return tl::unexpected{verdicts.error()};
+  GRISTMILL_TRY(verdicts);
   verdicts->start();
   for (;;) {
     const auto row = verdicts->next();

@@ -74,7 +74,7 @@ public:
   }
 
   Result<> append(std::string_view bytes) override {
-    if (auto room = room_.take(bytes.size()); !room) return room;
+    GRISTMILL_TRY(room_.take(bytes.size()));
     return file_->append(bytes);
   }
   Result<std::string> link(const std::string& place) override {
@@ -87,7 +87,7 @@ public:
     auto durable = file_->finish();
     if (durable)
       durable = sync_directory(store_.root_, store_.calls_); // which names the blob's own
-    if (!durable) return tl::unexpected{durable.error()};
+    GRISTMILL_TRY(durable);
     finished_ = true;
     return journal::Blob{id_, path_, file_->bytes()};
   }
@@ -106,11 +106,10 @@ private:
 Result<std::shared_ptr<FileBlobs>> FileBlobs::open_in(const std::string& state_directory,
                                                       DiskCalls calls) {
   const std::string root = state_directory + "/inputs";
-  if (auto made = make_directory(root, calls); !made) return tl::unexpected{made.error()};
-  if (auto possible = InputRoots::are_possible(); !possible)
-    return tl::unexpected{possible.error()};
+  GRISTMILL_TRY(make_directory(root, calls));
+  GRISTMILL_TRY(InputRoots::are_possible());
   auto real = real_directory(root, "--state");
-  if (!real) return tl::unexpected{real.error()};
+  GRISTMILL_TRY(real);
   remove_unfinished(*real);
   return std::shared_ptr<FileBlobs>{new FileBlobs{std::move(*real), std::move(calls)}};
 }
@@ -151,7 +150,7 @@ std::string FileBlobs::id_of(const std::string& place) const {
 
 Result<std::unique_ptr<journal::ByteReader>> FileBlobs::open(const std::string& place) const {
   auto opened = files_.open_file(place);
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   return std::move(opened->file);
 }
 

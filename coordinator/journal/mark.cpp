@@ -38,7 +38,7 @@ Result<std::string> bytes_at(const FileDescriptor& file, std::uint64_t offset, s
                              const std::string& path) {
   std::string bytes(size, '\0');
   const auto got = read_at(file, offset, bytes, path);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   bytes.resize(*got);
   return bytes;
 }
@@ -51,14 +51,14 @@ bool is_ours(std::string_view page) {
 // The first page of a journal that was never written back is in its log alone.
 Result<bool> log_has_our_page(const std::string& path) {
   const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const auto header = bytes_at(*file, 0, log_header, path);
-  if (!header) return tl::unexpected{header.error()};
+  GRISTMILL_TRY(header);
   if (header->size() < log_header || (number_at(*header, 0) & ~1u) != 0x377f0682) return false;
   const std::uint32_t page_bytes = number_at(*header, 8);
   for (std::uint64_t at = log_header;; at += frame_header + page_bytes) {
     const auto frame = bytes_at(*file, at, frame_header + database_header, path);
-    if (!frame) return tl::unexpected{frame.error()};
+    GRISTMILL_TRY(frame);
     if (frame->size() < frame_header + database_header) return false;
     if (number_at(*frame, 0) == 1) return is_ours(std::string_view{*frame}.substr(frame_header));
   }
@@ -77,11 +77,11 @@ bool is_segment_name(std::string_view name, LineKind kind) {
 Result<bool> holds(const std::string& path, std::string_view looked_for) {
   constexpr std::size_t piece_bytes = 1u << 20;
   const auto file = open_file(path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   std::string bytes(piece_bytes + looked_for.size(), '\0');
   for (std::uint64_t offset = 0;; offset += piece_bytes) {
     const auto got = read_at(*file, offset, bytes, path);
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     if (std::string_view{bytes}.substr(0, *got).find(looked_for) != std::string_view::npos)
       return true;
     if (*got < bytes.size()) return false;
@@ -92,9 +92,9 @@ Result<bool> holds(const std::string& path, std::string_view looked_for) {
 
 Result<bool> is_journal(const std::string& path) {
   const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const auto head = bytes_at(*file, 0, database_header, path);
-  if (!head) return tl::unexpected{head.error()};
+  GRISTMILL_TRY(head);
   if (is_ours(*head)) return true;
   const bool marked = head->size() == database_header && number_at(*head, application_at) != 0;
   if (!head->empty() && (marked || !head->starts_with(database_magic))) return false;
@@ -111,9 +111,9 @@ Result<bool> is_journal(const std::string& path) {
 Result<bool> is_lock(const std::string& path) {
   if (!is_there(path)) return true;
   const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const auto text = bytes_at(*file, 0, 32, path);
-  if (!text) return tl::unexpected{text.error()};
+  GRISTMILL_TRY(text);
   return text->size() < 32 &&
          std::ranges::all_of(*text, [](char c) { return (c >= '0' && c <= '9') || c == '\n'; });
 }

@@ -71,11 +71,11 @@ private:
 template <class Use, class... Args>
 Result<> JournalReading::each(std::string_view sql, Use use, const Args&... args) {
   auto statement = database_.prepare(sql);
-  if (!statement) return tl::unexpected{statement.error()};
+  GRISTMILL_TRY(statement);
   statement->start(args...);
   while (true) {
     const auto row = statement->next();
-    if (!row) return tl::unexpected{row.error()};
+    GRISTMILL_TRY(row);
     if (!*row) return {};
     if (const std::string fault = use(*statement); !fault.empty())
       return fail(ErrorCode::io, fmt::format("the journal contradicts itself: {}; restore the "
@@ -130,10 +130,10 @@ Result<> JournalReading::jobs(JobId only) {
 
 Result<> JournalReading::commits(JobId only) {
   const auto last = database_.integer("SELECT value FROM meta WHERE key = 'last_position'");
-  if (!last) return tl::unexpected{last.error()};
+  GRISTMILL_TRY(last);
   content_.recovered.last_position = static_cast<journal::Position>(*last);
   const auto forgotten = database_.integer("SELECT value FROM meta WHERE key = 'last_forgotten'");
-  if (!forgotten) return tl::unexpected{forgotten.error()};
+  GRISTMILL_TRY(forgotten);
   content_.recovered.last_forgotten = JobId{static_cast<std::uint32_t>(*forgotten)};
   const std::int64_t last_life = lives_.empty() ? 0 : lives_.rbegin()->first.value;
   const std::string columns =
@@ -356,7 +356,7 @@ Result<> JournalReading::crashes() {
   const std::int64_t last = lives_.empty() ? 0 : lives_.rbegin()->first.value;
   const auto ended =
       database_.integer("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'ended_epoch'");
-  if (!ended) return tl::unexpected{ended.error()};
+  GRISTMILL_TRY(ended);
   if (last == 0 || *ended == last) return {};
   std::map<JobId, std::uint32_t> before;
   const auto count = [&](const Statement& row) -> std::string {
@@ -364,10 +364,10 @@ Result<> JournalReading::crashes() {
         static_cast<std::uint32_t>(row.integer(1));
     return {};
   };
-  if (auto read = each("SELECT job, count FROM crashes", count); !read) return read;
+  GRISTMILL_TRY(each("SELECT job, count FROM crashes", count));
   const auto worked =
       database_.integer("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'worker_epoch'");
-  if (!worked) return tl::unexpected{worked.error()};
+  GRISTMILL_TRY(worked);
   const bool had_worker = *worked == last;
   for (auto& [id, job] : jobs_) {
     if (job.recovered.state != JobState::running || went_on_.contains(id)) continue;
@@ -410,7 +410,7 @@ Result<> JournalReading::blocks(const std::string& boot_id, Time now) {
         return {};
       },
       to_ns(never));
-  if (!read) return read;
+  GRISTMILL_TRY(read);
 
   const Duration memory = defaults::block_memory;
   for (const auto& [epoch, life] : lives_) {
@@ -432,7 +432,7 @@ Result<> JournalReading::blocks(const std::string& boot_id, Time now) {
           return {};
         },
         epoch.value, to_ns(over));
-    if (!read) return read;
+    GRISTMILL_TRY(read);
   }
 
   auto& recovered = content_.recovered;
@@ -446,7 +446,7 @@ Result<> JournalReading::blocks(const std::string& boot_id, Time now) {
 Result<> JournalReading::days(Time now) {
   const auto came = database_.integer("SELECT coalesce(max(value), 0) FROM meta "
                                       "WHERE key = 'days_ns'");
-  if (!came) return tl::unexpected{came.error()};
+  GRISTMILL_TRY(came);
   auto& recovered = content_.recovered;
   Duration later{};
   if (!recovered.same_boot) {
@@ -480,28 +480,28 @@ Result<> JournalReading::concurrency() {
 
 Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now) {
   JournalReading reading{database};
-  if (auto read = reading.jobs(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.lives(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.commits(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.money(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.learned(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.errors(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.sessions(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.crashes(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.marks(); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.blocks(boot_id, now); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.days(now); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.concurrency(); !read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(reading.jobs());
+  GRISTMILL_TRY(reading.lives());
+  GRISTMILL_TRY(reading.commits());
+  GRISTMILL_TRY(reading.money());
+  GRISTMILL_TRY(reading.learned());
+  GRISTMILL_TRY(reading.errors());
+  GRISTMILL_TRY(reading.sessions());
+  GRISTMILL_TRY(reading.crashes());
+  GRISTMILL_TRY(reading.marks());
+  GRISTMILL_TRY(reading.blocks(boot_id, now));
+  GRISTMILL_TRY(reading.days(now));
+  GRISTMILL_TRY(reading.concurrency());
   return reading.take();
 }
 
 Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job) {
   JournalReading reading{database};
-  if (auto read = reading.jobs(job); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.commits(job); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.money(job); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.learned(job); !read) return tl::unexpected{read.error()};
-  if (auto read = reading.errors(job); !read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(reading.jobs(job));
+  GRISTMILL_TRY(reading.commits(job));
+  GRISTMILL_TRY(reading.money(job));
+  GRISTMILL_TRY(reading.learned(job));
+  GRISTMILL_TRY(reading.errors(job));
   JournalContent content = reading.take();
   if (content.recovered.jobs.empty())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));

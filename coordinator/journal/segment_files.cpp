@@ -23,10 +23,10 @@ std::string segment_path(const std::string& directory, std::uint32_t number, Lin
 
 Result<std::string> read_range(const std::string& path, std::uint64_t from, std::uint64_t to) {
   const auto file = open_file(path, O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   std::string bytes(to - from, '\0');
   const auto got = read_at(*file, from, bytes, path);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   bytes.resize(*got);
   return bytes;
 }
@@ -35,7 +35,7 @@ Result<const FileDescriptor*> SegmentFiles::file_of(std::size_t segment) {
   if (const auto found = open_.find(segment); found != open_.end()) return &found->second;
   if (open_.size() == open_segments_max) open_.clear();
   auto file = open_file(place_of(segment), O_RDONLY);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   return &open_.emplace(segment, std::move(*file)).first->second;
 }
 
@@ -46,10 +46,10 @@ Result<> SegmentFiles::read(std::size_t segment, std::uint64_t offset, std::span
                 fmt::format("expected to read within the {} durable bytes of {}, got {} from {}",
                             bytes, place_of(segment), into.size(), offset));
   const auto file = file_of(segment);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   const std::string path = place_of(segment);
   const auto got = read_at(**file, offset, into, path);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   if (*got == into.size()) return {};
   return fail(ErrorCode::io,
               fmt::format("expected {} bytes in {}, got {}: the disk lost acknowledged data, or "

@@ -57,13 +57,12 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
     add_job(known.job, known.directory);
     Job& job = jobs_.at(known.job);
     directories.insert(job.directory);
-    if (auto done = recover(job.results, job.directory, known.bytes); !done) return done;
-    if (auto done = recover(job.parts, job.directory, known.part_bytes); !done) return done;
+    GRISTMILL_TRY(recover(job.results, job.directory, known.bytes));
+    GRISTMILL_TRY(recover(job.parts, job.directory, known.part_bytes));
     if (!job.results.durable.empty() && !std::exchange(job.unpublished, true))
       unpublished_.push_back(known.job);
   }
-  for (const std::string& directory : directories)
-    if (auto removed = remove_unknown(directory); !removed) return removed;
+  for (const std::string& directory : directories) GRISTMILL_TRY(remove_unknown(directory));
   return find_forgotten(directories);
 }
 
@@ -71,7 +70,7 @@ Result<> SegmentWriter::recover(Stream& stream, const std::string& directory,
                                 const std::map<std::uint32_t, std::uint64_t>& known) {
   for (const auto& [number, bytes] : known) {
     const std::string path = segment_path(directory, number, stream.kind);
-    if (auto cut = cut_tail(path, bytes); !cut) return cut;
+    GRISTMILL_TRY(cut_tail(path, bytes));
     stream.durable.push_back({number, bytes});
     auto& last = last_number_[{directory, stream.kind}];
     last = std::max(last, number);
@@ -157,7 +156,7 @@ Result<> SegmentWriter::make_job_directory(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return {};
   const std::string parent = fs::path{path}.parent_path().string();
-  if (auto made = make_directory(parent, calls_); !made) return made;
+  GRISTMILL_TRY(make_directory(parent, calls_));
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
     return tl::unexpected{disk_error("mkdir", path)};
   new_names_.insert(parent);
@@ -165,15 +164,13 @@ Result<> SegmentWriter::make_job_directory(const std::string& path) {
 }
 
 Result<> SegmentWriter::begin_segment(const std::string& directory, Stream& stream) {
-  if (stream.file)
-    if (auto closed = close_file(std::move(stream.file), stream.path, calls_); !closed)
-      return closed;
-  if (auto made = make_job_directory(directory); !made) return made;
+  if (stream.file) GRISTMILL_TRY(close_file(std::move(stream.file), stream.path, calls_));
+  GRISTMILL_TRY(make_job_directory(directory));
   auto& last = last_number_[{directory, stream.kind}];
   stream.number = last + 1;
   stream.path = segment_path(directory, stream.number, stream.kind);
   auto created = open_file(stream.path, O_WRONLY | O_CREAT | O_EXCL, 0600, calls_);
-  if (!created) return tl::unexpected{created.error()};
+  GRISTMILL_TRY(created);
   stream.file = std::move(*created);
   last = stream.number;
   stream.kept = stream.written = 0;
@@ -191,8 +188,7 @@ Result<SegmentRange> SegmentWriter::append(JobId id, LineKind kind,
         fmt::format("expected a line of a job in the journal, got one of {}", to_string(id)));
   Stream& stream = found->second.of(kind);
   if (!stream.file || stream.written >= segment_bytes_)
-    if (auto begun = begin_segment(found->second.directory, stream); !begun)
-      return tl::unexpected{begun.error()};
+    GRISTMILL_TRY(begin_segment(found->second.directory, stream));
 
   if (!std::exchange(stream.touched, true)) touched_.push_back({id, &stream});
   SegmentRange range{stream.number, stream.written, stream.written};
@@ -201,9 +197,7 @@ Result<SegmentRange> SegmentWriter::append(JobId id, LineKind kind,
     gathered += lines[n];
     gathered += '\n';
     if (gathered.size() < write_bytes && n + 1 < lines.size()) continue;
-    if (auto written = write_all_at(stream.file, stream.written, gathered, stream.path, calls_);
-        !written)
-      return tl::unexpected{written.error()};
+    GRISTMILL_TRY(write_all_at(stream.file, stream.written, gathered, stream.path, calls_));
     stream.written += gathered.size();
     gathered.clear();
   }
@@ -213,16 +207,14 @@ Result<SegmentRange> SegmentWriter::append(JobId id, LineKind kind,
 
 Result<> SegmentWriter::sync() {
   if (file_system_ && touched_.size() + new_names_.size() > few_files) {
-    if (auto synced = sync_file_system(file_system_, state_directory_, calls_); !synced)
-      return synced;
+    GRISTMILL_TRY(sync_file_system(file_system_, state_directory_, calls_));
     new_names_.clear();
     return {};
   }
   for (const Touched& touched : touched_)
-    if (auto synced = sync_data(touched.stream->file, touched.stream->path, calls_); !synced)
-      return synced;
+    GRISTMILL_TRY(sync_data(touched.stream->file, touched.stream->path, calls_));
   for (const std::string& directory : new_names_)
-    if (auto synced = sync_directory(directory, calls_); !synced) return synced; // no descriptor?
+    GRISTMILL_TRY(sync_directory(directory, calls_)); // no descriptor?
   new_names_.clear();
   return {};
 }

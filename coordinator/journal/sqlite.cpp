@@ -102,8 +102,7 @@ Result<Database> Database::open(const std::string& path) {
   if (code != SQLITE_OK) return tl::unexpected{error_of(raw, "open " + path)};
   // Before the first read: an exclusive connection keeps the log's index in its memory, another in
   // a file beside, for which a full disk may have no room.
-  if (auto exclusive = opened.execute("PRAGMA locking_mode=EXCLUSIVE"); !exclusive)
-    return tl::unexpected{exclusive.error()};
+  GRISTMILL_TRY(opened.execute("PRAGMA locking_mode=EXCLUSIVE"));
   // The hook replaces SQLite's own write-back at commit, which would swallow a failed sync.
   opened.log_pages_ = std::make_unique<int>(0);
   sqlite3_wal_hook(raw, count_log_pages, opened.log_pages_.get());
@@ -128,17 +127,17 @@ Result<Statement> Database::prepare(std::string_view sql) {
 
 Result<std::string> Database::value(std::string_view sql) {
   auto statement = prepare(sql);
-  if (!statement) return tl::unexpected{statement.error()};
+  GRISTMILL_TRY(statement);
   const auto row = statement->next();
-  if (!row) return tl::unexpected{row.error()};
+  GRISTMILL_TRY(row);
   return std::string{*row ? statement->text(0) : std::string_view{}};
 }
 
 Result<std::int64_t> Database::integer(std::string_view sql) {
   auto statement = prepare(sql);
-  if (!statement) return tl::unexpected{statement.error()};
+  GRISTMILL_TRY(statement);
   const auto row = statement->next();
-  if (!row) return tl::unexpected{row.error()};
+  GRISTMILL_TRY(row);
   return *row ? statement->integer(0) : 0;
 }
 

@@ -28,7 +28,7 @@ public:
     start(args...);
     auto row = next();
     reset();
-    if (!row) return tl::unexpected{row.error()};
+    GRISTMILL_TRY(row);
     return {};
   }
 

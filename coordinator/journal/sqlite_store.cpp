@@ -22,14 +22,13 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
                                                        journal::JournalEvents events,
                                                        journal::Recovered& recovered) {
   auto directory = take_state_directory(options.directory, options.disk_calls);
-  if (!directory) return tl::unexpected{directory.error()};
+  GRISTMILL_TRY(directory);
   const std::string journal = options.directory + "/" + journal_file_name;
-  if (auto kept = make_journal_private(journal, options.disk_calls); !kept)
-    return tl::unexpected{kept.error()};
+  GRISTMILL_TRY(make_journal_private(journal, options.disk_calls));
   auto tables = JournalTables::open(journal);
-  if (!tables) return tl::unexpected{tables.error()};
+  GRISTMILL_TRY(tables);
   auto content = read_journal(tables->database(), options.boot_id, options.now);
-  if (!content) return tl::unexpected{content.error()};
+  GRISTMILL_TRY(content);
 
   if (content->recovered.epoch.value > AttemptId::epoch_max)
     return fail(
@@ -42,16 +41,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
                                                      std::move(options), std::move(events)}};
   auto journal_file = FileIdentity::of(store->directory_.path + "/" + journal_file_name);
-  if (!journal_file) return tl::unexpected{journal_file.error()};
+  GRISTMILL_TRY(journal_file);
   store->journal_file_ = std::move(*journal_file);
-  if (auto cut = store->segments_.recover(content->segments); !cut)
-    return tl::unexpected{cut.error()};
-  if (auto begun = store->tables_.begin_epoch(row, content->blocks_over, content->crashes,
-                                              content->recovered.days);
-      !begun)
-    return tl::unexpected{begun.error()};
-  if (auto synced = sync_directory(store->directory_.path, store->disk_calls_); !synced)
-    return tl::unexpected{synced.error()};
+  GRISTMILL_TRY(store->segments_.recover(content->segments));
+  GRISTMILL_TRY(store->tables_.begin_epoch(row, content->blocks_over, content->crashes,
+                                           content->recovered.days));
+  GRISTMILL_TRY(sync_directory(store->directory_.path, store->disk_calls_));
   for (std::string& path : store->segments_.take_forgotten())
     store->sweeper_.remove(std::move(path));
   recovered = std::move(content->recovered);
@@ -102,7 +97,7 @@ Result<std::vector<journal::PartLine>> SqliteStore::parts_of(JobId job, std::uin
   for (const auto& [part, place] : places) {
     const std::string path = segments_.path_of(job, LineKind::parts, place.segment);
     auto bytes = read_range(path, place.offset, place.offset + place.bytes);
-    if (!bytes) return tl::unexpected{bytes.error()};
+    GRISTMILL_TRY(bytes);
     std::string line = std::move(*bytes);
     const bool whole = line.size() == place.bytes && line.ends_with('\n');
     if (whole) line.pop_back();
@@ -187,7 +182,7 @@ bool SqliteStore::is_busy() {
 }
 
 Result<> SqliteStore::write(const journal::Group& group) {
-  if (auto ours = journal_file_.check(); !ours) return ours;
+  GRISTMILL_TRY(journal_file_.check());
   auto done = append_and_insert(group);
   if (done) {
     segments_.keep();
@@ -195,7 +190,7 @@ Result<> SqliteStore::write(const journal::Group& group) {
       if (is_over(change.state)) segments_.end_job(change.job);
     for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
   } else if (journal::passes(done.error().code)) {
-    if (auto back = segments_.take_back(); !back) return back;
+    GRISTMILL_TRY(segments_.take_back());
   }
   return done;
 }
@@ -209,13 +204,13 @@ Result<> SqliteStore::append_and_insert(const journal::Group& group) {
     for (const journal::ResultLine* line : row.lines) lines.push_back(line->line);
     for (const journal::PartLine* part : row.parts) parts.push_back(part->line);
     const auto range = segments_.append(row.job, LineKind::results, lines);
-    if (!range) return tl::unexpected{range.error()};
+    GRISTMILL_TRY(range);
     const auto part_range = segments_.append(row.job, LineKind::parts, parts);
-    if (!part_range) return tl::unexpected{part_range.error()};
+    GRISTMILL_TRY(part_range);
     rows.push_back({std::move(row), *range, *part_range});
   }
-  if (auto synced = segments_.sync(); !synced) return synced;
-  if (auto written = tables_.write(group, rows); !written) return written;
+  GRISTMILL_TRY(segments_.sync());
+  GRISTMILL_TRY(tables_.write(group, rows));
   const std::lock_guard guard{mutex_};
   for (const JournalTables::JobRow& row : rows)
     parts_.add(row.row.job, row.row.items.blob(), row.parts);

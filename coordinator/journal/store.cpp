@@ -12,7 +12,7 @@ Result<Store> open_store(const std::string& state_directory, journal::JournalEve
   SqliteStoreOptions options;
   options.directory = state_directory;
   auto opened = SqliteStore::open(std::move(options), std::move(events), recovered);
-  if (!opened) return tl::unexpected{opened.error()};
+  GRISTMILL_TRY(opened);
   journal::LineStore* lines = opened->get();
   return Store{std::move(*opened), lines};
 }

@@ -19,11 +19,11 @@ constexpr auto tidy_days_every = std::chrono::minutes{10};
 
 Result<> refuse_other_files(Database& database, const std::string& path, bool& fresh) {
   const auto tables = database.integer("SELECT count(*) FROM sqlite_master");
-  if (!tables) return tl::unexpected{tables.error()};
+  GRISTMILL_TRY(tables);
   const auto application = database.integer("PRAGMA application_id");
-  if (!application) return tl::unexpected{application.error()};
+  GRISTMILL_TRY(application);
   const auto version = database.integer("PRAGMA user_version");
-  if (!version) return tl::unexpected{version.error()};
+  GRISTMILL_TRY(version);
 
   fresh = *tables == 0 && *application == 0;
   if (fresh) return {};
@@ -43,10 +43,10 @@ Result<> refuse_other_files(Database& database, const std::string& path, bool& f
 Result<> check_pages(Database& database, const std::string& path) {
   const auto bytes =
       database.integer("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
-  if (!bytes) return tl::unexpected{bytes.error()};
+  GRISTMILL_TRY(bytes);
   if (*bytes >= check_bytes_max) return {};
   const auto verdict = database.value("PRAGMA quick_check(1)");
-  if (!verdict) return tl::unexpected{verdict.error()};
+  GRISTMILL_TRY(verdict);
   if (*verdict != "ok")
     return fail(ErrorCode::io,
                 fmt::format("expected a whole journal, {} is damaged: {}; restore it from a copy",
@@ -57,12 +57,12 @@ Result<> check_pages(Database& database, const std::string& path) {
 // The modes that durability rests on, read back because a refused one is not an error.
 Result<> set_modes(Database& database, const std::string& path) {
   const auto locking = database.value("PRAGMA locking_mode");
-  if (!locking) return tl::unexpected{locking.error()};
+  GRISTMILL_TRY(locking);
   const auto mode = database.value("PRAGMA journal_mode=WAL");
-  if (!mode) return tl::unexpected{mode.error()};
-  if (auto set = database.execute("PRAGMA synchronous=FULL"); !set) return set;
+  GRISTMILL_TRY(mode);
+  GRISTMILL_TRY(database.execute("PRAGMA synchronous=FULL"));
   const auto synchronous = database.integer("PRAGMA synchronous");
-  if (!synchronous) return tl::unexpected{synchronous.error()};
+  GRISTMILL_TRY(synchronous);
   if (*locking != "exclusive" || *mode != "wal" || *synchronous != 2)
     return fail(ErrorCode::io,
                 fmt::format("expected locking exclusive, journal wal and synchronous "
@@ -84,36 +84,32 @@ struct JournalTables::Statements {
 
 Result<JournalTables> JournalTables::open(const std::string& path) {
   auto database = Database::open(path);
-  if (!database) return tl::unexpected{database.error()};
+  GRISTMILL_TRY(database);
   JournalTables tables;
   tables.database_ = std::move(*database);
   bool fresh = false;
-  if (auto ours = refuse_other_files(tables.database_, path, fresh); !ours)
-    return tl::unexpected{ours.error()};
-  if (auto set = set_modes(tables.database_, path); !set) return tl::unexpected{set.error()};
+  GRISTMILL_TRY(refuse_other_files(tables.database_, path, fresh));
+  GRISTMILL_TRY(set_modes(tables.database_, path));
   if (fresh) {
     const auto created = tables.database_.execute(
         fmt::format("BEGIN IMMEDIATE; PRAGMA application_id={}; PRAGMA user_version={}; {} COMMIT",
                     application_id, schema_version, schema));
-    if (!created) return tl::unexpected{created.error()};
+    GRISTMILL_TRY(created);
   } else {
     // What a life before could not sync may stand in the kernel's memory only. Written anew, it is
     // certain before anybody relies on it.
     const auto certain = tables.database_.write_back(Database::Log::empty);
-    if (!certain) return tl::unexpected{certain.error()};
-    if (auto whole = check_pages(tables.database_, path); !whole)
-      return tl::unexpected{whole.error()};
+    GRISTMILL_TRY(certain);
+    GRISTMILL_TRY(check_pages(tables.database_, path));
   }
-  if (auto prepared = tables.prepare(); !prepared) return tl::unexpected{prepared.error()};
+  GRISTMILL_TRY(tables.prepare());
   return tables;
 }
 
 Result<Database> JournalTables::open_to_look(const std::string& path) {
   auto database = Database::open(path);
   bool fresh = false;
-  if (database)
-    if (auto ours = refuse_other_files(*database, path, fresh); !ours)
-      return tl::unexpected{ours.error()};
+  if (database) GRISTMILL_TRY(refuse_other_files(*database, path, fresh));
   return database;
 }
 
@@ -176,7 +172,7 @@ Result<> JournalTables::prepare() {
   };
   for (const auto& [statement, text] : statements) {
     auto prepared = database_.prepare(text);
-    if (!prepared) return tl::unexpected{prepared.error()};
+    GRISTMILL_TRY(prepared);
     *statement = std::move(*prepared);
   }
   return {};
@@ -186,56 +182,51 @@ Result<> JournalTables::begin_epoch(const EpochRow& row, const std::map<Epoch, T
                                     const std::map<JobId, std::uint32_t>& crashes,
                                     const std::vector<journal::DayNote>& days) {
   auto no_crashes = database_.prepare("DELETE FROM crashes");
-  if (!no_crashes) return tl::unexpected{no_crashes.error()};
+  GRISTMILL_TRY(no_crashes);
   auto crashed = database_.prepare("INSERT INTO crashes VALUES(?, ?)");
-  if (!crashed) return tl::unexpected{crashed.error()};
+  GRISTMILL_TRY(crashed);
   auto trusted =
       database_.prepare("DELETE FROM probation WHERE job NOT IN (SELECT job FROM crashes)");
-  if (!trusted) return tl::unexpected{trusted.error()};
+  GRISTMILL_TRY(trusted);
   auto ended = database_.prepare("UPDATE probation SET ends = ends + 1 WHERE epoch = ?");
-  if (!ended) return tl::unexpected{ended.error()};
+  GRISTMILL_TRY(ended);
   auto forget = database_.prepare("DELETE FROM blocks WHERE epoch = ? AND until_ns <= ?");
-  if (!forget) return tl::unexpected{forget.error()};
+  GRISTMILL_TRY(forget);
   // The first epoch of our boot says when it began, the last one whether it ended.
   auto forget_epochs = database_.prepare(
       "DELETE FROM epochs WHERE epoch NOT IN (SELECT epoch FROM blocks UNION "
       "SELECT max(epoch) FROM epochs UNION SELECT min(epoch) FROM epochs WHERE boot_id = ?)");
-  if (!forget_epochs) return tl::unexpected{forget_epochs.error()};
+  GRISTMILL_TRY(forget_epochs);
   auto begin = database_.prepare("INSERT INTO epochs VALUES(?, ?, ?, ?, ?)");
-  if (!begin) return tl::unexpected{begin.error()};
+  GRISTMILL_TRY(begin);
   auto forget_days = database_.prepare("DELETE FROM days");
-  if (!forget_days) return tl::unexpected{forget_days.error()};
+  GRISTMILL_TRY(forget_days);
   auto forget_concurrency =
       database_.prepare("DELETE FROM concurrency WHERE account NOT IN "
                         "(SELECT account FROM concurrency ORDER BY position DESC LIMIT ?)");
-  if (!forget_concurrency) return tl::unexpected{forget_concurrency.error()};
+  GRISTMILL_TRY(forget_concurrency);
 
-  if (auto begun = sql_->begin.run(); !begun) return begun;
+  GRISTMILL_TRY(sql_->begin.run());
   for (const auto& [epoch, over] : blocks_over)
-    if (auto done = forget->run(epoch.value, to_ns(over)); !done) return done;
-  if (auto done = forget_epochs->run(row.boot_id); !done) return done;
-  if (auto done = forget_concurrency->run(std::uint64_t{limits::found_limits_max}); !done)
-    return done;
-  if (auto done = forget_days->run(); !done) return done;
-  for (const journal::DayNote& note : days)
-    if (auto done = insert(note); !done) return done;
-  if (auto done = sql_->days_clock.run(to_ns(row.started)); !done) return done;
-  if (auto done =
-          begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid());
-      !done)
-    return done;
-  if (auto done = no_crashes->run(); !done) return done;
-  for (const auto& [job, count] : crashes)
-    if (auto done = crashed->run(job.value, count); !done) return done;
-  if (auto done = trusted->run(); !done) return done;
-  if (auto done = ended->run(row.epoch.value - 1); !done) return done;
+    GRISTMILL_TRY(forget->run(epoch.value, to_ns(over)));
+  GRISTMILL_TRY(forget_epochs->run(row.boot_id));
+  GRISTMILL_TRY(forget_concurrency->run(std::uint64_t{limits::found_limits_max}));
+  GRISTMILL_TRY(forget_days->run());
+  for (const journal::DayNote& note : days) GRISTMILL_TRY(insert(note));
+  GRISTMILL_TRY(sql_->days_clock.run(to_ns(row.started)));
+  GRISTMILL_TRY(
+      begin->run(row.epoch.value, row.boot_id, row.started_at, to_ns(row.started), ::getpid()));
+  GRISTMILL_TRY(no_crashes->run());
+  for (const auto& [job, count] : crashes) GRISTMILL_TRY(crashed->run(job.value, count));
+  GRISTMILL_TRY(trusted->run());
+  GRISTMILL_TRY(ended->run(row.epoch.value - 1));
   epoch_ = row.epoch;
   return sql_->commit.run();
 }
 
 Result<> JournalTables::end_epoch() {
   auto ended = database_.prepare("INSERT OR REPLACE INTO meta VALUES('ended_epoch', ?)");
-  if (!ended) return tl::unexpected{ended.error()};
+  GRISTMILL_TRY(ended);
   return ended->run(epoch_.value);
 }
 
@@ -250,37 +241,26 @@ Result<> JournalTables::write(const journal::Group& group, const std::vector<Job
 }
 
 Result<> JournalTables::insert(const journal::Group& group, const std::vector<JobRow>& rows) {
-  if (auto begun = sql_->begin.run(); !begun) return begun;
-  for (const journal::JobChange& change : group.jobs)
-    if (auto done = insert(change); !done) return done;
-  for (const JobId job : group.forgotten)
-    if (auto done = forget(job); !done) return done;
-  for (const JobRow& row : rows)
-    if (auto done = insert(group.upto, row); !done) return done;
-  for (const journal::BlockNote& block : group.blocks)
-    if (auto done = insert(block); !done) return done;
-  for (const journal::MarkNote& note : group.marks)
-    if (auto done = insert(note); !done) return done;
-  for (const journal::DayNote& note : group.days)
-    if (auto done = insert(note); !done) return done;
-  for (const journal::MoneyNote& note : group.money)
-    if (auto done = insert(note); !done) return done;
-  for (const journal::LearnedNote& note : group.learned)
-    if (auto done = insert(note); !done) return done;
-  for (const journal::ErrorNote& note : group.errors)
-    if (auto done = insert(note); !done) return done;
+  GRISTMILL_TRY(sql_->begin.run());
+  for (const journal::JobChange& change : group.jobs) GRISTMILL_TRY(insert(change));
+  for (const JobId job : group.forgotten) GRISTMILL_TRY(forget(job));
+  for (const JobRow& row : rows) GRISTMILL_TRY(insert(group.upto, row));
+  for (const journal::BlockNote& block : group.blocks) GRISTMILL_TRY(insert(block));
+  for (const journal::MarkNote& note : group.marks) GRISTMILL_TRY(insert(note));
+  for (const journal::DayNote& note : group.days) GRISTMILL_TRY(insert(note));
+  for (const journal::MoneyNote& note : group.money) GRISTMILL_TRY(insert(note));
+  for (const journal::LearnedNote& note : group.learned) GRISTMILL_TRY(insert(note));
+  for (const journal::ErrorNote& note : group.errors) GRISTMILL_TRY(insert(note));
   for (const journal::ConcurrencyNote& note : group.concurrency) {
     auto done = note.calls == 0 ? sql_->forget_concurrency.run(note.account)
                                 : sql_->concurrency.run(note.account, note.calls,
                                                         note.rising ? 1 : 0, group.upto);
-    if (!done) return done;
+    GRISTMILL_TRY(done);
   }
   for (const journal::ProbationNote& note : group.probation)
-    if (auto done = sql_->probation.run(note.job.value, note.item, epoch_.value); !done)
-      return done;
-  for (const journal::SessionNote& note : group.sessions)
-    if (auto done = insert(note); !done) return done;
-  if (auto done = sql_->position.run(group.upto); !done) return done;
+    GRISTMILL_TRY(sql_->probation.run(note.job.value, note.item, epoch_.value));
+  for (const journal::SessionNote& note : group.sessions) GRISTMILL_TRY(insert(note));
+  GRISTMILL_TRY(sql_->position.run(group.upto));
   return sql_->commit.run();
 }
 
@@ -299,14 +279,14 @@ Result<> JournalTables::insert(const journal::JobChange& change) {
 }
 
 Result<> JournalTables::forget(JobId job) {
-  if (auto done = sql_->forget_job.run(job.value); !done) return done;
-  if (auto done = sql_->forget_commits.run(job.value); !done) return done;
-  if (auto done = sql_->forget_part_ranges.run(job.value); !done) return done;
-  if (auto done = sql_->forget_money.run(job.value); !done) return done;
-  if (auto done = sql_->forget_learned.run(job.value); !done) return done;
-  if (auto done = sql_->forget_errors.run(job.value); !done) return done;
-  if (auto done = sql_->forget_mark.run(job.value); !done) return done;
-  if (auto done = sql_->forget_probation.run(job.value); !done) return done;
+  GRISTMILL_TRY(sql_->forget_job.run(job.value));
+  GRISTMILL_TRY(sql_->forget_commits.run(job.value));
+  GRISTMILL_TRY(sql_->forget_part_ranges.run(job.value));
+  GRISTMILL_TRY(sql_->forget_money.run(job.value));
+  GRISTMILL_TRY(sql_->forget_learned.run(job.value));
+  GRISTMILL_TRY(sql_->forget_errors.run(job.value));
+  GRISTMILL_TRY(sql_->forget_mark.run(job.value));
+  GRISTMILL_TRY(sql_->forget_probation.run(job.value));
   return sql_->last_forgotten.run(job.value);
 }
 
@@ -314,10 +294,8 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   const auto& [row, range, parts] = job;
   const journal::JobNote& note = row.note;
   if (parts.segment != 0)
-    if (auto done =
-            sql_->part_range.run(row.job.value, position, parts.segment, parts.from, parts.to);
-        !done)
-      return done;
+    GRISTMILL_TRY(
+        sql_->part_range.run(row.job.value, position, parts.segment, parts.from, parts.to));
   return sql_->commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
                               range.to, row.reopened, row.completed, row.failed, note.attempts,
                               note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
@@ -327,11 +305,9 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {
   for (const journal::DrawnNote& drawn : block.drawn)
-    if (auto done = sql_->close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block);
-        !done)
-      return done;
+    GRISTMILL_TRY(sql_->close_block.run(drawn.calls, drawn.tokens, epoch_.value, drawn.block));
   for (const std::uint64_t over : block.over)
-    if (auto done = sql_->block_over.run(epoch_.value, over); !done) return done;
+    GRISTMILL_TRY(sql_->block_over.run(epoch_.value, over));
   return sql_->block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
                          to_ns(block.until));
 }
@@ -342,26 +318,24 @@ Result<> JournalTables::insert(const journal::MarkNote& note) {
 
 Result<> JournalTables::insert(const journal::SessionNote& note) {
   if (!note.open) return sql_->session_over.run(note.session.value);
-  if (auto done = sql_->worker_epoch.run(epoch_.value); !done) return done;
+  GRISTMILL_TRY(sql_->worker_epoch.run(epoch_.value));
   return sql_->session.run(note.session.value, note.worker, note.process.value, note.calls);
 }
 
 Result<> JournalTables::insert(const journal::DayNote& note) {
-  if (auto done = sql_->days_over.run(note.account, to_ns(note.noted_at)); !done) return done;
+  GRISTMILL_TRY(sql_->days_over.run(note.account, to_ns(note.noted_at)));
   // Also of accounts that will write no note any more; a walk through the table.
   if (note.noted_at >= days_tidied_ + tidy_days_every) {
-    if (auto done = sql_->all_days_over.run(to_ns(note.noted_at)); !done) return done;
+    GRISTMILL_TRY(sql_->all_days_over.run(to_ns(note.noted_at)));
     days_tidied_ = note.noted_at;
   }
-  if (auto done = sql_->day.run(note.account, to_ns(note.until), note.calls, note.tokens); !done)
-    return done;
+  GRISTMILL_TRY(sql_->day.run(note.account, to_ns(note.until), note.calls, note.tokens));
   return sql_->days_clock.run(to_ns(note.noted_at));
 }
 
 Result<> JournalTables::insert(const journal::MoneyNote& note) {
   if (note.watermark)
-    if (auto done = sql_->money_watermark.run(note.job.value, note.watermark->nano()); !done)
-      return done;
+    GRISTMILL_TRY(sql_->money_watermark.run(note.job.value, note.watermark->nano()));
   return note.assumed ? sql_->money_assumed.run(note.job.value, note.assumed->nano()) : Result<>{};
 }
 

@@ -28,7 +28,7 @@ public:
     do {
       const std::string_view now = bytes.substr(0, most);
       bytes.remove_prefix(now.size());
-      if (auto added = add_some(now, last && bytes.empty(), out); !added) return added;
+      GRISTMILL_TRY(add_some(now, last && bytes.empty(), out));
     } while (!bytes.empty());
     return {};
   }

@@ -46,8 +46,7 @@ LineSearch last_line_in(journal::JobLines& lines, std::size_t segment, const Beg
   for (std::uint64_t read = 0; read < bytes;) {
     const auto more = std::min<std::uint64_t>(std::max(piece_bytes, kept), bytes - read);
     piece.resize(std::max<std::size_t>(piece.size(), kept + more));
-    if (auto got = lines.read(segment, read, {piece.data() + kept, more}); !got)
-      return tl::unexpected{got.error()};
+    GRISTMILL_TRY(lines.read(segment, read, {piece.data() + kept, more}));
     const std::string_view text{piece.data(), kept + more};
     const std::uint64_t begin = read - kept; // of the text in the segment
     read += more;

@@ -6,7 +6,7 @@ namespace {
 Result<> create(std::unique_ptr<PartFile>& file, const std::string& path,
                 const MergeFilesOptions& options, OutputForm form = OutputForm::lines) {
   auto created = PartFile::create(path, {form, options.readers, options.calls});
-  if (!created) return tl::unexpected{created.error()};
+  GRISTMILL_TRY(created);
   file = std::move(*created);
   return {};
 }
@@ -20,15 +20,11 @@ std::string ids_path_of(const std::string& array) {
 
 Result<std::unique_ptr<DiskMergeFiles>> DiskMergeFiles::open(MergeFilesOptions options) {
   auto index = PlaceIndex::create(options.work_directory + "/merge.index");
-  if (!index) return tl::unexpected{index.error()};
+  GRISTMILL_TRY(index);
   const OutputForm form = output_form(options.output);
   std::unique_ptr<PartFile> output, ids;
-  if (form != OutputForm::stream)
-    if (auto made = create(output, options.output, options, form); !made)
-      return tl::unexpected{made.error()};
-  if (form == OutputForm::npy)
-    if (auto made = create(ids, ids_path_of(options.output), options); !made)
-      return tl::unexpected{made.error()};
+  if (form != OutputForm::stream) GRISTMILL_TRY(create(output, options.output, options, form));
+  if (form == OutputForm::npy) GRISTMILL_TRY(create(ids, ids_path_of(options.output), options));
   return std::unique_ptr<DiskMergeFiles>{
       new DiskMergeFiles{std::move(options), std::move(*index), std::move(output), std::move(ids)}};
 }
@@ -48,11 +44,11 @@ Result<> DiskMergeFiles::write(std::string_view bytes) {
 Result<merger::FinalFile> DiskMergeFiles::finish() {
   merger::FinalFile file{options_.output, "", streamed_bytes_, 0, ""};
   if (ids_) {
-    if (auto finished = ids_->finish(); !finished) return tl::unexpected{finished.error()};
+    GRISTMILL_TRY(ids_->finish());
     file.ids = ids_path_of(options_.output);
   }
   if (output_) {
-    if (auto finished = output_->finish(); !finished) return tl::unexpected{finished.error()};
+    GRISTMILL_TRY(output_->finish());
     file.sha256 = output_->sha256();
     file.bytes = output_->bytes();
   }
@@ -63,8 +59,8 @@ Result<> DiskMergeFiles::write_summary(std::string_view json) {
   std::unique_ptr<PartFile> file;
   const std::string path =
       output_ ? options_.output + ".summary.json" : options_.work_directory + "/summary.json";
-  if (auto made = create(file, path, options_); !made) return made;
-  if (auto written = file->append(json); !written) return written;
+  GRISTMILL_TRY(create(file, path, options_));
+  GRISTMILL_TRY(file->append(json));
   return file->finish();
 }
 

@@ -35,9 +35,9 @@ struct PartFile::Digest {
 };
 
 Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, PartOptions options) {
-  if (auto regular = refuse_special(path); !regular) return tl::unexpected{regular.error()};
+  GRISTMILL_TRY(refuse_special(path));
   auto compressor = Compressor::of(options.form);
-  if (!compressor) return tl::unexpected{compressor.error()};
+  GRISTMILL_TRY(compressor);
   const std::string part = path + ".part";
   // Of a kill. What cannot be removed is found by the next call.
   static_cast<void>(options.calls.unlink(part.c_str()));
@@ -49,7 +49,7 @@ Result<std::unique_ptr<PartFile>> PartFile::create(const std::string& path, Part
 }
 
 Result<> PartFile::probe(const std::string& path) {
-  if (auto regular = refuse_special(path); !regular) return regular;
+  GRISTMILL_TRY(refuse_special(path));
   std::string name = path + ".part.XXXXXX";
   const FileDescriptor file{::mkostemp(name.data(), O_CLOEXEC)};
   if (!file) return tl::unexpected{cannot_create(disk_error("create", path + ".part"), path)};
@@ -80,14 +80,14 @@ PartFile::~PartFile() {
 Result<> PartFile::append(std::string_view bytes) {
   const bool large = bytes.size() >= large_piece_bytes;
   if (!gathered_.empty() && (large || gathered_.size() + bytes.size() > gathered_bytes_max))
-    if (auto flushed = flush(); !flushed) return flushed;
+    GRISTMILL_TRY(flush());
   if (large) return put(bytes);
   gathered_ += bytes;
   return {};
 }
 
 Result<> PartFile::flush(bool last) {
-  if (auto put_there = put(gathered_, last); !put_there) return put_there;
+  GRISTMILL_TRY(put(gathered_, last));
   gathered_.clear();
   return {};
 }
@@ -95,28 +95,28 @@ Result<> PartFile::flush(bool last) {
 Result<> PartFile::put(std::string_view bytes, bool last) {
   if (!compressor_) return write(bytes);
   std::string compressed;
-  if (auto added = compressor_->add(bytes, last, compressed); !added) return added;
+  GRISTMILL_TRY(compressor_->add(bytes, last, compressed));
   return write(compressed);
 }
 
 Result<> PartFile::write(std::string_view bytes) {
   crypto_hash_sha256_update(&digest_->state, reinterpret_cast<const unsigned char*>(bytes.data()),
                             bytes.size());
-  if (auto written = write_all(file_, bytes, part_, calls_); !written) return written;
+  GRISTMILL_TRY(write_all(file_, bytes, part_, calls_));
   bytes_ += bytes.size();
   return {};
 }
 
 Result<> PartFile::complete() {
   if (complete_) return {};
-  if (auto flushed = flush(true); !flushed) return flushed;
-  if (auto synced = sync_file(file_, part_, calls_); !synced) return synced;
+  GRISTMILL_TRY(flush(true));
+  GRISTMILL_TRY(sync_file(file_, part_, calls_));
   complete_ = true;
   return {};
 }
 
 Result<> PartFile::finish() {
-  if (auto completed = complete(); !completed) return completed;
+  GRISTMILL_TRY(complete());
   if (!is_named_part())
     return fail(ErrorCode::conflict,
                 fmt::format("expected {} to be the file that was written here, got another or "

@@ -8,14 +8,14 @@ using merger::LinePlace;
 
 Result<PlaceIndex> PlaceIndex::create(const std::string& path) {
   auto file = open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   if (::unlink(path.c_str()) != 0) return tl::unexpected{disk_error("unlink", path)};
   return PlaceIndex{path, std::move(*file)};
 }
 
 Result<> PlaceIndex::put(std::uint64_t item, LinePlace place) {
   const auto page = page_of(item);
-  if (!page) return tl::unexpected{page.error()};
+  GRISTMILL_TRY(page);
   (*page)->places[item % page_items] = place;
   (*page)->changed = true;
   return {};
@@ -23,7 +23,7 @@ Result<> PlaceIndex::put(std::uint64_t item, LinePlace place) {
 
 Result<LinePlace> PlaceIndex::get(std::uint64_t item) {
   const auto page = page_of(item);
-  if (!page) return tl::unexpected{page.error()};
+  GRISTMILL_TRY(page);
   return (*page)->places[item % page_items];
 }
 
@@ -32,9 +32,8 @@ Result<PlaceIndex::Page*> PlaceIndex::page_of(std::uint64_t item) {
   auto& page = pages_[number % seats];
   if (!page) page = std::make_unique<Page>();
   if (page->number == number) return page.get();
-  if (page->changed)
-    if (auto written = write(*page); !written) return tl::unexpected{written.error()};
-  if (auto read = this->read(number, *page); !read) return tl::unexpected{read.error()};
+  if (page->changed) GRISTMILL_TRY(write(*page));
+  GRISTMILL_TRY(this->read(number, *page));
   return page.get();
 }
 
@@ -50,7 +49,7 @@ Result<> PlaceIndex::read(std::uint64_t number, Page& page) {
   const auto bytes = std::as_writable_bytes(std::span{page.places});
   const auto got = read_at(file_, number * bytes.size(),
                            {reinterpret_cast<char*>(bytes.data()), bytes.size()}, path_);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   page.number = number;
   return {};
 }

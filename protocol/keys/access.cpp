@@ -66,7 +66,7 @@ class KeyFile {
 public:
   static Result<KeyFile> read(const std::string& path) {
     auto text = read_private_file(path);
-    if (!text) return tl::unexpected{text.error()};
+    GRISTMILL_TRY(text);
     KeyFile file{path};
     for (const auto& [number, line] : telling_lines(*text)) {
       const auto equals = line.find('=');
@@ -104,7 +104,7 @@ public:
   }
   Result<KeyPair> key_pair() const {
     auto secret = key("secret_key");
-    if (!secret) return tl::unexpected{secret.error()};
+    GRISTMILL_TRY(secret);
     const std::string bytes = *z85_decode(*secret);
     Bytes32 public_key;
     crypto_scalarmult_base(public_key.data(), reinterpret_cast<const unsigned char*>(bytes.data()));
@@ -146,7 +146,7 @@ KeyPair make_key_pair() {
 }
 
 Result<std::string> generate_keys(const std::string& directory, const std::string& address) {
-  if (auto good = check_address(address); !good) return tl::unexpected{good.error()};
+  GRISTMILL_TRY(check_address(address));
   const KeyPair server = make_key_pair();
   const WorkerAccess worker{address, random_hex(16), std::string{first_worker}, server.public_key,
                             make_key_pair()};
@@ -162,8 +162,7 @@ Result<std::string> generate_keys(const std::string& directory, const std::strin
                                     address, worker_lines(worker))},
       {"client.token", random_hex(32) + "\n"},
   };
-  if (auto written = write_private_files(directory, files); !written)
-    return tl::unexpected{written.error()};
+  GRISTMILL_TRY(write_private_files(directory, files));
   return fmt::format("{0}: keys of cluster {1}\n"
                      "  coordinator  {2}   start it with --keys {0}\n"
                      "  {3}     {4}   copy {0}/worker.access to its machine\n"
@@ -173,38 +172,37 @@ Result<std::string> generate_keys(const std::string& directory, const std::strin
 }
 
 Result<CoordinatorKeys> read_coordinator_keys(const std::string& directory) {
-  if (auto ours = check_private_directory(directory); !ours) return tl::unexpected{ours.error()};
+  GRISTMILL_TRY(check_private_directory(directory));
   auto file = KeyFile::read(directory + "/coordinator.key");
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   auto cluster = file->needed("cluster");
-  if (!cluster) return tl::unexpected{cluster.error()};
+  GRISTMILL_TRY(cluster);
   auto keys = file->key_pair();
-  if (!keys) return tl::unexpected{keys.error()};
+  GRISTMILL_TRY(keys);
   return CoordinatorKeys{std::move(*cluster), std::move(*keys), directory + "/workers.allow"};
 }
 
 Result<WorkerAccess> read_worker_access(const std::string& path) {
   std::error_code error;
   const bool directory = std::filesystem::is_directory(path, error);
-  if (directory)
-    if (auto ours = check_private_directory(path); !ours) return tl::unexpected{ours.error()};
+  if (directory) GRISTMILL_TRY(check_private_directory(path));
   auto file = KeyFile::read(directory ? path + "/worker.key" : path);
-  if (!file) return tl::unexpected{file.error()};
+  GRISTMILL_TRY(file);
   auto cluster = file->needed("cluster");
-  if (!cluster) return tl::unexpected{cluster.error()};
+  GRISTMILL_TRY(cluster);
   auto name = file->needed("name");
-  if (!name) return tl::unexpected{name.error()};
+  GRISTMILL_TRY(name);
   auto server_key = file->key("server_key");
-  if (!server_key) return tl::unexpected{server_key.error()};
+  GRISTMILL_TRY(server_key);
   auto keys = file->key_pair();
-  if (!keys) return tl::unexpected{keys.error()};
+  GRISTMILL_TRY(keys);
   return WorkerAccess{file->value("address"), std::move(*cluster), std::move(*name),
                       std::move(*server_key), std::move(*keys)};
 }
 
 Result<std::string> read_client_token(const std::string& file) {
   auto text = read_private_file(file);
-  if (!text) return text;
+  GRISTMILL_TRY(text);
   const auto lines = telling_lines(*text);
   if (lines.size() != 1 || lines.front().second.size() < 32)
     return fail(ErrorCode::bad_input, fmt::format("{}: expected one token of at least 32 "
@@ -215,7 +213,7 @@ Result<std::string> read_client_token(const std::string& file) {
 
 Result<AllowedKeys> read_allowed_keys(const std::string& file) {
   auto text = read_private_file(file);
-  if (!text) return tl::unexpected{text.error()};
+  GRISTMILL_TRY(text);
   AllowedKeys allowed;
   for (const auto& [number, line] : telling_lines(*text)) {
     const auto blank = std::min(line.find_first_of(" \t"), line.size());

@@ -86,7 +86,7 @@ Result<> check_private_directory(const std::string& path) {
 }
 
 Result<> write_private_files(const std::string& directory, const std::vector<PrivateFile>& files) {
-  if (auto ready = prepare_directory(directory); !ready) return ready;
+  GRISTMILL_TRY(prepare_directory(directory));
   for (const PrivateFile& file : files) {
     const std::string path = directory + "/" + file.name;
     struct stat info {};

@@ -77,7 +77,7 @@ private:
 
 Result<> ZmqLink::Thread::open() {
   auto connection = ZmqConnection::dial(context_, options_);
-  if (!connection) return tl::unexpected{connection.error()};
+  GRISTMILL_TRY(connection);
   connection_ = std::move(*connection);
   thread_ = guarded_thread("link", [this] { run(); });
   return {};
@@ -219,7 +219,7 @@ Result<std::unique_ptr<ZmqLink>> ZmqLink::open(LinkOptions options, LinkEvents e
                             options.coordinator));
   try {
     auto thread = std::make_unique<Thread>(std::move(options), std::move(events));
-    if (auto opened = thread->open(); !opened) return tl::unexpected{opened.error()};
+    GRISTMILL_TRY(thread->open());
     return std::unique_ptr<ZmqLink>{new ZmqLink{std::move(thread)}};
   } catch (const std::exception& error) {
     return fail(ErrorCode::io, fmt::format("the link could not start: {}", error.what()));

@@ -59,7 +59,7 @@ public:
                                   [&](const Key& known) { return known.name == entry.key; });
     if (key == keys_.end()) return unknown(entry);
     CLI::Option& option = *key->option;
-    if (auto typed = check_types(entry, option); !typed) return typed;
+    GRISTMILL_TRY(check_types(entry, option));
     if (is_from_command_line(&option)) return {};
     for (CLI::Option* other : option.get_excludes()) {
       if (is_from_command_line(other)) return {};
@@ -134,10 +134,9 @@ void add_config_option(CLI::App& app, std::string& path) {
 Result<ConfigFile> lay_config(const std::string& path, CLI::App& app) {
   if (path.empty()) return ConfigFile{};
   auto file = read_config_file(path);
-  if (!file) return file;
+  GRISTMILL_TRY(file);
   Laying laying{*file, app};
-  for (const ConfigEntry& entry : file->entries)
-    if (auto laid = laying.lay(entry); !laid) return tl::unexpected{laid.error()};
+  for (const ConfigEntry& entry : file->entries) GRISTMILL_TRY(laying.lay(entry));
   return file;
 }
 

@@ -59,7 +59,7 @@ inline constexpr std::uint8_t suspicions_portion = 2, suspicions_alone = 3;
 struct OpenPart {
   PartState state = Ready{};
   intake::ItemPlace place; // of its item
-  std::string id;      // likewise
+  std::string id;          // likewise
   PartTally tally;
   bool has_fallback = false; // there is another model for it, as seen when it was last offered
   bool by_itself = false;    // in a call of its own: others with it were refused

@@ -40,7 +40,7 @@ Result<JobSpec> spec_of(const std::string& body) {
     return fail(ErrorCode::usage, fmt::format("expected {{\"spec\": {{…}}}}, got {} as spec",
                                               json::name_of(found.kind())));
   auto spec = job_spec_from_json(found.text);
-  if (!spec) return spec;
+  GRISTMILL_TRY(spec);
   if (!spec->output.empty())
     return fail(ErrorCode::usage, "expected no output: the result stays with the coordinator, "
                                   "fetch it with GET /api/v1/jobs/ID/results");

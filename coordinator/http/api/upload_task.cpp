@@ -27,7 +27,7 @@ private:
   Result<> begin(Uploads& uploads) {
     begun = true;
     auto started = uploads.begin(name, announced);
-    if (!started) return tl::unexpected{std::move(started.error())};
+    GRISTMILL_TRY(started);
     upload = std::move(*started);
     return {};
   }

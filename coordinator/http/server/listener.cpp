@@ -56,7 +56,7 @@ std::uint16_t port_of(int socket) {
 } // namespace
 
 Result<> check_http_access(const std::string& listen, bool has_token, bool plain) {
-  if (auto where = split(listen); !where) return tl::unexpected{where.error()};
+  GRISTMILL_TRY(split(listen));
   if (!leaves_this_machine("tcp://" + listen) || (has_token && plain)) return {};
   if (has_token)
     return fail(ErrorCode::usage,
@@ -73,7 +73,7 @@ Result<> check_http_access(const std::string& listen, bool has_token, bool plain
 
 Result<HttpListener> listen_for_http(const std::string& listen) {
   const auto where = split(listen);
-  if (!where) return tl::unexpected{where.error()};
+  GRISTMILL_TRY(where);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;

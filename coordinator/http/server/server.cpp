@@ -20,7 +20,7 @@ constexpr std::size_t connections_leaving = 64;
 
 Result<std::unique_ptr<HttpServer>> HttpServer::open(HttpServerOptions options) {
   auto listener = listen_for_http(options.listen);
-  if (!listener) return tl::unexpected{listener.error()};
+  GRISTMILL_TRY(listener);
   auto core = std::make_shared<Core>(std::move(options));
   core->address = std::move(listener->address);
   const int socket = ::fcntl(listener->socket.get(), F_DUPFD_CLOEXEC, 0);

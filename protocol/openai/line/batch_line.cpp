@@ -80,7 +80,7 @@ Result<std::string> path_of_line(const Line& line, std::string_view assume_url) 
 
 Result<BatchLine> read_batch_line(std::string_view text, std::string_view assume_url) {
   const auto object = object_of(text);
-  if (!object) return tl::unexpected{object.error()};
+  GRISTMILL_TRY(object);
   const Line line = line_of(*object);
   BatchLine read;
 
@@ -88,12 +88,12 @@ Result<BatchLine> read_batch_line(std::string_view text, std::string_view assume
     return bad(fmt::format("expected custom_id to be a string, got {}",
                            json::name_of(line.custom_id.kind())));
   auto id = id_of("custom_id", line.custom_id);
-  if (!id) return tl::unexpected{id.error()};
+  GRISTMILL_TRY(id);
   if (id->empty()) return bad("expected custom_id to have a text, got an empty string");
   read.custom_id = std::move(*id);
 
   auto path = path_of_line(line, assume_url);
-  if (!path) return tl::unexpected{path.error()};
+  GRISTMILL_TRY(path);
   read.path = std::move(*path);
 
   if (!line.body.is(Kind::object))
@@ -107,7 +107,7 @@ Result<BatchLine> read_batch_line(std::string_view text, std::string_view assume
 
 Result<std::string> field_text(std::string_view text, std::string_view field) {
   const auto object = object_of(text);
-  if (!object) return tl::unexpected{object.error()};
+  GRISTMILL_TRY(object);
   const Value value = json::find(*object, field);
   switch (value.kind()) {
   case Kind::none:

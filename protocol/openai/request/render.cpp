@@ -46,7 +46,7 @@ Result<Request> request_of(const JobSpec& spec, std::string path, Value body,
                            const Models& models) {
   const Value params = json::root(spec.shape.params);
   auto model = model_of(spec, params, body, models);
-  if (!model) return tl::unexpected{model.error()};
+  GRISTMILL_TRY(model);
   Request request{std::move(path), {}, std::move(*model)};
   std::vector<std::string_view> limits;
   if (spec.shape.max_tokens > 0) limits = answer_limit_words(api_of(request.path), body, params);
@@ -71,7 +71,7 @@ Result<Request> render_line(const JobSpec& spec, std::string_view raw, const Mod
   }
   const bool assumed = url.is(Kind::none) && !spec.shape.assume_url.empty();
   auto path = path_of(assumed ? spec.shape.assume_url : json::text_of(url));
-  if (!path) return tl::unexpected{path.error()};
+  GRISTMILL_TRY(path);
   // A line asks for what it says; nothing of a task is laid over it.
   if (auto fault = fault_of_task(spec.shape.task, *path); !fault.empty())
     return bad(std::move(fault));
@@ -129,12 +129,11 @@ std::string system_of(const JobSpec& spec, std::string system) {
 
 Result<Request> render_document(const JobSpec& spec, const DocumentTemplate& documents,
                                 ItemKind kind, std::string_view raw, const Models& models) {
-  if (const auto checked = check_document(kind, raw); !checked)
-    return tl::unexpected{checked.error()};
+  GRISTMILL_TRY(check_document(kind, raw));
   auto text = documents.fill(kind, raw);
-  if (!text) return tl::unexpected{text.error()};
+  GRISTMILL_TRY(text);
   auto model = model_of(spec, json::root(spec.shape.params), {}, models);
-  if (!model) return tl::unexpected{model.error()};
+  GRISTMILL_TRY(model);
 
   const TaskInfo& task = info(spec.shape.task);
   const std::string body =

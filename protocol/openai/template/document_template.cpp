@@ -106,7 +106,7 @@ std::string DocumentTemplate::why_too_long(ItemKind kind, std::string_view raw) 
 
 Result<DocumentTemplate::Text> DocumentTemplate::fill(ItemKind kind, std::string_view raw) const {
   const auto values = checked_values(kind, raw);
-  if (!values) return tl::unexpected{values.error()};
+  GRISTMILL_TRY(values);
   if (const std::size_t bytes = bytes_of(*values); bytes > limits::request_bytes_max)
     return fail(ErrorCode::conflict, sentence_of_too_long(bytes));
   std::vector<std::string> texts; // of strings that are spelled with escapes, each made once

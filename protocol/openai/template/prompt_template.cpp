@@ -66,7 +66,7 @@ Result<std::vector<std::string>> template_fields(std::string_view text) {
   PromptTemplate prompt{text};
   for (;;) {
     const auto piece = prompt.next();
-    if (!piece) return tl::unexpected{piece.error()};
+    GRISTMILL_TRY(piece);
     if (!*piece) return fields;
     const std::string_view field = (*piece)->field;
     if (field.empty()) continue;

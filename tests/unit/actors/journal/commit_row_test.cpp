@@ -17,7 +17,7 @@ Result<std::vector<ItemEntry>> read_all(std::string_view blob) {
   ItemEntry entry;
   while (true) {
     const auto more = reader.next(entry);
-    if (!more) return tl::unexpected{more.error()};
+    GRISTMILL_TRY(more);
     if (!*more) return entries;
     entries.push_back(entry);
   }

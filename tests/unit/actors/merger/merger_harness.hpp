@@ -103,7 +103,7 @@ struct MemoryFiles : MergeFiles {
     return call();
   }
   Result<LinePlace> place_of(std::uint64_t item) override {
-    if (auto called = call(); !called) return tl::unexpected{called.error()};
+    GRISTMILL_TRY(call());
     const auto found = places.find(item);
     return found == places.end() ? LinePlace{} : found->second;
   }
@@ -116,7 +116,7 @@ struct MemoryFiles : MergeFiles {
     return call();
   }
   Result<FinalFile> finish() override {
-    if (auto called = call(); !called) return tl::unexpected{called.error()};
+    GRISTMILL_TRY(call());
     finished = true;
     output = part;
     return FinalFile{"OUT", "5ha", output.size(), 0, ""};

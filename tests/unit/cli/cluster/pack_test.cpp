@@ -34,7 +34,7 @@ template <class Source> Result<std::string> all_of(Source& source, std::size_t p
   std::string all, bytes(piece, '\0');
   for (;;) {
     const auto got = source.read(bytes);
-    if (!got) return tl::unexpected{got.error()};
+    GRISTMILL_TRY(got);
     all.append(bytes, 0, *got);
     if (*got < piece) return all;
   }

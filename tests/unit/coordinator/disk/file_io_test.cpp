@@ -25,8 +25,8 @@ mode_t mode_of(const std::string& path) {
 // A file that is written and gets its name, with one system call that fails.
 Result<> write_part(const std::string& path, DiskCounts& disk) {
   auto file = PartFile::create(path, {.calls = disk.calls()});
-  if (!file) return tl::unexpected{file.error()};
-  if (auto appended = (*file)->append("new"); !appended) return appended;
+  GRISTMILL_TRY(file);
+  GRISTMILL_TRY((*file)->append("new"));
   return (*file)->finish();
 }
 

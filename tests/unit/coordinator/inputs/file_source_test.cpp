@@ -45,14 +45,14 @@ InputSpec as_found(const std::string& path) {
 Result<std::string> text_of(intake::ByteSource& source, std::uint32_t input = 0) {
   std::string bytes(1'000, '\0');
   const auto got = source.read(input, 0, bytes);
-  if (!got) return tl::unexpected{got.error()};
+  GRISTMILL_TRY(got);
   return bytes.substr(0, *got);
 }
 
 // What the job reads of its first input; an error of any step.
 Result<std::string> first_text(const std::vector<InputSpec>& inputs, const InputRoots& roots = {}) {
   auto source = FileSource::open(inputs, fs::temp_directory_path(), {roots, nullptr});
-  if (!source) return tl::unexpected{source.error()};
+  GRISTMILL_TRY(source);
   return text_of(**source);
 }
 

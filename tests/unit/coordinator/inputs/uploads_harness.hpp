@@ -12,7 +12,7 @@ inline Result<std::unique_ptr<coordinator::Uploads>>
 open_uploads(const std::string& state, const std::string& data_root = "",
              coordinator::DiskCalls calls = coordinator::real_disk()) {
   auto blobs = coordinator::FileBlobs::open_in(state, std::move(calls));
-  if (!blobs) return tl::unexpected{blobs.error()};
+  GRISTMILL_TRY(blobs);
   return coordinator::Uploads::open(std::move(*blobs), state, data_root);
 }
 

@@ -35,7 +35,7 @@ struct Written {
 Result<std::string> text_of(JobLines& lines, std::size_t segment, std::uint64_t from,
                             std::size_t bytes) {
   std::string text(bytes, '\0');
-  if (auto read = lines.read(segment, from, text); !read) return tl::unexpected{read.error()};
+  GRISTMILL_TRY(lines.read(segment, from, text));
   return text;
 }
 
