@@ -15,7 +15,7 @@ constexpr std::uint64_t line_bytes = 19; // of line(1, 0) to line(1, 9), with th
 struct Written {
   Written() {
     SqliteStoreOptions options = Opened::options_for(temp / "state");
-    options.store_bytes_per_segment = 30;
+    options.store_bytes_per_segment = line_bytes; // is full with one commit
     journal = std::make_unique<Opened>(std::move(options));
     REQUIRE(journal->store);
     Group group = group_of(1, {line(1, 0), line(1, 1)});
