@@ -45,6 +45,10 @@ public:
   Parts divide(const intake::Item& item, std::uint32_t parts);
   // One of them; with `Out{}` it is about to be offered.
   const OpenPart& open(const PartId& part, const intake::Item& item, PartState state);
+  // One that was looked at ahead may have another name once the items before it have been read.
+  void set_read(const PartId& part, const intake::Item& item) {
+    ledger_.set_read(part, item.place, item.id);
+  }
   void end(const PartId& part) { ledger_.end(part); }
   void end_item(std::uint64_t item) { ledger_.end_item(item); }
 

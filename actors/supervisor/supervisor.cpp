@@ -291,7 +291,10 @@ void Supervisor::end_bad(const intake::Item& item) {
     const PartId part{job_, item.ordinal, n};
     const OpenPart* open = parts_.find(part);
     if (parts_.ledger().has_ended(part) || (open != nullptr && open->call())) continue;
-    if (open == nullptr) parts_.open(part, item, Out{});
+    if (open == nullptr)
+      parts_.open(part, item, Out{});
+    else
+      parts_.set_read(part, item);
     give_up(part, course_.is_cancelling() ? was_cancelled : why);
   }
 }

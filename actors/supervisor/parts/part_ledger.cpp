@@ -146,6 +146,12 @@ void PartLedger::set_by_itself(const PartId& part) {
   open(part).by_itself = true;
 }
 
+void PartLedger::set_read(const PartId& part, const intake::ItemPlace& place, std::string id) {
+  OpenPart& read = open(part);
+  read.place = place;
+  read.id = std::move(id);
+}
+
 void PartLedger::failed_at(const PartId& part, EndpointId endpoint) {
   constexpr std::size_t remembered = 4;
   if (!endpoint) return;

@@ -130,6 +130,7 @@ public:
   void set_tally(const PartId& part, PartTally tally);
   void set_fallback(const PartId& part, bool there_is_one);
   void set_by_itself(const PartId& part);
+  void set_read(const PartId& part, const intake::ItemPlace& place, std::string id);
   // Another attempt shall go elsewhere, if it can.
   void failed_at(const PartId& part, EndpointId endpoint);
   // An endpoint's fault met it: it waits behind others from then on.

@@ -91,6 +91,17 @@ TEST_CASE("a part that opens knows its place and what an earlier life has noted 
   CHECK(open.is_unknown());
 }
 
+TEST_CASE("a part that was looked at ahead is renamed when reading comes to it") {
+  Desk desk;
+  desk.expected(5);
+  intake::Item item = item_of(6);
+  item.id = "in.jsonl:7"; // its own is that of an item before it
+  desk.parts.set_read(part(5), item);
+  CHECK(desk.open(5).id == "in.jsonl:7");
+  CHECK(desk.open(5).place.offset == 600);
+  CHECK(desk.open(5).is_unknown());
+}
+
 TEST_CASE("another life reads on at the first item that is not terminal") {
   Desk desk;
   const InputPosition read{0, 300, 3, 3};
