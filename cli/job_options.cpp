@@ -214,6 +214,8 @@ void add(CLI::App& app, const JobOption& option, JobSpec& said) {
     app.add_flag(flag, **truth, help);
   } else if (auto* const* list = std::get_if<std::vector<std::string>*>(&member)) {
     app.add_option(flag, **list, help)->delimiter(',');
+  } else if (auto* const* names = std::get_if<ModelNames*>(&member)) {
+    app.add_option(flag, static_cast<std::vector<std::string>&>(**names), help);
   } else {
     const auto check = [&option, &said](const std::string& text) {
       const std::string expected = take(text, option, said);
@@ -264,6 +266,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool su
 
 Result<JobSpec> JobOptions::spec() const {
   JobSpec spec = said;
+  if (spec.shape.models == ModelNames{""})
+    spec.shape.models.clear(); // of a variable that is not set
   for (auto& label : spec.shape.labels) label = CLI::detail::trim_copy(label);
   std::vector<std::string> keep;
   for (auto& field : spec.shape.keep)

@@ -150,7 +150,7 @@ Result<std::vector<protocol::AnnouncedEndpoint>> announced(const ProgramOptions&
   endpoint.api_key_file = options.api_key_file;
   JobSpec job;
   job.inputs = {{"-", "-"}};
-  job.shape.model = options.model;
+  job.shape.models = {options.model};
   job.endpoints = {endpoint};
   if (const auto faults = faults_of(job); !faults.empty())
     return fail(ErrorCode::usage, fmt::format("{}", fmt::join(faults, "; ")));

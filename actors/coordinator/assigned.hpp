@@ -4,6 +4,7 @@
 
 #include "actors/kit/time.hpp"
 #include "actors/words/doubt.hpp"
+#include "actors/words/streams.hpp"
 #include "protocol/ids.hpp"
 
 #include <algorithm>
@@ -35,6 +36,7 @@ struct Assigned {
   bool charged = false; // what it may have cost is counted already
   bool earlier = false; // nothing is known of its bounds: permitted by an earlier life of ours
 
+  StreamId stream() const { return {job, parts.empty() ? 0 : StreamId::of(parts[0]).model}; }
   // Every item below the next one may be called, if this one may.
   std::uint64_t last_item() const {
     std::uint64_t last = 0;

@@ -331,7 +331,7 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
                              std::chrono::milliseconds{spec.policy.connect_timeout_ms} +
                              defaults::call_margin;
   sessions_.job_opened(id, earlier.mark, call_most);
-  dispatch_.job_opened(id, own_share(spec), spec.policy.batch_size, now);
+  dispatch_.job_opened(id, own_share(spec), spec.policy.batch_size, streams_of(spec), now);
   waits_.job_opened(id);
   jobs_[id] = {.spec = json_for_workers(spec), .hedges = spec.policy.hedge_percent > 0};
   if (!sessions_.earlier().in_grace()) {
@@ -380,7 +380,7 @@ Effects Coordinator::mind_deadline(JobId id, double items_left, double seconds_l
 Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now) {
   if (!jobs_.contains(id)) return leave();
   for (OfferedCall& call : calls) {
-    dispatch_.came(id, call.bytes());
+    dispatch_.came(call);
     const CallId offered = call.planned.call;
     if (std::string why = endpoints_.why_never_served(id, call.planned.model); !why.empty()) {
       ReportedOutcome unserved;
@@ -390,7 +390,7 @@ Effects Coordinator::offered(JobId id, std::vector<OfferedCall> calls, Time now)
       unserved.outcome.code = "model_not_served";
       unserved.outcome.message = std::move(why);
       out_.jobs[id].outcomes.push_back(std::move(unserved));
-    } else if (!dispatch_.push(id, std::move(call))) {
+    } else if (!dispatch_.push(std::move(call))) {
       out_.jobs[id].returned.push_back({.call = offered});
     }
   }
@@ -407,17 +407,15 @@ Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time
 
 void Coordinator::feed_workers(Time now) {
   for (const SessionId id : Dispatch::turns(sessions_.all())) feed(*sessions_.find(id), now);
-  for (const Wanted& wanted : dispatch_.ask(sessions_.all())) {
-    out_.jobs[wanted.job].want_calls += wanted.calls;
-    out_.jobs[wanted.job].want_bytes += wanted.bytes;
-  }
+  for (const Wanted& wanted : dispatch_.ask(sessions_.all()))
+    out_.jobs[wanted.job].room.push_back(wanted.room);
 }
 
 void Coordinator::feed(Session& session, Time now) {
   Portion portion = dispatch_.portion_of(session, sessions_.size(), now);
   if (portion.empty()) return;
-  const FairQueue::Reaches reaches = [&](JobId job, const std::string& model) {
-    return endpoints_.reaches(job, model, session.endpoints);
+  const FairQueue::Reaches reaches = [&](const StreamId& stream, const std::string& model) {
+    return endpoints_.reaches(stream.job, model, session.endpoints);
   };
   const auto is_busy = [&](JobId job) { return session.calls.held_of(job) > 0; };
   for (; !portion.full; portion.next_batch()) {

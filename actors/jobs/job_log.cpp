@@ -4,6 +4,8 @@
 #include "protocol/job/pools.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace gristmill::jobs {
 namespace {
@@ -34,7 +36,7 @@ std::string_view name_of_change(JobState to) {
 Event job_submitted(const JobEntry& job) {
   Event event = of("job.submitted", job);
   add(event, "inputs", std::to_string(job.spec.inputs.size()));
-  add(event, "model", model_of_all(job.spec));
+  add(event, "model", fmt::format("{}", fmt::join(models_of_all(job.spec), ", ")));
   std::string endpoints;
   for (const EndpointSpec& endpoint : job.spec.endpoints)
     endpoints += (endpoints.empty() ? "" : " ") + endpoint.url;

@@ -1,7 +1,7 @@
-// JOINER makes an item's line of the lines of its parts, for all jobs that have items of several
-// parts.
+// JOINER makes an item's line of the lines of its parts, or what one more part is to see of them,
+// for all jobs that have items of several parts.
 //   hears  Join    from SUPERVISOR: items all of whose parts are durable
-//   tells  SUPERVISOR the lines that it made, or that they cannot be made
+//   tells  SUPERVISOR what it made, or that it cannot be made
 //   never  decides what becomes of an item, or keeps a line longer than its slice of work
 // Jobs take turns. Invariant: the same parts give the same line, so joining an item again, after a
 // crash or because it was asked for twice, changes nothing.

@@ -165,15 +165,42 @@ void read_vectors(ondemand::value data, Vectors& vectors) {
   });
 }
 
-void read_usage(ondemand::value value, LineFacts& facts) {
+struct UsageFacts {
+  std::uint64_t completion = 0, cached = 0;
+
+  void read(ondemand::value value) {
+    each_member(value, [&](auto key, ondemand::value member) {
+      if (key == "completion_tokens" || key == "output_tokens")
+        read_count(member, completion);
+      else if (key == "prompt_tokens_details" || key == "input_tokens_details")
+        each_member(member, [&](auto name, ondemand::value tokens) {
+          if (name == "cached_tokens") read_count(tokens, cached);
+        });
+    });
+  }
+};
+
+// Cached tokens of all answers are counted here, the first one's too, which stands in `response`.
+ModelAnswer read_model_answer(ondemand::value value, UsageFacts& usage) {
+  ModelAnswer answer;
+  UsageFacts own;
   each_member(value, [&](auto key, ondemand::value member) {
-    if (key == "completion_tokens" || key == "output_tokens")
-      read_count(member, facts.completion_tokens);
-    else if (key == "prompt_tokens_details" || key == "input_tokens_details")
-      each_member(member, [&](auto name, ondemand::value tokens) {
-        if (name == "cached_tokens") read_count(tokens, facts.cached_tokens);
+    if (key == "model")
+      read_text(member, answer.model);
+    else if (key == "endpoint")
+      read_text(member, answer.endpoint);
+    else if (key == "label")
+      read_text(member, answer.label);
+    else if (key == "response")
+      each_member(member, [&](auto name, ondemand::value body) {
+        if (name != "body") return;
+        each_member(body, [&](auto of_body, ondemand::value said) {
+          if (of_body == "usage") own.read(said);
+        });
       });
   });
+  usage.cached += own.cached;
+  return answer;
 }
 
 // The finish reason that chat would have given for a Responses body's status.
@@ -185,13 +212,14 @@ std::string_view finish_reason(std::string_view status, std::string_view incompl
 
 void read_body(ondemand::value body, LineFacts& facts, bool wants_vectors) {
   ErrorFacts flat;
+  UsageFacts usage;
   std::string_view status, incomplete;
   bool responses = false;
   each_member(body, [&](auto key, ondemand::value member) {
     if (key == "choices")
       read_choices(member, facts);
     else if (key == "usage")
-      read_usage(member, facts);
+      usage.read(member);
     else if (key == "error")
       read_error(member, facts);
     else if (key == "data" && wants_vectors)
@@ -209,6 +237,8 @@ void read_body(ondemand::value body, LineFacts& facts, bool wants_vectors) {
       flat.read(key, member);
   });
   flat.settle(facts);
+  facts.completion_tokens = usage.completion;
+  facts.cached_tokens = usage.cached;
   if (responses) facts.answers.back().finish_reason = finish_reason(status, incomplete);
 }
 
@@ -219,6 +249,21 @@ void read_response(ondemand::value response, LineFacts& facts, bool wants_vector
     else if (key == "body")
       read_body(member, facts, wants_vectors);
   });
+}
+
+void read_model_answers(ondemand::value value, LineFacts& facts) {
+  UsageFacts usage;
+  each_element(value, [&](ondemand::value element) {
+    if (facts.by_model.size() == model_answers_max) return;
+    facts.by_model.push_back(read_model_answer(element, usage));
+  });
+  facts.cached_tokens = usage.cached;
+}
+
+void read_judge(ondemand::value value, LineFacts& facts) {
+  UsageFacts usage;
+  facts.judge = read_model_answer(value, usage);
+  facts.cached_tokens += usage.cached;
 }
 
 void read_provenance(ondemand::value value, LineFacts& facts) {
@@ -243,6 +288,12 @@ void read_provenance(ondemand::value value, LineFacts& facts) {
       read_text(member, facts.error_message);
     else if (key == "label")
       read_text(member, facts.label);
+    else if (key == "tie")
+      read_flag(member, facts.tie);
+    else if (key == "answers")
+      read_model_answers(member, facts);
+    else if (key == "judge")
+      read_judge(member, facts);
   });
 }
 
@@ -262,8 +313,11 @@ const LineFacts& LineFactsReader::read(std::string_view line) {
   answers.clear();
   auto vectors = std::move(facts_.vectors);
   vectors.clear();
+  auto by_model = std::move(facts_.by_model);
+  by_model.clear();
   facts_ = {};
   facts_.answers = std::move(answers);
+  facts_.by_model = std::move(by_model);
   facts_.vectors = std::move(vectors);
 
   ondemand::value root;
@@ -281,7 +335,11 @@ const LineFacts& LineFactsReader::read(std::string_view line) {
       read_provenance(member, facts_);
     else if (key == "error") {
       error = !is(member, ondemand::json_type::null);
-      if (error) read_error(member, facts_);
+      if (!error) return;
+      // Beside it stands the first model's response at most, which is not what ended the item.
+      facts_.http_status = 0;
+      facts_.error_code = facts_.error_message = {};
+      read_error(member, facts_);
     }
   });
   facts_.failed = error || facts_.http_status < 200 || facts_.http_status >= 300;

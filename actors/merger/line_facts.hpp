@@ -3,6 +3,8 @@
 // expected keeps its default, because statistics must never stand between a user and the result.
 #pragma once
 
+#include "protocol/part_number.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,16 +40,26 @@ struct Vectors {
   }
 };
 
+// What one of several models, or the judge, said of an item.
+struct ModelAnswer {
+  std::string_view model, endpoint;
+  std::string_view label; // empty = it gave none, or failed
+};
+inline constexpr std::size_t model_answers_max = PartNumber::models_max; // of a line
+
 struct LineFacts {
   std::string_view custom_id, source, model, endpoint, label;
   std::uint64_t attempts = 0, latency_ms = 0;
   bool cached = false;
   bool failed = false;
-  std::uint64_t http_status = 0;                           // 0 = no HTTP answer
+  std::uint64_t http_status = 0;                           // 0 = no HTTP answer, or not its end
   std::string_view error_class, error_code, error_message; // when failed
   std::uint64_t completion_tokens = 0, cached_tokens = 0;
-  std::vector<Answer> answers; // of a text model: one for each choice
-  Vectors vectors;             // of an embedding model, if they are wanted
+  std::vector<Answer> answers;       // of a text model: one for each choice
+  std::vector<ModelAnswer> by_model; // in the order of the job's models; none if one was asked
+  ModelAnswer judge;                 // without a model if there is none
+  bool tie = false;                  // several labels have most of the votes
+  Vectors vectors;                   // of an embedding model, if they are wanted
 };
 
 class LineFactsReader {

@@ -6,7 +6,7 @@ std::unique_ptr<Strategy> strategy_for(const JobSpec& spec) {
   switch (spec.shape.task) {
   case Task::chat: return text_strategy();
   case Task::embed: return embeddings_strategy();
-  case Task::classify: return classifications_strategy(spec.shape.labels);
+  case Task::classify: return classifications_strategy(spec.shape.labels, spec.shape.models);
   }
   return nullptr;
 }

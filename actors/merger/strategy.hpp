@@ -25,8 +25,9 @@ public:
 std::unique_ptr<Strategy> text_strategy();
 // Count, dimensions and L2 norms of embeddings.
 std::unique_ptr<Strategy> embeddings_strategy();
-// Count and share of each label.
-std::unique_ptr<Strategy> classifications_strategy(std::vector<std::string> labels);
+// Count and share of each label; of several models how far each two agree.
+std::unique_ptr<Strategy> classifications_strategy(std::vector<std::string> labels,
+                                                   std::vector<std::string> models);
 
 // By the job's task, also for batch lines, whatever their paths: text unless the task says else.
 std::unique_ptr<Strategy> strategy_for(const JobSpec& spec);

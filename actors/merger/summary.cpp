@@ -42,13 +42,19 @@ Json json_of(const ErrorList& errors) {
 
 void Summary::add(const LineFacts& facts) {
   if (facts.failed) add_error(facts);
-  if (!facts.model.empty()) models_.add(facts.model);
-  if (!facts.endpoint.empty()) endpoints_.add(facts.endpoint);
+  if (facts.by_model.empty()) add_model(facts.model, facts.endpoint);
+  for (const ModelAnswer& answer : facts.by_model) add_model(answer.model, answer.endpoint);
+  add_model(facts.judge.model, facts.judge.endpoint);
   if (facts.cached)
     ++cached_;
   else if (facts.attempts > 0)
     latency_ms_.add(facts.latency_ms);
   cached_tokens_ += facts.cached_tokens;
+}
+
+void Summary::add_model(std::string_view model, std::string_view endpoint) {
+  if (!model.empty()) models_.add(model);
+  if (!endpoint.empty()) endpoints_.add(endpoint);
 }
 
 void Summary::add_error(const LineFacts& facts) {

@@ -10,6 +10,7 @@
 #include "actors/words/error_book.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace gristmill::merger {
 
@@ -22,6 +23,7 @@ public:
 
 private:
   void add_error(const LineFacts& facts);
+  void add_model(std::string_view model, std::string_view endpoint);
 
   ErrorBook errors_{ErrorBook::Sample::first}; // of the lines
   LatencyHistogram latency_ms_;

@@ -7,12 +7,13 @@
 
 namespace gristmill::supervisor {
 
-tl::expected<PlannedAsk, NoCall> CallPlanner::plan(ItemKind kind, std::string_view raw,
-                                                   bool on_fallback) const {
-  if (std::string why = documents_.why_too_long(kind, raw); !why.empty())
+tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemKind kind,
+                                                   std::string_view raw, bool on_fallback) const {
+  const openai::CallForm& form = forms_.of(part);
+  if (std::string why = form.documents.why_too_long(kind, raw); !why.empty())
     return tl::unexpected{NoCall{OutcomeClass::too_long, "exceeds_limit", std::move(why)}};
-  PlannedModel model = models_.plan(kind, raw, on_fallback);
-  const auto bound = tokens_.bounds(kind, raw, model.max_output_tokens);
+  PlannedModel model = models_.plan(part, kind, raw, on_fallback);
+  const auto bound = (part.is_judge() ? judge_ : items_).bounds(kind, raw, model.max_output_tokens);
   if (spec_.limits.budget && !bound.output_stated && !model.limits_answers)
     return tl::unexpected{
         NoCall{OutcomeClass::bad_line, "unlimited_answer",
@@ -20,7 +21,7 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(ItemKind kind, std::string_vi
                            "under --budget-usd, got none; {}",
                            how_to_limit_answers)}};
   return PlannedAsk{std::move(model.model), model.has_fallback, bound.total(), bound.output,
-                    openai::prefix_of(spec_, documents_, kind, raw)};
+                    openai::prefix_of(form.spec, form.documents, kind, raw)};
 }
 
 void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask) {

@@ -5,6 +5,7 @@
 
 #include "actors/supervisor/model_plan.hpp"
 #include "actors/words/calls.hpp"
+#include "protocol/openai/request/step.hpp"
 #include "protocol/openai/template/document_template.hpp"
 #include "protocol/openai/tokens/bound.hpp"
 
@@ -30,25 +31,33 @@ class CallPlanner {
 public:
   // `spec` outlives it.
   CallPlanner(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-      : spec_{spec}, documents_{spec}, tokens_{spec, documents_}, models_{spec, pools} {}
+      : spec_{spec}, forms_{spec}, items_{tokens_of({})}, judge_{tokens_of(PartNumber::judge(0))},
+        models_{spec, pools} {}
 
-  tl::expected<PlannedAsk, NoCall> plan(ItemKind kind, std::string_view raw,
+  tl::expected<PlannedAsk, NoCall> plan(const PartNumber& part, ItemKind kind, std::string_view raw,
                                         bool on_fallback) const;
-  bool has_fallback(ItemKind kind, std::string_view raw, bool on_fallback) const {
-    return models_.plan(kind, raw, on_fallback).has_fallback;
+  bool has_fallback(const PartNumber& part, ItemKind kind, std::string_view raw,
+                    bool on_fallback) const {
+    return models_.plan(part, kind, raw, on_fallback).has_fallback;
   }
 
 private:
+  openai::JobTokens tokens_of(const PartNumber& part) const {
+    const openai::CallForm& form = forms_.of(part);
+    return {form.spec, form.documents};
+  }
+
   const JobSpec& spec_;
-  openai::DocumentTemplate documents_;
-  openai::JobTokens tokens_;
+  openai::CallForms forms_;
+  openai::JobTokens items_, judge_; // what their calls use at most
   ModelPlan models_;
 };
 
 // A call that gathers parts.
 class CallDraft {
 public:
-  CallDraft(CallId call, std::vector<EndpointId> failed_at) {
+  CallDraft(CallId call, std::uint32_t stream, std::vector<EndpointId> failed_at)
+      : stream_{stream} {
     offered_.planned.call = call;
     offered_.failed_at = std::move(failed_at);
   }
@@ -60,10 +69,12 @@ public:
   }
   void add(protocol::PlannedPart part, PlannedAsk ask);
   CallId call() const { return offered_.planned.call; }
+  std::uint32_t stream() const { return stream_; }
   std::size_t size() const { return offered_.planned.parts.size(); }
   OfferedCall take() && { return std::move(offered_); }
 
 private:
+  std::uint32_t stream_;
   OfferedCall offered_;
 };
 

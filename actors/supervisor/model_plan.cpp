@@ -1,4 +1,6 @@
 #include "actors/supervisor/model_plan.hpp"
+
+#include "actors/kit/mutant.hpp"
 #include "protocol/rules/served.hpp"
 
 #include "protocol/text/json_text.hpp"
@@ -24,11 +26,13 @@ bool may_fall_back(OutcomeClass cls) {
 }
 
 ModelPlan::ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, model_of_all_{model_of_all(spec)},
-      fallback_{spec.policy.fallback_model}, default_model_{spec.policy.default_model} {}
+    : pools_{pools}, own_endpoints_{!spec.endpoints.empty()}, models_of_all_{models_of_all(spec)},
+      judge_model_{spec.shape.judge_model}, fallback_{spec.policy.fallback_model},
+      default_model_{spec.policy.default_model} {}
 
-PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallback) const {
-  const std::string first = first_model(kind, raw);
+PlannedModel ModelPlan::plan(const PartNumber& part, ItemKind kind, std::string_view raw,
+                             bool on_fallback) const {
+  const std::string first = first_model(part, kind, raw);
   std::string fallback = fallback_of(first);
   if (fallback == first) fallback.clear();
   PlannedModel planned;
@@ -44,8 +48,11 @@ PlannedModel ModelPlan::plan(ItemKind kind, std::string_view raw, bool on_fallba
   return planned;
 }
 
-std::string ModelPlan::first_model(ItemKind kind, std::string_view raw) const {
-  if (!model_of_all_.empty()) return model_of_all_;
+std::string ModelPlan::first_model(const PartNumber& part, ItemKind kind,
+                                   std::string_view raw) const {
+  if (part.is_judge()) return judge_model_;
+  if (!models_of_all_.empty())
+    return models_of_all_.at(mutated("all_ask_first_model") ? 0 : part.model);
   if (kind != ItemKind::batch_line) return default_model_;
   const json::Value named = json::find(json::find(json::root(raw), "body"), "model");
   if (named.is(json::Kind::none) || named.is(json::Kind::null)) return default_model_;

@@ -1,12 +1,14 @@
 // MODEL PLAN: which model each call of a job asks for, and what a call may answer at most when its
-// request does not say. The first model is the job's, else the item's own, else the one that was
-// found at the job's endpoints; the fallback is the job's, else that of the first model's pool.
-// Nobody else decides it: the model stands in the call from here to the request. A call without one
-// goes to the only model that pools and workers serve, and waits as long as there are several.
+// request does not say. The first model is the job's for such a part, else the item's own, else the
+// one that was found at the job's endpoints; the fallback is the job's, else that of the first
+// model's pool. Nobody else decides it: the model stands in the call from here to the request. A
+// call without one goes to the only model that pools and workers serve, and waits as long as there
+// are several.
 #pragma once
 
 #include "protocol/job/outcome_class.hpp"
 #include "protocol/job/pools.hpp"
+#include "protocol/part_number.hpp"
 
 #include <string>
 #include <string_view>
@@ -29,14 +31,16 @@ class ModelPlan {
 public:
   ModelPlan(const JobSpec& spec, const std::vector<PoolSpec>& pools);
 
-  PlannedModel plan(ItemKind kind, std::string_view raw, bool on_fallback) const;
+  PlannedModel plan(const PartNumber& part, ItemKind kind, std::string_view raw,
+                    bool on_fallback) const;
 
 private:
-  std::string first_model(ItemKind kind, std::string_view raw) const;
+  std::string first_model(const PartNumber& part, ItemKind kind, std::string_view raw) const;
   std::string fallback_of(std::string_view model) const;
   std::vector<PoolSpec> pools_;
   bool own_endpoints_; // where the pools say no more than prices and limits
-  std::string model_of_all_, fallback_, default_model_;
+  ModelNames models_of_all_;
+  std::string judge_model_, fallback_, default_model_;
 };
 
 } // namespace gristmill::supervisor

@@ -1,5 +1,7 @@
 #include "actors/supervisor/offers.hpp"
 
+#include "actors/kit/mutant.hpp"
+
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -22,33 +24,57 @@ std::vector<OfferedCall> by_prefix(std::vector<OfferedCall> calls) {
   return calls;
 }
 
+void Offers::may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes) {
+  if (mutated("room_for_one_model")) stream = 0;
+  if (rooms_.size() <= stream) rooms_.resize(stream + 1);
+  rooms_[stream].calls += calls;
+  rooms_[stream].bytes += static_cast<std::int64_t>(bytes);
+}
+
+bool Offers::has_room(const PartId& part) const {
+  const std::uint32_t stream = stream_of(part);
+  if (stream >= rooms_.size() || rooms_[stream].bytes <= 0) return false;
+  return rooms_[stream].calls > 0 || (draft_ && draft_->stream() == stream);
+}
+
+Streams Offers::streams_with_room() const {
+  Streams streams = 0;
+  for (std::uint32_t stream = 0; stream < rooms_.size(); ++stream)
+    if (has_room(PartId{job_, 0, PartNumber{stream, 0, 0}.value()}))
+      streams |= Streams{1} << stream;
+  return streams;
+}
+
 tl::expected<AskedPart, NoCall> Offers::plan(const PartId& part, const OpenPart& open,
                                              std::string item) const {
-  std::string raw = plan_.raw_of(part, std::move(item));
-  auto ask = planner_.plan(open.place.kind, raw, open.tally.on_fallback);
+  const PartNumber number = PartNumber::of(part.part);
+  const ItemKind kind = number.level > 0 ? ItemKind::json_object : open.place.kind;
+  std::string raw = number.level > 0 ? std::move(item) : plan_.raw_of(part, std::move(item));
+  auto ask = planner_.plan(number, kind, raw, open.tally.on_fallback);
   GRISTMILL_TRY(ask);
-  return AskedPart{{part, open.place.kind, std::move(raw)}, std::move(*ask)};
+  return AskedPart{{part, kind, std::move(raw)}, std::move(*ask)};
 }
 
 bool Offers::takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const {
-  return !draft_ || draft_->takes(asked.ask, open.failed_at, most(by_itself));
+  return !draft_ || (draft_->stream() == stream_of(asked.part.id) &&
+                     draft_->takes(asked.ask, open.failed_at, most(by_itself)));
 }
 
-CallDraft Offers::begin(std::vector<EndpointId> failed_at) {
-  CallDraft draft{next_, std::move(failed_at)};
+CallDraft Offers::begin(std::uint32_t stream, std::vector<EndpointId> failed_at) {
+  CallDraft draft{next_, stream, std::move(failed_at)};
   ++next_.value;
-  --calls_;
-  bytes_ -= static_cast<std::int64_t>(protocol::PlannedCall{}.bytes());
+  --rooms_.at(stream).calls;
+  rooms_[stream].bytes -= static_cast<std::int64_t>(protocol::PlannedCall{}.bytes());
   return draft;
 }
 
 void Offers::add(CallDraft& draft, AskedPart asked) {
-  bytes_ -= static_cast<std::int64_t>(asked.part.bytes());
+  rooms_.at(draft.stream()).bytes -= static_cast<std::int64_t>(asked.part.bytes());
   draft.add(std::move(asked.part), std::move(asked.ask));
 }
 
 CallId Offers::add(AskedPart asked, const OpenPart& open) {
-  if (!draft_) draft_ = begin(open.failed_at);
+  if (!draft_) draft_ = begin(stream_of(asked.part.id), open.failed_at);
   add(*draft_, std::move(asked));
   return draft_->call();
 }
@@ -64,6 +90,7 @@ std::optional<OfferedCall> Offers::second(const Call& call, const PartLedger& le
                                           const Reader& reader) {
   std::vector<AskedPart> parts;
   for (const PartId& part : call.parts) {
+    if (PartNumber::of(part.part).level > 0) return std::nullopt;
     const OpenPart& open = ledger.at(part);
     auto item = reader.read_if_possible(open.place);
     auto asked = item ? plan(part, open, std::move(*item)) : tl::unexpected{NoCall{}};
@@ -72,7 +99,7 @@ std::optional<OfferedCall> Offers::second(const Call& call, const PartLedger& le
   }
   std::vector<EndpointId> slow_at = ledger.at(call.parts.at(0)).failed_at;
   slow_at.push_back(call.endpoint);
-  CallDraft draft = begin(std::move(slow_at));
+  CallDraft draft = begin(stream_of(call.parts.at(0)), std::move(slow_at));
   for (AskedPart& asked : parts) add(draft, std::move(asked));
   return std::move(draft).take();
 }

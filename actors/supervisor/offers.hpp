@@ -32,19 +32,22 @@ public:
          CallId first)
       : job_{job}, plan_{plan}, planner_{spec, pools}, next_{first} {}
 
-  // Room for so many more calls, and bytes of them.
-  void may_make(std::uint32_t calls, std::uint64_t bytes) {
-    calls_ += calls;
-    bytes_ += static_cast<std::int64_t>(bytes);
-  }
+  // Room for so many more calls of a stream, and bytes of them.
+  void may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes);
   // For a part: in the call that gathers, or in another one.
-  bool has_room() const { return bytes_ > 0 && (draft_ || calls_ > 0); }
+  bool has_room(const PartId& part) const;
+  Streams streams_with_room() const;
+  bool has_room() const { return streams_with_room() != 0; }
+  // The room for one call is kept for a part until it is given back.
+  void keep_room(const PartId& part) { --rooms_.at(stream_of(part)).calls; }
+  void give_back_room(const PartId& part) { ++rooms_.at(stream_of(part)).calls; }
   CallId next_call() const { return next_; }
-  bool has_fallback(ItemKind kind, std::string_view raw, bool on_fallback) const {
-    return planner_.has_fallback(kind, raw, on_fallback);
+  bool has_fallback(const PartId& part, ItemKind kind, std::string_view raw,
+                    bool on_fallback) const {
+    return planner_.has_fallback(PartNumber::of(part.part), kind, raw, on_fallback);
   }
 
-  // What the part asks for; `item`: as it stands in the input.
+  // What the part asks for; `item`: as it stands in the input, or what a step is to see.
   tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open,
                                        std::string item) const;
   // Whether the call that gathers may carry this one, too; one that is to go by itself goes so.
@@ -59,7 +62,11 @@ public:
                                     const Reader& reader);
 
 private:
-  CallDraft begin(std::vector<EndpointId> failed_at);
+  struct Room {
+    std::uint32_t calls = 0;
+    std::int64_t bytes = 0; // below 0: the last call was larger than what was left
+  };
+  CallDraft begin(std::uint32_t stream, std::vector<EndpointId> failed_at);
   void add(CallDraft& draft, AskedPart asked);
   std::size_t most(bool by_itself) const { return by_itself ? 1 : plan_.parts_in_a_call(job_); }
 
@@ -68,8 +75,7 @@ private:
   CallPlanner planner_;
   std::optional<CallDraft> draft_;
   CallId next_;
-  std::uint32_t calls_ = 0;
-  std::int64_t bytes_ = 0; // below 0: the last call was larger than what was left
+  std::vector<Room> rooms_; // of each stream that was given some
 };
 
 } // namespace gristmill::supervisor

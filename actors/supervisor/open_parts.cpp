@@ -21,12 +21,24 @@ InputPosition OpenParts::low(const InputPosition& read) const {
   return {place->input, place->offset, place->line == 0 ? 0 : place->line - 1, low};
 }
 
-Parts OpenParts::divide(const intake::Item& item, std::uint32_t parts) {
-  if (parts > 1) ledger_.divide(item.ordinal, {item.place, item.id, parts});
+Parts OpenParts::divide(const intake::Item& item, std::span<const std::uint32_t> parts,
+                        bool divides) {
+  if (divides) ledger_.divide(item.ordinal, {item.place, item.id, {parts.begin(), parts.end()}});
   Parts left;
-  for (std::uint32_t n = 0; n < parts; ++n)
-    if (const PartId part{job_, item.ordinal, n}; !ledger_.has_ended(part)) left.push_back(part);
+  for (const std::uint32_t number : parts)
+    if (const PartId part{job_, item.ordinal, number}; !ledger_.has_ended(part))
+      left.push_back(part);
   return left;
+}
+
+PartId OpenParts::add_step(std::uint64_t item, std::uint32_t step) {
+  ledger_.add_step(item, step);
+  return {job_, item, step};
+}
+
+bool OpenParts::is_prepared(const PartId& part) const {
+  const OpenPart* open = ledger_.find(part);
+  return open != nullptr && std::holds_alternative<Out>(open->state) && !open->call();
 }
 
 const OpenPart& OpenParts::open(const PartId& part, const intake::Item& item, PartState state) {
@@ -254,7 +266,8 @@ bool OpenParts::pay(const Debts::Debt& debt, Time now) {
 
 void OpenParts::walk() const {
   for (const auto& [part, open] : ledger_.live()) {
-    if (!std::holds_alternative<Out>(open.state)) continue;
+    const bool is_being_made = PartNumber::of(part.part).level > 0 && !open.call();
+    if (!std::holds_alternative<Out>(open.state) || is_being_made) continue;
     const Call* call = book_.find(open.call());
     GRISTMILL_CHECK(call != nullptr &&
                         std::count(call->parts.begin(), call->parts.end(), part) == 1,

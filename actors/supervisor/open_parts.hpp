@@ -16,6 +16,8 @@
 #include "protocol/node/messages.hpp"
 
 #include <optional>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,16 +42,18 @@ public:
   // Where reading would go on in another life, now that it has come to `read`.
   InputPosition low(const InputPosition& read) const;
 
-  // An item that was read, as so many parts: those of them that an earlier life has not ended. None
-  // is left of an item that it did not come to join.
-  Parts divide(const intake::Item& item, std::uint32_t parts);
+  // An item that was read, as these parts: those of them that an earlier life has not ended. None
+  // is left of an item that it did not come to join, or to ask about its next step.
+  Parts divide(const intake::Item& item, std::span<const std::uint32_t> parts, bool divides);
+  // One more part of an item all of whose parts have ended.
+  PartId add_step(std::uint64_t item, std::uint32_t step);
   // One of them; with `Out{}` it is about to be offered.
   const OpenPart& open(const PartId& part, const intake::Item& item, PartState state);
   // One that was looked at ahead may have another name once the items before it have been read.
   void set_read(const PartId& part, const intake::Item& item) {
     ledger_.set_read(part, item.place, item.id);
   }
-  void end(const PartId& part) { ledger_.end(part); }
+  void end(const PartId& part, bool failed = false) { ledger_.end(part, failed); }
   void end_item(std::uint64_t item) { ledger_.end_item(item); }
 
   // Calls that are made. A part is out from when it is gathered for a call on.
@@ -58,6 +62,9 @@ public:
   }
   void set_out(const PartId& part, CallId call) { ledger_.set_out(part, call); }
   void wait(const PartId& part, Time not_before) { ledger_.wait(part, not_before); }
+  // What it is asked is being made; it is with no call yet.
+  void prepare(const PartId& part) { ledger_.set_out(part, CallId{}); }
+  bool is_prepared(const PartId& part) const;
   void open_call(CallId call, Parts parts) { book_.open(call, std::move(parts)); }
   void open_second(CallId first, CallId second) { book_.open_second(first, second); }
   void set_hedged(CallId call) { book_.set_hedged(call); }

@@ -3,6 +3,7 @@
 #include "actors/kit/mutant.hpp"
 #include "actors/supervisor/verdict/part_reply.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/openai/request/step.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -30,7 +31,12 @@ ItemName item_name(const OpenPart& open, const Reader& reader) {
 }
 
 ItemToJoin to_join(std::uint64_t number, const DividedItem& item, const Reader& reader) {
-  return {number, item.parts, item.id, reader.source_of(item.place), reader.kept_of(item.place)};
+  return {number, static_cast<std::uint32_t>(item.ended.size()), item.id,
+          reader.source_of(item.place), reader.kept_of(item.place)};
+}
+
+bool is_step(const PartId& part) {
+  return PartNumber::of(part.part).level > 0;
 }
 
 const NoCall was_cancelled{OutcomeClass::cancelled, "cancelled", "the job was cancelled"};
@@ -39,9 +45,10 @@ const NoCall was_cancelled{OutcomeClass::cancelled, "cancelled", "the job was ca
 
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools,
-                       const PartPlan& plan)
-    : job_{job}, spec_{std::move(spec)}, plan_{plan},
-      offers_{job, spec_, pools, plan,
+                       const PartPlan* plan)
+    : job_{job}, spec_{std::move(spec)}, own_plan_{spec_}, plan_{plan == nullptr ? own_plan_
+                                                                                 : *plan},
+      offers_{job, spec_, pools, plan_,
               CallId{std::max(CallId::of(epoch, job, 1).value, recovered.next_call)}},
       reader_{spec_, source, recovered.low, recovered.mark}, parts_{job, epoch,
                                                                     std::move(recovered.terminal),
@@ -61,8 +68,9 @@ Effects Supervisor::started(Time now) {
   return sealed();
 }
 
-Effects Supervisor::wanted(std::uint32_t calls, std::uint64_t bytes, Time now) {
-  offers_.may_make(calls, bytes);
+Effects Supervisor::wanted(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes,
+                           Time now) {
+  offers_.may_make(stream, calls, bytes);
   hedging_.look_soon(now);
   return tick(now);
 }
@@ -133,7 +141,7 @@ Effects Supervisor::grace_over(Time now, std::uint64_t untold) {
 
 Effects Supervisor::durable(const DurableLines& lines, Time now) {
   recorder_.durable(lines);
-  effects_.joins = lines.joins;
+  for (const ItemToJoin& item : lines.joins) goes_on(item.item, now);
   effects_.progress = true;
   return filled(now);
 }
@@ -141,6 +149,10 @@ Effects Supervisor::durable(const DurableLines& lines, Time now) {
 Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& failure, Time now) {
   if (!failure.empty()) course_.fail(StateChange{JobState::failed, JobReason::internal, failure});
   for (JoinedItem& item : items) {
+    if (item.step) {
+      take_step({job_, item.item, *item.step}, item.line, now);
+      continue;
+    }
     const DividedItem* divided = parts_.ledger().divided(item.item);
     if (divided == nullptr) continue; // told twice
     const std::string sample = item.cls == OutcomeClass::ok
@@ -206,13 +218,39 @@ Effects Supervisor::sealed() {
 // ---- reading -----------------------------------------------------------------------------------
 
 // Its parts, those that have not ended. All of them may have ended in an earlier life, which did
-// not come to join them.
+// not come to join them or to ask the next step.
 Parts Supervisor::divide(const intake::Item& item) {
-  const std::uint64_t number = item.ordinal;
-  Parts parts = parts_.divide(item, plan_.parts_of(job_, number));
-  if (parts.empty())
-    effects_.joins.push_back(to_join(number, *parts_.ledger().divided(number), reader_));
-  return parts;
+  const auto numbers = plan_.parts_of(job_, item.ordinal);
+  Parts parts = parts_.divide(item, numbers, plan_.divides(job_, numbers));
+  if (!parts.empty()) return parts;
+  if (const auto step = step_of(item.ordinal)) return {parts_.add_step(item.ordinal, *step)};
+  effects_.joins.push_back(to_join(item.ordinal, *parts_.ledger().divided(item.ordinal), reader_));
+  return {};
+}
+
+// The part that sees the answers of an item's parts, which all have ended; if one has failed,
+// nobody sees the others.
+std::optional<std::uint32_t> Supervisor::step_of(std::uint64_t item) const {
+  const DividedItem& divided = *parts_.ledger().divided(item);
+  const bool has_failed = divided.has_failed && !mutated("judge_of_failed_item");
+  return has_failed ? std::nullopt : plan_.step_after(job_, divided.parts);
+}
+
+// All parts of the item have ended and are durable.
+void Supervisor::goes_on(std::uint64_t item, Time now) {
+  const DividedItem* divided = parts_.ledger().divided(item);
+  if (divided == nullptr) return;
+  const auto step = step_of(item);
+  if (!step) return effects_.joins.push_back(to_join(item, *divided, reader_));
+  intake::Item read;
+  read.place = divided->place;
+  read.id = divided->id;
+  const PartId part = parts_.add_step(item, *step);
+  parts_.open(part, read, Out{});
+  if (course_.is_cancelling())
+    give_up(part, was_cancelled);
+  else
+    parts_.wait(part, now);
 }
 
 // An item that a worker may be calling.
@@ -220,7 +258,7 @@ void Supervisor::expect(const intake::Item& item) {
   if (parts_.ledger().is_terminal(item.ordinal)) return;
   for (const PartId& part : divide(item)) {
     const bool on_fallback = parts_.open(part, item, Unknown{}).tally.on_fallback;
-    parts_.set_fallback(part, offers_.has_fallback(item.place.kind, item.raw, on_fallback));
+    parts_.set_fallback(part, offers_.has_fallback(part, item.place.kind, item.raw, on_fallback));
   }
 }
 
@@ -273,7 +311,7 @@ bool Supervisor::take_up(const intake::Item& item, Time now) {
     parts_.open(part, item, Out{});
     if (course_.is_cancelling())
       give_up(part, was_cancelled);
-    else if (ledger.suspects() > 0) // it may be one of the last
+    else if (ledger.suspects() > 0 || is_step(part)) // it may be one of the last
       parts_.wait(part, now);
     else
       offer(part, item.raw, now);
@@ -286,9 +324,10 @@ void Supervisor::end_bad(const intake::Item& item) {
   const NoCall why{OutcomeClass::bad_line, "invalid_line",
                    fmt::format("{}: {}", reader_.source_of(item.place), item.bad)};
   const DividedItem* divided = parts_.ledger().divided(item.ordinal);
-  const std::uint32_t parts = divided == nullptr ? 1 : divided->parts;
-  for (std::uint32_t n = 0; n < parts; ++n) {
-    const PartId part{job_, item.ordinal, n};
+  const std::vector<std::uint32_t> parts =
+      divided == nullptr ? std::vector<std::uint32_t>{0} : divided->parts;
+  for (const std::uint32_t number : parts) {
+    const PartId part{job_, item.ordinal, number};
     const OpenPart* open = parts_.find(part);
     if (parts_.ledger().has_ended(part) || (open != nullptr && open->call())) continue;
     if (open == nullptr)
@@ -312,7 +351,8 @@ void Supervisor::offer_next(Time now) {
   more_to_read_ = false;
   for (int n = 0; n < Reader::items_per_slice; ++n) {
     if (!course_.goes_on()) return;
-    const Turns::Situation situation{reader_.is_at_end(), course_.is_cancelling(), now};
+    const Turns::Situation situation{reader_.is_at_end(), course_.is_cancelling(), now,
+                                     offers_.streams_with_room()};
     const auto turn = offers_.has_room() ? turns_.next(ledger, suspects, situation) : std::nullopt;
     if (turn && turn->alone) verdict_.goes_alone(turn->part);
     if (turn && offer_again(turn->part, now)) continue;
@@ -321,7 +361,8 @@ void Supervisor::offer_next(Time now) {
       const bool ended = !read_next(now);
       if (ended && !reader_.is_at_end()) return;
     } else {
-      const auto probe = offers_.has_room() ? turns_.next_probe(ledger, now) : std::nullopt;
+      const auto probe =
+          offers_.has_room() ? turns_.next_probe(ledger, now, situation.room) : std::nullopt;
       if (!probe || !offer_again(*probe, now)) return;
       turns_.probed(now);
     }
@@ -330,6 +371,10 @@ void Supervisor::offer_next(Time now) {
 }
 
 bool Supervisor::offer_again(const PartId& part, Time now) {
+  if (is_step(part)) {
+    prepare_step(part);
+    return true;
+  }
   auto item = reader_.read_again(parts_.at(part).place, now);
   if (item) {
     offer(part, std::move(*item), now);
@@ -342,14 +387,38 @@ bool Supervisor::offer_again(const PartId& part, Time now) {
   return true;
 }
 
+// What it is to see of the others is made by JOINER.
+void Supervisor::prepare_step(const PartId& part) {
+  offers_.keep_room(part);
+  parts_.prepare(part);
+  ItemToJoin item = to_join(part.item, *parts_.ledger().divided(part.item), reader_);
+  item.step = part.part;
+  effects_.joins.push_back(std::move(item));
+}
+
+void Supervisor::take_step(const PartId& part, std::string_view answers, Time now) {
+  if (!mutated("step_keeps_room")) offers_.give_back_room(part);
+  if (!parts_.is_prepared(part)) return; // it has ended meanwhile, or somebody claims its call
+  if (!course_.goes_on()) return parts_.wait(part, now);
+  const intake::ItemPlace place = parts_.at(part).place;
+  const auto item = reader_.read_again(place, now);
+  if (item)
+    offer(part, openai::step_item(spec_, place.kind, *item, answers), now);
+  else if (!reader_.must_wait().empty())
+    parts_.wait(part, reader_.read_again_at());
+  else
+    give_up(part, {OutcomeClass::bad_line, "input_changed", item.error().message});
+}
+
 void Supervisor::offer(const PartId& part, std::string item, Time now) {
   const OpenPart& open = parts_.at(part);
+  if (!offers_.has_room(part)) return parts_.wait(part, now); // its model has none
   auto asked = offers_.plan(part, open, std::move(item));
   if (!asked) return give_up(part, std::move(asked.error()));
   parts_.set_fallback(part, asked->ask.has_fallback);
   const bool by_itself = open.by_itself || open.suspicions > 0;
   if (!offers_.takes(*asked, open, by_itself)) leave();
-  if (!offers_.has_room()) return parts_.wait(part, now); // others of its item took it
+  if (!offers_.has_room(part)) return parts_.wait(part, now); // others of its item took it
   parts_.set_out(part, offers_.add(std::move(*asked), open));
   if (offers_.is_full(by_itself)) leave();
 }
@@ -372,7 +441,8 @@ void Supervisor::hedge(Time now) {
       verdict_.suspects().is_alone_out(ledger))
     return hedging_.looked();
   for (const CallId first : hedging_.slow_calls(parts_.calls(), now)) {
-    if (!hedging_.may_begin(recorder_.counts().total) || !offers_.has_room()) return;
+    if (!hedging_.may_begin(recorder_.counts().total)) return;
+    if (!offers_.has_room(parts_.find(first)->parts.at(0))) continue;
     parts_.set_hedged(first);
     auto second = offers_.second(*parts_.find(first), ledger, reader_);
     if (!second) continue; // the first call may yet answer it
@@ -566,14 +636,14 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   const DividedItem* divided = parts_.ledger().divided(part.item);
   const Ending ending{part, item_name(open, reader_), reader_.kept_of(open.place), open.tally.tries,
                       divided != nullptr};
-  parts_.end(part);
+  const bool failed = reply.cls != OutcomeClass::ok;
+  parts_.end(part, failed);
   if (divided != nullptr && !mutated("part_line_ends_item")) {
     recorder_.part_ended(ending, reply, endpoint);
     if (divided->is_whole()) recorder_.to_join(to_join(part.item, *divided, reader_));
     return;
   }
   recorder_.item_ended(ending, reply, endpoint);
-  const bool failed = reply.cls != OutcomeClass::ok;
   stop(verdict_.item_ended(reply.cls, reply.code, failed ? described(ending.item, reply) : ""));
 }
 

@@ -69,13 +69,14 @@ struct RecoveredItems {
 
 class Supervisor {
 public:
-  // `source` and `plan` outlive it.
+  // `source` outlives it, and so does `plan`; nullptr = the job's own.
   Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
              RecoveredItems recovered, const std::vector<PoolSpec>& pools = {},
-             const PartPlan& plan = whole_items);
+             const PartPlan* plan = nullptr);
 
   Effects started(Time now); // first of all
-  Effects wanted(std::uint32_t calls, std::uint64_t bytes, Time now);
+  // Room for so many more calls, and bytes of them, of the parts of one stream (part_ledger.hpp).
+  Effects wanted(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes, Time now);
   Effects outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random);
   Effects returned(const std::vector<LostCall>& calls, Time now);
   Effects lost(const std::vector<LostCall>& calls, Time now);
@@ -115,6 +116,8 @@ private:
 
   // Reading.
   Parts divide(const intake::Item& item);
+  std::optional<std::uint32_t> step_of(std::uint64_t item) const;
+  void goes_on(std::uint64_t item, Time now);
   void expect(const intake::Item& item);
   bool caught_up(Time now);
   bool may_read() const;
@@ -125,6 +128,8 @@ private:
   // Offering.
   void offer_next(Time now);
   bool offer_again(const PartId& part, Time now);
+  void prepare_step(const PartId& part);
+  void take_step(const PartId& part, std::string_view answers, Time now);
   void offer(const PartId& part, std::string item, Time now);
   void leave();
   void hedge(Time now);
@@ -149,6 +154,7 @@ private:
 
   JobId job_;
   JobSpec spec_;
+  JobParts own_plan_;
   const PartPlan& plan_;
   Offers offers_;
   Turns turns_;

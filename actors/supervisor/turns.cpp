@@ -16,11 +16,14 @@ std::optional<Turns::Turn> Turns::next(const PartLedger& ledger, const Suspects&
     return part ? std::optional{Turn{*part, false}} : std::nullopt;
   };
   if (const auto alone = suspects.next_alone(ledger, situation.all_read, now))
-    return ledger.out_count() > 0 ? std::nullopt : std::optional{Turn{*alone, true}};
+    return ledger.out_count() > 0 || !has_stream(situation.room, *alone)
+               ? std::nullopt
+               : std::optional{Turn{*alone, true}};
   if (ledger.next_due(Lane::portions) <= now)
-    return ledger.portion_has_room() ? of(ledger.due(Lane::portions, now)) : std::nullopt;
+    return ledger.portion_has_room() ? of(ledger.due(Lane::portions, now, situation.room))
+                                     : std::nullopt;
   const bool kept_back = !situation.cancelling && suspects.keeps_witnesses(ledger);
-  return kept_back ? std::nullopt : of(ledger.due(Lane::open, now));
+  return kept_back ? std::nullopt : of(ledger.due(Lane::open, now, situation.room));
 }
 
 bool Turns::others_stand(const PartLedger& ledger, const Suspects& suspects,
@@ -32,11 +35,11 @@ bool Turns::others_stand(const PartLedger& ledger, const Suspects& suspects,
          ledger.next_due(Lane::portions) <= situation.now;
 }
 
-std::optional<PartId> Turns::next_probe(const PartLedger& ledger, Time now) const {
+std::optional<PartId> Turns::next_probe(const PartLedger& ledger, Time now, Streams room) const {
   if (ledger.waiting_count(Lane::behind) == 0) return std::nullopt;
   if (ledger.out_count() > 0 && now < probed_at_ + probe_follows) return std::nullopt;
-  const auto kept_back = ledger.due(Lane::open, now);
-  return kept_back ? kept_back : ledger.due(Lane::behind, now);
+  const auto kept_back = ledger.due(Lane::open, now, room);
+  return kept_back ? kept_back : ledger.due(Lane::behind, now, room);
 }
 
 Time Turns::next_at(const PartLedger& ledger) const {

@@ -17,6 +17,7 @@ public:
   struct Situation {
     bool all_read = false, cancelling = false;
     Time now{};
+    Streams room = all_streams; // for calls of these
   };
   void look(Time now) { looked_at_ = now; }
   Time looked_at() const { return looked_at_; }
@@ -33,7 +34,8 @@ public:
   // Nothing else is left than what failed since the last answer, and what was kept back: it goes
   // one by one, so that not all of it is out again when an endpoint is back; but further ones
   // follow one that takes its time.
-  std::optional<PartId> next_probe(const PartLedger& ledger, Time now) const;
+  std::optional<PartId> next_probe(const PartLedger& ledger, Time now,
+                                   Streams room = all_streams) const;
   void probed(Time now) { probed_at_ = now; }
   // When one of those that wait becomes due.
   Time next_at(const PartLedger& ledger) const;

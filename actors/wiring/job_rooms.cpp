@@ -102,7 +102,7 @@ supervisor::Effects SupervisorRoom::open_now(Time now) {
     source_ = std::move(*source);
     supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
                                                            opening_->recovered, options_.pools,
-                                                           *options_.part_plan);
+                                                           options_.part_plan);
     effects = supervisor_->started(now);
     must_wait = supervisor_->must_wait();
   } else if (source.error().code == ErrorCode::unavailable) {
@@ -151,8 +151,8 @@ supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
   if (!news.begun.empty()) add(effects, supervisor_->begun(news.begun, now));
   if (news.charged) add(effects, supervisor_->charged(news.charged));
   if (news.grace_over) add(effects, supervisor_->grace_over(now, news.untold_calls));
-  if (news.want_calls > 0 || news.want_bytes > 0)
-    add(effects, supervisor_->wanted(news.want_calls, news.want_bytes, now));
+  for (const StreamRoom& room : news.room)
+    add(effects, supervisor_->wanted(room.stream, room.calls, room.bytes, now));
   return effects;
 }
 

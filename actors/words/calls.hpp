@@ -4,11 +4,14 @@
 
 #include "actors/kit/time.hpp"
 #include "actors/words/doubt.hpp"
+#include "actors/words/streams.hpp"
 #include "protocol/job/state.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/node/messages.hpp"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace gristmill {
 
@@ -20,6 +23,9 @@ struct OfferedCall {
   std::vector<EndpointId> failed_at = {}; // where earlier attempts failed, the latest last
   std::uint64_t prefix = 0;               // as of AcquireCall
   std::size_t bytes() const { return planned.bytes(); }
+  StreamId stream() const {
+    return planned.parts.empty() ? StreamId{} : StreamId::of(planned.parts[0].id);
+  }
 };
 
 // How an attempt ended, and who says so.
@@ -62,8 +68,7 @@ struct JobNews {
   Usd charged{};                  // for lost calls; the journal has it already
   bool grace_over = false;        // nobody else will claim anything
   std::uint64_t untold_calls = 0; // … and of at most so many calls nobody has said anything
-  std::uint32_t want_calls = 0;   // room for so many more calls, and bytes of them
-  std::uint64_t want_bytes = 0;
+  std::vector<StreamRoom> room;   // for more calls; of a stream perhaps more than once
 };
 
 } // namespace gristmill

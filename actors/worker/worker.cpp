@@ -53,11 +53,13 @@ OutcomeClass class_of(const CallEnded& end) {
 }
 
 // All parts of a call are one request.
-Result<openai::Request> rendered(const JobSpec& spec, const openai::DocumentTemplate& documents,
-                                 const PlannedCall& call, std::string_view served) {
+Result<openai::Request> rendered(const openai::CallForms& forms, const PlannedCall& call,
+                                 std::string_view served) {
   std::vector<openai::Request> requests;
   for (const PlannedPart& part : call.parts) {
-    auto request = openai::render(spec, documents, part.kind, part.raw, served, call.model);
+    const openai::CallForm& form = forms.of(PartNumber::of(part.id.part));
+    auto request =
+        openai::render(form.spec, form.documents, part.kind, part.raw, served, call.model);
     GRISTMILL_TRY(request);
     requests.push_back(std::move(*request));
   }
@@ -332,8 +334,8 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
     effects.events.push_back({"job.unreadable", {{"why", spec.error().message}}, true});
     return;
   }
-  openai::DocumentTemplate documents{*spec};
-  Job job{std::move(*spec), std::move(documents), {}};
+  openai::CallForms forms{*spec};
+  Job job{std::move(*spec), std::move(forms), {}};
   for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
   jobs_.insert_or_assign(opened.job, std::move(job));
 }
@@ -434,7 +436,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
   if (std::string why = options_.keys.why_not(*where.spec, where.of); !why.empty())
     return refuse(OutcomeClass::config, "key_not_allowed", std::move(why));
   const JobSpec& spec = job->second.spec;
-  auto request = rendered(spec, job->second.documents, *planned, where.model);
+  auto request = rendered(job->second.forms, *planned, where.model);
   if (!request && request.error().code == ErrorCode::conflict)
     return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);

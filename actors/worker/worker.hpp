@@ -19,7 +19,7 @@
 #include "protocol/node/grammar.hpp"
 #include "protocol/node/messages.hpp"
 #include "protocol/openai/api.hpp"
-#include "protocol/openai/template/document_template.hpp"
+#include "protocol/openai/request/step.hpp"
 
 #include <map>
 #include <optional>
@@ -75,7 +75,7 @@ public:
 private:
   struct Job {
     JobSpec spec;
-    openai::DocumentTemplate documents;
+    openai::CallForms forms;
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
   };
   struct InFlight {

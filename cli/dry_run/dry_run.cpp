@@ -1,6 +1,7 @@
 #include "cli/dry_run/dry_run.hpp"
 #include "protocol/openai/request/render.hpp"
 #include "protocol/rules/job_faults.hpp"
+#include "protocol/rules/served.hpp"
 
 #include "actors/kit/program/terminal.hpp"
 #include "cli/dry_run/field_check.hpp"
@@ -75,28 +76,59 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forec
 
 } // namespace
 
-std::string Forecaster::item(const intake::Item& item, const std::string& source) {
-  ++forecast_.items;
-  auto request = item.bad.empty()
-                     ? openai::render(spec_, documents_, item.place.kind, item.raw, unnamed)
-                     : Result<openai::Request>{fail(ErrorCode::bad_input, item.bad)};
-  if (!request) {
-    ++forecast_.bad;
-    if (forecast_.samples.size() < Forecast::samples_max)
-      forecast_.samples.push_back({source, request.error().message});
-    return std::move(request.error().message);
-  }
-  const auto tokens = openai::estimate_tokens(*request, openai::answer_tokens_default);
+Forecaster::Forecaster(const JobSpec& spec)
+    : spec_{spec}, forms_{spec}, models_{models_of_all(spec)} {
+  if (models_.empty()) models_.emplace_back();
+  for (std::size_t n = 1; n <= models_.size(); ++n)
+    empty_answers_ += fmt::format("{}\"answer.{}\":\"\"", n == 1 ? "" : ",", n);
+}
+
+std::string Forecaster::bad(const std::string& source, std::string sentence) {
+  ++forecast_.bad;
+  if (forecast_.samples.size() < Forecast::samples_max)
+    forecast_.samples.push_back({source, sentence});
+  return sentence;
+}
+
+openai::TokenRange Forecaster::count(const openai::Request& request,
+                                     const openai::TokenRange& more) {
+  auto tokens = openai::estimate_tokens(request, openai::answer_tokens_default);
+  tokens.input += more;
   forecast_.tokens.input += tokens.input;
   forecast_.tokens.output += tokens.output;
-  std::string_view model = request->model == unnamed ? std::string_view{} : request->model;
+  std::string_view model = request.model == unnamed ? std::string_view{} : request.model;
   const bool crowded = forecast_.models.size() >= Forecast::models_max;
   if (crowded && !forecast_.models.contains(model)) model = other_models;
   ModelShare& share = forecast_.models[std::string{model}];
   ++share.items;
   share.tokens.input += tokens.input;
   share.tokens.output += tokens.output;
-  ++forecast_.paths[request->path]; // the allow-list bounds them
+  ++forecast_.calls;
+  ++forecast_.paths[request.path]; // the allow-list bounds them
+  return tokens.output;
+}
+
+std::string Forecaster::item(const intake::Item& item, const std::string& source) {
+  ++forecast_.items;
+  if (!item.bad.empty()) return bad(source, item.bad);
+  const ItemKind kind = item.place.kind;
+  const auto render = [&](const PartNumber& part, ItemKind as, std::string_view raw,
+                          std::string_view model) {
+    const openai::CallForm& form = forms_.of(part);
+    return openai::render(form.spec, form.documents, as, raw, unnamed, model);
+  };
+  openai::TokenRange answers;
+  for (const std::string& model : models_) {
+    const auto request = render({}, kind, item.raw, model);
+    if (!request) return bad(source, request.error().message); // and so at each of them
+    answers += count(*request);
+  }
+  if (spec_.shape.judge_model.empty()) return {};
+  const auto request =
+      render(PartNumber::judge(0), ItemKind::json_object,
+             openai::step_item(spec_, kind, item.raw, empty_answers_), spec_.shape.judge_model);
+  if (!request) return bad(source, request.error().message);
+  count(*request, answers);
   return {};
 }
 

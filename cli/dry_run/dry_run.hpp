@@ -7,6 +7,8 @@
 #include "actors/intake/intake.hpp"
 #include "cli/inputs.hpp"
 #include "protocol/job/usd.hpp"
+#include "protocol/openai/request/render.hpp"
+#include "protocol/openai/request/step.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
 
 #include <map>
@@ -33,7 +35,8 @@ struct BadLine {
 
 struct Forecast {
   std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
-  std::vector<BadLine> samples;                   // the first bad lines
+  std::uint64_t calls = 0;
+  std::vector<BadLine> samples; // the first bad lines
   openai::TokenEstimate tokens;
   // By model; "" are the items that name none. Beyond `models_max` names they share one entry.
   std::map<std::string, ModelShare, std::less<>> models;
@@ -45,7 +48,7 @@ struct Forecast {
 // Adds up what the items would come to.
 class Forecaster {
 public:
-  explicit Forecaster(const JobSpec& spec) : spec_{spec}, documents_{spec} {}
+  explicit Forecaster(const JobSpec& spec);
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
@@ -53,8 +56,14 @@ public:
   const Forecast& forecast() const { return forecast_; }
 
 private:
+  // The request, with so many tokens in it beside its own; its answer.
+  openai::TokenRange count(const openai::Request& request, const openai::TokenRange& more = {});
+  std::string bad(const std::string& source, std::string sentence);
+
   const JobSpec& spec_;
-  const openai::DocumentTemplate documents_;
+  const openai::CallForms forms_;
+  ModelNames models_;         // that each item is asked of; "" = the one that it names
+  std::string empty_answers_; // as the judge would see them
   Forecast forecast_;
 };
 

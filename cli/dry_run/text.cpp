@@ -101,8 +101,7 @@ double least_seconds(const Forecast& forecast, const JobSpec& spec) {
   const auto per_minute = [&minutes](double amount, std::uint64_t rate) {
     if (rate != 0) minutes = std::max(minutes, amount / static_cast<double>(rate));
   };
-  per_minute(static_cast<double>(forecast.items - forecast.bad),
-             spec.limits.rates.requests_per_minute);
+  per_minute(static_cast<double>(forecast.calls), spec.limits.rates.requests_per_minute);
   per_minute(forecast.tokens.input.likely + forecast.tokens.output.likely,
              spec.limits.rates.tokens_per_minute);
   return 60 * minutes;

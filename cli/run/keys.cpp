@@ -25,11 +25,12 @@ Result<> check_key(const EndpointSpec& endpoint) {
 Result<> check_keys(const JobSpec& spec, const std::vector<PoolSpec>& pools) {
   for (const EndpointSpec& endpoint : spec.endpoints) GRISTMILL_TRY(check_key(endpoint));
   if (!spec.endpoints.empty()) return {};
-  const std::string model = model_of_all(spec);
+  std::set<std::string> asked = models_asked(spec);
+  const bool any = models_of_all(spec).empty();
+  asked.insert(spec.policy.fallback_model);
   for (const PoolSpec& pool : pools)
     for (const EndpointSpec& endpoint : pool.endpoints)
-      if (model.empty() || model == pool.model || spec.policy.fallback_model == pool.model)
-        GRISTMILL_TRY(check_key(endpoint));
+      if (any || asked.contains(pool.model)) GRISTMILL_TRY(check_key(endpoint));
   return {};
 }
 

@@ -106,7 +106,7 @@ Result<std::string> only_model(const std::vector<std::string>& models, std::stri
 }
 
 Result<bool> may_need_model(const JobSpec& spec) {
-  if (!spec.shape.model.empty()) return false;
+  if (!spec.shape.models.empty()) return false;
   if (!json::text_of(json::find(json::root(spec.shape.params), "model")).empty()) return false;
   JobSpec one = spec;
   one.limits.items = 1;

@@ -291,7 +291,7 @@ RunCommand::Over RunCommand::refuse_worthless() {
 RunCommand::Over RunCommand::refuse_unpriced() {
   if (!spec_.limits.budget || consumed_) return {};
   JobSpec priced = spec_;
-  if (model_of_all(priced).empty() && priced.policy.default_model.empty()) {
+  if (models_of_all(priced).empty() && priced.policy.default_model.empty()) {
     auto named = first_named_model(looked_);
     if (!named) return complain(named.error().message);
     priced.policy.default_model = std::move(*named);

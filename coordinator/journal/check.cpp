@@ -201,7 +201,7 @@ std::string JournalCheck::fault_of_join(std::string_view line, const std::string
                    place.offset, place.offset + place.bytes - 1);
     if (!bytes || !openai::check_result_line(*bytes)) return {};
     lines.push_back(*bytes);
-    parts.push_back({place.cls, {}});
+    parts.push_back({place.cls, {}, part});
   }
   for (std::size_t n = 0; n < parts.size(); ++n) parts[n].line = lines[n];
   const auto joined = parts.empty() ? Result<>{} : openai::check_joined_line(line, parts);

@@ -3,10 +3,12 @@
 #include "actors/journal/commit_row.hpp"
 #include "actors/kit/defaults.hpp"
 #include "protocol/job/usd.hpp"
+#include "protocol/part_number.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace gristmill::coordinator {
@@ -84,15 +86,28 @@ Result<> JournalReading::each(std::string_view sql, Use use, const Args&... args
   }
 }
 
+// The part itself if it may follow the one before it, else one that is missing between them: parts
+// of a model are numbered from 0, and so are the models, behind which the judge stands.
+PartNumber part_before(const PartNumber& part, const std::optional<PartNumber>& last) {
+  if (!last) return {};
+  const bool is_next_model = part.model == last->model + 1 && (part.index == 0 || part.is_judge());
+  if (is_next_model) return part;
+  return part.model == last->model ? PartNumber{part.model, 0, last->index + 1}
+                                   : PartNumber{last->model + 1, 0, 0};
+}
+
 // Why an item with these parts cannot have been answered; empty = it can.
 std::string unanswered_part(const journal::EndedParts& parts, std::uint64_t item) {
   if (!parts.failed.empty())
     return fmt::format("item {} was answered, but its part {} has failed", item,
                        *parts.failed.begin());
-  std::uint32_t next = 0;
-  for (const std::uint32_t part : parts.answered)
-    if (part != next++)
-      return fmt::format("item {} was answered, but its part {} has no line", item, next - 1);
+  std::optional<PartNumber> last;
+  for (const std::uint32_t part : parts.answered) {
+    const PartNumber number = PartNumber::of(part);
+    if (const PartNumber wanted = part_before(number, last); wanted != number)
+      return fmt::format("item {} was answered, but its part {} has no line", item, wanted.value());
+    last = number;
+  }
   return {};
 }
 

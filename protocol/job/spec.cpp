@@ -51,6 +51,11 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
 
 template <class T> Json written(const std::vector<T>& values);
 
+Json written(const ModelNames& models) {
+  if (models.size() <= 1) return models.first();
+  return written(static_cast<const std::vector<std::string>&>(models));
+}
+
 template <class T> Json written(const T& value) {
   if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>) {
     return value;
@@ -120,6 +125,15 @@ public:
     if (!(usd >= 0 && usd <= usd_max.usd()))
       return expected(where, "US$ from 0 to 1,000,000", json);
     into = Usd::from_usd(usd);
+  }
+
+  void read(const Json& json, const std::string& where, ModelNames& into) {
+    if (json.is_string()) {
+      into = ModelNames::of(json.get<std::string>());
+      return;
+    }
+    if (!json.is_array()) return expected(where, "a string or an array of them", json);
+    read(json, where, static_cast<std::vector<std::string>&>(into));
   }
 
   template <class T> void read(const Json& json, const std::string& where, std::vector<T>& into) {

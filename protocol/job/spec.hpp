@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gristmill {
@@ -50,6 +51,15 @@ struct InputSpec {
 
 inline constexpr std::uint32_t patience_s_max = 365 * 24 * 3'600;
 
+// Models in the order in which the user names them; in JSON one is a string, several are an array.
+struct ModelNames : std::vector<std::string> {
+  using std::vector<std::string>::vector;
+  static ModelNames of(std::string one) { // empty = none
+    return one.empty() ? ModelNames{} : ModelNames{std::move(one)};
+  }
+  std::string first() const { return empty() ? std::string{} : front(); }
+};
+
 enum class ResultOrder : std::uint8_t { input, completion };
 template <>
 inline constexpr std::array<std::string_view, 2> enum_names<ResultOrder>{"input", "completion"};
@@ -60,12 +70,14 @@ struct RequestShape {
   Task task = Task::chat;
   std::string prompt; // template; {{text}} and {{field}}
   std::string system;
-  std::string model;            // overrides a line's model
-  std::string params = "{}";    // JSON object merged over the request body
+  ModelNames models;         // that each item is asked of, overriding a line's; none = the line's
+  std::string params = "{}"; // JSON object merged over the request body
   std::uint64_t max_tokens = 0; // of an answer, in the words of the request's path; 0 = not said
   std::string id_field = "id";
   std::string text_field = "text";
   ResultOrder order = ResultOrder::input;
+  std::string judge_model;         // sees the answers of `models`; empty = there is no judge
+  std::string judge_prompt;        // template; {{answer.1}} is the first model's answer
   std::vector<std::string> labels; // the classes of task "classify"
   std::vector<std::string> keep;   // input fields that are copied into the result line
   std::string assume_url;          // of batch lines that name no method and no url; empty = none

@@ -8,10 +8,13 @@
 #include "protocol/openai/request/request_body.hpp"
 #include "protocol/openai/task/labels.hpp"
 #include "protocol/openai/template/prompt_template.hpp"
+#include "protocol/part_number.hpp"
 #include "protocol/text/json_text.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <set>
+#include <string>
 
 namespace gristmill {
 namespace {
@@ -71,7 +74,7 @@ void check_params(const JobSpec& spec, Faults& faults) {
   if (openai::asks_for_stream(params))
     faults.add("--param", "no stream, because a batch has none", "stream");
   const json::Value model = json::find(params, "model");
-  if (!spec.shape.model.empty() && !model.is(json::Kind::none))
+  if (!spec.shape.models.empty() && !model.is(json::Kind::none))
     faults.add("--param", "the model in --model alone", "model");
   else if (!model.is(json::Kind::none) && !model.is(json::Kind::string))
     faults.add("--param", "model to be a string", json::name_of(model.kind()));
@@ -81,6 +84,60 @@ void check_template(std::string_view option, std::string_view text, Faults& faul
   faults.text(option, text, limits::spec_bytes_max);
   if (const auto fields = openai::template_fields(text); !fields)
     faults.add(option, "a template", fields.error().message);
+}
+
+void check_models(const JobSpec& spec, Faults& faults) {
+  const ModelNames& models = spec.shape.models;
+  if (!faults.at_most("--model", PartNumber::models_max, "models", models.size())) return;
+  std::set<std::string_view> known;
+  for (const std::string& model : models) {
+    faults.name("--model", model);
+    if (!known.insert(model).second)
+      faults.add_quoted("--model", "each model once, because an item is asked of each", model);
+  }
+  if (models.size() > 1 && !spec.policy.fallback_model.empty())
+    faults.add_quoted("--fallback-model",
+                      "none with several --model: each has the fallback of its [[pool]]",
+                      spec.policy.fallback_model);
+}
+
+// "answer.1" is that of the first model.
+bool is_answer_of(std::string_view field, std::size_t models) {
+  constexpr std::string_view opening = "answer.";
+  if (!field.starts_with(opening)) return false;
+  for (std::size_t n = 1; n <= models; ++n)
+    if (field.substr(opening.size()) == std::to_string(n)) return true;
+  return false;
+}
+
+void check_judge(const JobSpec& spec, Faults& faults) {
+  const RequestShape& shape = spec.shape;
+  faults.text("--judge-model", shape.judge_model, limits::name_bytes_max);
+  if (shape.judge_model.empty() != shape.judge_prompt.empty())
+    return faults.add(shape.judge_model.empty() ? "--judge-model" : "--judge-prompt",
+                      "a judge to have both --judge-model and --judge-prompt", "only one of them");
+  if (shape.judge_prompt.empty()) return;
+  if (info(shape.task).embeds)
+    faults.add("--judge-model", "--task chat or classify with a judge, who reads answers",
+               fmt::format("--task {}", name_of(shape.task)));
+  if (shape.models.empty())
+    faults.add("--judge-model", "--model M beside it, whose answers it sees", "none");
+  check_template("--judge-prompt", shape.judge_prompt, faults);
+  const auto fields = openai::template_fields(shape.judge_prompt);
+  if (!fields) return;
+  bool any = false;
+  for (const std::string& field : *fields) {
+    if (!field.starts_with("answer.")) continue;
+    any = true;
+    if (!is_answer_of(field, shape.models.size()))
+      faults.add_quoted("--judge-prompt",
+                        fmt::format("{{{{answer.1}}}} to {{{{answer.{}}}}}, one for each --model",
+                                    std::max<std::size_t>(shape.models.size(), 1)),
+                        fmt::format("{{{{{}}}}}", field));
+  }
+  if (!any)
+    faults.add("--judge-prompt", "an answer in the template, such as {{answer.1}}",
+               "none, so that the judge would see no answer");
 }
 
 // The same words for every document are seldom meant, and always paid for.
@@ -186,7 +243,8 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   check_template("--prompt", spec.shape.prompt, faults);
   check_template("--system", spec.shape.system, faults);
   check_fields(spec, faults);
-  faults.text("--model", spec.shape.model, limits::name_bytes_max);
+  check_models(spec, faults);
+  check_judge(spec, faults);
   faults.text("default_model", spec.policy.default_model, limits::name_bytes_max);
   check_params(spec, faults);
   faults.name("--id-field", spec.shape.id_field);

@@ -13,11 +13,12 @@ std::string why_unpriced(const JobSpec& spec, const std::vector<PoolSpec>& pools
   constexpr std::string_view how =
       "give it to --config FILE of the coordinator or of `gristmill run`: [[pool]] with model, "
       "price_input and price_output";
-  std::vector<std::string> models{spec.policy.fallback_model};
-  const std::string model = model_of_all(spec);
-  models.push_back(model.empty() ? spec.policy.default_model : model);
-  if (const PoolSpec* pool = pool_of(pools, model); pool != nullptr && spec.endpoints.empty())
-    models.push_back(pool->fallback);
+  std::set<std::string> models = models_asked(spec);
+  if (models_of_all(spec).empty()) models.insert(spec.policy.default_model);
+  for (const std::string& model : std::set{models})
+    if (const PoolSpec* pool = pool_of(pools, model); pool != nullptr && spec.endpoints.empty())
+      models.insert(pool->fallback);
+  models.insert(spec.policy.fallback_model);
   for (const std::string& asked : models) {
     if (asked.empty()) continue;
     const PoolSpec* pool = pool_of(pools, asked);

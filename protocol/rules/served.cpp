@@ -30,10 +30,16 @@ std::set<std::string> models_of(const std::vector<PoolSpec>& pools) {
   return models;
 }
 
-std::string model_of_all(const JobSpec& spec) {
-  if (!spec.shape.model.empty()) return spec.shape.model;
-  const json::Value named = json::find(json::root(spec.shape.params), "model");
-  return named.is(json::Kind::string) ? json::text_of(named) : std::string{};
+ModelNames models_of_all(const JobSpec& spec) {
+  if (!spec.shape.models.empty()) return spec.shape.models;
+  return ModelNames::of(json::text_of(json::find(json::root(spec.shape.params), "model")));
+}
+
+std::set<std::string> models_asked(const JobSpec& spec) {
+  const ModelNames of_items = models_of_all(spec);
+  std::set<std::string> models{of_items.begin(), of_items.end()};
+  if (!spec.shape.judge_model.empty()) models.insert(spec.shape.judge_model);
+  return models;
 }
 
 std::string why_unserved(const std::string& model, const std::set<std::string>& served) {
@@ -61,8 +67,10 @@ std::string why_not_served(const JobSpec& spec, const std::set<std::string>& ser
         "or give --endpoint URL",
         option, list_of(served), json::printable(model, 100));
   };
-  const std::string model = model_of_all(spec);
-  if (!model.empty() && !served.contains(model)) return unserved("--model", model);
+  for (const std::string& model : models_of_all(spec))
+    if (!served.contains(model)) return unserved("--model", model);
+  if (const std::string& judge = spec.shape.judge_model; !judge.empty() && !served.contains(judge))
+    return unserved("--judge-model", judge);
   if (!spec.policy.fallback_model.empty() && !served.contains(spec.policy.fallback_model))
     return unserved("--fallback-model", spec.policy.fallback_model);
   return {};

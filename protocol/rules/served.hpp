@@ -12,8 +12,10 @@ namespace gristmill {
 // The models that have a configured endpoint.
 std::set<std::string> models_of(const std::vector<PoolSpec>& pools);
 
-// The model that job or parameters name for every item; empty = each item names its own.
-std::string model_of_all(const JobSpec& spec);
+// The models that job or parameters name for every item; none = each item names its own.
+ModelNames models_of_all(const JobSpec& spec);
+// … and those of its other steps.
+std::set<std::string> models_asked(const JobSpec& spec);
 
 // Why calls for the model have to wait, as a sentence; empty = some pool serves it. No model: the
 // items name theirs.

@@ -177,7 +177,9 @@ class Documents(Printed):
             (self.home / f"{name}.jsonl").write_text(
                 "".join(json.dumps({"id": f"{name}-{n}", "text": f"text {n}"}) + "\n" for n in range(3)))
         self.cluster()
-        self.assertGreaterEqual(self.carry_out_document("docs/RECIPES.md"), 10)
+        self.assertGreaterEqual(self.carry_out_document("docs/RECIPES.md"), 11)
+        for line in self.lines("judged.jsonl"):
+            self.assertEqual(line["gristmill"]["label"], line["gristmill"]["judge"]["label"])
         self.assertEqual({line["gristmill"]["label"] for line in self.lines("classified.jsonl")}
                          - {"billing", "bug", "praise"}, set())
 

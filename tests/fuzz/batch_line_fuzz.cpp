@@ -33,7 +33,7 @@ void render(const JobSpec& spec, ItemKind kind, std::string_view raw) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view raw{reinterpret_cast<const char*>(data), size};
   JobSpec plain, laid_over;
-  laid_over.shape.model = "other";
+  laid_over.shape.models = {"other"};
   laid_over.shape.params = R"({"temperature":0,"max_tokens":5})";
   laid_over.shape.prompt = "{{text}} {{id}}";
 

@@ -63,7 +63,9 @@ void World::make_endpoints() {
   const bool money = std::any_of(swarm_.jobs.begin(), swarm_.jobs.end(),
                                  [](const JobPlan& job) { return bool{job.budget}; });
   if (!money) return;
-  if (swarm_.serving == Serving::own) pools_ = {{"m", "", {}, 0, {}}, {"n", "", {}, 0, {}}};
+  if (swarm_.serving == Serving::own)
+    for (const char* model : {"m", "n", "m1", "m2", "m3", judge_model.data()})
+      pools_.push_back({model, "", {}, 0, {}});
   for (PoolSpec& pool : pools_) pool.price = sim_price;
 }
 
@@ -71,8 +73,19 @@ const JobPlan& World::Division::plan_of(JobId job) const {
   return world_.swarm_.jobs[world_.ledger_.plan_of(job).value()];
 }
 
-std::uint32_t World::Division::parts_of(JobId job, std::uint64_t) const {
-  return plan_of(job).parts;
+std::span<const std::uint32_t> World::Division::parts_of(JobId job, std::uint64_t) const {
+  const JobPlan& plan = plan_of(job);
+  std::vector<std::uint32_t>& numbers = numbers_[job];
+  while (numbers.size() < std::size_t{plan.models} * plan.parts)
+    numbers.push_back(plan.number_of(static_cast<std::uint32_t>(numbers.size())));
+  return numbers;
+}
+
+std::optional<std::uint32_t>
+World::Division::step_after(JobId job, std::span<const std::uint32_t> parts) const {
+  const std::uint32_t judge = PartNumber::judge(plan_of(job).models).value();
+  const bool is_next = plan_of(job).judged && std::ranges::find(parts, judge) == parts.end();
+  return is_next ? std::optional{judge} : std::nullopt;
 }
 
 std::string World::Division::raw_of(const PartId& part, std::string item) const {
@@ -97,6 +110,16 @@ JobSpec World::spec_of(std::size_t number) const {
       spec.endpoints.push_back(endpoint_of(std::move(url), swarm_.endpoints[n]));
     }
     if (swarm_.fallback) spec.policy.fallback_model = "n";
+  }
+  if (plan.has_steps())
+    for (std::uint32_t n = 0; n < plan.models; ++n)
+      spec.shape.models.push_back(n == 0 ? "m" : fmt::format("m{}", n));
+  if (plan.judged) {
+    spec.shape.judge_model = judge_model;
+    spec.shape.judge_prompt = "{{text}}";
+    for (std::uint32_t n = 1; n <= plan.models; ++n)
+      spec.shape.judge_prompt += fmt::format(" {{{{answer.{}}}}}", n);
+    spec.shape.max_tokens = 50;
   }
   spec.limits.rates.requests_per_minute = plan.limits.requests_per_minute;
   spec.limits.rates.tokens_per_minute = plan.limits.tokens_per_minute;

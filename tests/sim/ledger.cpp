@@ -21,7 +21,7 @@ Ledger::Ledger(const Swarm& swarm, Violation violation)
     : swarm_{swarm}, violation_{std::move(violation)}, plans_(swarm.jobs.size()) {
   for (std::size_t n = 0; n < plans_.size(); ++n) {
     plans_[n].items.resize(swarm.jobs[n].items);
-    for (Item& item : plans_[n].items) item.parts.resize(swarm.jobs[n].parts);
+    for (Item& item : plans_[n].items) item.parts.resize(swarm.jobs[n].parts_in_all());
     plans_[n].cap = swarm.jobs[n].budget;
   }
 }
@@ -35,11 +35,11 @@ void Ledger::paid(std::size_t number, Usd cost) {
 }
 
 bool Ledger::is_bad(std::size_t plan, const PartId& part) const {
-  return fate(plan, part, 1) < swarm_.jobs[plan].bad;
+  return fate(plan, placed(plan, part), 1) < swarm_.jobs[plan].bad;
 }
 
 bool Ledger::is_too_long(std::size_t plan, const PartId& part) const {
-  return fate(plan, part, 2) < swarm_.jobs[plan].too_long;
+  return fate(plan, placed(plan, part), 2) < swarm_.jobs[plan].too_long;
 }
 
 std::uint64_t Ledger::items_failed(std::size_t plan) const {
@@ -167,8 +167,13 @@ void Ledger::check(const journal::ResultLine& line) {
   if (item.parts.size() == 1)
     return check_end({{line.job, line.item, 0}, line.cls, line.line}, job.plan);
   const auto open = [](const Part& part) { return !part.ended; };
-  const auto failed = [](const Part& part) { return part.ended != OutcomeClass::ok; };
-  if (std::any_of(item.parts.begin(), item.parts.end(), open))
+  const auto failed = [](const Part& part) {
+    return part.ended && *part.ended != OutcomeClass::ok;
+  };
+  // The judge is not asked about an item of which an answer is missing.
+  const bool judge_too = std::none_of(item.parts.begin(), item.parts.end(), failed);
+  const auto last = item.parts.end() - (swarm_.jobs[job.plan].judged && !judge_too);
+  if (std::any_of(item.parts.begin(), last, open))
     return broken("item {} of {} is done, and parts of it are not", line.item, to_string(line.job));
   if (std::any_of(item.parts.begin(), item.parts.end(), failed) != line.failed())
     broken("item {} of {} ended as {}, its parts did not", line.item, to_string(line.job),
@@ -181,7 +186,8 @@ void Ledger::check(const journal::PartLine& line) {
     return broken("a part of {}, which is not known", to_string(line.part.job));
   const Plan& plan = plans_[known->second.plan];
   if (line.part.item >= plan.items.size() ||
-      line.part.part >= plan.items[line.part.item].parts.size() ||
+      swarm_.jobs[known->second.plan].place_of(line.part.part) >=
+          plan.items[line.part.item].parts.size() ||
       plan.items[line.part.item].parts.size() == 1)
     return broken("a line of part {} of item {}", line.part.part, line.part.item);
   check_end(line, known->second.plan);

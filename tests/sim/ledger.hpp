@@ -142,7 +142,10 @@ private:
   void check(const journal::PartLine& line);
   void check_end(const journal::PartLine& line, std::size_t plan);
   Part& part_of(std::size_t plan, const PartId& part) {
-    return plans_[plan].items.at(part.item).parts.at(part.part);
+    return plans_[plan].items.at(part.item).parts.at(swarm_.jobs[plan].place_of(part.part));
+  }
+  PartId placed(std::size_t plan, const PartId& part) const {
+    return {part.job, part.item, swarm_.jobs[plan].place_of(part.part)};
   }
   template <class Use> void each_part(const SentCall& call, Use use) {
     for (const PartId& part : call.parts) use(part_of(call.plan, part));

@@ -48,7 +48,7 @@ std::string answer_vector(std::size_t plan, const PartId& part) {
   return fmt::format("[{},{},{}]", plan, part.item, part.part);
 }
 
-Request request_of(const worker::HttpCall& call) {
+Request request_of(const worker::HttpCall& call, const Swarm& swarm) {
   std::string_view body = call.body;
   Request request;
   request.embeds = call.url.ends_with("/embeddings");
@@ -63,6 +63,14 @@ Request request_of(const worker::HttpCall& call) {
         {{}, number_after(body, "item "), static_cast<std::uint32_t>(number_after(body, "part "))});
     body.remove_prefix(1);
   }
+  const JobPlan& job = swarm.jobs.at(request.plan);
+  if (request.model != judge_model) return request;
+  PartId& judge = request.parts.at(0);
+  for (std::uint32_t place = 0; place < job.models * job.parts; ++place)
+    request.sees_all &=
+        call.body.find(answer_text(request.plan, {{}, judge.item, job.number_of(place)})) !=
+        call.body.npos;
+  judge.part = PartNumber::judge(job.models).value();
   return request;
 }
 
@@ -134,7 +142,7 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
     ended.code = "timeout";
     return fate;
   }
-  if (!ledger_.is_mended(request.plan) && request.model == "m") {
+  if (!ledger_.is_mended(request.plan) && request.model != "n") {
     const auto any = [&](auto is_so) {
       return std::any_of(request.parts.begin(), request.parts.end(), is_so);
     };

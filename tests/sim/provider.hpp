@@ -17,11 +17,14 @@ struct Request {
   std::string url, model;
   std::size_t plan = 0;
   std::vector<PartId> parts;    // of no job
+  bool sees_all = true;         // the judge: all answers
   std::uint64_t tokens_max = 0; // of the answer; 0 = it has none
   bool embeds = false;
   std::size_t bytes = 0;
 };
-Request request_of(const worker::HttpCall& call);
+// Of the judge: whether all answers stand in it.
+Request request_of(const worker::HttpCall& call, const Swarm& swarm);
+inline constexpr std::string_view judge_model = "judge";
 
 // What it answers to a part: a chat's text, or an embedding.
 std::string answer_text(std::size_t plan, const PartId& part);

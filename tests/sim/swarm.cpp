@@ -186,6 +186,18 @@ void draw_parts(Swarm& swarm) {
   }
 }
 
+// Likewise. Items that are asked of several models, and of a judge.
+void draw_models(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 11 * swarm.call_mean.count())};
+  if (swarm.serving != Serving::own || swarm.fallback || !random.chance(0.8)) return;
+  for (JobPlan& job : swarm.jobs) {
+    if (random.chance(0.6)) job.models = between(random, 2, 4);
+    job.judged = random.chance(0.4) && !job.embeds();
+    job.items = std::max(job.items / (job.models + job.judged), 1u);
+    job.budget = Usd::from_nano(10 * job.budget.nano());
+  }
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -273,6 +285,7 @@ Swarm Swarm::draw(Random& random) {
   draw_stage(swarm, quiet || swarm.edge);
   draw_outages(swarm, quiet || swarm.edge);
   draw_parts(swarm);
+  draw_models(swarm);
   return swarm;
 }
 
@@ -303,6 +316,8 @@ std::string Swarm::text() const {
     if (job.weight != 1 || job.priority != 50)
       text += fmt::format(" weight {}, priority {}", job.weight, job.priority);
     if (job.parts > 1) text += fmt::format(" of {} parts", job.parts);
+    if (job.models > 1) text += fmt::format(" at {} models", job.models);
+    if (job.judged) text += " and a judge";
     if (job.pack > 1) text += fmt::format(", {} parts a call", job.pack);
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});

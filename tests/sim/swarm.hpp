@@ -8,6 +8,7 @@
 #include "protocol/job/pools.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/part_number.hpp"
 
 #include <string>
 #include <vector>
@@ -30,8 +31,21 @@ struct JobPlan {
   std::uint32_t hedge_percent = 0;
   std::uint32_t weight = 1, priority = 50;
   Duration deadline{};               // after the history's begin; zero: none
-  std::uint32_t parts = 1, pack = 1; // of an item; in a call, at most
+  std::uint32_t parts = 1, pack = 1; // of an item at one model; in a call, at most
+  std::uint32_t models = 1;
+  bool judged = false; // one more model sees the answers of all
   bool embeds() const { return pack > 1; }
+  bool has_steps() const { return models > 1 || judged; }
+  // The parts of an item by themselves, one after the other, and as their numbers.
+  std::uint32_t parts_in_all() const { return models * parts + judged; }
+  std::uint32_t place_of(std::uint32_t part) const {
+    const PartNumber number = PartNumber::of(part);
+    return number.is_judge() ? models * parts : number.model * parts + number.index;
+  }
+  std::uint32_t number_of(std::uint32_t place) const {
+    if (place == models * parts) return PartNumber::judge(models).value();
+    return PartNumber{place / parts, 0, place % parts}.value();
+  }
 };
 
 // As long as a day is for the machine under test, or no history would see the end of one.

@@ -142,7 +142,8 @@ void World::ring_worker_at(std::size_t index, Time when) {
 void World::begin_call(std::size_t index, worker::HttpCall call) {
   WorkerProcess& worker = *workers_[index];
   auto running = std::make_shared<Running>();
-  running->request = request_of(call);
+  running->request = request_of(call, swarm_);
+  if (!running->request.sees_all) violation("the judge does not see all answers");
   running->process = worker.process;
   running->worker = index;
   const Time last = worker.clock.truth_of(call.not_after);

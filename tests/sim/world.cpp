@@ -133,6 +133,7 @@ void World::check_end() {
 
 // The answers to an item's parts, one after the other, as its line says them and as they must be.
 std::string World::answer_of(const nlohmann::json& body, const JobPlan& wish) {
+  if (body.is_null()) return {};
   if (!wish.embeds()) return body["choices"][0]["message"]["content"];
   if (wish.parts == 1) return body["data"][0]["embedding"].dump();
   std::string all;
@@ -146,6 +147,29 @@ std::string World::wanted_of(std::size_t plan, std::uint64_t item) const {
   for (std::uint32_t n = 0; n < wish.parts; ++n)
     all += wish.embeds() ? answer_vector(plan, {{}, item, n}) : answer_text(plan, {{}, item, n});
   return all;
+}
+
+// Of an item that several models were asked: each one's answer, and the judge's.
+void World::check_answers(const nlohmann::json& line, std::size_t plan, std::uint64_t item) {
+  const JobPlan& wish = swarm_.jobs[plan];
+  const auto check = [&](const nlohmann::json& answer, std::uint32_t first, std::uint32_t parts) {
+    const std::string text = answer.dump();
+    for (std::uint32_t place = first; place < first + parts; ++place) {
+      const PartId part{{}, item, wish.number_of(place)};
+      const std::string wanted =
+          wish.embeds() ? answer_vector(plan, part) : answer_text(plan, part);
+      if (text.find(wanted) == text.npos)
+        violation(fmt::format("item {} lacks the answer to its part {}", item, place));
+    }
+  };
+  const nlohmann::json& said = line["gristmill"];
+  for (std::uint32_t model = 0; wish.models > 1 && model < wish.models; ++model) {
+    const nlohmann::json& answer = said["answers"][model];
+    if (answer["model"] != (model == 0 ? "m" : fmt::format("m{}", model)))
+      violation(fmt::format("item {} has an answer of another model", item));
+    check(answer, model * wish.parts, wish.parts);
+  }
+  if (wish.judged) check(said["judge"], wish.models * wish.parts, 1);
 }
 
 // The result has each item once, and says of it what the journal's last line of it says.
@@ -170,8 +194,10 @@ void World::check_result(std::size_t plan) {
     if (known == last.end() || known->second->line != text)
       return violation(
           fmt::format("the result's line of {} is not the journal's, or a second one", id));
+    const OutcomeClass cls = known->second->cls;
     last.erase(known);
     ++count;
+    if (wish.has_steps() && cls == OutcomeClass::ok) check_answers(line, plan, item);
     if (line["response"].is_null()) continue;
     if (line["response"]["status_code"] == 200 &&
         answer_of(line["response"]["body"], wish) != wanted_of(plan, item))

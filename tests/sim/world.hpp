@@ -22,8 +22,11 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <queue>
+#include <span>
 
 namespace gristmill::sim {
 
@@ -88,6 +91,7 @@ private:
   void check_result(std::size_t plan);
   static std::string answer_of(const nlohmann::json& body, const JobPlan& wish);
   std::string wanted_of(std::size_t plan, std::uint64_t item) const;
+  void check_answers(const nlohmann::json& line, std::size_t plan, std::uint64_t item);
 
   // inputs.cpp
   void make_inputs();
@@ -184,13 +188,16 @@ private:
   class Division final : public supervisor::PartPlan {
   public:
     explicit Division(const World& world) : world_{world} {}
-    std::uint32_t parts_of(JobId job, std::uint64_t item) const override;
+    std::span<const std::uint32_t> parts_of(JobId job, std::uint64_t item) const override;
+    std::optional<std::uint32_t> step_after(JobId job,
+                                            std::span<const std::uint32_t> parts) const override;
     std::string raw_of(const PartId& part, std::string item) const override;
     std::size_t parts_in_a_call(JobId job) const override;
 
   private:
     const JobPlan& plan_of(JobId job) const;
     const World& world_;
+    mutable std::map<JobId, std::vector<std::uint32_t>> numbers_;
   };
   Division part_plan_{*this};
   MemoryStore store_;

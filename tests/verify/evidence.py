@@ -156,12 +156,22 @@ def is_part(line, item, part):
     return sealed(line) and line[:-20].endswith(b',"item":%d,"part":%d' % (item, part))
 
 
+def text_of(response):
+    return response["body"]["choices"][0]["message"]["content"]
+
+
 def answer_of(line):
     """The text of a chat's answer; None if the line has none."""
     said = json.loads(line)
-    if "class" in said["gristmill"]:
-        return None
-    return said["response"]["body"]["choices"][0]["message"]["content"]
+    return None if "class" in said["gristmill"] else text_of(said["response"])
+
+
+def answers_of(line):
+    """The text of each model's answer and then the judge's, of an item that several were asked; None
+    for one that failed."""
+    said = json.loads(line)["gristmill"]
+    every = [*said.get("answers", []), *([said["judge"]] if "judge" in said else [])]
+    return [None if answer["error"] else text_of(answer["response"]) for answer in every]
 
 
 def read_input(paths, limit):

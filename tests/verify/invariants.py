@@ -4,13 +4,15 @@ sentence per finding; it knows nothing of the others. The names are those of doc
 import collections
 import json
 
-from evidence import COMPLETED, FAILED, REOPENED, answer_of, is_part, sealed
+from evidence import COMPLETED, FAILED, REOPENED, answer_of, answers_of, is_part, sealed, text_of
 
 WINDOW_NS = 60 * 10**9
 FINAL = {400, 401, 403, 404, 413, 422}  # answers that end an item at once
 # Faults of the endpoint, which cost an item nothing; 0: no answer, which may have been a time-out.
 FAULTS = {0, 424, 425, 499, 502, 503, 504, *range(520, 531)}
 POISON = 6  # of them make an item poison
+
+JUDGE = 31 << 21  # the level of the judge's part
 
 JOB_BLOCKS = 1 << 28  # blocks of jobs and money are numbered from here: no attempt is of theirs
 
@@ -94,11 +96,11 @@ def i3_each_once(case):
             continue
         if result["custom_id"] != name:
             wrong.append(f"line {number + 1} is {result['custom_id']}, expected {name}")
-        elif (result["response"] or {}).get("status_code") == 200:
-            said = result["response"]["body"]["choices"][0]["message"]["content"]
+            continue
+        for said in texts_of(result):
             if said.split()[:2] != ["sim", crc]:
                 wrong.append(f"{name} has the answer {said[:16]}, expected sim {crc}")
-        else:
+        if result["error"] or (result["response"] or {}).get("status_code") != 200:
             failed += 1
             calls = case.calls_of[crc]
             lost = len(case.unrecorded & {call.attempt for call in calls})
@@ -149,16 +151,45 @@ def i4_first_terminal(case):
     return f"terminal={len(terminal)} in-parts={sum(map(len, parts.values()))}", wrong
 
 
+def texts_of(result):
+    """The answers to what the item asks: one, or one of each model."""
+    several = result["gristmill"].get("answers")
+    if several is not None:
+        return [text_of(answer["response"]) for answer in several if not answer["error"]]
+    answered = not result["error"] and (result["response"] or {}).get("status_code") == 200
+    return [text_of(result["response"])] if answered else []
+
+
+def by_model(parts):
+    """The parts of each model and then the judge's, from their numbers: model, level, index."""
+    models = collections.defaultdict(dict)
+    for number, part in parts.items():
+        models[number >> 26][number & (1 << 26) - 1] = part
+    return models
+
+
+def are_all(models):
+    """Each model's are numbered from 0, and so are the models; the last may be the judge's."""
+    return sorted(models) == [*range(len(models))] and all(
+        sorted(parts) == [*range(len(parts))] or (model > 0 and model + 1 == len(models) and
+                                                  [*parts] == [JUDGE])
+        for model, parts in models.items())
+
+
 def wrong_join(entry, parts, line):
     """`line`: the item's last one; None: it cannot be read."""
     if entry.kind == FAILED:
         return []
-    if sorted(parts) != [*range(len(parts))] or any(kind == FAILED for kind, _ in parts.values()):
+    models = by_model(parts)
+    if not are_all(models) or any(kind == FAILED for kind, _ in parts.values()):
         return [f"item {entry.item} was answered, its parts {sorted(parts)} are not all"]
-    texts = [part and sealed(part) and answer_of(part) for _, (_, part) in sorted(parts.items())]
-    if line is None or not sealed(line) or not all(isinstance(text, str) for text in texts):
+    texts = [[part and sealed(part) and answer_of(part) for _, (_, part) in sorted(of_one.items())]
+             for _, of_one in sorted(models.items())]
+    if line is None or not sealed(line) or not all(
+            isinstance(text, str) for of_one in texts for text in of_one):
         return []  # I2 says so
-    if answer_of(line) != "".join(texts):
+    texts = ["".join(of_one) for of_one in texts]
+    if answer_of(line) != texts[0] or (len(texts) > 1 and answers_of(line) != texts):
         return [f"item {entry.item}: its answer is not that of its {len(parts)} parts"]
     return []
 
@@ -171,7 +202,7 @@ def i5_lifetime(case):
                        for call in case.calls_of[crc])
         most = max(most, consumed)
         lost = len(case.unrecorded & {call.attempt for call in case.calls_of[crc]})
-        if consumed > case.retries + 1 + lost:
+        if consumed > case.models * (case.retries + 1) + lost:
             wrong.append(f"{name} failed {consumed} times at the provider, --retries is {case.retries}")
     for (epoch, number), block in case.journal.blocks.items():
         drawn = case.drawn[epoch, number]
@@ -272,9 +303,9 @@ def i9_waste(case):
     for name, crc in case.items:
         good = [call.attempt for call in case.calls_of[crc] if call.ok]
         errors += len(case.calls_of[crc]) - len(good)
-        twice += max(0, len(good) - 1)
+        twice += max(0, len(good) - case.models)
         lost = len(case.unrecorded.intersection(good))
-        if len(good) - 1 > lost:
+        if len(good) - case.models > lost:
             wrong.append(f"{name} was answered {len(good)} times, at kills {lost} were not recorded")
     return (f"calls={len(case.calls)} items={len(case.items)} errors={errors} called-again={twice} "
             f"unrecorded-at-kills={len(case.unrecorded)}"), wrong

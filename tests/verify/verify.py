@@ -26,6 +26,8 @@ class Case:
         self.partial = options.partial
         self.journal = evidence.Journal(options.journal, options.job, options.segments)
         self.retries = self.journal.spec.get("retries", 0)
+        named = self.journal.spec.get("model", "")
+        self.models = len(named) if isinstance(named, list) else 1  # that each item is asked of
         self.items = evidence.read_input(options.input, self.journal.spec.get("limit", 0))
         self.calls = evidence.read_log(options.log, options.until)
         self.output = []

@@ -15,6 +15,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 import evidence
+import invariants
 from harness import EndToEnd, write_batch
 
 COUNT = 600
@@ -42,6 +43,60 @@ def seal(body):
     for byte in body:
         value = evidence.CRC32C[(value ^ byte) & 0xFF] ^ value >> 8
     return line[:-12] + b'%08x"}}\n' % (value ^ 0xFFFFFFFF)
+
+
+def of_model(model, index=0):
+    return model << 26 | index
+
+
+class SeveralModels(unittest.TestCase):
+    """An item that several models were asked, by its parts' lines alone."""
+
+    def sealed(self, about, response):
+        return seal(json.dumps({"response": response, "error": None,
+                                "gristmill": about}).encode()[:-2])
+
+    def response(self, text):
+        return {"status_code": 200, "body": {"choices": [{"message": {"content": text}}]}}
+
+    def parts(self, texts):
+        return {number: (evidence.COMPLETED, self.sealed({"part": number}, self.response(text)))
+                for number, text in texts.items()}
+
+    def wrong(self, parts, texts, judge=None):
+        answers = [{"response": self.response(text), "error": None} for text in texts]
+        about = {"answers": answers}
+        if judge is not None:
+            about["judge"] = {"response": self.response(judge), "error": None}
+        entry = evidence.Entry(evidence.COMPLETED, 7, 0, 0, None)
+        return invariants.wrong_join(entry, self.parts(parts), self.sealed(about, answers[0]["response"]))
+
+    def test_each_models_answer_is_that_of_its_parts(self):
+        judge = of_model(2, invariants.JUDGE)
+        two = {of_model(0): "a", of_model(1): "b"}
+        chunks = {of_model(0): "a", of_model(0, 1): "A", of_model(1): "b", of_model(1, 1): "B"}
+        self.assertEqual(self.wrong(two, ["a", "b"]), [])
+        self.assertEqual(self.wrong({**two, judge: "j"}, ["a", "b"], "j"), [])
+        self.assertEqual(self.wrong({0: "a", of_model(1, invariants.JUDGE): "j"}, ["a"], "j"), [])
+        self.assertEqual(self.wrong(chunks, ["aA", "bB"]), [])
+        for texts in (["a", "c"], ["c", "b"], ["b", "a"], ["a"], ["a", "b", "b"]):
+            self.assertNotEqual(self.wrong(two, texts), [], texts)
+        self.assertNotEqual(self.wrong({**two, judge: "j"}, ["a", "b"], "k"), [])
+        self.assertNotEqual(self.wrong({**two, judge: "j"}, ["a", "b"]), [])
+
+    def test_a_part_of_a_model_that_is_missing(self):
+        judge = of_model(1, invariants.JUDGE)
+        for numbers in ([of_model(1)], [0, of_model(2)], [0, of_model(1, 1)], [judge],
+                        [0, judge, of_model(2)], [0, judge, of_model(1)]):
+            self.assertRegex(str(self.wrong(dict.fromkeys(numbers, "a"), ["a", "a"])), "are not all")
+
+    def test_the_answers_of_a_failed_item(self):
+        failed = {"response": None, "error": {"code": "c"}}
+        result = {"error": {"code": "model_failed"}, "response": self.response("a"),
+                  "gristmill": {"answers": [{"response": self.response("a"), "error": None}, failed]}}
+        self.assertEqual(invariants.texts_of(result), ["a"])
+        result["gristmill"] = {"class": "timeout"}
+        self.assertEqual(invariants.texts_of(result), [])
 
 
 class GoodRun(EndToEnd):

@@ -5,11 +5,22 @@
 #include <algorithm>
 
 namespace gristmill::coordinator {
+namespace {
 
-void Dispatch::job_opened(JobId id, const Share& share, std::uint32_t batch_size, Time now) {
+// Each stream is asked for some calls before it is known how many the workers can take.
+constexpr std::size_t asked_least = 64;
+static_assert(limits::offer_calls_max / (PartNumber::models_max + 1) >= asked_least);
+
+} // namespace
+
+void Dispatch::job_opened(JobId id, const Share& share, std::uint32_t batch_size,
+                          std::uint32_t streams, Time now) {
   queue_.open(id, share);
-  jobs_[id] = {.batch_size = batch_size, .share = share, .pace = Pace{now}};
-  to_ask_.insert(id);
+  jobs_[id] = {.batch_size = batch_size,
+               .streams = std::vector<Asked>(streams),
+               .share = share,
+               .pace = Pace{now}};
+  look_at(id);
 }
 
 void Dispatch::job_closed(JobId id) {
@@ -28,7 +39,7 @@ std::vector<CallId> Dispatch::job_held(JobId id) {
 
 void Dispatch::job_released(JobId id) {
   if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.held = false;
-  to_ask_.insert(id);
+  look_at(id);
 }
 
 bool Dispatch::is_held(JobId id) const {
@@ -68,21 +79,29 @@ void Dispatch::tick(Time now) {
   for (auto& [id, job] : jobs_) job.pace.measure(now);
 }
 
-void Dispatch::came(JobId id, std::size_t bytes) {
-  Job& job = jobs_.at(id);
-  job.asked_calls -= std::min(job.asked_calls, 1u);
-  job.asked_bytes -= static_cast<std::int64_t>(bytes);
+void Dispatch::look_at(JobId id) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return;
+  for (std::uint32_t model = 0; model < job->second.streams.size(); ++model)
+    to_ask_.insert({id, model});
+}
+
+void Dispatch::came(const OfferedCall& call) {
+  const StreamId id = call.stream();
+  Asked& asked = jobs_.at(id.job).streams.at(id.model);
+  asked.calls -= std::min(asked.calls, 1u);
+  asked.bytes -= static_cast<std::int64_t>(call.bytes());
   to_ask_.insert(id);
 }
 
-bool Dispatch::push(JobId id, OfferedCall call) {
-  if (jobs_.at(id).held) return false;
-  queue_.push(id, std::move(call));
+bool Dispatch::push(OfferedCall call) {
+  if (jobs_.at(call.planned.job()).held) return false;
+  queue_.push(std::move(call));
   return true;
 }
 
 void Dispatch::withdraw(JobId id, const std::vector<CallId>& calls) {
-  to_ask_.insert(id);
+  look_at(id);
   for (const CallId call : calls) queue_.remove(id, call);
 }
 
@@ -115,6 +134,10 @@ std::uint32_t Dispatch::ahead_of(const Session& session, std::size_t sessions) c
   return static_cast<std::uint32_t>(std::min<std::size_t>(std::max(least, busy), share));
 }
 
+bool Dispatch::has_several_streams() const {
+  return jobs_.size() > 1 || (jobs_.size() == 1 && jobs_.begin()->second.streams.size() > 1);
+}
+
 Portion Dispatch::portion_of(const Session& session, std::size_t sessions, Time now) const {
   if (session.rests(now)) return {};
   const std::uint32_t ahead = ahead_of(session, sessions);
@@ -128,21 +151,33 @@ Portion Dispatch::portion_of(const Session& session, std::size_t sessions, Time 
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
   if (calls.held() > 0 && portion.calls < std::max(1u, ahead / 4)) portion.calls = 0;
   if (portion.calls == 0 && session.on_trial()) return {};
-  if (jobs_.size() < 2 || calls.held() >= limits::held_calls_max) return portion;
-  for (const auto& [id, job] : jobs_)
-    if (!job.held && queue_.size(id) > 0 && calls.held_of(id) <= portion.hand / 2)
-      portion.short_of.insert(id);
+  if (!has_several_streams() || calls.held() >= limits::held_calls_max) return portion;
+  for (const auto& [id, job] : jobs_) {
+    if (job.held || queue_.size(id) == 0) continue;
+    for (std::uint32_t model = 0; model < job.streams.size(); ++model)
+      if (const StreamId stream{id, model};
+          queue_.size(stream) > 0 && calls.held_of(stream) <= portion.hand / 2)
+        portion.short_of.insert(stream);
+  }
   return portion;
+}
+
+// Of a job with several streams none takes more than its part of a worker's bytes, and one call, or
+// the others would have to wait for it.
+bool Dispatch::may_hold_more(const Session& session, const StreamId& id) const {
+  const std::size_t streams = jobs_.at(id.job).streams.size();
+  return streams == 1 || session.calls.held_of(id) == 0 ||
+         session.calls.held_bytes_of(id) < session.capacity.bytes / streams;
 }
 
 std::optional<OfferedCall> Dispatch::next(const Session& session, Portion& portion,
                                           const FairQueue::Reaches& reaches) {
   const GivenCalls& calls = session.calls;
   if (queue_.empty() || portion.batch_calls >= limits::batch_calls_max) return std::nullopt;
-  const auto wanted = [&](JobId job, const std::string& model) {
+  const auto wanted = [&](const StreamId& stream, const std::string& model) {
     return (portion.calls > 0 ||
-            (portion.short_of.contains(job) && calls.held_of(job) < portion.hand)) &&
-           reaches(job, model);
+            (portion.short_of.contains(stream) && calls.held_of(stream) < portion.hand)) &&
+           may_hold_more(session, stream) && reaches(stream, model);
   };
   const OfferedCall* next = queue_.front(wanted);
   if (next == nullptr ||
@@ -151,8 +186,8 @@ std::optional<OfferedCall> Dispatch::next(const Session& session, Portion& porti
   portion.full =
       (calls.held() > 0 && calls.held_bytes() + next->bytes() > session.capacity.bytes) ||
       session.unheard_bytes() > limits::unheard_bytes_max;
-  const JobId id = next->planned.job();
-  if (portion.full || portion.batch_calls >= jobs_.at(id).batch_size) return std::nullopt;
+  const StreamId id = next->stream();
+  if (portion.full || portion.batch_calls >= jobs_.at(id.job).batch_size) return std::nullopt;
   std::optional<OfferedCall> call = queue_.pop(wanted);
   to_ask_.insert(id);
   if (portion.calls > 0) --portion.calls;
@@ -166,38 +201,45 @@ std::vector<Wanted> Dispatch::ask(const SessionMap& sessions) {
   for (const auto& [id, session] : sessions)
     if (session->may_be_fed())
       hands += session->capacity.calls + ahead_of(*session, sessions.size());
-  const std::size_t target = std::clamp<std::size_t>(2 * hands, 64, limits::offer_calls_max);
+  const std::size_t target =
+      std::clamp<std::size_t>(2 * hands, asked_least, limits::offer_calls_max);
   std::vector<Wanted> wanted;
-  const auto ask = [&](JobId id, Job& job) {
-    if (const auto more = ask_job(id, job, target)) wanted.push_back(*more);
+  const auto ask = [&](const StreamId& id, Job& job) {
+    if (const auto room = ask_stream(id, job, target)) wanted.push_back({id.job, *room});
   };
   // Of thousands of jobs most wait with as many calls as they were asked for: they are looked at
   // again when noticeably more are wanted of all.
   if (4 * target > 5 * asked_for_) {
-    for (auto& [id, job] : jobs_) ask(id, job);
+    for (auto& [id, job] : jobs_)
+      for (std::uint32_t model = 0; model < job.streams.size(); ++model) ask({id, model}, job);
     asked_for_ = target;
   } else {
-    for (const JobId id : to_ask_)
-      if (const auto job = jobs_.find(id); job != jobs_.end()) ask(id, job->second);
+    for (const StreamId& id : to_ask_)
+      if (const auto job = jobs_.find(id.job); job != jobs_.end()) ask(id, job->second);
     asked_for_ = std::min(asked_for_, target);
   }
   to_ask_.clear();
   return wanted;
 }
 
-std::optional<Wanted> Dispatch::ask_job(JobId id, Job& job, std::size_t target) const {
+// The job's bounds are divided, so that one stream never takes what another needs. As long as there
+// is a byte of credit a call of any length may come, so no part of the bytes is too small.
+std::optional<StreamRoom> Dispatch::ask_stream(const StreamId& id, Job& job,
+                                               std::size_t target) const {
   if (job.held) return std::nullopt;
+  Asked& asked = job.streams.at(id.model);
+  target = std::min<std::size_t>(target, limits::offer_calls_max / job.streams.size());
   // Either credit may run out first: calls where items are small, bytes where they are large.
-  constexpr auto most_bytes = static_cast<std::int64_t>(limits::offer_bytes_max);
-  const std::size_t has = queue_.size(id) + job.asked_calls;
-  const std::int64_t has_bytes = static_cast<std::int64_t>(queue_.bytes(id)) + job.asked_bytes;
+  const auto most_bytes = static_cast<std::int64_t>(limits::offer_bytes_max / job.streams.size());
+  const std::size_t has = queue_.size(id) + asked.calls;
+  const std::int64_t has_bytes = static_cast<std::int64_t>(queue_.bytes(id)) + asked.bytes;
   if (has + target / 4 > target && has_bytes + most_bytes / 4 > most_bytes) return std::nullopt;
   const auto calls = static_cast<std::uint32_t>(target > has ? target - has : 0);
   const std::int64_t bytes = std::max<std::int64_t>(most_bytes - has_bytes, 0);
   if (calls == 0 && bytes == 0) return std::nullopt;
-  job.asked_calls += calls;
-  job.asked_bytes += bytes;
-  return Wanted{id, calls, static_cast<std::uint64_t>(bytes)};
+  asked.calls += calls;
+  asked.bytes += bytes;
+  return StreamRoom{id.model, calls, static_cast<std::uint64_t>(bytes)};
 }
 
 std::size_t Dispatch::other_jobs_queued(JobId job) const {
@@ -206,7 +248,8 @@ std::size_t Dispatch::other_jobs_queued(JobId job) const {
 
 bool Dispatch::has_asked(JobId id) const {
   const auto job = jobs_.find(id);
-  return job != jobs_.end() && job->second.asked_calls > 0;
+  return job != jobs_.end() && std::any_of(job->second.streams.begin(), job->second.streams.end(),
+                                           [](const Asked& asked) { return asked.calls > 0; });
 }
 
 void Dispatch::measure(Sizes& sizes) const {

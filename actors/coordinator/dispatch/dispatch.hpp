@@ -2,10 +2,10 @@
 // sent about a second of calls beyond what it can have in flight; as the jobs run out that share
 // shrinks, so that no worker holds what another could start. Fairness is decided where permits are
 // given (TURNS of RATE LIMITER) and in the order of calls (FAIR QUEUE). Dispatch sees to it that
-// each job has calls at every worker when its turn comes, and that a job with a deadline gets what
-// it needs.
-// Invariant: a worker is never given more calls or bytes than its capacity and about one second
-// ahead, and no job is asked for more than its queue may hold.
+// each stream of a job has calls at every worker when its turn comes, and that a job with a
+// deadline gets what it needs. Invariant: a worker is never given more calls or bytes than its
+// capacity and about one second ahead, and no stream is asked for more than its part of what its
+// job's queue may hold.
 #pragma once
 
 #include "actors/coordinator/dispatch/fair_queue.hpp"
@@ -25,9 +25,9 @@ namespace gristmill::coordinator {
 // What one worker is given now, batch by batch.
 struct Portion {
   std::uint32_t calls = 0; // of whoever's turn it is
-  // Of each of these jobs, whatever the others hold, as many as make a hand: whoever came first may
-  // have filled the worker with calls that must wait.
-  std::set<JobId> short_of{};
+  // Of each of these streams, whatever the others hold, as many as make a hand: whoever came first
+  // may have filled the worker with calls that must wait.
+  std::set<StreamId> short_of{};
   std::uint32_t hand = 0;
   std::size_t batch_calls = 0, batch_bytes = 0; // so far
   bool full = false;                            // the worker takes no more bytes
@@ -39,14 +39,14 @@ struct Portion {
 // Room for calls that is told to the supervisor of a job.
 struct Wanted {
   JobId job;
-  std::uint32_t calls = 0;
-  std::uint64_t bytes = 0;
+  StreamRoom room;
 };
 
 class Dispatch {
 public:
   // ---- jobs -----------------------------------------------------------------------------------
-  void job_opened(JobId job, const Share& share, std::uint32_t batch_size, Time now);
+  void job_opened(JobId job, const Share& share, std::uint32_t batch_size, std::uint32_t streams,
+                  Time now);
   void job_closed(JobId job);
   // Until it is released none of its calls leave; those that have not go back.
   std::vector<CallId> job_held(JobId job);
@@ -60,9 +60,8 @@ public:
   void tick(Time now);
 
   // ---- calls ----------------------------------------------------------------------------------
-  // One that was asked for has come, of so many bytes.
-  void came(JobId job, std::size_t bytes);
-  bool push(JobId job, OfferedCall call); // false: the job is held
+  void came(const OfferedCall& call); // that was asked for
+  bool push(OfferedCall call);        // false: the job is held
   void withdraw(JobId job, const std::vector<CallId>& calls);
 
   // Workers that may be fed, in the order in which they are: the emptiest first, and one that may
@@ -77,28 +76,34 @@ public:
   // ---- for who asks why calls wait --------------------------------------------------------------
   std::size_t queued(JobId job) const { return queue_.size(job); }
   std::size_t other_jobs_queued(JobId job) const; // that have calls in the queue
-  std::vector<std::string> models_queued(JobId job) const { return queue_.models(job); }
+  std::set<std::string> models_queued(JobId job) const { return queue_.models(job); }
   bool has_asked(JobId job) const; // for calls that have not come
   void measure(Sizes& sizes) const;
 
 private:
+  struct Asked {
+    std::uint32_t calls = 0; // asked of the supervisor, not yet offered
+    std::int64_t bytes = 0;  // the supervisor's credit, debt included
+  };
   struct Job {
     std::uint32_t batch_size = 0;
-    std::uint32_t asked_calls = 0; // asked of the supervisor, not yet offered
-    std::int64_t asked_bytes = 0;  // the supervisor's credit, debt included
-    Share share{};                 // as its user gave it
-    Pace pace{};                   // of its permits
+    std::vector<Asked> streams{};
+    Share share{}; // as its user gave it
+    Pace pace{};   // of its permits
     bool held = false;
   };
 
+  bool has_several_streams() const;
+  void look_at(JobId job); // at all its streams, when jobs are asked
+  bool may_hold_more(const Session& session, const StreamId& stream) const;
   std::uint32_t ahead_of(const Session& session, std::size_t sessions) const;
-  std::optional<Wanted> ask_job(JobId id, Job& job, std::size_t target) const;
+  std::optional<StreamRoom> ask_stream(const StreamId& id, Job& job, std::size_t target) const;
 
   FairQueue queue_;
   std::map<JobId, Job> jobs_;
-  // Jobs whose calls became fewer since their supervisors were asked, and the least number of calls
-  // that all others were asked for.
-  std::set<JobId> to_ask_;
+  // Streams whose calls became fewer since their supervisors were asked, and the least number of
+  // calls that all others were asked for.
+  std::set<StreamId> to_ask_;
   std::size_t asked_for_ = 0;
 };
 

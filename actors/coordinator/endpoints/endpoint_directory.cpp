@@ -73,7 +73,7 @@ void EndpointDirectory::gone(const Announced& endpoints) {
 std::vector<EndpointOffer> EndpointDirectory::job_opened(JobId id, const JobSpec& spec,
                                                          Usd earlier_cost) {
   std::vector<EndpointOffer> offers;
-  Job job{.model = model_of_all(spec),
+  Job job{.models = models_of_all(spec).empty() ? std::set<std::string>{} : models_asked(spec),
           .brings_own = !spec.endpoints.empty(),
           .has_budget = bool{spec.limits.budget},
           .earlier_cost = earlier_cost};
@@ -154,7 +154,10 @@ std::size_t EndpointDirectory::alternatives_of(JobId id, EndpointId endpoint) co
 
 bool EndpointDirectory::compete(const Job& a, const Job& b) {
   if (a.brings_own != b.brings_own) return true; // one URL may be meant by both
-  if (!a.brings_own) return a.model.empty() || b.model.empty() || a.model == b.model;
+  if (!a.brings_own)
+    return a.models.empty() || b.models.empty() ||
+           std::any_of(a.models.begin(), a.models.end(),
+                       [&](const std::string& model) { return b.models.contains(model); });
   return std::any_of(a.endpoints.begin(), a.endpoints.end(), [&](const auto& mine) {
     return std::any_of(b.endpoints.begin(), b.endpoints.end(),
                        [&](const auto& other) { return other.id == mine.id; });
@@ -204,9 +207,11 @@ std::string EndpointDirectory::why_no_budget(const JobSpec& spec) const {
 
 std::optional<std::string> EndpointDirectory::why_unserved(JobId id) const {
   const auto job = jobs_.find(id);
-  if (job == jobs_.end() || job->second.brings_own || is_served(job->second.model))
-    return std::nullopt;
-  return gristmill::why_unserved(job->second.model, served());
+  if (job == jobs_.end() || job->second.brings_own) return std::nullopt;
+  const std::set<std::string> any{""};
+  for (const std::string& model : job->second.models.empty() ? any : job->second.models)
+    if (!is_served(model)) return gristmill::why_unserved(model, served());
+  return std::nullopt;
 }
 
 std::string EndpointDirectory::why_item_unserved(const std::string& model) const {
@@ -219,7 +224,7 @@ std::string EndpointDirectory::why_item_unserved(const std::string& model) const
 std::string EndpointDirectory::why_never_served(JobId id, const std::string& model) const {
   const Job& job = jobs_.at(id);
   const bool may_come = pools_.empty() || pool_of(pools_, model) != nullptr;
-  if (may_come || job.brings_own || !job.model.empty() || model.empty()) return {};
+  if (may_come || job.brings_own || !job.models.empty() || model.empty()) return {};
   return gristmill::why_unserved(model, served());
 }
 
@@ -234,7 +239,9 @@ CallCost EndpointDirectory::cost_of(const Outcome& outcome, const Assigned& give
   if (model.empty()) model = given.model;
   if (model.empty()) model = outcome.model;
   const PoolSpec* pool = pool_of(pools_, model);
-  if (pool == nullptr && !pooled && job != jobs_.end()) pool = pool_of(pools_, job->second.model);
+  // Of a call of an earlier life nothing says which model it asked for.
+  if (pool == nullptr && !pooled && job != jobs_.end() && job->second.models.size() == 1)
+    pool = pool_of(pools_, *job->second.models.begin());
   CallCost cost =
       cost_of_call(outcome, pool == nullptr ? TokenPrice{} : pool->price, given.note.most_cost);
   if (job == jobs_.end() || !job->second.has_budget) return cost;

@@ -85,7 +85,7 @@ private:
     bool operator==(const Endpoint&) const = default;
   };
   struct Job {
-    std::string model{}; // of all its calls; empty = each item names its own
+    std::set<std::string> models{}; // of all its calls; none = each item names its own
     bool brings_own = false;
     std::vector<protocol::EndpointEntry> endpoints{};
     bool has_budget = false; // of money

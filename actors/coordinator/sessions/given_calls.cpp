@@ -18,8 +18,21 @@ const Assigned* GivenCalls::find(CallId call) const {
 }
 
 std::uint32_t GivenCalls::held_of(JobId job) const {
-  const auto it = held_by_job_.find(job);
-  return it == held_by_job_.end() ? 0 : it->second;
+  std::uint32_t held = 0;
+  for (auto it = held_by_stream_.lower_bound({job, 0});
+       it != held_by_stream_.end() && it->first.job == job; ++it)
+    held += it->second.calls;
+  return held;
+}
+
+std::uint32_t GivenCalls::held_of(const StreamId& stream) const {
+  const auto it = held_by_stream_.find(stream);
+  return it == held_by_stream_.end() ? 0 : it->second.calls;
+}
+
+std::size_t GivenCalls::held_bytes_of(const StreamId& stream) const {
+  const auto it = held_by_stream_.find(stream);
+  return it == held_by_stream_.end() ? 0 : it->second.bytes;
 }
 
 std::vector<CallId> GivenCalls::list_held() const {
@@ -126,10 +139,12 @@ void GivenCalls::count(const Assigned& assigned, int by) {
     return;
   }
   held_ += calls;
-  held_bytes_ += static_cast<std::size_t>(by) * assigned.bytes;
-  const auto of_job = held_by_job_.try_emplace(assigned.job).first;
-  of_job->second += calls;
-  if (of_job->second == 0) held_by_job_.erase(of_job);
+  const std::size_t bytes = static_cast<std::size_t>(by) * assigned.bytes;
+  held_bytes_ += bytes;
+  const auto of_stream = held_by_stream_.try_emplace(assigned.stream()).first;
+  of_stream->second.calls += calls;
+  of_stream->second.bytes += bytes;
+  if (of_stream->second.calls == 0) held_by_stream_.erase(of_stream);
 }
 
 void GivenCalls::check_counts() const {
@@ -139,13 +154,13 @@ void GivenCalls::check_counts() const {
 
 bool GivenCalls::counts_fit() const {
   return std::size_t{held_} + in_flight_ == calls_.size() && overdue_ <= in_flight_ &&
-         held_by_job_.empty() == (held_ == 0) && (held_ > 0 || held_bytes_ == 0);
+         held_by_stream_.empty() == (held_ == 0) && (held_ > 0 || held_bytes_ == 0);
 }
 
 bool GivenCalls::invariant() const {
   std::uint32_t held = 0, in_flight = 0, overdue = 0;
   std::size_t bytes = 0;
-  std::map<JobId, std::uint32_t> held_by_job;
+  std::map<StreamId, Held> held_by_stream;
   Time earliest = never;
   for (const auto& [call, assigned] : calls_) {
     earliest = std::min(earliest, assigned.deadline);
@@ -155,11 +170,13 @@ bool GivenCalls::invariant() const {
     } else {
       ++held;
       bytes += assigned.bytes;
-      ++held_by_job[assigned.job];
+      Held& of_stream = held_by_stream[assigned.stream()];
+      ++of_stream.calls;
+      of_stream.bytes += assigned.bytes;
     }
   }
   return held == held_ && in_flight == in_flight_ && overdue == overdue_ && bytes == held_bytes_ &&
-         held_by_job == held_by_job_ && earliest_deadline_ <= earliest;
+         held_by_stream == held_by_stream_ && earliest_deadline_ <= earliest;
 }
 
 } // namespace gristmill::coordinator

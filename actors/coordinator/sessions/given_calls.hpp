@@ -26,6 +26,8 @@ public:
   const Assigned* find(CallId call) const;
   std::uint32_t held() const { return held_; }
   std::uint32_t held_of(JobId job) const;
+  std::uint32_t held_of(const StreamId& stream) const;
+  std::size_t held_bytes_of(const StreamId& stream) const;
   std::size_t held_bytes() const { return held_bytes_; }
   std::uint32_t in_flight() const { return in_flight_; }
   std::uint32_t overdue() const { return overdue_; } // of those in flight: given up
@@ -51,6 +53,11 @@ public:
   bool invariant() const;  // looks at each call
 
 private:
+  struct Held {
+    std::uint32_t calls = 0;
+    std::size_t bytes = 0;
+    bool operator==(const Held&) const = default;
+  };
   void count(const Assigned& assigned, int by);
   void check_counts() const;
 
@@ -58,8 +65,8 @@ private:
   std::unordered_map<CallId, Assigned> calls_;
   std::uint32_t held_ = 0, in_flight_ = 0, overdue_ = 0;
   std::size_t held_bytes_ = 0;
-  std::map<JobId, std::uint32_t> held_by_job_;
-  Time earliest_deadline_ = never; // no call's is earlier
+  std::map<StreamId, Held> held_by_stream_; // none of no calls
+  Time earliest_deadline_ = never;          // no call's is earlier
 };
 
 } // namespace gristmill::coordinator

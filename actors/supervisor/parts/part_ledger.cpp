@@ -64,21 +64,35 @@ void PartLedger::push(const PartId& id, const OpenPart& part) {
   constexpr std::uint64_t behind_suspects = std::uint64_t{1} << 63;
   const Lane lane = part.lane();
   const bool in_order = lane == Lane::open && part.suspicions == 0;
-  const std::uint64_t rank = id.item << 20 | (id.part & 0xfffff);
-  queue(lane).push({part.not_before(),
-                    in_order ? behind_suspects | rank : (rank * 0x9e3779b97f4a7c15u) >> 1, id});
+  const std::uint64_t rank = id.item << 20 | (PartNumber::of(id.part).index & 0xfffff);
+  Queues& of_lane = queues(lane);
+  if (of_lane.size() <= stream_of(id)) of_lane.resize(stream_of(id) + 1);
+  of_lane[stream_of(id)].push(
+      {part.not_before(), in_order ? behind_suspects | rank : (rank * 0x9e3779b97f4a7c15u) >> 1,
+       id});
 }
 
 void PartLedger::divide(std::uint64_t item, DividedItem divided) {
-  GRISTMILL_CHECK(divided.parts > 1 && !terminal_.contains(item), "item {} is not to be divided",
-                  item);
+  GRISTMILL_CHECK(!divided.parts.empty() && !terminal_.contains(item),
+                  "item {} is not to be divided", item);
   if (auto known = recovered_ended_.extract(item);
       known && !mutated("answered_part_called_again")) {
     divided.ended = std::move(known.mapped().answered);
+    divided.has_failed = !known.mapped().failed.empty();
     divided.ended.merge(known.mapped().failed);
+    for (const std::uint32_t part : divided.ended) // steps
+      if (std::ranges::find(divided.parts, part) == divided.parts.end())
+        divided.parts.push_back(part);
   }
   joining_ += divided.is_whole();
   divided_.emplace(item, std::move(divided));
+}
+
+void PartLedger::add_step(std::uint64_t item, std::uint32_t step) {
+  DividedItem& divided = divided_.at(item);
+  GRISTMILL_CHECK(divided.is_whole(), "item {} has open parts", item);
+  divided.parts.push_back(step);
+  --joining_;
 }
 
 PartTally PartLedger::take_recovered(const PartId& part) {
@@ -227,8 +241,7 @@ void PartLedger::end_of_outage(Time began, Time now) {
   }
 }
 
-void PartLedger::forget_stale(Lane lane) const {
-  Queue& due = queue(lane);
+void PartLedger::forget_stale(Lane lane, Queue& due) const {
   while (!due.empty()) {
     const OpenPart* part = find(due.top().part);
     if (part != nullptr && part->is_ready() && part->lane() == lane &&
@@ -238,29 +251,47 @@ void PartLedger::forget_stale(Lane lane) const {
   }
 }
 
-std::optional<PartId> PartLedger::due(Lane lane, Time now) const {
-  if (next_due(lane) > now) return std::nullopt;
-  return lane == Lane::behind ? due_behind(now) : queue(lane).top().part;
+// The one whose next part goes before those of the other streams.
+PartLedger::Queue* PartLedger::next_queue(Lane lane, Time now, Streams streams) const {
+  Queue* next = nullptr;
+  for (std::size_t stream = 0; stream < queues(lane).size(); ++stream) {
+    Queue& queue = queues(lane)[stream];
+    forget_stale(lane, queue);
+    if (queue.empty() || queue.top().at > now || (streams >> stream & 1) == 0) continue;
+    if (next == nullptr || next->top() > queue.top()) next = &queue;
+  }
+  return next;
 }
 
-std::optional<PartId> PartLedger::due_behind(Time now) const {
+std::optional<PartId> PartLedger::due(Lane lane, Time now, Streams streams) const {
+  if (lane == Lane::behind) return due_behind(now, streams);
+  const Queue* next = next_queue(lane, now, streams);
+  return next == nullptr ? std::nullopt : std::optional{next->top().part};
+}
+
+std::optional<PartId> PartLedger::due_behind(Time now, Streams streams) const {
   constexpr std::size_t looked_at = 16;
-  Queue& behind = queue(Lane::behind);
   std::vector<Due> due;
-  while (due.size() < looked_at && next_due(Lane::behind) <= now) {
-    due.push_back(behind.top());
-    behind.pop();
+  while (due.size() < looked_at) {
+    Queue* next = next_queue(Lane::behind, now, streams);
+    if (next == nullptr) break;
+    due.push_back(next->top());
+    next->pop();
   }
   const auto least = std::min_element(due.begin(), due.end(), [&](const Due& a, const Due& b) {
     return live_.at(a.part).tally.losses < live_.at(b.part).tally.losses;
   });
-  for (const Due& looked : due) behind.push(looked);
+  for (const Due& looked : due) queues(Lane::behind)[stream_of(looked.part)].push(looked);
   return least == due.end() ? std::nullopt : std::optional{least->part};
 }
 
 Time PartLedger::next_due(Lane lane) const {
-  forget_stale(lane);
-  return queue(lane).empty() ? never : queue(lane).top().at;
+  Time at = never;
+  for (Queue& queue : queues(lane)) {
+    forget_stale(lane, queue);
+    if (!queue.empty()) at = std::min(at, queue.top().at);
+  }
+  return at;
 }
 
 Time PartLedger::next_due() const {
@@ -275,7 +306,7 @@ bool PartLedger::portion_has_room() const {
   return out_in_portions_ * out_in_portions_ < most_in_portions_;
 }
 
-void PartLedger::end(const PartId& part) {
+void PartLedger::end(const PartId& part, bool failed) {
   GRISTMILL_CHECK(!has_ended(part), "part {} of item {} ended twice", part.part, part.item);
   if (const auto it = live_.find(part); it != live_.end()) {
     count(it->second, -1);
@@ -289,6 +320,7 @@ void PartLedger::end(const PartId& part) {
     return;
   }
   divided->second.ended.insert(part.part);
+  divided->second.has_failed |= failed;
   joining_ += divided->second.is_whole();
 }
 

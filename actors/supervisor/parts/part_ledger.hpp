@@ -14,6 +14,7 @@
 #include "actors/words/item_set.hpp"
 #include "actors/words/records.hpp"
 #include "protocol/ids.hpp"
+#include "protocol/part_number.hpp"
 
 #include <array>
 #include <deque>
@@ -85,10 +86,21 @@ struct OpenPart {
 struct DividedItem {
   intake::ItemPlace place;
   std::string id;
-  std::uint32_t parts = 0;
+  std::vector<std::uint32_t> parts;   // their numbers; a step is one of them from when it is due on
   std::set<std::uint32_t> ended = {}; // their lines need not be durable yet
-  bool is_whole() const { return ended.size() == parts; }
+  bool has_failed = false;            // one of them
+  bool is_whole() const { return ended.size() == parts.size(); }
 };
+
+// One bit for each model of the job, and one for the judge: see PartNumber.
+using Streams = std::uint64_t;
+inline constexpr Streams all_streams = ~Streams{0};
+inline std::uint32_t stream_of(const PartId& part) {
+  return PartNumber::of(part.part).model;
+}
+inline bool has_stream(Streams streams, const PartId& part) {
+  return (streams >> stream_of(part) & 1) != 0;
+}
 
 // What the journal knows of parts of items that are not terminal.
 struct RecoveredParts {
@@ -120,6 +132,8 @@ public:
 
   // Before its parts are added; those of them are not that ended in an earlier life.
   void divide(std::uint64_t item, DividedItem divided);
+  // One more part of an item all of whose parts have ended.
+  void add_step(std::uint64_t item, std::uint32_t step);
   // What an earlier life noted of a part that is to be added; told once.
   PartTally take_recovered(const PartId& part);
   void add(const PartId& part, OpenPart open);
@@ -146,9 +160,9 @@ public:
   // those that go alone.
   void end_of_outage(Time began, Time now);
 
-  // The next part of the lane that is due; of those that wait behind the one with which an endpoint
-  // went down least often.
-  std::optional<PartId> due(Lane lane, Time now) const;
+  // The next part of the lane that is due, of these streams; of those that wait behind the one with
+  // which an endpoint went down least often.
+  std::optional<PartId> due(Lane lane, Time now, Streams streams = all_streams) const;
   Time next_due(Lane lane) const; // never when nothing waits there
   Time next_due() const;          // in any lane
   // Of the lane of portions: whether one more may go beside those that are out.
@@ -156,7 +170,7 @@ public:
   const std::set<PartId>& alone() const { return alone_; } // those of that lane, out or not
 
   // It is open no more; an item of one part is terminal with it.
-  void end(const PartId& part);
+  void end(const PartId& part, bool failed = false);
   // Of a divided item: its line is durable.
   void end_item(std::uint64_t item);
   void invariant() const; // O(1)
@@ -179,10 +193,12 @@ private:
   void count(const OpenPart& part, int by);
   void set_state(OpenPart& part, PartState state);
   void set_suspicions(const PartId& id, OpenPart& part, std::uint8_t suspicions);
-  Queue& queue(Lane lane) const { return due_[static_cast<std::size_t>(lane)]; }
+  using Queues = std::vector<Queue>; // of each stream
+  Queues& queues(Lane lane) const { return due_[static_cast<std::size_t>(lane)]; }
   void push(const PartId& id, const OpenPart& part);
-  void forget_stale(Lane lane) const;
-  std::optional<PartId> due_behind(Time now) const;
+  void forget_stale(Lane lane, Queue& queue) const;
+  Queue* next_queue(Lane lane, Time now, Streams streams) const;
+  std::optional<PartId> due_behind(Time now, Streams streams) const;
 
   ItemSet terminal_;
   std::map<std::uint64_t, journal::EndedParts> recovered_ended_;
@@ -190,7 +206,7 @@ private:
   std::unordered_map<PartId, OpenPart> live_;
   std::map<std::uint64_t, DividedItem> divided_;
   // May hold entries of parts that no longer wait there; they are skipped when met.
-  mutable std::array<Queue, lane_count> due_;
+  mutable std::array<Queues, lane_count> due_;
   std::deque<Behind> behind_;                     // … likewise, in the order of their failures
   std::array<std::size_t, 3> states_{};           // how many are in each
   std::array<std::size_t, lane_count> waiting_{}; // how many wait in each

@@ -38,11 +38,14 @@ Json result_of(const FoundLine& found) {
   Json message = member(line, {"error", "message"});
   if (message.is_null()) message = member(line, {"response", "body", "error", "message"});
   if (message.is_string()) message = json::printable(message.get<std::string>(), message_bytes_max);
+  // The first of several models may have answered an item that another one has failed.
+  const bool other_failed = member(line, {"error"}).is_object();
+  const bool several = about.contains("answers");
   return {{"class", member(about, {"class"})}, // null: it was answered
           {"message", about.contains("class") ? message : Json()},
-          {"status_code", member(line, {"response", "status_code"})},
+          {"status_code", other_failed ? Json() : member(line, {"response", "status_code"})},
           {"attempts", member(about, {"attempts"})},
-          {"endpoint", member(about, {"endpoint"})},
+          {"endpoint", several ? Json() : member(about, {"endpoint"})}, // each has its own
           {"source", member(about, {"source"})},
           {"file", found.place},
           {"offset", found.offset},
@@ -56,7 +59,10 @@ std::string sentence_of(const Json& result) {
   const std::uint64_t attempts = tries.is_number() ? tries.get<std::uint64_t>() : 0;
   std::string text = cls.empty() ? "answered" : fmt::format("failed as {}", cls);
   if (!endpoint.empty()) text += " by " + endpoint;
-  if (attempts > 0) text += fmt::format(" at attempt {}", attempts);
+  if (attempts > 0 && result["endpoint"].is_null())
+    text += fmt::format(" after {} attempt{}", attempts, attempts == 1 ? "" : "s");
+  else if (attempts > 0)
+    text += fmt::format(" at attempt {}", attempts);
   if (!message.empty()) text += ": " + message;
   return fmt::format("{}; its line begins at byte {} of {}", text,
                      result["offset"].get<std::uint64_t>(), text_of(result["file"]));

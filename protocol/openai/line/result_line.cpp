@@ -49,13 +49,28 @@ void append_response(std::string& out, const protocol::Reply& reply) {
     append_field(out, ",\"param\":null,\"code\":", code_of(reply));
     out += "}}";
   }
-  out += "},\"error\":null";
+  out += '}';
 }
 
 void append_error(std::string& out, const protocol::Reply& reply) {
-  append_field(out, ",\"response\":null,\"error\":{\"code\":", code_of(reply));
+  append_field(out, ",\"error\":{\"code\":", code_of(reply));
   append_field(out, ",\"message\":", message_of(reply));
   out += '}';
+}
+
+void append_outcome(std::string& out, const protocol::Reply& reply, const Provenance& about) {
+  constexpr std::string_view no_response = ",\"response\":null", no_error = ",\"error\":null";
+  const bool has = about.models ? !about.models->response.empty() : has_response(reply);
+  if (!has)
+    out += no_response;
+  else if (about.models)
+    (out += ",\"response\":") += about.models->response;
+  else
+    append_response(out, reply);
+  if (about.models ? reply.cls == OutcomeClass::ok : has)
+    out += no_error;
+  else
+    append_error(out, reply);
 }
 
 // What was read from an error that stands in `response` in its server's own form: readers of the
@@ -67,6 +82,13 @@ void append_error_read(std::string& out, const protocol::Reply& reply) {
   if (!reply.message.empty()) append_field(out, ",\"message\":", reply.message);
 }
 
+void append_models(std::string& out, const ModelAnswers& models) {
+  if (!models.votes.empty()) (out += ",\"votes\":") += models.votes;
+  if (models.tie) out += ",\"tie\":true";
+  (out += ",\"answers\":") += models.answers;
+  if (!models.judge.empty()) (out += ",\"judge\":") += models.judge;
+}
+
 void append_provenance(std::string& out, const Provenance& about, const protocol::Reply& reply) {
   append_field(out, ",\"gristmill\":{\"source\":", about.source);
   if (!about.input.empty()) (out += ",\"input\":") += about.input;
@@ -76,7 +98,11 @@ void append_provenance(std::string& out, const Provenance& about, const protocol
   fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
                  about.cached);
   if (reply.cls != OutcomeClass::ok) append_error_read(out, reply);
-  if (!about.label.empty()) append_field(out, ",\"label\":", about.label);
+  if (!about.label.empty())
+    append_field(out, ",\"label\":", about.label);
+  else if (about.models && about.models->tie)
+    out += ",\"label\":null";
+  if (about.models) append_models(out, *about.models);
   fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
   if (about.part) fmt::format_to(std::back_inserter(out), ",{}{}", part_key, *about.part);
 }
@@ -109,16 +135,16 @@ bool take_number(std::string_view& text, std::string_view key, std::uint64_t& nu
 std::string result_line(JobId job, std::string_view custom_id, const protocol::Reply& reply,
                         const Provenance& about) {
   std::string out;
+  const std::size_t of_models = about.models
+                                    ? about.models->response.size() + about.models->answers.size() +
+                                          about.models->judge.size()
+                                    : 0;
   out.reserve(reply.body.size() + reply.message.size() + custom_id.size() + about.source.size() +
-              about.input.size() + about.endpoint.size() + 384);
+              about.input.size() + about.endpoint.size() + of_models + 384);
   fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
                  about.item);
   json::append_string(out, custom_id);
-  if (has_response(reply)) {
-    append_response(out, reply);
-  } else {
-    append_error(out, reply);
-  }
+  append_outcome(out, reply, about);
   append_provenance(out, about, reply);
   const std::uint32_t crc = crc32c(out);
   fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);

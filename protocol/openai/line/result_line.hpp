@@ -13,6 +13,16 @@
 
 namespace gristmill::openai {
 
+// What the line of an item has that several models were asked, as JSON; model_answers.hpp has the
+// form.
+struct ModelAnswers {
+  std::string response; // the first model's; empty = it failed
+  std::string answers;  // an array: one of each model
+  std::string judge;    // an object; empty = none was asked
+  std::string votes;    // how many models gave each label; empty = none has one
+  bool tie = false;     // several labels have most of the votes
+};
+
 // What Gristmill adds to a result line.
 struct Provenance {
   std::string source; // FILE:LINE
@@ -23,7 +33,8 @@ struct Provenance {
   std::uint64_t item = 0;
   std::string input{}; // fields of --keep as a JSON object; empty = none were asked for
   std::string label{}; // of the task `classify`; empty = none
-  std::optional<std::uint32_t> part{}; // set: the line of one of the item's several parts
+  std::optional<ModelAnswers> models{}; // set: several were asked
+  std::optional<std::uint32_t> part{};  // set: the line of one of the item's several parts
 };
 
 // One OpenAI Batch output line, without a newline:
@@ -31,11 +42,14 @@ struct Provenance {
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
 //                 ["class":…, of a failed item,
-//                  "code":…,"message":…, of an error in `response`][,"label":…],
+//                  "code":…,"message":…, of an error in `response`][,"label":…|null],
+//                 [ of several models:
+//                 ["votes":{LABEL:…},]["tie":true,]"answers":[…][,"judge":{…}],]
 //                 "item":…[,"part":…],"crc":"8 hex digits"}}
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.
-// With an HTTP status the body stands in `response`; without one `error` has code and message.
+// With an HTTP status the body stands in `response`; without one `error` has code and message. Of
+// several models `response` is the first one's answer, and `error` says who failed: both may stand.
 std::string result_line(JobId job, std::string_view custom_id, const protocol::Reply& reply,
                         const Provenance& provenance);
 

@@ -29,7 +29,7 @@ struct Models {
 // Who names the model: the call's plan, the job, its parameters, the body, or at last the endpoint.
 Result<std::string> model_of(const JobSpec& spec, Value params, Value body, const Models& models) {
   if (!models.above_all.empty()) return std::string{models.above_all};
-  if (!spec.shape.model.empty()) return spec.shape.model;
+  if (!spec.shape.models.empty()) return spec.shape.models.first();
   for (const Value object : {params, body}) {
     const Value named = json::find(object, "model");
     if (named.is(Kind::none) || named.is(Kind::null)) continue;

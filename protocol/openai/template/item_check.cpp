@@ -2,6 +2,7 @@
 
 #include "protocol/job/spec.hpp"
 #include "protocol/openai/api.hpp"
+#include "protocol/openai/template/prompt_template.hpp"
 #include "protocol/text/blank_text.hpp"
 #include "protocol/text/json_text.hpp"
 
@@ -64,13 +65,25 @@ std::string fault_of_task(Task task, std::string_view path) {
   return {};
 }
 
-ItemCheck::ItemCheck(const JobSpec& spec) : task_{spec.shape.task}, template_{spec} {}
+ItemCheck::ItemCheck(const JobSpec& spec) : task_{spec.shape.task}, template_{spec} {
+  const auto fields = template_fields(spec.shape.judge_prompt);
+  if (!fields) return; // whoever gives the job hears of it
+  for (const std::string& field : *fields) {
+    if (field.starts_with("answer.")) continue;
+    if (judge_foreign_.empty() && field != "text") judge_foreign_ = field;
+    judge_fields_.push_back(field == "text" ? spec.shape.text_field : field);
+  }
+}
 
 ItemCheck::Fault ItemCheck::fault_of_object(std::string_view object) const {
   const std::vector<std::string>& fields = template_.fields();
   const auto values = template_.finder().in(json::root(object));
   for (std::size_t i = 0; i < values.size(); ++i)
     if (values[i].is(json::Kind::none)) return {sentence_of_missing_field(fields[i], object)};
+  // Before the first call: it is the last one that would miss it.
+  for (const std::string& field : judge_fields_)
+    if (json::find(json::root(object), field).is(json::Kind::none))
+      return {sentence_of_missing_field(field, object) + " (--judge-prompt)"};
   const std::vector<std::size_t>& content = template_.content();
   if (content.empty()) return {}; // whoever asks for nothing of a document needs no text in it
   for (const std::size_t place : content)
@@ -89,6 +102,8 @@ ItemCheck::Fault ItemCheck::fault_of_object(std::string_view object) const {
 ItemCheck::Fault ItemCheck::fault_of_text(std::string_view text) const {
   if (const std::string& foreign = template_.foreign(); !foreign.empty())
     return {sentence_of_fields_in_text(foreign)};
+  if (!judge_foreign_.empty())
+    return {sentence_of_fields_in_text(judge_foreign_) + " (--judge-prompt)"};
   if (template_.content().empty() || !is_blank_text(text)) return {};
   return {fmt::format("expected a document with text, got {}{}",
                       text.empty() ? "an empty file" : "a file of only space", leave_out),
@@ -96,6 +111,10 @@ ItemCheck::Fault ItemCheck::fault_of_text(std::string_view text) const {
 }
 
 std::string ItemCheck::fault_of_line(std::string_view path) const {
+  if (!judge_foreign_.empty())
+    return fmt::format("expected only {{{{text}}}} and answers in --judge-prompt, because a batch "
+                       "line has no fields, got {{{{{}}}}}",
+                       json::printable(judge_foreign_, name_shown_bytes_max));
   return fault_of_task(task_, path);
 }
 

@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gristmill::openai {
 
@@ -28,6 +29,8 @@ public:
 private:
   Task task_;
   DocumentTemplate template_;
+  std::vector<std::string> judge_fields_; // that the judge's template takes of an object
+  std::string judge_foreign_;             // the first that no text document has; empty = none
 };
 
 // The names of an object's members for a sentence: `the fields "id", "text"`.

@@ -144,13 +144,14 @@ TEST_CASE("of pools only those need their keys that the job may use") {
   pools[1].model = "b";
   pools[1].endpoints = {endpoint("GRISTMILL_TEST_MISSING")};
   JobSpec spec;
-  spec.shape.model = "a";
+  spec.shape.models = {"a"};
   CHECK(error_of(spec, pools).empty());
   spec.policy.fallback_model = "b";
   CHECK_FALSE(error_of(spec, pools).empty());
-  spec.shape.model = "b";
+  spec.shape.models = {"b"};
   CHECK_FALSE(error_of(spec, pools).empty());
-  spec.shape.model = spec.policy.fallback_model = "";
+  spec.shape.models.clear();
+  spec.policy.fallback_model.clear();
   CHECK_FALSE(error_of(spec, pools).empty());
   spec.endpoints = {endpoint("")};
   CHECK(error_of(spec, pools).empty());

@@ -18,7 +18,7 @@ using Lines = std::vector<std::string>;
 JobSpec valid() {
   JobSpec spec;
   spec.inputs = {{"/a", "a"}};
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   return spec;
 }
 

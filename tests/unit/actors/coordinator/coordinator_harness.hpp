@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <optional>
 #include <set>
 
 namespace gristmill::coordinator_test {
@@ -82,8 +83,7 @@ public:
       all.grace_over |= news.grace_over;
       all.untold_calls += news.untold_calls;
       all.charged += news.charged;
-      all.want_calls += news.want_calls;
-      all.want_bytes += news.want_bytes;
+      add(all.room, news.room);
     }
   }
   coordinator::Effects take() { return std::exchange(seen, {}); }
@@ -163,15 +163,17 @@ public:
     hear(coordinator.job_opened(JobId{job}, spec, endpoints, now, earlier));
     return endpoints;
   }
-  std::string model{}; // of the calls that are offered
+  std::string model{};      // of the calls that are offered
+  std::uint32_t stream = 0; // … and theirs
   void offer(std::uint64_t first, std::uint64_t last, std::uint32_t job = 7,
              std::size_t bytes = 100) {
     std::vector<OfferedCall> calls;
     for (std::uint64_t call = first; call <= last; ++call) {
       OfferedCall offered;
       offered.planned.call = CallId{call};
-      offered.planned.parts = {
-          {{JobId{job}, call, 0}, ItemKind::batch_line, std::string(bytes, 'x')}};
+      offered.planned.parts = {{{JobId{job}, call, PartNumber{stream}.value()},
+                                ItemKind::batch_line,
+                                std::string(bytes, 'x')}};
       offered.planned.model = model;
       offered.token_bound = 10 * call;
       calls.push_back(std::move(offered));
@@ -200,6 +202,17 @@ inline std::vector<CallId> ids_between(std::uint64_t first, std::uint64_t last) 
   std::vector<CallId> calls;
   for (std::uint64_t value = first; value <= last; ++value) calls.push_back(CallId{value});
   return calls;
+}
+
+// That a job is asked for, of this stream or of all.
+inline StreamRoom room_of(const JobNews& news, std::optional<std::uint32_t> stream = {}) {
+  StreamRoom all{stream.value_or(0), 0, 0};
+  for (const StreamRoom& room : news.room) {
+    if (stream && room.stream != *stream) continue;
+    all.calls += room.calls;
+    all.bytes += room.bytes;
+  }
+  return all;
 }
 
 inline protocol::Outcome outcome_of(std::uint64_t call, std::uint32_t job = 7, Epoch of = epoch) {

@@ -23,7 +23,7 @@ Options priced(std::vector<journal::SessionNote> expected = {}) {
 
 JobSpec within_a_budget() {
   JobSpec spec;
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   spec.endpoints.emplace_back().url = "http://own"; // that every worker reaches
   spec.limits.budget = nano_usd(1'000'000'000);
   return spec;

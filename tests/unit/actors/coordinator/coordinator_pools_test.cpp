@@ -34,7 +34,7 @@ struct Cluster : Bench {
 
 JobSpec of_model(std::string model) {
   JobSpec spec;
-  spec.shape.model = std::move(model);
+  spec.shape.models = ModelNames::of(std::move(model));
   return spec;
 }
 

@@ -253,7 +253,7 @@ TEST_CASE("a call costs no more than was reserved for it under a budget", "[proo
   pool.price = {1'000'000'000, 1'000'000'000};
   options.pools = {pool};
   JobSpec spec = with_endpoint();
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   const bool has_budget = GENERATE(true, false);
   if (has_budget) spec.limits.budget = nano_usd(1'000'000'000);
   Bench bench{options};

@@ -373,7 +373,7 @@ TEST_CASE("a job that is held starts nothing: what no worker is making goes back
   CHECK(bench.take_news().returned.size() == 18);
   CHECK(bench.coordinator.sessions().in_flight(JobId{7}) == 2);
   bench.tick_at(bench.now + 1s);
-  CHECK(bench.take_news().want_calls == 0);
+  CHECK(room_of(bench.take_news()).calls == 0);
 }
 
 TEST_CASE("a call of a held job whose permit came back unused goes back when it is asked for") {

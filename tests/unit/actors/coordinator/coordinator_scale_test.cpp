@@ -35,7 +35,7 @@ struct Crowd {
     JobSpec spec = with_endpoint();
     spec.endpoints[0].url = "http://h" + std::to_string(job.value % 100);
     const auto effects = coordinator.job_opened(job, spec, endpoints, now);
-    wanted += effects.jobs.contains(job) ? effects.jobs.at(job).want_calls : 0;
+    wanted += effects.jobs.contains(job) ? room_of(effects.jobs.at(job)).calls : 0;
     for (std::uint64_t n = 1; n <= 4; ++n) coordinator.offered(job, {call_of(job, n)}, now);
   }
 
@@ -78,7 +78,7 @@ TEST_CASE("each of many jobs is asked for calls, and for more of them when worke
   bench.join(worker);
   const auto asked = bench.take();
   CHECK(asked.jobs.size() == jobs);
-  for (const auto& [id, news] : asked.jobs) CHECK(news.want_calls > 0);
+  for (const auto& [id, news] : asked.jobs) CHECK(room_of(news).calls > 0);
 }
 
 } // namespace coordinator_scale_test

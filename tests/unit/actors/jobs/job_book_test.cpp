@@ -13,7 +13,7 @@ namespace {
 JobSpec good_spec() {
   JobSpec spec;
   spec.inputs = {{"/data/a.jsonl", "a.jsonl"}};
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   return spec;
 }
 

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 inline JobSpec good_spec() {
   JobSpec spec;
   spec.inputs = {{"/data/a.jsonl", "a.jsonl"}};
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   return spec;
 }
 

@@ -109,7 +109,7 @@ TEST_CASE("a budget may be changed where there was one, or where nothing is in f
   pool.price = {1'000'000, 1'000'000};
   pool.max_output_tokens = 100;
   JobEntry job = job_in(JobState::paused);
-  job.spec.shape.model = "m";
+  job.spec.shape.models = {"m"};
   ReopenJob wanted{JobId{7}, {}, {}};
   CHECK_FALSE(spec_to_run(job, wanted, {})->has_value()); // as it is
   wanted.budget = nano_usd(2'000);

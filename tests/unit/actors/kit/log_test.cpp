@@ -57,7 +57,7 @@ TEST_CASE("the log tells each step of a job's life, and warns of those that need
   const auto told = [](const Event& step) { return as_json(step); };
   jobs::JobEntry job = job_in(JobState::running);
   job.spec.inputs = {{"/a", "a"}, {"/b", "b"}};
-  job.spec.shape.model = "m";
+  job.spec.shape.models = {"m"};
   for (const char* url : {"http://a/v1", "http://b/v1"})
     job.spec.endpoints.emplace_back().url = url;
   const json submitted = told(jobs::job_submitted(job));

@@ -170,14 +170,14 @@ TEST_CASE("a pool says what its items fall back to and how long an answer may be
   pools[0] = {"m", "large", {}, 10, {}};
   pools[1] = {"large", "", {}, 1'000, {}};
   const ModelPlan plan{spec_of(), pools};
-  CHECK(plan.plan(ItemKind::text, "x", false).has_fallback);
-  CHECK(plan.plan(ItemKind::text, "x", false).max_output_tokens == 10);
-  CHECK(plan.plan(ItemKind::text, "x", true).model == "large");
-  CHECK(plan.plan(ItemKind::text, "x", true).max_output_tokens == 1'000);
+  CHECK(plan.plan({}, ItemKind::text, "x", false).has_fallback);
+  CHECK(plan.plan({}, ItemKind::text, "x", false).max_output_tokens == 10);
+  CHECK(plan.plan({}, ItemKind::text, "x", true).model == "large");
+  CHECK(plan.plan({}, ItemKind::text, "x", true).max_output_tokens == 1'000);
   JobSpec own = spec_of();
   own.endpoints.resize(1);
-  CHECK_FALSE(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).has_fallback);
-  CHECK(ModelPlan{own, pools}.plan(ItemKind::text, "x", false).max_output_tokens == 10);
+  CHECK_FALSE(ModelPlan{own, pools}.plan({}, ItemKind::text, "x", false).has_fallback);
+  CHECK(ModelPlan{own, pools}.plan({}, ItemKind::text, "x", false).max_output_tokens == 10);
 }
 
 TEST_CASE(
@@ -185,13 +185,14 @@ TEST_CASE(
   PoolSpec pool;
   pool.model = "m";
   const auto limits = [&pool](const JobSpec& spec) {
-    return ModelPlan{spec, {pool}}.plan(ItemKind::text, "x", false).limits_answers;
+    return ModelPlan{spec, {pool}}.plan({}, ItemKind::text, "x", false).limits_answers;
   };
   CHECK(limits(spec_of()));
   pool.price = {1, 1};
   CHECK_FALSE(limits(spec_of()));
   JobSpec named_by_default = spec_of();
-  named_by_default.policy.default_model = std::exchange(named_by_default.shape.model, "");
+  named_by_default.policy.default_model =
+      std::exchange(named_by_default.shape.models, ModelNames{}).first();
   CHECK_FALSE(limits(named_by_default));
   pool.max_output_tokens = 1;
   CHECK(limits(spec_of()));
@@ -203,18 +204,18 @@ TEST_CASE(
 
 TEST_CASE("lines that name their models are planned for them") {
   JobSpec spec = spec_of();
-  spec.shape.model.clear();
+  spec.shape.models.clear();
   std::vector<PoolSpec> pools(1);
   pools[0] = {"a", "b", {}, 0, {}};
   const ModelPlan plan{spec, pools};
-  CHECK(plan.plan(ItemKind::batch_line, batch_line("a"), false).model == "a");
-  CHECK(plan.plan(ItemKind::batch_line, batch_line("a"), true).model == "b");
-  CHECK(plan.plan(ItemKind::batch_line, batch_line("c"), false).model == "c");
-  CHECK_FALSE(plan.plan(ItemKind::batch_line, batch_line("c"), false).has_fallback);
-  CHECK(plan.plan(ItemKind::text, "text", false).model.empty());
-  CHECK(plan.plan(ItemKind::batch_line, R"({"body":{"model":7}})", false).model.empty());
+  CHECK(plan.plan({}, ItemKind::batch_line, batch_line("a"), false).model == "a");
+  CHECK(plan.plan({}, ItemKind::batch_line, batch_line("a"), true).model == "b");
+  CHECK(plan.plan({}, ItemKind::batch_line, batch_line("c"), false).model == "c");
+  CHECK_FALSE(plan.plan({}, ItemKind::batch_line, batch_line("c"), false).has_fallback);
+  CHECK(plan.plan({}, ItemKind::text, "text", false).model.empty());
+  CHECK(plan.plan({}, ItemKind::batch_line, R"({"body":{"model":7}})", false).model.empty());
   // A fallback that the configuration has lost: the first model is all that is left.
-  CHECK(plan.plan(ItemKind::batch_line, batch_line("c"), true).model == "c");
+  CHECK(plan.plan({}, ItemKind::batch_line, batch_line("c"), true).model == "c");
 }
 
 TEST_CASE("the cost of every attempt is counted, of failed ones too") {
@@ -259,15 +260,15 @@ TEST_CASE("the model found at the job's endpoints is that of items that name non
       GENERATE(R"({"body":{}})", R"({"body":{"model":null}})", R"({"body":{"model":""}})");
   CAPTURE(line);
   JobSpec spec = spec_of();
-  spec.shape.model.clear();
+  spec.shape.models.clear();
   spec.policy.fallback_model.clear();
   spec.policy.default_model = "found";
   spec.endpoints = {{"http://a/v1", "", "", {}}};
   const ModelPlan plan{spec, {}};
-  CHECK(plan.plan(ItemKind::batch_line, line, false).model == "found");
-  CHECK(plan.plan(ItemKind::text, line, false).model == "found");
-  CHECK(plan.plan(ItemKind::batch_line, batch_line("a"), false).model == "a");
-  CHECK(plan.plan(ItemKind::batch_line, R"({"body":{"model":7}})", false).model.empty());
+  CHECK(plan.plan({}, ItemKind::batch_line, line, false).model == "found");
+  CHECK(plan.plan({}, ItemKind::text, line, false).model == "found");
+  CHECK(plan.plan({}, ItemKind::batch_line, batch_line("a"), false).model == "a");
+  CHECK(plan.plan({}, ItemKind::batch_line, R"({"body":{"model":7}})", false).model.empty());
 }
 
 } // namespace supervisor_fallback_test

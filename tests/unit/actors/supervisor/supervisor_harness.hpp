@@ -42,7 +42,7 @@ inline JobSpec spec_of(std::size_t inputs = 1) {
   JobSpec spec;
   for (std::size_t i = 0; i < inputs; ++i)
     spec.inputs.push_back({fmt::format("/in-{}.jsonl", i), fmt::format("in-{}.jsonl", i)});
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   spec.shape.prompt = "Go on."; // names no field, so that any object is an item
   return spec;
 }
@@ -61,7 +61,7 @@ struct Bench {
   JobSpec spec;
   Time now = time_from_ns(0) + 1h;
   Random random{1};
-  const supervisor::PartPlan* plan = &supervisor::whole_items;
+  const supervisor::PartPlan* plan = nullptr; // as the job says
   std::unique_ptr<supervisor::Supervisor> supervisor;
   std::vector<OfferedCall> offered;
   std::vector<CallId> withdrawn;
@@ -77,7 +77,7 @@ struct Bench {
 
   void start(supervisor::RecoveredItems recovered = {}, std::uint32_t epoch = 3) {
     supervisor = std::make_unique<supervisor::Supervisor>(
-        JobId{7}, Epoch{epoch}, spec, source, std::move(recovered), std::vector<PoolSpec>{}, *plan);
+        JobId{7}, Epoch{epoch}, spec, source, std::move(recovered), std::vector<PoolSpec>{}, plan);
     hear(supervisor->started(now));
   }
   // A new job to which everybody has room.
@@ -95,8 +95,8 @@ struct Bench {
     all_terminal |= effects.all_terminal;
     if (effects.stop) failure = effects.stop->sentence;
   }
-  void want(std::uint32_t calls, std::uint64_t bytes = 1u << 30) {
-    hear(supervisor->wanted(calls, bytes, now));
+  void want(std::uint32_t calls, std::uint64_t bytes = 1u << 30, std::uint32_t stream = 0) {
+    hear(supervisor->wanted(stream, calls, bytes, now));
   }
   std::vector<OfferedCall> take_offers() { return std::exchange(offered, {}); }
   OfferedCall take_offer() {

@@ -118,7 +118,8 @@ TEST_CASE(
                          "\n",
                          model, lines.size());
   JobSpec spec = with_endpoint();
-  spec.shape.model = spec.shape.prompt = "";
+  spec.shape.models.clear();
+  spec.shape.prompt.clear();
   Bench bench{lines, spec};
   bench.start_fresh();
   const auto offers = bench.take_offers();

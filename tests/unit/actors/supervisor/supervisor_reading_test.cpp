@@ -176,8 +176,7 @@ TEST_CASE(
   Post post = tell(OpenJob{spec_of(), recovered}, start);
   CHECK(post.wake_at == start + 1s);
   JobNews news;
-  news.want_calls = 10;
-  news.want_bytes = 1'000'000;
+  news.room = {{0, 10, 1'000'000}};
   post = tell(std::move(news), start + 500ms);
   CHECK(post.wake_at == start + 1s);
   for (const auto& envelope : post.envelopes) {

@@ -188,7 +188,7 @@ TEST_CASE("a job's change is told to nobody before it is durable") {
   CoordinatorRoom room{options, recovered, start};
   JobSpec spec;
   spec.inputs = {{"/a", "a"}};
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   spec.endpoints.resize(1);
   spec.endpoints[0].url = "http://a";
   const Post submitted = tell(room, Ask{5, SubmitJob{spec}});

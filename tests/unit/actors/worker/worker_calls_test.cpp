@@ -34,7 +34,7 @@ TEST_CASE("A permit of an announced endpoint uses what the worker knows of it", 
   auto options = plain_options();
   options.endpoints.push_back({"gpu-model", {"http://gpu/v1", "", "/key", 0, 0, 0}});
   Scene scene{options};
-  scene.spec.shape.model.clear();
+  scene.spec.shape.models.clear();
   scene.welcome.endpoints = {EndpointId{70}};
   scene.connect();
   const Nonce nonce = scene.give({1}).only<Need>().nonce;
@@ -53,7 +53,7 @@ TEST_CASE("A call asks for the model that it was planned for, else for its pool'
       {"", "", "of-pool"},
   }));
   Scene scene;
-  scene.spec.shape.model = job;
+  scene.spec.shape.models = ModelNames::of(job);
   scene.connect();
   JobOpened opened{JobId{1}, to_json(scene.spec), {}};
   opened.endpoints.push_back({endpoint, {"http://h/v1", "", "", 0, 0, 0}, "of-pool"});

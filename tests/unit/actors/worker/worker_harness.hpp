@@ -173,7 +173,7 @@ public:
 
   JobSpec spec = [] {
     JobSpec plain;
-    plain.shape.model = "m";
+    plain.shape.models = {"m"};
     return plain;
   }();
   std::string metrics_url; // of the endpoint

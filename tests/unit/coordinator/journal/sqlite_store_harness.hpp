@@ -145,7 +145,7 @@ inline PartLine part_line(const PartId& part, OutcomeClass cls = OutcomeClass::o
 // … and the line of an item that has these.
 inline ResultLine joined_of(std::uint64_t item, const std::vector<PartLine>& parts) {
   std::vector<openai::PartText> texts;
-  for (const PartLine& part : parts) texts.push_back({part.cls, part.line});
+  for (const PartLine& part : parts) texts.push_back({part.cls, part.line, part.part.part});
   openai::Provenance about;
   about.item = item;
   openai::JoinedLine joined = openai::joined_line(parts.at(0).part.job, "x", about, texts);

@@ -8,6 +8,7 @@
 #include "coordinator/journal/check.hpp"
 #include "protocol/openai/reply/answer_text.hpp"
 #include "protocol/text/json_text.hpp"
+#include "tests/unit/actors/supervisor/parts/counted_parts.hpp"
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
 #include "tests/unit/coordinator/journal/store_faults.hpp"
@@ -26,9 +27,9 @@ constexpr std::uint64_t item_count = 60;
 constexpr JobId the_job{1};
 
 // Every fifth item is whole; calls hold up to three parts, also of several items.
-class Plan final : public supervisor::PartPlan {
+class Plan final : public supervisor_test::CountedParts {
 public:
-  std::uint32_t parts_of(JobId, std::uint64_t item) const override {
+  std::uint32_t count_of(std::uint64_t item) const override {
     return static_cast<std::uint32_t>(1 + item % 5);
   }
   std::string raw_of(const PartId&, std::string item) const override { return item; }
@@ -107,11 +108,11 @@ private:
     items.mark = known_.mark;
     supervisor_ =
         std::make_unique<supervisor::Supervisor>(the_job, journal_.recovered.epoch, spec_, source_,
-                                                 std::move(items), std::vector<PoolSpec>{}, plan);
+                                                 std::move(items), std::vector<PoolSpec>{}, &plan);
     joiner_ = std::make_unique<joiner::Joiner>(*journal_.store, 1);
     hear(supervisor_->started(now_));
     hear(supervisor_->grace_over(now_));
-    hear(supervisor_->wanted(12, 1u << 30, now_));
+    hear(supervisor_->wanted(0, 12, 1u << 30, now_));
   }
 
   // Once, of all lives: afterwards nothing of it is failed.
@@ -208,7 +209,7 @@ private:
     std::vector<ReportedOutcome> outcomes;
     outcomes.push_back(std::move(reported));
     hear(supervisor_->outcomes(std::move(outcomes), now_, random_));
-    hear(supervisor_->wanted(1, 1'000, now_));
+    hear(supervisor_->wanted(0, 1, 1'000, now_));
   }
 
   void say(Word::Kind kind, std::uint64_t item, std::uint32_t part) const {
@@ -291,7 +292,7 @@ struct Witness {
       REQUIRE(ended(item, part));
     }
     for (std::uint64_t item = 0; item < item_count; ++item)
-      for (std::uint32_t part = 0; part < plan.parts_of(the_job, item); ++part)
+      for (std::uint32_t part = 0; part < plan.count_of(item); ++part)
         if (ended(item, part)) held.insert({item, part});
     if (done) REQUIRE(job.counts.terminal() == item_count);
   }
@@ -337,7 +338,7 @@ std::map<std::uint64_t, std::vector<Line>> lines_in(const std::string& directory
 }
 
 bool has_doomed(std::uint64_t item) {
-  for (std::uint32_t part = 0; part < plan.parts_of(the_job, item); ++part)
+  for (std::uint32_t part = 0; part < plan.count_of(item); ++part)
     if (is_doomed({the_job, item, part})) return true;
   return false;
 }
@@ -345,7 +346,7 @@ bool has_doomed(std::uint64_t item) {
 // What an item's line holds after the retry: only what had failed was asked for again.
 std::string expected_text(std::uint64_t item) {
   std::string text;
-  for (std::uint32_t n = 0; n < plan.parts_of(the_job, item); ++n) {
+  for (std::uint32_t n = 0; n < plan.count_of(item); ++n) {
     const PartId part{the_job, item, n};
     text += text_of(part, is_doomed(part) ? Round::retried : Round::first);
   }
@@ -366,7 +367,7 @@ TEST_CASE(
   for (std::uint64_t item = 0; item < item_count; ++item) {
     CAPTURE(item);
     REQUIRE(results[item].size() == 1);
-    const std::uint32_t count = plan.parts_of(the_job, item);
+    const std::uint32_t count = plan.count_of(item);
     REQUIRE(parts[item].size() == (count == 1 ? 0 : count));
     CHECK(results[item][0].class_of_failure == (has_doomed(item) ? "bad_line" : ""));
     if (!has_doomed(item)) CHECK(results[item][0].text == expected_text(item));
@@ -394,7 +395,7 @@ TEST_CASE(
       ++of_all[*line.part];
       answered[*line.part] += line.class_of_failure.empty();
     }
-    const std::uint32_t count = plan.parts_of(the_job, item);
+    const std::uint32_t count = plan.count_of(item);
     REQUIRE(answered.size() == (count == 1 ? 0 : count));
     for (const auto& [part, lines] : answered) {
       CHECK(lines == 1);

@@ -454,6 +454,8 @@ TEST_CASE("rows that contradict each other about parts are refused, with the row
       {set(2, {part(2, EntryKind::failed)}),
        "commit 3 of job 1: item 0 was answered, but its part 2 has failed"},
       {set(2, {part(3)}), "commit 3 of job 1: item 0 was answered, but its part 2 has no line"},
+      {set(2, {part(PartNumber{1, 0, 1}.value())}), "its part 67108864 has no line"},
+      {set(2, {part(PartNumber::judge(2).value())}), "its part 67108864 has no line"},
       {"DELETE FROM commits WHERE position = 2; DELETE FROM part_ranges WHERE position = 2",
        "commit 3 of job 1: item 0 was answered, but its part 2 has not ended"},
       {"DELETE FROM part_ranges WHERE position = 2", "and part lines in 0, its items say"},

@@ -20,7 +20,7 @@ JobSpec whole_spec() {
   spec.inputs = {{"/data/a.jsonl", "a.jsonl"}, {"/data/b.jsonl", "b.jsonl", 3, 4, 0, "", 7}};
   spec.shape.prompt = "Say \"{{text}}\"\n\xc3\xa9";
   spec.shape.system = "s";
-  spec.shape.model = "m";
+  spec.shape.models = {"m"};
   spec.shape.params = R"({ "temperature":0.10,"seed":123456789012345678901234567890 })";
   spec.shape.id_field = "i";
   spec.shape.text_field = "t";
@@ -155,7 +155,7 @@ TEST_CASE("A job's text is bounded in bytes and depth", "[job_spec]") {
 TEST_CASE("A sound job has no faults", "[job_spec]") {
   JobSpec spec = whole_spec();
   CHECK(faults_of(spec).empty());
-  spec.shape.model.clear();
+  spec.shape.models.clear();
   spec.shape.prompt.clear();
   spec.endpoints.clear();
   CHECK(faults_of(spec).empty());
@@ -192,7 +192,7 @@ TEST_CASE("Each fault of a job has one sentence that names its option", "[job_sp
           "--delimiter: expected one ASCII character"},
       Row{[](JobSpec& s) { s.shape.delimiter = "\""; }, "--delimiter"},
       Row{[](JobSpec& s) { s.shape.delimiter = "\n"; }, "--delimiter"},
-      Row{[](JobSpec& s) { s.shape.model = std::string(limits::name_bytes_max + 1, 'm'); },
+      Row{[](JobSpec& s) { s.shape.models = {std::string(limits::name_bytes_max + 1, 'm')}; },
           "--model"},
       Row{[](JobSpec& s) { s.shape.params = ""; }, "--param: expected a JSON object"},
       Row{[](JobSpec& s) { s.shape.params = "[]"; },
@@ -294,7 +294,7 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.shape.task = Task::embed; }, "--task"},
                             Row{[](JobSpec& s) { s.shape.prompt = "x"; }, "--prompt"},
                             Row{[](JobSpec& s) { s.shape.system = "x"; }, "--system"},
-                            Row{[](JobSpec& s) { s.shape.model = "x"; }, "--model"},
+                            Row{[](JobSpec& s) { s.shape.models = {"x"}; }, "--model"},
                             Row{[](JobSpec& s) { s.shape.params = "{}"; }, "--param"},
                             Row{[](JobSpec& s) { s.shape.id_field = "x"; }, "--id-field"},
                             Row{[](JobSpec& s) { s.shape.text_field = "x"; }, "--text-field"},

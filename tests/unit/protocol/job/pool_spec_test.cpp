@@ -21,7 +21,7 @@ protocol::Usage usage(std::uint64_t prompt, std::uint64_t completion) {
 
 JobSpec job(std::string model, std::string fallback = "") {
   JobSpec spec;
-  spec.shape.model = std::move(model);
+  spec.shape.models = ModelNames::of(std::move(model));
   spec.policy.fallback_model = std::move(fallback);
   return spec;
 }

@@ -57,7 +57,7 @@ TEST_CASE("Without a usage a call costs nothing only if it cannot have been answ
 
 TEST_CASE("A job without a known price is told which model lacks it", "[money]") {
   JobSpec spec;
-  spec.shape.model = "a";
+  spec.shape.models = {"a"};
   spec.endpoints.emplace_back().url = "http://host/v1";
   PoolSpec a, b;
   a.model = "a";
@@ -73,14 +73,14 @@ TEST_CASE("A job without a known price is told which model lacks it", "[money]")
   CHECK(why_unpriced(spec, {a, b}).empty()); // endpoints of its own have no fallback of a pool
   spec.endpoints.clear();
   CHECK(why_unpriced(spec, {a, b}).find("\"b\"") != std::string::npos);
-  spec.shape.model.clear();
+  spec.shape.models.clear();
   CHECK(why_unpriced(spec, {a, b}).empty());
   CHECK_FALSE(why_unpriced(spec, {b}).empty());
 }
 
 TEST_CASE("A budget of money wants a limit on the answers to documents", "[money]") {
   JobSpec spec;
-  spec.shape.model = "a";
+  spec.shape.models = {"a"};
   spec.shape.prompt = "{{text}}";
   PoolSpec pool;
   pool.model = "a";

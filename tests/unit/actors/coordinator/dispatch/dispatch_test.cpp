@@ -14,10 +14,12 @@ namespace {
 
 const Time start = time_from_ns(0) + 1h;
 
-OfferedCall call_of(std::uint32_t job, std::uint64_t n, std::size_t bytes = 10) {
+OfferedCall call_of(std::uint32_t job, std::uint64_t n, std::size_t bytes = 10,
+                    std::uint32_t stream = 0) {
   OfferedCall call;
   call.planned.call = CallId{n};
-  call.planned.parts = {{{JobId{job}, n, 0}, ItemKind::text, std::string(bytes, 'x')}};
+  const PartId part{JobId{job}, n, PartNumber{stream}.value()};
+  call.planned.parts = {{part, ItemKind::text, std::string(bytes, 'x')}};
   return call;
 }
 
@@ -35,11 +37,17 @@ struct Stage {
     return *sessions.emplace(SessionId{id}, std::move(session)).first->second;
   }
   void open(std::uint32_t job, std::uint32_t batch_size = 256, const Share& share = {}) {
-    dispatch.job_opened(JobId{job}, share, batch_size, start);
+    dispatch.job_opened(JobId{job}, share, batch_size, 1, start);
+  }
+  void open_streams(std::uint32_t job, std::uint32_t streams) {
+    dispatch.job_opened(JobId{job}, {}, 256, streams, start);
+  }
+  void offer_to(const StreamId& id, std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t n = first; n <= last; ++n)
+      REQUIRE(dispatch.push(call_of(id.job.value, n, 10, id.model)));
   }
   void offer(std::uint32_t job, std::uint64_t first, std::uint64_t last, std::size_t bytes = 10) {
-    for (std::uint64_t n = first; n <= last; ++n)
-      REQUIRE(dispatch.push(JobId{job}, call_of(job, n, bytes)));
+    for (std::uint64_t n = first; n <= last; ++n) REQUIRE(dispatch.push(call_of(job, n, bytes)));
   }
   // The batches that the worker is given, by how many calls they have.
   std::vector<std::size_t> feed(Session& session, const FairQueue::Reaches& reaches = everything) {
@@ -48,8 +56,10 @@ struct Stage {
     for (; !portion.empty() && !portion.full; portion.next_batch()) {
       std::size_t calls = 0;
       while (auto call = dispatch.next(session, portion, reaches)) {
-        session.feed(call->planned.call, {.job = call->planned.job(), .bytes = call->bytes()},
-                     start);
+        session.feed(
+            call->planned.call,
+            {.job = call->planned.job(), .parts = call->planned.part_ids(), .bytes = call->bytes()},
+            start);
         ++calls;
       }
       if (calls == 0) break;
@@ -57,14 +67,22 @@ struct Stage {
     }
     return batches;
   }
-  inline static const FairQueue::Reaches everything = [](JobId, const std::string&) {
+  inline static const FairQueue::Reaches everything = [](const StreamId&, const std::string&) {
     return true;
   };
 };
 
+// What each stream of a job is asked for.
+std::vector<StreamRoom> rooms_of(const std::vector<Wanted>& wanted, std::uint32_t job) {
+  std::vector<StreamRoom> rooms;
+  for (const Wanted& one : wanted)
+    if (one.job == JobId{job}) rooms.push_back(one.room);
+  return rooms;
+}
+
 std::uint32_t wanted_of(const std::vector<Wanted>& wanted, std::uint32_t job) {
   for (const Wanted& one : wanted)
-    if (one.job == JobId{job}) return one.calls;
+    if (one.job == JobId{job}) return one.room.calls;
   return 0;
 }
 
@@ -112,7 +130,7 @@ TEST_CASE("calls that a worker does not reach stay for others") {
   Session& worker = stage.worker(1, 8);
   stage.offer(7, 1, 3);
   stage.offer(8, 11, 12);
-  stage.feed(worker, [](JobId job, const std::string&) { return job == JobId{8}; });
+  stage.feed(worker, [](const StreamId& id, const std::string&) { return id.job == JobId{8}; });
   CHECK(worker.calls.held_of(JobId{8}) == 2);
   CHECK(stage.dispatch.queued(JobId{7}) == 3);
 }
@@ -165,7 +183,7 @@ TEST_CASE("a job is asked for twice what all workers can take, and for what has 
   Session& worker = stage.worker(1, 100);
   CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 2 * 101 - 64);
   for (std::uint64_t n = 1; n <= 2 * 101; ++n) {
-    stage.dispatch.came(JobId{7}, call_of(7, n).bytes());
+    stage.dispatch.came(call_of(7, n));
     stage.offer(7, n, n);
   }
   CHECK_FALSE(stage.dispatch.has_asked(JobId{7}));
@@ -180,12 +198,12 @@ TEST_CASE("a job that is held is asked for nothing, its calls go back, and it ke
   stage.open(7, 256, {3, 50});
   stage.offer(7, 1, 2);
   CHECK(stage.dispatch.job_held(JobId{7}) == std::vector<CallId>{CallId{1}, CallId{2}});
-  CHECK_FALSE(stage.dispatch.push(JobId{7}, call_of(7, 3)));
+  CHECK_FALSE(stage.dispatch.push(call_of(7, 3)));
   CHECK(stage.dispatch.ask(stage.sessions).empty());
   CHECK(stage.dispatch.share_of(JobId{7}) == Share{3, 50});
   stage.dispatch.job_released(JobId{7});
   CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 64);
-  CHECK(stage.dispatch.push(JobId{7}, call_of(7, 3)));
+  CHECK(stage.dispatch.push(call_of(7, 3)));
 }
 
 TEST_CASE(
@@ -224,6 +242,178 @@ TEST_CASE("how many other jobs have calls is known, however they leave") {
   stage.offer(9, 4, 4);
   stage.dispatch.job_closed(JobId{9});
   CHECK(stage.dispatch.other_jobs_queued(JobId{7}) == 0);
+}
+
+// ---- several streams of one job ----------------------------------------------------------------
+
+TEST_CASE("each stream of a job is asked for by itself, and the job's bytes are divided") {
+  Stage stage;
+  stage.open_streams(7, 3);
+  constexpr std::uint64_t bytes = limits::offer_bytes_max / 3;
+  CHECK(rooms_of(stage.dispatch.ask(stage.sessions), 7) ==
+        std::vector<StreamRoom>{{0, 64, bytes}, {1, 64, bytes}, {2, 64, bytes}});
+  CHECK(stage.dispatch.ask(stage.sessions).empty());
+}
+
+TEST_CASE("a stream is asked for twice what all workers can take, up to its part of the job's") {
+  const auto [capacity, wanted] = GENERATE(table<std::uint32_t, std::uint32_t>({
+      {1'022, 2'046},
+      {1'023, 2'048},
+      {1'024, 2'048},
+  }));
+  Stage stage;
+  stage.open_streams(7, 2);
+  stage.worker(1, capacity);
+  for (const StreamRoom& room : rooms_of(stage.dispatch.ask(stage.sessions), 7))
+    CHECK(room.calls == wanted);
+}
+
+TEST_CASE("of as many models as there may be, and a judge, each is asked for calls") {
+  Stage stage;
+  stage.open_streams(7, PartNumber::models_max + 1);
+  stage.worker(1, 60'000);
+  const auto rooms = rooms_of(stage.dispatch.ask(stage.sessions), 7);
+  CHECK(rooms.size() == PartNumber::models_max + 1);
+  std::uint64_t calls = 0, bytes = 0;
+  for (const StreamRoom& room : rooms) {
+    CHECK(room.calls == 64);
+    calls += room.calls;
+    bytes += room.bytes;
+  }
+  CHECK(calls == limits::offer_calls_max);
+  CHECK(bytes == limits::offer_bytes_max);
+}
+
+TEST_CASE("a stream that a call fills with bytes is asked again when it has left, and no other") {
+  constexpr std::size_t most = limits::offer_bytes_max / 2;
+  const int beyond = GENERATE(-1, 0, 1, 1'000'000);
+  const std::size_t bytes = most + static_cast<std::size_t>(beyond);
+  Stage stage;
+  stage.open_streams(7, 2);
+  stage.dispatch.ask(stage.sessions);
+  OfferedCall call = call_of(7, 1, bytes - call_of(7, 1, 0, 1).bytes(), 1);
+  REQUIRE(call.bytes() == bytes);
+  stage.dispatch.came(call);
+  stage.dispatch.push(std::move(call));
+  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  Session& worker = stage.worker(1, 8);
+  CHECK(stage.feed(worker) == std::vector<std::size_t>{1});
+  CHECK(rooms_of(stage.dispatch.ask(stage.sessions), 7) == std::vector<StreamRoom>{{1, 1, bytes}});
+}
+
+TEST_CASE(
+    "calls of a slow model that fill the queue and a worker do not stop those of a fast one") {
+  Stage stage;
+  stage.open_streams(7, 2);
+  Session& worker = stage.worker(1, 4);
+  const StreamId slow{JobId{7}, 0}, fast{JobId{7}, 1};
+  std::uint32_t room = 0;
+  for (const StreamRoom& asked : rooms_of(stage.dispatch.ask(stage.sessions), 7))
+    if (asked.stream == fast.model) room = asked.calls;
+  for (std::uint64_t n = 1; n <= 64; ++n) {
+    OfferedCall call = call_of(7, n, 10, slow.model);
+    stage.dispatch.came(call);
+    stage.dispatch.push(std::move(call));
+  }
+  stage.feed(worker);
+  CHECK(worker.calls.held_of(slow) == 5);
+  // Nothing of the slow one ever leaves the worker.
+  std::uint64_t answered = 0;
+  for (std::uint64_t n = 1'001; answered < 500;) {
+    for (; room > 0; --room, ++n) {
+      OfferedCall call = call_of(7, n, 10, fast.model);
+      stage.dispatch.came(call);
+      stage.dispatch.push(std::move(call));
+    }
+    stage.feed(worker);
+    REQUIRE(worker.calls.held_of(fast) >= 4);
+    for (const CallId call : worker.calls.list_held())
+      if (call.value > 1'000) {
+        worker.calls.take(call);
+        ++answered;
+      }
+    for (const StreamRoom& asked : rooms_of(stage.dispatch.ask(stage.sessions), 7)) {
+      REQUIRE(asked.stream == fast.model);
+      room += asked.calls;
+    }
+  }
+  CHECK(worker.calls.held_of(slow) == 5);
+  CHECK(stage.dispatch.queued(JobId{7}) <= 2 * 64);
+}
+
+TEST_CASE("a full worker that has half a hand of a stream or less gets the rest of it") {
+  const auto [held, given] = GENERATE(table<std::uint64_t, std::uint64_t>({
+      {1, 3},
+      {2, 2},
+      {3, 0},
+  }));
+  Stage stage;
+  stage.open_streams(7, 2);
+  const StreamId slow{JobId{7}, 0}, fast{JobId{7}, 1};
+  Session& worker = stage.worker(1, 4);
+  stage.offer_to(slow, 1, 50);
+  stage.feed(worker);
+  for (std::uint64_t n = 0; n < held; ++n)
+    worker.give(CallId{100 + n},
+                {.job = JobId{7}, .parts = {{JobId{7}, n, PartNumber{1}.value()}}});
+  stage.offer_to(fast, 201, 250);
+  stage.feed(worker);
+  CHECK(worker.calls.held_of(fast) == held + given);
+  CHECK(worker.calls.held_of(slow) == 5);
+}
+
+TEST_CASE("of several streams none holds more than its part of a worker's bytes, and one call") {
+  const auto [bytes, held] = GENERATE(table<std::size_t, std::uint32_t>({
+      {499, 3}, // the third begins where 998 of 1,000 are held
+      {500, 2},
+      {501, 2},
+      {999, 2},
+      {1'000, 1},
+      {1'001, 1},
+  }));
+  const std::size_t length = bytes - call_of(7, 1, 0).bytes();
+  const std::uint32_t streams = GENERATE(1, 2);
+  Stage stage;
+  stage.open_streams(7, streams);
+  Session& worker = stage.worker(1, 100, 2'000);
+  for (std::uint64_t n = 1; n <= 9; ++n) stage.dispatch.push(call_of(7, n, length));
+  stage.feed(worker);
+  // A single stream takes all that there is.
+  CHECK(worker.calls.held() == (streams == 1 ? 2'000 / bytes : held));
+  if (streams == 1 || held * bytes > 1'800) return;
+  stage.dispatch.push(call_of(7, 10, 10, 1));
+  stage.feed(worker);
+  CHECK(worker.calls.held_of(StreamId{JobId{7}, 1}) == 1);
+}
+
+TEST_CASE("a stream that a worker does not reach leaves the others their turns") {
+  Stage stage;
+  stage.open_streams(7, 2);
+  stage.offer_to({JobId{7}, 0}, 1, 9);
+  stage.offer_to({JobId{7}, 1}, 11, 12);
+  Session& worker = stage.worker(1, 8);
+  stage.feed(worker, [](const StreamId& id, const std::string&) { return id.model == 1; });
+  CHECK(worker.calls.held_of(StreamId{JobId{7}, 1}) == 2);
+  CHECK(worker.calls.held() == 2);
+}
+
+TEST_CASE("calls that are withdrawn are asked for again, of their stream") {
+  Stage stage;
+  stage.open_streams(7, 2);
+  stage.dispatch.ask(stage.sessions);
+  std::vector<CallId> calls;
+  for (std::uint64_t n = 1; n <= 64; ++n) {
+    OfferedCall call = call_of(7, n, 10, 1);
+    stage.dispatch.came(call);
+    stage.dispatch.push(std::move(call));
+    calls.push_back(CallId{n});
+  }
+  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  stage.dispatch.withdraw(JobId{7}, calls);
+  const auto rooms = rooms_of(stage.dispatch.ask(stage.sessions), 7);
+  REQUIRE(rooms.size() == 1);
+  CHECK(rooms[0].stream == 1);
+  CHECK(rooms[0].calls == 64);
 }
 
 } // namespace dispatch_test

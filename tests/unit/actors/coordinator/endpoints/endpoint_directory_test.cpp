@@ -32,7 +32,7 @@ std::vector<PoolSpec> two_pools() {
 
 JobSpec of_model(std::string model, std::string own = "") {
   JobSpec spec;
-  spec.shape.model = std::move(model);
+  spec.shape.models = ModelNames::of(std::move(model));
   if (!own.empty()) spec.endpoints = {at(std::move(own))};
   return spec;
 }

@@ -45,6 +45,36 @@ TEST_CASE("a session counts what it lists: held calls with their bytes, and call
   CHECK(session.calls.invariant());
 }
 
+TEST_CASE("a session counts the calls that it holds by job, and by stream") {
+  Session session{Epoch{1}};
+  const auto give = [&](std::uint64_t call, std::uint32_t job, std::uint32_t stream) {
+    Assigned assigned = held(10);
+    assigned.job = JobId{job};
+    assigned.parts = {{JobId{job}, call, PartNumber{stream}.value()}};
+    session.give(CallId{call}, assigned);
+  };
+  const StreamId first{JobId{7}, 0}, last{JobId{7}, 63};
+  give(1, 6, 63);
+  give(2, 7, 0);
+  give(3, 7, 63);
+  give(4, 7, 63);
+  give(5, 8, 0);
+  CHECK(session.calls.held_of(JobId{7}) == 3);
+  CHECK(session.calls.held_of(first) == 1);
+  CHECK(session.calls.held_of(last) == 2);
+  CHECK(session.calls.held_bytes_of(last) == 20);
+  CHECK(session.calls.held_bytes_of(StreamId{JobId{7}, 1}) == 0);
+  CHECK(session.calls.held_of(StreamId{JobId{7}, 1}) == 0);
+  CHECK(session.calls.held_of(JobId{9}) == 0);
+  session.calls.permit(CallId{3}, AttemptId{3}, EndpointId{3});
+  CHECK(session.calls.held_of(last) == 1);
+  CHECK(session.calls.held_bytes_of(last) == 10);
+  session.calls.take(CallId{2});
+  CHECK(session.calls.held_of(first) == 0);
+  CHECK(session.calls.held_of(JobId{7}) == 1);
+  CHECK(session.calls.invariant());
+}
+
 TEST_CASE("a session's counts hold after whatever happens to its calls") {
   Session session{Epoch{1}};
   session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);

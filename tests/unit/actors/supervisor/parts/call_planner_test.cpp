@@ -36,7 +36,7 @@ PoolSpec pool(std::string model, std::string fallback = "") {
 
 PlannedAsk plan(const JobSpec& spec, const std::string& raw,
                 const std::vector<PoolSpec>& pools = {}, bool on_fallback = false) {
-  const auto ask = CallPlanner{spec, pools}.plan(ItemKind::batch_line, raw, on_fallback);
+  const auto ask = CallPlanner{spec, pools}.plan({}, ItemKind::batch_line, raw, on_fallback);
   REQUIRE(ask);
   return *ask;
 }
@@ -91,7 +91,7 @@ TEST_CASE("under a budget of money an answer without a limit is no call, if it c
     one.max_output_tokens = what == "by its pool" ? 1 : 0;
   }
   const auto ask = CallPlanner{spec, pools}.plan(
-      ItemKind::batch_line, line(what == "stated" ? R"(,"max_tokens":17)" : ""), false);
+      {}, ItemKind::batch_line, line(what == "stated" ? R"(,"max_tokens":17)" : ""), false);
   CHECK(ask.has_value() == (what != "unlimited"));
   if (ask) return;
   CHECK(ask.error().cls == OutcomeClass::bad_line);
@@ -104,7 +104,7 @@ TEST_CASE("what the template makes too long is no call") {
   JobSpec spec;
   spec.shape.prompt = "{{text}}{{text}}" + std::string(2 + over, '.');
   const std::string raw(limits::request_bytes_max / 2 - 1, 'x');
-  const auto ask = CallPlanner{spec, {}}.plan(ItemKind::text, raw, false);
+  const auto ask = CallPlanner{spec, {}}.plan({}, ItemKind::text, raw, false);
   CHECK(ask.has_value() == (over == 0));
   if (ask) return;
   CHECK(ask.error().cls == OutcomeClass::too_long);
@@ -124,10 +124,10 @@ TEST_CASE("a part asks for its own model, or for the fallback once it was sent t
   CHECK_FALSE(plan({}, line("", "large"), pools).has_fallback);
   // The configuration has lost it meanwhile.
   CHECK(plan({}, line(), {}, true).model == "small");
-  spec.shape.model = "medium";
+  spec.shape.models = {"medium"};
   CHECK(plan(spec, line()).model == "medium"); // whatever the line says
   const CallPlanner planner{spec, {}};
-  CHECK(planner.has_fallback(ItemKind::batch_line, line(), false));
+  CHECK(planner.has_fallback({}, ItemKind::batch_line, line(), false));
 }
 
 TEST_CASE("calls that begin alike for long enough have one prefix") {
@@ -142,7 +142,7 @@ TEST_CASE("calls that begin alike for long enough have one prefix") {
 }
 
 TEST_CASE("a call takes parts until it has as many as it may") {
-  CallDraft draft{CallId{5}, {}};
+  CallDraft draft{CallId{5}, 0, {}};
   for (std::uint32_t n = 0; n < 4; ++n) {
     CHECK(draft.takes(ask_of(""), {}, 4));
     draft.add(part(n), ask_of(""));
@@ -154,7 +154,7 @@ TEST_CASE("a call takes parts until it has as many as it may") {
 }
 
 TEST_CASE("parts go together that ask for one model and failed at the same endpoints") {
-  CallDraft draft{CallId{5}, {EndpointId{1}, EndpointId{2}}};
+  CallDraft draft{CallId{5}, 0, {EndpointId{1}, EndpointId{2}}};
   draft.add(part(0), ask_of("small"));
   CHECK(draft.takes(ask_of("small"), {EndpointId{1}, EndpointId{2}}, 2));
   CHECK_FALSE(draft.takes(ask_of("large"), {EndpointId{1}, EndpointId{2}}, 2));
@@ -163,7 +163,7 @@ TEST_CASE("parts go together that ask for one model and failed at the same endpo
 }
 
 TEST_CASE("the bounds of a call are the sums of its parts' bounds, its prefix is the first one's") {
-  CallDraft draft{CallId{5}, {EndpointId{1}}};
+  CallDraft draft{CallId{5}, 0, {EndpointId{1}}};
   draft.add(part(0), ask_of("small", 100, 10, 77));
   draft.add(part(1), ask_of("small", 200, 20, 88));
   draft.add(part(2), ask_of("small", 400, 40));

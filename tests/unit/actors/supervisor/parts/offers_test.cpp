@@ -1,6 +1,7 @@
 // Which parts gather in a call, for how many calls there is room, and in which order calls leave.
 #include "actors/supervisor/offers.hpp"
 
+#include "tests/unit/actors/supervisor/parts/counted_parts.hpp"
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
 
 #include <catch2/catch.hpp>
@@ -18,10 +19,10 @@ const CallId first = CallId::of(Epoch{3}, JobId{7}, 41);
 constexpr std::uint64_t much = 1u << 20;
 
 // So many parts in a call.
-struct Packs final : PartPlan {
+struct Packs final : supervisor_test::CountedParts {
   std::size_t most;
   explicit Packs(std::size_t n) : most{n} {}
-  std::uint32_t parts_of(JobId, std::uint64_t) const override { return 1; }
+  std::uint32_t count_of(std::uint64_t) const override { return 1; }
   std::string raw_of(const PartId&, std::string item) const override { return item; }
   std::size_t parts_in_a_call(JobId) const override { return most; }
 };
@@ -56,7 +57,7 @@ struct Desk {
 TEST_CASE("there is room for as many calls as are wanted, one that gathers included") {
   Desk desk{2};
   CHECK_FALSE(desk.offers.has_room());
-  desk.offers.may_make(2, much);
+  desk.offers.may_make(0, 2, much);
   CHECK(desk.offers.next_call() == first);
   CHECK(desk.add(0) == first);
   REQUIRE(desk.offers.take());
@@ -73,7 +74,7 @@ TEST_CASE("there is room for as many calls as are wanted, one that gathers inclu
 TEST_CASE(
     "a call may be larger than the room in bytes, and what it took too much is missing later") {
   Desk measured;
-  measured.offers.may_make(1, much);
+  measured.offers.may_make(0, 1, much);
   measured.add(0);
   const std::uint64_t bytes = measured.offers.take()->bytes();
   const auto [room, more, has_room] = GENERATE(table<int, std::uint64_t, bool>({
@@ -86,10 +87,10 @@ TEST_CASE(
   }));
   CAPTURE(room, more);
   Desk desk;
-  desk.offers.may_make(2, static_cast<std::uint64_t>(static_cast<std::int64_t>(bytes) + room));
+  desk.offers.may_make(0, 2, static_cast<std::uint64_t>(static_cast<std::int64_t>(bytes) + room));
   desk.add(0);
   REQUIRE(desk.offers.take());
-  desk.offers.may_make(0, more);
+  desk.offers.may_make(0, 0, more);
   CHECK(desk.offers.has_room() == has_room);
 }
 
@@ -102,7 +103,7 @@ TEST_CASE("a call is full with as many parts as the plan says, or with one that 
   }));
   CAPTURE(parts, by_itself);
   Desk desk{3};
-  desk.offers.may_make(1, much);
+  desk.offers.may_make(0, 1, much);
   CHECK(desk.offers.takes(desk.ask(9), desk.open, by_itself)); // a new one takes anybody
   CHECK_FALSE(desk.offers.is_full(by_itself));
   for (std::uint64_t item = 0; item < parts; ++item) desk.add(item);
@@ -115,7 +116,7 @@ TEST_CASE("parts go together that ask for one model and have failed at the same 
   spec.policy.fallback_model = "other";
   const Packs packs{3};
   Offers offers{JobId{7}, spec, {}, packs, first};
-  offers.may_make(1, much);
+  offers.may_make(0, 1, much);
   OpenPart open, failed, on_fallback;
   failed.failed_at = {EndpointId{4}};
   on_fallback.tally.on_fallback = true;
@@ -146,8 +147,9 @@ TEST_CASE("a second call has the parts of the first, and goes where nothing of t
     call.parts.push_back(part(item->ordinal));
   }
   REQUIRE(call.parts.size() == 2);
+  const JobParts whole_items{spec};
   Offers offers{JobId{7}, spec, {}, whole_items, first};
-  offers.may_make(1, much);
+  offers.may_make(0, 1, much);
   SECTION("with a number of its own") {
     const auto second = offers.second(call, ledger, reader);
     REQUIRE(second);

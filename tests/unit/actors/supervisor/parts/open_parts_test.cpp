@@ -3,6 +3,7 @@
 
 #include "actors/kit/check.hpp"
 
+#include <array>
 #include <catch2/catch.hpp>
 
 namespace open_parts_test {
@@ -72,10 +73,10 @@ TEST_CASE("an item is one part, or several but for those that ended in an earlie
   recovered.ended[1].failed = {2};
   recovered.ended[2].answered = {0, 1};
   OpenParts parts{job, epoch, {}, recovered};
-  CHECK(parts.divide(item_of(0), 1) == Parts{part(0)});
+  CHECK(parts.divide(item_of(0), std::array{0u}, false) == Parts{part(0)});
   CHECK(parts.ledger().divided(0) == nullptr);
-  CHECK(parts.divide(item_of(1), 3) == Parts{part(1, 1)});
-  CHECK(parts.divide(item_of(2), 2).empty()); // it is to be joined
+  CHECK(parts.divide(item_of(1), std::array{0u, 1u, 2u}, true) == Parts{part(1, 1)});
+  CHECK(parts.divide(item_of(2), std::array{0u, 1u}, true).empty()); // it is to be joined
   CHECK(parts.ledger().divided(2)->is_whole());
 }
 

@@ -215,7 +215,7 @@ TEST_CASE("a portion is the square root of the suspects, until all of them are d
 
 TEST_CASE("an item of several parts ends with its line, not with its last part") {
   PartLedger ledger;
-  ledger.divide(4, {{}, "four", 3});
+  ledger.divide(4, {{}, "four", {0, 1, 2}});
   for (std::uint32_t n = 0; n < 3; ++n) ledger.add(part(4, n), out_part());
   CHECK(ledger.place_of(JobId{7}, 4));
   ledger.end(part(4, 1));
@@ -241,7 +241,7 @@ TEST_CASE("parts that ended in an earlier life are not opened again, and what ot
   recovered.ended[2] = {{0}, {2}};
   recovered.notes = {{part(2, 1), 3, 1, 0, true}};
   PartLedger ledger{{}, std::move(recovered)};
-  ledger.divide(2, {{}, "two", 3});
+  ledger.divide(2, {{}, "two", {0, 1, 2}});
   CHECK(ledger.has_ended(part(2, 0)));
   CHECK(ledger.has_ended(part(2, 2)));
   CHECK_FALSE(ledger.has_ended(part(2, 1)));

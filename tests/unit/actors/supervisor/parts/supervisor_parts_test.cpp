@@ -1,5 +1,6 @@
 // Items of several parts, whose parts go together in calls: what becomes of each part when its call
 // ends, and when the item is joined.
+#include "tests/unit/actors/supervisor/parts/counted_parts.hpp"
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
 #include "tests/unit/nano_usd.hpp"
 
@@ -20,10 +21,10 @@ PartId part(std::uint64_t item, std::uint32_t number) {
 using Parts = std::vector<PartId>;
 using Calls = std::vector<CallId>;
 
-struct Thirds final : PartPlan {
+struct Thirds final : CountedParts {
   std::uint32_t parts = 3;
   std::size_t together = 4;
-  std::uint32_t parts_of(JobId, std::uint64_t) const override { return parts; }
+  std::uint32_t count_of(std::uint64_t) const override { return parts; }
   std::string raw_of(const PartId& id, std::string item) const override {
     item.pop_back();
     return fmt::format("{},\"part\":{}}}", item, id.part);

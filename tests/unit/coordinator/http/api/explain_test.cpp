@@ -6,6 +6,8 @@
 #include "tests/unit/coordinator/http/api/resource_harness.hpp"
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
 
+#include <optional>
+
 namespace explain_test {
 
 using namespace gristmill;
@@ -20,6 +22,8 @@ struct Explained {
   std::string place = temp / "/results-000001.jsonl";
   WaitKind kind = WaitKind::recorded;
   OutcomeClass cls = OutcomeClass::ok;
+  std::string message{};
+  std::optional<openai::ModelAnswers> models{};
   std::size_t looked = 0; // for lines
   Error failure = {ErrorCode::io, ""};
   NotingNode node{.says = [this](const Question&) {
@@ -39,8 +43,12 @@ struct Explained {
     outcome.cls = cls;
     outcome.http_status = 200;
     outcome.body = "{}";
+    outcome.message = message;
     openai::Provenance about;
     about.item = 3;
+    about.attempts = 5;
+    about.endpoint = "http://a";
+    about.models = models;
     const std::string line = openai::result_line(JobId{7}, "a", outcome, about) + "\n";
     std::filesystem::remove(place);
     store_test::append_to(place, line);
@@ -83,6 +91,26 @@ TEST_CASE("what became of an item stands in its line") {
   const json failed = stage.of({{"item", "a"}});
   CHECK(failed["sentence"].get<std::string>().starts_with("failed as timeout"));
   CHECK(failed["remedy"] == "`gristmill retry job-7`, when the job is over");
+}
+
+TEST_CASE("of several models none is named as the one that answered or failed") {
+  Explained stage;
+  CHECK(stage.of({{"item", "a"}})["sentence"].get<std::string>().starts_with(
+      "answered by http://a at attempt 5;"));
+  stage.models.emplace();
+  stage.models->response = R"({"status_code":200,"body":{}})";
+  stage.models->answers = "[]";
+  const json answered = stage.of({{"item", "a"}});
+  CHECK(answered["sentence"].get<std::string>().starts_with("answered after 5 attempts;"));
+  CHECK(answered["result"]["status_code"] == 200);
+  CHECK(answered["result"]["endpoint"].is_null());
+  stage.cls = OutcomeClass::timeout;
+  stage.message = "model \"b\" failed: timeout: late";
+  const json failed = stage.of({{"item", "a"}});
+  CHECK(failed["sentence"].get<std::string>().starts_with(
+      "failed as timeout after 5 attempts: model \"b\" failed: timeout: late;"));
+  CHECK(failed["result"]["status_code"].is_null()); // the first model's is not what ended it
+  CHECK(failed["result"]["message"] == stage.message);
 }
 
 TEST_CASE("an item without a line is said to have none, unless the node knows better") {

@@ -119,6 +119,40 @@ TEST_CASE("A label stands before the item's number and is sealed with it", "[res
   CHECK(result_line(JobId{3}, "x", answered(), about).find("label") == std::string::npos);
 }
 
+TEST_CASE("What several models said stands before the item's number, as it was given",
+          "[result_line]") {
+  Provenance of_models = about;
+  of_models.models.emplace();
+  of_models.models->answers = R"([{"model":"a"},1.50])";
+  protocol::Outcome failed;
+  failed.cls = OutcomeClass::timeout;
+  failed.code = "model_failed";
+  failed.message = "m";
+  std::string line = result_line(JobId{3}, "x", failed, of_models);
+  CHECK(line.find(R"("response":null,"error":{"code":"model_failed","message":"m"},)") !=
+        line.npos);
+  CHECK(line.find(R"("cached":false,"class":"timeout","answers":[{"model":"a"},1.50],"item":6,)") !=
+        line.npos);
+  CHECK(check_result_line(line)->item == 6);
+
+  of_models.models->response = R"({"status_code":200,"body":2e0})";
+  line = result_line(JobId{3}, "x", failed, of_models);
+  CHECK(line.find(R"("response":{"status_code":200,"body":2e0},"error":{"code":"model_failed",)") !=
+        line.npos);
+
+  of_models.models->judge = R"({"model":"j"})";
+  of_models.models->votes = R"({"y":1,"x":1})";
+  of_models.models->tie = true;
+  line = result_line(JobId{3}, "x", answered(), of_models);
+  CHECK(line.find(R"("response":{"status_code":200,"body":2e0},"error":null,)") != line.npos);
+  CHECK(line.find(R"("cached":false,"label":null,"votes":{"y":1,"x":1},"tie":true,)"
+                  R"("answers":[{"model":"a"},1.50],"judge":{"model":"j"},"item":6,)") !=
+        line.npos);
+  of_models.label = "x";
+  line = result_line(JobId{3}, "x", answered(), of_models);
+  CHECK(line.find(R"("cached":false,"label":"x","votes":)") != line.npos);
+}
+
 TEST_CASE("Any bytes in names give a line of valid JSON", "[result_line]") {
   const Provenance odd{"a\n\xff.txt:1", 1, "m\"", "\x01", 0, true, 0, ""};
   const std::string line = result_line(JobId{1}, "\xc3\n\"\\\0"s, answered(), odd);

@@ -36,15 +36,15 @@ TEST_CASE("A line's body is sent byte for byte when nothing is laid over it", "[
   CHECK(request->model == "m1");
   CHECK(request->path == "/chat/completions");
 
-  spec.shape.model = "m1"; // says the same
+  spec.shape.models = {"m1"}; // says the same
   spec.shape.params = " { } ";
   CHECK(render(spec, ItemKind::batch_line, line_of(body), "")->body == body);
 }
 
 TEST_CASE("The model of the call's plan holds above all others", "[render]") {
   JobSpec spec;
-  spec.shape.model = GENERATE("", "of-job");
-  spec.shape.params = spec.shape.model.empty() ? R"({"model":"of-params","n":1})" : R"({"n":1})";
+  spec.shape.models = ModelNames::of(GENERATE("", "of-job"));
+  spec.shape.params = spec.shape.models.empty() ? R"({"model":"of-params","n":1})" : R"({"n":1})";
   const auto line = render(spec, ItemKind::batch_line, line_of(R"({"model":"of-line"})"),
                            "of-endpoint", "planned");
   REQUIRE(line);
@@ -84,7 +84,7 @@ TEST_CASE("Model and parameters replace or add top-level members only", "[render
                Row{R"({"model":"a","stream":true})", "", R"({"stream":false})", "",
                    R"({"model":"a","stream":false})"});
   JobSpec spec;
-  spec.shape.model = row.model;
+  spec.shape.models = ModelNames::of(row.model);
   spec.shape.params = row.params;
   const auto request = render(spec, ItemKind::batch_line, line_of(row.body), row.default_model);
   INFO(row.body);
