@@ -58,7 +58,11 @@ Result<JoinedItem> Joiner::joined(JobId job, const ItemToJoin& item, std::size_t
   about.item = item.item;
   about.input = item.input;
   openai::JoinedLine line = openai::joined_line(job, item.id, std::move(about), texts);
-  return JoinedItem{item.item, line.cls, std::move(line.code), std::move(line.line)};
+  return JoinedItem{.item = item.item,
+                    .cls = line.cls,
+                    .code = std::move(line.code),
+                    .line = std::move(line.line),
+                    .message = std::move(line.message)};
 }
 
 std::size_t Joiner::waiting() const {

@@ -69,8 +69,13 @@ void Recorder::item_ended(const Ending& ending, const protocol::Reply& reply,
   write(ending.part.item, reply.cls, line_of(ending, reply, endpoint));
 }
 
-void Recorder::joined(JoinedItem item) {
-  if (item.cls != OutcomeClass::ok) errors_.ended_item({item.cls, item.code, 0, {}});
+// That of its part was counted when the part ended; the item's is another one.
+void Recorder::joined(JoinedItem item, const ItemName& name) {
+  if (item.cls != OutcomeClass::ok) {
+    const MetError error{item.cls, item.code, 0, item.message, name.id, name.source};
+    errors_.met(error);
+    errors_.ended_item(error);
+  }
   write(item.item, item.cls, std::move(item.line));
 }
 

@@ -94,7 +94,7 @@ public:
   void part_ended(const Ending& ending, const protocol::Reply& reply, const std::string& endpoint);
   void item_ended(const Ending& ending, const protocol::Reply& reply, const std::string& endpoint);
   void to_join(ItemToJoin item) { append_.durable.joins.push_back(std::move(item)); }
-  void joined(JoinedItem item);
+  void joined(JoinedItem item, const ItemName& name);
 
   // The event is over; reading would go on at `low`.
   bool has_news() const { return !append_.empty(); }

@@ -155,13 +155,15 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
     }
     const DividedItem* divided = parts_.ledger().divided(item.item);
     if (divided == nullptr) continue; // told twice
-    const std::string sample = item.cls == OutcomeClass::ok
-                                   ? ""
-                                   : fmt::format("{} ({})", json::printable(divided->id, 100),
-                                                 reader_.source_of(divided->place));
+    const ItemName name{divided->id, reader_.source_of(divided->place)};
+    const std::string sample =
+        item.cls == OutcomeClass::ok
+            ? ""
+            : fmt::format("{} ({}): {}", json::printable(name.id, 100), name.source,
+                          json::printable(item.message, LastWords::message_bytes_max));
     parts_.end_item(item.item);
     stop(verdict_.item_ended(item.cls, item.code, sample));
-    recorder_.joined(std::move(item));
+    recorder_.joined(std::move(item), name);
   }
   return filled(now);
 }

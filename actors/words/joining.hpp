@@ -28,6 +28,7 @@ struct JoinedItem {
   // Set: `line` is what this part is to see of the others: members of a JSON object,
   // "answer.1":"…","answer.2":"…".
   std::optional<std::uint32_t> step = {};
+  std::string message = {}; // of a failed item: which part of it has, and why
 };
 
 } // namespace gristmill

@@ -2,7 +2,6 @@
 import collections
 import json
 import random
-import signal
 import unittest
 
 from harness import EndToEnd
@@ -102,11 +101,11 @@ class SeveralModels(EndToEnd):
         self.assertEqual(len(self.lines()), count)
 
     def test_an_item_that_one_model_refuses_has_failed_and_says_so(self):
-        server = self.server()
-        source = self.documents(20)
-        config = self.pools(a=(server, ""), b=(self.server("--fault", "status:code=400", label="b"), ""))
-        self.gristmill("run", source, "-p", "{{text}}", "-m", "a", "-m", "b", "--config", config,
-                       "--max-failures", "off", "-o", self.output, check=3)
+        good, bad = self.server(), self.server("--fault", "status:code=400", label="b")
+        config = self.pools(a=(good, ""), b=(bad, ""))
+        arguments = ["run", self.documents(20), "-p", "{{text}}", "-m", "a", "-m", "b", "--config", config,
+                     "--max-failures", "off", "-o", self.output]
+        self.gristmill(*arguments, check=3)
         for line in self.lines():
             self.assertEqual(line["error"]["code"], "model_failed")
             self.assertIn('"b"', line["error"]["message"])
@@ -114,7 +113,13 @@ class SeveralModels(EndToEnd):
             first, second = line["gristmill"]["answers"]
             self.assertIsNone(first["error"])
             self.assertIsNotNone(second["error"])
-        self.assertEqual(len(self.calls(server)), 20)
+        # What was answered is not paid again.
+        self.control(bad, faults=[])
+        self.gristmill(*arguments, "--retry-failed")
+        self.assertEqual([len(self.calls(good)), len(self.calls(bad))], [20, 40])
+        for line in self.lines():
+            self.assertIsNone(line["error"])
+            self.assertEqual([answer["error"] for answer in line["gristmill"]["answers"]], [None, None])
 
     def test_nothing_is_paid_twice_over_kills(self):
         server = self.server("--latency", "uniform:1ms:30ms")

@@ -65,7 +65,8 @@ JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about, 
     about.models = std::move(of_models.answers);
     about.label = std::move(of_models.label);
   }
-  return {reply.cls, reply.code, result_line(job, custom_id, reply, about)};
+  std::string line = result_line(job, custom_id, reply, about);
+  return {reply.cls, std::move(reply.code), std::move(reply.message), std::move(line)};
 }
 
 Result<> check_joined_line(std::string_view line, PartTexts parts) {

@@ -15,7 +15,7 @@ namespace gristmill::openai {
 
 struct JoinedLine {
   OutcomeClass cls = OutcomeClass::ok;
-  std::string code; // of a failed one
+  std::string code, message; // of a failed one
   std::string line;
 };
 

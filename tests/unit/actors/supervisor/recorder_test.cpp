@@ -98,11 +98,12 @@ TEST_CASE("of an item of several parts each is a line, and the item counts with 
   book.recorder.durable(append.durable);
   CHECK(book.recorder.undurable_lines() == 0);
   CHECK(book.recorder.counts().terminal() == 0);
-  book.recorder.joined({1, OutcomeClass::bad_line, "parts_failed", "{}"});
+  book.recorder.joined({1, OutcomeClass::bad_line, "parts_failed", "{}"}, {"a", "in.jsonl:2"});
   append = book.take();
   REQUIRE(append.lines.size() == 1);
   CHECK(append.lines[0].line == "{}");
   CHECK(book.recorder.errors().most_frequent()->final == 1);
+  CHECK(book.recorder.errors().most_frequent()->count == 1); // the journal refuses fewer
   book.recorder.durable(append.durable);
   CHECK(book.recorder.counts().failed == 1);
 }
