@@ -40,6 +40,7 @@ std::optional<journal::JobChange> JobBook::change(JobId id, StateChange to, std:
   const bool asked_for = to.state == JobState::paused && to.reason == JobReason::user &&
                          job->reason != JobReason::user;
   if (job->state == to.state && !asked_for) return std::nullopt;
+  if (is_over(to.state)) job->ends_from = job->state;
   job->state = to.state;
   job->reason = to.reason;
   job->detail = std::move(to.sentence);
@@ -78,6 +79,7 @@ journal::JobChange JobBook::reopen(JobId id, std::optional<JobSpec> spec, std::i
   }
   job.state = JobState::running;
   job.ended_at = 0;
+  job.ends_from.reset();
   const std::int64_t at = job.waits_since != 0 ? job.waits_since : unix_now;
   journal::JobChange change{id, "", "", job.state, job.reason, job.detail, at};
   if (spec) {

@@ -7,6 +7,7 @@
 #include "protocol/job/spec.hpp"
 #include "protocol/job/state.hpp"
 
+#include <optional>
 #include <string>
 
 namespace gristmill::jobs {
@@ -20,6 +21,7 @@ struct JobEntry {
   std::string detail; // why it is in this state; a sentence or empty
   JobCounts counts;
   std::int64_t created_at = 0, ended_at = 0; // unix seconds
+  std::optional<JobState> ends_from = {}; // it is over, and that is not durable: what it was before
   // Running, and nothing is answered since then (unix seconds) but what its endpoints say; 0 = no.
   std::int64_t waits_since = 0;
   bool open = false;           // its rooms exist

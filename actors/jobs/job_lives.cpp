@@ -127,6 +127,7 @@ Effects JobLives::resume(JobId id, bool probing) {
 Effects JobLives::close(JobId id) {
   Effects effects;
   JobEntry& job = *book_.find(id);
+  job.ends_from.reset();
   if (!job.open) return effects;
   job.open = false;
   effects.add(Close{id, job.state == JobState::failed});

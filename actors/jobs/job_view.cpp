@@ -14,6 +14,12 @@ JobView view_of(const JobEntry& job, const JobStanding& standing, const std::str
   view.deadline = static_cast<std::int64_t>(job.spec.share.deadline);
   view.counts.in_flight = standing.in_flight;
   view.errors = job.errors;
+  if (job.ends_from) { // nobody hears of an end that a power cut could take back
+    view.state = *job.ends_from;
+    view.reason = JobReason::none;
+    view.detail.clear();
+    view.ended_at = 0;
+  }
   if (is_over(job.state)) return view;
   view.urgent = standing.urgent;
   if (WaitReason reason = why_waiting(job, full_disk, job.waiting, standing.reason);

@@ -100,6 +100,19 @@ class SeveralModels(EndToEnd):
         self.assertEqual(len(self.calls(slow)), count)
         self.assertEqual(len(self.lines()), count)
 
+    def test_a_cluster_asks_the_judge_too(self):
+        server = self.server()
+        coordinator = self.coordinator("--config", self.pools(a=(server, ""), j=(server, "")))
+        self.worker(coordinator, "w0")
+        self.worker(coordinator, "w1")
+        self.gristmill("submit", self.documents(200), "-p", "{{text}}", "-m", "a", "--judge-model", "j",
+                       "--judge-prompt", "Is it true? {{answer.1}}", "--wait", "-o", self.output,
+                       "--server", coordinator.http)
+        self.assertEqual(collections.Counter(call["model"] for call in self.calls(server)),
+                         {"a": 200, "j": 200})
+        for line in self.lines():
+            self.assertEqual(line["gristmill"]["judge"]["model"], "j")
+
     def test_an_item_that_one_model_refuses_has_failed_and_says_so(self):
         good, bad = self.server(), self.server("--fault", "status:code=400", label="b")
         config = self.pools(a=(good, ""), b=(bad, ""))
