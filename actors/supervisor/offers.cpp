@@ -32,7 +32,7 @@ void Offers::may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t b
 }
 
 bool Offers::has_room(const PartId& part) const {
-  const std::uint32_t stream = stream_of(part);
+  const std::uint32_t stream = StreamId::of(part).model;
   if (stream >= rooms_.size() || rooms_[stream].bytes <= 0) return false;
   return rooms_[stream].calls > 0 || (draft_ && draft_->stream() == stream);
 }
@@ -56,7 +56,7 @@ tl::expected<AskedPart, NoCall> Offers::plan(const PartId& part, const OpenPart&
 }
 
 bool Offers::takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const {
-  return !draft_ || (draft_->stream() == stream_of(asked.part.id) &&
+  return !draft_ || (draft_->stream() == StreamId::of(asked.part.id).model &&
                      draft_->takes(asked.ask, open.failed_at, most(by_itself)));
 }
 
@@ -74,7 +74,7 @@ void Offers::add(CallDraft& draft, AskedPart asked) {
 }
 
 CallId Offers::add(AskedPart asked, const OpenPart& open) {
-  if (!draft_) draft_ = begin(stream_of(asked.part.id), open.failed_at);
+  if (!draft_) draft_ = begin(StreamId::of(asked.part.id).model, open.failed_at);
   add(*draft_, std::move(asked));
   return draft_->call();
 }
@@ -99,7 +99,7 @@ std::optional<OfferedCall> Offers::second(const Call& call, const PartLedger& le
   }
   std::vector<EndpointId> slow_at = ledger.at(call.parts.at(0)).failed_at;
   slow_at.push_back(call.endpoint);
-  CallDraft draft = begin(stream_of(call.parts.at(0)), std::move(slow_at));
+  CallDraft draft = begin(StreamId::of(call.parts.at(0)).model, std::move(slow_at));
   for (AskedPart& asked : parts) add(draft, std::move(asked));
   return std::move(draft).take();
 }

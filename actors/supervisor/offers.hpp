@@ -39,8 +39,8 @@ public:
   Streams streams_with_room() const;
   bool has_room() const { return streams_with_room() != 0; }
   // The room for one call is kept for a part until it is given back.
-  void keep_room(const PartId& part) { --rooms_.at(stream_of(part)).calls; }
-  void give_back_room(const PartId& part) { ++rooms_.at(stream_of(part)).calls; }
+  void keep_room(const PartId& part) { --rooms_.at(StreamId::of(part).model).calls; }
+  void give_back_room(const PartId& part) { ++rooms_.at(StreamId::of(part).model).calls; }
   CallId next_call() const { return next_; }
   bool has_fallback(const PartId& part, ItemKind kind, std::string_view raw,
                     bool on_fallback) const {

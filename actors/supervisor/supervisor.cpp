@@ -275,10 +275,14 @@ bool Supervisor::caught_up(Time now) {
 
 bool Supervisor::may_read() const {
   if (reader_.is_at_end() || recorder_.undurable_lines() >= undurable_lines_max) return false;
+  if (course_.is_cancelling()) return true;
+  // Room for the judge's calls is none for those of an item that nobody has answered.
+  const auto next = plan_.parts_of(job_, reader_.position().item);
+  const bool has_room = std::ranges::any_of(next, [this](std::uint32_t number) {
+    return offers_.has_room(PartId{job_, reader_.position().item, number});
+  });
   const PartLedger& ledger = parts_.ledger();
-  return course_.is_cancelling() ||
-         (offers_.has_room() &&
-          ledger.live_count() + ledger.joining_count() < limits::live_parts_max);
+  return has_room && ledger.live_count() + ledger.joining_count() < limits::live_parts_max;
 }
 
 bool Supervisor::read_next(Time now) {

@@ -75,7 +75,7 @@ public:
              const PartPlan* plan = nullptr);
 
   Effects started(Time now); // first of all
-  // Room for so many more calls, and bytes of them, of the parts of one stream (part_ledger.hpp).
+  // Room for so many more calls, and bytes of them, of one stream (words/streams.hpp).
   Effects wanted(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes, Time now);
   Effects outcomes(std::vector<ReportedOutcome> outcomes, Time now, Random& random);
   Effects returned(const std::vector<LostCall>& calls, Time now);

@@ -66,8 +66,8 @@ void PartLedger::push(const PartId& id, const OpenPart& part) {
   const bool in_order = lane == Lane::open && part.suspicions == 0;
   const std::uint64_t rank = id.item << 20 | (PartNumber::of(id.part).index & 0xfffff);
   Queues& of_lane = queues(lane);
-  if (of_lane.size() <= stream_of(id)) of_lane.resize(stream_of(id) + 1);
-  of_lane[stream_of(id)].push(
+  if (of_lane.size() <= StreamId::of(id).model) of_lane.resize(StreamId::of(id).model + 1);
+  of_lane[StreamId::of(id).model].push(
       {part.not_before(), in_order ? behind_suspects | rank : (rank * 0x9e3779b97f4a7c15u) >> 1,
        id});
 }
@@ -281,7 +281,7 @@ std::optional<PartId> PartLedger::due_behind(Time now, Streams streams) const {
   const auto least = std::min_element(due.begin(), due.end(), [&](const Due& a, const Due& b) {
     return live_.at(a.part).tally.losses < live_.at(b.part).tally.losses;
   });
-  for (const Due& looked : due) queues(Lane::behind)[stream_of(looked.part)].push(looked);
+  for (const Due& looked : due) queues(Lane::behind)[StreamId::of(looked.part).model].push(looked);
   return least == due.end() ? std::nullopt : std::optional{least->part};
 }
 

@@ -13,8 +13,8 @@
 #include "actors/supervisor/parts/part_tally.hpp"
 #include "actors/words/item_set.hpp"
 #include "actors/words/records.hpp"
+#include "actors/words/streams.hpp"
 #include "protocol/ids.hpp"
-#include "protocol/part_number.hpp"
 
 #include <array>
 #include <deque>
@@ -92,14 +92,11 @@ struct DividedItem {
   bool is_whole() const { return ended.size() == parts.size(); }
 };
 
-// One bit for each model of the job, and one for the judge: see PartNumber.
+// One bit for each stream of the job (words/streams.hpp).
 using Streams = std::uint64_t;
 inline constexpr Streams all_streams = ~Streams{0};
-inline std::uint32_t stream_of(const PartId& part) {
-  return PartNumber::of(part.part).model;
-}
 inline bool has_stream(Streams streams, const PartId& part) {
-  return (streams >> stream_of(part) & 1) != 0;
+  return (streams >> StreamId::of(part).model & 1) != 0;
 }
 
 // What the journal knows of parts of items that are not terminal.

@@ -2,10 +2,10 @@
 // Invariant: the same item has the same parts in every life of its job.
 #pragma once
 
+#include "actors/words/streams.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/part_number.hpp"
-#include "protocol/rules/served.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -39,11 +39,11 @@ public:
 class JobParts : public PartPlan {
 public:
   explicit JobParts(const JobSpec& spec) {
-    const auto models =
-        static_cast<std::uint32_t>(std::max<std::size_t>(models_of_all(spec).size(), 1));
+    const bool is_judged = !spec.shape.judge_model.empty();
+    const std::uint32_t models = streams_of(spec) - is_judged;
     for (std::uint32_t model = 0; model < models; ++model)
       parts_.push_back(PartNumber{model, 0, 0}.value());
-    if (!spec.shape.judge_model.empty()) judge_ = PartNumber::judge(models).value();
+    if (is_judged) judge_ = PartNumber::judge(models).value();
   }
   std::span<const std::uint32_t> parts_of(JobId, std::uint64_t) const override { return parts_; }
   std::optional<std::uint32_t> step_after(JobId,

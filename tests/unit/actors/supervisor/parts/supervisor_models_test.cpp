@@ -179,6 +179,17 @@ TEST_CASE("what the judge is to see keeps its room while it is made") {
   CHECK(bench.joins[0].item == 1);
 }
 
+TEST_CASE("room for the judge alone reads no item") {
+  ModelsBench bench{10, two_models(true)};
+  bench.start();
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.want(10, 1u << 30, judge);
+  CHECK(bench.supervisor->counts().total == 0);
+  bench.want(1, 1u << 30, second);
+  CHECK(bench.take_offer().planned.model == "b");
+  CHECK(bench.supervisor->counts().total == 1);
+}
+
 TEST_CASE("a cancelled job waits for no judge") {
   const bool asked = GENERATE(true, false);
   ModelsBench bench{1, two_models(true)};
