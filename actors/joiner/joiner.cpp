@@ -2,7 +2,7 @@
 
 #include "actors/journal/passing.hpp"
 #include "protocol/openai/line/joined_line.hpp"
-#include "protocol/openai/request/step.hpp"
+#include "protocol/openai/line/model_answers.hpp"
 
 #include <fmt/format.h>
 #include <utility>
@@ -47,12 +47,8 @@ Result<JoinedItem> Joiner::joined(JobId job, const ItemToJoin& item, std::size_t
     bytes += part.line.size();
     texts.push_back({part.cls, part.line, part.part.part});
   }
-  if (item.step) {
-    std::vector<openai::AnsweredPart> answers;
-    for (const journal::PartLine& part : *parts) answers.push_back({part.part.part, part.line});
-    return JoinedItem{
-        .item = item.item, .line = openai::answer_members(answers), .step = item.step};
-  }
+  if (item.step)
+    return JoinedItem{.item = item.item, .line = openai::answer_members(texts), .step = item.step};
   openai::Provenance about;
   about.source = item.source;
   about.item = item.item;

@@ -178,6 +178,15 @@ PartTexts of_first_model(PartTexts parts) {
   return all_asked(parts).front().parts;
 }
 
+std::string answer_members(PartTexts parts) {
+  std::string members;
+  for (const Respondent& asked : all_asked(parts)) {
+    members += fmt::format("{}\"answer.{}\":", members.empty() ? "" : ",", asked.number);
+    json::append_string(members, without_thoughts(joined_text(asked.parts)));
+  }
+  return members;
+}
+
 Judged judged(PartTexts parts) {
   Judged judged;
   const std::vector<Respondent> all = all_asked(parts);

@@ -26,6 +26,10 @@ bool are_of_several(PartTexts parts);
 // The parts of the first model.
 PartTexts of_first_model(PartTexts parts);
 
+// What a judge is to see of them, as members of a JSON object: "answer.1":"…","answer.2":"…", for
+// each model the texts of its parts without its thoughts.
+std::string answer_members(PartTexts parts);
+
 // `label`: the judge's, else the one that most models gave; empty = there is none.
 struct Judged {
   ModelAnswers answers;

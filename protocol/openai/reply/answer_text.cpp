@@ -82,8 +82,15 @@ std::string text_of_message(Value message) {
 
 std::string answer_text(std::string_view body) {
   const Value choices = json::find(json::root(body), "choices");
-  const Value choice = json::Elements{choices}.next().value_or(Value{});
-  return text_of_message(json::find(choice, "message"));
+  if (const auto choice = json::Elements{choices}.next()) {
+    const Value message = json::find(*choice, "message");
+    return message.is(json::Kind::object) ? text_of_message(message)
+                                          : json::text_of(json::find(*choice, "text"));
+  }
+  std::string text;
+  json::Elements items{json::find(json::root(body), "output")};
+  while (const auto item = items.next()) text += text_of_message(*item);
+  return text;
 }
 
 std::string without_thoughts(std::string_view text) {

@@ -12,7 +12,7 @@ namespace gristmill::openai {
 
 // Of a chat's message, or of an item of the responses API's output; thoughts in it and all.
 std::string text_of_message(json::Value message);
-// Of the first choice.
+// Of the first choice of a chat or a completion, or of all output of the responses API.
 std::string answer_text(std::string_view body);
 
 // Without the thoughts: what stands between their marks, before an end that nothing begins (the

@@ -3,8 +3,6 @@
 #include "protocol/openai/reply/answer_text.hpp"
 #include "protocol/text/json_text.hpp"
 
-#include <fmt/format.h>
-
 namespace gristmill::openai {
 namespace {
 
@@ -18,22 +16,13 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
   json::append_string(out, text);
 }
 
-std::string text_of_content(Value content) {
-  if (content.is(Kind::string)) return json::text_of(content);
-  std::string text;
-  json::Elements pieces{content};
-  while (const auto piece = pieces.next()) text += json::text_of(json::find(*piece, "text"));
-  return text;
-}
-
 // What the user of a chat said last, or the input or prompt of another request.
 std::string asked_in(std::string_view line) {
   const Value body = json::find(json::root(line), "body");
   std::string text;
   json::Elements messages{json::find(body, "messages")};
   while (const auto message = messages.next())
-    if (json::text_of(json::find(*message, "role")) == "user")
-      text = text_of_content(json::find(*message, "content"));
+    if (json::text_of(json::find(*message, "role")) == "user") text = text_of_message(*message);
   if (text.empty()) text = json::text_of(json::find(body, "input"));
   return text.empty() ? json::text_of(json::find(body, "prompt")) : text;
 }
@@ -49,20 +38,6 @@ JobSpec judge_spec(const JobSpec& spec) {
 } // namespace
 
 CallForms::CallForms(const JobSpec& spec) : items_{spec}, judge_{judge_spec(spec)} {}
-
-std::string answer_members(std::span<const AnsweredPart> parts) {
-  std::string members;
-  for (std::size_t n = 0; n < parts.size();) {
-    const std::uint32_t model = PartNumber::of(parts[n].number).model;
-    std::string text;
-    for (; n < parts.size() && PartNumber::of(parts[n].number).model == model; ++n) {
-      const Value body = json::find(json::find(json::root(parts[n].line), "response"), "body");
-      text += answer_text(body.text);
-    }
-    append_member(members, fmt::format("answer.{}", model + 1), text);
-  }
-  return members;
-}
 
 std::string step_item(const JobSpec& spec, ItemKind kind, std::string_view item,
                       std::string_view members) {

@@ -7,8 +7,6 @@
 #include "protocol/openai/template/document_template.hpp"
 #include "protocol/part_number.hpp"
 
-#include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,16 +30,8 @@ private:
   CallForm items_, judge_;
 };
 
-struct AnsweredPart {
-  std::uint32_t number = 0;
-  std::string_view line; // as result_line() wrote it, of a chat
-};
-// Members of a JSON object: "answer.1":"…","answer.2":"…", for each model the texts of its parts
-// together. The parts are in the order of their numbers.
-std::string answer_members(std::span<const AnsweredPart> parts);
-
-// An object with these members and those of the item, which {{text}} and {{field}} stand for. Of a
-// batch line {{text}} is its last message of the user.
+// An object with the item's members, which {{text}} and {{field}} stand for, and these behind them,
+// which are the answers (model_answers.hpp). Of a batch line {{text}} is the user's last message.
 std::string step_item(const JobSpec& spec, ItemKind kind, std::string_view item,
                       std::string_view members);
 

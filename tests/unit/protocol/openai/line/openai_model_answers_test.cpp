@@ -423,4 +423,21 @@ TEST_CASE("of a model's joined parts the text is what counts") {
   CHECK(why_wrong(parts, line) != "");
 }
 
+TEST_CASE("a judge sees the answers by model, chunks as one answer, and no thoughts") {
+  const auto number = [](std::uint32_t model, std::uint32_t index) {
+    return PartNumber{model, 0, index}.value();
+  };
+  const std::vector<Part> parts{
+      said(number(0, 0), R"(<think>or b</think>a "quoted")"), said(number(1, 0), "b1 "),
+      said(number(1, 1), "b2"), answered(number(2, 0), R"({"choices":[{"text":"completed"}]})"),
+      answered(number(3, 0), R"({"output":[{"type":"message","content":)"
+                             R"([{"type":"output_text","text":"r"}]}]})")};
+  const Json seen = Json::parse("{" + answer_members(texts_of(parts)) + "}");
+  CHECK(seen["answer.2"] == "b1 b2");
+  CHECK(seen["answer.3"] == "completed");
+  CHECK(seen["answer.4"] == "r");
+  CHECK(seen["answer.1"] == "a \"quoted\"");
+  CHECK(seen.size() == 4);
+}
+
 } // namespace openai_model_answers_test
