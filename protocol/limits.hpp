@@ -63,6 +63,10 @@ inline constexpr std::size_t job_labels_max = 1'000;
 inline constexpr std::size_t job_faults_max = 20;         // sentences about one specification
 inline constexpr std::size_t template_fields_max = 1'024; // places to be filled, the same ones too
 inline constexpr std::size_t request_bytes_max = line_bytes_max; // what a template makes of an item
+// So small a chunk is no text any more; and no line has more chunks than a part's number can say.
+inline constexpr std::uint32_t chunk_tokens_min = 16, chunk_tokens_max = 1u << 24;
+// Parts of one model of an item that are open at a time; the others wait for some to end.
+inline constexpr std::uint32_t open_chunks_max = 8'192;
 inline constexpr std::size_t pools_max = 1'024;
 inline constexpr std::size_t pool_endpoints_max = 1'024; // of all pools: a frame holds all of them
 inline constexpr std::size_t found_limits_max =
