@@ -99,7 +99,9 @@ void append_chat(std::string& out, const Call& call, Tokens tokens, const Answer
   out += ",\"choices\":[";
   if (!empty) {
     out += R"({"index":0,"message":{"role":"assistant","content":)";
-    if (shape.picks_labels && !call.labels.empty()) {
+    if (shape.echoes) {
+      append_json(out, call.text);
+    } else if (shape.picks_labels && !call.labels.empty()) {
       append_json(out, call.labels[call.crc % call.labels.size()]);
     } else if (call.wants_json) {
       std::string answer = "{\"answer\":";

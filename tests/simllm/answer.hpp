@@ -30,7 +30,7 @@ namespace gristmill::simllm {
 struct AnswerShape {
   std::uint64_t answer_tokens = 8;
   std::uint64_t dimensions = 8;
-  bool picks_labels = false;
+  bool picks_labels = false, echoes = false;
 };
 
 // What only the moment of the answer can tell.

@@ -49,9 +49,9 @@ void describe_answers(CLI::App& app, Options& options) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
       ->capture_default_str();
   app.add_option("--answer", options.answer,
-                 "What a chat says: a checksum, or one of the labels that its messages name as\n"
-                 "lines '- LABEL' below a line 'Labels:'")
-      ->check(CLI::IsMember({"checksum", "label"}))
+                 "What a chat says: a checksum, one of the labels that its messages name as lines\n"
+                 "'- LABEL' below a line 'Labels:', or its last message (echo)")
+      ->check(CLI::IsMember({"checksum", "label", "echo"}))
       ->capture_default_str();
   app.add_option(
          "--prefix-cache", options.prefix_cache,
@@ -145,6 +145,7 @@ ParsedOptions parse_options(int argc, char** argv) {
     return {std::nullopt, app.exit(stop)};
   }
   options.shape.picks_labels = options.answer == "label";
+  options.shape.echoes = options.answer == "echo";
   if (options.models.empty()) options.models = {"sim-small"};
   return {std::move(options), 0};
 }
