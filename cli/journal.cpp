@@ -88,8 +88,11 @@ int show_commits(JournalCheck& journal, const Options& options) {
 // Of items that have several, and are open or have failed.
 Json json_of(const std::map<std::uint64_t, journal::EndedParts>& parts) {
   Json items = Json::array();
-  for (const auto& [item, ended] : parts)
-    items.push_back({{"item", item}, {"answered", ended.answered}, {"failed", ended.failed}});
+  for (const auto& [item, ended] : parts) {
+    Json answered = Json::array();
+    for (const auto& [part, size] : ended.answered) answered.push_back(part);
+    items.push_back({{"item", item}, {"answered", answered}, {"failed", ended.failed}});
+  }
   return items;
 }
 

@@ -25,6 +25,7 @@ struct PartNumber {
   static constexpr PartNumber judge(std::uint32_t models) { return {models, level_judge, 0}; }
   constexpr std::uint32_t value() const { return model << 26 | level << 21 | index; }
   constexpr bool is_judge() const { return level == level_judge; }
+  constexpr bool is_reduce() const { return level > 0 && !is_judge(); }
   auto operator<=>(const PartNumber&) const = default;
 };
 

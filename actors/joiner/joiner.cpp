@@ -1,8 +1,10 @@
 #include "actors/joiner/joiner.hpp"
 
 #include "actors/journal/passing.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/line/joined_line.hpp"
 #include "protocol/openai/line/model_answers.hpp"
+#include "protocol/part_number.hpp"
 
 #include <fmt/format.h>
 #include <utility>
@@ -37,7 +39,7 @@ JoinStep Joiner::step() {
 }
 
 Result<JoinedItem> Joiner::joined(JobId job, const ItemToJoin& item, std::size_t& bytes) {
-  const auto parts = lines_.parts_of(job, item.item);
+  const auto parts = lines_.parts_of(job, item.item, item.first, item.last);
   GRISTMILL_TRY(parts);
   if (parts->size() != item.parts)
     return fail(ErrorCode::io, fmt::format("expected the lines of {} parts of item {}, got {}",
@@ -47,13 +49,19 @@ Result<JoinedItem> Joiner::joined(JobId job, const ItemToJoin& item, std::size_t
     bytes += part.line.size();
     texts.push_back({part.cls, part.line, part.part.part});
   }
-  if (item.step)
-    return JoinedItem{.item = item.item, .line = openai::answer_members(texts), .step = item.step};
+  if (item.step) {
+    const bool judges = PartNumber::of(*item.step).is_judge();
+    return JoinedItem{.item = item.item,
+                      .line =
+                          judges ? openai::answer_members(texts) : openai::reduce_members(texts),
+                      .step = item.step};
+  }
   openai::Provenance about;
   about.source = item.source;
   about.item = item.item;
   about.input = item.input;
-  openai::JoinedLine line = openai::joined_line(job, item.id, std::move(about), texts);
+  openai::JoinedLine line =
+      openai::joined_line(job, item.id, std::move(about), texts, limits::line_bytes_max);
   return JoinedItem{.item = item.item,
                     .cls = line.cls,
                     .code = std::move(line.code),

@@ -10,6 +10,7 @@ namespace gristmill::journal {
 namespace {
 
 constexpr std::uint64_t of_a_part = 5;
+constexpr std::uint64_t sized = 4; // of a part, which is never reopened by itself
 
 void put_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
@@ -36,13 +37,15 @@ void ItemsWriter::add(const ItemEntry& entry) {
   previous_ = entry.item;
   const auto kind = static_cast<std::uint64_t>(entry.kind);
   put_varint(blob_, zigzag(delta) * 8 + (entry.part ? of_a_part : kind));
-  if (entry.part) put_varint(blob_, std::uint64_t{*entry.part} * 8 + kind);
+  if (entry.part)
+    put_varint(blob_, std::uint64_t{*entry.part} * 8 + (entry.size > 0 ? sized : kind));
   if (is_note(entry.kind)) {
     put_varint(blob_, entry.attempts);
     put_varint(blob_, entry.deaths);
     if (entry.kind == EntryKind::fallback) put_varint(blob_, entry.tries);
   } else if (entry.kind != EntryKind::reopened) {
     put_varint(blob_, entry.bytes);
+    if (entry.size > 0) put_varint(blob_, entry.size);
     if (entry.kind == EntryKind::failed) put_varint(blob_, static_cast<std::uint64_t>(entry.cls));
   }
 }
@@ -61,7 +64,7 @@ bool ItemsReader::varint(std::uint64_t& value) {
 
 Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (rest_.empty()) return false;
-  std::uint64_t head = 0, part = 0;
+  std::uint64_t head = 0, part = 0, size = 0;
   entry = {};
   if (!varint(head)) return malformed("a number that is cut or longer than 64 bits");
   if (head % 8 > of_a_part)
@@ -78,12 +81,17 @@ Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (head % 8 == of_a_part) {
     if (!varint(part) || part / 8 > std::numeric_limits<std::uint32_t>::max())
       return malformed("a part's number that is cut or out of range");
-    if (part % 8 >= static_cast<std::uint64_t>(EntryKind::reopened))
+    if (part % 8 > sized)
       return malformed(fmt::format("a part's entry of the unknown kind {}", part % 8));
     entry.part = static_cast<std::uint32_t>(part / 8);
-    entry.kind = static_cast<EntryKind>(part % 8);
+    entry.kind = part % 8 == sized ? EntryKind::completed : static_cast<EntryKind>(part % 8);
   }
-  return rest_of(entry);
+  auto rest = rest_of(entry);
+  if (!rest || !entry.part || part % 8 != sized) return rest;
+  if (!varint(size) || size == 0 || size > std::numeric_limits<std::uint32_t>::max())
+    return malformed("an answer whose size is cut or out of range");
+  entry.size = static_cast<std::uint32_t>(size);
+  return true;
 }
 
 Result<bool> ItemsReader::rest_of(ItemEntry& entry) {
@@ -133,6 +141,7 @@ std::vector<CommitRow> commit_rows(const Group& group) {
                    .item = line.part.item,
                    .part = line.part.part,
                    .bytes = line.line.size() + 1,
+                   .size = line.failed() ? 0 : line.size,
                    .cls = line.cls});
   }
   for (const AttemptNote& note : group.attempts)

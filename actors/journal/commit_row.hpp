@@ -11,6 +11,8 @@
 //            | head                      kind 4 reopened: the item's line holds no more
 //            | head part …               kind 5 of one of the item's several parts, as follows
 //   part     = varint(number * 8 + kind), then as of an entry of that kind, which is one of 0 to 3
+//            | varint(number * 8 + 4) bytes size   completed, and a step joins its answer with
+//                                        others; size > 0, in tokens
 //   head     = varint(zigzag(item - item of the entry before) * 8 + kind); before the first: 0
 //   bytes    = varint, of the line in its segment, newline included
 //   attempts, deaths, tries, class = varint; attempts are of the present model, tries of both
@@ -50,6 +52,7 @@ struct ItemEntry {
   std::uint64_t item = 0;
   std::optional<std::uint32_t> part = {}; // set: one of several
   std::uint64_t bytes = 0;                // of a line
+  std::uint32_t size = 0;                 // of a part's answer, if a step joins it with others
   OutcomeClass cls = OutcomeClass::ok;    // of a failed one
   std::uint32_t attempts = 0, deaths = 0; // of a note
   std::uint32_t tries = 0;                // of a note on the fallback model

@@ -38,8 +38,10 @@ public:
 class LineStore {
 public:
   virtual ~LineStore() = default;
-  // Any thread, both. The durable part lines of an item that hold, in the order of their parts.
-  virtual Result<std::vector<PartLine>> parts_of(JobId job, std::uint64_t item) = 0;
+  // Any thread, both. The durable part lines of an item that hold, in the order of their parts, of
+  // those whose numbers are in [first, last).
+  virtual Result<std::vector<PartLine>>
+  parts_of(JobId job, std::uint64_t item, std::uint32_t first = 0, std::uint32_t last = ~0u) = 0;
   // not_found: there is no such job.
   virtual Result<std::shared_ptr<JobLines>> lines_of(JobId job) const = 0;
 };

@@ -19,6 +19,7 @@ Json counts_of(const JobCounts& counts, std::uint64_t cached) {
           {"failed", counts.failed},
           {"retrying", counts.retrying},
           {"cached", cached},
+          {"parts", counts.parts},
           {"ambiguous", counts.ambiguous},
           {"attempts", counts.attempts},
           {"late", counts.late}};

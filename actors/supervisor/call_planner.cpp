@@ -13,7 +13,7 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
   if (std::string why = form.documents.why_too_long(kind, raw); !why.empty())
     return tl::unexpected{NoCall{OutcomeClass::too_long, "exceeds_limit", std::move(why)}};
   PlannedModel model = models_.plan(part, kind, raw, on_fallback);
-  const auto bound = (part.is_judge() ? judge_ : items_).bounds(kind, raw, model.max_output_tokens);
+  const auto bound = tokens(part).bounds(kind, raw, model.max_output_tokens);
   if (spec_.limits.budget && !bound.output_stated && !model.limits_answers)
     return tl::unexpected{
         NoCall{OutcomeClass::bad_line, "unlimited_answer",

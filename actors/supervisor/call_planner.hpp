@@ -31,8 +31,8 @@ class CallPlanner {
 public:
   // `spec` outlives it.
   CallPlanner(const JobSpec& spec, const std::vector<PoolSpec>& pools)
-      : spec_{spec}, forms_{spec}, items_{tokens_of({})}, judge_{tokens_of(PartNumber::judge(0))},
-        models_{spec, pools} {}
+      : spec_{spec}, forms_{spec}, items_{tokens_of({})}, reduce_{tokens_of({0, 1, 0})},
+        judge_{tokens_of(PartNumber::judge(0))}, models_{spec, pools} {}
 
   tl::expected<PlannedAsk, NoCall> plan(const PartNumber& part, ItemKind kind, std::string_view raw,
                                         bool on_fallback) const;
@@ -46,10 +46,14 @@ private:
     const openai::CallForm& form = forms_.of(part);
     return {form.spec, form.documents};
   }
+  const openai::JobTokens& tokens(const PartNumber& part) const {
+    if (part.is_judge()) return judge_;
+    return part.is_reduce() ? reduce_ : items_;
+  }
 
   const JobSpec& spec_;
   openai::CallForms forms_;
-  openai::JobTokens items_, judge_; // what their calls use at most
+  openai::JobTokens items_, reduce_, judge_; // what their calls use at most
   ModelPlan models_;
 };
 

@@ -46,13 +46,10 @@ Streams Offers::streams_with_room() const {
 }
 
 tl::expected<AskedPart, NoCall> Offers::plan(const PartId& part, const OpenPart& open,
-                                             std::string item) const {
-  const PartNumber number = PartNumber::of(part.part);
-  const ItemKind kind = number.level > 0 ? ItemKind::json_object : open.place.kind;
-  std::string raw = number.level > 0 ? std::move(item) : plan_.raw_of(part, std::move(item));
-  auto ask = planner_.plan(number, kind, raw, open.tally.on_fallback);
+                                             RawPart raw) const {
+  auto ask = planner_.plan(PartNumber::of(part.part), raw.kind, raw.raw, open.tally.on_fallback);
   GRISTMILL_TRY(ask);
-  return AskedPart{{part, kind, std::move(raw)}, std::move(*ask)};
+  return AskedPart{{part, raw.kind, std::move(raw.raw)}, std::move(*ask)};
 }
 
 bool Offers::takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const {
@@ -92,8 +89,9 @@ std::optional<OfferedCall> Offers::second(const Call& call, const PartLedger& le
   for (const PartId& part : call.parts) {
     if (PartNumber::of(part.part).level > 0) return std::nullopt;
     const OpenPart& open = ledger.at(part);
-    auto item = reader.read_if_possible(open.place);
-    auto asked = item ? plan(part, open, std::move(*item)) : tl::unexpected{NoCall{}};
+    auto raw = plan_.raw_of(part, open.place.kind, ledger.divided(part.item),
+                            [&] { return reader.read_if_possible(open.place); });
+    auto asked = raw ? plan(part, open, std::move(*raw)) : tl::unexpected{NoCall{}};
     if (!asked) return std::nullopt;
     parts.push_back(std::move(*asked));
   }

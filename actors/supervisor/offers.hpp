@@ -47,9 +47,8 @@ public:
     return planner_.has_fallback(PartNumber::of(part.part), kind, raw, on_fallback);
   }
 
-  // What the part asks for; `item`: as it stands in the input, or what a step is to see.
-  tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open,
-                                       std::string item) const;
+  // What the part asks for; `raw`: as of PartPlan, or what a step is to see.
+  tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open, RawPart raw) const;
   // Whether the call that gathers may carry this one, too; one that is to go by itself goes so.
   bool takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const;
   // It takes it: into which call.

@@ -21,19 +21,64 @@ InputPosition OpenParts::low(const InputPosition& read) const {
   return {place->input, place->offset, place->line == 0 ? 0 : place->line - 1, low};
 }
 
-Parts OpenParts::divide(const intake::Item& item, std::span<const std::uint32_t> parts,
-                        bool divides) {
-  if (divides) ledger_.divide(item.ordinal, {item.place, item.id, {parts.begin(), parts.end()}});
-  Parts left;
-  for (const std::uint32_t number : parts)
-    if (const PartId part{job_, item.ordinal, number}; !ledger_.has_ended(part))
-      left.push_back(part);
-  return left;
+Parts OpenParts::named(std::uint64_t item, const std::vector<std::uint32_t>& numbers) const {
+  Parts parts;
+  for (const std::uint32_t number : numbers) parts.push_back({job_, item, number});
+  return parts;
 }
 
-PartId OpenParts::add_step(std::uint64_t item, std::uint32_t step) {
-  ledger_.add_step(item, step);
-  return {job_, item, step};
+Parts OpenParts::divide(const intake::Item& item, const Division& division, std::uint32_t most) {
+  if (division.is_whole()) return {{job_, item.ordinal, 0}};
+  DividedItem& divided = ledger_.divide(item.ordinal, item.place, item.id, division);
+  return named(item.ordinal, divided.open_more(most));
+}
+
+Parts OpenParts::go_on(std::uint64_t item, std::uint32_t model, std::uint32_t most, Time now) {
+  ledger_.go_on(item, model);
+  DividedItem& divided = *ledger_.divided(item);
+  Parts opened = named(item, divided.open_more(most));
+  for (const PartId& part : opened) open(part, divided, Ready{now, {}});
+  return opened;
+}
+
+void OpenParts::end(const PartId& part, bool failed, std::uint32_t size) {
+  ledger_.end(part, failed, size);
+  const DividedItem* divided = ledger_.divided(part.item);
+  if (divided != nullptr && divided->branch_of(PartNumber::of(part.part))->has_more())
+    with_more_.push_back(part.item);
+}
+
+void OpenParts::open_more(Time now) {
+  for (const std::uint64_t item : std::exchange(with_more_, {})) {
+    DividedItem* divided = ledger_.divided(item);
+    if (divided == nullptr) continue;
+    for (const PartId& part : named(item, divided->open_more()))
+      open(part, *divided, Ready{now, {}});
+  }
+}
+
+void OpenParts::drop_waiting(std::uint64_t item) {
+  if (DividedItem* divided = ledger_.divided(item)) divided->drop_waiting();
+}
+
+void OpenParts::drop_waiting() {
+  ledger_.each_divided([](DividedItem& item) { item.drop_waiting(); });
+}
+
+void OpenParts::open_named(const PartId& part, Time now) {
+  const PartNumber number = PartNumber::of(part.part);
+  DividedItem* divided = ledger_.divided(part.item);
+  Branch* branch = divided == nullptr ? nullptr : divided->branch_of(number);
+  if (branch == nullptr || !branch->waits(number) || mutated("named_part_waits")) return;
+  branch->open(number.index);
+  open(part, *divided, grace_ ? PartState{Unknown{}} : PartState{Ready{now, {}}});
+}
+
+void OpenParts::open(const PartId& part, const DividedItem& item, PartState state) {
+  intake::Item read;
+  read.place = item.place;
+  read.id = item.id;
+  open(part, read, std::move(state));
 }
 
 bool OpenParts::is_prepared(const PartId& part) const {
@@ -61,6 +106,7 @@ Calls OpenParts::claimed(const protocol::Claim& claim, Time now) {
   Calls withdrawn;
   Parts taken;
   for (const PartId& part : claim.parts) {
+    open_named(part, now);
     const OpenPart* open = ledger_.find(part);
     if (open == nullptr) continue;
     // Its worker lives after all.
@@ -83,9 +129,10 @@ Calls OpenParts::claimed(const protocol::Claim& claim, Time now) {
 
 // The outcome itself follows. It may be one that was handled already and whose Recorded got lost,
 // so it takes the part from nobody; after a restart it keeps the part from being called again.
-void OpenParts::kept(const protocol::Claim& claim) {
+void OpenParts::kept(const protocol::Claim& claim, Time now) {
   Parts taken;
   for (const PartId& part : claim.parts) {
+    open_named(part, now);
     const OpenPart* open = ledger_.find(part);
     const Unknown* unknown = open == nullptr ? nullptr : std::get_if<Unknown>(&open->state);
     if (unknown == nullptr || unknown->failed == claim.call) continue; // it failed, as we heard

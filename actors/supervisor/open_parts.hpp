@@ -42,18 +42,25 @@ public:
   // Where reading would go on in another life, now that it has come to `read`.
   InputPosition low(const InputPosition& read) const;
 
-  // An item that was read, as these parts: those of them that an earlier life has not ended. None
-  // is left of an item that it did not come to join, or to ask about its next step.
-  Parts divide(const intake::Item& item, std::span<const std::uint32_t> parts, bool divides);
-  // One more part of an item all of whose parts have ended.
-  PartId add_step(std::uint64_t item, std::uint32_t step);
+  // An item that was read: those of its parts that are to be opened first, at most so many of each
+  // model. There is none if an earlier life has ended all of them and did not come to join them.
+  Parts divide(const intake::Item& item, const Division& division, std::uint32_t most);
+  // A level of a divided item is over and durable: parts that are open from now on.
+  Parts go_on(std::uint64_t item, std::uint32_t model, std::uint32_t most, Time now);
+  // Of items whose parts have ended further ones are open from now on.
+  void open_more(Time now);
+  // Parts that wait to be opened are not asked any more: of this item, or of all.
+  void drop_waiting(std::uint64_t item);
+  void drop_waiting();
+  // Somebody names a part that waits to be opened: an earlier life has opened it.
+  void open_named(const PartId& part, Time now);
   // One of them; with `Out{}` it is about to be offered.
   const OpenPart& open(const PartId& part, const intake::Item& item, PartState state);
   // One that was looked at ahead may have another name once the items before it have been read.
   void set_read(const PartId& part, const intake::Item& item) {
     ledger_.set_read(part, item.place, item.id);
   }
-  void end(const PartId& part, bool failed = false) { ledger_.end(part, failed); }
+  void end(const PartId& part, bool failed = false, std::uint32_t size = 0);
   void end_item(std::uint64_t item) { ledger_.end_item(item); }
 
   // Calls that are made. A part is out from when it is gathered for a call on.
@@ -72,7 +79,7 @@ public:
 
   // After a restart.
   Calls claimed(const protocol::Claim& claim, Time now); // to be withdrawn
-  void kept(const protocol::Claim& claim);
+  void kept(const protocol::Claim& claim, Time now);
   struct Unclaimed {
     Parts parts;               // that wait again
     std::uint64_t unheard = 0; // … of whose last call nothing is known
@@ -124,6 +131,8 @@ public:
   void walk() const;                              // looks at each part and each call
 
 private:
+  Parts named(std::uint64_t item, const std::vector<std::uint32_t>& numbers) const;
+  void open(const PartId& part, const DividedItem& item, PartState state);
   template <class Change> void change_tally(const PartId& part, Change change);
 
   JobId job_;
@@ -131,6 +140,7 @@ private:
   PartLedger ledger_;
   CallBook book_;
   bool grace_ = true;
+  std::vector<std::uint64_t> with_more_; // items of which a part has ended and others wait
 };
 
 } // namespace gristmill::supervisor

@@ -52,12 +52,13 @@ std::string Recorder::line_of(const Ending& ending, const protocol::Reply& reply
   about.item = ending.part.item;
   about.input = ending.input;
   if (ending.of_several) about.part = ending.part.part;
+  about.chunk = ending.chunk;
   return openai::result_line(job_, ending.item.id, reply, about);
 }
 
 void Recorder::part_ended(const Ending& ending, const protocol::Reply& reply,
-                          const std::string& endpoint) {
-  append_.parts.push_back({ending.part, reply.cls, line_of(ending, reply, endpoint)});
+                          const std::string& endpoint, std::uint32_t size) {
+  append_.parts.push_back({ending.part, reply.cls, line_of(ending, reply, endpoint), size});
   ++append_.durable.parts;
   ++undurable_lines_;
 }
@@ -102,6 +103,7 @@ Append Recorder::take(const InputPosition& low) {
 void Recorder::durable(const DurableLines& lines) {
   counts_.completed += lines.completed;
   counts_.failed += lines.failed;
+  counts_.parts += lines.parts;
   undurable_lines_ -= lines.completed + lines.failed + lines.parts;
 }
 

@@ -11,9 +11,11 @@
 #include "actors/words/records.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/job/state.hpp"
+#include "protocol/openai/line/result_line.hpp"
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,10 +30,16 @@ struct Ack {
   AttemptId attempt;
 };
 
+// The parts of a level of a divided item have ended.
+struct EndedLevel {
+  std::uint64_t item = 0;
+  std::uint32_t model = 0; // as of PartNumber
+};
+
 // Lines that are durable now.
 struct DurableLines {
   std::uint64_t completed = 0, failed = 0, parts = 0; // of items, of items, of parts
-  std::vector<ItemToJoin> joins = {};                 // all of whose parts are
+  std::vector<EndedLevel> levels = {};                // all of whose parts are
   bool empty() const { return completed + failed + parts == 0; }
 };
 
@@ -64,6 +72,7 @@ struct Ending {
   std::string input; // fields of --keep as a JSON object; empty = none were asked for
   std::uint32_t tries = 0;
   bool of_several = false; // its item has other parts
+  std::optional<openai::ChunkOfText> chunk = {};
 };
 
 class Recorder {
@@ -91,9 +100,11 @@ public:
   void met(const protocol::Reply& error, const ItemName& item);
 
   // The one line of a part, or of an item of one part. `endpoint`: URL; empty = there was no call.
-  void part_ended(const Ending& ending, const protocol::Reply& reply, const std::string& endpoint);
+  // `size`: as of PartLine.
+  void part_ended(const Ending& ending, const protocol::Reply& reply, const std::string& endpoint,
+                  std::uint32_t size);
   void item_ended(const Ending& ending, const protocol::Reply& reply, const std::string& endpoint);
-  void to_join(ItemToJoin item) { append_.durable.joins.push_back(std::move(item)); }
+  void level_ended(EndedLevel level) { append_.durable.levels.push_back(level); }
   void joined(JoinedItem item, const ItemName& name);
 
   // The event is over; reading would go on at `low`.

@@ -3,6 +3,8 @@
 #include "actors/kit/mutant.hpp"
 #include "actors/supervisor/verdict/part_reply.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/openai/chunk/reduce.hpp"
+#include "protocol/openai/reply/answer_text.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/text/json_text.hpp"
 
@@ -31,8 +33,28 @@ ItemName item_name(const OpenPart& open, const Reader& reader) {
 }
 
 ItemToJoin to_join(std::uint64_t number, const DividedItem& item, const Reader& reader) {
-  return {number, static_cast<std::uint32_t>(item.ended.size()), item.id,
-          reader.source_of(item.place), reader.kept_of(item.place)};
+  return {number, static_cast<std::uint32_t>(item.ended()), item.id, reader.source_of(item.place),
+          reader.kept_of(item.place)};
+}
+
+// What the step is to see: all parts, or those of the level below that it joins.
+ItemToJoin to_prepare(const PartId& step, const DividedItem& item, const Reader& reader) {
+  ItemToJoin join = to_join(step.item, item, reader);
+  join.step = step.part;
+  const PartNumber number = PartNumber::of(step.part);
+  if (number.is_judge() || mutated("step_sees_all")) return join;
+  const auto [first, last] = item.branch_of(number)->joins(number.index);
+  join.parts = last - first;
+  join.first = PartNumber{number.model, number.level - 1, first}.value();
+  join.last = PartNumber{number.model, number.level - 1, last}.value();
+  return join;
+}
+
+std::optional<openai::ChunkOfText> chunk_of(const PartId& part, const DividedItem* item) {
+  const PartNumber number = PartNumber::of(part.part);
+  if (item == nullptr || item->chunks().empty() || number.level > 0) return std::nullopt;
+  return openai::ChunkOfText{item->chunks().at(number.index), number.index + 1,
+                             static_cast<std::uint32_t>(item->chunks().size())};
 }
 
 bool is_step(const PartId& part) {
@@ -120,7 +142,7 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
 }
 
 Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
-  for (const protocol::Claim& claim : claims) parts_.kept(claim);
+  for (const protocol::Claim& claim : claims) parts_.kept(claim, now);
   return filled(now);
 }
 
@@ -141,7 +163,7 @@ Effects Supervisor::grace_over(Time now, std::uint64_t untold) {
 
 Effects Supervisor::durable(const DurableLines& lines, Time now) {
   recorder_.durable(lines);
-  for (const ItemToJoin& item : lines.joins) goes_on(item.item, now);
+  for (const EndedLevel& level : lines.levels) goes_on(level, now);
   effects_.progress = true;
   return filled(now);
 }
@@ -169,7 +191,10 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
 }
 
 Effects Supervisor::cancel(Time now) {
-  if (course_.cancel(now)) end_all(false);
+  if (course_.cancel(now)) {
+    parts_.drop_waiting();
+    end_all(false);
+  }
   return filled(now);
 }
 
@@ -194,6 +219,7 @@ Effects Supervisor::charged(Usd cost) {
 
 // Last step of nearly every event: what has changed may let another call begin.
 Effects Supervisor::filled(Time now) {
+  parts_.open_more(now);
   offer_next(now);
   leave();
   hedge(now);
@@ -219,40 +245,32 @@ Effects Supervisor::sealed() {
 
 // ---- reading -----------------------------------------------------------------------------------
 
-// Its parts, those that have not ended. All of them may have ended in an earlier life, which did
-// not come to join them or to ask the next step.
+// The parts of it that are to be opened. All of them may have ended in an earlier life, which did
+// not come to join them.
 Parts Supervisor::divide(const intake::Item& item) {
-  const auto numbers = plan_.parts_of(job_, item.ordinal);
-  Parts parts = parts_.divide(item, numbers, plan_.divides(job_, numbers));
-  if (!parts.empty()) return parts;
-  if (const auto step = step_of(item.ordinal)) return {parts_.add_step(item.ordinal, *step)};
-  effects_.joins.push_back(to_join(item.ordinal, *parts_.ledger().divided(item.ordinal), reader_));
-  return {};
+  Parts parts = parts_.divide(item, plan_.division_of(job_, item), most_open());
+  if (course_.is_cancelling()) parts_.drop_waiting(item.ordinal);
+  if (parts.empty())
+    effects_.joins.push_back(
+        to_join(item.ordinal, *parts_.ledger().divided(item.ordinal), reader_));
+  return parts;
 }
 
-// The part that sees the answers of an item's parts, which all have ended; if one has failed,
-// nobody sees the others.
-std::optional<std::uint32_t> Supervisor::step_of(std::uint64_t item) const {
-  const DividedItem& divided = *parts_.ledger().divided(item);
-  const bool has_failed = divided.has_failed && !mutated("judge_of_failed_item");
-  return has_failed ? std::nullopt : plan_.step_after(job_, divided.parts);
+// Of each model of an item, at a time. Of a job that is being cancelled one part is enough to say
+// so.
+std::uint32_t Supervisor::most_open() const {
+  return course_.is_cancelling() ? 1 : ~0u;
 }
 
-// All parts of the item have ended and are durable.
-void Supervisor::goes_on(std::uint64_t item, Time now) {
-  const DividedItem* divided = parts_.ledger().divided(item);
+// All parts of the level have ended and are durable.
+void Supervisor::goes_on(const EndedLevel& level, Time now) {
+  const DividedItem* divided = parts_.ledger().divided(level.item);
   if (divided == nullptr) return;
-  const auto step = step_of(item);
-  if (!step) return effects_.joins.push_back(to_join(item, *divided, reader_));
-  intake::Item read;
-  read.place = divided->place;
-  read.id = divided->id;
-  const PartId part = parts_.add_step(item, *step);
-  parts_.open(part, read, Out{});
-  if (course_.is_cancelling())
-    give_up(part, was_cancelled);
-  else
-    parts_.wait(part, now);
+  const Parts opened = parts_.go_on(level.item, level.model, most_open(), now);
+  if (course_.is_cancelling()) parts_.drop_waiting(level.item);
+  end_if_cancelled(opened);
+  if (opened.empty() && divided->is_over())
+    effects_.joins.push_back(to_join(level.item, *divided, reader_));
 }
 
 // An item that a worker may be calling.
@@ -277,10 +295,8 @@ bool Supervisor::may_read() const {
   if (reader_.is_at_end() || recorder_.undurable_lines() >= undurable_lines_max) return false;
   if (course_.is_cancelling()) return true;
   // Room for the judge's calls is none for those of an item that nobody has answered.
-  const auto next = plan_.parts_of(job_, reader_.position().item);
-  const bool has_room = std::ranges::any_of(next, [this](std::uint32_t number) {
-    return offers_.has_room(PartId{job_, reader_.position().item, number});
-  });
+  const Streams first = (Streams{1} << plan_.models_of(job_)) - 1;
+  const bool has_room = (offers_.streams_with_room() & first) != 0;
   const PartLedger& ledger = parts_.ledger();
   return has_room && ledger.live_count() + ledger.joining_count() < limits::live_parts_max;
 }
@@ -317,10 +333,11 @@ bool Supervisor::take_up(const intake::Item& item, Time now) {
     parts_.open(part, item, Out{});
     if (course_.is_cancelling())
       give_up(part, was_cancelled);
-    else if (ledger.suspects() > 0 || is_step(part)) // it may be one of the last
+    else if (ledger.suspects() > 0 || is_step(part) || !offers_.has_room(part)) // one of the last?
       parts_.wait(part, now);
-    else
-      offer(part, item.raw, now);
+    else if (auto raw = plan_.raw_of(part, item.place.kind, ledger.divided(part.item),
+                                     [&] { return item.raw; }))
+      offer(part, std::move(*raw), now);
   }
   return true;
 }
@@ -331,7 +348,8 @@ void Supervisor::end_bad(const intake::Item& item) {
                    fmt::format("{}: {}", reader_.source_of(item.place), item.bad)};
   const DividedItem* divided = parts_.ledger().divided(item.ordinal);
   const std::vector<std::uint32_t> parts =
-      divided == nullptr ? std::vector<std::uint32_t>{0} : divided->parts;
+      divided == nullptr ? std::vector<std::uint32_t>{0} : divided->opened();
+  parts_.drop_waiting(item.ordinal);
   for (const std::uint32_t number : parts) {
     const PartId part{job_, item.ordinal, number};
     const OpenPart* open = parts_.find(part);
@@ -381,14 +399,16 @@ bool Supervisor::offer_again(const PartId& part, Time now) {
     prepare_step(part);
     return true;
   }
-  auto item = reader_.read_again(parts_.at(part).place, now);
-  if (item) {
-    offer(part, std::move(*item), now);
+  const intake::ItemPlace place = parts_.at(part).place;
+  auto raw = plan_.raw_of(part, place.kind, parts_.ledger().divided(part.item),
+                          [&] { return reader_.read_again(place, now); });
+  if (raw) {
+    offer(part, std::move(*raw), now);
   } else if (!reader_.must_wait().empty()) {
     parts_.wait(part, reader_.read_again_at());
     return false;
   } else {
-    give_up(part, {OutcomeClass::bad_line, "input_changed", item.error().message});
+    give_up(part, {OutcomeClass::bad_line, "input_changed", raw.error().message});
   }
   return true;
 }
@@ -397,9 +417,7 @@ bool Supervisor::offer_again(const PartId& part, Time now) {
 void Supervisor::prepare_step(const PartId& part) {
   offers_.keep_room(part);
   parts_.prepare(part);
-  ItemToJoin item = to_join(part.item, *parts_.ledger().divided(part.item), reader_);
-  item.step = part.part;
-  effects_.joins.push_back(std::move(item));
+  effects_.joins.push_back(to_prepare(part, *parts_.ledger().divided(part.item), reader_));
 }
 
 void Supervisor::take_step(const PartId& part, std::string_view answers, Time now) {
@@ -408,18 +426,20 @@ void Supervisor::take_step(const PartId& part, std::string_view answers, Time no
   if (!course_.goes_on()) return parts_.wait(part, now);
   const intake::ItemPlace place = parts_.at(part).place;
   const auto item = reader_.read_again(place, now);
+  const bool judges = PartNumber::of(part.part).is_judge();
+  const auto step_item = judges ? openai::step_item : openai::reduce_item;
   if (item)
-    offer(part, openai::step_item(spec_, place.kind, *item, answers), now);
+    offer(part, {ItemKind::json_object, step_item(spec_, place.kind, *item, answers)}, now);
   else if (!reader_.must_wait().empty())
     parts_.wait(part, reader_.read_again_at());
   else
     give_up(part, {OutcomeClass::bad_line, "input_changed", item.error().message});
 }
 
-void Supervisor::offer(const PartId& part, std::string item, Time now) {
+void Supervisor::offer(const PartId& part, RawPart raw, Time now) {
   const OpenPart& open = parts_.at(part);
   if (!offers_.has_room(part)) return parts_.wait(part, now); // its model has none
-  auto asked = offers_.plan(part, open, std::move(item));
+  auto asked = offers_.plan(part, open, std::move(raw));
   if (!asked) return give_up(part, std::move(asked.error()));
   parts_.set_fallback(part, asked->ask.has_fallback);
   const bool by_itself = open.by_itself || open.suspicions > 0;
@@ -477,7 +497,7 @@ Time Supervisor::wake_at() const {
 void Supervisor::accept(ReportedOutcome& call, Time now, Random& random) {
   protocol::Outcome& outcome = call.outcome;
   judge_outcome(outcome, spec_);
-  const Parts heard = heard_of(call);
+  const Parts heard = heard_of(call, now);
   // Withdrawn in favour of another call, whose outcome decides; unless that is gone and this was
   // the only one.
   if (outcome.cls == OutcomeClass::cancelled && !course_.is_cancelling())
@@ -506,13 +526,14 @@ void Supervisor::accept(ReportedOutcome& call, Time now, Random& random) {
 }
 
 // The parts that it may decide; what comes too late is counted, and paid, all the same.
-Parts Supervisor::heard_of(const ReportedOutcome& call) {
+Parts Supervisor::heard_of(const ReportedOutcome& call, Time now) {
   const protocol::Outcome& outcome = call.outcome;
   const bool cancelled = outcome.cls == OutcomeClass::cancelled;
   Parts heard;
   std::uint64_t late = 0;
   bool known = false;
   for (const PartId& part : outcome.parts) {
+    parts_.open_named(part, now);
     const bool open = parts_.find(part) != nullptr;
     // A part that was never offered cannot have been called: nothing is promised to who says so.
     if (!open && !parts_.ledger().has_ended(part)) continue;
@@ -640,13 +661,24 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
                         const std::string& endpoint) {
   const OpenPart& open = parts_.at(part);
   const DividedItem* divided = parts_.ledger().divided(part.item);
-  const Ending ending{part, item_name(open, reader_), reader_.kept_of(open.place), open.tally.tries,
-                      divided != nullptr};
+  const Ending ending{part,
+                      item_name(open, reader_),
+                      reader_.kept_of(open.place),
+                      open.tally.tries,
+                      divided != nullptr,
+                      chunk_of(part, divided)};
   const bool failed = reply.cls != OutcomeClass::ok;
-  parts_.end(part, failed);
+  const PartNumber number = PartNumber::of(part.part);
+  const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();
+  const std::uint32_t size =
+      is_joined && !failed
+          ? openai::answer_size(openai::without_thoughts(openai::answer_text(reply.body)))
+          : 0;
+  parts_.end(part, failed, size);
   if (divided != nullptr && !mutated("part_line_ends_item")) {
-    recorder_.part_ended(ending, reply, endpoint);
-    if (divided->is_whole()) recorder_.to_join(to_join(part.item, *divided, reader_));
+    recorder_.part_ended(ending, reply, endpoint, size);
+    if (divided->branch_of(number)->is_level_over())
+      recorder_.level_ended({part.item, number.model});
     return;
   }
   recorder_.item_ended(ending, reply, endpoint);

@@ -116,8 +116,8 @@ private:
 
   // Reading.
   Parts divide(const intake::Item& item);
-  std::optional<std::uint32_t> step_of(std::uint64_t item) const;
-  void goes_on(std::uint64_t item, Time now);
+  std::uint32_t most_open() const;
+  void goes_on(const EndedLevel& level, Time now);
   void expect(const intake::Item& item);
   bool caught_up(Time now);
   bool may_read() const;
@@ -130,13 +130,13 @@ private:
   bool offer_again(const PartId& part, Time now);
   void prepare_step(const PartId& part);
   void take_step(const PartId& part, std::string_view answers, Time now);
-  void offer(const PartId& part, std::string item, Time now);
+  void offer(const PartId& part, RawPart raw, Time now);
   void leave();
   void hedge(Time now);
 
   // Outcomes.
   void accept(ReportedOutcome& call, Time now, Random& random);
-  Parts heard_of(const ReportedOutcome& call);
+  Parts heard_of(const ReportedOutcome& call, Time now);
   void heard_answer(const ReportedOutcome& call, Time now);
   void decide(const PartId& part, const ReportedOutcome& call, const protocol::Reply& reply,
               Time now, Random& random);

@@ -33,7 +33,7 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
   durable.completed += from.append.durable.completed;
   durable.failed += from.append.durable.failed;
   durable.parts += from.append.durable.parts;
-  append_to(durable.joins, std::move(from.append.durable.joins));
+  append_to(durable.levels, std::move(from.append.durable.levels));
   journal::JobNote& note = into.append.note;
   const journal::JobNote& more = from.append.note;
   note.attempts += more.attempts;

@@ -18,6 +18,8 @@ struct ItemToJoin {
   std::string source; // FILE:LINE
   std::string input;  // fields of --keep as a JSON object; empty = none were asked for
   std::optional<std::uint32_t> step = {}; // the number of that part
+  // Of a step that joins some answers of one model: the numbers of those parts, as [first, last).
+  std::uint32_t first = 0, last = ~0u;
 };
 
 struct JoinedItem {
@@ -26,7 +28,7 @@ struct JoinedItem {
   std::string code = {}; // of a failed one
   std::string line = {};
   // Set: `line` is what this part is to see of the others: members of a JSON object,
-  // "answer.1":"…","answer.2":"…".
+  // "answer.1":"…","answer.2":"…" of a judge, "answers":"…" of a step that reduces.
   std::optional<std::uint32_t> step = {};
   std::string message = {}; // of a failed item: which part of it has, and why
 };

@@ -11,6 +11,7 @@
 #include "protocol/job/usd.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,7 +36,8 @@ struct ResultLine {
 struct PartLine {
   PartId part;
   OutcomeClass cls = OutcomeClass::ok;
-  std::string line; // as of ResultLine
+  std::string line;       // as of ResultLine
+  std::uint32_t size = 0; // tokens of an answer that a step joins with others; 0 = none does
   bool failed() const { return cls != OutcomeClass::ok; }
 };
 
@@ -48,7 +50,11 @@ struct Reopened {
 
 // The parts of an item that have ended; of one that is terminal and did not fail nobody needs them.
 struct EndedParts {
-  std::set<std::uint32_t> answered, failed;
+  std::map<std::uint32_t, std::uint32_t> answered; // … and the size of each answer, as of PartLine
+  std::set<std::uint32_t> failed;
+  bool contains(std::uint32_t part) const {
+    return answered.contains(part) || failed.contains(part);
+  }
 };
 
 // What a part that has not ended has been through; the newest note of a part holds.

@@ -1,8 +1,7 @@
 #include "cli/dry_run/dry_run.hpp"
-#include "protocol/openai/request/render.hpp"
 #include "protocol/rules/job_faults.hpp"
-#include "protocol/rules/served.hpp"
 
+#include "actors/intake/intake.hpp"
 #include "actors/kit/program/terminal.hpp"
 #include "cli/dry_run/field_check.hpp"
 #include "cli/exit_codes.hpp"
@@ -17,10 +16,6 @@ namespace gristmill::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// No model can have this name: a line feed is no part of one.
-constexpr std::string_view unnamed = "\n";
-constexpr std::string_view other_models = "(others)";
 
 struct Inputs {
   std::vector<InputSpec> specs;
@@ -75,85 +70,6 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forec
 }
 
 } // namespace
-
-Forecaster::Forecaster(const JobSpec& spec)
-    : spec_{spec}, forms_{spec}, models_{models_of_all(spec)} {
-  if (models_.empty()) models_.emplace_back();
-  for (std::size_t n = 1; n <= models_.size(); ++n)
-    empty_answers_ += fmt::format("{}\"answer.{}\":\"\"", n == 1 ? "" : ",", n);
-}
-
-std::string Forecaster::bad(const std::string& source, std::string sentence) {
-  ++forecast_.bad;
-  if (forecast_.samples.size() < Forecast::samples_max)
-    forecast_.samples.push_back({source, sentence});
-  return sentence;
-}
-
-openai::TokenRange Forecaster::count(const openai::Request& request,
-                                     const openai::TokenRange& more) {
-  auto tokens = openai::estimate_tokens(request, openai::answer_tokens_default);
-  tokens.input += more;
-  forecast_.tokens.input += tokens.input;
-  forecast_.tokens.output += tokens.output;
-  std::string_view model = request.model == unnamed ? std::string_view{} : request.model;
-  const bool crowded = forecast_.models.size() >= Forecast::models_max;
-  if (crowded && !forecast_.models.contains(model)) model = other_models;
-  ModelShare& share = forecast_.models[std::string{model}];
-  ++share.items;
-  share.tokens.input += tokens.input;
-  share.tokens.output += tokens.output;
-  ++forecast_.calls;
-  ++forecast_.paths[request.path]; // the allow-list bounds them
-  return tokens.output;
-}
-
-std::string Forecaster::item(const intake::Item& item, const std::string& source) {
-  ++forecast_.items;
-  if (!item.bad.empty()) return bad(source, item.bad);
-  const ItemKind kind = item.place.kind;
-  const auto render = [&](const PartNumber& part, ItemKind as, std::string_view raw,
-                          std::string_view model) {
-    const openai::CallForm& form = forms_.of(part);
-    return openai::render(form.spec, form.documents, as, raw, unnamed, model);
-  };
-  openai::TokenRange answers;
-  for (const std::string& model : models_) {
-    const auto request = render({}, kind, item.raw, model);
-    if (!request) return bad(source, request.error().message); // and so at each of them
-    answers += count(*request);
-  }
-  if (spec_.shape.judge_model.empty()) return {};
-  const auto request =
-      render(PartNumber::judge(0), ItemKind::json_object,
-             openai::step_item(spec_, kind, item.raw, empty_answers_), spec_.shape.judge_model);
-  if (!request) return bad(source, request.error().message);
-  count(*request, answers);
-  return {};
-}
-
-std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices& prices) {
-  openai::TokenRange usd;
-  for (const auto& [model, share] : forecast.models) {
-    const auto price = prices.find(model);
-    if (price == prices.end()) return std::nullopt;
-    const auto add = [&usd](const openai::TokenRange& tokens, double per_million) {
-      usd += {tokens.low * per_million / 1e6, tokens.likely * per_million / 1e6,
-              tokens.high * per_million / 1e6};
-    };
-    add(share.tokens.input, price->second.input);
-    add(share.tokens.output, price->second.output);
-  }
-  if (forecast.models.empty()) return std::nullopt;
-  return usd;
-}
-
-std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& usd, Usd budget) {
-  const std::uint64_t items = forecast.items - forecast.bad;
-  const double has = budget.usd();
-  if (usd.likely <= has) return items;
-  return static_cast<std::uint64_t>(static_cast<double>(items) * has / usd.likely);
-}
 
 Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
   JobSpec strict = spec;

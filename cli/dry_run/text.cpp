@@ -51,18 +51,30 @@ void add_input(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
     lines.add("", fmt::format("and {} more", grouped(forecast.bad - forecast.samples.size())));
 }
 
+// Where there is one call for each item, nobody needs both numbers.
+std::string items_of(const ModelShare& share) {
+  const std::string items = plural(share.items, "item");
+  return share.calls == share.items ? items : items + " in " + plural(share.calls, "call");
+}
+
 void add_calls(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
-  for (const auto& [path, items] : forecast.paths) {
+  if (spec.shape.chunk_tokens > 0)
+    lines.add("chunks", fmt::format("{} of at most {} tokens", grouped(forecast.chunks),
+                                    grouped(spec.shape.chunk_tokens)));
+  if (!spec.shape.reduce_prompt.empty())
+    lines.add("", fmt::format("{} to reduce their answers, if those have the likely length",
+                              plural(forecast.reduce_calls, "call")));
+  for (const auto& [path, calls] : forecast.paths) {
     std::string where;
     for (const EndpointSpec& endpoint : spec.endpoints)
       where += fmt::format("{}{}{}", where.empty() ? "" : " or ", endpoint.url, path);
-    lines.add("calls", fmt::format("{} of POST {}", grouped(items), where));
+    lines.add("calls", fmt::format("{} of POST {}", grouped(calls), where));
   }
   for (const auto& [model, share] : forecast.models)
     lines.add("model", model.empty()
                            ? fmt::format("{} name none: the endpoint must serve exactly one",
                                          plural(share.items, "item"))
-                           : fmt::format("{}: {}, tokens in {}", model, plural(share.items, "item"),
+                           : fmt::format("{}: {}, tokens in {}", model, items_of(share),
                                          shown(share.tokens.input)));
 }
 
@@ -146,6 +158,7 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
   for (const auto& [model, share] : forecast.models)
     models.push_back({{"model", model.empty() ? Json() : Json(model)},
                       {"items", share.items},
+                      {"calls", share.calls},
                       {"tokens", json_of(share.tokens)}});
   for (const EndpointSpec& endpoint : spec.endpoints) endpoints.push_back(endpoint.url);
   Json cost;
@@ -163,7 +176,9 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                   {"bad", forecast.bad},
                   {"left_out", forecast.left_out},
                   {"bad_lines", std::move(samples)},
+                  {"chunks", forecast.chunks},
                   {"calls", forecast.paths},
+                  {"reduce_calls", forecast.reduce_calls},
                   {"endpoints", std::move(endpoints)},
                   {"models", std::move(models)},
                   {"tokens", json_of(forecast.tokens)},

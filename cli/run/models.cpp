@@ -129,6 +129,8 @@ Result<bool> may_need_model(const JobSpec& spec) {
 }
 
 Result<std::string> first_named_model(const JobSpec& spec) {
+  // Only documents are divided, and they name none.
+  if (spec.shape.chunk_tokens > 0) return std::string{};
   constexpr std::string_view none = "\n"; // no model can have this name
   auto source = coordinator::FileSource::open(spec.inputs, std::filesystem::temp_directory_path());
   GRISTMILL_TRY(source);

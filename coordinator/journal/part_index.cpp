@@ -26,11 +26,13 @@ void PartIndex::add(JobId job, std::string_view items, const SegmentRange& parts
   }
 }
 
-PartPlaces PartIndex::of(JobId job, std::uint64_t item) const {
+PartPlaces PartIndex::of(JobId job, std::uint64_t item, std::uint32_t first,
+                         std::uint32_t last) const {
   const auto known = jobs_.find(job);
   if (known == jobs_.end()) return {};
   const auto places = known->second.find(item);
-  return places == known->second.end() ? PartPlaces{} : places->second;
+  if (places == known->second.end()) return {};
+  return {places->second.lower_bound(first), places->second.lower_bound(last)};
 }
 
 } // namespace gristmill::coordinator

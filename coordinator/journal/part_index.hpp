@@ -25,7 +25,9 @@ public:
   // left to whoever reads the journal.
   void add(JobId job, std::string_view items, const SegmentRange& parts);
   void forget(JobId job) { jobs_.erase(job); }
-  PartPlaces of(JobId job, std::uint64_t item) const;
+  // Of parts whose numbers are in [first, last).
+  PartPlaces of(JobId job, std::uint64_t item, std::uint32_t first = 0,
+                std::uint32_t last = ~0u) const;
 
 private:
   std::map<JobId, std::map<std::uint64_t, PartPlaces>> jobs_;

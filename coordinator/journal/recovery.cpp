@@ -87,13 +87,15 @@ Result<> JournalReading::each(std::string_view sql, Use use, const Args&... args
 }
 
 // The part itself if it may follow the one before it, else one that is missing between them: parts
-// of a model are numbered from 0, and so are the models, behind which the judge stands.
+// of a model are numbered from 0, and so are its levels and the models, behind which the judge
+// stands.
 PartNumber part_before(const PartNumber& part, const std::optional<PartNumber>& last) {
   if (!last) return {};
-  const bool is_next_model = part.model == last->model + 1 && (part.index == 0 || part.is_judge());
-  if (is_next_model) return part;
-  return part.model == last->model ? PartNumber{part.model, 0, last->index + 1}
-                                   : PartNumber{last->model + 1, 0, 0};
+  if (part.model == last->model + 1 && part.index == 0 && (part.level == 0 || part.is_judge()))
+    return part;
+  if (part.model != last->model) return {last->model + 1, 0, 0};
+  if (part.level == last->level + 1 && part.index == 0) return part;
+  return {part.model, last->level, last->index + 1};
 }
 
 // Why an item with these parts cannot have been answered; empty = it can.
@@ -102,7 +104,7 @@ std::string unanswered_part(const journal::EndedParts& parts, std::uint64_t item
     return fmt::format("item {} was answered, but its part {} has failed", item,
                        *parts.failed.begin());
   std::optional<PartNumber> last;
-  for (const std::uint32_t part : parts.answered) {
+  for (const auto& [part, size] : parts.answered) {
     const PartNumber number = PartNumber::of(part);
     if (const PartNumber wanted = part_before(number, last); wanted != number)
       return fmt::format("item {} was answered, but its part {} has no line", item, wanted.value());
@@ -284,10 +286,9 @@ std::string JournalReading::items(Job& job, std::string_view blob, Sums& sums) {
     if (is_note(entry.kind)) {
       const PartId id{job.recovered.job, entry.item, entry.part.value_or(0)};
       const auto parts = job.recovered.parts.find(entry.item);
-      const bool ended = job.recovered.terminal.contains(entry.item) ||
-                         (parts != job.recovered.parts.end() && entry.part &&
-                          (parts->second.answered.contains(*entry.part) ||
-                           parts->second.failed.contains(*entry.part)));
+      const bool ended =
+          job.recovered.terminal.contains(entry.item) ||
+          (parts != job.recovered.parts.end() && entry.part && parts->second.contains(*entry.part));
       if (!ended)
         job.attempts[id] = {id, entry.attempts, entry.deaths, entry.tries, entry.part.has_value()};
     } else if (entry.kind == EntryKind::reopened) {
@@ -325,12 +326,16 @@ std::string JournalReading::line(Job& job, const ItemEntry& entry, Sums& sums) {
 
 std::string JournalReading::part(Job& job, const ItemEntry& entry, Sums& sums) {
   sums.part_bytes += entry.bytes;
+  ++job.recovered.counts.parts;
   if (job.recovered.terminal.contains(entry.item))
     return fmt::format("part {} of item {} ended after its item", *entry.part, entry.item);
   journal::EndedParts& parts = job.recovered.parts[entry.item];
-  if (parts.answered.contains(*entry.part) || parts.failed.contains(*entry.part))
+  if (parts.contains(*entry.part))
     return fmt::format("part {} of item {} has two lines", *entry.part, entry.item);
-  (entry.kind == EntryKind::failed ? parts.failed : parts.answered).insert(*entry.part);
+  if (entry.kind == EntryKind::failed)
+    parts.failed.insert(*entry.part);
+  else
+    parts.answered[*entry.part] = entry.size;
   job.attempts.erase({job.recovered.job, entry.item, *entry.part});
   return {};
 }

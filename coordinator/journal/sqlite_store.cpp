@@ -87,11 +87,12 @@ Result<std::shared_ptr<journal::JobLines>> SqliteStore::lines_of(JobId job) cons
   return segments_.durable(job);
 }
 
-Result<std::vector<journal::PartLine>> SqliteStore::parts_of(JobId job, std::uint64_t item) {
+Result<std::vector<journal::PartLine>>
+SqliteStore::parts_of(JobId job, std::uint64_t item, std::uint32_t first, std::uint32_t last) {
   PartPlaces places;
   {
     const std::lock_guard guard{mutex_};
-    places = parts_.of(job, item);
+    places = parts_.of(job, item, first, last);
   }
   std::vector<journal::PartLine> lines;
   for (const auto& [part, place] : places) {

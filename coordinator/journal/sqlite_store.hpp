@@ -49,7 +49,9 @@ public:
   void commit(journal::Group group) override;
   void read_job(JobId job) override;
 
-  Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item) override;
+  Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item,
+                                                  std::uint32_t first = 0,
+                                                  std::uint32_t last = ~0u) override;
   // Has all that `durable` announced.
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
 

@@ -76,8 +76,12 @@ struct RequestShape {
   std::string id_field = "id";
   std::string text_field = "text";
   ResultOrder order = ResultOrder::input;
-  std::string judge_model;         // sees the answers of `models`; empty = there is no judge
-  std::string judge_prompt;        // template; {{answer.1}} is the first model's answer
+  std::string judge_model;  // sees the answers of `models`; empty = there is no judge
+  std::string judge_prompt; // template; {{answer.1}} is the first model's answer
+  // A document is asked for in chunks of so many tokens at most, so many of them the end of the
+  // chunk before; 0 = as a whole. Without `reduce_prompt` the answers are joined.
+  std::uint32_t chunk_tokens = 0, chunk_overlap = 0;
+  std::string reduce_prompt;       // template; {{answers}} are those to several chunks
   std::vector<std::string> labels; // the classes of task "classify"
   std::vector<std::string> keep;   // input fields that are copied into the result line
   std::string assume_url;          // of batch lines that name no method and no url; empty = none

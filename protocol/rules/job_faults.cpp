@@ -9,6 +9,8 @@
 #include "protocol/openai/task/labels.hpp"
 #include "protocol/openai/template/prompt_template.hpp"
 #include "protocol/part_number.hpp"
+#include "protocol/rules/chunk_faults.hpp"
+#include "protocol/rules/faults.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -20,37 +22,6 @@ namespace gristmill {
 namespace {
 
 constexpr std::uint64_t inputs_max = 0xffff'fffe; // a place names its input in 32 bits
-
-// Collects sentences of the form "OPTION: expected …, got …".
-class Faults {
-public:
-  template <class Got>
-  void add(std::string_view option, std::string_view expected, const Got& got) {
-    if (found_.size() < limits::job_faults_max)
-      found_.push_back(fmt::format("{}: expected {}, got {}", option, expected, got));
-  }
-  void add_quoted(std::string_view option, std::string_view expected, std::string_view got) {
-    add(option, expected, fmt::format("\"{}\"", json::printable(got, 100)));
-  }
-  // How many of a list there may be; false: too many, so that nobody looks at each.
-  bool at_most(std::string_view option, std::size_t most, std::string_view what, std::size_t got) {
-    if (got > most) add(option, fmt::format("at most {} {}", most, what), got);
-    return got <= most;
-  }
-  // Every text travels as JSON, so it must be UTF-8.
-  void text(std::string_view option, std::string_view got, std::size_t bytes_max) {
-    if (!json::is_utf8(got)) add_quoted(option, "UTF-8", got);
-    if (got.size() > bytes_max) add(option, fmt::format("at most {} bytes", bytes_max), got.size());
-  }
-  void name(std::string_view option, std::string_view got) {
-    if (got.empty()) add(option, "a name", "nothing");
-    text(option, got, limits::name_bytes_max);
-  }
-  std::vector<std::string> take() && { return std::move(found_); }
-
-private:
-  std::vector<std::string> found_;
-};
 
 void check_endpoint(const EndpointSpec& endpoint, Faults& faults) {
   if (const auto fault = fault_of_url(endpoint.url); !fault.empty())
@@ -78,12 +49,6 @@ void check_params(const JobSpec& spec, Faults& faults) {
     faults.add("--param", "the model in --model alone", "model");
   else if (!model.is(json::Kind::none) && !model.is(json::Kind::string))
     faults.add("--param", "model to be a string", json::name_of(model.kind()));
-}
-
-void check_template(std::string_view option, std::string_view text, Faults& faults) {
-  faults.text(option, text, limits::spec_bytes_max);
-  if (const auto fields = openai::template_fields(text); !fields)
-    faults.add(option, "a template", fields.error().message);
 }
 
 void check_models(const JobSpec& spec, Faults& faults) {
@@ -122,7 +87,7 @@ void check_judge(const JobSpec& spec, Faults& faults) {
                fmt::format("--task {}", name_of(shape.task)));
   if (shape.models.empty())
     faults.add("--judge-model", "--model M beside it, whose answers it sees", "none");
-  check_template("--judge-prompt", shape.judge_prompt, faults);
+  faults.prompt("--judge-prompt", shape.judge_prompt);
   const auto fields = openai::template_fields(shape.judge_prompt);
   if (!fields) return;
   bool any = false;
@@ -143,6 +108,7 @@ void check_judge(const JobSpec& spec, Faults& faults) {
 // The same words for every document are seldom meant, and always paid for.
 void check_fields(const JobSpec& spec, Faults& faults) {
   if (spec.policy.no_field_needed || spec.shape.prompt.empty()) return;
+  if (spec.shape.chunk_tokens > 0) return; // they need the text itself (chunk_faults.hpp)
   for (const std::string& text : {spec.shape.prompt, spec.shape.system}) {
     const auto fields = openai::template_fields(text);
     if (!fields || !fields->empty()) return;
@@ -240,11 +206,12 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   check_inputs(spec, faults);
   check_task(spec, faults);
   check_ranges(spec, faults);
-  check_template("--prompt", spec.shape.prompt, faults);
-  check_template("--system", spec.shape.system, faults);
+  faults.prompt("--prompt", spec.shape.prompt);
+  faults.prompt("--system", spec.shape.system);
   check_fields(spec, faults);
   check_models(spec, faults);
   check_judge(spec, faults);
+  check_chunks(spec, faults);
   faults.text("default_model", spec.policy.default_model, limits::name_bytes_max);
   check_params(spec, faults);
   faults.name("--id-field", spec.shape.id_field);

@@ -1,4 +1,5 @@
 // What the users bring along: their inputs, the endpoints, the jobs.
+#include "tests/sim/tree.hpp"
 #include "tests/sim/world_parts.hpp"
 
 #include <algorithm>
@@ -27,6 +28,15 @@ EndpointSpec endpoint_of(std::string url, const RateLimits& limits) {
 
 } // namespace
 
+// A document whose paragraphs are its chunks.
+std::string World::document_of(std::size_t plan, std::uint32_t item) const {
+  const JobPlan& job = swarm_.jobs[plan];
+  std::string text;
+  for (std::uint32_t n = 0; n < job.parts; ++n)
+    text += (n == 0 ? "" : "\\n\\n") + paragraph(plan, item, n);
+  return fmt::format(R"({{"id":"i{}","text":"{}"}})", item, text) + "\n";
+}
+
 std::string World::line_of(std::size_t plan, std::uint32_t item) {
   const std::uint64_t padding = random_.below(swarm_.jobs[plan].text_bytes_max);
   if (swarm_.jobs[plan].embeds())
@@ -45,7 +55,7 @@ void World::make_inputs() {
   for (std::size_t plan = 0; plan < swarm_.jobs.size(); ++plan) {
     std::string& input = inputs_.emplace_back();
     for (std::uint32_t item = 0; item < swarm_.jobs[plan].items; ++item)
-      input += line_of(plan, item);
+      input += swarm_.jobs[plan].is_chunked() ? document_of(plan, item) : line_of(plan, item);
   }
 }
 
@@ -73,24 +83,34 @@ const JobPlan& World::Division::plan_of(JobId job) const {
   return world_.swarm_.jobs[world_.ledger_.plan_of(job).value()];
 }
 
-std::span<const std::uint32_t> World::Division::parts_of(JobId job, std::uint64_t) const {
+const supervisor::JobParts& World::Division::real(JobId job) const {
+  auto& known = jobs_[job];
+  if (!known) {
+    known = std::make_unique<Job>();
+    known->spec = world_.spec_of(world_.ledger_.plan_of(job).value());
+    known->parts.emplace(known->spec);
+  }
+  return *known->parts;
+}
+
+supervisor::Division World::Division::division_of(JobId job, const intake::Item& item) const {
   const JobPlan& plan = plan_of(job);
-  std::vector<std::uint32_t>& numbers = numbers_[job];
-  while (numbers.size() < std::size_t{plan.models} * plan.parts)
-    numbers.push_back(plan.number_of(static_cast<std::uint32_t>(numbers.size())));
-  return numbers;
+  supervisor::Division division = real(job).division_of(job, item);
+  if (plan.embeds()) division.parts = plan.parts;
+  if (plan.open_most != 0) division.open_most = plan.open_most;
+  return division;
 }
 
-std::optional<std::uint32_t>
-World::Division::step_after(JobId job, std::span<const std::uint32_t> parts) const {
-  const std::uint32_t judge = PartNumber::judge(plan_of(job).models).value();
-  const bool is_next = plan_of(job).judged && std::ranges::find(parts, judge) == parts.end();
-  return is_next ? std::optional{judge} : std::nullopt;
-}
-
-std::string World::Division::raw_of(const PartId& part, std::string item) const {
+Result<supervisor::RawPart> World::Division::raw_of(const PartId& part, ItemKind kind,
+                                                    const supervisor::DividedItem* divided,
+                                                    const ReadItem& read) const {
+  if (!plan_of(part.job).embeds()) return real(part.job).raw_of(part, kind, divided, read);
+  auto item = read();
+  GRISTMILL_TRY(item);
   constexpr std::string_view first = "part 0";
-  return item.replace(item.find(first), first.size(), fmt::format("part {}", part.part));
+  item->replace(item->find(first), first.size(),
+                fmt::format("part {}", PartNumber::of(part.part).index));
+  return supervisor::RawPart{kind, std::move(*item)};
 }
 
 std::size_t World::Division::parts_in_a_call(JobId job) const {
@@ -111,7 +131,7 @@ JobSpec World::spec_of(std::size_t number) const {
     }
     if (swarm_.fallback) spec.policy.fallback_model = "n";
   }
-  if (plan.has_steps())
+  if (plan.has_steps() || plan.is_chunked())
     for (std::uint32_t n = 0; n < plan.models; ++n)
       spec.shape.models.push_back(n == 0 ? "m" : fmt::format("m{}", n));
   if (plan.judged) {
@@ -119,6 +139,13 @@ JobSpec World::spec_of(std::size_t number) const {
     spec.shape.judge_prompt = "{{text}}";
     for (std::uint32_t n = 1; n <= plan.models; ++n)
       spec.shape.judge_prompt += fmt::format(" {{{{answer.{}}}}}", n);
+    spec.shape.max_tokens = 50;
+  }
+  if (plan.is_chunked()) {
+    spec.shape.prompt = "{{text}}";
+    spec.shape.chunk_tokens = chunk_tokens(plan, number);
+    if (plan.reduced)
+      spec.shape.reduce_prompt = fmt::format("reduce: text {} {{{{answers}}}}", number);
     spec.shape.max_tokens = 50;
   }
   spec.limits.rates.requests_per_minute = plan.limits.requests_per_minute;

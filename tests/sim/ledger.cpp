@@ -1,5 +1,6 @@
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/provider.hpp"
+#include "tests/sim/tree.hpp"
 
 #include "protocol/job/spec.hpp"
 
@@ -21,7 +22,9 @@ Ledger::Ledger(const Swarm& swarm, Violation violation)
     : swarm_{swarm}, violation_{std::move(violation)}, plans_(swarm.jobs.size()) {
   for (std::size_t n = 0; n < plans_.size(); ++n) {
     plans_[n].items.resize(swarm.jobs[n].items);
-    for (Item& item : plans_[n].items) item.parts.resize(swarm.jobs[n].parts_in_all());
+    for (std::size_t item = 0; item < plans_[n].items.size(); ++item)
+      for (const std::uint32_t part : Tree::of(swarm.jobs[n], n, item).all())
+        plans_[n].items[item].parts[part];
     plans_[n].cap = swarm.jobs[n].budget;
   }
 }
@@ -143,7 +146,7 @@ void Ledger::check_reopened(const journal::Reopened& again) {
     broken("item {} of {} was reopened, it had not failed", again.item, to_string(again.job));
   item.terminal.reset();
   // It had its line: what is told of its earlier calls from now on is late.
-  for (Part& part : item.parts) {
+  for (auto& [number, part] : item.parts) {
     if (part.ended == OutcomeClass::ok) continue; // stays, and is not paid again
     part.ended.reset();
     for (const AttemptId id : part.calls)
@@ -166,18 +169,23 @@ void Ledger::check(const journal::ResultLine& line) {
   item.terminal = line.cls;
   if (item.parts.size() == 1)
     return check_end({{line.job, line.item, 0}, line.cls, line.line}, job.plan);
-  const auto open = [](const Part& part) { return !part.ended; };
-  const auto failed = [](const Part& part) {
-    return part.ended && *part.ended != OutcomeClass::ok;
+  // Who joins answers is not asked about an item of which one is missing, and of a cancelled job's
+  // item few parts say so.
+  const auto is_open = [&](const auto& part) {
+    return !part.second.ended && (!line.failed() || PartNumber::of(part.first).level == 0);
   };
-  // The judge is not asked about an item of which an answer is missing.
-  const bool judge_too = std::none_of(item.parts.begin(), item.parts.end(), failed);
-  const auto last = item.parts.end() - (swarm_.jobs[job.plan].judged && !judge_too);
-  if (std::any_of(item.parts.begin(), last, open))
+  const bool few_say_so = line.failed() && plan.cancel_asked;
+  if (!few_say_so && std::ranges::any_of(item.parts, is_open))
     return broken("item {} of {} is done, and parts of it are not", line.item, to_string(line.job));
-  if (std::any_of(item.parts.begin(), item.parts.end(), failed) != line.failed())
+  if (item.has_failed() != line.failed())
     broken("item {} of {} ended as {}, its parts did not", line.item, to_string(line.job),
            info(line.cls).name);
+}
+
+bool Ledger::Item::has_failed() const {
+  return std::ranges::any_of(parts, [](const auto& part) {
+    return part.second.ended && *part.second.ended != OutcomeClass::ok;
+  });
 }
 
 void Ledger::check(const journal::PartLine& line) {
@@ -186,8 +194,7 @@ void Ledger::check(const journal::PartLine& line) {
     return broken("a part of {}, which is not known", to_string(line.part.job));
   const Plan& plan = plans_[known->second.plan];
   if (line.part.item >= plan.items.size() ||
-      swarm_.jobs[known->second.plan].place_of(line.part.part) >=
-          plan.items[line.part.item].parts.size() ||
+      !plan.items[line.part.item].parts.contains(line.part.part) ||
       plan.items[line.part.item].parts.size() == 1)
     return broken("a line of part {} of item {}", line.part.part, line.part.item);
   check_end(line, known->second.plan);
@@ -431,7 +438,7 @@ void Ledger::room_crashed(JobId job) {
 void Ledger::excuse_plan(std::size_t plan) {
   excuse([plan](const SentCall& call) { return call.plan == plan; }, false);
   for (const Item& item : plans_[plan].items)
-    for (const Part& part : item.parts)
+    for (const auto& [number, part] : item.parts)
       for (const AttemptId id : part.calls) attempts_.at(id).given_up = true;
 }
 

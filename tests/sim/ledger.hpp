@@ -117,7 +117,8 @@ private:
   };
   struct Item {
     std::optional<OutcomeClass> terminal;
-    std::vector<Part> parts;
+    std::map<std::uint32_t, Part> parts; // by number
+    bool has_failed() const;             // one of them
   };
   struct Plan {
     std::vector<Item> items;
@@ -142,7 +143,7 @@ private:
   void check(const journal::PartLine& line);
   void check_end(const journal::PartLine& line, std::size_t plan);
   Part& part_of(std::size_t plan, const PartId& part) {
-    return plans_[plan].items.at(part.item).parts.at(swarm_.jobs[plan].place_of(part.part));
+    return plans_[plan].items.at(part.item).parts.at(part.part);
   }
   PartId placed(std::size_t plan, const PartId& part) const {
     return {part.job, part.item, swarm_.jobs[plan].place_of(part.part)};

@@ -137,8 +137,12 @@ void MemoryStore::add_line(journal::ResultLine line) {
 
 void MemoryStore::add_part(journal::PartLine line) {
   Job& job = jobs_[line.part.job];
+  ++job.known.counts.parts;
   journal::EndedParts& ended = job.known.parts[line.part.item];
-  (line.failed() ? ended.failed : ended.answered).insert(line.part.part);
+  if (line.failed())
+    ended.failed.insert(line.part.part);
+  else
+    ended.answered[line.part.part] = line.size;
   job.attempts.erase(line.part);
   job.parts.push_back(std::move(line));
 }
@@ -146,16 +150,18 @@ void MemoryStore::add_part(journal::PartLine line) {
 bool MemoryStore::Job::has_ended(const PartId& part) const {
   if (known.terminal.contains(part.item)) return true;
   const auto ended = known.parts.find(part.item);
-  return ended != known.parts.end() &&
-         (ended->second.answered.contains(part.part) || ended->second.failed.contains(part.part));
+  return ended != known.parts.end() && ended->second.contains(part.part);
 }
 
 // Of a part that ran again the last line holds.
-Result<std::vector<journal::PartLine>> MemoryStore::parts_of(JobId id, std::uint64_t item) {
+Result<std::vector<journal::PartLine>>
+MemoryStore::parts_of(JobId id, std::uint64_t item, std::uint32_t first, std::uint32_t last) {
   std::map<std::uint32_t, journal::PartLine> lines;
   if (const auto it = jobs_.find(id); it != jobs_.end())
     for (const journal::PartLine& line : it->second.parts)
-      if (line.part.item == item && it->second.has_ended(line.part)) lines[line.part.part] = line;
+      if (line.part.item == item && line.part.part >= first && line.part.part < last &&
+          it->second.has_ended(line.part))
+        lines[line.part.part] = line;
   std::vector<journal::PartLine> parts;
   for (auto& [part, line] : lines) parts.push_back(std::move(line));
   return parts;

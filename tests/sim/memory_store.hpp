@@ -32,7 +32,8 @@ public:
   // Begins a new epoch. `boot`: how often the machine was started; times of others say nothing.
   journal::Recovered recover(Time now, std::uint32_t boot);
   Result<journal::RecoveredJob> read_job(JobId id) const;
-  Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item) override;
+  Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item,
+                                                  std::uint32_t first, std::uint32_t last) override;
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
 
   const std::map<JobId, Job>& jobs() const { return jobs_; }

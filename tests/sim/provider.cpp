@@ -1,5 +1,7 @@
 #include "tests/sim/provider.hpp"
 
+#include "tests/sim/tree.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -48,6 +50,39 @@ std::string answer_vector(std::size_t plan, const PartId& part) {
   return fmt::format("[{},{},{}]", plan, part.item, part.part);
 }
 
+// "m2" is the third model of its job.
+std::uint32_t model_number(std::string_view model) {
+  return static_cast<std::uint32_t>(number_after(model, "m"));
+}
+
+// All answers that stand in it, as parts.
+std::vector<PartId> answers_in(std::string_view body, std::size_t plan) {
+  std::vector<PartId> parts;
+  const std::string mark = fmt::format("sim {} ", plan);
+  for (auto at = body.find(mark); at != body.npos; at = body.find(mark)) {
+    body.remove_prefix(at + mark.size());
+    const std::uint64_t item = number_after(body, "");
+    parts.push_back({{}, item, static_cast<std::uint32_t>(number_after(body, " "))});
+  }
+  return parts;
+}
+
+// Of one that joins answers: whose they are says which it is.
+void read_step(Request& request, std::string_view body, const JobPlan& job) {
+  const std::vector<PartId> seen = answers_in(body, request.plan);
+  const std::uint64_t item = seen.empty() ? 0 : seen.front().item;
+  std::vector<std::uint32_t> numbers;
+  for (const PartId& part : seen)
+    if (part.item == item) numbers.push_back(part.part);
+  const Tree tree = Tree::of(job, request.plan, item);
+  const auto step =
+      std::ranges::find_if(tree.steps, [&](const auto& known) { return known.second == numbers; });
+  const std::uint32_t number = step == tree.steps.end() ? 0 : step->first;
+  request.sees_all = number != 0 && numbers.size() == seen.size() &&
+                     PartNumber::of(number).is_judge() == (request.model == judge_model);
+  request.parts = {{{}, item, number}};
+}
+
 Request request_of(const worker::HttpCall& call, const Swarm& swarm) {
   std::string_view body = call.body;
   Request request;
@@ -57,20 +92,20 @@ Request request_of(const worker::HttpCall& call, const Swarm& swarm) {
   request.plan = number_after(body, "text ");
   request.tokens_max = number_after(body, "\"max_tokens\":");
   request.bytes = body.size();
+  const JobPlan& job = swarm.jobs.at(request.plan);
+  if (request.model == judge_model || body.find("reduce: ") != body.npos) {
+    read_step(request, body, job);
+    return request;
+  }
   for (auto at = body.find("item "); at != body.npos; at = body.find("item ")) {
     body.remove_prefix(at);
+    const auto index = static_cast<std::uint32_t>(number_after(body, "part "));
     request.parts.push_back(
-        {{}, number_after(body, "item "), static_cast<std::uint32_t>(number_after(body, "part "))});
+        {{},
+         number_after(body, "item "),
+         PartNumber{job.models > 1 ? model_number(request.model) : 0, 0, index}.value()});
     body.remove_prefix(1);
   }
-  const JobPlan& job = swarm.jobs.at(request.plan);
-  if (request.model != judge_model) return request;
-  PartId& judge = request.parts.at(0);
-  for (std::uint32_t place = 0; place < job.models * job.parts; ++place)
-    request.sees_all &=
-        call.body.find(answer_text(request.plan, {{}, judge.item, job.number_of(place)})) !=
-        call.body.npos;
-  judge.part = PartNumber::judge(job.models).value();
   return request;
 }
 

@@ -17,12 +17,11 @@ struct Request {
   std::string url, model;
   std::size_t plan = 0;
   std::vector<PartId> parts;    // of no job
-  bool sees_all = true;         // the judge: all answers
+  bool sees_all = true;         // of a step: all answers that it joins
   std::uint64_t tokens_max = 0; // of the answer; 0 = it has none
   bool embeds = false;
   std::size_t bytes = 0;
 };
-// Of the judge: whether all answers stand in it.
 Request request_of(const worker::HttpCall& call, const Swarm& swarm);
 inline constexpr std::string_view judge_model = "judge";
 

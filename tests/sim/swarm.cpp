@@ -186,6 +186,22 @@ void draw_parts(Swarm& swarm) {
   }
 }
 
+// Likewise. Documents whose chunks' answers are reduced.
+void draw_chunks(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 13 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs) {
+    const bool divides = job.parts == 1 && !job.embeds() && random.chance(0.3);
+    if (divides) job.parts = 2;
+    if (!job.is_chunked()) continue;
+    const std::uint32_t before = divides ? 1 : job.parts;
+    if (job.models == 1 && random.chance(0.4)) job.parts = between(random, 4, 9);
+    job.reduced = random.chance(0.6);
+    if (random.chance(0.4)) job.open_most = between(random, 1, 3);
+    job.items = std::max(job.items * before / job.parts, 1u);
+    job.budget = Usd::from_nano(4 * job.budget.nano());
+  }
+}
+
 // Likewise. Items that are asked of several models, and of a judge.
 void draw_models(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 11 * swarm.call_mean.count())};
@@ -286,6 +302,7 @@ Swarm Swarm::draw(Random& random) {
   draw_outages(swarm, quiet || swarm.edge);
   draw_parts(swarm);
   draw_models(swarm);
+  draw_chunks(swarm);
   return swarm;
 }
 
@@ -316,6 +333,7 @@ std::string Swarm::text() const {
     if (job.weight != 1 || job.priority != 50)
       text += fmt::format(" weight {}, priority {}", job.weight, job.priority);
     if (job.parts > 1) text += fmt::format(" of {} parts", job.parts);
+    if (job.reduced) text += ", reduced,";
     if (job.models > 1) text += fmt::format(" at {} models", job.models);
     if (job.judged) text += " and a judge";
     if (job.pack > 1) text += fmt::format(", {} parts a call", job.pack);

@@ -33,18 +33,17 @@ struct JobPlan {
   Duration deadline{};               // after the history's begin; zero: none
   std::uint32_t parts = 1, pack = 1; // of an item at one model; in a call, at most
   std::uint32_t models = 1;
-  bool judged = false; // one more model sees the answers of all
+  bool judged = false;         // one more model sees the answers of all
+  bool reduced = false;        // one more call sees the answers to several parts
+  std::uint32_t open_most = 0; // of its parts at each model; 0 = the machine's own number
   bool embeds() const { return pack > 1; }
+  bool is_chunked() const { return parts > 1 && !embeds(); }
   bool has_steps() const { return models > 1 || judged; }
-  // The parts of an item by themselves, one after the other, and as their numbers.
-  std::uint32_t parts_in_all() const { return models * parts + judged; }
+  // A part's place among those of its item, or nearly: what belongs to it is drawn by it.
   std::uint32_t place_of(std::uint32_t part) const {
     const PartNumber number = PartNumber::of(part);
-    return number.is_judge() ? models * parts : number.model * parts + number.index;
-  }
-  std::uint32_t number_of(std::uint32_t place) const {
-    if (place == models * parts) return PartNumber::judge(models).value();
-    return PartNumber{place / parts, 0, place % parts}.value();
+    if (number.is_judge()) return models * parts;
+    return number.model * parts + number.level * 64 + number.index;
   }
 };
 

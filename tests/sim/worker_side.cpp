@@ -143,7 +143,7 @@ void World::begin_call(std::size_t index, worker::HttpCall call) {
   WorkerProcess& worker = *workers_[index];
   auto running = std::make_shared<Running>();
   running->request = request_of(call, swarm_);
-  if (!running->request.sees_all) violation("the judge does not see all answers");
+  if (!running->request.sees_all) violation("a step does not see just the answers that it joins");
   running->process = worker.process;
   running->worker = index;
   const Time last = worker.clock.truth_of(call.not_after);

@@ -1,3 +1,4 @@
+#include "tests/sim/tree.hpp"
 #include "tests/sim/world_parts.hpp"
 
 #include "actors/kit/check.hpp"
@@ -143,33 +144,39 @@ std::string World::answer_of(const nlohmann::json& body, const JobPlan& wish) {
 
 std::string World::wanted_of(std::size_t plan, std::uint64_t item) const {
   const JobPlan& wish = swarm_.jobs[plan];
+  const Tree tree = Tree::of(wish, plan, item);
   std::string all;
-  for (std::uint32_t n = 0; n < wish.parts; ++n)
-    all += wish.embeds() ? answer_vector(plan, {{}, item, n}) : answer_text(plan, {{}, item, n});
+  for (const std::uint32_t n : tree.tops[0]) {
+    if (wish.embeds()) {
+      all += answer_vector(plan, {{}, item, n});
+    } else {
+      all += (all.empty() ? "" : "\n\n") + answer_text(plan, {{}, item, n});
+    }
+  }
   return all;
 }
 
 // Of an item that several models were asked: each one's answer, and the judge's.
 void World::check_answers(const nlohmann::json& line, std::size_t plan, std::uint64_t item) {
   const JobPlan& wish = swarm_.jobs[plan];
-  const auto check = [&](const nlohmann::json& answer, std::uint32_t first, std::uint32_t parts) {
+  const auto check = [&](const nlohmann::json& answer, const std::vector<std::uint32_t>& parts) {
     const std::string text = answer.dump();
-    for (std::uint32_t place = first; place < first + parts; ++place) {
-      const PartId part{{}, item, wish.number_of(place)};
-      const std::string wanted =
-          wish.embeds() ? answer_vector(plan, part) : answer_text(plan, part);
+    for (const std::uint32_t part : parts) {
+      const PartId id{{}, item, part};
+      const std::string wanted = wish.embeds() ? answer_vector(plan, id) : answer_text(plan, id);
       if (text.find(wanted) == text.npos)
-        violation(fmt::format("item {} lacks the answer to its part {}", item, place));
+        violation(fmt::format("item {} lacks the answer to its part {}", item, part));
     }
   };
   const nlohmann::json& said = line["gristmill"];
+  const Tree tree = Tree::of(wish, plan, item);
   for (std::uint32_t model = 0; wish.models > 1 && model < wish.models; ++model) {
     const nlohmann::json& answer = said["answers"][model];
     if (answer["model"] != (model == 0 ? "m" : fmt::format("m{}", model)))
       violation(fmt::format("item {} has an answer of another model", item));
-    check(answer, model * wish.parts, wish.parts);
+    check(answer, tree.tops[model]);
   }
-  if (wish.judged) check(said["judge"], wish.models * wish.parts, 1);
+  if (wish.judged) check(said["judge"], {PartNumber::judge(wish.models).value()});
 }
 
 // The result has each item once, and says of it what the journal's last line of it says.

@@ -96,6 +96,7 @@ private:
   // inputs.cpp
   void make_inputs();
   std::string line_of(std::size_t plan, std::uint32_t item);
+  std::string document_of(std::size_t plan, std::uint32_t item) const;
   void make_endpoints();
   JobSpec spec_of(std::size_t plan) const;
 
@@ -184,20 +185,27 @@ private:
 
   std::vector<std::string> inputs_;
   std::vector<PoolSpec> pools_;
-  // How its jobs' items are divided and packed: no job of a user's says so.
+  // How its jobs' items are divided: as they say, but that no job of a user's says yet what goes
+  // together in one call of embeddings.
   class Division final : public supervisor::PartPlan {
   public:
     explicit Division(const World& world) : world_{world} {}
-    std::span<const std::uint32_t> parts_of(JobId job, std::uint64_t item) const override;
-    std::optional<std::uint32_t> step_after(JobId job,
-                                            std::span<const std::uint32_t> parts) const override;
-    std::string raw_of(const PartId& part, std::string item) const override;
+    std::uint32_t models_of(JobId job) const override { return plan_of(job).models; }
+    supervisor::Division division_of(JobId job, const intake::Item& item) const override;
+    Result<supervisor::RawPart> raw_of(const PartId& part, ItemKind kind,
+                                       const supervisor::DividedItem* divided,
+                                       const ReadItem& read) const override;
     std::size_t parts_in_a_call(JobId job) const override;
 
   private:
+    struct Job {
+      JobSpec spec;
+      std::optional<supervisor::JobParts> parts;
+    };
     const JobPlan& plan_of(JobId job) const;
+    const supervisor::JobParts& real(JobId job) const;
     const World& world_;
-    mutable std::map<JobId, std::vector<std::uint32_t>> numbers_;
+    mutable std::map<JobId, std::unique_ptr<Job>> jobs_;
   };
   Division part_plan_{*this};
   MemoryStore store_;

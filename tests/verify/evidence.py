@@ -12,6 +12,7 @@ import tempfile
 import zlib
 
 COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED, OF_A_PART = range(6)  # kinds in commits.items
+SIZED = 4  # of a part: an answer that a step joins with others
 Entry = collections.namedtuple("Entry", "kind item bytes cls part")  # part: None of a whole item
 Range = collections.namedtuple("Range", "segment begin end")
 Commit = collections.namedtuple("Commit", "position epoch lines parts sums entries part_entries raw")
@@ -42,8 +43,12 @@ def entries(blob):
         if kind == OF_A_PART:
             number = next(numbers)
             kind, part = number & 7, number >> 3
+        is_sized = part is not None and kind == SIZED
+        kind = COMPLETED if is_sized else kind
         if kind in (COMPLETED, FAILED):
             size = next(numbers)
+            if is_sized:
+                next(numbers)  # of its answer
             cls = next(numbers) if kind == FAILED else 0
         elif kind in (ATTEMPTS, FALLBACK):
             for _ in range(2 if kind == ATTEMPTS else 3):
@@ -164,6 +169,11 @@ def answer_of(line):
     """The text of a chat's answer; None if the line has none."""
     said = json.loads(line)
     return None if "class" in said["gristmill"] else text_of(said["response"])
+
+
+def gap_of(line):
+    """What stood in the document between this chunk and the next one."""
+    return json.loads(line)["gristmill"].get("chunk", {}).get("gap", "")
 
 
 def answers_of(line):

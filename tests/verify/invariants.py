@@ -4,7 +4,8 @@ sentence per finding; it knows nothing of the others. The names are those of doc
 import collections
 import json
 
-from evidence import COMPLETED, FAILED, REOPENED, answer_of, answers_of, is_part, sealed, text_of
+from evidence import (COMPLETED, FAILED, REOPENED, answer_of, answers_of, gap_of, is_part, sealed,
+                      text_of)
 
 WINDOW_NS = 60 * 10**9
 FINAL = {400, 401, 403, 404, 413, 422}  # answers that end an item at once
@@ -168,12 +169,34 @@ def by_model(parts):
     return models
 
 
+def levels_of(parts):
+    """One model's parts by their level: chunks, then those that join answers of the level below."""
+    levels = collections.defaultdict(dict)
+    for number, part in parts.items():
+        levels[number >> 21][number & (1 << 21) - 1] = part
+    return levels
+
+
 def are_all(models):
-    """Each model's are numbered from 0, and so are the models; the last may be the judge's."""
+    """Levels of each model are numbered from 0, and so are the parts of each; the last model may be
+    the judge, who has one part."""
+    last = len(models) - 1
     return sorted(models) == [*range(len(models))] and all(
-        sorted(parts) == [*range(len(parts))] or (model > 0 and model + 1 == len(models) and
-                                                  [*parts] == [JUDGE])
+        (model == last > 0 and [*parts] == [JUDGE]) or
+        (sorted(levels_of(parts)) == [*range(len(levels_of(parts)))] and
+         all(sorted(level) == [*range(len(level))] for level in levels_of(parts).values()))
         for model, parts in models.items())
+
+
+def joined(lines):
+    """The answers one behind the other; a gap between them that no answer has is the document's."""
+    text = ""
+    for before, line in zip([None, *lines], lines):
+        answer = answer_of(line)
+        if before and text and answer and not text[-1].isspace() and not answer[0].isspace():
+            text += gap_of(before)
+        text += answer
+    return text
 
 
 def wrong_join(entry, parts, line):
@@ -183,12 +206,12 @@ def wrong_join(entry, parts, line):
     models = by_model(parts)
     if not are_all(models) or any(kind == FAILED for kind, _ in parts.values()):
         return [f"item {entry.item} was answered, its parts {sorted(parts)} are not all"]
-    texts = [[part and sealed(part) and answer_of(part) for _, (_, part) in sorted(of_one.items())]
-             for _, of_one in sorted(models.items())]
+    tops = [levels_of(of_one)[max(levels_of(of_one))] for _, of_one in sorted(models.items())]
+    lines = [[part for _, (_, part) in sorted(top.items())] for top in tops]
     if line is None or not sealed(line) or not all(
-            isinstance(text, str) for of_one in texts for text in of_one):
+            part and sealed(part) and isinstance(answer_of(part), str) for top in lines for part in top):
         return []  # I2 says so
-    texts = ["".join(of_one) for of_one in texts]
+    texts = [joined(top) for top in lines]
     if answer_of(line) != texts[0] or (len(texts) > 1 and answers_of(line) != texts):
         return [f"item {entry.item}: its answer is not that of its {len(parts)} parts"]
     return []

@@ -90,6 +90,28 @@ class SeveralModels(unittest.TestCase):
                         [0, judge, of_model(2)], [0, judge, of_model(1)]):
             self.assertRegex(str(self.wrong(dict.fromkeys(numbers, "a"), ["a", "a"])), "are not all")
 
+    def test_the_answer_is_that_of_the_highest_level(self):
+        level = 1 << 21
+        parts = {0: "a", 1: "b", level: "ab"}
+        self.assertEqual(self.wrong_of_one(parts, "ab"), [])
+        self.assertEqual(self.wrong_of_one({**parts, level + 1: "c", 2 * level: "all"}, "all"), [])
+        self.assertEqual(len(self.wrong_of_one(parts, "a")), 1)
+        self.assertEqual(len(self.wrong_of_one({1: "b", level: "ab"}, "ab")), 1)
+        self.assertEqual(len(self.wrong_of_one({0: "a", 2 * level: "ab"}, "ab")), 1)
+
+    def test_a_gap_that_answers_lost_is_the_documents(self):
+        chunks = {0: "a", 1: "b ", 2: "c"}
+        gaps = {0: "\n\n", 1: "\n\n", 2: ""}
+        self.assertEqual(self.wrong_of_one(chunks, "a\n\nb c", gaps), [])
+        self.assertEqual(len(self.wrong_of_one(chunks, "ab c", gaps)), 1)
+
+    def wrong_of_one(self, parts, text, gaps={}):
+        lines = {number: (evidence.COMPLETED, self.sealed(
+            {"part": number, "chunk": {"gap": gaps.get(number, "")}}, self.response(said)))
+                 for number, said in parts.items()}
+        entry = evidence.Entry(evidence.COMPLETED, 3, 0, 0, None)
+        return invariants.wrong_join(entry, lines, self.sealed({"item": 3}, self.response(text)))
+
     def test_the_answers_of_a_failed_item(self):
         failed = {"response": None, "error": {"code": "c"}}
         result = {"error": {"code": "model_failed"}, "response": self.response("a"),

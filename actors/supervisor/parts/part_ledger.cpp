@@ -38,7 +38,7 @@ const DividedItem* PartLedger::divided(std::uint64_t item) const {
 bool PartLedger::has_ended(const PartId& part) const {
   if (terminal_.contains(part.item)) return true;
   const DividedItem* item = divided(part.item);
-  return item != nullptr && item->ended.contains(part.part);
+  return item != nullptr && item->has_ended(PartNumber::of(part.part));
 }
 
 std::optional<intake::ItemPlace> PartLedger::place_of(JobId job, std::uint64_t item) const {
@@ -72,27 +72,21 @@ void PartLedger::push(const PartId& id, const OpenPart& part) {
        id});
 }
 
-void PartLedger::divide(std::uint64_t item, DividedItem divided) {
-  GRISTMILL_CHECK(!divided.parts.empty() && !terminal_.contains(item),
+DividedItem& PartLedger::divide(std::uint64_t item, const intake::ItemPlace& place,
+                                const std::string& id, const Division& division) {
+  GRISTMILL_CHECK(!terminal_.contains(item) && !divided_.contains(item),
                   "item {} is not to be divided", item);
-  if (auto known = recovered_ended_.extract(item);
-      known && !mutated("answered_part_called_again")) {
-    divided.ended = std::move(known.mapped().answered);
-    divided.has_failed = !known.mapped().failed.empty();
-    divided.ended.merge(known.mapped().failed);
-    for (const std::uint32_t part : divided.ended) // steps
-      if (std::ranges::find(divided.parts, part) == divided.parts.end())
-        divided.parts.push_back(part);
-  }
-  joining_ += divided.is_whole();
-  divided_.emplace(item, std::move(divided));
+  const auto known = recovered_ended_.extract(item);
+  const auto [it, added] = divided_.emplace(
+      item, DividedItem{place, id, division, known ? known.mapped() : journal::EndedParts{}});
+  joining_ += it->second.is_over();
+  return it->second;
 }
 
-void PartLedger::add_step(std::uint64_t item, std::uint32_t step) {
+void PartLedger::go_on(std::uint64_t item, std::uint32_t model) {
   DividedItem& divided = divided_.at(item);
-  GRISTMILL_CHECK(divided.is_whole(), "item {} has open parts", item);
-  divided.parts.push_back(step);
-  --joining_;
+  divided.go_on(model);
+  joining_ += divided.is_over();
 }
 
 PartTally PartLedger::take_recovered(const PartId& part) {
@@ -306,7 +300,7 @@ bool PartLedger::portion_has_room() const {
   return out_in_portions_ * out_in_portions_ < most_in_portions_;
 }
 
-void PartLedger::end(const PartId& part, bool failed) {
+void PartLedger::end(const PartId& part, bool failed, std::uint32_t size) {
   GRISTMILL_CHECK(!has_ended(part), "part {} of item {} ended twice", part.part, part.item);
   if (const auto it = live_.find(part); it != live_.end()) {
     count(it->second, -1);
@@ -319,14 +313,13 @@ void PartLedger::end(const PartId& part, bool failed) {
     terminal_.insert(part.item);
     return;
   }
-  divided->second.ended.insert(part.part);
-  divided->second.has_failed |= failed;
-  joining_ += divided->second.is_whole();
+  const PartNumber number = PartNumber::of(part.part);
+  divided->second.branch_of(number)->end(number.index, failed, size);
 }
 
 void PartLedger::end_item(std::uint64_t item) {
   const auto it = divided_.find(item);
-  GRISTMILL_CHECK(it != divided_.end() && it->second.is_whole(), "item {} has open parts", item);
+  GRISTMILL_CHECK(it != divided_.end() && it->second.is_over(), "item {} has open parts", item);
   --joining_;
   divided_.erase(it);
   terminal_.insert(item);
@@ -338,7 +331,7 @@ void PartLedger::invariant() const {
                   states_[2], live_.size());
   GRISTMILL_CHECK(waiting_[0] + waiting_[1] + waiting_[2] + waiting_[3] == states_[0],
                   "the lanes do not hold the {} that wait", states_[0]);
-  GRISTMILL_CHECK(joining_ <= divided_.size(), "{} of {} items are whole", joining_,
+  GRISTMILL_CHECK(joining_ <= divided_.size(), "{} of {} items are over", joining_,
                   divided_.size());
 }
 

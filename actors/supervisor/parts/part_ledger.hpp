@@ -10,6 +10,7 @@
 
 #include "actors/intake/intake.hpp"
 #include "actors/kit/time.hpp"
+#include "actors/supervisor/parts/divided_item.hpp"
 #include "actors/supervisor/parts/part_tally.hpp"
 #include "actors/words/item_set.hpp"
 #include "actors/words/records.hpp"
@@ -25,6 +26,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -82,16 +84,6 @@ struct OpenPart {
   }
 };
 
-// An item of several parts, until its joined line is durable.
-struct DividedItem {
-  intake::ItemPlace place;
-  std::string id;
-  std::vector<std::uint32_t> parts;   // their numbers; a step is one of them from when it is due on
-  std::set<std::uint32_t> ended = {}; // their lines need not be durable yet
-  bool has_failed = false;            // one of them
-  bool is_whole() const { return ended.size() == parts.size(); }
-};
-
 // One bit for each stream of the job (words/streams.hpp).
 using Streams = std::uint64_t;
 inline constexpr Streams all_streams = ~Streams{0};
@@ -115,7 +107,7 @@ public:
   // Of an item that is open.
   std::optional<intake::ItemPlace> place_of(JobId job, std::uint64_t item) const;
   std::size_t live_count() const { return live_.size(); }
-  std::size_t joining_count() const { return joining_; } // items all of whose parts have ended
+  std::size_t joining_count() const { return joining_; } // items whose lines are being made
   std::size_t waiting_count() const { return states_[0]; }
   std::size_t out_count() const { return live_.size() - states_[0]; }
   std::size_t unknown_count() const { return states_[2]; }
@@ -127,10 +119,18 @@ public:
   const OpenPart& at(const PartId& part) const; // of one that is open
   const DividedItem* divided(std::uint64_t item) const;
 
-  // Before its parts are added; those of them are not that ended in an earlier life.
-  void divide(std::uint64_t item, DividedItem divided);
-  // One more part of an item all of whose parts have ended.
-  void add_step(std::uint64_t item, std::uint32_t step);
+  // Before its parts are added.
+  DividedItem& divide(std::uint64_t item, const intake::ItemPlace& place, const std::string& id,
+                      const Division& division);
+  // A level of one that is divided is over and durable.
+  void go_on(std::uint64_t item, std::uint32_t model);
+  // To open parts of it, or to have them dropped; none: it is not divided.
+  DividedItem* divided(std::uint64_t item) {
+    return const_cast<DividedItem*>(std::as_const(*this).divided(item));
+  }
+  template <class Use> void each_divided(Use use) {
+    for (auto& [item, divided] : divided_) use(divided);
+  }
   // What an earlier life noted of a part that is to be added; told once.
   PartTally take_recovered(const PartId& part);
   void add(const PartId& part, OpenPart open);
@@ -166,8 +166,9 @@ public:
   bool portion_has_room() const;
   const std::set<PartId>& alone() const { return alone_; } // those of that lane, out or not
 
-  // It is open no more; an item of one part is terminal with it.
-  void end(const PartId& part, bool failed = false);
+  // It is open no more; an item of one part is terminal with it. `size`: of its answer, as of
+  // PartLine.
+  void end(const PartId& part, bool failed = false, std::uint32_t size = 0);
   // Of a divided item: its line is durable.
   void end_item(std::uint64_t item);
   void invariant() const; // O(1)

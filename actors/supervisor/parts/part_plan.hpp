@@ -1,61 +1,70 @@
-// PART PLAN: how an item is divided into parts, and how many parts go together in a call.
-// Invariant: the same item has the same parts in every life of its job.
+// PART PLAN: how an item is divided into parts, what stands for each of them in its call, and how
+// many parts go together in a call. Invariant: the same item has the same parts in every life of
+// its job.
 #pragma once
 
-#include "actors/words/streams.hpp"
+#include "actors/intake/intake.hpp"
+#include "actors/supervisor/parts/divided_item.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job/spec.hpp"
-#include "protocol/part_number.hpp"
+#include "protocol/result.hpp"
 
-#include <algorithm>
 #include <cstdint>
-#include <optional>
-#include <span>
+#include <functional>
+#include <list>
 #include <string>
-#include <vector>
 
 namespace gristmill::supervisor {
+
+// As a call carries it.
+struct RawPart {
+  ItemKind kind = ItemKind::batch_line;
+  std::string raw;
+};
 
 class PartPlan {
 public:
   virtual ~PartPlan() = default;
-  // The numbers of the parts that an item begins with, in their order.
-  virtual std::span<const std::uint32_t> parts_of(JobId job, std::uint64_t item) const = 0;
-  // The part that sees the answers of these, once all of them are there; none: they are the item's
-  // answer.
-  virtual std::optional<std::uint32_t> step_after(JobId, std::span<const std::uint32_t>) const {
-    return std::nullopt;
-  }
-  // What stands for the part in its call.
-  virtual std::string raw_of(const PartId& part, std::string item) const = 0;
+  // The item's first parts are of so many models.
+  virtual std::uint32_t models_of(JobId job) const = 0;
+  virtual Division division_of(JobId job, const intake::Item& item) const = 0;
+  // Of a part of level 0. `divided`: its item, unless it has one part; `read` gives the item's
+  // bytes, and is called if they are needed.
+  using ReadItem = std::function<Result<std::string>()>;
+  virtual Result<RawPart> raw_of(const PartId& part, ItemKind kind, const DividedItem* divided,
+                                 const ReadItem& read) const = 0;
   virtual std::size_t parts_in_a_call(JobId job) const = 0;
-  // Whether the item's line is made of lines of parts.
-  bool divides(JobId job, std::span<const std::uint32_t> parts) const {
-    return parts.size() > 1 || step_after(job, parts).has_value();
-  }
 };
 
-// As its job says: an item is asked of each model, and the judge sees the answers.
+// As its job says: a document is asked for in chunks, an item of each model, and the judge sees the
+// answers.
 class JobParts : public PartPlan {
 public:
-  explicit JobParts(const JobSpec& spec) {
-    const bool is_judged = !spec.shape.judge_model.empty();
-    const std::uint32_t models = streams_of(spec) - is_judged;
-    for (std::uint32_t model = 0; model < models; ++model)
-      parts_.push_back(PartNumber{model, 0, 0}.value());
-    if (is_judged) judge_ = PartNumber::judge(models).value();
-  }
-  std::span<const std::uint32_t> parts_of(JobId, std::uint64_t) const override { return parts_; }
-  std::optional<std::uint32_t> step_after(JobId,
-                                          std::span<const std::uint32_t> parts) const override {
-    return std::ranges::find(parts, judge_) == parts.end() ? judge_ : std::nullopt;
-  }
-  std::string raw_of(const PartId&, std::string item) const override { return item; }
+  explicit JobParts(const JobSpec& spec); // outlives it
+
+  std::uint32_t models_of(JobId) const override { return whole_.models; }
+  Division division_of(JobId, const intake::Item& item) const override;
+  Result<RawPart> raw_of(const PartId& part, ItemKind kind, const DividedItem* divided,
+                         const ReadItem& read) const override;
   std::size_t parts_in_a_call(JobId) const override { return 1; }
 
 private:
-  std::vector<std::uint32_t> parts_;
-  std::optional<std::uint32_t> judge_;
+  // A document whose chunks are being asked for, so that it is not read again for each.
+  struct Document {
+    std::uint64_t item = 0;
+    std::string text, rest; // rest: the object without its text
+    std::size_t bytes() const { return text.size() + rest.size(); }
+  };
+  static constexpr std::size_t documents_max = 8, document_bytes_max = 32u << 20;
+  bool is_chunked(ItemKind kind) const {
+    return spec_.shape.chunk_tokens > 0 && kind != ItemKind::batch_line;
+  }
+  const Document* find(std::uint64_t item) const;
+  const Document& keep(std::uint64_t item, ItemKind kind, std::string_view raw) const;
+
+  const JobSpec& spec_;
+  Division whole_;
+  mutable std::list<Document> documents_; // read last, the newest first; bounded in all
 };
 
 } // namespace gristmill::supervisor

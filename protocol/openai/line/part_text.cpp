@@ -1,8 +1,5 @@
 #include "protocol/openai/line/part_text.hpp"
 
-#include "protocol/openai/reply/answer_text.hpp"
-#include "protocol/text/json_text.hpp"
-
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -19,31 +16,8 @@ std::string_view body_in(std::string_view line) {
   return json::find(Value{response_in(line)}, "body").text;
 }
 
-bool is_chat(std::string_view body) {
-  const auto first = json::Elements{json::find(Value{body}, "choices")}.next();
-  return first && json::find(*first, "message").is(Kind::object);
-}
-
-std::string joined_text(PartTexts parts) {
-  std::string text;
-  for (const PartText& part : parts) text += answer_text(body_in(part.line));
-  return text;
-}
-
-std::string joined_body(std::string_view model, PartTexts parts) {
-  if (is_chat(body_in(parts.front().line))) {
-    std::string body = R"({"object":"chat.completion","model":)";
-    json::append_string(body, model);
-    body += R"(,"choices":[{"index":0,"message":{"role":"assistant","content":)";
-    json::append_string(body, joined_text(parts));
-    return body + R"(},"finish_reason":"stop"}]})";
-  }
-  std::string body = R"({"object":"list","data":[)";
-  for (const PartText& part : parts) {
-    if (body.back() != '[') body += ',';
-    body += body_in(part.line);
-  }
-  return body + "]}";
+Value about_in(std::string_view line) {
+  return json::find(json::root(line), "gristmill");
 }
 
 PartTexts::iterator first_failed(PartTexts parts) {
@@ -53,6 +27,13 @@ PartTexts::iterator first_failed(PartTexts parts) {
 
 std::string Failure::sentence() const {
   return message.empty() ? code : fmt::format("{}: {}", code, message);
+}
+
+std::string Failure::json() const {
+  std::string out = R"({"code":)";
+  json::append_string(out, code);
+  json::append_string(out += R"(,"message":)", message);
+  return out + "}";
 }
 
 Failure failure_of(std::string_view line) {
@@ -67,7 +48,7 @@ Failure failure_of(std::string_view line) {
 Taken taken_by(PartTexts parts) {
   Taken taken;
   for (const PartText& part : parts) {
-    const Value said = json::find(json::root(part.line), "gristmill");
+    const Value said = about_in(part.line);
     const auto number = [&](std::string_view name) {
       return json::integer_of(json::find(said, name)).value_or(0);
     };

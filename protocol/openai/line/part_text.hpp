@@ -1,8 +1,8 @@
-// PART TEXT: what the lines of an item's parts say, and the answer that several parts of one model
-// make together.
+// PART TEXT: what the lines of an item's parts say, each by itself or added up.
 #pragma once
 
 #include "protocol/job/outcome_class.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <cstdint>
 #include <span>
@@ -21,12 +21,7 @@ using PartTexts = std::span<const PartText>;
 // As the line spells them.
 std::string_view response_in(std::string_view line);
 std::string_view body_in(std::string_view line);
-bool is_chat(std::string_view body);
-
-// The texts of the answers, one behind the other.
-std::string joined_text(PartTexts parts);
-// One body of all: of chats an answer with their texts joined, else a list of the bodies.
-std::string joined_body(std::string_view model, PartTexts parts);
+json::Value about_in(std::string_view line); // what Gristmill adds
 
 PartTexts::iterator first_failed(PartTexts parts); // or the end
 
@@ -34,6 +29,7 @@ struct Failure {
   std::string code, message;
 
   std::string sentence() const; // CODE: MESSAGE
+  std::string json() const;     // {"code":…,"message":…}
 };
 Failure failure_of(std::string_view line); // of a failed part
 

@@ -2,6 +2,7 @@
 #include "protocol/ids.hpp"
 #include "protocol/job/outcome_class.hpp"
 #include "protocol/node/messages.hpp"
+#include "protocol/openai/line/votes.hpp"
 #include "protocol/result.hpp"
 #include "protocol/text/crc32c.hpp"
 #include "protocol/text/json_text.hpp"
@@ -83,10 +84,16 @@ void append_error_read(std::string& out, const protocol::Reply& reply) {
 }
 
 void append_models(std::string& out, const ModelAnswers& models) {
-  if (!models.votes.empty()) (out += ",\"votes\":") += models.votes;
-  if (models.tie) out += ",\"tie\":true";
   (out += ",\"answers\":") += models.answers;
   if (!models.judge.empty()) (out += ",\"judge\":") += models.judge;
+}
+
+void append_chunk(std::string& out, const ChunkOfText& chunk) {
+  fmt::format_to(std::back_inserter(out),
+                 ",\"chunk\":{{\"number\":{},\"of\":{},\"from\":{},\"to\":{}", chunk.number,
+                 chunk.of, chunk.chunk.begin, chunk.chunk.end);
+  append_field(out, ",\"gap\":", text_of(chunk.chunk.gap));
+  out += '}';
 }
 
 void append_provenance(std::string& out, const Provenance& about, const protocol::Reply& reply) {
@@ -98,11 +105,11 @@ void append_provenance(std::string& out, const Provenance& about, const protocol
   fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
                  about.cached);
   if (reply.cls != OutcomeClass::ok) append_error_read(out, reply);
-  if (!about.label.empty())
-    append_field(out, ",\"label\":", about.label);
-  else if (about.models && about.models->tie)
-    out += ",\"label\":null";
+  out += Labelled{about.label, about.votes, about.tie}.members();
   if (about.models) append_models(out, *about.models);
+  if (about.chunk) append_chunk(out, *about.chunk);
+  if (about.chunks != 0) fmt::format_to(std::back_inserter(out), ",\"chunks\":{}", about.chunks);
+  if (!about.parts.empty()) (out += ",\"parts\":") += about.parts;
   fmt::format_to(std::back_inserter(out), ",{}{}", item_key, about.item);
   if (about.part) fmt::format_to(std::back_inserter(out), ",{}{}", part_key, *about.part);
 }
@@ -140,7 +147,7 @@ std::string result_line(JobId job, std::string_view custom_id, const protocol::R
                                           about.models->judge.size()
                                     : 0;
   out.reserve(reply.body.size() + reply.message.size() + custom_id.size() + about.source.size() +
-              about.input.size() + about.endpoint.size() + of_models + 384);
+              about.input.size() + about.endpoint.size() + of_models + about.parts.size() + 384);
   fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
                  about.item);
   json::append_string(out, custom_id);

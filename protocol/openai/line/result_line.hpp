@@ -4,6 +4,7 @@
 
 #include "protocol/ids.hpp"
 #include "protocol/node/messages.hpp"
+#include "protocol/openai/chunk/chunks.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
@@ -19,8 +20,12 @@ struct ModelAnswers {
   std::string response; // the first model's; empty = it failed
   std::string answers;  // an array: one of each model
   std::string judge;    // an object; empty = none was asked
-  std::string votes;    // how many models gave each label; empty = none has one
-  bool tie = false;     // several labels have most of the votes
+};
+
+// Of a part that is a chunk of its item's text.
+struct ChunkOfText {
+  Chunk chunk;
+  std::uint32_t number = 0, of = 0; // from 1
 };
 
 // What Gristmill adds to a result line.
@@ -35,6 +40,11 @@ struct Provenance {
   std::string label{}; // of the task `classify`; empty = none
   std::optional<ModelAnswers> models{}; // set: several were asked
   std::optional<std::uint32_t> part{};  // set: the line of one of the item's several parts
+  std::optional<ChunkOfText> chunk{};   // set: … which is a chunk
+  std::uint64_t chunks = 0;             // of a joined line: so many there are; 0 = no chunks
+  std::string parts{};                  // of a failed one: an array of what the chunks answered
+  std::string votes{}; // the weight of each label that models or chunks gave; empty = none voted
+  bool tie = false;    // several labels have most of it
 };
 
 // One OpenAI Batch output line, without a newline:
@@ -42,10 +52,15 @@ struct Provenance {
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
 //                 ["class":…, of a failed item,
-//                  "code":…,"message":…, of an error in `response`][,"label":…|null],
-//                 [ of several models:
-//                 ["votes":{LABEL:…},]["tie":true,]"answers":[…][,"judge":{…}],]
+//                  "code":…,"message":…, of an error in `response`]
+//                 ["label":…|null,]["votes":{LABEL:…},]["tie":true,]
+//                 ["answers":[…],["judge":{…},] of several models]
+//                 ["chunk":{"number":…,"of":…,"from":…,"to":…,"gap":…}, of a part that is a chunk]
+//                 ["chunks":…, of a text that was divided]
+//                 ["parts":[{"chunk":…,"response":{…}|null,"error":{…}|null},…], if a chunk failed]
 //                 "item":…[,"part":…],"crc":"8 hex digits"}}
+//
+// A chunk is the bytes `from` to `to` of the text, and `gap` the white space at its end.
 //
 // The CRC-32C covers every byte before `,"crc":"`, so a line proves itself wherever it is found.
 // With an HTTP status the body stands in `response`; without one `error` has code and message. Of

@@ -7,6 +7,7 @@
 #include "protocol/openai/reply/answer.hpp"
 #include "protocol/openai/reply/limit_headers.hpp"
 #include "protocol/openai/reply/reply_headers.hpp"
+#include "protocol/openai/reply/usage.hpp"
 #include "protocol/text/json_mend.hpp"
 #include "protocol/text/json_text.hpp"
 
@@ -23,9 +24,6 @@ using json::Value;
 constexpr std::size_t message_bytes_max = 2 * limits::kib;
 static_assert(message_bytes_max <= limits::text_bytes_max);
 
-// A call that used more tokens than this is not believed.
-constexpr std::uint64_t believable_tokens = 1'000'000'000;
-
 // The members of an answer that are read whatever it answers.
 struct Answer {
   Value model, usage;
@@ -39,40 +37,6 @@ Answer answer_of(Value body) {
     if (member->named("usage")) answer.usage = member->value;
   }
   return answer;
-}
-
-std::optional<std::uint64_t> tokens_of(Value value) {
-  const auto tokens = json::count_of(value);
-  return tokens && *tokens <= believable_tokens ? tokens : std::nullopt;
-}
-
-// Chat says prompt and completion, the responses API says input and output.
-protocol::Usage usage_of(Value usage) {
-  std::optional<std::uint64_t> prompt, completion, total;
-  std::uint64_t cached = 0, reasoning = 0;
-  json::Members members{usage};
-  while (const auto member = members.next()) {
-    const auto one_of = [&](std::string_view chat, std::string_view responses) {
-      return member->named(chat) || member->named(responses);
-    };
-    if (one_of("prompt_tokens", "input_tokens")) prompt = tokens_of(member->value);
-    if (one_of("completion_tokens", "output_tokens")) completion = tokens_of(member->value);
-    if (member->named("total_tokens")) total = tokens_of(member->value);
-    if (one_of("prompt_tokens_details", "input_tokens_details"))
-      cached = tokens_of(json::find(member->value, "cached_tokens")).value_or(0);
-    if (one_of("completion_tokens_details", "output_tokens_details"))
-      reasoning = tokens_of(json::find(member->value, "reasoning_tokens")).value_or(0);
-  }
-  protocol::Usage read;
-  if (!prompt && !total) return read;
-  read.known = true;
-  read.prompt = prompt ? *prompt : *total - std::min(*total, completion.value_or(0));
-  const std::uint64_t sum = total.value_or(read.prompt);
-  // Some count what a model thought in the sum alone.
-  read.completion = std::max(completion.value_or(0), sum - std::min(sum, read.prompt));
-  read.cached = std::min(cached, read.prompt);
-  read.reasoning = std::min(reasoning, read.completion);
-  return read;
 }
 
 // Fills what an error says of itself, within what a frame takes. `otherwise`: what came, for an

@@ -3,6 +3,8 @@
 #include "protocol/openai/reply/answer_text.hpp"
 #include "protocol/text/json_text.hpp"
 
+#include <fmt/format.h>
+
 namespace gristmill::openai {
 namespace {
 
@@ -35,9 +37,19 @@ JobSpec judge_spec(const JobSpec& spec) {
   return judge;
 }
 
+// The model is that of the part, as it is of its chunks.
+JobSpec reduce_spec(const JobSpec& spec) {
+  JobSpec reduce = spec;
+  reduce.shape.prompt = spec.shape.reduce_prompt;
+  reduce.shape.system.clear();
+  reduce.shape.chunk_tokens = reduce.shape.chunk_overlap = 0;
+  return reduce;
+}
+
 } // namespace
 
-CallForms::CallForms(const JobSpec& spec) : items_{spec}, judge_{judge_spec(spec)} {}
+CallForms::CallForms(const JobSpec& spec)
+    : items_{spec}, reduce_{reduce_spec(spec)}, judge_{judge_spec(spec)} {}
 
 std::string step_item(const JobSpec& spec, ItemKind kind, std::string_view item,
                       std::string_view members) {
@@ -52,6 +64,21 @@ std::string step_item(const JobSpec& spec, ItemKind kind, std::string_view item,
   // Of members with one name the last one counts.
   if (object.size() > 1 && !members.empty()) object += ',';
   object += members;
+  return object + '}';
+}
+
+std::string reduce_item(const JobSpec& spec, ItemKind kind, std::string_view item,
+                        std::string_view members) {
+  std::string object = "{";
+  const auto add = [&object](std::string_view more) {
+    if (object.size() > 1 && !more.empty()) object += ',';
+    object += more;
+  };
+  json::Members own{json::root(kind == ItemKind::json_object ? item : std::string_view{})};
+  while (const auto member = own.next())
+    if (!member->named(spec.shape.text_field))
+      add(fmt::format("\"{}\":{}", member->key, member->value.text));
+  add(members);
   return object + '}';
 }
 

@@ -49,10 +49,10 @@ std::string sentence_of_missing_field(std::string_view field, std::string_view o
                      braces ? "; \\{{ stands for braces that are meant" : "");
 }
 
-std::string sentence_of_fields_in_text(std::string_view field) {
-  return fmt::format("expected only {{{{text}}}} in the template, because a text document has no "
-                     "fields, got {{{{{}}}}}",
-                     json::printable(field, name_shown_bytes_max));
+std::string sentence_of_fields_in_text(std::string_view field, std::string_view allowed) {
+  return fmt::format("expected only {} in the template, because a text document has no fields, got "
+                     "{{{{{}}}}}",
+                     allowed, json::printable(field, name_shown_bytes_max));
 }
 
 std::string fault_of_task(Task task, std::string_view path) {
@@ -65,25 +65,52 @@ std::string fault_of_task(Task task, std::string_view path) {
   return {};
 }
 
-ItemCheck::ItemCheck(const JobSpec& spec) : task_{spec.shape.task}, template_{spec} {
-  const auto fields = template_fields(spec.shape.judge_prompt);
-  if (!fields) return; // whoever gives the job hears of it
+ItemCheck::ItemCheck(const JobSpec& spec)
+    : task_{spec.shape.task}, in_chunks_{spec.shape.chunk_tokens > 0}, template_{spec},
+      foreign_{in_chunks_ ? first_foreign(spec.shape) : template_.foreign()},
+      reduce_{step_fields("--reduce-prompt", spec.shape.reduce_prompt, spec.shape.text_field,
+                          [](std::string_view field) { return field == "answers"; })},
+      judge_{step_fields("--judge-prompt", spec.shape.judge_prompt, spec.shape.text_field,
+                         [](std::string_view field) { return field.starts_with("answer."); })} {}
+
+ItemCheck::StepFields ItemCheck::step_fields(std::string_view option, std::string_view prompt,
+                                             const std::string& text_field, IsAnswer is_answer) {
+  StepFields step{option, {}, {}};
+  const auto fields = template_fields(prompt);
+  if (!fields) return step; // whoever gives the job hears of it
   for (const std::string& field : *fields) {
-    if (field.starts_with("answer.")) continue;
-    if (judge_foreign_.empty() && field != "text") judge_foreign_ = field;
-    judge_fields_.push_back(field == "text" ? spec.shape.text_field : field);
+    if (is_answer(field)) continue;
+    if (step.foreign.empty() && field != "text") step.foreign = field;
+    step.fields.push_back(field == "text" ? text_field : field);
   }
+  return step;
+}
+
+bool ItemCheck::is_of_chunk(std::string_view field) const {
+  return in_chunks_ && (field == "chunk" || field == "chunks");
+}
+
+std::string ItemCheck::first_foreign(const RequestShape& shape) const {
+  for (const std::string* text : {&shape.system, &shape.prompt}) {
+    const auto fields = template_fields(*text);
+    if (!fields) return {};
+    for (const std::string& field : *fields)
+      if (field != "text" && !is_of_chunk(field)) return field;
+  }
+  return {};
 }
 
 ItemCheck::Fault ItemCheck::fault_of_object(std::string_view object) const {
   const std::vector<std::string>& fields = template_.fields();
   const auto values = template_.finder().in(json::root(object));
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (values[i].is(json::Kind::none)) return {sentence_of_missing_field(fields[i], object)};
-  // Before the first call: it is the last one that would miss it.
-  for (const std::string& field : judge_fields_)
-    if (json::find(json::root(object), field).is(json::Kind::none))
-      return {sentence_of_missing_field(field, object) + " (--judge-prompt)"};
+    if (values[i].is(json::Kind::none) && !is_of_chunk(fields[i]))
+      return {sentence_of_missing_field(fields[i], object)};
+  // Before the first call: they are the last ones that would miss it.
+  for (const StepFields* step : {&reduce_, &judge_})
+    for (const std::string& field : step->fields)
+      if (json::find(json::root(object), field).is(json::Kind::none))
+        return {fmt::format("{} ({})", sentence_of_missing_field(field, object), step->option)};
   const std::vector<std::size_t>& content = template_.content();
   if (content.empty()) return {}; // whoever asks for nothing of a document needs no text in it
   for (const std::size_t place : content)
@@ -100,10 +127,13 @@ ItemCheck::Fault ItemCheck::fault_of_object(std::string_view object) const {
 }
 
 ItemCheck::Fault ItemCheck::fault_of_text(std::string_view text) const {
-  if (const std::string& foreign = template_.foreign(); !foreign.empty())
-    return {sentence_of_fields_in_text(foreign)};
-  if (!judge_foreign_.empty())
-    return {sentence_of_fields_in_text(judge_foreign_) + " (--judge-prompt)"};
+  if (!foreign_.empty())
+    return {sentence_of_fields_in_text(foreign_, in_chunks_ ? "{{text}}, {{chunk}} and {{chunks}}"
+                                                            : "{{text}}")};
+  if (!reduce_.foreign.empty())
+    return {sentence_of_fields_in_text(reduce_.foreign, "{{answers}}") + " (--reduce-prompt)"};
+  if (!judge_.foreign.empty())
+    return {sentence_of_fields_in_text(judge_.foreign) + " (--judge-prompt)"};
   if (template_.content().empty() || !is_blank_text(text)) return {};
   return {fmt::format("expected a document with text, got {}{}",
                       text.empty() ? "an empty file" : "a file of only space", leave_out),
@@ -111,10 +141,13 @@ ItemCheck::Fault ItemCheck::fault_of_text(std::string_view text) const {
 }
 
 std::string ItemCheck::fault_of_line(std::string_view path) const {
-  if (!judge_foreign_.empty())
+  if (in_chunks_)
+    return "expected a document with --chunk-tokens, got a batch line, whose request is whole; "
+           "give documents, or leave --chunk-tokens out";
+  if (!judge_.foreign.empty())
     return fmt::format("expected only {{{{text}}}} and answers in --judge-prompt, because a batch "
                        "line has no fields, got {{{{{}}}}}",
-                       json::printable(judge_foreign_, name_shown_bytes_max));
+                       json::printable(judge_.foreign, name_shown_bytes_max));
   return fault_of_task(task_, path);
 }
 

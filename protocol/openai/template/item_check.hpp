@@ -1,11 +1,14 @@
 // ITEM CHECK: what an item lacks for the job's template and task, found where items are read, so
-// that a line that can never be rendered costs no dispatch and no budget. Invariant: an item
-// without a fault here has every field that rendering will ask for.
+// that a line that can never be rendered costs no dispatch and no budget. What a chunk's call has
+// beside the item's own fields, {{chunk}} and {{chunks}}, and the answers that a step sees are
+// asked of no item. Invariant: an item without a fault here has every field that rendering will ask
+// for.
 #pragma once
 
 #include "protocol/job/spec.hpp"
 #include "protocol/openai/template/document_template.hpp"
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,17 +30,32 @@ public:
   std::string fault_of_line(std::string_view path) const;
 
 private:
+  // What the template of a step takes of an item, beside answers.
+  struct StepFields {
+    std::string_view option;         // that gives the template
+    std::vector<std::string> fields; // as objects have them
+    std::string foreign;             // the first that no text document has; empty = none
+  };
+  using IsAnswer = bool (*)(std::string_view field);
+  static StepFields step_fields(std::string_view option, std::string_view prompt,
+                                const std::string& text_field, IsAnswer is_answer);
+  bool is_of_chunk(std::string_view field) const; // {{chunk}} or {{chunks}} of a job that has them
+  std::string first_foreign(const RequestShape& shape) const;
+
   Task task_;
+  bool in_chunks_;
   DocumentTemplate template_;
-  std::vector<std::string> judge_fields_; // that the judge's template takes of an object
-  std::string judge_foreign_;             // the first that no text document has; empty = none
+  std::string foreign_; // the first in the job's template that no text document has; empty = none
+  StepFields reduce_, judge_;
 };
 
 // The names of an object's members for a sentence: `the fields "id", "text"`.
 std::string names_in(std::string_view object);
 // The sentences of rendering and of the check, which are the same.
 std::string sentence_of_missing_field(std::string_view field, std::string_view object);
-std::string sentence_of_fields_in_text(std::string_view field);
+// `allowed`: what the template of a text document may use.
+std::string sentence_of_fields_in_text(std::string_view field,
+                                       std::string_view allowed = "{{text}}");
 // Empty = a line of this path may be part of the task.
 std::string fault_of_task(Task task, std::string_view path);
 

@@ -1,6 +1,7 @@
 // What options of a job amount to, where that is more than a copy; and the keys that `run` misses.
 #include "cli/job_options.hpp"
 
+#include "actors/kit/program/config_options.hpp"
 #include "cli/run/keys.hpp"
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
 
@@ -75,6 +76,35 @@ TEST_CASE("options that a request or an input is told by") {
   CHECK_FALSE(spec_of({}).shape.skip_blank);
 }
 
+TEST_CASE("options that divide documents and join the answers, or let a judge see them") {
+  const RequestShape shape =
+      spec_of({"--chunk-tokens", "4000", "--chunk-overlap", "200", "--reduce-prompt", "{{answers}}",
+               "--judge-model", "j", "--judge-prompt", "{{answer.1}}"})
+          .shape;
+  CHECK(shape.chunk_tokens == 4'000);
+  CHECK(shape.chunk_overlap == 200);
+  CHECK(shape.reduce_prompt == "{{answers}}");
+  CHECK(shape.judge_model == "j");
+  CHECK(shape.judge_prompt == "{{answer.1}}");
+  CHECK(spec_of({}).shape == RequestShape{});
+}
+
+TEST_CASE("a configuration file names them as the command line does") {
+  const store_test::TempDirectory temp;
+  std::ofstream{temp / "job.toml"} << "chunk_tokens = 4000\nchunk_overlap = 200\n"
+                                      "reduce_prompt = \"{{answers}}\"\n";
+  JobOptions options;
+  CLI::App app;
+  options.add_to(app, "");
+  app.parse(
+      std::vector<std::string>{"100", "--chunk-overlap", "in.jsonl"}); // CLI11's last is first
+  REQUIRE(lay_config(temp / "job.toml", app));
+  const RequestShape shape = options.spec().value().shape;
+  CHECK(shape.chunk_tokens == 4'000);
+  CHECK(shape.chunk_overlap == 100);
+  CHECK(shape.reduce_prompt == "{{answers}}");
+}
+
 TEST_CASE("an option's value is taken up to its limits; beyond, the error says what was expected") {
   const auto fault = [](std::vector<std::string> arguments) -> std::string {
     try {
@@ -110,6 +140,11 @@ TEST_CASE("an option's value is taken up to its limits; beyond, the error says w
            Row{"--order", "sideways", "expected input or completion, got sideways"},
            Row{"--task", "Chat", "expected chat, embed or classify, got Chat"},
            Row{"--prompt", " ", "expected a template with some text"},
+           Row{"--reduce-prompt", "", "expected a template with some text"},
+           Row{"--judge-prompt", " ", "expected a template with some text"},
+           Row{"--chunk-tokens", "-1", "expected a natural number, got -1"},
+           Row{"--chunk-tokens", "4k", "expected a natural number, got 4k"},
+           Row{"--chunk-overlap", "x", "expected a natural number, got x"},
        }) {
     CAPTURE(row.flag, row.value);
     CHECK_THAT(fault({row.flag, row.value}), Catch::Contains(row.said));

@@ -72,13 +72,13 @@ TEST_CASE("a retry opens the failed items of the classes that are named, and no 
 
 TEST_CASE("of an item that is opened again only the parts that failed are") {
   KeptJob job = kept();
-  job.content.parts[5] = {{1, 2}, {3}};
-  job.content.parts[7] = {{1}, {2}};
+  job.content.parts[5] = {{{1, 0}, {2, 0}}, {3}};
+  job.content.parts[7] = {{{1, 0}}, {2}};
   const auto again =
       run_again(job_in(JobState::finished), std::move(job), retry({OutcomeClass::bad_result}));
   REQUIRE(again);
   const auto& parts = again->kept.content.parts;
-  CHECK(parts.at(5).answered == std::set<std::uint32_t>{1, 2});
+  CHECK(parts.at(5).answered == std::map<std::uint32_t, std::uint32_t>{{1, 0}, {2, 0}});
   CHECK(parts.at(5).failed.empty());
   CHECK(parts.at(7).failed == std::set<std::uint32_t>{2});
 }

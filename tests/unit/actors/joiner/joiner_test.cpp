@@ -2,6 +2,7 @@
 // failure leaves.
 #include "actors/joiner/joiner.hpp"
 
+#include "protocol/limits.hpp"
 #include "protocol/openai/line/joined_line.hpp"
 
 #include <catch2/catch.hpp>
@@ -45,10 +46,14 @@ struct Lines : journal::LineStore {
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId) const override {
     return fail(ErrorCode::internal, "whole items are nobody's business here");
   }
-  Result<std::vector<PartLine>> parts_of(JobId job, std::uint64_t item) override {
+  Result<std::vector<PartLine>> parts_of(JobId job, std::uint64_t item, std::uint32_t first,
+                                         std::uint32_t last) override {
     ++reads;
     if (error && item == error_at) return tl::unexpected{*error};
-    return kept[{job, item}];
+    std::vector<PartLine> lines;
+    for (const PartLine& line : kept[{job, item}])
+      if (line.part.part >= first && line.part.part < last) lines.push_back(line);
+    return lines;
   }
 };
 
@@ -98,7 +103,8 @@ TEST_CASE("a joined item has the line of its parts, under its own id, source and
   const auto& parts = lines.kept[{JobId{1}, 7}];
   const std::vector<openai::PartText> texts{{OutcomeClass::ok, parts[0].line},
                                             {OutcomeClass::ok, parts[1].line}};
-  CHECK(step.items[0].line == openai::joined_line(JobId{1}, "id-7", about, texts).line);
+  CHECK(step.items[0].line ==
+        openai::joined_line(JobId{1}, "id-7", about, texts, limits::line_bytes_max).line);
   CHECK(joiner.waiting() == 0);
 }
 

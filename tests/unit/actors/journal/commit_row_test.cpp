@@ -38,6 +38,10 @@ ItemEntry failed(std::uint64_t item, std::uint64_t bytes) {
 ItemEntry reopened(std::uint64_t item) {
   return {.kind = EntryKind::reopened, .item = item};
 }
+ItemEntry sized(ItemEntry entry, std::uint32_t size) {
+  entry.size = size;
+  return entry;
+}
 ItemEntry of_part(ItemEntry entry, std::uint32_t part) {
   entry.part = part;
   return entry;
@@ -115,9 +119,16 @@ TEST_CASE("an entry of a part says whose it is; one of a whole item is written a
   CHECK(blob_of({completed(3, 4)}) == std::string("\x30\x04", 2));
   CHECK(blob_of({of_part(completed(3, 4), 0)}) == std::string("\x35\x00\x04", 3));
   CHECK(blob_of({of_part(completed(3, 4), 2)}) == std::string("\x35\x10\x04", 3));
-  const std::vector<ItemEntry> entries{
-      of_part(completed(1, 9), 0),          of_part(failed(1, 7), ~0u),       completed(0, 3),
-      of_part(attempts(2, 1, 2), 1u << 20), of_part(fallback(2, 3, 0, 4), 1), reopened(1)};
+  // 2 * 8 + kind 4: its answer has 300 tokens.
+  CHECK(blob_of({sized(of_part(completed(3, 4), 2), 300)}) ==
+        std::string("\x35\x14\x04\xac\x02", 5));
+  const std::vector<ItemEntry> entries{sized(of_part(completed(1, 9), 1), ~0u),
+                                       of_part(completed(1, 9), 0),
+                                       of_part(failed(1, 7), ~0u),
+                                       completed(0, 3),
+                                       of_part(attempts(2, 1, 2), 1u << 20),
+                                       of_part(fallback(2, 3, 0, 4), 1),
+                                       reopened(1)};
   const auto read = read_all(blob_of(entries));
   REQUIRE(read);
   CHECK(*read == entries);
@@ -133,7 +144,10 @@ TEST_CASE("a malformed list of items is an error that says what is wrong") {
       {std::string("\x55", 1), "part's number"},
       {std::string("\x55\x80", 2), "part's number"},
       {std::string("\x55\x80\x80\x80\x80\x80\x01", 7), "part's number"}, // 2^32
-      {std::string("\x55\x0c", 2), "part's entry of the unknown kind 4"},
+      {std::string("\x55\x0c", 2), "line length"},
+      {std::string("\x55\x0c\x04", 3), "size is cut"},
+      {std::string("\x55\x0c\x04\x00", 4), "size is cut"},
+      {std::string("\x55\x0c\x04\x80\x80\x80\x80\x10", 8), "size is cut or out of range"},
       {std::string("\x55\x0d", 2), "part's entry of the unknown kind 5"},
       {std::string("\x55\x08", 2), "line length"},
       {std::string("\x55\x08\x00", 3), "without even a newline"},

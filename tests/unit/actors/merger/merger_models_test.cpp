@@ -1,6 +1,7 @@
 // Results of items that several models were asked: what of them is counted, and what a failed one
 // leaves.
 #include "actors/merger/line_facts.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/line/joined_line.hpp"
 #include "protocol/part_number.hpp"
 #include "tests/unit/actors/merger/merger_harness.hpp"
@@ -49,7 +50,10 @@ std::string line_of_models(std::uint64_t item, const std::vector<Said>& said, bo
   openai::Provenance about;
   about.item = item;
   about.source = fmt::format("in.jsonl:{}", item + 1);
-  return openai::joined_line(JobId{7}, fmt::format("doc-{}", item), about, texts).line + "\n";
+  return openai::joined_line(JobId{7}, fmt::format("doc-{}", item), about, texts,
+                             limits::line_bytes_max)
+             .line +
+         "\n";
 }
 
 JobSpec classify(std::initializer_list<std::string> models) {

@@ -85,18 +85,19 @@ TEST_CASE("an item that ends is one line, and counts when that is durable") {
 
 TEST_CASE("of an item of several parts each is a line, and the item counts with its joined one") {
   Book book;
-  book.recorder.part_ended(ending(1, 2, true), reply(OutcomeClass::bad_line), "http://a");
-  book.recorder.to_join({1, 3, "doc", "in.jsonl:1", ""});
+  book.recorder.part_ended(ending(1, 2, true), reply(OutcomeClass::bad_line), "http://a", 0);
+  book.recorder.level_ended({1, 0});
   Append append = book.take();
   CHECK(append.lines.empty());
   REQUIRE(append.parts.size() == 1);
   CHECK(append.parts[0].part == part(1, 2));
   CHECK(nlohmann::json::parse(append.parts[0].line)["gristmill"]["part"] == 2);
-  REQUIRE(append.durable.joins.size() == 1);
-  CHECK(append.durable.joins[0].parts == 3);
+  REQUIRE(append.durable.levels.size() == 1);
+  CHECK(append.durable.levels[0].item == 1);
   CHECK(book.recorder.errors().empty()); // its item may yet be answered
   book.recorder.durable(append.durable);
   CHECK(book.recorder.undurable_lines() == 0);
+  CHECK(book.recorder.counts().parts == 1);
   CHECK(book.recorder.counts().terminal() == 0);
   book.recorder.joined({1, OutcomeClass::bad_line, "parts_failed", "{}"}, {"a", "in.jsonl:2"});
   append = book.take();

@@ -1,6 +1,7 @@
 // What a dry run adds up, what it costs, and how it is said.
 #include "cli/dry_run/dry_run.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,33 @@ JobSpec spec_of() {
   spec.inputs.push_back({"/in", "in"});
   spec.endpoints.emplace_back().url = "http://host/v1";
   return spec;
+}
+
+intake::Item object_item(const std::string& text) {
+  intake::Item item;
+  item.place.kind = ItemKind::json_object;
+  item.raw = R"({"id":"a","title":"T","text":")" + text + "\"}";
+  return item;
+}
+
+std::string words(std::size_t count) {
+  std::string text;
+  for (std::size_t n = 0; n < count; ++n) text += "word ";
+  return text;
+}
+
+// Chunks of 120 words, whose answers have 50 tokens: two of them fit into a step.
+JobSpec chunked_spec() {
+  JobSpec spec = spec_of();
+  spec.shape.models = {"m"};
+  spec.shape.prompt = "{{title}}, {{chunk}} of {{chunks}}: {{text}}";
+  spec.shape.max_tokens = 50;
+  spec.shape.chunk_tokens = 120;
+  return spec;
+}
+
+std::size_t chunks_in(const JobSpec& spec, const std::string& text) {
+  return openai::chunks_of(text, {spec.shape.chunk_tokens, spec.shape.chunk_overlap}).size();
 }
 
 const DryRunPlaces places{"/out.jsonl", "/out.jsonl.state", false};
@@ -114,6 +142,126 @@ TEST_CASE("The forecast says what would be done and where the result would go", 
   CHECK(json["least_seconds"] == 120);
   CHECK(json["calls"]["/chat/completions"] == 2);
   CHECK(json["tokens"]["output"]["high"] == 200);
+}
+
+TEST_CASE("Each chunk is a call with its own text and the item's other fields", "[dry_run]") {
+  const JobSpec spec = chunked_spec();
+  const std::string text = words(1'000);
+  const std::size_t chunks = chunks_in(spec, text);
+  REQUIRE(chunks > 5);
+  Forecaster forecaster{spec};
+  CHECK(forecaster.item(object_item(text), "in:1").empty());
+  CHECK(forecaster.item(object_item("short"), "in:2").empty());
+  const Forecast& forecast = forecaster.forecast();
+  CHECK(forecast.items == 2);
+  CHECK(forecast.chunks == chunks + 1);
+  CHECK(forecast.calls == chunks + 1);
+  CHECK(forecast.reduce_calls == 0);
+  CHECK(forecast.models.at("m").items == 2);
+  CHECK(forecast.models.at("m").calls == chunks + 1);
+  CHECK(forecast.tokens.output.likely == 50. * static_cast<double>(chunks + 1));
+  // The text once, and beside each chunk only what its request has of its own.
+  const double whole = openai::text_tokens(text).likely;
+  CHECK(forecast.tokens.input.likely > whole);
+  CHECK(forecast.tokens.input.likely < whole + 40. * static_cast<double>(chunks + 1));
+}
+
+TEST_CASE("What a chunk repeats of the one before is counted as often as it is sent", "[dry_run]") {
+  JobSpec spec = chunked_spec();
+  const auto input_of = [](const JobSpec& job) {
+    Forecaster forecaster{job};
+    forecaster.item(object_item(words(1'000)), "in:1");
+    return forecaster.forecast().tokens.input.likely;
+  };
+  const double without = input_of(spec);
+  spec.shape.chunk_overlap = 60;
+  CHECK(input_of(spec) > 1.4 * without);
+}
+
+TEST_CASE("The calls that join answers are a tree over those of the likely length", "[dry_run]") {
+  JobSpec spec = chunked_spec();
+  spec.shape.reduce_prompt = "Of {{title}}: {{answers}}";
+  const auto forecast_of = [](const JobSpec& job, std::size_t word_count) {
+    Forecaster forecaster{job};
+    CHECK(forecaster.item(object_item(words(word_count)), "in:1").empty());
+    return forecaster.forecast();
+  };
+  for (const std::size_t count : {10u, 200u, 400u, 600u, 900u}) {
+    CAPTURE(count);
+    const std::size_t chunks = chunks_in(spec, words(count));
+    std::size_t steps = 0, left = chunks;
+    do steps += left = std::max<std::size_t>(left / 2, 1); // an odd one goes with those before it
+    while (left > 1);
+    const Forecast forecast = forecast_of(spec, count);
+    CHECK(forecast.chunks == chunks);
+    CHECK(forecast.reduce_calls == steps);
+    CHECK(forecast.calls == chunks + steps);
+    CHECK(forecast.models.at("m").items == 1);
+    CHECK(forecast.tokens.output.likely == 50. * static_cast<double>(chunks + steps));
+  }
+  REQUIRE(chunks_in(spec, words(400)) == 4);
+  // Each answer of a chunk or a step is read once.
+  const double joined = forecast_of(spec, 400).tokens.input.likely;
+  spec.shape.reduce_prompt.clear();
+  const double chunks = forecast_of(spec, 400).tokens.input.likely;
+  CHECK(joined - chunks > 6 * 50);
+  CHECK(joined - chunks < 6 * 50 + 3 * 40);
+}
+
+TEST_CASE("With several models each has its own chunks and steps, and the judge one call",
+          "[dry_run]") {
+  JobSpec spec = chunked_spec();
+  spec.shape.models = {"m", "n"};
+  spec.shape.reduce_prompt = "{{answers}}";
+  spec.shape.judge_model = "j";
+  spec.shape.judge_prompt = "{{answer.1}} or {{answer.2}}?";
+  const auto judge_input = [](const JobSpec& job) {
+    Forecaster forecaster{job};
+    CHECK(forecaster.item(object_item(words(400)), "in:1").empty());
+    const Forecast& forecast = forecaster.forecast();
+    CHECK(forecast.chunks == 4);
+    CHECK(forecast.models.at("j").calls == 1);
+    CHECK(forecast.models.at("m").calls == forecast.models.at("n").calls);
+    return forecast.models.at("j").tokens.input.likely;
+  };
+  const double of_reduced = judge_input(spec); // two answers
+  spec.shape.reduce_prompt.clear();
+  CHECK(judge_input(spec) == Approx(of_reduced + 6 * 50)); // eight
+  spec.shape.task = Task::classify;
+  spec.shape.labels = {"a", "b"};
+  CHECK(judge_input(spec) < of_reduced + 100); // two labels, and what asks for them
+}
+
+TEST_CASE("What a template asks of each chunk or step may be missing", "[dry_run]") {
+  JobSpec spec = chunked_spec();
+  spec.shape.reduce_prompt = "{{answers}} of {{author}}";
+  Forecaster forecaster{spec};
+  CHECK_THAT(forecaster.item(object_item("text"), "in:1"), Catch::Contains("\"author\""));
+  CHECK(forecaster.forecast().bad == 1);
+  CHECK(forecaster.forecast().chunks == 0);
+}
+
+TEST_CASE("A forecast in chunks says how many there are and what joins them", "[dry_run]") {
+  JobSpec spec = chunked_spec();
+  spec.shape.reduce_prompt = "{{answers}}";
+  REQUIRE(chunks_in(spec, words(400)) == 4);
+  Forecaster forecaster{spec};
+  forecaster.item(object_item(words(400)), "in:1");
+  const auto text = to_text(forecaster.forecast(), spec, places, {});
+  for (const char* part :
+       {"1 item, ", "chunks   4 of at most 120 tokens\n",
+        "         3 calls to reduce their answers", "7 of POST http://host/v1/chat/completions\n",
+        "m: 1 item in 7 calls, tokens in "})
+    CHECK_THAT(text, Catch::Contains(part));
+  const auto json = nlohmann::json::parse(to_json(forecaster.forecast(), spec, places, {}));
+  CHECK(json["chunks"] == 4);
+  CHECK(json["reduce_calls"] == 3);
+  CHECK(json["calls"]["/chat/completions"] == 7);
+  CHECK(json["models"][0]["items"] == 1);
+  CHECK(json["models"][0]["calls"] == 7);
+  // Without chunks nothing is said of them.
+  CHECK_THAT(to_text(Forecaster{spec_of()}.forecast(), spec_of(), places, {}),
+             !Catch::Contains("chunks"));
 }
 
 TEST_CASE("A forecast of nothing is a forecast", "[dry_run]") {

@@ -10,6 +10,7 @@
 namespace http_api_test {
 
 using namespace gristmill;
+using nlohmann::json;
 using namespace gristmill::http_api_test;
 
 namespace {

@@ -294,7 +294,7 @@ TEST_CASE("an item's line is the join of its parts' lines, all of which have end
     write({part(0, 0)}, joined_of(0, {part(0, 0), part(0, 1)}));
     CHECK_THAT(verified(state).faults.at(0),
                Catch::Contains("(commit 2)") &&
-                   Catch::Contains("expected the texts of its 1 parts joined, got another text"));
+                   Catch::Contains("expected the response of its last part, got another one"));
   }
   SECTION("a part between others has no line") {
     write({part(0, 0), part(0, 2)}, joined_of(0, {part(0, 0), part(0, 2)}));

@@ -4,6 +4,7 @@
 
 #include "coordinator/journal/sqlite.hpp"
 #include "coordinator/journal/sqlite_store.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/line/joined_line.hpp"
 
 #include <catch2/catch.hpp>
@@ -148,7 +149,8 @@ inline ResultLine joined_of(std::uint64_t item, const std::vector<PartLine>& par
   for (const PartLine& part : parts) texts.push_back({part.cls, part.line, part.part.part});
   openai::Provenance about;
   about.item = item;
-  openai::JoinedLine joined = openai::joined_line(parts.at(0).part.job, "x", about, texts);
+  openai::JoinedLine joined =
+      openai::joined_line(parts.at(0).part.job, "x", about, texts, limits::line_bytes_max);
   return {parts[0].part.job, item, joined.cls, std::move(joined.line)};
 }
 

@@ -32,7 +32,6 @@ public:
   std::uint32_t count_of(std::uint64_t item) const override {
     return static_cast<std::uint32_t>(1 + item % 5);
   }
-  std::string raw_of(const PartId&, std::string item) const override { return item; }
   std::size_t parts_in_a_call(JobId) const override { return 3; }
 };
 const Plan plan;

@@ -66,6 +66,7 @@ std::size_t files_of_parts(const std::string& directory) {
 }
 
 using Parts = std::set<std::uint32_t>;
+using Answers = std::map<std::uint32_t, std::uint32_t>; // with the sizes of answers
 
 } // namespace
 
@@ -85,16 +86,16 @@ TEST_CASE("parts that are durable, and what others went through, come back after
     journal.store->read_job(JobId{1});
     const auto read = journal.heard.content.get_future().get();
     REQUIRE(read);
-    CHECK(read->parts.at(7).answered == Parts{1, 2});
+    CHECK(read->parts.at(7).answered == Answers{{1, 0}, {2, 0}});
     CHECK(read->attempts.size() == 3);
   }
   Opened journal{temp / "state"};
   REQUIRE(journal.store);
   const RecoveredJob& job = journal.job(1);
   CHECK(job.parts.size() == 2);
-  CHECK(job.parts.at(0).answered == Parts{2});
+  CHECK(job.parts.at(0).answered == Answers{{2, 0}});
   CHECK(job.parts.at(0).failed == Parts{0});
-  CHECK(job.parts.at(7).answered == Parts{1, 2});
+  CHECK(job.parts.at(7).answered == Answers{{1, 0}, {2, 0}});
   CHECK(job.parts.at(7).failed.empty());
   CHECK(job.terminal.low() == 0);
   CHECK(job.counts.completed + job.counts.failed == 0);
@@ -147,7 +148,7 @@ TEST_CASE("after a retry the failed parts of an item run again, and the answered
   {
     Opened journal{temp / "state"};
     REQUIRE(journal.store);
-    CHECK(journal.job(1).parts.at(1).answered == Parts{0});
+    CHECK(journal.job(1).parts.at(1).answered == Answers{{0, 0}});
     CHECK(journal.job(1).parts.at(1).failed.empty());
     CHECK_FALSE(journal.job(1).terminal.contains(1));
     CHECK(journal.job(1).counts.failed == 0);
@@ -156,7 +157,7 @@ TEST_CASE("after a retry the failed parts of an item run again, and the answered
     CHECK(parts_of(journal, 1) == lines_of({answered(1, 0), answered(1, 1)}));
   }
   Opened journal{temp / "state"};
-  CHECK(journal.job(1).parts.at(1).answered == Parts{0, 1});
+  CHECK(journal.job(1).parts.at(1).answered == Answers{{0, 0}, {1, 0}});
   CHECK(parts_of(journal, 1) == lines_of({answered(1, 0), answered(1, 1)}));
   journal.commit_next(group_of(0, {joined_of(1, {answered(1, 0), answered(1, 1)})}));
   CHECK(parts_of(journal, 1).empty());
@@ -262,7 +263,7 @@ TEST_CASE("what nobody promised of parts is cut, and a file of them that nobody 
   CHECK_FALSE(std::filesystem::exists(temp / "state/results-000001.jsonl"));
   CHECK(std::filesystem::exists(temp / "state/parts-000001.jsonl.bak"));
   CHECK(std::filesystem::exists(temp / "state/parts-1.jsonl"));
-  CHECK(journal.job(1).parts.at(1).answered == Parts{0});
+  CHECK(journal.job(1).parts.at(1).answered == Answers{{0, 0}});
   journal.commit_next(of_parts(0, {answered(1, 1)}));
   CHECK(parts_of(journal, 1) == lines_of({answered(1, 0), answered(1, 1)}));
 }

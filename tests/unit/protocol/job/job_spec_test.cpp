@@ -47,6 +47,16 @@ JobSpec whole_spec() {
   return spec;
 }
 
+JobSpec chunked_spec() {
+  JobSpec spec = whole_spec();
+  spec.shape.chunk_tokens = 1'000;
+  spec.shape.chunk_overlap = 100;
+  spec.shape.reduce_prompt = "As one: {{answers}}";
+  spec.shape.judge_model = "j";
+  spec.shape.judge_prompt = "{{answer.1}}?";
+  return spec;
+}
+
 std::string error_of(const std::string& text) {
   const auto spec = job_spec_from_json(text);
   REQUIRE_FALSE(spec);
@@ -57,7 +67,7 @@ std::string error_of(const std::string& text) {
 } // namespace
 
 TEST_CASE("A job survives its text form", "[job_spec]") {
-  for (const JobSpec& spec : {JobSpec{}, whole_spec()}) {
+  for (const JobSpec& spec : {JobSpec{}, whole_spec(), chunked_spec()}) {
     const auto read = job_spec_from_json(to_json(spec));
     REQUIRE(read);
     CHECK(*read == spec);
@@ -81,7 +91,7 @@ TEST_CASE("Members of another release are skipped among nodes, and refused from 
 }
 
 TEST_CASE("Workers are told what makes a request, and nothing else", "[job_spec]") {
-  const JobSpec whole = whole_spec();
+  const JobSpec whole = chunked_spec();
   const auto told = job_spec_from_json(json_for_workers(whole));
   REQUIRE(told);
   JobSpec expected;
@@ -89,6 +99,8 @@ TEST_CASE("Workers are told what makes a request, and nothing else", "[job_spec]
   expected.shape.order = {}; // these decide about lines, not about calls
   expected.shape.delimiter.clear();
   expected.shape.skip_blank = false;
+  expected.shape.judge_model.clear();                             // it is the call's
+  expected.shape.chunk_tokens = expected.shape.chunk_overlap = 0; // a call's item is its chunk
   expected.policy.timeout_ms = whole.policy.timeout_ms;
   expected.policy.connect_timeout_ms = whole.policy.connect_timeout_ms;
   CHECK(*told == expected);
@@ -138,6 +150,9 @@ TEST_CASE("A job's text that is wrong names the member", "[job_spec]") {
       Row{R"({"inputs":["x"]})", "inputs[0] to be an object"},
       Row{R"({"prompt":1})", "prompt to be a string, got 1"},
       Row{R"({"params":[]})", "params to be a string"},
+      Row{R"({"chunk_tokens":-1})", "chunk_tokens to be an integer from 0 to 4294967295, got -1"},
+      Row{R"({"chunk_overlap":"9"})", "chunk_overlap to be an integer"},
+      Row{R"({"reduce_prompt":7})", "reduce_prompt to be a string, got 7"},
       Row{R"({"retries":-1})", "retries to be an integer from 0 to 4294967295, got -1"},
       Row{R"({"retries":4294967296})", "retries to be an integer"},
       Row{R"({"retries":1.0})", "retries"}, Row{R"({"retries":"1"})", "retries"},
@@ -153,6 +168,7 @@ TEST_CASE("A job's text is bounded in bytes and depth", "[job_spec]") {
 }
 
 TEST_CASE("A sound job has no faults", "[job_spec]") {
+  CHECK(faults_of(chunked_spec()).empty());
   JobSpec spec = whole_spec();
   CHECK(faults_of(spec).empty());
   spec.shape.models.clear();
@@ -303,6 +319,11 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.shape.assume_url.clear(); }, "--assume-url"},
                             Row{[](JobSpec& s) { s.shape.delimiter = "|"; }, "--delimiter"},
                             Row{[](JobSpec& s) { s.shape.skip_blank = false; }, "--skip-blank"},
+                            Row{[](JobSpec& s) { s.shape.judge_model = "x"; }, "--judge-model"},
+                            Row{[](JobSpec& s) { s.shape.judge_prompt = "x"; }, "--judge-prompt"},
+                            Row{[](JobSpec& s) { s.shape.chunk_tokens = 99; }, "--chunk-tokens"},
+                            Row{[](JobSpec& s) { s.shape.chunk_overlap = 9; }, "--chunk-overlap"},
+                            Row{[](JobSpec& s) { s.shape.reduce_prompt = "x"; }, "--reduce-prompt"},
                             Row{[](JobSpec& s) { s.policy.no_field_needed = false; }, ""},
                             Row{[](JobSpec& s) {
                                   s.share.weight = s.share.priority = 9;
@@ -313,9 +334,9 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                                 ""},
                             Row{[](JobSpec& s) { s.endpoints.clear(); }, ""},
                             Row{[](JobSpec& s) { s.output = "x"; }, ""});
-  JobSpec now = whole_spec();
+  JobSpec now = chunked_spec();
   row.change(now);
-  CHECK(identity_difference(whole_spec(), now) == row.option);
+  CHECK(identity_difference(chunked_spec(), now) == row.option);
 }
 
 TEST_CASE("What lines call that name nothing may be said later, when all of them have failed",

@@ -112,6 +112,30 @@ TEST_CASE("what the template makes too long is no call") {
   CHECK_THAT(ask.error().message, Contains(fmt::format("got {}", limits::request_bytes_max + 1)));
 }
 
+TEST_CASE("a step that joins the answers to chunks asks its own model, by its own template") {
+  JobSpec spec;
+  spec.shape.models = {"small", "large"};
+  spec.shape.system = std::string(5'000, 's');
+  spec.shape.prompt = "{{text}}{{text}}{{text}}";
+  spec.shape.chunk_tokens = 100;
+  spec.shape.reduce_prompt = "As one: {{answers}}";
+  const CallPlanner planner{spec, {}};
+  const std::string raw = R"({"answers":"a\n\nb"})";
+  const auto chunk = planner.plan({1, 0, 3}, ItemKind::json_object, raw, false);
+  const auto step = planner.plan({1, 1, 0}, ItemKind::json_object, raw, false);
+  const auto above = planner.plan({0, 2, 0}, ItemKind::json_object, raw, false);
+  REQUIRE((chunk && step && above));
+  CHECK(step->model == "large");
+  CHECK(above->model == "small");
+  CHECK(step->token_bound == above->token_bound);
+  CHECK(step->token_bound < chunk->token_bound - 5'000);
+  const std::string huge =
+      fmt::format(R"({{"answers":"{}"}})", std::string(limits::request_bytes_max, 'x'));
+  const auto none = planner.plan({0, 1, 0}, ItemKind::json_object, huge, false);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().cls == OutcomeClass::too_long);
+}
+
 TEST_CASE("a part asks for its own model, or for the fallback once it was sent there") {
   JobSpec spec;
   spec.policy.fallback_model = "large";

@@ -1,23 +1,27 @@
-// Plans of tests: an item as parts 0 to N - 1.
+// Plans of tests: an item as parts 0 to N - 1 of one model.
 #pragma once
 
 #include "actors/supervisor/parts/part_plan.hpp"
-
-#include <numeric>
 
 namespace gristmill::supervisor_test {
 
 class CountedParts : public supervisor::PartPlan {
 public:
-  std::span<const std::uint32_t> parts_of(JobId, std::uint64_t item) const override {
-    const std::uint32_t count = count_of(item);
-    while (numbers_.size() < count) numbers_.push_back(static_cast<std::uint32_t>(numbers_.size()));
-    return std::span{numbers_}.first(count);
+  std::uint32_t models_of(JobId) const override { return 1; }
+  supervisor::Division division_of(JobId, const intake::Item& item) const override {
+    supervisor::Division division;
+    division.parts = count_of(item.ordinal);
+    return division;
+  }
+  Result<supervisor::RawPart> raw_of(const PartId& part, ItemKind kind,
+                                     const supervisor::DividedItem*,
+                                     const ReadItem& read) const override {
+    auto item = read();
+    GRISTMILL_TRY(item);
+    return supervisor::RawPart{kind, text_of(part, std::move(*item))};
   }
   virtual std::uint32_t count_of(std::uint64_t item) const = 0;
-
-private:
-  mutable std::vector<std::uint32_t> numbers_;
+  virtual std::string text_of(const PartId&, std::string item) const { return item; }
 };
 
 } // namespace gristmill::supervisor_test

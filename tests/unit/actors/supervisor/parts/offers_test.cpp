@@ -23,7 +23,6 @@ struct Packs final : supervisor_test::CountedParts {
   std::size_t most;
   explicit Packs(std::size_t n) : most{n} {}
   std::uint32_t count_of(std::uint64_t) const override { return 1; }
-  std::string raw_of(const PartId&, std::string item) const override { return item; }
   std::size_t parts_in_a_call(JobId) const override { return most; }
 };
 
@@ -45,7 +44,7 @@ struct Desk {
   explicit Desk(std::size_t parts_in_a_call = 1)
       : packs{parts_in_a_call}, offers{JobId{7}, spec, {}, packs, first} {}
   AskedPart ask(std::uint64_t item, std::string_view model = "small") const {
-    auto asked = offers.plan(part(item), open, line_of(model));
+    auto asked = offers.plan(part(item), open, {ItemKind::batch_line, line_of(model)});
     REQUIRE(asked);
     return std::move(*asked);
   }
@@ -120,7 +119,9 @@ TEST_CASE("parts go together that ask for one model and have failed at the same 
   OpenPart open, failed, on_fallback;
   failed.failed_at = {EndpointId{4}};
   on_fallback.tally.on_fallback = true;
-  const auto ask = [&](const OpenPart& of) { return *offers.plan(part(1), of, line_of("small")); };
+  const auto ask = [&](const OpenPart& of) {
+    return *offers.plan(part(1), of, {ItemKind::batch_line, line_of("small")});
+  };
   offers.add(ask(failed), failed);
   CHECK(offers.takes(ask(failed), failed, false));
   CHECK_FALSE(offers.takes(ask(open), open, false));

@@ -3,7 +3,6 @@
 
 #include "actors/kit/check.hpp"
 
-#include <array>
 #include <catch2/catch.hpp>
 
 namespace open_parts_test {
@@ -69,15 +68,47 @@ struct Desk {
 
 TEST_CASE("an item is one part, or several but for those that ended in an earlier life") {
   RecoveredParts recovered;
-  recovered.ended[1].answered = {0};
+  recovered.ended[1].answered = {{0, 0}};
   recovered.ended[1].failed = {2};
-  recovered.ended[2].answered = {0, 1};
+  recovered.ended[2].answered = {{0, 0}, {1, 0}};
   OpenParts parts{job, epoch, {}, recovered};
-  CHECK(parts.divide(item_of(0), std::array{0u}, false) == Parts{part(0)});
+  CHECK(parts.divide(item_of(0), {}, 9) == Parts{part(0)});
   CHECK(parts.ledger().divided(0) == nullptr);
-  CHECK(parts.divide(item_of(1), std::array{0u, 1u, 2u}, true) == Parts{part(1, 1)});
-  CHECK(parts.divide(item_of(2), std::array{0u, 1u}, true).empty()); // it is to be joined
-  CHECK(parts.ledger().divided(2)->is_whole());
+  CHECK(parts.divide(item_of(1), {.parts = 3}, 9) == Parts{part(1, 1)});
+  CHECK(parts.divide(item_of(2), {.parts = 2}, 9).empty()); // it is to be joined
+  CHECK(parts.ledger().divided(2)->is_over());
+}
+
+TEST_CASE("few parts of an item are open at a time, and further ones as those end") {
+  constexpr std::uint32_t most = 8, count = most + 3;
+  OpenParts parts{job, epoch};
+  const Parts first = parts.divide(item_of(0), {.parts = count, .open_most = most}, 100);
+  REQUIRE(first.size() == most);
+  for (const PartId& part : first) parts.open(part, item_of(0), Ready{now, {}});
+  parts.open_more(now);
+  CHECK(parts.ledger().live_count() == most);
+  parts.end(part(0, 5));
+  parts.end(part(0, 6));
+  parts.open_more(now);
+  CHECK(parts.ledger().live_count() == most);
+  CHECK(parts.at(part(0, most + 1)).not_before() == now);
+  CHECK(parts.find(part(0, most + 2)) == nullptr);
+  SECTION("one that a worker names is opened before its turn") {
+    parts.open_named(part(0, most + 2), now);
+    CHECK(parts.at(part(0, most + 2)).is_unknown());
+    parts.open_named(part(0, count), now); // there is none
+    CHECK(parts.find(part(0, count)) == nullptr);
+  }
+  SECTION("those that wait are dropped, and nobody has to answer them") {
+    parts.drop_waiting(0);
+    CHECK(parts.ledger().has_ended(part(0, most + 2)));
+    for (std::uint32_t n = 0; n < most + 2; ++n)
+      if (n != 5 && n != 6) parts.end(part(0, n));
+    parts.open_more(now);
+    CHECK(parts.go_on(0, 0, most, now).empty());
+    CHECK(parts.ledger().divided(0)->is_over());
+    CHECK(parts.ledger().divided(0)->ended() == count - 1);
+  }
 }
 
 TEST_CASE("a part that opens knows its place and what an earlier life has noted of it") {
@@ -316,7 +347,7 @@ TEST_CASE("an outcome that is kept takes its parts from nobody") {
   Desk desk;
   desk.expected(0);
   desk.out(one, 1, 1);
-  desk.parts.kept(claim(old_one, {part(0), part(1)}));
+  desk.parts.kept(claim(old_one, {part(0), part(1)}), now);
   CHECK(desk.with(0) == old_one);
   CHECK(desk.with(1) == one);
   CHECK(desk.parts.find(old_one)->parts == Parts{part(0)});
@@ -335,7 +366,7 @@ TEST_CASE("within the grace a part whose old call failed waits for the claim of 
   if (!desk.open(0).is_unknown()) return;
   CHECK_FALSE(desk.parts.hears(part(0), failed));
   CHECK(desk.parts.hears(part(0), old_two));
-  desk.parts.kept(claim(failed, {part(0)})); // it failed, as is known
+  desk.parts.kept(claim(failed, {part(0)}), now); // it failed, as is known
   CHECK(desk.open(0).is_unknown());
 }
 

@@ -215,7 +215,7 @@ TEST_CASE("a portion is the square root of the suspects, until all of them are d
 
 TEST_CASE("an item of several parts ends with its line, not with its last part") {
   PartLedger ledger;
-  ledger.divide(4, {{}, "four", {0, 1, 2}});
+  ledger.divide(4, {}, "four", {.parts = 3}).open_more();
   for (std::uint32_t n = 0; n < 3; ++n) ledger.add(part(4, n), out_part());
   CHECK(ledger.place_of(JobId{7}, 4));
   ledger.end(part(4, 1));
@@ -224,8 +224,10 @@ TEST_CASE("an item of several parts ends with its line, not with its last part")
   CHECK_FALSE(ledger.has_ended(part(4, 2)));
   CHECK_THROWS_AS(ledger.add(part(4, 1), out_part()), CheckFailed);
   CHECK_THROWS_AS(ledger.end_item(4), CheckFailed);
-  CHECK(ledger.joining_count() == 0);
   ledger.end(part(4, 2));
+  CHECK_THROWS_AS(ledger.end_item(4), CheckFailed); // its lines are not durable
+  CHECK(ledger.joining_count() == 0);
+  ledger.go_on(4, 0);
   CHECK(ledger.joining_count() == 1);
   CHECK(ledger.live_count() == 0);
   CHECK_FALSE(ledger.is_terminal(4));
@@ -238,10 +240,10 @@ TEST_CASE("an item of several parts ends with its line, not with its last part")
 TEST_CASE("parts that ended in an earlier life are not opened again, and what others went through "
           "is known") {
   RecoveredParts recovered;
-  recovered.ended[2] = {{0}, {2}};
+  recovered.ended[2] = {{{0, 0}}, {2}};
   recovered.notes = {{part(2, 1), 3, 1, 0, true}};
   PartLedger ledger{{}, std::move(recovered)};
-  ledger.divide(2, {{}, "two", {0, 1, 2}});
+  CHECK(ledger.divide(2, {}, "two", {.parts = 3}).open_more() == std::vector{1u});
   CHECK(ledger.has_ended(part(2, 0)));
   CHECK(ledger.has_ended(part(2, 2)));
   CHECK_FALSE(ledger.has_ended(part(2, 1)));

@@ -215,8 +215,7 @@ TEST_CASE("after a restart only what has not ended is asked again") {
   ModelsBench bench{1, two_models(true)};
   RecoveredItems recovered;
   for (const std::uint32_t model : {first, second, judge})
-    if (static_cast<int>(model) < ended)
-      recovered.parts.ended[0].answered.insert(part(0, model).part);
+    if (static_cast<int>(model) < ended) recovered.parts.ended[0].answered[part(0, model).part] = 0;
   recovered.mark = 1;
   bench.start(std::move(recovered));
   CHECK(bench.joins.size() == (asked == "line"));
@@ -233,7 +232,7 @@ TEST_CASE("after a restart only what has not ended is asked again") {
 TEST_CASE("the judge's call that goes on over a restart is claimed, and not made twice") {
   ModelsBench bench{1, two_models(true)};
   RecoveredItems recovered;
-  recovered.parts.ended[0].answered = {part(0, first).part, part(0, second).part};
+  recovered.parts.ended[0].answered = {{part(0, first).part, 0}, {part(0, second).part, 0}};
   recovered.mark = 1;
   bench.start(std::move(recovered));
   const CallId call = CallId::of(Epoch{2}, JobId{7}, 9);

@@ -11,6 +11,7 @@
 namespace explain_test {
 
 using namespace gristmill;
+using nlohmann::json;
 using namespace gristmill::resource_test;
 using store_test::TempDirectory;
 

@@ -11,6 +11,7 @@
 namespace jobs_test {
 
 using namespace gristmill;
+using nlohmann::json;
 using namespace gristmill::resource_test;
 
 namespace {

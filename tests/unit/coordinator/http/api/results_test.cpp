@@ -7,6 +7,7 @@
 namespace results_test {
 
 using namespace gristmill;
+using nlohmann::json;
 using namespace gristmill::resource_test;
 using store_test::append_to;
 using store_test::TempDirectory;

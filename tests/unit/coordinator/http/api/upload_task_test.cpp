@@ -9,6 +9,7 @@
 namespace upload_task_test {
 
 using namespace gristmill;
+using nlohmann::json;
 using namespace gristmill::http_api_test;
 using disk_test::DiskCounts;
 

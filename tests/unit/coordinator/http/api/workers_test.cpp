@@ -8,6 +8,7 @@
 namespace workers_test {
 
 using namespace gristmill;
+using nlohmann::json;
 using namespace gristmill::resource_test;
 
 TEST_CASE("a worker is drained by what stands in the path") {

@@ -1,4 +1,5 @@
 // Lines of items that are made of the lines of their parts.
+#include "protocol/limits.hpp"
 #include "protocol/openai/line/joined_line.hpp"
 
 #include <catch2/catch.hpp>
@@ -51,7 +52,7 @@ const Provenance item_about{"in.jsonl:7", 0, "", "", 0, false, 6, R"({"k":[1.50]
 JoinedLine joined(const std::vector<Part>& parts, const Provenance& about = item_about) {
   std::vector<PartText> texts;
   for (const Part& part : parts) texts.push_back({part.cls, part.line});
-  JoinedLine joined = joined_line(JobId{3}, "id \"1\"", about, texts);
+  JoinedLine joined = joined_line(JobId{3}, "id \"1\"", about, texts, limits::line_bytes_max);
   CHECK(joined.line.find('\n') == std::string::npos);
   const auto read = check_result_line(joined.line);
   REQUIRE(read);

@@ -1,6 +1,7 @@
 // Lines of items that several models were asked, and of those with a judge.
 #include "protocol/openai/line/model_answers.hpp"
 
+#include "protocol/limits.hpp"
 #include "protocol/openai/line/joined_line.hpp"
 #include "protocol/part_number.hpp"
 #include "protocol/text/json_text.hpp"
@@ -84,7 +85,8 @@ std::vector<PartText> texts_of(const std::vector<Part>& parts) {
 
 JoinedLine joined(const std::vector<Part>& parts) {
   const Provenance about{"in.jsonl:7", 0, "", "", 0, false, 6, R"({"k":[1.50]})"};
-  JoinedLine joined = joined_line(JobId{3}, "id \"1\"", about, texts_of(parts));
+  JoinedLine joined =
+      joined_line(JobId{3}, "id \"1\"", about, texts_of(parts), limits::line_bytes_max);
   CHECK(joined.line.find('\n') == std::string::npos);
   CHECK(json::check(joined.line));
   const auto read = check_result_line(joined.line);

@@ -141,8 +141,8 @@ TEST_CASE("What several models said stands before the item's number, as it was g
         line.npos);
 
   of_models.models->judge = R"({"model":"j"})";
-  of_models.models->votes = R"({"y":1,"x":1})";
-  of_models.models->tie = true;
+  of_models.votes = R"({"y":1,"x":1})";
+  of_models.tie = true;
   line = result_line(JobId{3}, "x", answered(), of_models);
   CHECK(line.find(R"("response":{"status_code":200,"body":2e0},"error":null,)") != line.npos);
   CHECK(line.find(R"("cached":false,"label":null,"votes":{"y":1,"x":1},"tie":true,)"

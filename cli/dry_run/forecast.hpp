@@ -1,0 +1,95 @@
+// FORECAST: what a job's items would come to, added up one by one: calls, tokens, money. The calls
+// of chunks and of what joins their answers are made as the job would make them, with answers of
+// the likely length. Invariant: memory does not grow with the items.
+#pragma once
+
+#include "actors/intake/intake.hpp"
+#include "protocol/job/usd.hpp"
+#include "protocol/openai/chunk/chunks.hpp"
+#include "protocol/openai/request/render.hpp"
+#include "protocol/openai/request/step.hpp"
+#include "protocol/openai/tokens/estimate.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::cli {
+
+// What a model's tokens cost, in US$ per million.
+struct Price {
+  double input = 0, output = 0;
+};
+using Prices = std::map<std::string, Price, std::less<>>; // by model
+
+struct ModelShare {
+  std::uint64_t items = 0, calls = 0;
+  openai::TokenEstimate tokens;
+};
+
+struct BadLine {
+  std::string source, sentence; // FILE:LINE, and why
+};
+
+struct Forecast {
+  std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
+  std::uint64_t calls = 0;
+  std::uint64_t chunks = 0, reduce_calls = 0; // reduce_calls: those of `calls` that join answers
+  std::vector<BadLine> samples;               // the first bad lines
+  openai::TokenEstimate tokens;
+  // By model; "" are the items that name none. Beyond `models_max` names they share one entry.
+  std::map<std::string, ModelShare, std::less<>> models;
+  std::map<std::string, std::uint64_t, std::less<>> paths; // calls by path below the base URL
+
+  static constexpr std::size_t samples_max = 5, models_max = 32;
+};
+
+// Adds up what the items would come to.
+class Forecaster {
+public:
+  explicit Forecaster(const JobSpec& spec);
+
+  // The sentence that makes it a bad line; empty = it would be called for.
+  std::string item(const intake::Item& item, const std::string& source);
+  void left_out(std::uint64_t documents) { forecast_.left_out = documents; }
+  const Forecast& forecast() const { return forecast_; }
+
+private:
+  // A document in chunks.
+  struct Divided {
+    std::string rest; // the item's object, with an empty text
+    std::string text;
+    openai::Chunks chunks;
+  };
+
+  Result<openai::Request> rendered(const PartNumber& part, ItemKind kind, std::string_view raw,
+                                   const std::string& model) const;
+  Divided divided(const intake::Item& item) const;
+  // These count a model's calls of an item; what the judge would see of them.
+  Result<openai::TokenRange> whole(const intake::Item& item, const std::string& model);
+  Result<openai::TokenRange> in_chunks(const Divided& document, const std::string& model);
+  Result<openai::TokenRange> reduced(const Divided& document, const std::string& model,
+                                     openai::TokenRange answer);
+  Result<> judged(const intake::Item& item, const openai::TokenRange& answers);
+  // The request, with so many tokens in it beside its own; its answer.
+  openai::TokenRange count(const openai::Request& request, const openai::TokenRange& more = {});
+  ModelShare& share_of(const openai::Request& request);
+  std::string bad(const std::string& source, std::string sentence);
+
+  const JobSpec& spec_;
+  const openai::CallForms forms_;
+  ModelNames models_;         // that each item is asked of; "" = the one that it names
+  std::string empty_answers_; // as the judge would see them
+  Forecast forecast_;
+};
+
+// US$; nothing if the price of a model in it is not known.
+std::optional<openai::TokenRange> cost_of(const Forecast& forecast, const Prices& prices);
+
+// How many of the items that would be called for a budget pays for, likely; at least one call's
+// worth of it stays unused.
+std::uint64_t items_within(const Forecast& forecast, const openai::TokenRange& usd, Usd budget);
+
+} // namespace gristmill::cli
