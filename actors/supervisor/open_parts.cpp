@@ -30,12 +30,14 @@ Parts OpenParts::named(std::uint64_t item, const std::vector<std::uint32_t>& num
 Parts OpenParts::divide(const intake::Item& item, const Division& division, std::uint32_t most) {
   if (division.is_whole()) return {{job_, item.ordinal, 0}};
   DividedItem& divided = ledger_.divide(item.ordinal, item.place, item.id, division);
+  if (most == 0) with_more_.push_back(item.ordinal);
   return named(item.ordinal, divided.open_more(most));
 }
 
 Parts OpenParts::go_on(std::uint64_t item, std::uint32_t model, std::uint32_t most, Time now) {
   ledger_.go_on(item, model);
   DividedItem& divided = *ledger_.divided(item);
+  if (most == 0) with_more_.push_back(item);
   Parts opened = named(item, divided.open_more(most));
   for (const PartId& part : opened) open(part, divided, Ready{now, {}});
   return opened;
@@ -48,12 +50,15 @@ void OpenParts::end(const PartId& part, bool failed, std::uint32_t size) {
     with_more_.push_back(part.item);
 }
 
+// Within the grace an earlier life may have opened them, too.
 void OpenParts::open_more(Time now) {
-  for (const std::uint64_t item : std::exchange(with_more_, {})) {
+  while (!with_more_.empty() && has_room()) {
+    const std::uint64_t item = with_more_.front();
+    with_more_.pop_front();
     DividedItem* divided = ledger_.divided(item);
     if (divided == nullptr) continue;
     for (const PartId& part : named(item, divided->open_more()))
-      open(part, *divided, Ready{now, {}});
+      open(part, *divided, grace_ ? PartState{Unknown{}} : PartState{Ready{now, {}}});
   }
 }
 
@@ -65,13 +70,14 @@ void OpenParts::drop_waiting() {
   ledger_.each_divided([](DividedItem& item) { item.drop_waiting(); });
 }
 
-void OpenParts::open_named(const PartId& part, Time now) {
+bool OpenParts::open_named(const PartId& part, Time now) {
   const PartNumber number = PartNumber::of(part.part);
   DividedItem* divided = ledger_.divided(part.item);
   Branch* branch = divided == nullptr ? nullptr : divided->branch_of(number);
-  if (branch == nullptr || !branch->waits(number) || mutated("named_part_waits")) return;
+  if (branch == nullptr || !branch->waits(number) || mutated("named_part_waits")) return false;
   branch->open(number.index);
   open(part, *divided, grace_ ? PartState{Unknown{}} : PartState{Ready{now, {}}});
+  return true;
 }
 
 void OpenParts::open(const PartId& part, const DividedItem& item, PartState state) {
@@ -106,7 +112,6 @@ Calls OpenParts::claimed(const protocol::Claim& claim, Time now) {
   Calls withdrawn;
   Parts taken;
   for (const PartId& part : claim.parts) {
-    open_named(part, now);
     const OpenPart* open = ledger_.find(part);
     if (open == nullptr) continue;
     // Its worker lives after all.
@@ -129,10 +134,9 @@ Calls OpenParts::claimed(const protocol::Claim& claim, Time now) {
 
 // The outcome itself follows. It may be one that was handled already and whose Recorded got lost,
 // so it takes the part from nobody; after a restart it keeps the part from being called again.
-void OpenParts::kept(const protocol::Claim& claim, Time now) {
+void OpenParts::kept(const protocol::Claim& claim) {
   Parts taken;
   for (const PartId& part : claim.parts) {
-    open_named(part, now);
     const OpenPart* open = ledger_.find(part);
     const Unknown* unknown = open == nullptr ? nullptr : std::get_if<Unknown>(&open->state);
     if (unknown == nullptr || unknown->failed == claim.call) continue; // it failed, as we heard

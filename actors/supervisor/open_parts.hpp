@@ -13,8 +13,10 @@
 #include "actors/words/calls.hpp"
 #include "actors/words/input_position.hpp"
 #include "actors/words/records.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/node/messages.hpp"
 
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -53,7 +55,9 @@ public:
   void drop_waiting(std::uint64_t item);
   void drop_waiting();
   // Somebody names a part that waits to be opened: an earlier life has opened it.
-  void open_named(const PartId& part, Time now);
+  // False: it does not wait so.
+  bool open_named(const PartId& part, Time now);
+  bool has_room() const { return ledger_.live_count() < limits::live_parts_max; }
   // One of them; with `Out{}` it is about to be offered.
   const OpenPart& open(const PartId& part, const intake::Item& item, PartState state);
   // One that was looked at ahead may have another name once the items before it have been read.
@@ -79,7 +83,7 @@ public:
 
   // After a restart.
   Calls claimed(const protocol::Claim& claim, Time now); // to be withdrawn
-  void kept(const protocol::Claim& claim, Time now);
+  void kept(const protocol::Claim& claim);
   struct Unclaimed {
     Parts parts;               // that wait again
     std::uint64_t unheard = 0; // … of whose last call nothing is known
@@ -140,7 +144,7 @@ private:
   PartLedger ledger_;
   CallBook book_;
   bool grace_ = true;
-  std::vector<std::uint64_t> with_more_; // items of which a part has ended and others wait
+  std::deque<std::uint64_t> with_more_; // items of which parts wait that may be opened
 };
 
 } // namespace gristmill::supervisor

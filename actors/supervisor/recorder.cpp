@@ -53,6 +53,7 @@ std::string Recorder::line_of(const Ending& ending, const protocol::Reply& reply
   about.input = ending.input;
   if (ending.of_several) about.part = ending.part.part;
   about.chunk = ending.chunk;
+  about.chunks = ending.chunks;
   return openai::result_line(job_, ending.item.id, reply, about);
 }
 

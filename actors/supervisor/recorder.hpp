@@ -73,6 +73,7 @@ struct Ending {
   std::uint32_t tries = 0;
   bool of_several = false; // its item has other parts
   std::optional<openai::ChunkOfText> chunk = {};
+  std::uint32_t chunks = 0; // of an item of one part, as of Provenance
 };
 
 class Recorder {

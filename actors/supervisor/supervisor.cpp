@@ -32,14 +32,21 @@ ItemName item_name(const OpenPart& open, const Reader& reader) {
   return {open.id, reader.source_of(open.place)};
 }
 
+// Without what of its input is kept, which has no bound that a step should read again.
+ItemToJoin to_look_at(std::uint64_t number, const DividedItem& item, const Reader& reader) {
+  return {
+      number, static_cast<std::uint32_t>(item.ended()), item.id, reader.source_of(item.place), {}};
+}
+
 ItemToJoin to_join(std::uint64_t number, const DividedItem& item, const Reader& reader) {
-  return {number, static_cast<std::uint32_t>(item.ended()), item.id, reader.source_of(item.place),
-          reader.kept_of(item.place)};
+  ItemToJoin join = to_look_at(number, item, reader);
+  join.input = reader.kept_of(item.place);
+  return join;
 }
 
 // What the step is to see: all parts, or those of the level below that it joins.
 ItemToJoin to_prepare(const PartId& step, const DividedItem& item, const Reader& reader) {
-  ItemToJoin join = to_join(step.item, item, reader);
+  ItemToJoin join = to_look_at(step.item, item, reader);
   join.step = step.part;
   const PartNumber number = PartNumber::of(step.part);
   if (number.is_judge() || mutated("step_sees_all")) return join;
@@ -136,13 +143,19 @@ Effects Supervisor::lost(const std::vector<LostCall>& calls, Time now) {
 }
 
 Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now) {
-  for (const protocol::Claim& claim : claims)
-    if (!mutated("claim_ignored")) withdraw(parts_.claimed(claim, now));
+  for (const protocol::Claim& claim : claims) {
+    if (mutated("claim_ignored")) continue;
+    for (const PartId& part : claim.parts) open_named(part, now);
+    withdraw(parts_.claimed(claim, now));
+  }
   return filled(now);
 }
 
 Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
-  for (const protocol::Claim& claim : claims) parts_.kept(claim, now);
+  for (const protocol::Claim& claim : claims) {
+    for (const PartId& part : claim.parts) open_named(part, now);
+    parts_.kept(claim);
+  }
   return filled(now);
 }
 
@@ -192,6 +205,7 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
 
 Effects Supervisor::cancel(Time now) {
   if (course_.cancel(now)) {
+    parts_.open_more(now); // or a level would be over without anybody's having seen its end
     parts_.drop_waiting();
     end_all(false);
   }
@@ -250,16 +264,17 @@ Effects Supervisor::sealed() {
 Parts Supervisor::divide(const intake::Item& item) {
   Parts parts = parts_.divide(item, plan_.division_of(job_, item), most_open());
   if (course_.is_cancelling()) parts_.drop_waiting(item.ordinal);
-  if (parts.empty())
-    effects_.joins.push_back(
-        to_join(item.ordinal, *parts_.ledger().divided(item.ordinal), reader_));
+  const DividedItem* divided = parts_.ledger().divided(item.ordinal);
+  if (divided != nullptr && divided->is_over())
+    effects_.joins.push_back(to_join(item.ordinal, *divided, reader_));
   return parts;
 }
 
 // Of each model of an item, at a time. Of a job that is being cancelled one part is enough to say
-// so.
+// so; where too many are open already, others are opened later.
 std::uint32_t Supervisor::most_open() const {
-  return course_.is_cancelling() ? 1 : ~0u;
+  if (course_.is_cancelling()) return 1;
+  return parts_.has_room() ? ~0u : 0;
 }
 
 // All parts of the level have ended and are durable.
@@ -282,6 +297,14 @@ void Supervisor::expect(const intake::Item& item) {
   }
 }
 
+// Somebody names a part of a document that waits to be opened: an earlier life has opened it.
+void Supervisor::open_named(const PartId& part, Time now) {
+  if (!parts_.open_named(part, now)) return;
+  const OpenPart& open = parts_.at(part);
+  parts_.set_fallback(part,
+                      offers_.has_fallback(part, open.place.kind, "{}", open.tally.on_fallback));
+}
+
 // Items below the mark are read up to it before the first call.
 bool Supervisor::caught_up(Time now) {
   if (reader_.catch_up(now))
@@ -298,7 +321,8 @@ bool Supervisor::may_read() const {
   const Streams first = (Streams{1} << plan_.models_of(job_)) - 1;
   const bool has_room = (offers_.streams_with_room() & first) != 0;
   const PartLedger& ledger = parts_.ledger();
-  return has_room && ledger.live_count() + ledger.joining_count() < limits::live_parts_max;
+  return has_room && ledger.live_count() + ledger.joining_count() < limits::live_parts_max &&
+         ledger.chunk_count() < known_chunks_max;
 }
 
 bool Supervisor::read_next(Time now) {
@@ -425,11 +449,15 @@ void Supervisor::take_step(const PartId& part, std::string_view answers, Time no
   if (!parts_.is_prepared(part)) return; // it has ended meanwhile, or somebody claims its call
   if (!course_.goes_on()) return parts_.wait(part, now);
   const intake::ItemPlace place = parts_.at(part).place;
-  const auto item = reader_.read_again(place, now);
+  const auto read = [&] { return reader_.read_again(place, now); };
   const bool judges = PartNumber::of(part.part).is_judge();
-  const auto step_item = judges ? openai::step_item : openai::reduce_item;
+  const auto item = judges ? read() : plan_.fields_of(part, place.kind, read);
   if (item)
-    offer(part, {ItemKind::json_object, step_item(spec_, place.kind, *item, answers)}, now);
+    offer(part,
+          {ItemKind::json_object,
+           judges ? openai::step_item(spec_, place.kind, *item, answers)
+                  : openai::reduce_item(spec_, ItemKind::json_object, *item, answers)},
+          now);
   else if (!reader_.must_wait().empty())
     parts_.wait(part, reader_.read_again_at());
   else
@@ -533,7 +561,7 @@ Parts Supervisor::heard_of(const ReportedOutcome& call, Time now) {
   std::uint64_t late = 0;
   bool known = false;
   for (const PartId& part : outcome.parts) {
-    parts_.open_named(part, now);
+    open_named(part, now);
     const bool open = parts_.find(part) != nullptr;
     // A part that was never offered cannot have been called: nothing is promised to who says so.
     if (!open && !parts_.ledger().has_ended(part)) continue;
@@ -663,10 +691,11 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   const DividedItem* divided = parts_.ledger().divided(part.item);
   const Ending ending{part,
                       item_name(open, reader_),
-                      reader_.kept_of(open.place),
+                      divided == nullptr ? reader_.kept_of(open.place) : "",
                       open.tally.tries,
                       divided != nullptr,
-                      chunk_of(part, divided)};
+                      chunk_of(part, divided),
+                      divided == nullptr && plan_.is_chunked(open.place.kind) ? 1u : 0u};
   const bool failed = reply.cls != OutcomeClass::ok;
   const PartNumber number = PartNumber::of(part.part);
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();

@@ -119,6 +119,7 @@ private:
   std::uint32_t most_open() const;
   void goes_on(const EndedLevel& level, Time now);
   void expect(const intake::Item& item);
+  void open_named(const PartId& part, Time now);
   bool caught_up(Time now);
   bool may_read() const;
   bool read_next(Time now);

@@ -195,6 +195,10 @@ private:
     Result<supervisor::RawPart> raw_of(const PartId& part, ItemKind kind,
                                        const supervisor::DividedItem* divided,
                                        const ReadItem& read) const override;
+    Result<std::string> fields_of(const PartId& part, ItemKind kind,
+                                  const ReadItem& read) const override {
+      return real(part.job).fields_of(part, kind, read);
+    }
     std::size_t parts_in_a_call(JobId job) const override;
 
   private:

@@ -80,6 +80,7 @@ DividedItem& PartLedger::divide(std::uint64_t item, const intake::ItemPlace& pla
   const auto [it, added] = divided_.emplace(
       item, DividedItem{place, id, division, known ? known.mapped() : journal::EndedParts{}});
   joining_ += it->second.is_over();
+  chunks_ += it->second.chunks().size();
   return it->second;
 }
 
@@ -321,6 +322,7 @@ void PartLedger::end_item(std::uint64_t item) {
   const auto it = divided_.find(item);
   GRISTMILL_CHECK(it != divided_.end() && it->second.is_over(), "item {} has open parts", item);
   --joining_;
+  chunks_ -= it->second.chunks().size();
   divided_.erase(it);
   terminal_.insert(item);
 }

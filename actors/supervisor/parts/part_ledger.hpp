@@ -91,6 +91,9 @@ inline bool has_stream(Streams streams, const PartId& part) {
   return (streams >> StreamId::of(part).model & 1) != 0;
 }
 
+// Of a job's documents that have been read and have not ended, before another one is read.
+inline constexpr std::size_t known_chunks_max = 4u << 20;
+
 // What the journal knows of parts of items that are not terminal.
 struct RecoveredParts {
   std::map<std::uint64_t, journal::EndedParts> ended = {};
@@ -108,6 +111,7 @@ public:
   std::optional<intake::ItemPlace> place_of(JobId job, std::uint64_t item) const;
   std::size_t live_count() const { return live_.size(); }
   std::size_t joining_count() const { return joining_; } // items whose lines are being made
+  std::size_t chunk_count() const { return chunks_; }    // of all items that are divided
   std::size_t waiting_count() const { return states_[0]; }
   std::size_t out_count() const { return live_.size() - states_[0]; }
   std::size_t unknown_count() const { return states_[2]; }
@@ -208,7 +212,7 @@ private:
   std::deque<Behind> behind_;                     // … likewise, in the order of their failures
   std::array<std::size_t, 3> states_{};           // how many are in each
   std::array<std::size_t, lane_count> waiting_{}; // how many wait in each
-  std::size_t retrying_ = 0, suspects_ = 0, joining_ = 0;
+  std::size_t retrying_ = 0, suspects_ = 0, joining_ = 0, chunks_ = 0;
   // Of parts with suspicions_portion: how many there are, and were at most since there was none.
   std::size_t in_portions_ = 0, out_in_portions_ = 0, most_in_portions_ = 0;
   std::set<PartId> alone_;

@@ -2,8 +2,10 @@
 
 #include "actors/words/streams.hpp"
 #include "protocol/openai/request/step.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <utility>
 
 namespace gristmill::supervisor {
@@ -11,6 +13,22 @@ namespace gristmill::supervisor {
 JobParts::JobParts(const JobSpec& spec) : spec_{spec} {
   whole_.is_judged = !spec.shape.judge_model.empty();
   whole_.models = streams_of(spec) - whole_.is_judged;
+  if (spec.shape.chunk_tokens == 0) return;
+  const openai::CallForms forms{spec};
+  for (const std::uint32_t level : {0u, 1u})
+    for (const std::string& field : forms.of(PartNumber{0, level, 0}).documents.fields())
+      if (field != spec.shape.text_field) fields_.push_back(field);
+}
+
+// What nobody uses need not travel with each chunk.
+std::string JobParts::rest_of(ItemKind kind, std::string_view raw) const {
+  if (kind == ItemKind::text || fields_.empty()) return "{}";
+  std::string rest;
+  json::Members members{json::root(raw)};
+  while (const auto member = members.next())
+    if (std::ranges::any_of(fields_, [&](const auto& field) { return member->named(field); }))
+      rest += fmt::format("{}\"{}\":{}", rest.empty() ? '{' : ',', member->key, member->value.text);
+  return rest.empty() ? "{}" : rest + "}";
 }
 
 Division JobParts::division_of(JobId, const intake::Item& item) const {
@@ -37,6 +55,12 @@ Result<RawPart> JobParts::raw_of(const PartId& part, ItemKind kind, const Divide
   const auto all = divided == nullptr ? std::size_t{1} : divided->chunks().size();
   std::string_view text = document->text;
   if (divided != nullptr) {
+    if (text.size() != divided->chunks().back().end)
+      return fail(
+          ErrorCode::bad_input,
+          fmt::format("expected a text of {} bytes, as it was when the job read it, got {}; "
+                      "the input has changed",
+                      divided->chunks().back().end, text.size()));
     const openai::Chunk& chunk = divided->chunks().at(index);
     text = text.substr(chunk.begin, chunk.end - chunk.begin);
   }
@@ -45,16 +69,26 @@ Result<RawPart> JobParts::raw_of(const PartId& part, ItemKind kind, const Divide
                                     static_cast<std::uint32_t>(all))};
 }
 
+Result<std::string> JobParts::fields_of(const PartId& part, ItemKind kind,
+                                        const ReadItem& read) const {
+  if (kind == ItemKind::text) return "{}";
+  if (const Document* known = find(part.item)) return known->rest;
+  auto raw = read();
+  GRISTMILL_TRY(raw);
+  return keep(part.item, kind, *raw).rest;
+}
+
 const JobParts::Document* JobParts::find(std::uint64_t item) const {
   const auto it = std::ranges::find(documents_, item, &Document::item);
-  return it == documents_.end() ? nullptr : &*it;
+  if (it == documents_.end()) return nullptr;
+  documents_.splice(documents_.begin(), documents_, it);
+  return &documents_.front();
 }
 
 const JobParts::Document& JobParts::keep(std::uint64_t item, ItemKind kind,
                                          std::string_view raw) const {
   if (const Document* known = find(item)) return *known;
-  documents_.push_front(
-      {item, openai::text_of_item(spec_, kind, raw), openai::reduce_item(spec_, kind, raw, {})});
+  documents_.push_front({item, openai::text_of_item(spec_, kind, raw), rest_of(kind, raw)});
   std::size_t count = 0, bytes = 0;
   std::erase_if(documents_, [&](const Document& document) {
     bytes += document.bytes();

@@ -13,6 +13,7 @@
 #include <functional>
 #include <list>
 #include <string>
+#include <vector>
 
 namespace gristmill::supervisor {
 
@@ -33,6 +34,12 @@ public:
   using ReadItem = std::function<Result<std::string>()>;
   virtual Result<RawPart> raw_of(const PartId& part, ItemKind kind, const DividedItem* divided,
                                  const ReadItem& read) const = 0;
+  // An object with what a step that reduces may use of its item.
+  virtual Result<std::string> fields_of(const PartId&, ItemKind, const ReadItem& read) const {
+    return read();
+  }
+  // Whether items of this kind are asked for in chunks, though there be one.
+  virtual bool is_chunked(ItemKind) const { return false; }
   virtual std::size_t parts_in_a_call(JobId job) const = 0;
 };
 
@@ -46,24 +53,28 @@ public:
   Division division_of(JobId, const intake::Item& item) const override;
   Result<RawPart> raw_of(const PartId& part, ItemKind kind, const DividedItem* divided,
                          const ReadItem& read) const override;
+  Result<std::string> fields_of(const PartId& part, ItemKind kind,
+                                const ReadItem& read) const override;
+  bool is_chunked(ItemKind kind) const override {
+    return spec_.shape.chunk_tokens > 0 && kind != ItemKind::batch_line;
+  }
   std::size_t parts_in_a_call(JobId) const override { return 1; }
 
 private:
   // A document whose chunks are being asked for, so that it is not read again for each.
   struct Document {
     std::uint64_t item = 0;
-    std::string text, rest; // rest: the object without its text
+    std::string text, rest; // rest: an object with the other fields that templates use
     std::size_t bytes() const { return text.size() + rest.size(); }
   };
   static constexpr std::size_t documents_max = 8, document_bytes_max = 32u << 20;
-  bool is_chunked(ItemKind kind) const {
-    return spec_.shape.chunk_tokens > 0 && kind != ItemKind::batch_line;
-  }
+  std::string rest_of(ItemKind kind, std::string_view raw) const;
   const Document* find(std::uint64_t item) const;
   const Document& keep(std::uint64_t item, ItemKind kind, std::string_view raw) const;
 
   const JobSpec& spec_;
   Division whole_;
+  std::vector<std::string> fields_;       // that templates use, but the text
   mutable std::list<Document> documents_; // read last, the newest first; bounded in all
 };
 

@@ -81,7 +81,9 @@ TEST_CASE("an item is one part, or several but for those that ended in an earlie
 
 TEST_CASE("few parts of an item are open at a time, and further ones as those end") {
   constexpr std::uint32_t most = 8, count = most + 3;
+  const bool grace = GENERATE(false, true); // an earlier life may have opened them, too
   OpenParts parts{job, epoch};
+  if (!grace) parts.grace_over(now);
   const Parts first = parts.divide(item_of(0), {.parts = count, .open_most = most}, 100);
   REQUIRE(first.size() == most);
   for (const PartId& part : first) parts.open(part, item_of(0), Ready{now, {}});
@@ -91,13 +93,20 @@ TEST_CASE("few parts of an item are open at a time, and further ones as those en
   parts.end(part(0, 6));
   parts.open_more(now);
   CHECK(parts.ledger().live_count() == most);
-  CHECK(parts.at(part(0, most + 1)).not_before() == now);
+  CHECK(parts.at(part(0, most + 1)).is_unknown() == grace);
+  if (!grace) CHECK(parts.at(part(0, most + 1)).not_before() == now);
   CHECK(parts.find(part(0, most + 2)) == nullptr);
   SECTION("one that a worker names is opened before its turn") {
-    parts.open_named(part(0, most + 2), now);
-    CHECK(parts.at(part(0, most + 2)).is_unknown());
-    parts.open_named(part(0, count), now); // there is none
-    CHECK(parts.find(part(0, count)) == nullptr);
+    CHECK(parts.open_named(part(0, most + 2), now));
+    CHECK(parts.at(part(0, most + 2)).is_unknown() == grace);
+    CHECK_FALSE(parts.open_named(part(0, most + 2), now)); // it is open
+    CHECK_FALSE(parts.open_named(part(0, count), now));    // there is none
+  }
+  SECTION("where there is no room, they are opened later") {
+    CHECK(parts.divide(item_of(1), {.parts = 2}, 0).empty());
+    CHECK_FALSE(parts.ledger().divided(1)->is_over());
+    parts.open_more(now);
+    CHECK(parts.find(part(1, 1)) != nullptr);
   }
   SECTION("those that wait are dropped, and nobody has to answer them") {
     parts.drop_waiting(0);
@@ -347,7 +356,7 @@ TEST_CASE("an outcome that is kept takes its parts from nobody") {
   Desk desk;
   desk.expected(0);
   desk.out(one, 1, 1);
-  desk.parts.kept(claim(old_one, {part(0), part(1)}), now);
+  desk.parts.kept(claim(old_one, {part(0), part(1)}));
   CHECK(desk.with(0) == old_one);
   CHECK(desk.with(1) == one);
   CHECK(desk.parts.find(old_one)->parts == Parts{part(0)});
@@ -366,7 +375,7 @@ TEST_CASE("within the grace a part whose old call failed waits for the claim of 
   if (!desk.open(0).is_unknown()) return;
   CHECK_FALSE(desk.parts.hears(part(0), failed));
   CHECK(desk.parts.hears(part(0), old_two));
-  desk.parts.kept(claim(failed, {part(0)}), now); // it failed, as is known
+  desk.parts.kept(claim(failed, {part(0)})); // it failed, as is known
   CHECK(desk.open(0).is_unknown());
 }
 

@@ -82,11 +82,12 @@ TEST_CASE("a document is asked for chunk by chunk") {
     CHECK(raw["text"] == paragraph(n + 1) + (n < 2 ? "\n\n" : ""));
     CHECK(raw["chunk"] == n + 1);
     CHECK(raw["chunks"] == 3);
-    CHECK(raw["title"] == "T");
+    CHECK_FALSE(raw.contains("title")); // which nobody uses
   }
   CHECK(nlohmann::json::parse(calls[3].planned.parts[0].raw)["chunks"] == 1);
   bench.answer(calls[3]);
   CHECK(bench.lines().size() == 1); // an item of one part, as ever
+  CHECK(bench.line_of(1)["gristmill"]["chunks"] == 1);
   for (const std::uint32_t n : {2u, 0u}) bench.answer(calls[n]);
   bench.write();
   CHECK(bench.joins.empty());
@@ -122,6 +123,48 @@ TEST_CASE("a chunk that fails is asked for again, with the same text") {
   const OfferedCall again = bench.take_offer();
   CHECK(again.planned.parts[0].id == part(0, 1));
   CHECK(again.planned.parts[0].raw == calls[1].planned.parts[0].raw);
+}
+
+TEST_CASE("what nobody uses of a document does not travel with its chunks") {
+  std::string input = document(0, 2);
+  input.insert(1, R"("html":"<p>","title2":"x",)");
+  JobSpec spec = in_chunks(true);
+  spec.shape.keep = {"html"};
+  ChunksBench bench{input, spec};
+  bench.start_fresh();
+  const auto calls = bench.take_offers();
+  REQUIRE(calls.size() == 2);
+  const auto raw = nlohmann::json::parse(calls[0].planned.parts[0].raw);
+  CHECK(raw["title"] == "T");
+  CHECK_FALSE(raw.contains("html"));
+  for (const OfferedCall& call : calls) bench.answer(call);
+  bench.write();
+  CHECK_FALSE(bench.part_line(part(0, 0))["gristmill"].contains("input"));
+  REQUIRE(bench.joins.size() == 1);
+  CHECK(bench.joins[0].input.empty()); // of a step
+  bench.prepare();
+  bench.answer_all();
+  bench.write();
+  REQUIRE(bench.joins.size() == 1);
+  CHECK(bench.joins[0].input == R"({"html":"<p>"})");
+}
+
+TEST_CASE("a document that changed under the job is not asked for by its old chunks") {
+  std::string input = document(0, 3);
+  const std::size_t bytes = input.size();
+  for (std::uint64_t other = 1; other <= 9; ++other) input += document(other, 1); // kept instead
+  ChunksBench bench{input};
+  bench.start_fresh();
+  const auto calls = bench.take_offers();
+  bench.report(calls[2], OutcomeClass::transient);
+  std::string changed = R"({"id":"doc-0","title":"T","text":"short")";
+  changed.append(bytes - changed.size() - 2, ' ');
+  bench.source.inputs[0].replace(0, bytes, changed + "}\n");
+  bench.tick_at(bench.now + 10min);
+  CHECK(bench.take_offers().empty());
+  const auto line = bench.part_line(part(0, 2));
+  REQUIRE(line.is_object());
+  CHECK(line["error"]["code"] == "input_changed");
 }
 
 TEST_CASE("answers are reduced once all of a level are durable, as many as fit") {
