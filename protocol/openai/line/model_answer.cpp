@@ -132,6 +132,7 @@ ModelAnswer answer_of(PartTexts parts) {
 
 std::string text_of_answer(PartTexts parts) {
   const PartTexts top = top_of(parts);
+  if (top.size() > 1 && are_chunks(top) && has_labels(top)) return answer_of(parts).labelled.label;
   std::vector<std::string> texts = texts_of(top);
   for (std::string& text : texts) text = without_thoughts(text);
   return in_order(top, texts);

@@ -44,7 +44,7 @@ struct ModelAnswer {
 // There is at least one part, and all are of one model.
 ModelAnswer answer_of(PartTexts parts);
 
-// What the model said, without its thoughts.
+// What the model said, without its thoughts; of chunks that voted the label that they gave.
 std::string text_of_answer(PartTexts parts);
 
 // What of a line's response is not as the parts have it: "response", "text" or "vector"; empty =

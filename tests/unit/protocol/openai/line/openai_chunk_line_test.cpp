@@ -458,6 +458,13 @@ TEST_CASE("two models give back their texts, or their vectors, each by itself") 
   CHECK(pooled["gristmill"]["answers"][1]["response"]["body"]["data"][0]["embedding"] == Json{1});
 }
 
+TEST_CASE("a judge sees the label that a model's chunks gave, not each chunk's") {
+  const std::vector<Part> parts{
+      answered(tenth(0, 3), chat("It is x."), "x"), answered(tenth(1, 3), chat("y"), "y"),
+      answered(tenth(2, 3), chat("x"), "x"), answered(tenth(0, 1, 1), chat("So: y"), "y")};
+  CHECK(answer_members(texts_of(parts)) == R"("answer.1":"x","answer.2":"So: y")");
+}
+
 TEST_CASE(
     "reduced models stand beside each other with their last steps, and the judge sees those") {
   std::vector<Part> parts{said(tenth(0, 2), "1"), said(tenth(1, 2), "2"),
