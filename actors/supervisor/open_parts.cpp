@@ -62,19 +62,28 @@ void OpenParts::open_more(Time now) {
   }
 }
 
-void OpenParts::drop_waiting(std::uint64_t item) {
-  if (DividedItem* divided = ledger_.divided(item)) divided->drop_waiting();
+Parts OpenParts::drop_waiting(std::uint64_t item) {
+  DividedItem* divided = ledger_.divided(item);
+  if (divided == nullptr) return {};
+  Parts opened = named(item, divided->drop_waiting());
+  for (const PartId& part : opened) open(part, *divided, Out{});
+  return opened;
 }
 
-void OpenParts::drop_waiting() {
-  ledger_.each_divided([](DividedItem& item) { item.drop_waiting(); });
+Parts OpenParts::drop_waiting() {
+  Parts all;
+  ledger_.each_divided([&](std::uint64_t item, const DividedItem&) {
+    const Parts opened = drop_waiting(item);
+    all.insert(all.end(), opened.begin(), opened.end());
+  });
+  return all;
 }
 
 bool OpenParts::open_named(const PartId& part, Time now) {
   const PartNumber number = PartNumber::of(part.part);
   DividedItem* divided = ledger_.divided(part.item);
   Branch* branch = divided == nullptr ? nullptr : divided->branch_of(number);
-  if (branch == nullptr || !branch->waits(number) || mutated("named_part_waits")) return false;
+  if (branch == nullptr || !branch->waits(number)) return false;
   branch->open(number.index);
   open(part, *divided, grace_ ? PartState{Unknown{}} : PartState{Ready{now, {}}});
   return true;

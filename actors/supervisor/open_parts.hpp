@@ -51,9 +51,10 @@ public:
   Parts go_on(std::uint64_t item, std::uint32_t model, std::uint32_t most, Time now);
   // Of items whose parts have ended further ones are open from now on.
   void open_more(Time now);
-  // Parts that wait to be opened are not asked any more: of this item, or of all.
-  void drop_waiting(std::uint64_t item);
-  void drop_waiting();
+  // Parts that wait to be opened are not asked any more: of this item, or of all. Those that are
+  // open now are to be ended, and say so.
+  Parts drop_waiting(std::uint64_t item);
+  Parts drop_waiting();
   // Somebody names a part that waits to be opened: an earlier life has opened it.
   // False: it does not wait so.
   bool open_named(const PartId& part, Time now);

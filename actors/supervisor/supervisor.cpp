@@ -206,7 +206,7 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
 Effects Supervisor::cancel(Time now) {
   if (course_.cancel(now)) {
     parts_.open_more(now); // or a level would be over without anybody's having seen its end
-    parts_.drop_waiting();
+    for (const PartId& part : parts_.drop_waiting()) give_up(part, was_cancelled);
     end_all(false);
   }
   return filled(now);
@@ -263,7 +263,7 @@ Effects Supervisor::sealed() {
 // not come to join them.
 Parts Supervisor::divide(const intake::Item& item) {
   Parts parts = parts_.divide(item, plan_.division_of(job_, item), most_open());
-  if (course_.is_cancelling()) parts_.drop_waiting(item.ordinal);
+  drop_if_cancelled(item.ordinal);
   const DividedItem* divided = parts_.ledger().divided(item.ordinal);
   if (divided != nullptr && divided->is_over())
     effects_.joins.push_back(to_join(item.ordinal, *divided, reader_));
@@ -273,8 +273,12 @@ Parts Supervisor::divide(const intake::Item& item) {
 // Of each model of an item, at a time. Of a job that is being cancelled one part is enough to say
 // so; where too many are open already, others are opened later.
 std::uint32_t Supervisor::most_open() const {
-  if (course_.is_cancelling()) return 1;
-  return parts_.has_room() ? ~0u : 0;
+  return parts_.has_room() && !course_.is_cancelling() ? ~0u : 0;
+}
+
+void Supervisor::drop_if_cancelled(std::uint64_t item) {
+  if (!course_.is_cancelling()) return;
+  for (const PartId& part : parts_.drop_waiting(item)) give_up(part, was_cancelled);
 }
 
 // All parts of the level have ended and are durable.
@@ -282,8 +286,7 @@ void Supervisor::goes_on(const EndedLevel& level, Time now) {
   const DividedItem* divided = parts_.ledger().divided(level.item);
   if (divided == nullptr) return;
   const Parts opened = parts_.go_on(level.item, level.model, most_open(), now);
-  if (course_.is_cancelling()) parts_.drop_waiting(level.item);
-  end_if_cancelled(opened);
+  drop_if_cancelled(level.item);
   if (opened.empty() && divided->is_over())
     effects_.joins.push_back(to_join(level.item, *divided, reader_));
 }
@@ -373,7 +376,8 @@ void Supervisor::end_bad(const intake::Item& item) {
   const DividedItem* divided = parts_.ledger().divided(item.ordinal);
   const std::vector<std::uint32_t> parts =
       divided == nullptr ? std::vector<std::uint32_t>{0} : divided->opened();
-  parts_.drop_waiting(item.ordinal);
+  for (const PartId& part : parts_.drop_waiting(item.ordinal))
+    give_up(part, course_.is_cancelling() ? was_cancelled : why);
   for (const std::uint32_t number : parts) {
     const PartId part{job_, item.ordinal, number};
     const OpenPart* open = parts_.find(part);

@@ -117,6 +117,7 @@ private:
   // Reading.
   Parts divide(const intake::Item& item);
   std::uint32_t most_open() const;
+  void drop_if_cancelled(std::uint64_t item);
   void goes_on(const EndedLevel& level, Time now);
   void expect(const intake::Item& item);
   void open_named(const PartId& part, Time now);

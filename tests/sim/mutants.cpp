@@ -66,7 +66,6 @@ constexpr std::array table{std::to_array<Mutant>(
      {"reduce_of_failed_item", "answers are reduced though one is missing", 15},
      {"answer_sizes_forgotten", "after a restart other answers are reduced together", 15},
      {"step_sees_all", "what joins some answers sees all of its item", 2},
-     {"named_part_waits", "a part that a worker names is not opened before its turn", 3521},
      {"all_ask_first_model", "every part asks for the job's first model", 4},
      {"room_for_one_model", "all room is taken to be for calls of the first model", 4},
      {"step_keeps_room", "what was kept for the judge's call is never given back", 56},

@@ -200,6 +200,14 @@ void draw_chunks(Swarm& swarm) {
     job.items = std::max(job.items * before / job.parts, 1u);
     job.budget = Usd::from_nano(4 * job.budget.nano());
   }
+  // Who joins answers is sent more than others are.
+  const auto joins = [](const JobPlan& job) {
+    return job.is_chunked() && (job.reduced || job.judged);
+  };
+  if (std::ranges::any_of(swarm.jobs, joins))
+    for (RateLimits& limits : swarm.endpoints)
+      if (limits.tokens_per_minute != 0)
+        limits.tokens_per_minute = std::max<std::uint64_t>(limits.tokens_per_minute, 1'500);
 }
 
 // Likewise. Items that are asked of several models, and of a judge.

@@ -52,11 +52,16 @@ std::vector<std::uint32_t> Branch::opened() const {
   return numbers;
 }
 
-void Branch::drop_waiting() {
+std::optional<std::uint32_t> Branch::drop_waiting() {
+  const auto first = std::ranges::find(parts_, Part::waits);
+  if (first == parts_.end()) return std::nullopt;
+  const auto index = static_cast<std::uint32_t>(first - parts_.begin());
+  open(index);
   dropped_ += static_cast<std::uint32_t>(std::ranges::count(parts_, Part::waits));
-  failed_ |= dropped_ > 0;
+  failed_ = true;
   std::ranges::replace(parts_, Part::waits, Part::dropped);
   next_ = static_cast<std::uint32_t>(parts_.size());
+  return number_of(index);
 }
 
 // One answer at level 0 is reduced, too, so that all items' answers have one form.
@@ -162,8 +167,11 @@ std::vector<std::uint32_t> DividedItem::opened() const {
   return numbers;
 }
 
-void DividedItem::drop_waiting() {
-  for (Branch& branch : branches_) branch.drop_waiting();
+std::vector<std::uint32_t> DividedItem::drop_waiting() {
+  std::vector<std::uint32_t> opened;
+  for (Branch& branch : branches_)
+    if (const auto says_so = branch.drop_waiting()) opened.push_back(*says_so);
+  return opened;
 }
 
 } // namespace gristmill::supervisor

@@ -13,6 +13,7 @@
 #include "protocol/part_number.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,8 +65,9 @@ public:
   void open(std::uint32_t index); // this one, though others go before it
   void end(std::uint32_t index, bool failed, std::uint32_t size);
   std::vector<std::uint32_t> opened() const; // numbers
-  // Parts that wait to be opened are not asked any more: it has failed.
-  void drop_waiting();
+  // Parts that wait to be opened are not asked any more: it has failed. One of them is open from
+  // now on, to say so in its line; none: no part waits.
+  std::optional<std::uint32_t> drop_waiting();
   // The level is over and durable: the next one begins, or all is over.
   void go_on(std::uint32_t reduce_tokens);
 
@@ -108,7 +110,7 @@ public:
   // As numbers of parts: the next of all branches, to be opened; at most so many of each.
   std::vector<std::uint32_t> open_more(std::uint32_t most = ~0u);
   std::vector<std::uint32_t> opened() const; // numbers of those that are open
-  void drop_waiting();
+  std::vector<std::uint32_t> drop_waiting();
 
 private:
   void recover(Branch& branch, const journal::EndedParts& recovered);

@@ -133,7 +133,7 @@ public:
     return const_cast<DividedItem*>(std::as_const(*this).divided(item));
   }
   template <class Use> void each_divided(Use use) {
-    for (auto& [item, divided] : divided_) use(divided);
+    for (auto& [item, divided] : divided_) use(item, divided);
   }
   // What an earlier life noted of a part that is to be added; told once.
   PartTally take_recovered(const PartId& part);

@@ -249,6 +249,20 @@ TEST_CASE("of a document that is cancelled a few chunks say so") {
   for (const ItemToJoin& join : bench.joins) CHECK(join.parts == 1);
 }
 
+TEST_CASE("a document whose job is cancelled has failed, though all that was asked is answered") {
+  constexpr std::uint32_t chunks = limits::open_chunks_max + 2;
+  ChunksBench bench{document(0, chunks)};
+  bench.start_fresh(chunks);
+  const auto calls = bench.take_offers();
+  REQUIRE(calls.size() == limits::open_chunks_max);
+  bench.hear(bench.supervisor->cancel(bench.now));
+  for (const OfferedCall& call : calls) bench.answer(call);
+  bench.write();
+  CHECK(bench.part_line(part(0, chunks - 2))["error"]["code"] == "cancelled");
+  REQUIRE(bench.joins.size() == 1);
+  CHECK(bench.joins[0].parts == chunks - 1);
+}
+
 TEST_CASE("a document of very many chunks is open a part at a time") {
   constexpr std::uint32_t chunks = limits::open_chunks_max + 10;
   ChunksBench bench{document(0, chunks)};
