@@ -142,17 +142,28 @@ Calls OpenParts::claimed(const protocol::Claim& claim, Time now) {
 }
 
 // The outcome itself follows. It may be one that was handled already and whose Recorded got lost,
-// so it takes the part from nobody; after a restart it keeps the part from being called again.
+// so it takes the part from nobody; but one that waits for this call's outcome, since a restart or
+// since its session was given up, is not called again meanwhile.
 void OpenParts::kept(const protocol::Claim& claim) {
   Parts taken;
   for (const PartId& part : claim.parts) {
     const OpenPart* open = ledger_.find(part);
-    const Unknown* unknown = open == nullptr ? nullptr : std::get_if<Unknown>(&open->state);
-    if (unknown == nullptr || unknown->failed == claim.call) continue; // it failed, as we heard
+    if (open == nullptr || !awaits(*open, part, claim.call)) continue;
+    book_.release(open->call(), part);
     ledger_.set_out(part, claim.call);
     taken.push_back(part);
   }
   book_.take(claim.call, taken);
+}
+
+// Of two calls of earlier lives whose outcomes are kept the later one decides: it was made because
+// the other had failed.
+bool OpenParts::awaits(const OpenPart& open, const PartId& part, CallId kept) const {
+  const CallId with = open.call();
+  if (!with) return hears(part, kept);
+  const Call* call = book_.find(with);
+  return with < kept && of_earlier_life(kept) && of_earlier_life(with) && call != nullptr &&
+         call->begun_at == never && !call->other;
 }
 
 OpenParts::Unclaimed OpenParts::grace_over(Time now) {

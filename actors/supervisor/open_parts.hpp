@@ -136,6 +136,7 @@ public:
   void walk() const;                              // looks at each part and each call
 
 private:
+  bool awaits(const OpenPart& open, const PartId& part, CallId kept) const;
   Parts named(std::uint64_t item, const std::vector<std::uint32_t>& numbers) const;
   void open(const PartId& part, const DividedItem& item, PartState state);
   template <class Change> void change_tally(const PartId& part, Change change);

@@ -363,6 +363,39 @@ TEST_CASE("an outcome that is kept takes its parts from nobody") {
   CHECK(desk.parts.find(old_one)->parts == Parts{part(0)});
 }
 
+TEST_CASE("an outcome that is kept comes, though the session that told of it was given up") {
+  Desk desk;
+  desk.expected(0);
+  desk.parts.kept(claim(old_one, {part(0)}));
+  CHECK(desk.parts.gone(old_one, now) == Parts{part(0)}); // its worker says Hello anew
+  CHECK(desk.open(0).is_ready());
+  desk.parts.kept(claim(old_two, {part(0)})); // of another call
+  CHECK(desk.open(0).is_ready());
+  desk.parts.kept(claim(old_one, {part(0)}));
+  CHECK(desk.with(0) == old_one);
+}
+
+TEST_CASE("of two kept outcomes of a part the later call's decides, whoever tells first") {
+  const auto [first, second] =
+      GENERATE(table<CallId, CallId>({{old_one, old_two}, {old_two, old_one}}));
+  Desk desk;
+  desk.expected(0);
+  desk.parts.kept(claim(first, {part(0)}));
+  desk.parts.kept(claim(second, {part(0)}));
+  CHECK(desk.with(0) == old_two);
+  CHECK(desk.parts.find(old_one) == nullptr);
+  CHECK_FALSE(desk.parts.hears(part(0), old_one));
+  desk.parts.walk();
+}
+
+TEST_CASE("a kept outcome takes no part from a call that its worker is making") {
+  Desk desk;
+  desk.expected(0);
+  CHECK(desk.parts.claimed(claim(old_one, {part(0)}), now).empty());
+  desk.parts.kept(claim(old_two, {part(0)}));
+  CHECK(desk.with(0) == old_one);
+}
+
 TEST_CASE("within the grace a part whose old call failed waits for the claim of the next one") {
   const bool grace = GENERATE(true, false), old_call = GENERATE(true, false);
   CAPTURE(grace, old_call);
