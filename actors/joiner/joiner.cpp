@@ -56,6 +56,7 @@ Result<JoinedItem> Joiner::joined(JobId job, const ItemToJoin& item, std::size_t
                           judges ? openai::answer_members(texts) : openai::reduce_members(texts),
                       .step = item.step};
   }
+  GRISTMILL_TRY(openai::check_whole(texts));
   openai::Provenance about;
   about.source = item.source;
   about.item = item.item;

@@ -205,7 +205,6 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
 
 Effects Supervisor::cancel(Time now) {
   if (course_.cancel(now)) {
-    parts_.open_more(now); // or a level would be over without anybody's having seen its end
     for (const PartId& part : parts_.drop_waiting()) give_up(part, was_cancelled);
     end_all(false);
   }
@@ -270,8 +269,8 @@ Parts Supervisor::divide(const intake::Item& item) {
   return parts;
 }
 
-// Of each model of an item, at a time. Of a job that is being cancelled one part is enough to say
-// so; where too many are open already, others are opened later.
+// Of each model of an item, at a time. Where too many are open already, others are opened later; of
+// a job that is being cancelled no more than say so (drop_if_cancelled).
 std::uint32_t Supervisor::most_open() const {
   return parts_.has_room() && !course_.is_cancelling() ? ~0u : 0;
 }
@@ -699,7 +698,7 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
                       open.tally.tries,
                       divided != nullptr,
                       chunk_of(part, divided),
-                      divided == nullptr && plan_.is_chunked(open.place.kind) ? 1u : 0u};
+                      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u};
   const bool failed = reply.cls != OutcomeClass::ok;
   const PartNumber number = PartNumber::of(part.part);
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();

@@ -2,7 +2,6 @@
 
 #include "protocol/openai/chunk/reduce.hpp"
 #include "protocol/rules/served.hpp"
-#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +25,7 @@ std::uint32_t likely_size(const TokenRange& answer) {
 } // namespace
 
 Forecaster::Forecaster(const JobSpec& spec)
-    : spec_{spec}, forms_{spec}, models_{models_of_all(spec)} {
+    : spec_{spec}, forms_{spec}, reader_{spec}, models_{models_of_all(spec)} {
   if (models_.empty()) models_.emplace_back();
   for (std::size_t n = 1; n <= models_.size(); ++n)
     empty_answers_ += fmt::format("{}\"answer.{}\":\"\"", n == 1 ? "" : ",", n);
@@ -70,14 +69,14 @@ std::string Forecaster::item(const intake::Item& item, const std::string& source
   ++forecast_.items;
   if (!item.bad.empty()) return bad(source, item.bad);
   const bool is_divided = spec_.shape.chunk_tokens > 0;
-  const Divided document = is_divided ? divided(item) : Divided{};
+  const Divided in = is_divided ? divided(item) : Divided{};
   TokenRange answers;
   for (const std::string& model : models_) {
-    const auto answer = is_divided ? in_chunks(document, model) : whole(item, model);
+    const auto answer = is_divided ? in_chunks(in, model) : whole(item, model);
     if (!answer) return bad(source, answer.error().message); // and so at each of them
     answers += *answer;
   }
-  forecast_.chunks += document.chunks.size();
+  forecast_.chunks += in.chunks.size();
   if (spec_.shape.judge_model.empty()) return {};
   if (const auto judge = judged(item, answers); !judge) return bad(source, judge.error().message);
   return {};
@@ -91,42 +90,39 @@ Result<TokenRange> Forecaster::whole(const intake::Item& item, const std::string
 }
 
 Forecaster::Divided Forecaster::divided(const intake::Item& item) const {
-  std::string empty_text;
-  json::append_string(empty_text, spec_.shape.text_field);
-  empty_text += ":\"\"";
-  Divided document{openai::reduce_item(spec_, item.place.kind, item.raw, empty_text),
-                   openai::text_of_item(spec_, item.place.kind, item.raw),
-                   {}};
-  document.chunks =
-      openai::chunks_of(document.text, {spec_.shape.chunk_tokens, spec_.shape.chunk_overlap});
-  return document;
+  Divided divided{reader_.read(item.place.kind, item.raw), {}};
+  divided.chunks = openai::chunks_of(divided.document.text,
+                                     {spec_.shape.chunk_tokens, spec_.shape.chunk_overlap});
+  return divided;
 }
 
-Result<TokenRange> Forecaster::in_chunks(const Divided& document, const std::string& model) {
-  const std::string_view text = document.text;
-  const auto of = static_cast<std::uint32_t>(document.chunks.size());
+Result<TokenRange> Forecaster::in_chunks(const Divided& item, const std::string& model) {
+  const std::string_view text = item.document.text;
+  const auto of = static_cast<std::uint32_t>(item.chunks.size());
   TokenRange answer, all;
   for (std::uint32_t n = 0; n < of; ++n) {
-    const auto& [begin, end, gap] = document.chunks[n];
-    const std::string object = openai::chunk_item(spec_, ItemKind::json_object, document.rest,
-                                                  text.substr(begin, end - begin), n + 1, of);
+    const auto& [begin, end, gap] = item.chunks[n];
+    const std::string object =
+        openai::chunk_item(spec_, ItemKind::json_object, item.document.fields,
+                           text.substr(begin, end - begin), n + 1, of);
     const auto request = rendered(a_chunk, ItemKind::json_object, object, model);
     GRISTMILL_TRY(request);
     if (n == 0) ++share_of(*request).items;
     answer = count(*request);
     all += answer;
   }
-  if (!spec_.shape.reduce_prompt.empty()) return reduced(document, model, answer);
+  if (!spec_.shape.reduce_prompt.empty()) return reduced(item, model, answer);
   return info(spec_.shape.task).has_labels ? answer : all; // of labels there is one in the end
 }
 
-Result<TokenRange> Forecaster::reduced(const Divided& document, const std::string& model,
+Result<TokenRange> Forecaster::reduced(const Divided& item, const std::string& model,
                                        TokenRange answer) {
   const auto request = rendered(
       a_step, ItemKind::json_object,
-      openai::reduce_item(spec_, ItemKind::json_object, document.rest, "\"answers\":\"\""), model);
+      openai::reduce_item(spec_, ItemKind::json_object, item.document.fields, "\"answers\":\"\""),
+      model);
   GRISTMILL_TRY(request);
-  std::size_t answers = document.chunks.size();
+  std::size_t answers = item.chunks.size();
   do {
     const std::vector<std::uint32_t> sizes(answers, likely_size(answer));
     const auto begins = openai::groups_of(sizes, spec_.shape.chunk_tokens);

@@ -6,6 +6,7 @@
 #include "actors/intake/intake.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/openai/chunk/chunks.hpp"
+#include "protocol/openai/chunk/document.hpp"
 #include "protocol/openai/request/render.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
@@ -59,8 +60,7 @@ public:
 private:
   // A document in chunks.
   struct Divided {
-    std::string rest; // the item's object, with an empty text
-    std::string text;
+    openai::Document document;
     openai::Chunks chunks;
   };
 
@@ -69,8 +69,8 @@ private:
   Divided divided(const intake::Item& item) const;
   // These count a model's calls of an item; what the judge would see of them.
   Result<openai::TokenRange> whole(const intake::Item& item, const std::string& model);
-  Result<openai::TokenRange> in_chunks(const Divided& document, const std::string& model);
-  Result<openai::TokenRange> reduced(const Divided& document, const std::string& model,
+  Result<openai::TokenRange> in_chunks(const Divided& item, const std::string& model);
+  Result<openai::TokenRange> reduced(const Divided& item, const std::string& model,
                                      openai::TokenRange answer);
   Result<> judged(const intake::Item& item, const openai::TokenRange& answers);
   // The request, with so many tokens in it beside its own; its answer.
@@ -80,6 +80,7 @@ private:
 
   const JobSpec& spec_;
   const openai::CallForms forms_;
+  const openai::DocumentReader reader_;
   ModelNames models_;         // that each item is asked of; "" = the one that it names
   std::string empty_answers_; // as the judge would see them
   Forecast forecast_;

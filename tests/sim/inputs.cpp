@@ -131,7 +131,7 @@ JobSpec World::spec_of(std::size_t number) const {
     }
     if (swarm_.fallback) spec.policy.fallback_model = "n";
   }
-  if (plan.has_steps() || plan.is_chunked())
+  if (plan.asks_several() || plan.is_chunked())
     for (std::uint32_t n = 0; n < plan.models; ++n)
       spec.shape.models.push_back(n == 0 ? "m" : fmt::format("m{}", n));
   if (plan.judged) {

@@ -38,7 +38,7 @@ struct JobPlan {
   std::uint32_t open_most = 0; // of its parts at each model; 0 = the machine's own number
   bool embeds() const { return pack > 1; }
   bool is_chunked() const { return parts > 1 && !embeds(); }
-  bool has_steps() const { return models > 1 || judged; }
+  bool asks_several() const { return models > 1 || judged; }
   // A part's place among those of its item, or nearly: what belongs to it is drawn by it.
   std::uint32_t place_of(std::uint32_t part) const {
     const PartNumber number = PartNumber::of(part);

@@ -204,7 +204,7 @@ void World::check_result(std::size_t plan) {
     const OutcomeClass cls = known->second->cls;
     last.erase(known);
     ++count;
-    if (wish.has_steps() && cls == OutcomeClass::ok) check_answers(line, plan, item);
+    if (wish.asks_several() && cls == OutcomeClass::ok) check_answers(line, plan, item);
     if (line["response"].is_null()) continue;
     if (line["response"]["status_code"] == 200 &&
         answer_of(line["response"]["body"], wish) != wanted_of(plan, item))

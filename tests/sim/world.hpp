@@ -199,6 +199,9 @@ private:
                                   const ReadItem& read) const override {
       return real(part.job).fields_of(part, kind, read);
     }
+    bool is_chunked(JobId job, ItemKind kind) const override {
+      return real(job).is_chunked(job, kind);
+    }
     std::size_t parts_in_a_call(JobId job) const override;
 
   private:

@@ -7,13 +7,13 @@
 #include "actors/supervisor/parts/divided_item.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job/spec.hpp"
+#include "protocol/openai/chunk/document.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <string>
-#include <vector>
 
 namespace gristmill::supervisor {
 
@@ -38,8 +38,8 @@ public:
   virtual Result<std::string> fields_of(const PartId&, ItemKind, const ReadItem& read) const {
     return read();
   }
-  // Whether items of this kind are asked for in chunks, though there be one.
-  virtual bool is_chunked(ItemKind) const { return false; }
+  // Whether the job's items of this kind are asked for in chunks, though there be one.
+  virtual bool is_chunked(JobId, ItemKind) const { return false; }
   virtual std::size_t parts_in_a_call(JobId job) const = 0;
 };
 
@@ -55,27 +55,26 @@ public:
                          const ReadItem& read) const override;
   Result<std::string> fields_of(const PartId& part, ItemKind kind,
                                 const ReadItem& read) const override;
-  bool is_chunked(ItemKind kind) const override {
-    return spec_.shape.chunk_tokens > 0 && kind != ItemKind::batch_line;
-  }
+  bool is_chunked(JobId, ItemKind kind) const override { return divides(kind); }
   std::size_t parts_in_a_call(JobId) const override { return 1; }
 
 private:
   // A document whose chunks are being asked for, so that it is not read again for each.
-  struct Document {
+  struct Kept {
     std::uint64_t item = 0;
-    std::string text, rest; // rest: an object with the other fields that templates use
-    std::size_t bytes() const { return text.size() + rest.size(); }
+    openai::Document document;
   };
   static constexpr std::size_t documents_max = 8, document_bytes_max = 32u << 20;
-  std::string rest_of(ItemKind kind, std::string_view raw) const;
-  const Document* find(std::uint64_t item) const;
-  const Document& keep(std::uint64_t item, ItemKind kind, std::string_view raw) const;
+  bool divides(ItemKind kind) const {
+    return spec_.shape.chunk_tokens > 0 && kind != ItemKind::batch_line;
+  }
+  const openai::Document* find(std::uint64_t item) const;
+  const openai::Document& keep(std::uint64_t item, ItemKind kind, std::string_view raw) const;
 
   const JobSpec& spec_;
+  openai::DocumentReader reader_;
   Division whole_;
-  std::vector<std::string> fields_;       // that templates use, but the text
-  mutable std::list<Document> documents_; // read last, the newest first; bounded in all
+  mutable std::list<Kept> documents_; // read last, the newest first; bounded in all
 };
 
 } // namespace gristmill::supervisor

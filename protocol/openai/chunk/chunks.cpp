@@ -2,11 +2,9 @@
 
 #include "protocol/limits.hpp"
 #include "protocol/openai/chunk/seams.hpp"
-#include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <deque>
-#include <fmt/format.h>
 
 namespace gristmill::openai {
 namespace {
@@ -100,12 +98,6 @@ Chunk ChunkMaker::next() {
   return {from, to, gap_at_end(text_.substr(from, to - from))};
 }
 
-void append_name(std::string& object, std::string_view name) {
-  if (object.back() != '{') object += ',';
-  json::append_string(object, name);
-  object += ':';
-}
-
 } // namespace
 
 std::string_view text_of(Gap gap) {
@@ -137,39 +129,6 @@ Chunks chunks_of(std::string_view text, ChunkSize size) {
   ChunkMaker maker{text, size};
   while (!maker.at_end()) chunks.push_back(maker.next());
   return chunks;
-}
-
-std::string text_of_item(const JobSpec& spec, ItemKind kind, std::string_view raw) {
-  if (kind == ItemKind::text) return std::string{raw};
-  const json::Value text = json::find(json::root(raw), spec.shape.text_field);
-  return text.is(json::Kind::string) ? json::text_of(text) : std::string{text.text};
-}
-
-std::string chunk_item(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                       std::string_view chunk, std::uint32_t number, std::uint32_t of) {
-  constexpr std::string_view number_name = "chunk", of_name = "chunks";
-  const std::string& text_field = spec.shape.text_field;
-  std::string object = "{";
-  if (kind == ItemKind::json_object) {
-    json::Members members{json::root(raw)};
-    while (const auto member = members.next()) {
-      if (member->named(text_field) || member->named(number_name) || member->named(of_name))
-        continue;
-      if (object.size() > 1) object += ',';
-      object += fmt::format("\"{}\":{}", member->key, member->value.text);
-    }
-  }
-  append_name(object, text_field);
-  json::append_string(object, chunk);
-  // Of members with one name the last one counts, and a call without its text asks for nothing.
-  const auto append_number = [&](std::string_view name, std::uint32_t value) {
-    if (name == text_field) return;
-    append_name(object, name);
-    object += std::to_string(value);
-  };
-  append_number(number_name, number);
-  append_number(of_name, of);
-  return object + '}';
 }
 
 } // namespace gristmill::openai

@@ -8,10 +8,7 @@
 // every life of a job, on every machine: no locale, no table of a library, no clock decides.
 #pragma once
 
-#include "protocol/job/spec.hpp"
-
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,14 +35,5 @@ struct ChunkSize {
 // At least one; an empty text is one empty chunk. Of up to limits::line_bytes_max bytes, in time
 // that grows with them alone.
 Chunks chunks_of(std::string_view text, ChunkSize size);
-
-// The text that is divided: a document, or the text field of an object as a template has it.
-std::string text_of_item(const JobSpec& spec, ItemKind kind, std::string_view raw);
-
-// What stands for chunk `number` (from 1) of `of` in its call: an object with the item's members,
-// but in the text field only the chunk, and "chunk" and "chunks" as numbers. A text field that has
-// one of these names keeps the chunk.
-std::string chunk_item(const JobSpec& spec, ItemKind kind, std::string_view raw,
-                       std::string_view chunk, std::uint32_t number, std::uint32_t of);
 
 } // namespace gristmill::openai

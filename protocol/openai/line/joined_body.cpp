@@ -55,12 +55,23 @@ protocol::Usage usage_of_all(PartTexts parts) {
   return all;
 }
 
-std::string chat_body(std::string_view model, std::string_view text, const protocol::Usage& usage) {
+std::string finish_reason_of(PartTexts parts) {
+  for (const PartText& part : parts) {
+    std::string reason =
+        json::text_of(json::find(first_of(body_in(part.line), "choices"), "finish_reason"));
+    if (!reason.empty() && reason != "stop") return reason;
+  }
+  return "stop";
+}
+
+std::string chat_body(std::string_view model, std::string_view text, std::string_view finish_reason,
+                      const protocol::Usage& usage) {
   std::string body = R"({"object":"chat.completion","model":)";
   json::append_string(body, model);
   body += R"(,"choices":[{"index":0,"message":{"role":"assistant","content":)";
   json::append_string(body, text);
-  return body + R"(},"finish_reason":"stop"}])" + usage_member(usage, true) + "}";
+  json::append_string(body += R"(},"finish_reason":)", finish_reason);
+  return body + "}]" + usage_member(usage, true) + "}";
 }
 
 std::string vector_body(std::string_view model, std::string_view vector,

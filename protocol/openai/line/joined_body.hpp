@@ -18,8 +18,12 @@ json::Value embedding_in(std::string_view body); // the first
 // What all parts took together; not known if it is not known of one of them.
 protocol::Usage usage_of_all(PartTexts parts);
 
+// "stop" if all answers came to their end, else why the first one did not.
+std::string finish_reason_of(PartTexts parts);
+
 // Usage stands in it if it is known.
-std::string chat_body(std::string_view model, std::string_view text, const protocol::Usage& usage);
+std::string chat_body(std::string_view model, std::string_view text, std::string_view finish_reason,
+                      const protocol::Usage& usage);
 // `vector`: an array of numbers.
 std::string vector_body(std::string_view model, std::string_view vector,
                         const protocol::Usage& usage);

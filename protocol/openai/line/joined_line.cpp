@@ -157,6 +157,12 @@ JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about, 
   return {reply.cls, std::move(reply.code), std::move(reply.message), std::move(line)};
 }
 
+Result<> check_whole(PartTexts parts) {
+  if (first_failed(parts) != parts.end()) return {};
+  for (const PartTexts& of_model : by_model(parts)) GRISTMILL_TRY(check_tiling(of_model));
+  return {};
+}
+
 Result<> check_joined_line(std::string_view line, PartTexts parts) {
   const Value root = json::root(line);
   const bool has_failed = json::find(json::find(root, "gristmill"), "class").is(Kind::string);

@@ -28,6 +28,10 @@ struct JoinedLine {
 JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about, PartTexts parts,
                        std::uint64_t line_bytes_max);
 
+// Whether nothing is missing between parts that have all been answered. Whose part is missing would
+// be joined as if it were whole.
+Result<> check_whole(PartTexts parts);
+
 // Whether an item's line says what its parts say, as far as any release would join them: an item
 // with a failed part has no answer; the chunks are all of its text; a text, a vector, a label and
 // its votes are those that the parts make together; of several models each answer stands as its

@@ -91,15 +91,17 @@ void join_chunks(ModelAnswer& answer, PartTexts chunks) {
   if (!labelled && is_vector(body)) return pool(answer, chunks);
   if (labelled) vote(answer, chunks);
   const std::string text = labelled ? answer.labelled.label : in_order(chunks, texts_of(chunks));
-  answer.response = response_with(labelled || is_text(body)
-                                      ? chat_body(answer.taken.model, text, usage_of_all(chunks))
-                                      : list_body(chunks));
+  answer.response = response_with(
+      labelled || is_text(body)
+          ? chat_body(answer.taken.model, text, finish_reason_of(chunks), usage_of_all(chunks))
+          : list_body(chunks));
 }
 
 void join_parts(ModelAnswer& answer, PartTexts top) {
   const bool chat = is_chat(body_in(top.front().line));
   answer.response = response_with(
-      chat ? chat_body(answer.taken.model, in_order(top, texts_of(top)), {}) : list_body(top));
+      chat ? chat_body(answer.taken.model, in_order(top, texts_of(top)), finish_reason_of(top), {})
+           : list_body(top));
 }
 
 void take_own(ModelAnswer& answer, const PartText& part) {

@@ -1,5 +1,5 @@
 // What is divided of an item, and what stands for one of its chunks.
-#include "protocol/openai/chunk/chunks.hpp"
+#include "protocol/openai/chunk/document.hpp"
 #include "protocol/openai/template/document_template.hpp"
 
 #include <catch2/catch.hpp>
@@ -86,6 +86,26 @@ TEST_CASE("A text field with the name of a number keeps the text") {
     CHECK(text_of_item(spec, ItemKind::json_object, item) == "part");
     CHECK(json::parse(item).size() == 2);
   }
+}
+
+TEST_CASE("of a document's other fields those are kept that some template uses") {
+  JobSpec spec = with_text_in("body");
+  spec.shape.prompt = "{{title}} {{chunk}}: {{text}}";
+  spec.shape.system = "You know {{topic}}.";
+  spec.shape.reduce_prompt = "{{answers}} of {{ author }}";
+  const DocumentReader reader{spec};
+  const Document document = reader.read(
+      ItemKind::json_object,
+      R"({"html":"<p>","title":"T","body":"x","topic":7,"author":{"a":1},"text":"other"})");
+  CHECK(document.text == "x");
+  const json fields = json::parse(document.fields);
+  CHECK(fields["title"] == "T");
+  CHECK(fields["topic"] == 7);
+  CHECK(fields["author"]["a"] == 1);
+  CHECK_FALSE(fields.contains("html"));
+  CHECK_FALSE(fields.contains("body"));
+  CHECK(reader.read(ItemKind::text, "x").fields == "{}");
+  CHECK(reader.read(ItemKind::json_object, R"({"body":"x"})").fields == "{}");
 }
 
 } // namespace openai_chunk_item_test

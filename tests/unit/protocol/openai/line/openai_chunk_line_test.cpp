@@ -458,6 +458,30 @@ TEST_CASE("two models give back their texts, or their vectors, each by itself") 
   CHECK(pooled["gristmill"]["answers"][1]["response"]["body"]["data"][0]["embedding"] == Json{1});
 }
 
+TEST_CASE("an answer with a chunk that was cut says so") {
+  const auto ended = [](std::uint32_t n, const std::string& reason) {
+    return answered(tenth(n, 3),
+                    fmt::format(R"({{"choices":[{{"index":0,"message":{{"role":)"
+                                R"("assistant","content":"x"}},"finish_reason":"{}"}}]}})",
+                                reason));
+  };
+  const auto reason_of = [](const std::vector<Part>& parts) {
+    return json_of(parts)["response"]["body"]["choices"][0]["finish_reason"];
+  };
+  CHECK(reason_of({ended(0, "stop"), ended(1, "stop"), ended(2, "stop")}) == "stop");
+  CHECK(reason_of({ended(0, "stop"), ended(1, "length"), ended(2, "stop")}) == "length");
+}
+
+TEST_CASE("answers of which one is missing are not whole, unless another one has failed") {
+  std::vector<Part> parts{said(tenth(0, 3), "a"), said(tenth(2, 3), "c")};
+  const auto checked = check_whole(texts_of(parts));
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().message == "expected chunk 2 of 3, got chunk 3 of 3");
+  CHECK_FALSE(check_whole(texts_of({said(tenth(0, 3), "a"), said(tenth(1, 3), "b")})));
+  parts.push_back(failed(tenth(1, 3, 1), OutcomeClass::cancelled, "cancelled", ""));
+  CHECK(check_whole(texts_of(parts)));
+}
+
 TEST_CASE("a judge sees the label that a model's chunks gave, not each chunk's") {
   const std::vector<Part> parts{
       answered(tenth(0, 3), chat("It is x."), "x"), answered(tenth(1, 3), chat("y"), "y"),
