@@ -67,6 +67,16 @@ inline constexpr std::size_t request_bytes_max = line_bytes_max; // what a templ
 inline constexpr std::uint32_t chunk_tokens_min = 16, chunk_tokens_max = 1u << 24;
 // Parts of one model of an item that are open at a time; the others wait for some to end.
 inline constexpr std::uint32_t open_chunks_max = 8'192;
+// Of a call of several inputs: as many as OpenAI takes, with as many tokens; and the bytes of it
+// and, as far as they can be foreseen, of its answer.
+inline constexpr std::uint32_t pack_inputs_max = 2'048;
+inline constexpr std::uint64_t pack_tokens_max = 300'000;
+inline constexpr std::size_t pack_bytes_max = 2 * mib, pack_reply_bytes_max = reply_bytes_max / 2;
+// In the calls that a worker holds or makes: a Hello lists the parts of each.
+inline constexpr std::uint32_t worker_parts_max = 65'536;
+inline constexpr std::size_t part_name_bytes_max = 32; // in a frame
+static_assert(pack_inputs_max <= worker_parts_max && pack_bytes_max < frame_bytes_max);
+static_assert((worker_parts_max + pack_inputs_max) * part_name_bytes_max < frame_bytes_max / 2);
 inline constexpr std::size_t pools_max = 1'024;
 inline constexpr std::size_t pool_endpoints_max = 1'024; // of all pools: a frame holds all of them
 inline constexpr std::size_t found_limits_max =

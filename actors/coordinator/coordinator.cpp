@@ -176,7 +176,8 @@ void Coordinator::hear(Session& session, const Need& need, Time now) {
                              .model = assigned->model,
                              .output_bound = assigned->output_bound,
                              .failed_at = assigned->failed_at,
-                             .prefix = assigned->prefix});
+                             .prefix = assigned->prefix,
+                             .parts = static_cast<std::uint32_t>(assigned->parts.size())});
   }
   if (!acquire.calls.empty()) out_.acquires.push_back(std::move(acquire));
   append(out_.frames, session.say_cancelled(stands, now));
@@ -267,7 +268,7 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
       out_.ended.push_back(Ended::unstarted(permit.attempt));
       continue;
     }
-    dispatch_.call_began(assigned->job);
+    dispatch_.call_began(assigned->job, assigned->parts.size());
     if (const auto job = jobs_.find(assigned->job); job != jobs_.end() && job->second.hedges)
       out_.jobs[job->first].begun.push_back({permit.call, permit.endpoint});
     permits.permits.push_back(permit);
@@ -282,13 +283,22 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   for (const Exceeding& exceeding : granted.exceeding) {
     const Assigned* assigned = session->calls.find(exceeding.call);
     if (assigned == nullptr || assigned->attempt) continue;
-    out_.jobs[assigned->job].returned.push_back({.call = exceeding.call, .exceeds = exceeding.why});
+    out_.jobs[assigned->job].returned.push_back(
+        {.call = exceeding.call,
+         .exceeds = exceeding.by_parts ? std::string{} : exceeding.why,
+         .by_parts = exceeding.by_parts});
     session->calls.take(exceeding.call);
     refused.push_back(exceeding.call);
   }
   append(out_.frames, session->say_cancelled(refused, now));
   if (!permits.permits.empty()) say(*session, std::move(permits), now);
   if (session->state == SessionState::active) share_elsewhere(*session, granted.waits, now);
+  return leave();
+}
+
+Effects Coordinator::packs_told(const std::vector<PackNews>& news) {
+  for (const PackNews& told : news)
+    if (jobs_.contains(told.job)) out_.jobs[told.job].packs.push_back(told.size);
   return leave();
 }
 

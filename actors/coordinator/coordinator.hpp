@@ -74,6 +74,7 @@ public:
   Effects offered(JobId job, std::vector<OfferedCall> calls, Time now);
   Effects withdrawn(JobId job, const std::vector<CallId>& calls, Time now);
   Effects granted(const Granted& granted, Time now);
+  Effects packs_told(const std::vector<PackNews>& news);
   Effects session_durable(SessionId session, Time now);
   Effects recorded(SessionId session, const std::vector<AttemptId>& attempts, Time now);
   Effects tick(Time now); // at least every half second

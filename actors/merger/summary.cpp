@@ -20,6 +20,7 @@ Json counts_of(const JobCounts& counts, std::uint64_t cached) {
           {"retrying", counts.retrying},
           {"cached", cached},
           {"parts", counts.parts},
+          {"calls", counts.calls},
           {"ambiguous", counts.ambiguous},
           {"attempts", counts.attempts},
           {"late", counts.late}};

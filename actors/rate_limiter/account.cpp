@@ -80,7 +80,8 @@ WindowUse Account::used(Time now) {
 }
 
 EndpointStanding Account::standing(Time now) {
-  EndpointStanding standing{limits_, in_flight_, slots(), 0, {}};
+  EndpointStanding standing{limits_, in_flight_, slots(), 0, 0, {}};
+  if (packs_.is_known()) standing.inputs = packs_.proved();
   standing.used = used(now);
   standing.queue = health_.queue(now);
   const auto parked = [&](Time until, WaitKind kind, std::string_view why) {

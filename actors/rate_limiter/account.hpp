@@ -8,6 +8,7 @@
 #include "actors/kit/sizes.hpp"
 #include "actors/rate_limiter/blocks/budget_blocks.hpp"
 #include "actors/rate_limiter/health/server_health.hpp"
+#include "actors/rate_limiter/packs/pack_limit.hpp"
 #include "actors/rate_limiter/permit_life.hpp"
 #include "actors/rate_limiter/turns.hpp"
 #include "actors/rate_limiter/windows/advertised_limit.hpp"
@@ -57,6 +58,8 @@ public:
   ServerHealth& health() { return health_; }
   const ServerHealth& health() const { return health_; }
   PermitLife& permit_life() { return permit_life_; }
+  PackLimit& packs() { return packs_; }
+  const PackLimit& packs() const { return packs_; }
   // Whose turn it is among jobs that wait for it.
   Turns& turns() { return turns_; }
   const Turns& turns() const { return turns_; }
@@ -150,6 +153,7 @@ private:
   std::uint32_t in_flight_ = 0;
   ServerHealth health_;
   PermitLife permit_life_;
+  PackLimit packs_;
   std::array<AdvertisedLimit, 4> advertised_; // what the server says of its limits, by their names
   std::optional<InQuestion> in_question_;
   Parked parked_;

@@ -14,6 +14,15 @@ std::uint32_t ms_until(Time until, Time now) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 1, 5'000));
 }
 
+PackLimit::End end_of_pack(const Ended& ended) {
+  using enum PackLimit::End;
+  const OutcomeClassInfo& about = info(ended.cls);
+  if (ended.how != Ended::How::answered) return untold;
+  if (ended.cls == OutcomeClass::ok) return ended.lacks_answers ? refused : taken;
+  if (about.refuses_several()) return refused;
+  return about.fault == Fault::item || about.is_endpoints() ? failed : untold;
+}
+
 std::vector<RateLimits> limits_of(const std::vector<Endpoint*>& endpoints) {
   std::vector<RateLimits> limits;
   for (const Endpoint* e : endpoints) limits.push_back(e->account->limits());
@@ -66,6 +75,7 @@ void RateLimiter::job_closed(JobId id) {
   marks_.forget(id);
   money_.closed(id);
   tokens_.closed(id);
+  packs_.closed(id);
   const auto job = jobs_.extract(id);
   if (!job) return;
   for (const auto& asked : job.mapped().asked)
@@ -87,7 +97,10 @@ std::string RateLimiter::model_of(const AcquireCall& call) const {
 
 std::vector<Endpoint*> RateLimiter::usable(const Job& job, const std::string& model,
                                            SessionId session) {
-  if (job.budget.endpoints.empty()) return endpoints_.serving(model, session);
+  return job.budget.endpoints.empty() ? endpoints_.serving(model, session) : own_endpoints(job);
+}
+
+std::vector<Endpoint*> RateLimiter::own_endpoints(const Job& job) {
   std::vector<Endpoint*> own;
   for (const EndpointId id : job.budget.endpoints)
     if (Endpoint* endpoint = endpoints_.find(id)) own.push_back(endpoint);
@@ -135,6 +148,15 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
   };
   if (!served.empty() && std::all_of(served.begin(), served.end(), fits_never))
     return Admission::exceeding(why_never(limits_of(served), bound));
+  if (call.parts > 1) {
+    packs_.asked(call.job, call.model);
+    const std::uint32_t most = most_proved(served);
+    const auto takes_fewer = [&](const Endpoint* e) {
+      return !e->account->packs().may_try(call.parts, most, now);
+    };
+    if (!served.empty() && std::all_of(served.begin(), served.end(), takes_fewer))
+      return Admission::too_many_parts();
+  }
   take_turns(job, served, session, now);
   // Asked also when the job must wait: the blocks of both are then written together.
   const std::vector<Endpoint*> willing = job.refusals.willing(served, now);
@@ -187,7 +209,7 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     Choice& where = admission.where;
     if (admission.stop) granted.stops.push_back(std::move(*admission.stop));
     if (admission.exceeds) {
-      granted.exceeding.push_back({call.call, std::move(where.reason.because)});
+      granted.exceeding.push_back({call.call, std::move(where.reason.because), admission.by_parts});
     } else if (where.endpoint == nullptr) {
       granted.waits.push_back({.calls = {call.call},
                                .job = call.job,
@@ -216,6 +238,8 @@ protocol::Permit RateLimiter::permit(const AcquireCall& call, Admission admissio
   out.job = call.job;
   out.learners = std::move(admission.learners);
   out.bound = TokenBound::of(call);
+  out.parts = call.parts;
+  out.tries_parts = account.packs().begun(call.parts);
   out.prefix = endpoint.offer.prefix_affinity ? call.prefix : 0;
   out.money = std::move(admission.money);
   out.asks_again = job.refusals.begun(out.endpoint, now);
@@ -242,6 +266,7 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   const Charge& charge = out.charge.of_endpoint.all;
   const bool answered = ended.how == Ended::How::answered;
   money_.ended(out.money, ended);
+  hear_of_packs(out, ended, now);
   accounts_.touched(out.charge.endpoint);
   if (out.charge.job) accounts_.touched(out.charge.job);
   if (out.prefix != 0)
@@ -260,6 +285,31 @@ void RateLimiter::ended(const Ended& ended, Time now) {
   out.charge.settle(used, out.bound, answered && said.refused, now); // what is refused is free
   hear_refusal(out, said.news, ended, now);
   if (said.refused) EndpointReports::refused(endpoint, charge, ended, now);
+}
+
+void RateLimiter::hear_of_packs(const Out& out, const Ended& ended, Time now) {
+  const PackLimit::End end = end_of_pack(ended);
+  if (out.parts == 1 && !out.charge.endpoint->packs().is_known()) return;
+  PackLimit& packs = out.charge.endpoint->packs();
+  const std::uint32_t before = packs.proved();
+  packs.ended(out.parts, out.tries_parts, end, ended.latency, now);
+  if (packs.proved() != before) reports_.takes_inputs(*out.charge.endpoint);
+  packs_.something_changed();
+}
+
+std::vector<PackNews> RateLimiter::pack_news(Time now) {
+  return packs_.news(
+      [this](JobId id, const std::string& model) {
+        const auto job = jobs_.find(id);
+        if (job == jobs_.end()) return PackSizes::Of{};
+        AcquireCall call;
+        call.model = model;
+        return PackSizes::Of{job->second.budget.endpoints.empty()
+                                 ? endpoints_.serving(model_of(call))
+                                 : own_endpoints(job->second),
+                             job->second.budget.limits.max_in_flight};
+      },
+      now);
 }
 
 void RateLimiter::hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now) {
@@ -317,7 +367,7 @@ void RateLimiter::measure(Sizes& sizes) const {
   sizes["limiter.money"] = money_.size();
   sizes["limiter.prefixes"] = prefixes_.size();
   sizes["limiter.found limits"] = reports_.size();
-  sizes["limiter.models"] = tokens_.size();
+  sizes["limiter.models"] = tokens_.size() + packs_.size();
   for (const auto& [id, job] : jobs_) sizes["limiter.models"] += job.refusals.size();
 }
 

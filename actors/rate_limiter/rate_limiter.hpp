@@ -20,6 +20,7 @@
 #include "actors/rate_limiter/health/refusals.hpp"
 #include "actors/rate_limiter/learned_tokens.hpp"
 #include "actors/rate_limiter/money/money_book.hpp"
+#include "actors/rate_limiter/packs/pack_sizes.hpp"
 #include "actors/rate_limiter/permit_charge.hpp"
 #include "actors/words/permits.hpp"
 #include "actors/words/records.hpp"
@@ -65,6 +66,8 @@ public:
   void earlier_lives_told(bool all) { money_.earlier_lives_told(all); }
   void durable(std::uint64_t number);
 
+  // How many inputs go together, where that has changed.
+  std::vector<PackNews> pack_news(Time now);
   // Blocks that should be written now.
   std::vector<journal::BlockNote> reserve(Time now);
   struct Marks {
@@ -112,6 +115,8 @@ private:
     TokenLearners learners{}; // from its end
     TokenBound bound{};
     std::uint64_t prefix = 0;
+    std::uint32_t parts = 1;
+    bool tries_parts = false; // nobody knew whether the endpoint takes so many
     MoneyCharge money{};
     EndpointHold::Begun asks_again{}; // of an endpoint that refuses the job
   };
@@ -119,8 +124,9 @@ private:
   struct Admission {
     Choice where{};
     TokenLearners learners = {};
-    Tokens job_tokens{};  // to be drawn from the job's account
-    bool exceeds = false; // no endpoint may ever take it
+    Tokens job_tokens{};   // to be drawn from the job's account
+    bool exceeds = false;  // no endpoint may ever take it, …
+    bool by_parts = false; // … because it has too many
     MoneyCharge money{};
     std::optional<BudgetStop> stop{}; // the job's money is spent
     static Admission waits(WaitKind kind, Time until, std::string because) {
@@ -131,6 +137,11 @@ private:
       admission.exceeds = true;
       return admission;
     }
+    static Admission too_many_parts() {
+      Admission admission = exceeding("fewer inputs go together now");
+      admission.by_parts = true;
+      return admission;
+    }
   };
 
   Admission admit(const AcquireCall& call, SessionId session, Time now);
@@ -139,6 +150,8 @@ private:
                                         Time now);
   void take_turns(Job& job, const std::vector<Endpoint*>& served, SessionId session, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
+  std::vector<Endpoint*> own_endpoints(const Job& job);
+  void hear_of_packs(const Out& out, const Ended& ended, Time now);
   protocol::Permit permit(const AcquireCall& call, Admission admission, Time now);
   void hear_refusal(const Out& out, EndpointNews news, const Ended& ended, Time now);
 
@@ -152,6 +165,7 @@ private:
   PrefixGroups prefixes_;
   EndpointReports reports_;
   LearnedTokens tokens_;
+  PackSizes packs_;
   std::uint64_t choices_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::unordered_map<AttemptId, Out> out_;

@@ -1,5 +1,7 @@
 #include "actors/supervisor/call_planner.hpp"
 
+#include "actors/kit/mutant.hpp"
+#include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/prefix.hpp"
 #include "protocol/rules/priced.hpp"
 
@@ -20,16 +22,24 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
                fmt::format("expected a limit on the answer, so that a call's cost has a bound "
                            "under --budget-usd, got none; {}",
                            how_to_limit_answers)}};
-  return PlannedAsk{std::move(model.model), model.has_fallback, bound.total(), bound.output,
-                    openai::prefix_of(form.spec, form.documents, kind, raw)};
+  return PlannedAsk{std::move(model.model),
+                    model.has_fallback,
+                    bound.total(),
+                    bound.output,
+                    openai::prefix_of(form.spec, form.documents, kind, raw),
+                    spec_.policy.pack > 1 ? openai::pack_key(form.spec, kind, raw) : 0};
 }
 
-void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask) {
+void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask, std::size_t company) {
   if (size() == 0) {
     offered_.planned.model = std::move(ask.model);
     offered_.prefix = ask.prefix;
+    pack_ = ask.pack;
+    if (pack_ == 0) bounds_.parts = 1;
   }
-  offered_.token_bound += ask.token_bound;
+  bounds_.parts = std::min(bounds_.parts, company);
+  bytes_ += part.bytes();
+  if (size() == 0 || !mutated("pack_bounded_by_its_first")) offered_.token_bound += ask.token_bound;
   offered_.output_bound += ask.output_bound;
   offered_.planned.parts.push_back(std::move(part));
 }

@@ -5,10 +5,14 @@
 
 #include "actors/supervisor/model_plan.hpp"
 #include "actors/words/calls.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/openai/template/document_template.hpp"
 #include "protocol/openai/tokens/bound.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +23,7 @@ struct PlannedAsk {
   std::string model; // as of PlannedCall
   bool has_fallback = false;
   std::uint64_t token_bound = 0, output_bound = 0, prefix = 0; // as of OfferedCall
+  std::uint64_t pack = 0;                                      // as of pack_key()
 };
 
 // Why a part can be no call.
@@ -57,21 +62,32 @@ private:
   ModelPlan models_;
 };
 
-// A call that gathers parts.
+// How much a call may gather.
+struct DraftBounds {
+  std::size_t parts = 1;
+  std::uint64_t tokens = limits::pack_tokens_max;
+};
+
+// A call that gathers parts. A single one may be as large as it is.
 class CallDraft {
 public:
-  CallDraft(CallId call, std::uint32_t stream, std::vector<EndpointId> failed_at)
-      : stream_{stream} {
+  CallDraft(CallId call, std::uint32_t stream, std::vector<EndpointId> failed_at,
+            DraftBounds bounds)
+      : stream_{stream}, bounds_{bounds} {
     offered_.planned.call = call;
     offered_.failed_at = std::move(failed_at);
   }
-  // Whether the part may go with those that are in it, of which there are fewer than `most`.
-  bool takes(const PlannedAsk& ask, const std::vector<EndpointId>& failed_at,
-             std::size_t most) const {
-    return offered_.planned.parts.size() < most && ask.model == offered_.planned.model &&
-           failed_at == offered_.failed_at;
+  // Whether the part may go with those that are in it, in a call of so many parts at most.
+  bool takes(const protocol::PlannedPart& part, const PlannedAsk& ask,
+             const std::vector<EndpointId>& failed_at, std::size_t company) const {
+    return size() < std::min(bounds_.parts, company) && ask.pack != 0 && ask.pack == pack_ &&
+           ask.model == offered_.planned.model && failed_at == offered_.failed_at &&
+           offered_.token_bound + ask.token_bound <= bounds_.tokens &&
+           bytes_ + part.bytes() <= limits::pack_bytes_max;
   }
-  void add(protocol::PlannedPart part, PlannedAsk ask);
+  void add(protocol::PlannedPart part, PlannedAsk ask, std::size_t company);
+  bool is_full() const { return size() >= bounds_.parts; }
+  const std::string& model() const { return offered_.planned.model; }
   CallId call() const { return offered_.planned.call; }
   std::uint32_t stream() const { return stream_; }
   std::size_t size() const { return offered_.planned.parts.size(); }
@@ -79,6 +95,9 @@ public:
 
 private:
   std::uint32_t stream_;
+  DraftBounds bounds_;
+  std::uint64_t pack_ = 0;
+  std::size_t bytes_ = 0;
   OfferedCall offered_;
 };
 

@@ -34,7 +34,9 @@ void Offers::may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t b
 bool Offers::has_room(const PartId& part) const {
   const std::uint32_t stream = StreamId::of(part).model;
   if (stream >= rooms_.size() || rooms_[stream].bytes <= 0) return false;
-  return rooms_[stream].calls > 0 || (draft_ && draft_->stream() == stream);
+  if (std::ranges::any_of(drafts_, [&](const auto& draft) { return draft.stream() == stream; }))
+    return true;
+  return rooms_[stream].calls > 0 && !packing_.holds(stream);
 }
 
 Streams Offers::streams_with_room() const {
@@ -52,34 +54,58 @@ tl::expected<AskedPart, NoCall> Offers::plan(const PartId& part, const OpenPart&
   return AskedPart{{part, raw.kind, std::move(raw.raw)}, std::move(*ask)};
 }
 
-bool Offers::takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const {
-  return !draft_ || (draft_->stream() == StreamId::of(asked.part.id).model &&
-                     draft_->takes(asked.ask, open.failed_at, most(by_itself)));
+std::vector<CallDraft>::const_iterator Offers::that_takes(const AskedPart& asked,
+                                                          const OpenPart& open) const {
+  return std::ranges::find_if(drafts_, [&](const CallDraft& draft) {
+    return draft.stream() == StreamId::of(asked.part.id).model &&
+           draft.takes(asked.part, asked.ask, open.failed_at, open.together());
+  });
 }
 
-CallDraft Offers::begin(std::uint32_t stream, std::vector<EndpointId> failed_at) {
-  CallDraft draft{next_, stream, std::move(failed_at)};
+bool Offers::takes(const AskedPart& asked, const OpenPart& open) const {
+  const std::uint32_t stream = StreamId::of(asked.part.id).model;
+  const bool may_begin =
+      drafts_.size() < drafts_max && rooms_.at(stream).calls > 0 && !packing_.holds(stream);
+  return may_begin || that_takes(asked, open) != drafts_.end();
+}
+
+bool Offers::is_gathering() const {
+  return std::ranges::any_of(drafts_, [](const CallDraft& draft) { return !draft.is_full(); });
+}
+
+CallDraft Offers::begin(std::uint32_t stream, std::vector<EndpointId> failed_at,
+                        DraftBounds bounds) {
+  CallDraft draft{next_, stream, std::move(failed_at), bounds};
   ++next_.value;
   --rooms_.at(stream).calls;
   rooms_[stream].bytes -= static_cast<std::int64_t>(protocol::PlannedCall{}.bytes());
   return draft;
 }
 
-void Offers::add(CallDraft& draft, AskedPart asked) {
+void Offers::add(CallDraft& draft, AskedPart asked, std::size_t company) {
   rooms_.at(draft.stream()).bytes -= static_cast<std::int64_t>(asked.part.bytes());
-  draft.add(std::move(asked.part), std::move(asked.ask));
+  draft.add(std::move(asked.part), std::move(asked.ask), company);
 }
 
 CallId Offers::add(AskedPart asked, const OpenPart& open) {
-  if (!draft_) draft_ = begin(StreamId::of(asked.part.id).model, open.failed_at);
-  add(*draft_, std::move(asked));
-  return draft_->call();
+  auto at = drafts_.begin() + (that_takes(asked, open) - drafts_.cbegin());
+  if (at == drafts_.end()) {
+    const bool first = std::ranges::find(drafts_, asked.ask.model, &CallDraft::model) == at;
+    drafts_.push_back(begin(StreamId::of(asked.part.id).model, open.failed_at,
+                            packing_.bounds(asked.ask.model, first)));
+    at = drafts_.end() - 1;
+  }
+  add(*at, std::move(asked), open.together());
+  return at->call();
 }
 
-std::optional<OfferedCall> Offers::take() {
-  if (!draft_) return std::nullopt;
-  OfferedCall call = std::move(*draft_).take();
-  draft_.reset();
+std::optional<OfferedCall> Offers::take(Which which) {
+  const auto at = std::ranges::find_if(
+      drafts_, [which](const CallDraft& draft) { return which == Which::all || draft.is_full(); });
+  if (at == drafts_.end()) return std::nullopt;
+  OfferedCall call = std::move(*at).take();
+  drafts_.erase(at);
+  packing_.leaves(call);
   return call;
 }
 
@@ -97,7 +123,7 @@ std::optional<OfferedCall> Offers::second(const Call& call, const PartLedger& le
   }
   std::vector<EndpointId> slow_at = ledger.at(call.parts.at(0)).failed_at;
   slow_at.push_back(call.endpoint);
-  CallDraft draft = begin(StreamId::of(call.parts.at(0)).model, std::move(slow_at));
+  CallDraft draft = begin(StreamId::of(call.parts.at(0)).model, std::move(slow_at), {});
   for (AskedPart& asked : parts) add(draft, std::move(asked));
   return std::move(draft).take();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/supervisor/call_planner.hpp"
+#include "actors/supervisor/packing.hpp"
 #include "actors/supervisor/parts/call_book.hpp"
 #include "actors/supervisor/parts/part_ledger.hpp"
 #include "actors/supervisor/parts/part_plan.hpp"
@@ -30,12 +31,14 @@ public:
   // `spec` and `plan` outlive it; calls are numbered from `first` on.
   Offers(JobId job, const JobSpec& spec, const std::vector<PoolSpec>& pools, const PartPlan& plan,
          CallId first)
-      : job_{job}, plan_{plan}, planner_{spec, pools}, next_{first} {}
+      : job_{job}, plan_{plan}, planner_{spec, pools}, packing_{spec.policy.pack}, next_{first} {}
 
   // Room for so many more calls of a stream, and bytes of them.
   void may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes);
   // For a part: in the call that gathers, or in another one.
   bool has_room(const PartId& part) const;
+  Packing& packing() { return packing_; }
+  const Packing& packing() const { return packing_; }
   Streams streams_with_room() const;
   bool has_room() const { return streams_with_room() != 0; }
   // The room for one call is kept for a part until it is given back.
@@ -49,12 +52,14 @@ public:
 
   // What the part asks for; `raw`: as of PartPlan, or what a step is to see.
   tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open, RawPart raw) const;
-  // Whether the call that gathers may carry this one, too; one that is to go by itself goes so.
-  bool takes(const AskedPart& asked, const OpenPart& open, bool by_itself) const;
+  // Calls gather side by side, because items of several kinds may take turns. Whether one of them,
+  // or a new one, takes this part; else some have to leave.
+  bool takes(const AskedPart& asked, const OpenPart& open) const;
   // It takes it: into which call.
   CallId add(AskedPart asked, const OpenPart& open);
-  bool is_full(bool by_itself) const { return draft_ && draft_->size() >= most(by_itself); }
-  std::optional<OfferedCall> take(); // the call that has gathered, if any
+  bool is_gathering() const;
+  enum class Which : std::uint8_t { full, all };
+  std::optional<OfferedCall> take(Which which); // a call that has gathered, if any
   // A second call of the parts of one that is out, elsewhere if possible; none if a part cannot be
   // asked for again now.
   std::optional<OfferedCall> second(const Call& call, const PartLedger& ledger,
@@ -65,14 +70,17 @@ private:
     std::uint32_t calls = 0;
     std::int64_t bytes = 0; // below 0: the last call was larger than what was left
   };
-  CallDraft begin(std::uint32_t stream, std::vector<EndpointId> failed_at);
-  void add(CallDraft& draft, AskedPart asked);
-  std::size_t most(bool by_itself) const { return by_itself ? 1 : plan_.parts_in_a_call(job_); }
+  static constexpr std::size_t drafts_max = 16;
+  std::vector<CallDraft>::const_iterator that_takes(const AskedPart& asked,
+                                                    const OpenPart& open) const;
+  CallDraft begin(std::uint32_t stream, std::vector<EndpointId> failed_at, DraftBounds bounds);
+  void add(CallDraft& draft, AskedPart asked, std::size_t company = ~std::size_t{0});
 
   JobId job_;
   const PartPlan& plan_;
   CallPlanner planner_;
-  std::optional<CallDraft> draft_;
+  Packing packing_;
+  std::vector<CallDraft> drafts_;
   CallId next_;
   std::vector<Room> rooms_; // of each stream that was given some
 };

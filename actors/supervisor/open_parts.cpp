@@ -238,7 +238,7 @@ OpenParts::Loss OpenParts::lost(const LostCall& lost, Time now) {
     if (loss.parts.size() == 1)
       loss.quarantined = part;
     else
-      ledger_.set_by_itself(part);
+      ledger_.set_company(part, 1);
   }
   Parts waiting = gone(lost.call, now);
   if (!loss.quarantined) loss.waiting = std::move(waiting);
@@ -289,7 +289,8 @@ void OpenParts::judged(const PartId& part, const Judgement& judgement) {
   ledger_.set_tally(part, judgement.tally);
   // Also of one that ends: the others that go alone find the endpoint as it left it.
   if (judgement.alone_wait != 0) ledger_.alone_wait_for(judgement.alone_wait);
-  if (judgement.by_itself) ledger_.set_by_itself(part);
+  if (judgement.company != 0 && !mutated("refused_pack_goes_again"))
+    ledger_.set_company(part, judgement.company);
   if (judgement.behind_since != never) ledger_.fall_behind(part, judgement.behind_since);
 }
 
@@ -313,8 +314,12 @@ journal::AttemptNote OpenParts::note_of(const PartId& part) const {
           ledger_.divided(part.item) != nullptr};
 }
 
+void OpenParts::divide(const Call& call) {
+  const auto half = static_cast<std::uint32_t>((call.parts.size() + 1) / 2);
+  for (const PartId& part : call.parts) ledger_.set_company(part, half);
+}
+
 void OpenParts::apart(const PartId& part, CallId call, Time now) {
-  ledger_.set_by_itself(part);
   const Call* known = book_.find(call);
   if (known != nullptr && known->other)
     ledger_.set_out(part, known->other);

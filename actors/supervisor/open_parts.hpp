@@ -123,8 +123,8 @@ public:
   void again(const PartId& part, CallId failed, Time not_before);
   void failed_at(const PartId& part, EndpointId endpoint) { ledger_.failed_at(part, endpoint); }
   void fall_back(const PartId& part); // it begins anew at its other model
-  // Parts that were refused together are asked for one by one: it may be the fault of one alone.
-  void set_by_itself(const PartId& part) { ledger_.set_by_itself(part); }
+  // Parts that were too many together go in calls of half as many.
+  void divide(const Call& call);
   void apart(const PartId& part, CallId call, Time now);
   // True: what it has consumed has changed.
   bool pay(const Debts::Debt& debt, Time now);

@@ -27,7 +27,10 @@ void Recorder::came(const ReportedOutcome& call, std::uint64_t late) {
 }
 
 void Recorder::decides(const protocol::Outcome& outcome, std::uint64_t parts) {
-  if (outcome.attempt) append_.note.attempts += parts;
+  if (outcome.attempt) {
+    ++append_.note.calls;
+    append_.note.attempts += parts;
+  }
   append_.note.prompt_tokens += outcome.usage.prompt;
   append_.note.completion_tokens += outcome.usage.completion;
 }
@@ -92,6 +95,7 @@ Append Recorder::take(const InputPosition& low) {
   journal::JobNote& note = append_.note;
   note.job = job_;
   note.low = low;
+  counts_.calls += note.calls;
   counts_.attempts += note.attempts;
   counts_.ambiguous += note.ambiguous;
   counts_.late += note.late;

@@ -122,6 +122,7 @@ Effects Supervisor::returned(const std::vector<LostCall>& calls, Time now) {
     if (call == nullptr) continue;
     const bool no_endpoint_takes_it = !lost.exceeds.empty() && !call->other;
     if (no_endpoint_takes_it && !course_.is_cancelling()) exceeds(*call, lost, now);
+    if (lost.by_parts) parts_.divide(*call);
     end_if_cancelled(parts_.gone(lost.call, now));
   }
   return filled(now);
@@ -162,6 +163,11 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
 Effects Supervisor::begun(const std::vector<BegunCall>& calls, Time now) {
   for (const BegunCall& call : calls) parts_.begun(call, now);
   hedging_.look_soon(now);
+  return filled(now);
+}
+
+Effects Supervisor::pack_sizes(const std::vector<PackSize>& sizes, Time now) {
+  offers_.packing().told(sizes);
   return filled(now);
 }
 
@@ -232,6 +238,7 @@ Effects Supervisor::charged(Usd cost) {
 
 // Last step of nearly every event: what has changed may let another call begin.
 Effects Supervisor::filled(Time now) {
+  offers_.packing().look_at(parts_.calls(), now);
   parts_.open_more(now);
   offer_next(now);
   leave();
@@ -400,7 +407,12 @@ void Supervisor::offer_next(Time now) {
     return course_.fail(reader_.take_failure());
   if (reader_.is_catching_up() && !caught_up(now)) return;
   more_to_read_ = false;
-  for (int n = 0; n < Reader::items_per_slice; ++n) {
+  // Calls that gather are filled all the same.
+  const auto goes_on = [&](std::uint32_t n) {
+    return n < Reader::items_per_slice ||
+           (n < Reader::items_per_slice + limits::pack_inputs_max && offers_.is_gathering());
+  };
+  for (std::uint32_t n = 0; goes_on(n); ++n) {
     if (!course_.goes_on()) return;
     const Turns::Situation situation{reader_.is_at_end(), course_.is_cancelling(), now,
                                      offers_.streams_with_room()};
@@ -473,21 +485,20 @@ void Supervisor::offer(const PartId& part, RawPart raw, Time now) {
   auto asked = offers_.plan(part, open, std::move(raw));
   if (!asked) return give_up(part, std::move(asked.error()));
   parts_.set_fallback(part, asked->ask.has_fallback);
-  const bool by_itself = open.by_itself || open.suspicions > 0;
-  if (!offers_.takes(*asked, open, by_itself)) leave();
+  if (!offers_.takes(*asked, open)) leave();
   if (!offers_.has_room(part)) return parts_.wait(part, now); // others of its item took it
   parts_.set_out(part, offers_.add(std::move(*asked), open));
-  if (offers_.is_full(by_itself)) leave();
+  leave(Offers::Which::full);
 }
 
-// What has gathered leaves as one call.
-void Supervisor::leave() {
-  auto call = offers_.take();
-  if (!call) return;
-  Parts parts = call->planned.part_ids();
-  verdict_.offered(parts.at(0), parts.size() == 1 && parts_.ledger().out_count() == 1);
-  parts_.open_call(call->planned.call, std::move(parts));
-  effects_.offers.push_back(std::move(*call));
+// What has gathered leaves.
+void Supervisor::leave(Offers::Which which) {
+  while (auto call = offers_.take(which)) {
+    Parts parts = call->planned.part_ids();
+    verdict_.offered(parts.at(0), parts.size() == 1 && parts_.ledger().out_count() == 1);
+    parts_.open_call(call->planned.call, std::move(parts));
+    effects_.offers.push_back(std::move(*call));
+  }
 }
 
 // Second calls of those that take too long, near the job's end.
@@ -520,6 +531,7 @@ Time Supervisor::wake_at() const {
   Time at = std::min(cancel_ends, hedging_.look_at());
   if (!course_.is_probing() && !course_.is_cancelling()) at = std::min(at, outage.patience_ends());
   if (outage.told_at() > turns_.looked_at()) at = std::min(at, outage.told_at());
+  at = std::min(at, offers_.packing().holds_until());
   return offers_.has_room() ? std::min(at, turns_.next_at(parts_.ledger())) : at;
 }
 
@@ -540,6 +552,8 @@ void Supervisor::accept(ReportedOutcome& call, Time now, Random& random) {
   if (info(outcome.cls).shows_it_well() && outcome.http_status != 0) heard_answer(call, now);
   const bool is_ok = outcome.cls == OutcomeClass::ok;
   if (is_ok) hedging_.answered(std::chrono::microseconds{outcome.latency_us});
+  for (const protocol::Answer& answer : outcome.answers)
+    offers_.packing().heard(call.model.value_or(""), answer.body.size());
   // While another call of the parts flies, the failure of one decides nothing.
   const Call* known = parts_.find(outcome.call);
   if (!is_ok && known != nullptr && known->other && !mutated("second_failure_decides"))
@@ -655,10 +669,7 @@ void Supervisor::end_if_cancelled(const Parts& parts) {
 
 // No endpoint takes such a call, but others may take its parts.
 void Supervisor::exceeds(const Call& call, const LostCall& lost, Time now) {
-  if (call.parts.size() > 1) {
-    for (const PartId& part : call.parts) parts_.set_by_itself(part);
-    return;
-  }
+  if (call.parts.size() > 1) return parts_.divide(call);
   const PartId part = call.parts.at(0);
   const OpenPart& open = parts_.at(part);
   if (open.has_fallback && !open.tally.on_fallback && may_fall_back(OutcomeClass::too_long))

@@ -84,6 +84,8 @@ public:
   Effects kept(const std::vector<protocol::Claim>& claims, Time now);
   Effects begun(const std::vector<BegunCall>& calls, Time now);
   // `untold`: calls of which nobody says whether they were made, at most.
+  // How many inputs go together in calls of these models.
+  Effects pack_sizes(const std::vector<PackSize>& sizes, Time now);
   Effects grace_over(Time now, std::uint64_t untold = ~std::uint64_t{0});
   Effects durable(const DurableLines& lines, Time now);
   // `failure`: items cannot be joined; a sentence.
@@ -133,7 +135,7 @@ private:
   void prepare_step(const PartId& part);
   void take_step(const PartId& part, std::string_view answers, Time now);
   void offer(const PartId& part, RawPart raw, Time now);
-  void leave();
+  void leave(Offers::Which which = Offers::Which::all);
   void hedge(Time now);
 
   // Outcomes.

@@ -124,6 +124,10 @@ void CoordinatorRoom::on(Granted& granted, const Moment& moment, Post& post) {
   for (const BudgetStop& stop : granted.stops) emit(desk_.budget_spent(stop, moment), moment, post);
 }
 
+void CoordinatorRoom::on(PacksTold& told, const Moment& moment, Post& post) {
+  emit(coordinator_.packs_told(told.news), moment, post);
+}
+
 void CoordinatorRoom::on(SessionDurable& durable, const Moment& moment, Post& post) {
   emit(coordinator_.session_durable(durable.session, moment.now), moment, post);
 }

@@ -24,6 +24,7 @@ private:
   void on(FramesIn&, const Moment&, Post&);
   void on(PeersGone&, const Moment&, Post&);
   void on(Offer&, const Moment&, Post&);
+  void on(PacksTold& told, const Moment& moment, Post& post);
   void on(Granted&, const Moment&, Post&);
   void on(SessionDurable&, const Moment&, Post&);
   void on(RecordedNow&, const Moment&, Post&);

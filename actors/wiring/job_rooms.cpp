@@ -143,6 +143,7 @@ void SupervisorRoom::answer(const ExplainItems& explain, Time now, Post& post) {
 supervisor::Effects SupervisorRoom::hear(JobNews& news, Time now) {
   supervisor::Effects effects;
   if (!news.claims.empty()) add(effects, supervisor_->claimed(news.claims, now));
+  if (!news.packs.empty()) add(effects, supervisor_->pack_sizes(news.packs, now));
   if (!news.kept.empty()) add(effects, supervisor_->kept(news.kept, now));
   if (!news.outcomes.empty())
     add(effects, supervisor_->outcomes(std::move(news.outcomes), now, random_));

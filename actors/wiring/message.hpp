@@ -61,6 +61,9 @@ struct Offer {
 struct SessionDurable {
   SessionId session;
 };
+struct PacksTold { // by RATE LIMITER
+  std::vector<PackNews> news;
+};
 using jobs::JobDurable;
 using jobs::JobForgotten;
 using jobs::JobRead;
@@ -155,7 +158,7 @@ using jobs::ReadJob; // to the store; JobRead is the answer
 struct Tick {};      // to whoever asked to be woken
 
 using Message =
-    std::variant<Start, FramesIn, PeersGone, Offer, Granted, SessionDurable, JobDurable,
+    std::variant<Start, FramesIn, PeersGone, Offer, Granted, PacksTold, SessionDurable, JobDurable,
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
                  RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
                  PauseItems, ResumeItems, CancelItems, LinesDurable, JoinItems, ItemsJoined,

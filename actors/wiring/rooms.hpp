@@ -40,6 +40,7 @@ public:
 private:
   void on(LimiterNews& news, Time now, Post& post);
   void write_blocks(Time now, Post& post);
+  void tell_packs(Time now, Post& post);
   rate_limiter::RateLimiter limiter_;
 };
 

@@ -47,10 +47,17 @@ void LimiterRoom::on(LimiterNews& news, Time now, Post& post) {
   for (const auto& end : news.ended) limiter_.ended(end, now);
   for (const auto& job : news.jobs_resumed) limiter_.job_resumed(job);
   for (const auto& queue : news.queues) limiter_.queue_told(queue, now);
+  tell_packs(now, post);
   if (news.earlier_lives_told) limiter_.earlier_lives_told(*news.earlier_lives_told);
   for (const auto& acquire : news.acquires)
     post.tell(to_coordinator, limiter_.acquire(acquire, now));
+  tell_packs(now, post);
   write_blocks(now, post);
+}
+
+void LimiterRoom::tell_packs(Time now, Post& post) {
+  if (auto news = limiter_.pack_news(now); !news.empty())
+    post.tell(to_coordinator, PacksTold{std::move(news)});
 }
 
 void LimiterRoom::write_blocks(Time now, Post& post) {

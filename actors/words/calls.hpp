@@ -4,6 +4,7 @@
 
 #include "actors/kit/time.hpp"
 #include "actors/words/doubt.hpp"
+#include "actors/words/pack_size.hpp"
 #include "actors/words/streams.hpp"
 #include "protocol/job/state.hpp"
 #include "protocol/job/usd.hpp"
@@ -49,6 +50,7 @@ struct LostCall {
   bool died = false;      // … when its worker's process ended
   bool alone = false;     // … and the worker was making no other call
   std::string exceeds{};  // set: no endpoint may ever take it, because …
+  bool by_parts = false;  // none takes so many parts, but fewer
 };
 
 // A call that has its permit, told to a job that hedges.
@@ -69,6 +71,7 @@ struct JobNews {
   bool grace_over = false;        // nobody else will claim anything
   std::uint64_t untold_calls = 0; // … and of at most so many calls nobody has said anything
   std::vector<StreamRoom> room;   // for more calls; of a stream perhaps more than once
+  std::vector<PackSize> packs;    // of models, from now on
 };
 
 } // namespace gristmill

@@ -5,12 +5,14 @@
 #include "actors/kit/fair_share.hpp"
 #include "actors/kit/time.hpp"
 #include "actors/words/doubt.hpp"
+#include "actors/words/pack_size.hpp"
 #include "actors/words/records.hpp"
 #include "actors/words/wait_reason.hpp"
 #include "protocol/job/rate_limits.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/node/messages.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +28,7 @@ struct AcquireCall {
   std::uint64_t output_bound = 0;         // the part of token_bound that the answer may have
   std::vector<EndpointId> failed_at = {}; // others are preferred
   std::uint64_t prefix = 0; // calls of equal ones begin alike; 0 = nothing worth to be shared
+  std::uint32_t parts = 1;
 };
 
 // A worker's question: these calls could start now.
@@ -48,6 +51,13 @@ struct Waiting {
 struct Exceeding {
   CallId call;
   std::string why;
+  bool by_parts = false; // it has too many: they go in smaller ones
+};
+
+// How many inputs a job's calls of a model may have from now on.
+struct PackNews {
+  JobId job;
+  PackSize size;
 };
 
 // A job with a budget of money whose next call may not go, however long it waits.
@@ -82,6 +92,7 @@ struct Ended {
   std::optional<Usd> cost = Usd{}; // of an answer; nothing: nobody knows
   std::vector<protocol::LimitHint> limits = {};
   std::uint16_t http_status = 0;
+  bool lacks_answers = false; // of an answer: to some of the call's inputs
 
   static Ended answered(const protocol::Outcome& outcome, std::optional<Usd> cost) {
     return {.attempt = outcome.attempt,
@@ -92,7 +103,10 @@ struct Ended {
             .tokens_refused = outcome.tokens_refused,
             .cost = cost,
             .limits = outcome.limits,
-            .http_status = outcome.http_status};
+            .http_status = outcome.http_status,
+            .lacks_answers = std::ranges::any_of(outcome.answers, [](const auto& answer) {
+              return answer.cls != OutcomeClass::ok;
+            })};
   }
   static Ended unstarted(AttemptId attempt) { return {.how = How::unstarted, .attempt = attempt}; }
   static Ended too_late(AttemptId attempt) { return {.how = How::too_late, .attempt = attempt}; }
@@ -127,6 +141,7 @@ struct EndpointStanding {
   RateLimits limits; // the strictest of all who name its URL and key
   std::uint32_t in_flight = 0;
   std::uint32_t slots = 0;    // calls in flight that it takes up, as found so far; 0 = not known
+  std::uint32_t inputs = 0;   // of a call for embeddings, likewise
   std::int64_t parked_ms = 0; // > 0: it gets no calls for so long, because …
   std::string why;
   WaitKind parked_for = WaitKind::none; // the kind of `why`

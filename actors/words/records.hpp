@@ -70,7 +70,8 @@ struct AttemptNote {
 // Amounts to add to a job's counts, and where reading would go on.
 struct JobNote {
   JobId job;
-  std::uint64_t attempts = 0, ambiguous = 0, late = 0, prompt_tokens = 0, completion_tokens = 0;
+  std::uint64_t calls = 0, attempts = 0, ambiguous = 0, late = 0;
+  std::uint64_t prompt_tokens = 0, completion_tokens = 0;
   InputPosition low; // every item before it is terminal; the greatest one holds
   Usd cost{};
 };
@@ -128,12 +129,14 @@ struct ErrorNote {
   CountedError error;
 };
 
-// How many calls an endpoint takes up at a time, as far as it was found; it replaces what was noted
-// before. A hint, too.
+// How many calls an endpoint takes up at a time, and how many inputs in a call, as far as it was
+// found; it replaces what was noted before. A hint, too.
 struct ConcurrencyNote {
   std::string account;
-  std::uint32_t calls = 0; // 0 = it is gone for good
-  bool rising = false;     // so many were taken up, and perhaps more would be
+  std::uint32_t calls = 0;  // 0 = not known
+  bool rising = false;      // so many were taken up, and perhaps more would be
+  std::uint32_t inputs = 0; // 0 = not known
+  bool is_gone() const { return calls == 0 && inputs == 0; } // for good
 };
 
 // The item that is out of a job on probation, which makes one call at a time because coordinators

@@ -441,6 +441,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
   call.asked = openai::asked_of(*request);
+  if (call.claim.parts.size() > 1) call.lengths = openai::input_lengths(*request);
   call.model = std::move(request->model);
   HttpCall http;
   http.attempt = permit.attempt;
@@ -502,7 +503,7 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
     reply = openai::read_reply(call.asked, end.http_status, end.headers, end.body, unix_now);
     if (reply.model.empty()) reply.model = call.model;
     if (call.claim.parts.size() > 1 && reply.cls == OutcomeClass::ok) {
-      answers = openai::answers_of(reply, call.claim.parts);
+      answers = openai::answers_of(reply, call.claim.parts, call.lengths);
       reply.body.clear();
     }
   } else {

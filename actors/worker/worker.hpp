@@ -82,6 +82,7 @@ private:
     protocol::Claim claim;
     openai::Asked asked;
     std::string model;
+    std::vector<std::uint64_t> lengths = {}; // of its inputs, if it has several parts
   };
   enum class State : std::uint8_t { down, greeting, active };
 

@@ -72,7 +72,7 @@ void print_job(const wiring::JobView& job) {
        fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight", c.terminal(),
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
   if (c.parts > 0) line("parts", fmt::format("{} answered or failed", c.parts));
-  line("calls", fmt::format("{}, {} ambiguous, {} late", c.attempts, c.ambiguous, c.late));
+  line("calls", fmt::format("{}, {} ambiguous, {} late", c.calls, c.ambiguous, c.late));
   for (const CountedError& error :
        leading(job.errors ? *job.errors : ErrorList{}, shown_errors_max))
     line("errors", error_line(error));

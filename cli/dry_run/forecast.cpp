@@ -1,6 +1,7 @@
 #include "cli/dry_run/forecast.hpp"
 
 #include "protocol/openai/chunk/reduce.hpp"
+#include "protocol/openai/request/pack.hpp"
 #include "protocol/rules/served.hpp"
 
 #include <algorithm>
@@ -85,8 +86,14 @@ std::string Forecaster::item(const intake::Item& item, const std::string& source
 Result<TokenRange> Forecaster::whole(const intake::Item& item, const std::string& model) {
   const auto request = rendered(a_chunk, item.place.kind, item.raw, model);
   GRISTMILL_TRY(request);
+  may_be_packed(a_chunk, item.place.kind, item.raw);
   ++share_of(*request).items;
   return count(*request);
+}
+
+void Forecaster::may_be_packed(const PartNumber& part, ItemKind kind, std::string_view raw) {
+  if (spec_.policy.pack > 1 && openai::pack_key(forms_.of(part).spec, kind, raw) != 0)
+    ++forecast_.packed;
 }
 
 Forecaster::Divided Forecaster::divided(const intake::Item& item) const {
@@ -107,6 +114,7 @@ Result<TokenRange> Forecaster::in_chunks(const Divided& item, const std::string&
                            text.substr(begin, end - begin), n + 1, of);
     const auto request = rendered(a_chunk, ItemKind::json_object, object, model);
     GRISTMILL_TRY(request);
+    may_be_packed(a_chunk, ItemKind::json_object, object);
     if (n == 0) ++share_of(*request).items;
     answer = count(*request);
     all += answer;

@@ -36,7 +36,8 @@ struct BadLine {
 
 struct Forecast {
   std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
-  std::uint64_t calls = 0;
+  std::uint64_t calls = 0;                        // each text to embed by itself
+  std::uint64_t packed = 0;                       // texts of them that others may go with
   std::uint64_t chunks = 0, reduce_calls = 0; // reduce_calls: those of `calls` that join answers
   std::vector<BadLine> samples;               // the first bad lines
   openai::TokenEstimate tokens;
@@ -73,6 +74,7 @@ private:
   Result<openai::TokenRange> reduced(const Divided& item, const std::string& model,
                                      openai::TokenRange answer);
   Result<> judged(const intake::Item& item, const openai::TokenRange& answers);
+  void may_be_packed(const PartNumber& part, ItemKind kind, std::string_view raw);
   // The request, with so many tokens in it beside its own; its answer.
   openai::TokenRange count(const openai::Request& request, const openai::TokenRange& more = {});
   ModelShare& share_of(const openai::Request& request);

@@ -57,6 +57,11 @@ std::string items_of(const ModelShare& share) {
   return share.calls == share.items ? items : items + " in " + plural(share.calls, "call");
 }
 
+std::uint64_t least_calls(const Forecast& forecast, const JobSpec& spec) {
+  const std::uint64_t packs = (forecast.packed + spec.policy.pack - 1) / spec.policy.pack;
+  return forecast.calls - forecast.packed + packs;
+}
+
 void add_calls(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
   if (spec.shape.chunk_tokens > 0)
     lines.add("chunks", fmt::format("{} of at most {} tokens", grouped(forecast.chunks),
@@ -70,6 +75,11 @@ void add_calls(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
       where += fmt::format("{}{}{}", where.empty() ? "" : " or ", endpoint.url, path);
     lines.add("calls", fmt::format("{} of POST {}", grouped(calls), where));
   }
+  if (forecast.packed > 0)
+    lines.add("packs", fmt::format("{} of these go together, up to {} in a call as the endpoint "
+                                   "takes them: {} at least (--pack)",
+                                   grouped(forecast.packed), grouped(spec.policy.pack),
+                                   plural(least_calls(forecast, spec), "call")));
   for (const auto& [model, share] : forecast.models)
     lines.add("model", model.empty()
                            ? fmt::format("{} name none: the endpoint must serve exactly one",
@@ -113,7 +123,8 @@ double least_seconds(const Forecast& forecast, const JobSpec& spec) {
   const auto per_minute = [&minutes](double amount, std::uint64_t rate) {
     if (rate != 0) minutes = std::max(minutes, amount / static_cast<double>(rate));
   };
-  per_minute(static_cast<double>(forecast.calls), spec.limits.rates.requests_per_minute);
+  per_minute(static_cast<double>(least_calls(forecast, spec)),
+             spec.limits.rates.requests_per_minute);
   per_minute(forecast.tokens.input.likely + forecast.tokens.output.likely,
              spec.limits.rates.tokens_per_minute);
   return 60 * minutes;
@@ -179,6 +190,8 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                   {"chunks", forecast.chunks},
                   {"calls", forecast.paths},
                   {"reduce_calls", forecast.reduce_calls},
+                  {"pack", spec.policy.pack},
+                  {"least_calls", least_calls(forecast, spec)},
                   {"endpoints", std::move(endpoints)},
                   {"models", std::move(models)},
                   {"tokens", json_of(forecast.tokens)},

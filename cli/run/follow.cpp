@@ -46,7 +46,7 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
     say(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
                     "{}",
                     name_of(job.state), job.counts.terminal(), job.counts.completed,
-                    job.counts.failed, job.counts.attempts, job.counts.prompt_tokens,
+                    job.counts.failed, job.counts.calls, job.counts.prompt_tokens,
                     job.counts.completion_tokens, and_cost_of(job.counts.cost, job.budget),
                     places_of(output)));
     bool mend = false;

@@ -157,7 +157,8 @@ Result<> JournalReading::commits(JobId only) {
       "SELECT position, job, commits.segment, commits.from_offset, commits.to_offset, reopened, "
       "completed, failed, "
       "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
-      "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset "
+      "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset, "
+      "calls "
       "FROM commits LEFT JOIN part_ranges p USING (job, position) ";
   return each(
       columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
@@ -258,6 +259,7 @@ std::string JournalReading::commit(const Statement& row) {
   counts.completed += sums.completed;
   counts.failed += sums.failed;
   counts.failed -= sums.reopened;
+  counts.calls += row.number(23);
   counts.attempts += row.number(8);
   counts.ambiguous += row.number(9);
   counts.late += row.number(10);
@@ -485,15 +487,16 @@ Result<> JournalReading::days(Time now) {
 }
 
 Result<> JournalReading::concurrency() {
-  return each(
-      "SELECT account, calls, rising FROM concurrency ORDER BY position, account",
-      [this](const Statement& row) -> std::string {
-        content_.recovered.concurrency.push_back(
-            {std::string{row.text(0)},
-             static_cast<std::uint32_t>(std::clamp<std::int64_t>(row.integer(1), 0, UINT32_MAX)),
-             row.integer(2) != 0});
-        return {};
-      });
+  return each("SELECT account, calls, rising, inputs FROM concurrency ORDER BY position, account",
+              [this](const Statement& row) -> std::string {
+                const auto number = [&row](int column) {
+                  return static_cast<std::uint32_t>(
+                      std::clamp<std::int64_t>(row.integer(column), 0, UINT32_MAX));
+                };
+                content_.recovered.concurrency.push_back(
+                    {std::string{row.text(0)}, number(1), row.integer(2) != 0, number(3)});
+                return {};
+              });
 }
 
 } // namespace

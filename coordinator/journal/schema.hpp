@@ -7,7 +7,7 @@
 namespace gristmill::coordinator {
 
 // Rises with every change of a table.
-inline constexpr std::int64_t schema_version = 1;
+inline constexpr std::int64_t schema_version = 2;
 
 inline constexpr const char* schema = R"(
 -- ended_epoch: the last epoch that ended in order; one after it crashed. worker_epoch: the last one
@@ -27,7 +27,8 @@ CREATE TABLE commits(
   position INTEGER NOT NULL, epoch INTEGER NOT NULL, job INTEGER NOT NULL,
   segment INTEGER NOT NULL, from_offset INTEGER NOT NULL, to_offset INTEGER NOT NULL,
   reopened INTEGER NOT NULL, completed INTEGER NOT NULL, failed INTEGER NOT NULL,
-  attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL, late INTEGER NOT NULL,
+  calls INTEGER NOT NULL, attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL,
+  late INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
   cost_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
@@ -72,10 +73,11 @@ CREATE TABLE errors(
   count INTEGER NOT NULL, final INTEGER NOT NULL, sample TEXT NOT NULL, item TEXT NOT NULL,
   source TEXT NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY(job, class, code, http_status)) WITHOUT ROWID;
--- How many calls endpoints were found to take up. The newest ones are kept; position says which.
+-- How many calls endpoints were found to take up, and inputs in a call; 0 = not known. The newest
+-- ones are kept; position says which.
 CREATE TABLE concurrency(
   account TEXT PRIMARY KEY, calls INTEGER NOT NULL, rising INTEGER NOT NULL,
-  position INTEGER NOT NULL) WITHOUT ROWID;
+  inputs INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
 } // namespace gristmill::coordinator

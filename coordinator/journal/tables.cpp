@@ -129,7 +129,7 @@ Result<> JournalTables::prepare() {
       {&sql_->part_range, "INSERT INTO part_ranges VALUES(?, ?, ?, ?, ?)"},
       {&sql_->forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
       {&sql_->last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
-      {&sql_->commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
+      {&sql_->commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
       {&sql_->block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_->block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
       // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
@@ -160,7 +160,7 @@ Result<> JournalTables::prepare() {
                      "WHERE EXISTS (SELECT * FROM jobs WHERE job = ?1)"},
       {&sql_->forget_errors, "DELETE FROM errors WHERE job = ?"},
       {&sql_->forget_concurrency, "DELETE FROM concurrency WHERE account = ?"},
-      {&sql_->concurrency, "INSERT OR REPLACE INTO concurrency VALUES(?, ?, ?, ?)"},
+      {&sql_->concurrency, "INSERT OR REPLACE INTO concurrency VALUES(?, ?, ?, ?, ?)"},
       {&sql_->session, "INSERT OR REPLACE INTO sessions VALUES(?, ?, ?, ?)"},
       {&sql_->session_over, "DELETE FROM sessions WHERE session = ?"},
       {&sql_->probation,
@@ -252,9 +252,10 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
   for (const journal::LearnedNote& note : group.learned) GRISTMILL_TRY(insert(note));
   for (const journal::ErrorNote& note : group.errors) GRISTMILL_TRY(insert(note));
   for (const journal::ConcurrencyNote& note : group.concurrency) {
-    auto done = note.calls == 0 ? sql_->forget_concurrency.run(note.account)
-                                : sql_->concurrency.run(note.account, note.calls,
-                                                        note.rising ? 1 : 0, group.upto);
+    auto done = note.is_gone()
+                    ? sql_->forget_concurrency.run(note.account)
+                    : sql_->concurrency.run(note.account, note.calls, note.rising ? 1 : 0,
+                                            note.inputs, group.upto);
     GRISTMILL_TRY(done);
   }
   for (const journal::ProbationNote& note : group.probation)
@@ -296,11 +297,11 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   if (parts.segment != 0)
     GRISTMILL_TRY(
         sql_->part_range.run(row.job.value, position, parts.segment, parts.from, parts.to));
-  return sql_->commit_row.run(position, epoch_.value, row.job.value, range.segment, range.from,
-                              range.to, row.reopened, row.completed, row.failed, note.attempts,
-                              note.ambiguous, note.late, note.prompt_tokens, note.completion_tokens,
-                              note.cost.nano(), note.low.input, note.low.offset, note.low.line,
-                              note.low.item, Blob{row.items.blob()});
+  return sql_->commit_row.run(
+      position, epoch_.value, row.job.value, range.segment, range.from, range.to, row.reopened,
+      row.completed, row.failed, note.calls, note.attempts, note.ambiguous, note.late,
+      note.prompt_tokens, note.completion_tokens, note.cost.nano(), note.low.input, note.low.offset,
+      note.low.line, note.low.item, Blob{row.items.blob()});
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {

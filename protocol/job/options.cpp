@@ -201,6 +201,13 @@ constexpr std::array rows{
               .help = "most items sent to a worker together; fewer as needed",
               .least = 1,
               .most = limits::batch_calls_max},
+    JobOption{.name = "pack",
+              .member = at<&JobSpec::policy, &JobPolicy::pack>,
+              .flag = "--pack",
+              .help = "most texts that one call for embeddings carries, as far as the endpoint "
+                      "takes them; 1: one call for each",
+              .least = 1,
+              .most = limits::pack_inputs_max},
     JobOption{.name = "line_bytes_max",
               .member = at<&JobSpec::limits, &JobLimits::line_bytes_max>,
               .flag = "--max-line-bytes",

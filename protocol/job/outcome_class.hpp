@@ -80,6 +80,10 @@ struct OutcomeClassInfo {
   bool consumes_attempt() const {
     return toll == Toll::attempt || toll == Toll::attempt_if_well || toll == Toll::one_more;
   }
+  // Of a call of several inputs it may be the fault of one, or of their number.
+  bool refuses_several() const {
+    return fault == Fault::item && (toll == Toll::item || toll == Toll::one_more);
+  }
   // Another item got further: the endpoint serves this job, whatever it made of the call.
   bool shows_it_well() const {
     return news == EndpointNews::answered && (fault == Fault::nobody || fault == Fault::item);

@@ -6,6 +6,7 @@
 #include "protocol/job/rate_limits.hpp"
 #include "protocol/job/task.hpp"
 #include "protocol/job/usd.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
@@ -109,7 +110,8 @@ struct JobPolicy {
   std::uint32_t patience_s = 0;    // longest wait for endpoints that are away or full; 0 = any
   std::uint32_t batch_size = 256;  // most calls sent to a worker together
   std::uint32_t hedge_percent = 0; // of the items: second calls of its last ones; 0 = off
-  std::uint64_t max_failures = 0;  // failed items that pause the job; 0 = off
+  std::uint32_t pack = limits::pack_inputs_max; // most inputs of a call for embeddings; 1 = off
+  std::uint64_t max_failures = 0;               // failed items that pause the job; 0 = off
   std::uint32_t max_failure_percent = 50; // of the terminal items, once there are 100; 0 = off
   bool strict = false;                    // a bad input line fails the job at once
   bool no_field_needed = false;           // the template may use nothing of the documents

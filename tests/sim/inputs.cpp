@@ -113,10 +113,6 @@ Result<supervisor::RawPart> World::Division::raw_of(const PartId& part, ItemKind
   return supervisor::RawPart{kind, std::move(*item)};
 }
 
-std::size_t World::Division::parts_in_a_call(JobId job) const {
-  return plan_of(job).pack;
-}
-
 JobSpec World::spec_of(std::size_t number) const {
   const JobPlan& plan = swarm_.jobs[number];
   JobSpec spec;
@@ -160,6 +156,7 @@ JobSpec World::spec_of(std::size_t number) const {
   if (plan.budget) spec.limits.budget = ledger_.cap(number);
   spec.shape.order = plan.by_completion ? ResultOrder::completion : ResultOrder::input;
   spec.policy.retries = plan.retries;
+  spec.policy.pack = plan.pack;
   spec.policy.timeout_ms = 5'000;
   spec.policy.max_failure_percent = 0;
   return spec;

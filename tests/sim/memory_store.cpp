@@ -47,6 +47,7 @@ journal::Position MemoryStore::make_durable() {
     journal::RecoveredJob& job = jobs_[note.job].known;
     job.counts.attempts += note.attempts;
     job.counts.ambiguous += note.ambiguous;
+    job.counts.calls += note.calls;
     job.counts.late += note.late;
     job.counts.prompt_tokens += note.prompt_tokens;
     job.counts.completion_tokens += note.completion_tokens;

@@ -16,6 +16,8 @@ constexpr std::string_view loading =
     R"({"error":{"message":"Loading model","type":"unavailable_error","code":503}})";
 constexpr std::string_view rate_limit =
     R"({"error":{"message":"slow","type":"requests","code":"rate_limit_exceeded"}})";
+constexpr std::string_view too_many =
+    R"({"error":"batch size 64 > maximum allowed batch size 32","error_type":"Validation"})";
 constexpr std::string_view bad_request =
     R"({"error":{"message":"no","type":"invalid_request_error","code":"invalid_value"}})";
 constexpr std::string_view too_long =
@@ -177,6 +179,11 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
     ended.code = "timeout";
     return fate;
   }
+  if (request.embeds && swarm_.inputs_max != 0 && request.parts.size() > swarm_.inputs_max) {
+    fate.price = Ledger::Price::nothing;
+    fate.tokens = 0;
+    return refuse(422, too_many);
+  }
   if (!ledger_.is_mended(request.plan) && request.model != "n") {
     const auto any = [&](auto is_so) {
       return std::any_of(request.parts.begin(), request.parts.end(), is_so);
@@ -233,7 +240,13 @@ void Provider::count(Account& account, const RateLimits& limits, const std::stri
   count(account.day, limits.requests_per_day, slack * limits.tokens_per_day, name, arrival);
 }
 
-void Provider::departs(const Request& request, bool exact) {
+// What no call had before may be tried by one call at a time.
+void Provider::departs(Request& request, bool exact) {
+  Account& account = accounts_[request.url];
+  request.is_trial = request.embeds && request.parts.size() > account.answered;
+  if (request.is_trial && ++account.trials > 1 && exact)
+    violation_(fmt::format("{}: {} calls of more than {} inputs are tried at a time", request.url,
+                           account.trials, account.answered));
   const auto check = [&](const std::string& name, std::uint64_t most) {
     const std::uint64_t now = ++accounts_[name].in_flight;
     if (exact && most != 0 && now > most)
@@ -244,8 +257,14 @@ void Provider::departs(const Request& request, bool exact) {
   check(name_of(request.plan), swarm_.jobs[request.plan].limits.max_in_flight);
 }
 
+void Provider::answered(const Request& request) {
+  std::size_t& most = accounts_[request.url].answered;
+  most = std::max(most, request.parts.size());
+}
+
 void Provider::over(const Request& request) {
   --accounts_[request.url].in_flight;
+  accounts_[request.url].trials -= request.is_trial;
   --accounts_[name_of(request.plan)].in_flight;
 }
 

@@ -20,6 +20,7 @@ struct Request {
   bool sees_all = true;         // of a step: all answers that it joins
   std::uint64_t tokens_max = 0; // of the answer; 0 = it has none
   bool embeds = false;
+  bool is_trial = false; // it had more inputs than were answered before
   std::size_t bytes = 0;
 };
 Request request_of(const worker::HttpCall& call, const Swarm& swarm);
@@ -45,9 +46,10 @@ public:
   void limit(const std::string& url, const RateLimits& limits) { limits_[url] = limits; }
   // `age`: of the history.
   Fate fate_of(const Request& request, bool healed, Duration age, Random& random);
+  void answered(const Request& request);
   void arrived(const Request& request, std::uint64_t tokens, Time now);
   // From its departure to its end; `exact`: nothing has happened that may hide a call.
-  void departs(const Request& request, bool exact);
+  void departs(Request& request, bool exact);
   void over(const Request& request);
   std::uint64_t calls() const { return calls_; }
   std::uint64_t failed_calls() const { return failed_; }
@@ -66,6 +68,8 @@ private:
   struct Account {
     Window minute{"a minute", std::chrono::seconds{60}}, day{"a day", sim_day};
     std::uint64_t in_flight = 0;
+    std::uint64_t trials = 0; // … of more inputs than …
+    std::size_t answered = 1; // … were answered together
   };
   void count(Window& window, std::uint64_t calls_most, std::uint64_t tokens_most,
              const std::string& name, Arrival now);

@@ -222,6 +222,14 @@ void draw_models(Swarm& swarm) {
   }
 }
 
+// Likewise. Calls that begin small and become larger, until their endpoints refuse them.
+void draw_packs(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 17 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs)
+    if (job.embeds() && random.chance(0.5)) job.pack = between(random, 6, 40);
+  if (random.chance(0.5)) swarm.inputs_max = between(random, 1, 12);
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -311,6 +319,7 @@ Swarm Swarm::draw(Random& random) {
   draw_parts(swarm);
   draw_models(swarm);
   draw_chunks(swarm);
+  draw_packs(swarm);
   return swarm;
 }
 
@@ -344,7 +353,9 @@ std::string Swarm::text() const {
     if (job.reduced) text += ", reduced,";
     if (job.models > 1) text += fmt::format(" at {} models", job.models);
     if (job.judged) text += " and a judge";
-    if (job.pack > 1) text += fmt::format(", {} parts a call", job.pack);
+    if (job.pack > 1)
+      text += fmt::format(", {} parts a call, {} are taken", job.pack,
+                          inputs_max == 0 ? "all" : std::to_string(inputs_max));
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});
   }

@@ -31,7 +31,7 @@ struct JobPlan {
   std::uint32_t hedge_percent = 0;
   std::uint32_t weight = 1, priority = 50;
   Duration deadline{};               // after the history's begin; zero: none
-  std::uint32_t parts = 1, pack = 1; // of an item at one model; in a call, at most
+  std::uint32_t parts = 1, pack = 1; // of an item at one model; in a call, as its user wants it
   std::uint32_t models = 1;
   bool judged = false;         // one more model sees the answers of all
   bool reduced = false;        // one more call sees the answers to several parts
@@ -90,7 +90,8 @@ struct Swarm {
   double thread_hangs = 0;
   // Of a room's turn: it waits long for a thread; of a message to a job's room: it throws.
   double stall = 0, room_crash = 0;
-  bool pages = false; // endpoints tell how many calls wait, for whatever that is worth
+  std::uint32_t inputs_max = 0; // of a call for embeddings, that its endpoint takes; 0 = any
+  bool pages = false;           // endpoints tell how many calls wait, for whatever that is worth
   // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
   // ends.
   double crash_at_commit = 0, pause_at_edge = 0;

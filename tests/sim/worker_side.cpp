@@ -228,10 +228,12 @@ void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded end
     if (worker.hangs || running == worker.running.end()) return; // … or aborted meanwhile
     if (running->second->left) {
       forget_flight(*running->second);
-      if (running->second->ok && ended.end == worker::CallEnd::answered)
+      if (running->second->ok && ended.end == worker::CallEnd::answered) {
         ledger_.answered(attempt);
-      else
+        provider_.answered(running->second->request);
+      } else {
         ledger_.failed(attempt, running->second->price);
+      }
     }
     worker.running.erase(running);
     std::vector<worker::CallEnded> one{ended};

@@ -202,7 +202,6 @@ private:
     bool is_chunked(JobId job, ItemKind kind) const override {
       return real(job).is_chunked(job, kind);
     }
-    std::size_t parts_in_a_call(JobId job) const override;
 
   private:
     struct Job {

@@ -71,8 +71,8 @@ std::optional<Share> Dispatch::mind_deadline(JobId id, double items_left, double
   return share;
 }
 
-void Dispatch::call_began(JobId id) {
-  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.pace.began();
+void Dispatch::call_began(JobId id, std::size_t parts) {
+  if (const auto job = jobs_.find(id); job != jobs_.end()) job->second.pace.began(parts);
 }
 
 void Dispatch::tick(Time now) {
@@ -185,6 +185,7 @@ std::optional<OfferedCall> Dispatch::next(const Session& session, Portion& porti
     return std::nullopt;
   portion.full =
       (calls.held() > 0 && calls.held_bytes() + next->bytes() > session.capacity.bytes) ||
+      calls.parts() + next->planned.parts.size() > limits::worker_parts_max ||
       session.unheard_bytes() > limits::unheard_bytes_max;
   const StreamId id = next->stream();
   if (portion.full || portion.batch_calls >= jobs_.at(id.job).batch_size) return std::nullopt;

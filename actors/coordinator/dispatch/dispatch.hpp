@@ -56,7 +56,7 @@ public:
   // A job with a deadline: so many items are left, and seconds. Its share, if it is another now.
   std::optional<Share> mind_deadline(JobId job, double items_left, double seconds_left,
                                      const std::vector<JobId>& rivals);
-  void call_began(JobId job);
+  void call_began(JobId job, std::size_t parts);
   void tick(Time now);
 
   // ---- calls ----------------------------------------------------------------------------------

@@ -20,28 +20,28 @@ inline Share own_share(const JobSpec& spec) {
   return {static_cast<double>(spec.share.weight), spec.share.priority};
 }
 
-// PACE: how many of a job's calls begin per second, over some ten seconds.
+// PACE: how many of a job's parts begin their calls per second, over some ten seconds.
 class Pace {
 public:
   explicit Pace(Time since = {}) : since_{since}, measured_at_{since} {}
-  void began() { ++calls_; }
+  void began(std::size_t parts = 1) { parts_ += parts; }
   double rate() const { return rate_; }
   void measure(Time now) {
     constexpr double smoothing_s = 10;
     const double seconds = to_seconds(now - measured_at_), age = to_seconds(now - since_);
     if (seconds < 0.25) return;
-    const double current = static_cast<double>(calls_ - measured_) / seconds;
+    const double current = static_cast<double>(parts_ - measured_) / seconds;
     if (age >= smoothing_s)
       rate_ += (1 - std::exp(-seconds / smoothing_s)) * (current - rate_);
     else // of a young job the mean of its life, once it has lived a second
-      rate_ = age < 1 ? 0 : static_cast<double>(calls_) / age;
-    measured_ = calls_;
+      rate_ = age < 1 ? 0 : static_cast<double>(parts_) / age;
+    measured_ = parts_;
     measured_at_ = now;
   }
 
 private:
   Time since_, measured_at_;
-  std::uint64_t calls_ = 0, measured_ = 0;
+  std::uint64_t parts_ = 0, measured_ = 0;
   double rate_ = 0;
 };
 
@@ -49,7 +49,7 @@ struct DeadlineFacts {
   Share own;
   double seconds_left = 0;
   double items_left = 0;
-  double rate = 0;            // calls per second of the job, of late
+  double rate = 0;            // parts per second of the job, of late
   double rate_all = 0;        // … of it and those that it competes with; 0 = not known yet
   double weight_others = 0;   // of those of its own priority that have work
   bool behind_others = false; // one of a higher priority has work

@@ -53,8 +53,10 @@ std::vector<CallId> GivenCalls::list_of(JobId job) const {
 
 void GivenCalls::give(CallId call, Assigned assigned) {
   earliest_deadline_ = std::min(earliest_deadline_, assigned.deadline);
-  if (const auto [it, added] = calls_.emplace(call, std::move(assigned)); added)
+  if (const auto [it, added] = calls_.emplace(call, std::move(assigned)); added) {
     count(it->second, 1);
+    parts_ += it->second.parts.size();
+  }
   check_counts();
 }
 
@@ -63,6 +65,7 @@ Assigned GivenCalls::take(CallId call) {
   GRISTMILL_CHECK(it != calls_.end(), "call {} is not the worker's", call.value);
   Assigned assigned = std::move(it->second);
   count(assigned, -1);
+  parts_ -= assigned.parts.size();
   calls_.erase(it);
   check_counts();
   return assigned;
@@ -159,11 +162,12 @@ bool GivenCalls::counts_fit() const {
 
 bool GivenCalls::invariant() const {
   std::uint32_t held = 0, in_flight = 0, overdue = 0;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0, parts = 0;
   std::map<StreamId, Held> held_by_stream;
   Time earliest = never;
   for (const auto& [call, assigned] : calls_) {
     earliest = std::min(earliest, assigned.deadline);
+    parts += assigned.parts.size();
     if (assigned.attempt) {
       ++in_flight;
       overdue += assigned.given_up;
@@ -176,7 +180,7 @@ bool GivenCalls::invariant() const {
     }
   }
   return held == held_ && in_flight == in_flight_ && overdue == overdue_ && bytes == held_bytes_ &&
-         held_by_stream == held_by_stream_ && earliest_deadline_ <= earliest;
+         parts == parts_ && held_by_stream == held_by_stream_ && earliest_deadline_ <= earliest;
 }
 
 } // namespace gristmill::coordinator

@@ -29,6 +29,7 @@ public:
   std::uint32_t held_of(const StreamId& stream) const;
   std::size_t held_bytes_of(const StreamId& stream) const;
   std::size_t held_bytes() const { return held_bytes_; }
+  std::size_t parts() const { return parts_; } // of all that are listed
   std::uint32_t in_flight() const { return in_flight_; }
   std::uint32_t overdue() const { return overdue_; } // of those in flight: given up
   // In the order of their ids.
@@ -64,7 +65,7 @@ private:
   InFlight* all_;
   std::unordered_map<CallId, Assigned> calls_;
   std::uint32_t held_ = 0, in_flight_ = 0, overdue_ = 0;
-  std::size_t held_bytes_ = 0;
+  std::size_t held_bytes_ = 0, parts_ = 0;
   std::map<StreamId, Held> held_by_stream_; // none of no calls
   Time earliest_deadline_ = never;          // no call's is earlier
 };

@@ -78,4 +78,11 @@ std::vector<Endpoint*> EndpointBook::serving(const std::string& model, SessionId
   return serving;
 }
 
+std::vector<Endpoint*> EndpointBook::serving(const std::string& model) {
+  std::vector<Endpoint*> serving;
+  for (auto& [id, endpoint] : endpoints_)
+    if (endpoint.offer.model == model) serving.push_back(&endpoint);
+  return serving;
+}
+
 } // namespace gristmill::rate_limiter

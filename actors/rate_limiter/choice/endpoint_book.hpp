@@ -38,6 +38,8 @@ public:
 
   // Those that the session may use for a call of `model`, lowest id first.
   std::vector<Endpoint*> serving(const std::string& model, SessionId session);
+  // Those that any session may use for one.
+  std::vector<Endpoint*> serving(const std::string& model);
   // Several may name one URL and key, each with limits of its own: the strictest of them hold.
   // Nothing: no endpoint names that account.
   std::optional<RateLimits> strictest(const Account& account) const;

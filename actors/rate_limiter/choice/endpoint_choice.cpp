@@ -1,5 +1,7 @@
 #include "actors/rate_limiter/choice/endpoint_choice.hpp"
 
+#include "actors/rate_limiter/packs/pack_sizes.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <tuple>
@@ -17,10 +19,12 @@ struct Candidate {
   CallTokens tokens{};
   double share = 0, answer_s = 0; // 0 = not known
   bool failed = false;            // the call did, there
+  bool tries = false;             // … would be the first of so many inputs
 
   double burden() const { return share * answer_s; }
   auto rank() const {
-    return std::tuple{failed, burden(), endpoint->account->in_flight(), endpoint->chosen_at};
+    return std::tuple{failed, !tries, burden(), endpoint->account->in_flight(),
+                      endpoint->chosen_at};
   }
 };
 
@@ -35,6 +39,7 @@ public:
       : call_{call}, bound_{TokenBound::of(call)}, learned_{learned}, now_{now} {}
 
   void sift(const std::vector<Endpoint*>& endpoints) {
+    most_proved_ = call_.parts > 1 ? most_proved(endpoints) : 1;
     for (Endpoint* endpoint : endpoints) {
       Account& account = *endpoint->account;
       if (const auto until = account.health().hold().refuses(now_))
@@ -43,6 +48,10 @@ public:
         wait(*endpoint, {.kind = WaitKind::budget,
                          .until = now_ + no_endpoint_retry,
                          .because = "too large for the endpoints that take calls now"});
+      else if (!account.packs().takes(call_.parts, most_proved_, now_))
+        wait(*endpoint, {.kind = WaitKind::budget,
+                         .until = now_ + no_endpoint_retry,
+                         .because = "one call of so many inputs is being tried first"});
       else
         weigh(*endpoint);
     }
@@ -69,9 +78,9 @@ private:
       refused.refused_by.push_back(&account);
       return wait(endpoint, {.kind = WaitKind::turn, .limit = yield->to, .until = yield->until});
     }
-    candidates.push_back({&endpoint, tokens, account.load(now_),
-                          account.health().answer_seconds(now_),
-                          contains(call_.failed_at, endpoint.offer.id)});
+    candidates.push_back(
+        {&endpoint, tokens, account.load(now_), account.health().answer_seconds(now_),
+         contains(call_.failed_at, endpoint.offer.id), call_.parts > account.packs().proved()});
   }
   // One that has not answered yet is supposed to be as fast as the fastest.
   void suppose_times() {
@@ -86,6 +95,7 @@ private:
   TokenBound bound_;
   const TokenLearners& learned_;
   Time now_;
+  std::uint32_t most_proved_ = 1;
 };
 
 const Candidate& best_of(const std::vector<Candidate>& candidates) {

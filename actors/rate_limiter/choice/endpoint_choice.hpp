@@ -2,6 +2,7 @@
 // those that let it go it is one
 //
 //   at which the call has not failed yet, if there is one; of those
+//   at which so many inputs have not been tried yet, if it is to be tried; of those
 //   at which calls that begin like it have been first, while there is headroom; else
 //   with the least before the call: the share of its limits that would be taken, times how long it
 //   takes for an answer; of equal ones that with the fewest calls in flight, of those in turn.

@@ -29,6 +29,7 @@ ServerHealth::End said_by_server(const Ended& ended) {
 
 void EndpointReports::opened(Account& account, Time now) {
   account.health().find_concurrency(account.limits().max_in_flight, found_.of(account.name()), now);
+  account.packs().was_found(found_.inputs_of(account.name()));
 }
 
 EndpointReports::Said EndpointReports::ended(Account& account, const Charge& charge,

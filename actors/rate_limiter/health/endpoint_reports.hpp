@@ -29,6 +29,10 @@ public:
   };
   // A call was sent and has ended, or is lost; it is yet to be settled.
   Said ended(Account& account, const Charge& charge, const Ended& ended, Time now);
+  // It was found to take another number of inputs in a call.
+  void takes_inputs(const Account& account) {
+    found_.heard_inputs(account.name(), account.packs().proved());
+  }
   // … it was refused, and is settled.
   static void refused(Account& account, const Charge& charge, const Ended& ended, Time now);
   void queue_told(Account& account, const protocol::QueueReport& report, Time now);

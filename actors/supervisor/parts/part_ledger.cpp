@@ -151,8 +151,9 @@ void PartLedger::set_fallback(const PartId& part, bool there_is_one) {
   open(part).has_fallback = there_is_one;
 }
 
-void PartLedger::set_by_itself(const PartId& part) {
-  open(part).by_itself = true;
+void PartLedger::set_company(const PartId& part, std::uint32_t most) {
+  std::uint32_t& company = open(part).company;
+  company = std::min(company, std::max(most, 1u));
 }
 
 void PartLedger::set_read(const PartId& part, const intake::ItemPlace& place, std::string id) {

@@ -64,9 +64,9 @@ struct OpenPart {
   intake::ItemPlace place; // of its item
   std::string id;          // likewise
   PartTally tally;
-  bool has_fallback = false; // there is another model for it, as seen when it was last offered
-  bool by_itself = false;    // in a call of its own: others with it were refused
-  bool retrying = false;     // it waits for another attempt, having had one
+  bool has_fallback = false;   // there is another model for it, as seen when it was last offered
+  std::uint32_t company = ~0u; // in a call of so many parts at most: more were refused or failed
+  bool retrying = false;       // it waits for another attempt, having had one
   std::vector<EndpointId> failed_at; // of late, the latest last
   Time behind_since = never;         // it failed then, and waits as Lane says
   std::uint8_t suspicions = 0;
@@ -76,6 +76,8 @@ struct OpenPart {
   CallId call() const {
     return std::holds_alternative<Out>(state) ? std::get<Out>(state).call : CallId{};
   }
+  // The most parts of its next call.
+  std::uint32_t together() const { return suspicions >= suspicions_alone ? 1 : company; }
   Time not_before() const { return is_ready() ? std::get<Ready>(state).not_before : Time{}; }
   Lane lane() const {
     if (suspicions >= suspicions_alone) return Lane::alone;
@@ -144,7 +146,7 @@ public:
   void wait(const PartId& part, Time not_before, CallId lost = {});
   void set_tally(const PartId& part, PartTally tally);
   void set_fallback(const PartId& part, bool there_is_one);
-  void set_by_itself(const PartId& part);
+  void set_company(const PartId& part, std::uint32_t most); // not more than before
   void set_read(const PartId& part, const intake::ItemPlace& place, std::string id);
   // Another attempt shall go elsewhere, if it can.
   void failed_at(const PartId& part, EndpointId endpoint);

@@ -1,6 +1,5 @@
-// PART PLAN: how an item is divided into parts, what stands for each of them in its call, and how
-// many parts go together in a call. Invariant: the same item has the same parts in every life of
-// its job.
+// PART PLAN: how an item is divided into parts, and what stands for each of them in its call.
+// Invariant: the same item has the same parts in every life of its job.
 #pragma once
 
 #include "actors/intake/intake.hpp"
@@ -40,7 +39,6 @@ public:
   }
   // Whether the job's items of this kind are asked for in chunks, though there be one.
   virtual bool is_chunked(JobId, ItemKind) const { return false; }
-  virtual std::size_t parts_in_a_call(JobId job) const = 0;
 };
 
 // As its job says: a document is asked for in chunks, an item of each model, and the judge sees the
@@ -56,7 +54,6 @@ public:
   Result<std::string> fields_of(const PartId& part, ItemKind kind,
                                 const ReadItem& read) const override;
   bool is_chunked(JobId, ItemKind kind) const override { return divides(kind); }
-  std::size_t parts_in_a_call(JobId) const override { return 1; }
 
 private:
   // A document whose chunks are being asked for, so that it is not read again for each.

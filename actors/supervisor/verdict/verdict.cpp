@@ -26,14 +26,18 @@ bool went_down(const protocol::Reply& reply) {
   return lost || reply.cls == OutcomeClass::gateway;
 }
 
+// So that the part whose fault it is, if it is one's, is found in few calls.
+std::uint32_t half_of(const protocol::Outcome& outcome) {
+  return static_cast<std::uint32_t>((outcome.parts.size() + 1) / 2);
+}
+
 // It was refused together with others, and may be refused for the fault of one of them. What was
 // answered, but not for this part, is no failure of the call.
 bool is_apart(const Case& part, const ReportedOutcome& call, const protocol::Reply& reply) {
   const OutcomeClassInfo& about = info(reply.cls);
-  const bool for_good = about.toll == Toll::item || about.toll == Toll::one_more ||
-                        call.outcome.cls == OutcomeClass::ok;
-  return call.outcome.parts.size() > 1 && for_good && about.fault == Fault::item &&
-         !part.cancelling;
+  const bool of_one = about.refuses_several() ||
+                      (call.outcome.cls == OutcomeClass::ok && about.fault == Fault::item);
+  return call.outcome.parts.size() > 1 && of_one && !part.cancelling;
 }
 
 } // namespace
@@ -78,12 +82,15 @@ Judgement Verdict::judge(const Case& part, const ReportedOutcome& call,
   }
   if (is_apart(part, call, reply)) {
     judgement.what = Judgement::What::apart;
+    judgement.company = half_of(call.outcome);
     return judgement;
   }
   judgement = weigh(part, call, reply, now, random);
-  // What fails in company again and again may be one of them.
-  if (judgement.what == Judgement::What::again || judgement.what == Judgement::What::ends)
-    judgement.by_itself = call.outcome.parts.size() > 1 && judgement.tally.consumed > 1;
+  // What fails in company again and again, or brings the server down, may be one of them.
+  const bool fails =
+      judgement.what == Judgement::What::again || judgement.what == Judgement::What::ends;
+  if (call.outcome.parts.size() > 1 && fails && (judgement.tally.consumed > 1 || went_down(reply)))
+    judgement.company = half_of(call.outcome);
   return judgement;
 }
 

@@ -40,7 +40,7 @@ struct Judgement {
   enum class What : std::uint8_t {
     ends,       // with what came
     again,      // not before that time
-    apart,      // … at once, in a call of its own: others with it failed, too
+    apart,      // … at once, in a smaller call: others with it failed, too
     falls_back, // begins anew at its other model
     is_poison,  // ends as such: poison_reply()
   };
@@ -48,7 +48,7 @@ struct Judgement {
   PartTally tally;
   Time not_before{};
   bool elsewhere = false;       // another attempt shall go to another endpoint
-  bool by_itself = false;       // … in a call of its own
+  std::uint32_t company = 0;    // set: … in a call of so many parts at most
   bool cleared = false;         // at its other model nothing is held against it
   bool noted = false;           // what it has consumed is worth a note in the journal
   Time behind_since = never;    // an endpoint's fault met it then

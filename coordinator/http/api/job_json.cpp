@@ -23,6 +23,7 @@ template <class Counts, class Visit> void visit_counts(Counts& counts, Visit&& v
   visit("retrying", counts.retrying);
   visit("in_flight", counts.in_flight);
   visit("parts", counts.parts);
+  visit("calls", counts.calls);
   visit("attempts", counts.attempts);
   visit("ambiguous", counts.ambiguous);
   visit("late", counts.late);

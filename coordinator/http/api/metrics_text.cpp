@@ -74,7 +74,9 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
            static_cast<double>(counts.retrying));
   to.gauge("gristmill_job_calls_in_flight", "Calls that are with a worker.", job,
            static_cast<double>(counts.in_flight));
-  to.counter("gristmill_job_attempts_total", "Calls that have ended.", job, counts.attempts);
+  to.counter("gristmill_job_calls_total", "Calls that have ended.", job, counts.calls);
+  to.counter("gristmill_job_attempts_total", "Attempts at items that have ended.", job,
+             counts.attempts);
   to.counter("gristmill_job_ambiguous_total", "Calls whose outcome nobody knows.", job,
              counts.ambiguous);
   to.counter("gristmill_job_late_total", "Outcomes of items that had their result already.", job,
@@ -156,6 +158,9 @@ void add_endpoint(Families& to, const std::string& model, const EndpointView& en
   if (standing.slots != 0)
     to.gauge("gristmill_endpoint_concurrency_limit", "Calls in flight that it takes up, as found.",
              labels, standing.slots);
+  if (standing.inputs != 0)
+    to.gauge("gristmill_endpoint_inputs_limit", "Inputs of a call that it takes, as found.", labels,
+             standing.inputs);
   if (standing.queue) {
     to.gauge("gristmill_endpoint_queue_waiting", "Requests that wait there, as it says.", labels,
              static_cast<double>(standing.queue->waiting));

@@ -25,6 +25,7 @@ Json json_of(const EndpointView& endpoint) {
   json.update(Json{
       {"max_in_flight", limit_or_null(standing.limits.max_in_flight)},
       {"concurrency_limit", limit_or_null(standing.slots)},
+      {"inputs_limit", limit_or_null(standing.inputs)},
       {"in_flight", standing.in_flight},
       {"queue_waiting", standing.queue ? Json(standing.queue->waiting) : Json()},
       {"queue_running",

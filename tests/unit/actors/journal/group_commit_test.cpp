@@ -80,7 +80,7 @@ TEST_CASE("every kind of record stays with its append and in its order") {
     Group part;
     part.lines.push_back({JobId{i}, i, OutcomeClass::ok, "line"});
     part.attempts.push_back({{JobId{i}, i, 0}, 1, 0});
-    part.notes.push_back({JobId{i}, 1, 0, 0, 0, 0, {}});
+    part.notes.emplace_back().job = JobId{i};
     part.blocks.push_back({i, "endpoint", 1, 1, Time{}, {}, {}});
     part.sessions.push_back({SessionId{i}, "w", Nonce{i}, true});
     part.jobs.push_back({JobId{i}, "{}", "", JobState::running, JobReason::none, "", 0});

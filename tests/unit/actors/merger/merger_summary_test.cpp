@@ -57,6 +57,7 @@ TEST_CASE("the summary says what happened to the job") {
                  .failed = 1,
                  .retrying = 0,
                  .in_flight = 0,
+                 .calls = 6,
                  .attempts = 8,
                  .ambiguous = 1,
                  .late = 2,
@@ -66,7 +67,7 @@ TEST_CASE("the summary says what happened to the job") {
   CHECK(summary["job"] == "job-7");
   CHECK(summary["state"] == "finished");
   CHECK(summary["counts"] == json::parse(R"({"total":3,"completed":2,"failed":1,"retrying":0,
-    "cached":0,"parts":0,"ambiguous":1,"attempts":8,"late":2})"));
+    "cached":0,"parts":0,"calls":6,"ambiguous":1,"attempts":8,"late":2})"));
   CHECK(summary["tokens"] == json::parse(R"({"prompt":20,"completion":8,"cached":6})"));
   CHECK(summary["errors"] ==
         json::parse(R"([{"class":"timeout","code":"timeout","http_status":null,"count":1,

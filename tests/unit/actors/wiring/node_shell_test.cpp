@@ -1,6 +1,7 @@
 // How rooms end: their address is gone before their last words, and a job goes on only behind them.
 #include "actors/wiring/node_shell.hpp"
 
+#include "actors/wiring/coordinator_room.hpp"
 #include "actors/wiring/rooms.hpp"
 
 #include <catch2/catch.hpp>

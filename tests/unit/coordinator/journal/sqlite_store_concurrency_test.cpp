@@ -27,13 +27,16 @@ TEST_CASE("the last of what was found of each endpoint comes back, whatever beca
     CHECK(journal.recovered.concurrency.empty());
     journal.commit_next(group_of({{"a", 8, false}, {"b", 600, true}}));
     journal.commit_next(group_of({{"a", 9, false}, {"gone", 7, false}}));
-    journal.commit_next(group_of({{"gone", 0, false}}));
+    journal.commit_next(group_of({{"gone", 0, false}, {"inputs", 0, false, 32}}));
   }
   for (int life = 0; life < 2; ++life) {
     Opened journal{temp / "state"};
     REQUIRE(journal.store);
     const auto& found = journal.recovered.concurrency;
-    REQUIRE(found.size() == 2);
+    REQUIRE(found.size() == 3);
+    CHECK(found[2].account == "inputs"); // of which nothing else is known
+    CHECK(found[2].calls == 0);
+    CHECK(found[2].inputs == 32);
     CHECK(found[0].account == "b");
     CHECK(found[0].calls == 600);
     CHECK(found[0].rising);

@@ -32,7 +32,6 @@ public:
   std::uint32_t count_of(std::uint64_t item) const override {
     return static_cast<std::uint32_t>(1 + item % 5);
   }
-  std::size_t parts_in_a_call(JobId) const override { return 3; }
 };
 const Plan plan;
 
@@ -99,6 +98,7 @@ private:
     source_.inputs = {supervisor_test::good_lines(item_count)};
     spec_ = supervisor_test::spec_of();
     spec_.policy.retries = 1'000;
+    spec_.shape.task = Task::embed;
     supervisor::RecoveredItems items;
     items.terminal = known_.terminal;
     items.parts = {known_.parts, known_.attempts};
@@ -110,6 +110,7 @@ private:
                                                  std::move(items), std::vector<PoolSpec>{}, &plan);
     joiner_ = std::make_unique<joiner::Joiner>(*journal_.store, 1);
     hear(supervisor_->started(now_));
+    hear(supervisor_->pack_sizes({{"m", 3, 0}}, now_));
     hear(supervisor_->grace_over(now_));
     hear(supervisor_->wanted(0, 12, 1u << 30, now_));
   }

@@ -250,11 +250,11 @@ TEST_CASE("a journal of another version, program or format is refused") {
   for (const int version : {0, 4, 9}) {
     change(fmt::format("PRAGMA user_version={}", version));
     const std::string before = bytes();
-    CHECK_THAT(refusal(), Catch::Contains("expected schema version 1") &&
+    CHECK_THAT(refusal(), Catch::Contains("expected schema version 2") &&
                               Catch::Contains(fmt::format("version {}:", version)));
     CHECK(bytes() == before);
   }
-  change("PRAGMA user_version=1; PRAGMA application_id=12");
+  change("PRAGMA user_version=2; PRAGMA application_id=12");
   CHECK_THAT(refusal(), Catch::Contains("another program"));
   std::filesystem::resize_file(temp / "state/journal.db", 0);
   append_to(temp / "state/journal.db", std::string(8192, 'x'));

@@ -219,7 +219,7 @@ TEST_CASE(
   CHECK(stage.dispatch.share_of(JobId{7}) == *share);
   CHECK_FALSE(stage.dispatch.mind_deadline(JobId{7}, 5, 0, {JobId{8}})); // it has it already
   // At a rate that will do, against nobody.
-  for (int n = 0; n < 200; ++n) stage.dispatch.call_began(JobId{7});
+  for (int n = 0; n < 200; ++n) stage.dispatch.call_began(JobId{7}, 1);
   stage.dispatch.tick(start + 2s);
   stage.dispatch.job_held(JobId{8});
   const auto calm = stage.dispatch.mind_deadline(JobId{7}, 5, 100, {JobId{8}});

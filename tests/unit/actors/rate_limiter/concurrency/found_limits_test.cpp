@@ -94,6 +94,26 @@ TEST_CASE("no more than so many endpoints are remembered, the last ones", "[star
   CHECK(found.of("endpoint 1") == FoundLimit{2, false});
 }
 
+TEST_CASE("what is found of inputs and of calls is noted together", "[start]") {
+  FoundLimits found;
+  found.heard_inputs("a", 64);
+  CHECK_FALSE(found.of("a"));
+  CHECK(found.inputs_of("a") == 64);
+  found.heard("a", {9, true});
+  CHECK(found.inputs_of("a") == 64);
+  CHECK(found.inputs_of("b") == 0);
+  const auto notes = found.notes();
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0].inputs == 64);
+  CHECK_FALSE(notes[0].is_gone());
+  CHECK(notes[1].calls == 9);
+  CHECK(notes[1].inputs == 64);
+  FoundLimits again;
+  again.recovered(notes);
+  CHECK(again.of("a") == FoundLimit{9, true});
+  CHECK(again.inputs_of("a") == 64);
+}
+
 TEST_CASE("only what differs much is worth a note", "[start]") {
   CHECK_FALSE(is_news({110, false}, {100, false}));
   CHECK(is_news({111, false}, {100, false}));

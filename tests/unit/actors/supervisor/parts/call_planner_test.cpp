@@ -48,6 +48,7 @@ PlannedAsk ask_of(std::string model, std::uint64_t token_bound = 0, std::uint64_
   ask.token_bound = token_bound;
   ask.output_bound = output_bound;
   ask.prefix = prefix;
+  ask.pack = 5;
   return ask;
 }
 protocol::PlannedPart part(std::uint32_t number) {
@@ -165,32 +166,68 @@ TEST_CASE("calls that begin alike for long enough have one prefix") {
   CHECK(prefix_of(1'022, "one") != prefix_of(1'022, "two"));
 }
 
-TEST_CASE("a call takes parts until it has as many as it may") {
-  CallDraft draft{CallId{5}, 0, {}};
+TEST_CASE("a call takes parts until it has as many as it may, or as one of them may be among") {
+  CallDraft draft{CallId{5}, 0, {}, {4}};
   for (std::uint32_t n = 0; n < 4; ++n) {
-    CHECK(draft.takes(ask_of(""), {}, 4));
-    draft.add(part(n), ask_of(""));
+    CHECK_FALSE(draft.is_full());
+    CHECK((n == 0 || draft.takes(part(n), ask_of(""), {}, 9)));
+    draft.add(part(n), ask_of(""), 9);
     CHECK(draft.size() == n + 1);
   }
-  CHECK_FALSE(draft.takes(ask_of(""), {}, 4));
-  CHECK(draft.takes(ask_of(""), {}, 5));
-  CHECK_FALSE(draft.takes(ask_of(""), {}, 1));
+  CHECK(draft.is_full());
+  CHECK_FALSE(draft.takes(part(4), ask_of(""), {}, 9));
+  CallDraft small{CallId{5}, 0, {}, {4}};
+  small.add(part(0), ask_of(""), 9);
+  CHECK_FALSE(small.takes(part(1), ask_of(""), {}, 1));
+  CHECK(small.takes(part(1), ask_of(""), {}, 2));
+  small.add(part(1), ask_of(""), 2);
+  CHECK(small.is_full());
+  CHECK_FALSE(small.takes(part(2), ask_of(""), {}, 9));
 }
 
-TEST_CASE("parts go together that ask for one model and failed at the same endpoints") {
-  CallDraft draft{CallId{5}, 0, {EndpointId{1}, EndpointId{2}}};
-  draft.add(part(0), ask_of("small"));
-  CHECK(draft.takes(ask_of("small"), {EndpointId{1}, EndpointId{2}}, 2));
-  CHECK_FALSE(draft.takes(ask_of("large"), {EndpointId{1}, EndpointId{2}}, 2));
-  CHECK_FALSE(draft.takes(ask_of("small"), {EndpointId{1}}, 2));
-  CHECK_FALSE(draft.takes(ask_of("small"), {}, 2));
+TEST_CASE("parts go together that agree, ask for one model and failed at the same endpoints") {
+  CallDraft draft{CallId{5}, 0, {EndpointId{1}, EndpointId{2}}, {4}};
+  draft.add(part(0), ask_of("small"), 9);
+  CHECK(draft.takes(part(1), ask_of("small"), {EndpointId{1}, EndpointId{2}}, 2));
+  CHECK_FALSE(draft.takes(part(1), ask_of("large"), {EndpointId{1}, EndpointId{2}}, 2));
+  CHECK_FALSE(draft.takes(part(1), ask_of("small"), {EndpointId{1}}, 2));
+  CHECK_FALSE(draft.takes(part(1), ask_of("small"), {}, 2));
+  PlannedAsk other = ask_of("small");
+  for (const std::uint64_t pack : {0, 6}) {
+    other.pack = pack;
+    CHECK_FALSE(draft.takes(part(1), other, {EndpointId{1}, EndpointId{2}}, 2));
+  }
+  CallDraft lone{CallId{5}, 0, {}, {4}}; // what agrees with nothing goes by itself
+  other.pack = 0;
+  lone.add(part(0), other, 9);
+  CHECK(lone.is_full());
+  CHECK_FALSE(lone.takes(part(1), other, {}, 9));
+}
+
+TEST_CASE("a call takes no more tokens and bytes than it may, but a single part of any size") {
+  const auto [tokens, takes] =
+      GENERATE(table<std::uint64_t, bool>({{9, true}, {10, true}, {11, false}}));
+  CallDraft draft{CallId{5}, 0, {}, {4, 30}};
+  draft.add(part(0), ask_of("", 20), 9);
+  CHECK(draft.takes(part(1), ask_of("", tokens), {}, 9) == takes);
+  CallDraft large{CallId{5}, 0, {}, {4, 30}};
+  large.add(part(0), ask_of("", 31), 9);
+  CHECK(large.size() == 1);
+  CHECK_FALSE(large.takes(part(1), ask_of("", 0), {}, 9));
+
+  protocol::PlannedPart half = part(0), more = part(1);
+  half.raw.assign(limits::pack_bytes_max / 2 - 64, 'x');
+  more.raw.assign(limits::pack_bytes_max / 2 - 64 + (takes ? 0 : 1), 'x');
+  CallDraft long_one{CallId{5}, 0, {}, {4}};
+  long_one.add(half, ask_of(""), 9);
+  CHECK(long_one.takes(more, ask_of(""), {}, 9) == takes);
 }
 
 TEST_CASE("the bounds of a call are the sums of its parts' bounds, its prefix is the first one's") {
-  CallDraft draft{CallId{5}, 0, {EndpointId{1}}};
-  draft.add(part(0), ask_of("small", 100, 10, 77));
-  draft.add(part(1), ask_of("small", 200, 20, 88));
-  draft.add(part(2), ask_of("small", 400, 40));
+  CallDraft draft{CallId{5}, 0, {EndpointId{1}}, {4}};
+  draft.add(part(0), ask_of("small", 100, 10, 77), 9);
+  draft.add(part(1), ask_of("small", 200, 20, 88), 9);
+  draft.add(part(2), ask_of("small", 400, 40), 9);
   CHECK(draft.call() == CallId{5});
   const OfferedCall call = std::move(draft).take();
   CHECK(call.planned.call == CallId{5});

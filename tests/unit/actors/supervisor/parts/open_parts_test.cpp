@@ -296,8 +296,8 @@ TEST_CASE("of several parts that were alone at a third death each goes by itself
     for (const PartId& out : carried) desk.parts.set_out(out, one);
     desk.parts.open_call(one, carried);
   }
-  CHECK(desk.open(0).by_itself == (deaths == 3));
-  CHECK(desk.open(1).by_itself == (deaths == 3));
+  for (const std::uint64_t item : {0, 1})
+    CHECK(desk.open(item).together() == (deaths == 3 ? 1 : ~0u));
 }
 
 TEST_CASE("a call that is not known is not lost") {
@@ -433,13 +433,13 @@ TEST_CASE("what a judgement says of a part is kept with it") {
   desk.out(one);
   Judgement judgement;
   judgement.tally.consumed = 2;
-  judgement.by_itself = true;
+  judgement.company = 6;
   judgement.behind_since = now;
   desk.parts.tried(part(0));
   CHECK(desk.open(0).tally.tries == 1);
   desk.parts.judged(part(0), judgement);
   CHECK(desk.open(0).tally.consumed == 2);
-  CHECK(desk.open(0).by_itself);
+  CHECK(desk.open(0).together() == 6);
   CHECK(desk.open(0).lane() == Lane::behind);
 }
 
@@ -467,7 +467,6 @@ TEST_CASE("a part that goes apart stays with its other call, or waits") {
   desk.out(one, 2);
   if (has_other) desk.parts.open_second(one, two);
   desk.parts.apart(part(0), one, now);
-  CHECK(desk.open(0).by_itself);
   CHECK(desk.open(0).is_ready() == !has_other);
   desk.parts.gone(one, now);
   CHECK(desk.with(0) == (has_other ? two : CallId{}));

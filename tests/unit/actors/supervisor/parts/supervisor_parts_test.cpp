@@ -23,24 +23,35 @@ using Calls = std::vector<CallId>;
 
 struct Thirds final : CountedParts {
   std::uint32_t parts = 3;
-  std::size_t together = 4;
   std::uint32_t count_of(std::uint64_t) const override { return parts; }
   std::string text_of(const PartId& id, std::string item) const override {
     item.pop_back();
     return fmt::format("{},\"part\":{}}}", item, id.part);
   }
-  std::size_t parts_in_a_call(JobId) const override { return together; }
 };
 
 struct PartBench : Bench {
   Thirds thirds;
+  std::uint32_t together = 4; // parts, in a call
 
   explicit PartBench(std::uint64_t items, JobSpec its_spec = spec_of())
       : Bench{good_lines(items), std::move(its_spec)} {
     plan = &thirds;
+    spec.shape.task = Task::embed;
   }
   PartBench(const PartBench&) = delete;
   PartBench& operator=(const PartBench&) = delete;
+
+  void start(RecoveredItems recovered = {}, std::uint32_t epoch = 3) {
+    Bench::start(std::move(recovered), epoch);
+    go_together(together);
+  }
+  void start_fresh(std::uint32_t calls = 1'000) {
+    start();
+    hear(supervisor->grace_over(now));
+    want(calls);
+  }
+  void go_together(std::uint32_t parts) { hear(supervisor->pack_sizes({{"m", parts, 0}}, now)); }
 
   // Each part has its own answer, but for those that are left out.
   ReportedOutcome answered(const OfferedCall& call, const Parts& left_out = {}) {
@@ -144,7 +155,7 @@ const Parts first_four{part(0, 0), part(0, 1), part(0, 2), part(1, 0)};
 // ---------------------------------------------------------------------------------------
 
 TEST_CASE("parts gather in calls, in their order, as many as may go together") {
-  const auto [together, in_calls] = GENERATE(table<std::size_t, Sizes>({
+  const auto [together, in_calls] = GENERATE(table<std::uint32_t, Sizes>({
       {1, Sizes(6, 1)},
       {2, {2, 2, 2}},
       {4, {4, 2}},
@@ -154,7 +165,7 @@ TEST_CASE("parts gather in calls, in their order, as many as may go together") {
   }));
   CAPTURE(together);
   PartBench bench{2};
-  bench.thirds.together = together;
+  bench.together = together;
   bench.start_fresh();
   const auto calls = bench.take_offers();
   CHECK(sizes(calls) == in_calls);
@@ -167,7 +178,7 @@ TEST_CASE("parts gather in calls, in their order, as many as may go together") {
 
 TEST_CASE("a call may cost what its parts may cost together") {
   PartBench together{1}, single{1};
-  single.thirds.together = 1;
+  single.together = 1;
   together.start_fresh();
   single.start_fresh();
   std::uint64_t tokens = 0, output = 0;
@@ -181,10 +192,10 @@ TEST_CASE("a call may cost what its parts may cost together") {
 }
 
 TEST_CASE("there are never more calls than there is room for, however many parts an item has") {
-  const std::size_t together = GENERATE(1u, 2u, 3u, 4u);
+  const std::uint32_t together = GENERATE(1u, 2u, 3u, 4u);
   CAPTURE(together);
   PartBench bench{4};
-  bench.thirds.together = together;
+  bench.together = together;
   bench.start_fresh(0);
   std::vector<OfferedCall> calls;
   for (int rounds = 0; parts_of(calls).size() < 12; ++rounds) {
@@ -236,7 +247,7 @@ TEST_CASE("each part of an answered call gets its own answer, and the call is co
   }
 }
 
-TEST_CASE("a part without an answer of its own is called by itself, without a toll") {
+TEST_CASE("a part without an answer of its own is called again, without a toll") {
   const auto what = GENERATE(as<std::string>{}, "no answer", "no JSON", "refused");
   CAPTURE(what);
   PartBench bench{2};
@@ -258,8 +269,7 @@ TEST_CASE("a part without an answer of its own is called by itself, without a to
 }
 
 TEST_CASE(
-    "of a call that is refused each part is called by itself, and only the one that is refused "
-    "alone fails") {
+    "a call that is refused is divided in two, and only the part that is refused alone fails") {
   const OutcomeClass cls =
       GENERATE(OutcomeClass::bad_line, OutcomeClass::too_big, OutcomeClass::too_long);
   CAPTURE(info(cls).name);
@@ -269,15 +279,18 @@ TEST_CASE(
   const auto calls = bench.take_offers();
   bench.report(calls[0], cls);
   CHECK(bench.part_lines().empty());
-  const auto again = bench.take_offers();
-  CHECK(sizes(again) == Sizes(4, 1));
+  auto again = bench.take_offers();
+  CHECK(sizes(again) == Sizes{2, 2});
   CHECK(parts_of(again) == first_four);
-  for (const OfferedCall& call : again) {
-    const bool refused = call.planned.part_ids() == Parts{part(0, 1)};
-    if (refused)
-      bench.report(call, cls);
-    else
-      bench.answer(call);
+  for (int rounds = 0; !again.empty(); again = bench.take_offers()) {
+    REQUIRE(++rounds <= 2);
+    for (const OfferedCall& call : again) {
+      const Parts asked = call.planned.part_ids();
+      if (std::find(asked.begin(), asked.end(), part(0, 1)) != asked.end())
+        bench.report(call, cls);
+      else
+        bench.answer(call);
+    }
   }
   CHECK(bench.notes() == 0);
   CHECK(bench.ended() == first_four);
@@ -286,7 +299,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "a failure that may pass costs each part of its call a retry, the second one parts them") {
+    "a failure that may pass costs each part of its call a retry, the second one divides it") {
   PartBench bench{2};
   bench.spec.policy.retries = 3;
   bench.start_fresh();
@@ -308,11 +321,11 @@ TEST_CASE(
   bench.report(again[0], OutcomeClass::transient);
   bench.tick_at(bench.now + 60s);
   const auto apart = bench.take_offers();
-  CHECK(apart.size() == asked.size());
+  CHECK(sizes(apart) == Sizes{2, 2});
   CHECK(parts(apart) == asked);
 }
 
-TEST_CASE("what no endpoint may ever take together is called part by part, and fails alone") {
+TEST_CASE("what no endpoint may ever take together is divided, and fails alone") {
   PartBench bench{1};
   bench.start_fresh();
   LostCall returned = lost(bench.take_offer(), false);
@@ -320,11 +333,21 @@ TEST_CASE("what no endpoint may ever take together is called part by part, and f
   bench.hear(bench.supervisor->returned({returned}, bench.now));
   CHECK(bench.part_lines().empty());
   const auto again = bench.take_offers();
-  CHECK(sizes(again) == Sizes(3, 1));
+  CHECK(sizes(again) == Sizes{2, 1});
   returned.call = again[1].planned.call;
   bench.hear(bench.supervisor->returned({returned}, bench.now));
-  CHECK(bench.ended() == Parts{part(0, 1)});
-  CHECK(bench.line_of_part(part(0, 1))["error"]["code"] == "exceeds_limit");
+  CHECK(bench.ended() == Parts{part(0, 2)});
+  CHECK(bench.line_of_part(part(0, 2))["error"]["code"] == "exceeds_limit");
+}
+
+TEST_CASE("a call of more parts than are taken comes back, and goes again as smaller ones") {
+  PartBench bench{1};
+  bench.start_fresh();
+  LostCall returned = lost(bench.take_offer(), false);
+  returned.by_parts = true;
+  bench.hear(bench.supervisor->returned({returned}, bench.now));
+  CHECK(bench.part_lines().empty());
+  CHECK(sizes(bench.take_offers()) == Sizes{2, 1});
 }
 
 TEST_CASE("what an endpoint or a limit refuses is called again, and nobody pays for it") {
@@ -355,7 +378,7 @@ TEST_CASE("a refusal that was handled and is told again does nothing") {
   CHECK(bench.supervisor->counts().attempts == 3);
   CHECK(bench.supervisor->counts().late == 3);
   bench.want(10);
-  CHECK(sizes(bench.take_offers()) == Sizes(3, 1));
+  CHECK(sizes(bench.take_offers()) == Sizes{2, 1});
 }
 
 // ---- calls that are lost, told of late, or doubled
@@ -404,10 +427,10 @@ TEST_CASE(
     "answers to a call that was lost win, and the next call is withdrawn when nothing is left "
     "of it") {
   PartBench bench{2};
-  bench.thirds.together = 2;
+  bench.together = 2;
   bench.start_fresh(1);
   const OfferedCall first = bench.take_offer();
-  bench.thirds.together = 3;
+  bench.go_together(3);
   bench.lose(first);
   bench.want(1);
   const OfferedCall second = bench.take_offer(); // the two of the first one, and another
@@ -420,11 +443,11 @@ TEST_CASE(
     CHECK(bench.last().note.late == 2);
     CHECK(bench.last().note.attempts == 1);
   }
-  SECTION("it is refused: its last part is called by itself") {
+  SECTION("it is refused: its last part is called again") {
     bench.refuse(second);
     bench.want(1);
     const OfferedCall again = bench.take_offer();
-    CHECK(again.planned.part_ids() == Parts{part(0, 2)});
+    CHECK(again.planned.part_ids() == Parts{part(0, 2), part(1, 0)});
     bench.answer(again);
   }
   SECTION("it is lost: its last part is called again") {
@@ -526,10 +549,10 @@ TEST_CASE("while one of two calls of several parts flies the other decides nothi
   SECTION("it answers") {
     job.answer(flies);
   }
-  SECTION("it is refused, too: each part is called by itself") {
+  SECTION("it is refused, too: they go in two calls") {
     job.refuse(flies);
     const auto again = job.take_offers();
-    CHECK(sizes(again) == Sizes(4, 1));
+    CHECK(sizes(again) == Sizes{2, 2});
     CHECK(parts_of(again) == last_four);
     for (const OfferedCall& call : again) job.answer(call);
   }
@@ -582,7 +605,7 @@ TEST_CASE("an item is to be joined when the line of its last part is durable, no
 TEST_CASE(
     "an item is to be joined once it has its last part, whichever that is and however it ended") {
   PartBench bench{1};
-  bench.thirds.together = 1;
+  bench.together = 1;
   bench.start_fresh();
   const auto calls = bench.take_offers();
   bench.answer(calls[2]);
@@ -620,7 +643,7 @@ TEST_CASE("the joined line is the item's, and ends it; only then reading would g
 TEST_CASE("failures are counted by items, and the job that pauses of them names one") {
   PartBench bench{3};
   bench.spec.policy.max_failures = 2;
-  bench.thirds.together = 1;
+  bench.together = 1;
   bench.start_fresh();
   auto calls = bench.take_offers();
   calls.resize(6); // those of the last item are out yet
@@ -735,7 +758,7 @@ TEST_CASE("an outcome that is kept keeps its parts from being called, and no oth
 
 TEST_CASE("a claim is withdrawn when all its parts have ended, not while one is open") {
   PartBench bench{1};
-  bench.thirds.together = 2;
+  bench.together = 2;
   bench.start_fresh();
   const auto calls = bench.take_offers();
   bench.answer(calls[0]);
@@ -789,7 +812,7 @@ TEST_CASE(
   bench.hear(bench.supervisor->claimed({claim_of(901, {part(0, 1)})}, bench.now));
   bench.hear(bench.supervisor->grace_over(bench.now));
   const auto calls = bench.take_offers();
-  CHECK(sizes(calls) == Sizes(2, 1));
+  CHECK(sizes(calls) == Sizes{2});
   CHECK(parts_of(calls) == Parts{part(0, 0), part(0, 2)});
 }
 
@@ -798,7 +821,7 @@ TEST_CASE(
 
 TEST_CASE("a cancelled job ends the parts that nobody has, and joins every item") {
   PartBench bench{3};
-  bench.thirds.together = 2;
+  bench.together = 2;
   bench.start_fresh(2);
   const auto calls = bench.take_offers(); // all of item 0, and at most one part of item 1
   bench.hear(bench.supervisor->cancel(bench.now));

@@ -26,16 +26,20 @@ wiring::JobView job_of(std::uint32_t id, JobState state) {
 
 TEST_CASE("a scrape says of a job what status says") {
   wiring::JobView job = job_of(7, JobState::running);
-  job.counts = {1000, true, 600, 40, 3, 16, 700, 2, 0, 1, 123456, 7890, nano_usd(1'500'000'000)};
+  job.counts = {1000, true, 600, 40, 3,      16,   650,
+                700,  2,    0,   1,  123456, 7890, nano_usd(1'500'000'000)};
   job.waiting_for = WaitKind::tokens;
   job.waiting_at = "http://a/v1";
   job.budget = nano_usd(2'250'000'000);
   const std::string text = metrics_of({{job}, {}, {}}, 1000);
   for (const char* line :
-       {"gristmill_jobs{state=\"running\"} 1", "gristmill_jobs{state=\"failed\"} 0",
+       {"gristmill_jobs{state=\"running\"} 1",
+        "gristmill_jobs{state=\"failed\"} 0",
+        "gristmill_job_calls_total{job=\"job-7\"} 650",
         "gristmill_job_state{job=\"job-7\",state=\"running\",reason=\"\"} 1",
         "gristmill_job_waiting{job=\"job-7\",reason=\"tokens\",endpoint=\"http://a/v1\"} 1",
-        "gristmill_job_items{job=\"job-7\"} 1000", "gristmill_job_input_read{job=\"job-7\"} 1",
+        "gristmill_job_items{job=\"job-7\"} 1000",
+        "gristmill_job_input_read{job=\"job-7\"} 1",
         "gristmill_job_results_total{job=\"job-7\",result=\"completed\"} 600",
         "gristmill_job_results_total{job=\"job-7\",result=\"failed\"} 40",
         "gristmill_job_items_retrying{job=\"job-7\"} 3",
@@ -47,7 +51,8 @@ TEST_CASE("a scrape says of a job what status says") {
         "gristmill_job_tokens_total{job=\"job-7\",kind=\"completion\"} 7890",
         "gristmill_job_cost_usd_total{job=\"job-7\"} 1.5",
         "gristmill_job_budget_usd{job=\"job-7\"} 2.25",
-        "# TYPE gristmill_job_attempts_total counter", "# TYPE gristmill_job_items gauge"}) {
+        "# TYPE gristmill_job_attempts_total counter",
+        "# TYPE gristmill_job_items gauge"}) {
     INFO(line << "\n" << text);
     CHECK(says(text, line));
   }
@@ -157,6 +162,7 @@ TEST_CASE("a scrape says what is left of an endpoint's limits, and why it gets n
   standing.used = {40, 5'000, 90, 300'000};
   standing.in_flight = 5;
   standing.slots = 128;
+  standing.inputs = 32;
   standing.queue = protocol::QueueReport{EndpointId{1}, 7, 32};
   pool.endpoints.push_back(endpoint);
   standing.queue = {};
@@ -174,6 +180,7 @@ TEST_CASE("a scrape says what is left of an endpoint's limits, and why it gets n
         "gristmill_endpoint_used" + a + ",window=\"tokens_per_day\"} 300000",
         "gristmill_endpoint_calls_in_flight" + a + "} 5",
         "gristmill_endpoint_concurrency_limit" + a + "} 128",
+        "gristmill_endpoint_inputs_limit" + a + "} 32",
         "gristmill_endpoint_queue_waiting" + a + "} 7",
         "gristmill_endpoint_queue_running" + a + "} 32",
         "gristmill_endpoint_parked" + a + ",reason=\"\"} 0",

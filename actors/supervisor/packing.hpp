@@ -1,0 +1,107 @@
+// PACKING: how many parts go together in the next call of a model. Most calls have as many as every
+// endpoint of the model has taken. One at a time is larger, to find out whether larger ones are
+// taken. While it is under way only a few others go, so that the input is not spent on small calls:
+// none as long as nothing is known. A trial that takes long keeps nobody waiting. Invariant: of
+// each model there is at most one trial.
+#pragma once
+
+#include "actors/kit/time.hpp"
+#include "actors/supervisor/call_planner.hpp"
+#include "actors/supervisor/parts/call_book.hpp"
+#include "actors/words/pack_size.hpp"
+#include "protocol/limits.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gristmill::supervisor {
+
+class Packing {
+public:
+  // `most`: inputs of a call, as the job's user wants it.
+  explicit Packing(std::uint32_t most) : most_{most} {}
+
+  void told(const std::vector<PackSize>& sizes) {
+    for (const PackSize& size : sizes) models_[size.model].size = size;
+  }
+  // How long an answer of the model is.
+  void heard(const std::string& model, std::size_t answer_bytes) {
+    std::size_t& bytes = models_[model].answer_bytes;
+    bytes = std::max(bytes, answer_bytes);
+  }
+  // Of the next call. `may_try`: no other one gathers.
+  DraftBounds bounds(const std::string& model, bool may_try = true) const {
+    const auto it = models_.find(model);
+    const Model& known = it == models_.end() ? unknown() : it->second;
+    std::uint64_t parts = known.size.most;
+    if (may_try && !known.trial) parts = std::max<std::uint64_t>(parts, known.size.trial);
+    if (known.answer_bytes != 0)
+      parts = std::min<std::uint64_t>(parts, limits::pack_reply_bytes_max / known.answer_bytes);
+    const std::uint64_t tokens = known.size.tokens;
+    return {std::clamp<std::uint64_t>(parts, 1, most_),
+            tokens == 0 ? limits::pack_tokens_max : std::min(tokens, limits::pack_tokens_max)};
+  }
+  void leaves(const OfferedCall& call) {
+    Model& model = models_[call.planned.model];
+    const CallId id = call.planned.call;
+    model.stream = call.stream().model;
+    const std::size_t parts = call.planned.parts.size();
+    if (parts > model.size.most || (parts == model.size.trial && !model.trial)) {
+      model.trial = id;
+      model.holds_until = now_ + held_for;
+    } else if (model.trial) {
+      model.beside.push_back(id);
+    }
+  }
+  // Whether a stream makes no other call for now.
+  bool holds(std::uint32_t stream) const {
+    return std::any_of(models_.begin(), models_.end(), [&](const auto& entry) {
+      return entry.second.stream == stream && holds(entry.second);
+    });
+  }
+  Time holds_until() const {
+    Time until = never;
+    for (const auto& [name, model] : models_)
+      if (holds(model)) until = std::min(until, model.holds_until);
+    return until;
+  }
+  // Calls that are not among these are over.
+  void look_at(const CallBook& calls, Time now) {
+    now_ = now;
+    const auto is_over = [&](CallId call) { return calls.find(call) == nullptr; };
+    for (auto& [name, model] : models_) {
+      if (model.trial && is_over(model.trial)) model.trial = {};
+      if (!model.trial) model.beside.clear();
+      std::erase_if(model.beside, is_over);
+    }
+  }
+
+private:
+  static constexpr Duration held_for = std::chrono::seconds{10};
+
+  struct Model {
+    PackSize size{};
+    CallId trial{};
+    std::vector<CallId> beside{}; // that left while it is under way
+    Time holds_until{};
+    std::uint32_t stream = 0;
+    std::size_t answer_bytes = 0; // the longest
+  };
+  bool holds(const Model& model) const {
+    const std::size_t most = model.size.most == 1 ? 0 : model.size.beside;
+    return model.trial && model.beside.size() >= most && now_ < model.holds_until;
+  }
+  static const Model& unknown() {
+    static const Model model;
+    return model;
+  }
+
+  std::uint32_t most_;
+  Time now_{};
+  std::map<std::string, Model> models_; // that calls of several parts were made of, or told of
+};
+
+} // namespace gristmill::supervisor
