@@ -10,13 +10,17 @@ from packs import Packs, vector
 class Lines(Packs):
     """Batch lines, of which those go together that agree in all but their input."""
     COUNT = 4_000
-    # What a line has beside its input, by its number; the others are lists, token ids and chats.
+    RUN = 40  # lines of a kind that follow each other
+    # What a line has beside its input, by its kind; the others are lists, token ids and chats.
     ALIKE = {0: {}, 1: {}, 2: {}, 3: {"dimensions": 4}, 4: {"model": "other"}, 5: {"encoding_format": "float"},
              6: {"user": "someone", "dimensions": 4}}
     LIST, IDS, CHAT = 7, 8, 9
 
+    def kind(self, n):
+        return n // self.RUN % 10
+
     def body(self, n):
-        kind = n % 10
+        kind = self.kind(n)
         if kind == self.CHAT:
             return {"model": "sim-small", "messages": [{"role": "user", "content": f"question {n}"}]}
         given = {self.LIST: [f"text {n}", f"more of {n}"], self.IDS: [n, 7]}.get(kind, f"text {n}")
@@ -25,7 +29,7 @@ class Lines(Packs):
     def write_lines(self):
         with open(self.source, "w", encoding="utf-8") as file:
             for n in range(self.COUNT):
-                url = "/v1/chat/completions" if n % 10 == self.CHAT else "/v1/embeddings"
+                url = "/v1/chat/completions" if self.kind(n) == self.CHAT else "/v1/embeddings"
                 file.write(json.dumps({"custom_id": f"line-{n}", "method": "POST", "url": url,
                                        "body": self.body(n)}) + "\n")
 
@@ -34,13 +38,13 @@ class Lines(Packs):
         self.assertIsNone(line["error"], line)
         body, given = line["response"]["body"], self.body(n)
         self.assertEqual(body["model"], given["model"])
-        if n % 10 == self.CHAT:
+        if self.kind(n) == self.CHAT:
             self.assertEqual(body["object"], "chat.completion")
             return
-        if n % 10 == self.LIST:
+        if self.kind(n) == self.LIST:
             texts = given["input"]
         else:
-            texts = [f"{n} 7" if n % 10 == self.IDS else given["input"]]
+            texts = [f"{n} 7" if self.kind(n) == self.IDS else given["input"]]
         dimensions = given.get("dimensions", 8)
         self.assertEqual([entry["embedding"] for entry in body["data"]],
                          [vector(text, dimensions) for text in texts])
@@ -66,7 +70,7 @@ class Lines(Packs):
                 calls[self.IDS] += 1
                 continue
             texts = [given] if isinstance(given, str) else given
-            if owner[texts[0]] % 10 == self.LIST:
+            if self.kind(owner[texts[0]]) == self.LIST:
                 self.assertEqual(body, self.body(owner[texts[0]]), "a list goes as it is")
                 calls[self.LIST] += 1
                 continue
@@ -99,7 +103,7 @@ class Usage(Packs):
         texts = [("Wort 石臼 " * draw.randint(1, 200))[:draw.randint(1, 1_500)] + f" {n}" for n in range(count)]
         server = self.server("--latency", "2ms")
         self.documents(count, lambda n: texts[n])
-        self.embed("--endpoint", server.url)
+        self.embed("--endpoint", server.url, "--max-in-flight", "8")
         self.check_vectors(count, lambda n: texts[n])
         self.assertLess(len(self.calls(server)), count / 20)
         used = []

@@ -44,8 +44,8 @@ TOPICS = {
          "improvised over an old song", "received long applause"],
         ["in the opera house", "at the summer festival"]),
     "astronomy": (
-        ["The space telescope", "A team of astronomers", "The probe near Jupiter", "An amateur with a small telescope",
-         "The observatory in Chile"],
+        ["The space telescope", "A team of astronomers", "The probe near Jupiter",
+         "An amateur with a small telescope", "The observatory in Chile"],
         ["photographed a distant galaxy", "measured the orbit of a comet", "found a planet around another star",
          "recorded the light of a supernova", "mapped the craters of a moon"],
         ["for the first time", "on a clear night"]),
