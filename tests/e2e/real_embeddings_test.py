@@ -89,7 +89,7 @@ class RealEmbeddings(EndToEnd):
         own = collections.Counter(topics[n] == topics[other] for n, other in enumerate(neighbours))
         self.assertGreater(own[True], 0.9 * len(topics))
         together, calls = self.embed(label="together")
-        print(f"\n{len(topics)} sentences in {len(calls)} calls, {max(calls)} at most; {own[True]} lie next to one "
+        print(f"\n{len(topics)} sentences in {len(calls)} calls, {calls}; {own[True]} lie next to one "
               f"of their topic")
         self.assertEqual(sum(calls), len(topics))
         apart = max(abs(a - b) for one, other in zip(alone, together, strict=True)
