@@ -224,9 +224,10 @@ class Chunks(EndToEnd):
         (line,) = self.lines()
         pooled = [0.0] * 6
         for body in self.bodies(server):
-            vector = self.ask(server, "/embeddings", body)["data"][0]["embedding"]
-            weight = len(body["input"].encode())
-            pooled = [sum + weight * number for sum, number in zip(pooled, vector)]
+            chunks = body["input"] if isinstance(body["input"], list) else [body["input"]]
+            for chunk, entry in zip(chunks, self.ask(server, "/embeddings", body)["data"], strict=True):
+                weight = len(chunk.encode())
+                pooled = [sum + weight * number for sum, number in zip(pooled, entry["embedding"])]
         length = math.sqrt(sum(number * number for number in pooled))
         found = line["response"]["body"]["data"][0]["embedding"]
         for number, wanted in zip(found, pooled, strict=True):

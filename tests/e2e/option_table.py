@@ -53,6 +53,7 @@ ROWS = [
      "submit resume", "--budget-usd"),
     ("options_test.Batches.test_no_more_calls_are_sent_together_than_told",
      "run submit", "--batch-size"),
+    ("packs_test.Options.test_no_call_carries_more_than_told", "run submit", "--pack"),
     ("tasks_test.Classify.test_each_item_gets_its_label_and_the_summary_counts_them",
      "run", "--labels"),
     ("tasks_test.Classify.test_a_cluster_classifies_too", "submit", "--labels"),

@@ -133,8 +133,12 @@ class Embed(EndToEnd):
         self.assertEqual(self.summary(output)["embeddings"]["dimensions"], 5)
 
     def test_a_row_of_another_length_stops_with_a_sentence_and_lines_can_be_had(self):
-        server = self.odd_server(lambda body: [
-            {"index": 0, "embedding": [0.5] * (3 if body["input"].endswith("7") else 2)}])
+        def answer(body):
+            texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+            return [{"index": n, "embedding": [0.5] * (3 if text.endswith("7") else 2)}
+                    for n, text in enumerate(texts)]
+
+        server = self.odd_server(answer)
         write_objects(self.source, 10)
         stopped = self.run_embed(server.url, check=4)
         self.assertIn("in.jsonl:8 (\"doc-7\"): expected one embedding for a row of the array, got "
@@ -152,8 +156,8 @@ class Embed(EndToEnd):
         self.run_embed(self.server(label="simllm-whole").url, output=whole)
         server = self.server("--latency", "20ms")
         arguments = ["run", self.source, "--task", "embed", "--endpoint", server.url, "-m",
-                     "sim-small", "-o", self.output, "--concurrency", "64"]
-        for kill in (800, 1_600):
+                     "sim-small", "-o", self.output, "--concurrency", "64", "--pack", "3"]
+        for kill in (270, 540):
             process = self.start("gristmill", *arguments, label=f"run-{kill}")
             self.until_calls(server, kill)
             process.kill()

@@ -151,14 +151,22 @@ void append_response(std::string& out, const Call& call, Tokens tokens, const An
   out += "}}";
 }
 
-void append_embeddings(std::string& out, const Call& call, const AnswerShape& shape, bool empty) {
+void append_embeddings(std::string& out, const Call& call, const AnswerShape& shape,
+                       ListFlaw flaw) {
+  const std::size_t count = flaw == ListFlaw::empty ? 0 : call.items.size();
+  const std::size_t middle = call.items.size() / 2;
   out += R"({"object":"list","data":[)";
-  for (std::size_t i = 0; i < call.items.size() && !empty; ++i) {
-    out += i == 0 ? "{" : ",{";
+  bool first = true;
+  for (std::size_t place = 0; place < count; ++place) {
+    const std::size_t input = flaw == ListFlaw::backwards ? count - 1 - place : place;
+    if (flaw == ListFlaw::missing_index && input == middle) continue;
+    out += first ? "{" : ",{";
+    first = false;
     out += R"("object":"embedding","index":)";
-    append_number(out, i);
+    append_number(out, flaw == ListFlaw::doubled_index && input == middle ? input - 1 : input);
     out += ",\"embedding\":";
-    append_embedding(out, call.items[i], call.dimensions.value_or(shape.dimensions), call.base64);
+    append_embedding(out, call.items[input], call.dimensions.value_or(shape.dimensions),
+                     call.base64);
     out += '}';
   }
   out += "],\"model\":";
@@ -179,8 +187,9 @@ std::uint64_t completion_tokens(const Call& call, const AnswerShape& shape) {
 }
 
 void append_answer(std::string& out, const Call& call, const AnswerShape& shape,
-                   const AnswerStamp& stamp, bool empty) {
+                   const AnswerStamp& stamp, ListFlaw flaw) {
   const Tokens tokens = tokens_of_choice(call, shape);
+  const bool empty = flaw == ListFlaw::empty;
   switch (call.route) {
   case Route::chat:
     append_head(out, "chatcmpl", "chat.completion", "created", call, stamp);
@@ -196,7 +205,7 @@ void append_answer(std::string& out, const Call& call, const AnswerShape& shape,
     append_head(out, "resp", "response", "created_at", call, stamp);
     append_response(out, call, tokens, stamp, empty);
     break;
-  case Route::embeddings: append_embeddings(out, call, shape, empty); break;
+  case Route::embeddings: append_embeddings(out, call, shape, flaw); break;
   }
 }
 

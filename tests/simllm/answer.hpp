@@ -40,11 +40,17 @@ struct AnswerStamp {
   std::uint64_t cached_tokens = 0;
 };
 
+// What is odd about the list of choices, outputs or embeddings.
+//   empty          it has no entry
+//   missing_index  of embeddings: that of input count / 2 is left out
+//   doubled_index  of embeddings: that of input count / 2 says that it is of the input before
+//   backwards      of embeddings: the last comes first; each says rightly of which input it is
+enum class ListFlaw { none, empty, missing_index, doubled_index, backwards };
+
 std::uint64_t completion_tokens(const Call& call, const AnswerShape& shape);
 
-// With `empty`, the list of choices, outputs or embeddings has no entry.
 void append_answer(std::string& out, const Call& call, const AnswerShape& shape,
-                   const AnswerStamp& stamp, bool empty);
+                   const AnswerStamp& stamp, ListFlaw flaw);
 
 void append_models(std::string& out, const std::vector<std::string>& models);
 

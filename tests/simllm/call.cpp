@@ -1,6 +1,7 @@
 #include "call.hpp"
 
 #include "crc32.hpp"
+#include "text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,8 @@ using simdjson::dom::element;
 using simdjson::dom::object;
 
 constexpr std::uint64_t most_dimensions = 65536;
+constexpr std::string_view not_a_text =
+    "prompt or input holds something other than a string or a list of token ids";
 
 std::optional<std::uint64_t> read_count(const element& body, std::string_view key) {
   std::uint64_t value = 0;
@@ -146,17 +149,34 @@ void CallReader::read_texts(const element& texts) {
     call_.problem = "prompt or input must be a string or a list of at least one string";
     return;
   }
-  for (const element item : list) {
-    if (item.get(text) != simdjson::SUCCESS) {
-      call_.problem = "prompt or input holds something other than a string";
-      return;
-    }
-    if (!call_.items.empty()) joined_ += '\n';
-    joined_ += text;
-    count_text(text);
-    call_.items.push_back(crc32(text));
+  if (list.at(0).is_uint64()) {
+    read_item(texts); // the token ids of one text
+  } else {
+    for (const element item : list) read_item(item);
   }
   call_.text = joined_;
+}
+
+void CallReader::read_item(const element& item) {
+  std::string_view text;
+  array ids;
+  if (!call_.items.empty()) joined_ += '\n';
+  const std::size_t begin = joined_.size();
+  if (item.get(text) == simdjson::SUCCESS) {
+    joined_ += text;
+  } else if (item.get(ids) == simdjson::SUCCESS && ids.size() != 0) {
+    for (const element id : ids) {
+      std::uint64_t number = 0;
+      if (id.get(number) != simdjson::SUCCESS) call_.problem = not_a_text;
+      if (joined_.size() != begin) joined_ += ' ';
+      append_number(joined_, number);
+    }
+  } else {
+    call_.problem = not_a_text;
+  }
+  const auto whole = std::string_view(joined_).substr(begin);
+  count_text(whole);
+  call_.items.push_back(crc32(whole));
 }
 
 void CallReader::read_labels(std::string_view text) {

@@ -5,8 +5,9 @@
 //   completions  the prompt; several prompts are joined by a line feed
 //   embeddings   the input; several inputs are joined by a line feed
 //   responses    the input; for a list of messages as in chat
-// and prompt_tokens = (UTF-8 bytes of all texts + 3) / 4 + 4 per message, where each prompt, each
-// embedding input and the responses' `instructions` count as one message.
+// where a list of token ids is the text of its numbers with spaces between them; and prompt_tokens
+// = (UTF-8 bytes of all texts + 3) / 4 + 4 per message, where each prompt, each embedding input and
+// the responses' `instructions` count as one message.
 //
 // Invariant: a Call's views live until its reader reads the next one, or the request's bytes go.
 #pragma once
@@ -53,6 +54,7 @@ private:
   void read_body(const Element& body);
   void read_messages(const Element& messages);
   void read_texts(const Element& texts);
+  void read_item(const Element& item);
   void read_limits(const Element& body);
   std::string_view content_text(const Element& message);
   void count_text(std::string_view text);

@@ -55,6 +55,7 @@ void CallLog::add(const LogEntry& entry) {
   append_field(out, "connection", entry.connection);
   append_field(out, "latency_us", entry.latency_us);
   if (entry.cached_tokens != 0) append_field(out, "cached_tokens", entry.cached_tokens);
+  if (entry.inputs != 0) append_field(out, "inputs", entry.inputs);
   if (entry.body) {
     out += ",\"body\":";
     append_json(out, *entry.body);

@@ -12,6 +12,8 @@
 //   connection         number of the connection, from 1
 //   latency_us         the time the model will take, without waiting for a slot; 0 when the call is
 //                      turned away at the door
+//   cached_tokens      only when there are any
+//   inputs             only of embeddings: how many there are
 //   body               only when asked for: the request's JSON as a string, "" when it was
 //   unreadable
 //
@@ -40,6 +42,7 @@ struct LogEntry {
   std::uint64_t connection = 0;
   std::uint64_t latency_us = 0;
   std::uint64_t cached_tokens = 0; // 0: not written
+  std::uint64_t inputs = 0;        // the same
   std::optional<std::string_view> body;
 };
 

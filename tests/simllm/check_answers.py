@@ -101,6 +101,16 @@ class Answers(unittest.TestCase):
             floats = struct.pack(f"<{dimensions}f", *ref.embedding("z", dimensions))
             self.assertEqual(raw, floats)
 
+    def test_token_ids_are_the_text_of_their_numbers(self):
+        for ids, texts in (([7, 8], ["7 8"]), ([[7, 8], [9]], ["7 8", "9"]),
+                           (["a", [7]], ["a", "7"])):
+            body = self.post("/v1/embeddings", input=ids).json()
+            self.assertEqual([item["embedding"] for item in body["data"]],
+                             [ref.embedding(text) for text in texts])
+            self.assertEqual(body["usage"]["prompt_tokens"], ref.prompt_tokens(*texts))
+        for bad in ([[]], [7, "a"], ["a", 7], [{}], []):
+            self.assertEqual(self.post("/v1/embeddings", input=bad).status, 400, bad)
+
     def test_models_are_listed_and_unknown_routes_are_404(self):
         models = self.client.request("GET", "/v1/models").json()
         self.assertEqual([model["id"] for model in models["data"]], ["a", "b"])

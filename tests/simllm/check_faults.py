@@ -75,6 +75,31 @@ class Faults(unittest.TestCase):
             embeddings = client.request("POST", "/v1/embeddings", {"model": "m", "input": "t"})
             self.assertEqual(embeddings.json()["data"], [])
 
+    def embed(self, sim, *texts):
+        with sim.connect() as client:
+            return client.request("POST", "/v1/embeddings", {"model": "m", "input": list(texts)})
+
+    def test_lists_of_embeddings_lack_an_index_double_one_or_run_backwards(self):
+        odd = {"missing_index": ([0, 2], "ac"), "doubled_index": ([0, 0, 2], "abc"),
+               "backwards": ([2, 1, 0], "cba")}
+        for fault, (indexes, texts) in odd.items():
+            with self.subTest(fault):
+                sim = self.fault(f"{fault}:match=a")
+                data = self.embed(sim, "a", "b", "c").json()["data"]
+                self.assertEqual([item["index"] for item in data], indexes)
+                self.assertEqual([item["embedding"] for item in data],
+                                 [ref.embedding(text) for text in texts])
+                for asked in (["a"], ["b", "c"]):  # too few inputs, or none that matches
+                    data = self.embed(sim, *asked).json()["data"]
+                    self.assertEqual([item["index"] for item in data], list(range(len(asked))))
+                self.assertEqual(sim.call("a").text(), answer("a"))
+                self.assertEqual(sim.stats()["faults"], {fault: 1})
+
+    def test_a_text_is_refused_wherever_it_stands_among_others(self):
+        sim = self.fault("status:code=400,match=BAD")
+        asked = (["a", "BAD"], ["BAD"], ["a", "b"], ["a BAD", "b", "c"])
+        self.assertEqual([self.embed(sim, *texts).status for texts in asked], [400, 400, 200, 400])
+
     def test_html_redirect_and_huge(self):
         reply = self.fault("html").call("t")
         self.assertEqual((reply.status, reply.headers["content-type"]), (502, "text/html"))

@@ -140,6 +140,26 @@ class Limits(unittest.TestCase):
                              [3, 1, 0])
 
 
+class Inputs(unittest.TestCase):
+    def test_more_inputs_than_allowed_are_refused_in_the_words_of_tei(self):
+        flags = ("--inputs-max", "3", "--fault", "status:match=BAD")
+        with server(*flags) as sim, sim.connect() as client:
+            def embed(*texts):
+                return client.request("POST", "/v1/embeddings", {"model": "m", "input": texts})
+            self.assertEqual(embed("a", "b", "c").status, 200)
+            refused = embed("a", "b", "c", "BAD")
+            self.assertEqual(refused.status, 422)
+            self.assertEqual(refused.json(),
+                             {"error": "batch size 4 > maximum allowed batch size 3",
+                              "error_type": "Validation"})
+            prompts = {"model": "m", "prompt": ["a", "b", "c", "d"]}
+            self.assertEqual(client.request("POST", "/v1/completions", prompts).status, 200)
+            sim.control(inputs_max=4)
+            self.assertEqual(embed(*"abcd").status, 200)
+            sim.control(inputs_max=0)
+            self.assertEqual(embed(*"abcde").status, 200)
+
+
 class Crowd(unittest.TestCase):
     def test_ten_thousand_connections_are_held_and_all_answered(self):
         count = 10_000

@@ -45,6 +45,16 @@ class Records(unittest.TestCase):
         self.assertEqual(lines[1]["path"], "/p/v1/chat/completions")
         self.assertEqual(lines[1]["completion_tokens"], 0)
 
+    def test_the_log_counts_the_inputs_of_embeddings_calls(self):
+        with server("--inputs-max", "2", log=self.log) as sim, sim.connect() as client:
+            for asked in ("a", ["a"], ["a", "b"], list("abc"), [1, 2], [[1], [2]], []):
+                client.request("POST", "/v1/embeddings", {"model": "m", "input": asked})
+            client.request("POST", "/v1/completions", {"model": "m", "prompt": ["a", "b"]})
+        lines = read_log(self.log)
+        self.assertEqual([line.get("inputs") for line in lines], [1, 1, 2, 3, 1, 2, None, None])
+        self.assertEqual([line["status"] for line in lines],
+                         [200, 200, 200, 422, 200, 200, 400, 200])
+
     def test_bodies_are_logged_when_asked_for(self):
         body = json.dumps(chat_body("žluť \"x\"\n"), ensure_ascii=False).encode()
         with server("--log-bodies", log=self.log) as sim, sim.connect() as client:
@@ -88,10 +98,11 @@ class Records(unittest.TestCase):
             sim.control(rpm=0, faults=["quota:match=q"])
             self.assertEqual([client.call(t).status for t in "tq"], [200, 429])
             for bad in ({"slots": 1, "faults": ["nope"]}, {"latency": "fast", "slots": 1},
-                        {"slots": -1}, {"speed": 1}, {"rpm": "many"}, {"faults": "status"}):
+                        {"slots": -1}, {"inputs_max": "x"}, {"speed": 1}, {"rpm": "many"},
+                        {"faults": "status"}):
                 refused = sim.control(**bad)
                 self.assertEqual(refused.status, 400)
-                self.assertTrue(re.search("nope|fast|slots|speed|rpm|faults",
+                self.assertTrue(re.search("nope|fast|slots|inputs_max|speed|rpm|faults",
                                           refused.error()["message"]))
             self.assertEqual(client.call("t").status, 200)
 

@@ -47,6 +47,8 @@ void read_member(Change& change, std::string_view key, const element& value) {
     change.burst_s = read_rate(value, key);
   } else if (key == "slots") {
     change.slots = read<std::uint64_t>(value, key, "a count");
+  } else if (key == "inputs_max") {
+    change.inputs_max = read<std::uint64_t>(value, key, "a count");
   } else if (key == "latency") {
     change.latency = read<std::string_view>(value, key, "a string");
     LatencyLaw::parse(*change.latency);

@@ -19,6 +19,10 @@ TokenCharge charge_of(const Arrival& arrival, bool reserved) {
           reserved ? arrival.call.max_tokens.value_or(answer_unsaid) : arrival.completion_tokens};
 }
 
+std::size_t inputs_of(const Call& call) {
+  return call.route == Route::embeddings ? call.items.size() : 0;
+}
+
 } // namespace
 
 Desk::Desk(const Options& options)
@@ -56,7 +60,13 @@ void Desk::decide(Verdict& verdict, const Arrival& arrival, Sighting seen, Now n
     verdict.status = arrival.key_accepted ? 400 : 401;
     return;
   }
-  verdict.fault = faults_.pick(seed_, call.text, call.model, seen, verdict.arrival);
+  const std::size_t inputs = inputs_of(call);
+  if (settings_.inputs_max != 0 && inputs > settings_.inputs_max) {
+    verdict.status = 422;
+    verdict.inputs_max = settings_.inputs_max;
+    return;
+  }
+  verdict.fault = faults_.pick(seed_, {call.text, call.model, inputs}, seen, verdict.arrival);
   if (verdict.fault) {
     counters_.faulted(verdict.fault->kind);
     verdict.status = verdict.fault->status();
@@ -96,6 +106,7 @@ void Desk::log(const Verdict& verdict, const Arrival& arrival, Now now) {
             .connection = arrival.connection,
             .latency_us = verdict.latency_us,
             .cached_tokens = verdict.cached_tokens,
+            .inputs = inputs_of(arrival.call),
             .body = body});
 }
 

@@ -2,8 +2,9 @@
 //
 // A call is judged once, when its request has been read:
 //
-//   wrong key -> 401     unreadable -> 400     fault of the script -> that fault
-//   over a rate limit -> 429     else -> the answer, after its latency, in a slot
+//   wrong key -> 401     unreadable -> 400     more inputs than --inputs-max -> 422
+//   fault of the script -> that fault     over a rate limit -> 429
+//   else -> the answer, after its latency, in a slot
 //
 // The script comes before the limits, so that a scripted fault never depends on timing: a faulted
 // call is neither refused by the limits nor charged to them. Calls that are turned away take
@@ -57,6 +58,7 @@ struct Verdict {
   std::uint64_t created_s = 0;
   std::uint64_t cached_tokens = 0;
   std::shared_ptr<const Fault> fault;
+  std::uint64_t inputs_max = 0; // above 0: refused for it
   LimitNotice limits;
   CallSummary summary;
 };

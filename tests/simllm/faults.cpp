@@ -8,9 +8,9 @@ namespace gristmill::simllm {
 namespace {
 
 constexpr std::array<std::string_view, fault_kinds> kind_names = {
-    "status",  "reset",          "hang",     "truncated", "malformed",
-    "empty",   "die_after_read", "html",     "overload",  "quota",
-    "context", "content_filter", "redirect", "huge",      "babble"};
+    "status",         "reset", "hang",     "truncated",     "malformed",     "empty",
+    "die_after_read", "html",  "overload", "quota",         "context",       "content_filter",
+    "redirect",       "huge",  "babble",   "missing_index", "doubled_index", "backwards"};
 
 [[noreturn]] void refuse(const std::string& sentence, std::string_view fault) {
   throw std::invalid_argument("fault '" + std::string(fault) + "': " + sentence);
@@ -114,6 +114,9 @@ int Fault::status() const {
   case FaultKind::malformed:
   case FaultKind::empty:
   case FaultKind::babble:
+  case FaultKind::missing_index:
+  case FaultKind::doubled_index:
+  case FaultKind::backwards:
   case FaultKind::huge: return 200;
   case FaultKind::html: return 502;
   case FaultKind::overload: return 503;
@@ -127,7 +130,12 @@ int Fault::status() const {
 
 bool Fault::after_service() const {
   return kind == FaultKind::truncated || kind == FaultKind::malformed || kind == FaultKind::empty ||
-         kind == FaultKind::huge || kind == FaultKind::babble;
+         kind == FaultKind::huge || kind == FaultKind::babble || spoils_list();
+}
+
+bool Fault::spoils_list() const {
+  return kind == FaultKind::missing_index || kind == FaultKind::doubled_index ||
+         kind == FaultKind::backwards;
 }
 
 FaultScript::FaultScript(const std::vector<std::string>& faults) {
@@ -136,16 +144,16 @@ FaultScript::FaultScript(const std::vector<std::string>& faults) {
   }
 }
 
-std::shared_ptr<const Fault> FaultScript::pick(std::uint64_t seed, std::string_view text,
-                                               std::string_view model, Sighting seen,
-                                               std::uint64_t arrival) {
+std::shared_ptr<const Fault> FaultScript::pick(std::uint64_t seed, const FaultSubject& call,
+                                               Sighting seen, std::uint64_t arrival) {
   for (std::size_t index = 0; index < entries_.size(); ++index) {
     auto& [fault, hits] = entries_[index];
     if (arrival < fault->from || arrival > fault->to || seen.nth > fault->times) continue;
     if (hits >= fault->first) continue;
     if (fault->rate < 1 && draw(seed, index, seen) >= fault->rate) continue;
-    if (!fault->match.empty() && text.find(fault->match) == std::string_view::npos) continue;
-    if (!fault->model.empty() && fault->model != model) continue;
+    if (!fault->match.empty() && call.text.find(fault->match) == std::string_view::npos) continue;
+    if (!fault->model.empty() && fault->model != call.model) continue;
+    if (fault->spoils_list() && call.list_inputs < 2) continue;
     ++hits;
     return fault;
   }

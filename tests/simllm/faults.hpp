@@ -3,7 +3,7 @@
 //   fault     = kind [":" key "=" value {"," key "=" value}]
 //   kind      = "status" | "reset" | "hang" | "truncated" | "malformed" | "empty"
 //             | "die_after_read" | "html" | "overload" | "quota" | "context" | "content_filter"
-//             | "redirect" | "huge" | "babble"
+//             | "redirect" | "huge" | "babble" | "missing_index" | "doubled_index" | "backwards"
 //   which     = rate=P        with probability P, drawn as draw.hpp says
 //               match=TEXT    only if the call's text contains TEXT (no comma)
 //               model=NAME    only if the call asks for the model NAME
@@ -13,6 +13,9 @@
 //   how       = code=, body-code=, body-type=, retry_after=S   for status (default code 500)
 //               location=URL                                   for redirect
 //               bytes=N                                        for huge (default 16777216)
+//
+// The last three spoil the list of an embeddings answer (answer.hpp) and want only calls of at
+// least two inputs, so that an input that is asked for alone is answered.
 //
 // The first fault of the list that wants a call gets it. A script counts its hits and is otherwise
 // pure. Invariant: a fault without `first` and `from`/`to` hits the same sightings in every run.
@@ -45,8 +48,11 @@ enum class FaultKind {
   redirect,
   huge,
   babble,
+  missing_index,
+  doubled_index,
+  backwards,
 };
-inline constexpr std::size_t fault_kinds = 15;
+inline constexpr std::size_t fault_kinds = 18;
 
 std::string_view name_of(FaultKind kind);
 
@@ -78,6 +84,14 @@ struct Fault {
   // Whether the model worked first, so that the call takes its latency and a slot, or the call was
   // turned away at the door.
   bool after_service() const;
+
+  bool spoils_list() const;
+};
+
+// What a script sees of a call.
+struct FaultSubject {
+  std::string_view text, model;
+  std::size_t list_inputs = 0; // of an embeddings call
 };
 
 class FaultScript {
@@ -86,8 +100,8 @@ public:
   explicit FaultScript(const std::vector<std::string>& faults);
 
   // The fault for this call, or null. The pointer stays good after the script is replaced.
-  std::shared_ptr<const Fault> pick(std::uint64_t seed, std::string_view text,
-                                    std::string_view model, Sighting seen, std::uint64_t arrival);
+  std::shared_ptr<const Fault> pick(std::uint64_t seed, const FaultSubject& call, Sighting seen,
+                                    std::uint64_t arrival);
 
 private:
   struct Entry {

@@ -18,14 +18,14 @@ constexpr auto description =
     "embedding and responses calls with a checksum of what was asked; GET /stats counts, GET\n"
     "/metrics says how many calls have a slot and how many wait in line, in the words of vLLM, "
     "POST\n"
-    "/control changes limits, slots, latency and faults while it runs.";
+    "/control changes limits, slots, --inputs-max, latency and faults while it runs.";
 
 constexpr auto fault_help =
     "Hurt some calls; repeatable, the first that matches wins. KIND is status (code=, body-code=,\n"
     "body-type=, retry_after=SECONDS), reset, hang, truncated, malformed, empty, die_after_read,\n"
-    "html, overload, quota, context, content_filter, redirect (location=URL), huge (bytes=N) or "
-    "babble, which\n"
-    "answers with a checksum where --answer wants a label.\n"
+    "html, overload, quota, context, content_filter, redirect (location=URL), huge (bytes=N),\n"
+    "babble, which answers with a checksum where --answer wants a label, or, for embeddings of\n"
+    "several inputs, missing_index, doubled_index or backwards, a list in the opposite order.\n"
     "Which calls: rate=0..1, match=TEXT, model=NAME, first=N calls, times=K per text, from=N and\n"
     "to=N by arrival. Example: status:code=503,rate=0.05";
 
@@ -78,6 +78,9 @@ void describe_behaviour(CLI::App& app, LiveSettings& live, LimitWording& wording
       ->capture_default_str();
   app.add_option("--slots", live.slots, "Calls answered at a time, others wait in line; 0: all")
       ->capture_default_str();
+  app.add_option("--inputs-max", live.inputs_max,
+                 "Inputs of an embeddings call, 422 above, in the words of TEI; 0: no limit")
+      ->capture_default_str();
   app.add_option("--rpm", live.requests_per_minute, "Requests per minute, 429 above; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -122,6 +125,7 @@ void Change::apply_to(LiveSettings& settings) const {
   if (tokens_per_minute) settings.tokens_per_minute = *tokens_per_minute;
   if (burst_s) settings.burst_s = *burst_s;
   if (slots) settings.slots = *slots;
+  if (inputs_max) settings.inputs_max = *inputs_max;
   if (latency) settings.latency = *latency;
   if (faults) settings.faults = *faults;
 }

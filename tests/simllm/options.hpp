@@ -21,7 +21,8 @@ struct LiveSettings {
   double input_per_minute = 0, output_per_minute = 0; // tokens; not by POST /control
   bool charge_reserved = false;                       // the same
   double burst_s = 1;
-  std::uint64_t slots = 0; // 0: no limit
+  std::uint64_t slots = 0;      // 0: no limit
+  std::uint64_t inputs_max = 0; // of an embeddings call; 0: no limit
   std::string latency = "0";
   std::vector<std::string> faults;
 };
@@ -46,7 +47,7 @@ struct Change {
   std::optional<double> requests_per_minute;
   std::optional<double> tokens_per_minute;
   std::optional<double> burst_s;
-  std::optional<std::uint64_t> slots;
+  std::optional<std::uint64_t> slots, inputs_max;
   std::optional<std::string> latency;
   std::optional<std::vector<std::string>> faults;
   bool reset_stats = false;

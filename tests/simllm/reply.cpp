@@ -108,6 +108,28 @@ Reply error_reply(int status, const ErrorText& error, std::string_view headers, 
   return reply_with(status, json_type, headers, body, body.size(), keep_alive);
 }
 
+// As Text Embeddings Inference words it.
+Reply too_many_inputs(const Call& call, std::uint64_t most, std::string_view headers,
+                      bool keep_alive) {
+  std::string body = R"({"error":"batch size )";
+  append_number(body, call.items.size());
+  body += " > maximum allowed batch size ";
+  append_number(body, most);
+  body += R"(","error_type":"Validation"})";
+  return reply_with(422, json_type, headers, body, body.size(), keep_alive);
+}
+
+ListFlaw flaw_of(const Fault* fault) {
+  if (!fault) return ListFlaw::none;
+  switch (fault->kind) {
+  case FaultKind::empty: return ListFlaw::empty;
+  case FaultKind::missing_index: return ListFlaw::missing_index;
+  case FaultKind::doubled_index: return ListFlaw::doubled_index;
+  case FaultKind::backwards: return ListFlaw::backwards;
+  default: return ListFlaw::none;
+  }
+}
+
 // The faults in which the model has answered and something spoils its answer on the way.
 Reply spoilt_answer(const Fault& fault, std::string_view headers, std::string_view body,
                     bool keep_alive) {
@@ -190,13 +212,17 @@ Reply call_reply(const Call& call, const Verdict& verdict, const AnswerShape& sh
   if (verdict.status == 400) {
     return error_reply(400, {call.problem, "invalid_request_error", ""}, headers, keep_alive);
   }
+  if (verdict.inputs_max != 0) {
+    return too_many_inputs(call, verdict.inputs_max, headers, keep_alive);
+  }
   std::string body;
   body.reserve(512);
   const AnswerStamp stamp{verdict.arrival, verdict.created_s, verdict.cached_tokens};
   AnswerShape said = shape;
   if (fault && fault->kind == FaultKind::babble) said.picks_labels = false;
-  append_answer(body, call, said, stamp, fault && fault->kind == FaultKind::empty);
-  if (fault && fault->kind != FaultKind::empty && fault->kind != FaultKind::babble) {
+  const ListFlaw flaw = flaw_of(fault);
+  append_answer(body, call, said, stamp, flaw);
+  if (fault && flaw == ListFlaw::none && fault->kind != FaultKind::babble) {
     return spoilt_answer(*fault, headers, body, keep_alive);
   }
   return reply_with(200, json_type, headers, body, body.size(), keep_alive);

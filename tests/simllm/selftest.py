@@ -11,10 +11,10 @@ import unittest
 
 from check_answers import Answers, Protocol
 from check_faults import Faults, Time
-from check_limits import Crowd, Limits
+from check_limits import Crowd, Inputs, Limits
 from check_records import Records
 
-__all__ = ["Answers", "Crowd", "Faults", "Limits", "Protocol", "Records", "Time"]
+__all__ = ["Answers", "Crowd", "Faults", "Inputs", "Limits", "Protocol", "Records", "Time"]
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and os.access(sys.argv[1], os.X_OK):
