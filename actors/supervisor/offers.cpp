@@ -90,7 +90,10 @@ void Offers::add(CallDraft& draft, AskedPart asked, std::size_t company) {
 CallId Offers::add(AskedPart asked, const OpenPart& open) {
   auto at = drafts_.begin() + (that_takes(asked, open) - drafts_.cbegin());
   if (at == drafts_.end()) {
-    const bool first = std::ranges::find(drafts_, asked.ask.model, &CallDraft::model) == at;
+    for (CallDraft& draft : drafts_) draft.close_before(asked.part, asked.ask, open.failed_at);
+    const bool first = std::ranges::none_of(drafts_, [&](const CallDraft& draft) {
+      return draft.model() == asked.ask.model && (!draft.is_full() || draft.size() > 1);
+    });
     drafts_.push_back(begin(StreamId::of(asked.part.id).model, open.failed_at,
                             packing_.bounds(asked.ask.model, first)));
     at = drafts_.end() - 1;

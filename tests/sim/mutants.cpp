@@ -58,10 +58,10 @@ constexpr std::array table{std::to_array<Mutant>(
      {"lost_consumes_attempt", "a lost worker counts against the retries", 2},
      {"fault_costs_attempt", "an endpoint's fault counts against the retries", 105},
      {"debt_paid_twice", "a time-out counts twice when others were answered meanwhile", 56},
-     {"answered_part_called_again", "after a restart parts that have ended are called again", 13},
+     {"answered_part_called_again", "after a restart parts that have ended are called again", 4},
      {"part_line_ends_item", "an item ends with the first of its parts", 10},
      {"answer_to_wrong_part", "a part gets the answer of another part of its call", 1},
-     {"trials_together", "several calls at a time try whether more inputs are taken", 191},
+     {"trials_together", "several calls at a time try whether more inputs are taken", 143},
      {"refused_pack_goes_again", "a call of several parts that is refused is made again as it was",
       406},
      {"pack_bounded_by_its_first", "a call may cost as much as its first part", 39},
@@ -79,7 +79,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"paused_job_still_offers", "a paused job's calls go on", 10},
      {"room_forgotten_late", "a job goes on or is forgotten before its rooms have ended", 86},
      {"cancel_overwritten", "a cancelled job ends as finished", 21},
-     {"second_failure_decides", "a failed call is made again while its second call flies", 2060},
+     {"second_failure_decides", "a failed call is made again while its second call flies", 72},
      {"merge_not_idempotent", "a merge that begins anew keeps what it had written", 80},
      {"merge_takes_first_line", "the first line of an item holds, not the last", 5}})};
 

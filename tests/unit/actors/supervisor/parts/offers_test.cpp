@@ -149,6 +149,19 @@ TEST_CASE("of calls that gather side by side one is a trial") {
   CHECK(sizes == std::vector<std::size_t>{4, 2, 2});
 }
 
+TEST_CASE("a call that has no room for the next of its kind gathers no more") {
+  Desk desk{1};
+  desk.offers.packing().told({{"small", 1, 4, 0, 200}}); // two have more tokens
+  desk.offers.may_make(0, 9, much);
+  const CallId first = desk.add(0), second = desk.add(1);
+  CHECK(first != second);
+  const auto full = desk.offers.take(Offers::Which::full);
+  REQUIRE(full);
+  CHECK(full->planned.call == first);
+  CHECK_FALSE(desk.offers.take(Offers::Which::full)); // it may yet become a trial
+  CHECK(desk.offers.is_gathering());
+}
+
 TEST_CASE("no more calls gather side by side than a few") {
   Desk desk{3};
   desk.offers.may_make(0, 99, much);
