@@ -77,6 +77,8 @@ inline constexpr std::uint32_t worker_parts_max = 65'536;
 inline constexpr std::size_t part_name_bytes_max = 32; // in a frame
 static_assert(pack_inputs_max <= worker_parts_max && pack_bytes_max < frame_bytes_max);
 static_assert((worker_parts_max + pack_inputs_max) * part_name_bytes_max < frame_bytes_max / 2);
+// Of an answer that its model is to repair, and of all that wait for that in one job.
+inline constexpr std::size_t repair_bytes_max = 64 * kib, all_repairs_bytes_max = 32 * mib;
 inline constexpr std::size_t pools_max = 1'024;
 inline constexpr std::size_t pool_endpoints_max = 1'024; // of all pools: a frame holds all of them
 inline constexpr std::size_t found_limits_max =

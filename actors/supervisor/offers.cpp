@@ -7,6 +7,12 @@
 #include <utility>
 
 namespace gristmill::supervisor {
+namespace {
+
+// Of the two messages that a repair adds, in tokens.
+constexpr std::uint64_t repair_overhead = 256;
+
+} // namespace
 
 std::vector<OfferedCall> by_prefix(std::vector<OfferedCall> calls) {
   const auto has_prefix = [](const OfferedCall& call) { return call.prefix != 0; };
@@ -51,7 +57,12 @@ tl::expected<AskedPart, NoCall> Offers::plan(const PartId& part, const OpenPart&
                                              RawPart raw) const {
   auto ask = planner_.plan(PartNumber::of(part.part), raw.kind, raw.raw, open.tally.on_fallback);
   GRISTMILL_TRY(ask);
-  return AskedPart{{part, raw.kind, std::move(raw.raw)}, std::move(*ask)};
+  AskedPart asked{{part, raw.kind, std::move(raw.raw)}, std::move(*ask)};
+  if (open.repair == nullptr || mutated("repair_says_nothing")) return asked;
+  asked.part.repair = *open.repair;
+  asked.ask.token_bound += asked.part.repair.bytes() + repair_overhead;
+  asked.ask.pack = 0;
+  return asked;
 }
 
 std::vector<CallDraft>::const_iterator Offers::that_takes(const AskedPart& asked,

@@ -305,7 +305,9 @@ void OpenParts::fall_back(const PartId& part) {
   change_tally(part, [](PartTally& tally) {
     tally.on_fallback = true;
     tally.consumed = 0;
+    tally.repaired = false;
   });
+  ledger_.forget_repair(part);
 }
 
 journal::AttemptNote OpenParts::note_of(const PartId& part) const {

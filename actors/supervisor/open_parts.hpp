@@ -123,6 +123,9 @@ public:
   void again(const PartId& part, CallId failed, Time not_before);
   void failed_at(const PartId& part, EndpointId endpoint) { ledger_.failed_at(part, endpoint); }
   void fall_back(const PartId& part); // it begins anew at its other model
+  void set_repair(const PartId& part, protocol::Repair repair) {
+    ledger_.set_repair(part, std::move(repair));
+  }
   // Parts that were too many together go in calls of half as many.
   void divide(const Call& call);
   void apart(const PartId& part, CallId call, Time now);

@@ -57,6 +57,7 @@ std::string Recorder::line_of(const Ending& ending, const protocol::Reply& reply
   if (ending.of_several) about.part = ending.part.part;
   about.chunk = ending.chunk;
   about.chunks = ending.chunks;
+  about.repaired = ending.repaired;
   return openai::result_line(job_, ending.item.id, reply, about);
 }
 

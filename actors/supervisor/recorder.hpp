@@ -74,6 +74,7 @@ struct Ending {
   bool of_several = false; // its item has other parts
   std::optional<openai::ChunkOfText> chunk = {};
   std::uint32_t chunks = 0; // of an item of one part, as of Provenance
+  bool repaired = false;    // likewise
 };
 
 class Recorder {

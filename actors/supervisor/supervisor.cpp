@@ -5,6 +5,7 @@
 #include "protocol/limits.hpp"
 #include "protocol/openai/chunk/reduce.hpp"
 #include "protocol/openai/reply/answer_text.hpp"
+#include "protocol/openai/request/repair.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/text/json_text.hpp"
 
@@ -628,7 +629,10 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
     }
   } else if (judgement.what == again && !course_.is_cancelling()) {
     if (judgement.noted) recorder_.note(parts_.note_of(part));
-    if (judgement.elsewhere) parts_.failed_at(part, call.outcome.endpoint);
+    if (judgement.repairs)
+      parts_.set_repair(part, openai::repair_of(reply));
+    else if (judgement.elsewhere)
+      parts_.failed_at(part, call.outcome.endpoint);
     parts_.again(part, id, judgement.not_before);
   } else if (judgement.what == is_poison) {
     const protocol::Reply poison = poison_reply(call, judgement.tally.alone_failures);
@@ -709,7 +713,8 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
                       open.tally.tries,
                       divided != nullptr,
                       chunk_of(part, divided),
-                      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u};
+                      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u,
+                      open.tally.repaired && reply.cls == OutcomeClass::ok};
   const bool failed = reply.cls != OutcomeClass::ok;
   const PartNumber number = PartNumber::of(part.part);
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();

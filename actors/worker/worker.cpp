@@ -9,6 +9,7 @@
 #include "protocol/openai/request/asked.hpp"
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/render.hpp"
+#include "protocol/openai/request/repair.hpp"
 
 #include <algorithm>
 #include <array>
@@ -61,6 +62,7 @@ Result<openai::Request> rendered(const openai::CallForms& forms, const PlannedCa
     auto request =
         openai::render(form.spec, form.documents, part.kind, part.raw, served, call.model);
     GRISTMILL_TRY(request);
+    if (!part.repair.fault.empty()) GRISTMILL_TRY(openai::ask_for_repair(*request, part.repair));
     requests.push_back(std::move(*request));
   }
   return openai::packed(requests);
@@ -335,7 +337,8 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
     return;
   }
   openai::CallForms forms{*spec};
-  Job job{std::move(*spec), std::move(forms), {}};
+  auto schema = openai::answer_schema_of(*spec);
+  Job job{std::move(*spec), std::move(forms), std::move(schema), {}};
   for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
   jobs_.insert_or_assign(opened.job, std::move(job));
 }
@@ -441,6 +444,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     return refuse(OutcomeClass::too_long, "exceeds_limit", request.error().message);
   if (!request) return refuse(OutcomeClass::bad_line, "invalid_line", request.error().message);
   call.asked = openai::asked_of(*request);
+  if (call.asked.json) call.asked.schema = job->second.schema;
   if (call.claim.parts.size() > 1) call.lengths = openai::input_lengths(*request);
   call.model = std::move(request->model);
   HttpCall http;

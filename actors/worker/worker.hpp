@@ -20,8 +20,10 @@
 #include "protocol/node/messages.hpp"
 #include "protocol/openai/api.hpp"
 #include "protocol/openai/request/step.hpp"
+#include "protocol/openai/schema/answer_schema.hpp"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -76,6 +78,7 @@ private:
   struct Job {
     JobSpec spec;
     openai::CallForms forms;
+    std::shared_ptr<const openai::AnswerSchema> schema; // that answers have to fit
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
   };
   struct InFlight {

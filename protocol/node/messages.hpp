@@ -64,6 +64,8 @@ struct Reply {
   std::string code;    // the endpoint's error code, or ours (timeout, connect, …)
   std::string message; // one sentence; empty when ok
   std::string body;    // one line of JSON, or empty
+  // Of a bad result: its model may mend it, if it is told what is wrong with its answer.
+  bool may_be_repaired = false;
   bool operator==(const Reply&) const = default;
 };
 
@@ -184,11 +186,19 @@ struct JobOpened {
   bool operator==(const JobOpened&) const = default;
 };
 
+// An answer that does not do, and why; no fault = there is nothing to repair.
+struct Repair {
+  std::string answer, fault;
+  std::size_t bytes() const { return answer.size() + fault.size(); }
+  bool operator==(const Repair&) const = default;
+};
+
 struct PlannedPart {
   PartId id;
   ItemKind kind = ItemKind::batch_line;
   std::string raw; // the item as it stands in the input
-  std::size_t bytes() const { return raw.size() + 64; }
+  Repair repair = {};
+  std::size_t bytes() const { return raw.size() + repair.bytes() + 64; }
   bool operator==(const PlannedPart&) const = default;
 };
 

@@ -173,6 +173,7 @@ inline constexpr std::tuple fields<Outcome>{
     field("s", &Reply::message, Rule::sentence),
     field("b", &Reply::body, Rule::answer),
     field("w", &Outcome::answers),
+    field("f", &Reply::may_be_repaired),
 };
 template <>
 inline constexpr std::tuple fields<QueueReport>{
@@ -199,6 +200,10 @@ inline constexpr std::tuple fields<EndpointEntry>{
 template <class Member> constexpr auto of_id(std::string_view key, Member PartId::*member) {
   return InnerField<PlannedPart, PartId, Member>{key, &PlannedPart::id, member};
 }
+template <class Member>
+constexpr auto of_repair(std::string_view key, Member Repair::*member, Rule rule) {
+  return InnerField<PlannedPart, Repair, Member>{key, &PlannedPart::repair, member, rule};
+}
 template <>
 inline constexpr std::tuple fields<PlannedPart>{
     of_id("j", &PartId::job),
@@ -206,6 +211,8 @@ inline constexpr std::tuple fields<PlannedPart>{
     of_id("p", &PartId::part),
     field("k", &PlannedPart::kind),
     field("r", &PlannedPart::raw, Rule::item),
+    of_repair("a", &Repair::answer, Rule::item),
+    of_repair("f", &Repair::fault, Rule::sentence),
 };
 template <>
 inline constexpr std::tuple fields<PlannedCall>{

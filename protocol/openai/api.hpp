@@ -5,10 +5,13 @@
 #include "protocol/result.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace gristmill::openai {
+
+class AnswerSchema;
 
 // The kinds of call whose answers are read strictly; `other` passes through (valid JSON is enough).
 enum class Api : std::uint8_t { chat, completions, responses, embeddings, other };
@@ -25,7 +28,8 @@ struct Asked {
   Asked(Api kind = Api::other) : api{kind} {} // no more is known
   Api api;
   std::uint64_t answers = 0; // embeddings, or choices at least; 0 = nobody can say
-  bool json = false;         // the text has to be JSON
+  bool json = false;         // the text has to be JSON …
+  std::shared_ptr<const AnswerSchema> schema = nullptr; // … that fits this
 };
 
 } // namespace gristmill::openai

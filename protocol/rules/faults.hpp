@@ -21,6 +21,10 @@ public:
     if (found_.size() < limits::job_faults_max)
       found_.push_back(fmt::format("{}: expected {}, got {}", option, expected, got));
   }
+  void add_sentence(std::string_view option, std::string_view sentence) {
+    if (found_.size() < limits::job_faults_max)
+      found_.push_back(fmt::format("{}: {}", option, sentence));
+  }
   void add_quoted(std::string_view option, std::string_view expected, std::string_view got);
   // How many of a list there may be; false: too many, so that nobody looks at each.
   bool at_most(std::string_view option, std::size_t most, std::string_view what, std::size_t got);

@@ -6,6 +6,7 @@
 #include "protocol/limits.hpp"
 #include "protocol/openai/api.hpp"
 #include "protocol/openai/request/request_body.hpp"
+#include "protocol/openai/schema/answer_schema.hpp"
 #include "protocol/openai/task/labels.hpp"
 #include "protocol/openai/template/prompt_template.hpp"
 #include "protocol/part_number.hpp"
@@ -42,6 +43,9 @@ void check_params(const JobSpec& spec, Faults& faults) {
   const json::Value params = json::root(spec.shape.params);
   if (!params.is(json::Kind::object))
     return faults.add("--param", "a JSON object", json::name_of(params.kind()));
+  if (const std::string_view schema = openai::schema_to_check(spec); !schema.empty())
+    if (const auto compiled = openai::AnswerSchema::compile(schema); !compiled)
+      faults.add_sentence("--json-schema", compiled.error().message);
   if (openai::asks_for_stream(params))
     faults.add("--param", "no stream, because a batch has none", "stream");
   const json::Value model = json::find(params, "model");

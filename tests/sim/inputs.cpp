@@ -157,6 +157,9 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.shape.order = plan.by_completion ? ResultOrder::completion : ResultOrder::input;
   spec.policy.retries = plan.retries;
   spec.policy.pack = plan.pack;
+  if (plan.checked)
+    spec.shape.params = R"({"response_format":{"type":"json_schema","json_schema":{"name":"v",)"
+                        R"("schema":{"properties":{"v":{"type":"string"}},"required":["v"]}}}})";
   spec.policy.timeout_ms = 5'000;
   spec.policy.max_failure_percent = 0;
   return spec;

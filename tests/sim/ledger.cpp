@@ -45,6 +45,14 @@ bool Ledger::is_too_long(std::size_t plan, const PartId& part) const {
   return fate(plan, placed(plan, part), 2) < swarm_.jobs[plan].too_long;
 }
 
+bool Ledger::is_unruly(std::size_t plan, const PartId& part) const {
+  return fate(plan, placed(plan, part), 3) < swarm_.jobs[plan].unruly;
+}
+
+bool Ledger::is_hopeless(std::size_t plan, const PartId& part) const {
+  return fate(plan, placed(plan, part), 3) < swarm_.jobs[plan].unruly / 2;
+}
+
 std::uint64_t Ledger::items_failed(std::size_t plan) const {
   const auto& items = plans_[plan].items;
   return static_cast<std::uint64_t>(std::count_if(items.begin(), items.end(), [](const Item& i) {
@@ -235,6 +243,10 @@ bool Ledger::explained(std::size_t number, const journal::PartLine& line) {
   case OutcomeClass::transient:
   case OutcomeClass::timeout:
     return part.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries;
+  case OutcomeClass::bad_result:
+    return is_hopeless(number, line.part) ||
+           (is_unruly(number, line.part) &&
+            part.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries);
   case OutcomeClass::config: return plan.cancel_asked;
   default: return false;
   }

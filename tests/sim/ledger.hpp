@@ -98,6 +98,8 @@ public:
   // Whether its first model can answer the part.
   bool is_bad(std::size_t plan, const PartId& part) const;
   bool is_too_long(std::size_t plan, const PartId& part) const;
+  bool is_unruly(std::size_t plan, const PartId& part) const;
+  bool is_hopeless(std::size_t plan, const PartId& part) const; // though its answer be repaired
   std::uint64_t items_failed(std::size_t plan) const;
 
 private:

@@ -65,6 +65,8 @@ constexpr std::array table{std::to_array<Mutant>(
      {"refused_pack_goes_again", "a call of several parts that is refused is made again as it was",
       406},
      {"pack_bounded_by_its_first", "a call may cost as much as its first part", 39},
+     {"repaired_for_ever", "an answer that does not fit is repaired until it does", 1},
+     {"repair_says_nothing", "the model is not told what is wrong with its answer", 1},
      {"call_freed_for_one_part", "of a lost call only one part is called again", 47},
      {"judge_of_failed_item", "the judge is asked about an item of which an answer is missing", 45},
      {"reduce_of_failed_item", "answers are reduced though one is missing", 15},

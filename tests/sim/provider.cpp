@@ -95,6 +95,10 @@ Request request_of(const worker::HttpCall& call, const Swarm& swarm) {
   request.tokens_max = number_after(body, "\"max_tokens\":");
   request.bytes = body.size();
   const JobPlan& job = swarm.jobs.at(request.plan);
+  if (const auto at = body.find(R"(,{"role":"assistant")"); at != body.npos) {
+    request.repairs = body.find(R"({\"v\":7})") != body.npos;
+    body = body.substr(0, at);
+  }
   if (request.model == judge_model || body.find("reduce: ") != body.npos) {
     read_step(request, body, job);
     return request;
@@ -112,12 +116,12 @@ Request request_of(const worker::HttpCall& call, const Swarm& swarm) {
 }
 
 // What it answers to the parts of a plan; one answer tells each of them apart.
-std::string answer_to(const Request& request, const std::string& usage) {
+std::string answer_to(const Request& request, const std::string& text, const std::string& usage) {
   if (!request.embeds)
     return fmt::format(R"({{"id":"x","object":"chat.completion","created":1,"model":"{}",)"
                        R"("choices":[{{"index":0,"message":{{"role":"assistant",)"
                        R"("content":"{}"}},"finish_reason":"stop"}}]{}}})",
-                       request.model, answer_text(request.plan, request.parts.at(0)), usage);
+                       request.model, text, usage);
   std::string data;
   for (std::size_t n = 0; n < request.parts.size(); ++n)
     data += fmt::format(R"({}{{"object":"embedding","index":{},"embedding":{}}})",
@@ -184,7 +188,12 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
     fate.tokens = 0;
     return refuse(422, too_many);
   }
-  if (!ledger_.is_mended(request.plan) && request.model != "n") {
+  const JobPlan& job = swarm_.jobs[request.plan];
+  const bool is_first = !ledger_.is_mended(request.plan) && request.model != "n";
+  const PartId& one = request.parts.at(0);
+  fate.fits = !is_first || !job.checked || !ledger_.is_unruly(request.plan, one) ||
+              (request.repairs && !ledger_.is_hopeless(request.plan, one));
+  if (is_first) {
     const auto any = [&](auto is_so) {
       return std::any_of(request.parts.begin(), request.parts.end(), is_so);
     };
@@ -193,14 +202,18 @@ Fate Provider::fate_of(const Request& request, bool healed, Duration age, Random
     if (any([&](const PartId& part) { return ledger_.is_too_long(request.plan, part); }))
       return refuse(400, too_long);
   }
-  fate.price = Ledger::Price::nothing;
+  fate.price = fate.fits ? Ledger::Price::nothing : Ledger::Price::retry;
   const std::string usage =
       random.chance(swarm_.no_usage)
           ? std::string{}
           : fmt::format(
                 R"(,"usage":{{"prompt_tokens":1,"completion_tokens":{},"total_tokens":{}}})",
                 used - 1, used);
-  return refuse(200, answer_to(request, usage));
+  const std::string said = request.embeds ? "" : answer_text(request.plan, one);
+  const std::string text = !job.checked ? said
+                           : fate.fits  ? fmt::format(R"({{\"v\":\"{}\"}})", said)
+                                        : R"({\"v\":7})";
+  return refuse(200, answer_to(request, text, usage));
 }
 
 void Provider::arrived(const Request& request, std::uint64_t tokens, Time now) {

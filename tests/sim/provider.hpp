@@ -20,6 +20,7 @@ struct Request {
   bool sees_all = true;         // of a step: all answers that it joins
   std::uint64_t tokens_max = 0; // of the answer; 0 = it has none
   bool embeds = false;
+  bool repairs = false;  // it says what is wrong with the answer before
   bool is_trial = false; // it had more inputs than were answered before
   std::size_t bytes = 0;
 };
@@ -34,6 +35,7 @@ struct Fate {
   worker::CallEnded ended;
   Duration latency{};
   std::uint64_t tokens = 0;
+  bool fits = true;                             // what it answers
   Ledger::Price price = Ledger::Price::nothing; // of a failure
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 
 namespace gristmill::sim {
 namespace {
@@ -186,6 +187,14 @@ void draw_parts(Swarm& swarm) {
   }
 }
 
+// So that the larger calls of such jobs fit into an endpoint's minute.
+void grow_token_windows(Swarm& swarm, const std::function<bool(const JobPlan&)>& is_such) {
+  if (!std::ranges::any_of(swarm.jobs, is_such)) return;
+  for (RateLimits& limits : swarm.endpoints)
+    if (limits.tokens_per_minute != 0)
+      limits.tokens_per_minute = std::max<std::uint64_t>(limits.tokens_per_minute, 1'500);
+}
+
 // Likewise. Documents whose chunks' answers are reduced.
 void draw_chunks(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 13 * swarm.call_mean.count())};
@@ -201,13 +210,8 @@ void draw_chunks(Swarm& swarm) {
     job.budget = Usd::from_nano(4 * job.budget.nano());
   }
   // Who joins answers is sent more than others are.
-  const auto joins = [](const JobPlan& job) {
-    return job.is_chunked() && (job.reduced || job.judged);
-  };
-  if (std::ranges::any_of(swarm.jobs, joins))
-    for (RateLimits& limits : swarm.endpoints)
-      if (limits.tokens_per_minute != 0)
-        limits.tokens_per_minute = std::max<std::uint64_t>(limits.tokens_per_minute, 1'500);
+  grow_token_windows(
+      swarm, [](const JobPlan& job) { return job.is_chunked() && (job.reduced || job.judged); });
 }
 
 // Likewise. Items that are asked of several models, and of a judge.
@@ -228,6 +232,17 @@ void draw_packs(Swarm& swarm) {
   for (JobPlan& job : swarm.jobs)
     if (job.embeds() && random.chance(0.5)) job.pack = between(random, 6, 40);
   if (random.chance(0.5)) swarm.inputs_max = between(random, 1, 12);
+}
+
+// Likewise. Answers that have to fit a schema, and do not.
+void draw_schemas(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 19 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs) {
+    job.checked = job.is_plain() && random.chance(0.4);
+    if (job.checked) job.unruly = 0.4 * random.unit();
+    job.budget = Usd::from_nano((job.checked ? 4 : 1) * job.budget.nano());
+  }
+  grow_token_windows(swarm, [](const JobPlan& job) { return job.checked; });
 }
 
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
@@ -320,6 +335,7 @@ Swarm Swarm::draw(Random& random) {
   draw_models(swarm);
   draw_chunks(swarm);
   draw_packs(swarm);
+  draw_schemas(swarm);
   return swarm;
 }
 
@@ -356,6 +372,7 @@ std::string Swarm::text() const {
     if (job.pack > 1)
       text += fmt::format(", {} parts a call, {} are taken", job.pack,
                           inputs_max == 0 ? "all" : std::to_string(inputs_max));
+    if (job.checked) text += fmt::format(", {:.2f} of it unruly", job.unruly);
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});
   }

@@ -24,6 +24,8 @@ struct JobPlan {
   RateLimits limits;
   bool by_completion = false;
   double bad = 0, too_long = 0; // share of items that their first model refuses
+  bool checked = false;         // answers have to fit a schema
+  double unruly = 0;            // share of items whose first answer does not; half of them never do
   Duration submit_at{}, pause_at{}, resume_after{}, cancel_at{}; // zero: not at all (but submit)
   bool retries_failed = false, forgets = false;
   Duration forgets_after{}; // from its end
@@ -37,6 +39,7 @@ struct JobPlan {
   bool reduced = false;        // one more call sees the answers to several parts
   std::uint32_t open_most = 0; // of its parts at each model; 0 = the machine's own number
   bool embeds() const { return pack > 1; }
+  bool is_plain() const { return parts == 1 && models == 1 && !judged && !embeds(); }
   bool is_chunked() const { return parts > 1 && !embeds(); }
   bool asks_several() const { return models > 1 || judged; }
   // A part's place among those of its item, or nearly: what belongs to it is drawn by it.

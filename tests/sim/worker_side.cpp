@@ -210,7 +210,9 @@ void World::arrive(const std::shared_ptr<Running>& running) {
   }
   fate.ended.latency_us = static_cast<std::uint64_t>(fate.latency.count() / 1'000);
   running->price = fate.price;
-  running->ok = fate.ended.http_status == 200;
+  running->ok = fate.ended.http_status == 200 && fate.fits;
+  running->repaired_in_vain =
+      fate.ended.http_status == 200 && !fate.fits && running->request.repairs;
   const Request& request = running->request;
   trace("call {} plan {} item {} ({} parts) by w{}: {} {} after {} ms",
         to_string(running->call.attempt), request.plan, request.parts.at(0).item,
@@ -232,6 +234,7 @@ void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded end
         ledger_.answered(attempt);
         provider_.answered(running->second->request);
       } else {
+        if (running->second->repaired_in_vain) repaired_in_vain(running->second->request);
         ledger_.failed(attempt, running->second->price);
       }
     }
@@ -241,6 +244,19 @@ void World::end_call(std::size_t index, AttemptId attempt, worker::CallEnded end
               worker.worker->ended(std::move(one), moment().unix_seconds, worker.clock.at(now_)));
     check_worker(index);
   });
+}
+
+// Of an answer one repair is asked for; a second one only by who has not heard of the first.
+void World::repaired_in_vain(const Request& request) {
+  const std::uint64_t losses = verdict_.worker_crashes + verdict_.coordinator_crashes +
+                               verdict_.room_crashes + verdict_.cuts;
+  const JobPlan& job = swarm_.jobs[request.plan];
+  const bool hedges = job.hedge_percent > 0, is_retried = job.retries_failed;
+  const PartId& part = request.parts.at(0);
+  const std::uint64_t times = ++vain_repairs_[{request.plan, part.item}];
+  if (times > 1ull + losses + hedges + is_retried)
+    violation(fmt::format("the answer of item {} of plan {} was repaired {} times in vain",
+                          part.item, request.plan, times));
 }
 
 void World::abort_call(std::size_t index, AttemptId attempt) {

@@ -135,7 +135,10 @@ void World::check_end() {
 // The answers to an item's parts, one after the other, as its line says them and as they must be.
 std::string World::answer_of(const nlohmann::json& body, const JobPlan& wish) {
   if (body.is_null()) return {};
-  if (!wish.embeds()) return body["choices"][0]["message"]["content"];
+  if (!wish.embeds()) {
+    const std::string said = body["choices"][0]["message"]["content"];
+    return wish.checked ? nlohmann::json::parse(said)["v"].get<std::string>() : said;
+  }
   if (wish.parts == 1) return body["data"][0]["embedding"].dump();
   std::string all;
   for (const auto& part : body["data"]) all += part["data"][0]["embedding"].dump();

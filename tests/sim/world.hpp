@@ -154,6 +154,7 @@ private:
   void arrive(const std::shared_ptr<Running>& running);
   void end_call(std::size_t index, AttemptId attempt, worker::CallEnded ended);
   void forget_flight(Running& running);
+  void repaired_in_vain(const Request& request);
   void abort_call(std::size_t index, AttemptId attempt);
   void read_page(std::size_t index, const worker::PageRead& read);
   void check_worker(std::size_t index);
@@ -232,6 +233,7 @@ private:
   std::set<std::uint64_t> asked_;                  // questions that wait for an answer
   std::uint64_t next_connection_ = 1, next_process_ = 1, next_token_ = 10;
   std::vector<User> users_;
+  std::map<std::pair<std::size_t, std::uint64_t>, std::uint64_t> vain_repairs_; // by plan and item
 
   std::uint64_t looks_ = 0, idle_looks_ = 0; // at whether any call is in flight
 

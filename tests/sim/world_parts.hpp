@@ -28,8 +28,9 @@ struct World::Running {
   std::uint64_t process = 0;
   std::size_t worker = 0;
   bool left = false, aborted = false, ok = false;
-  bool counted = false;  // among the calls in flight
-  Ledger::Price price{}; // of its failure
+  bool repaired_in_vain = false; // its answer still does not fit
+  bool counted = false;          // among the calls in flight
+  Ledger::Price price{};         // of its failure
 };
 
 struct World::WorkerProcess {

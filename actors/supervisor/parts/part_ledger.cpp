@@ -2,6 +2,7 @@
 
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/limits.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -156,6 +157,20 @@ void PartLedger::set_company(const PartId& part, std::uint32_t most) {
   company = std::min(company, std::max(most, 1u));
 }
 
+void PartLedger::set_repair(const PartId& part, protocol::Repair repair) {
+  forget_repair(part);
+  if (repair_bytes_ + repair.bytes() > limits::all_repairs_bytes_max) repair.answer.clear();
+  repair_bytes_ += repair.bytes();
+  open(part).repair = std::make_shared<const protocol::Repair>(std::move(repair));
+}
+
+void PartLedger::forget_repair(const PartId& part) {
+  OpenPart& its = open(part);
+  if (its.repair == nullptr) return;
+  repair_bytes_ -= its.repair->bytes();
+  its.repair.reset();
+}
+
 void PartLedger::set_read(const PartId& part, const intake::ItemPlace& place, std::string id) {
   OpenPart& read = open(part);
   read.place = place;
@@ -305,6 +320,7 @@ bool PartLedger::portion_has_room() const {
 void PartLedger::end(const PartId& part, bool failed, std::uint32_t size) {
   GRISTMILL_CHECK(!has_ended(part), "part {} of item {} ended twice", part.part, part.item);
   if (const auto it = live_.find(part); it != live_.end()) {
+    forget_repair(part);
     count(it->second, -1);
     retrying_ -= it->second.retrying;
     alone_.erase(part);

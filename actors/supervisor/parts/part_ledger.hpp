@@ -16,6 +16,7 @@
 #include "actors/words/records.hpp"
 #include "actors/words/streams.hpp"
 #include "protocol/ids.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <array>
 #include <deque>
@@ -70,6 +71,7 @@ struct OpenPart {
   std::vector<EndpointId> failed_at; // of late, the latest last
   Time behind_since = never;         // it failed then, and waits as Lane says
   std::uint8_t suspicions = 0;
+  std::shared_ptr<const protocol::Repair> repair = {}; // that its next attempt asks for
 
   bool is_ready() const { return std::holds_alternative<Ready>(state); }
   bool is_unknown() const { return std::holds_alternative<Unknown>(state); }
@@ -148,6 +150,9 @@ public:
   void set_fallback(const PartId& part, bool there_is_one);
   void set_company(const PartId& part, std::uint32_t most); // not more than before
   void set_read(const PartId& part, const intake::ItemPlace& place, std::string id);
+  // Beyond a bound of all of them the answer is left out.
+  void set_repair(const PartId& part, protocol::Repair repair);
+  void forget_repair(const PartId& part);
   // Another attempt shall go elsewhere, if it can.
   void failed_at(const PartId& part, EndpointId endpoint);
   // An endpoint's fault met it: it waits behind others from then on.
@@ -214,7 +219,7 @@ private:
   std::deque<Behind> behind_;                     // … likewise, in the order of their failures
   std::array<std::size_t, 3> states_{};           // how many are in each
   std::array<std::size_t, lane_count> waiting_{}; // how many wait in each
-  std::size_t retrying_ = 0, suspects_ = 0, joining_ = 0, chunks_ = 0;
+  std::size_t retrying_ = 0, suspects_ = 0, joining_ = 0, chunks_ = 0, repair_bytes_ = 0;
   // Of parts with suspicions_portion: how many there are, and were at most since there was none.
   std::size_t in_portions_ = 0, out_in_portions_ = 0, most_in_portions_ = 0;
   std::set<PartId> alone_;

@@ -13,6 +13,7 @@ struct PartTally {
   std::uint32_t tries = 0;    // attempts that ended
   std::uint32_t consumed = 0; // those that count against --retries
   std::uint32_t deaths = 0;   // of workers that made its call
+  bool repaired = false;      // its model was told what was wrong with an answer
   bool on_fallback = false;   // its calls ask for the fallback model; `consumed` counts them alone
   std::shared_ptr<const LastWords> words = {}; // of its last failure that cost nothing yet
   std::uint8_t alone_failures = 0;             // while it ran alone

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace gristmill::supervisor {
 namespace {
@@ -121,8 +122,12 @@ Judgement Verdict::weigh(const Case& part, const ReportedOutcome& call,
     judgement.what = judgement.cleared ? Judgement::What::falls_back : Judgement::What::is_poison;
     return judgement;
   }
-  const Decision decision =
-      policy_.decide(reply.cls, tally.consumed, reply.retry_after_ms, now, random);
+  Decision decision = policy_.decide(reply.cls, tally.consumed, reply.retry_after_ms, now, random);
+  if (reply.may_be_repaired && decision.what == Decision::What::again) {
+    const bool again = !std::exchange(tally.repaired, true) || mutated("repaired_for_ever");
+    decision = again ? Decision{Decision::What::again, now} : Decision{Decision::What::failed, {}};
+    judgement.repairs = again;
+  }
   if (decision.what == Decision::What::again) {
     if (!paid) mind_outage(part, call, now, judgement);
     judgement.what = Judgement::What::again;

@@ -50,6 +50,7 @@ struct Judgement {
   bool elsewhere = false;       // another attempt shall go to another endpoint
   std::uint32_t company = 0;    // set: … in a call of so many parts at most
   bool cleared = false;         // at its other model nothing is held against it
+  bool repairs = false;         // another attempt tells the model what is wrong with its answer
   bool noted = false;           // what it has consumed is worth a note in the journal
   Time behind_since = never;    // an endpoint's fault met it then
   std::uint64_t alone_wait = 0; // set: those that go alone wait for so many answers

@@ -104,6 +104,7 @@ void append_provenance(std::string& out, const Provenance& about, const protocol
   append_field(out, ",\"endpoint\":", about.endpoint);
   fmt::format_to(std::back_inserter(out), ",\"latency_ms\":{},\"cached\":{}", about.latency_ms,
                  about.cached);
+  if (about.repaired) out += ",\"repaired\":true";
   if (reply.cls != OutcomeClass::ok) append_error_read(out, reply);
   out += Labelled{about.label, about.votes, about.tie}.members();
   if (about.models) append_models(out, *about.models);

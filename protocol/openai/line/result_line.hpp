@@ -43,14 +43,16 @@ struct Provenance {
   std::optional<ChunkOfText> chunk{};   // set: … which is a chunk
   std::uint64_t chunks = 0;             // of a joined line: so many there are; 0 = no chunks
   std::string parts{};                  // of a failed one: an array of what the chunks answered
-  std::string votes{}; // the weight of each label that models or chunks gave; empty = none voted
-  bool tie = false;    // several labels have most of it
+  std::string votes{};   // the weight of each label that models or chunks gave; empty = none voted
+  bool tie = false;      // several labels have most of it
+  bool repaired = false; // the model was told what was wrong with an answer before
 };
 
 // One OpenAI Batch output line, without a newline:
 //
 //   {"id":"batch_req_JOB_ITEM","custom_id":…,"response":{…}|null,"error":{…}|null,
 //    "gristmill":{"source":…,["input":{…},]"attempts":…,"model":…,"endpoint":…,"latency_ms":…,"cached":…,
+//                 ["repaired":true,]
 //                 ["class":…, of a failed item,
 //                  "code":…,"message":…, of an error in `response`]
 //                 ["label":…|null,]["votes":{LABEL:…},]["tie":true,]

@@ -3,6 +3,7 @@
 
 #include "protocol/openai/errors/table.hpp"
 #include "protocol/openai/reply/answer_text.hpp"
+#include "protocol/openai/schema/answer_schema.hpp"
 
 #include <algorithm>
 #include <array>
@@ -166,8 +167,21 @@ std::optional<AnswerFault> fault_of_choice(const Asked& asked, Value choice) {
                                  shown, sample_of(said))};
 }
 
-// Nothing = the text is JSON, or the answer is a call of a tool.
-std::optional<AnswerFault> fault_of_json(std::string_view text, bool cut, bool other_answer) {
+std::optional<AnswerFault> fault_of_schema(const AnswerSchema& schema, std::string_view said) {
+  const auto misfit = schema.check(said);
+  if (!misfit) return std::nullopt;
+  const std::string at =
+      misfit->pointer.empty() ? "the root" : json::printable(misfit->pointer, 200);
+  return AnswerFault{
+      bad_result, "schema_mismatch",
+      fmt::format("expected an answer that fits the schema, got at {}: {}", at, misfit->sentence),
+      -1, true};
+}
+
+// Nothing = the text is JSON that fits the schema, if there is one; or the answer is a call of a
+// tool.
+std::optional<AnswerFault> fault_of_json(std::string_view text, bool cut, bool other_answer,
+                                         const AnswerSchema* schema) {
   const std::string without = without_thoughts(text);
   const std::string_view said = without_fence(without);
   if (cut)
@@ -176,12 +190,14 @@ std::optional<AnswerFault> fault_of_json(std::string_view text, bool cut, bool o
                                    "of tokens (finish_reason length) after: \"{}\"; raise "
                                    "--max-tokens",
                                    sample_of(said))};
-  if (other_answer || json::check(said)) return std::nullopt;
+  if (other_answer) return std::nullopt;
+  if (json::check(said)) return schema == nullptr ? std::nullopt : fault_of_schema(*schema, said);
   return AnswerFault{bad_result, "no_json",
                      said.empty()
                          ? fmt::format("expected an answer in JSON, got {}",
                                        text.empty() ? "an empty one" : "thoughts without an answer")
-                         : fmt::format("expected an answer in JSON, got \"{}\"", sample_of(said))};
+                         : fmt::format("expected an answer in JSON, got \"{}\"", sample_of(said)),
+                     -1, schema != nullptr};
 }
 
 AnswerFault refused(std::string_view refusal) {
@@ -204,7 +220,7 @@ std::optional<AnswerFault> content_fault_of_choices(const Asked& asked, Value bo
       const std::string refusal = json::text_of(json::find(message, "refusal"));
       if (text.empty() && !refusal.empty()) return refused(refusal);
       no_json = fault_of_json(text, is_cut(finish_reason_of(*choice)),
-                              has_elements(json::find(message, "tool_calls")));
+                              has_elements(json::find(message, "tool_calls")), asked.schema.get());
     }
   }
   if (filtered == count) return filter;
@@ -240,7 +256,7 @@ std::optional<AnswerFault> content_fault_of_response(const Asked& asked, Value b
     else if (type != "reasoning")
       other = true;
   }
-  return fault_of_json(text, status == "incomplete", other);
+  return fault_of_json(text, status == "incomplete", other, asked.schema.get());
 }
 
 } // namespace

@@ -18,6 +18,7 @@ struct AnswerFault {
   OutcomeClass cls = OutcomeClass::transient;
   std::string code, message;
   std::int64_t retry_after_ms = -1;
+  bool may_be_repaired = false; // as of Reply
 };
 
 // Of its form: not of the kind, or nothing in it. What the body says of an error comes first.

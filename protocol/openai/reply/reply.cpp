@@ -140,7 +140,13 @@ void judge_answer(Reply& reply, const Asked& asked, std::uint16_t status, std::s
     return tell(reply, *error, status, text);
   }
   if (!fault) fault = content_fault(asked, body);
-  if (fault) return tell(reply, std::move(*fault));
+  if (fault) {
+    // What it said goes back to the model with why it does not do.
+    reply.may_be_repaired = fault->may_be_repaired;
+    const bool is_short = read.text.size() <= 4 * limits::repair_bytes_max;
+    if (reply.may_be_repaired && is_short) reply.body = json::minified(read.text);
+    return tell(reply, std::move(*fault));
+  }
   reply.cls = ok;
   reply.body = json::minified(read.text);
 }

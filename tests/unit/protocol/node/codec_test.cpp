@@ -34,7 +34,7 @@ static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, Claim, Announ
                          LimitHint, Answer>);
 static_assert(member_count<Claim>() + member_count<Reply>() + 1 ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<Outcome>)>>);
-static_assert(member_count<PartId>() + member_count<PlannedPart>() - 1 ==
+static_assert(member_count<PartId>() + member_count<PlannedPart>() + member_count<Repair>() - 2 ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<PlannedPart>)>>);
 static_assert(member_count<EndpointSpec>() - 1 + member_count<RateLimits>() ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<EndpointSpec>)>>);

@@ -196,6 +196,40 @@ TEST_CASE("a part that fails in company for the second time goes with half of it
   CHECK(judgement.company == (halved ? (parts + 1) / 2 : 0));
 }
 
+// ---- answers that their model may repair
+
+TEST_CASE("an answer that may be repaired is asked for once more at once, and then never") {
+  const std::uint32_t retries = GENERATE(0u, 1u, 5u);
+  CAPTURE(retries);
+  Court court{retries};
+  auto call = court.ended(0, bad_result);
+  call.outcome.may_be_repaired = true;
+  const Judgement first = court.judge(case_of(0), call);
+  CHECK(first.tally.consumed == 1);
+  CHECK(first.repairs == (retries > 0));
+  CHECK(first.what == (retries > 0 ? What::again : What::ends));
+  if (retries == 0) return;
+  CHECK(first.not_before == court.now);
+  CHECK(first.noted);
+  const Judgement second = court.judge(case_of(0, first.tally), call);
+  CHECK(second.what == What::ends);
+  CHECK_FALSE(second.repairs);
+  Case falls = case_of(0, first.tally);
+  falls.has_fallback = true;
+  CHECK(court.judge(falls, call).what == What::falls_back);
+}
+
+TEST_CASE("while a repair is on its way other failures are what they always are") {
+  Court court{5};
+  PartTally tally;
+  tally.repaired = true;
+  tally.consumed = 1;
+  const Judgement judgement = court.judge(case_of(0, tally), court.ended(0, transient));
+  CHECK(judgement.what == What::again);
+  CHECK_FALSE(judgement.repairs);
+  CHECK(judgement.tally.repaired);
+}
+
 // ---- after a restart
 // -------------------------------------------------------------------------
 

@@ -1,0 +1,20 @@
+// SCHEMA TEXT: a JSON schema as its user wrote it, made ready for the library that checks: what the
+// library would do by means of its own, or by going elsewhere, is taken out or renamed. Invariant:
+// what is data in a schema (enum, const, names of properties) stays as it is.
+#pragma once
+
+#include "protocol/result.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace gristmill::openai {
+
+// In the place of `pattern`, whose constraint is ours.
+inline constexpr std::string_view own_pattern = "gristmill-pattern";
+
+// Errors name the place as a JSON pointer: a type or reference that there is none of, a reference
+// to elsewhere or in a circle, a pattern that RE2 does not take, patternProperties, too deep.
+Result<nlohmann::json> prepared_schema(const nlohmann::json& schema);
+
+} // namespace gristmill::openai

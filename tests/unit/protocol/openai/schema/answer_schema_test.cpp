@@ -1,0 +1,135 @@
+// Answers against a JSON schema, and schemas that cannot be checked.
+#include "protocol/openai/schema/answer_schema.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+namespace answer_schema_test {
+
+using namespace gristmill;
+using namespace gristmill::openai;
+using Catch::Contains;
+
+namespace {
+
+AnswerSchema schema_of(std::string_view text) {
+  auto schema = AnswerSchema::compile(text);
+  INFO(text);
+  REQUIRE(schema);
+  return std::move(*schema);
+}
+
+} // namespace
+
+TEST_CASE("an answer that does not fit is named by the place where it does not") {
+  struct Row {
+    std::string_view schema, fits, does_not, pointer, sentence;
+  };
+  const Row row = GENERATE(values<Row>({
+      {R"({"type":"object"})", "{}", "[]", "", "type"},
+      {R"({"required":["a"]})", R"({"a":1})", "{}", "", "'a'"},
+      {R"({"properties":{"a":{"type":"integer"}}})", R"({"a":1})", R"({"a":1.5})", "/a", "type"},
+      {R"({"properties":{"a/b~":{"type":"null"}}})", "{}", R"({"a/b~":1})", "/a~1b~0", "type"},
+      {R"({"properties":{"a":{}},"additionalProperties":false})", R"({"a":1})", R"({"b":1})", "",
+       "'b'"},
+      {R"({"items":{"enum":["a","b"]}})", R"(["a","b"])", R"(["a","c"])", "/1", "enum"},
+      {R"({"minItems":2})", "[1,2]", "[1]", "", "2"},
+      {R"({"maxLength":2})", R"("äö")", R"("äöü")", "", "2"},
+      {R"({"minimum":3})", "3", "2.9", "", "3"},
+      {R"({"anyOf":[{"type":"string"},{"type":"null"}]})", "null", "1", "", ""},
+      {R"({"oneOf":[{"type":"integer"},{"type":"number"}]})", "1.5", "1", "", "exactly one"},
+      {R"({"not":{"type":"string"}})", "1", R"("a")", "", "not"},
+      {R"({"const":{"a":[1]}})", R"({"a":[1]})", R"({"a":[2]})", "", "const"},
+      {R"({"pattern":"^[a-z]+$"})", R"("abc")", R"("aBc")", "", "^[a-z]+$"},
+      {R"({"pattern":"b"})", R"("abc")", R"("ac")", "", "pattern"}, // anywhere in it
+      {R"({"properties":{"pattern":{"type":"string"}}})", R"({"pattern":"("})", R"({"pattern":1})",
+       "/pattern", "type"},
+      {R"({"$defs":{"t":{"properties":{"v":{"type":"number"},
+          "c":{"items":{"$ref":"#/$defs/t"}}}}},"$ref":"#/$defs/t"})",
+       R"({"v":1,"c":[{"v":2,"c":[]}]})", R"({"c":[{},{"c":[{"v":"x"}]}]})", "/c/1/c/0/v", "type"},
+      {R"({"properties":{"c":{"$ref":"#"}},"additionalProperties":false})", R"({"c":{"c":{}}})",
+       R"({"c":{"c":{"d":1}}})", "/c/c", "'d'"},
+      {R"({"type":"string","format":"date"})", R"("no date")", "1", "", "type"},
+      {R"({"$id":"http://x/y","$schema":"http://json-schema.org/draft-07/schema#","type":"null"})",
+       "null", "1", "", "type"},
+      {"false", "", "1", "", "fit"},
+  }));
+  CAPTURE(row.schema);
+  const AnswerSchema schema = schema_of(row.schema);
+  if (!row.fits.empty()) CHECK_FALSE(schema.check(row.fits));
+  const auto misfit = schema.check(row.does_not);
+  REQUIRE(misfit);
+  CHECK(misfit->pointer == row.pointer);
+  CHECK_THAT(misfit->sentence, Contains(std::string{row.sentence}));
+}
+
+TEST_CASE("a schema that cannot be checked is refused with the place and what to do") {
+  struct Row {
+    std::string_view schema, place, sentence;
+  };
+  const Row row = GENERATE(values<Row>({
+      {R"({"type":"objekt"})", "/type", "a type of JSON, got \"objekt\""},
+      {R"({"type":["string","no"]})", "/type", "a type of JSON"},
+      {R"({"properties":7})", "/properties", "an object, got a number"},
+      {R"({"properties":{"a":7}})", "/properties/a", "a schema, got a number"},
+      {R"({"allOf":{}})", "/allOf", "a list of schemas"},
+      {R"({"required":"a"})", "", "array"},
+      {R"({"items":{"$ref":"http://x/y"}})", "/items/$ref", "a place in this schema"},
+      {R"({"$ref":"#name"})", "/$ref", "a place in this schema"},
+      {R"({"$ref":"#/nowhere"})", "/$ref", "that there is"},
+      {R"({"$ref":"#/a","a":7})", "/$ref", "the place of a schema"},
+      {R"({"$ref":"#"})", "/$ref", "comes back to #"},
+      {R"({"a":{"$ref":"#/b"},"b":{"$ref":"#/a"},"not":{"$ref":"#/a"}})", "/not/$ref",
+       "comes back"},
+      {R"({"pattern":"(?=a)b"})", "/pattern", "--no-check"},
+      {R"({"pattern":"("})", "/pattern", "RE2"},
+      {R"({"pattern":1})", "/pattern", "a string"},
+      {R"({"anyOf":[{},{"patternProperties":{}}]})", "/anyOf/1/patternProperties", "--no-check"},
+      {"[]", "the root", "a schema"},
+      {"no JSON", "", "no JSON"},
+  }));
+  CAPTURE(row.schema);
+  const auto schema = AnswerSchema::compile(row.schema);
+  REQUIRE_FALSE(schema);
+  CHECK_THAT(schema.error().message, Contains(std::string{row.sentence}));
+  CHECK_THAT(schema.error().message, Contains(std::string{row.place}));
+}
+
+TEST_CASE("a schema has a bound in levels and in bytes") {
+  const auto levels = [](std::size_t count) {
+    std::string schema = "{}";
+    for (std::size_t n = 1; n < count; ++n) schema = R"({"items":)" + schema + "}";
+    return schema;
+  };
+  CHECK(AnswerSchema::compile(levels(AnswerSchema::depth_max)));
+  CHECK_FALSE(AnswerSchema::compile(levels(AnswerSchema::depth_max + 1)));
+  const auto bytes = [](std::size_t count) {
+    const std::string frame = R"({"title":""})";
+    return R"({"title":")" + std::string(count - frame.size(), 'x') + R"("})";
+  };
+  CHECK(AnswerSchema::compile(bytes(AnswerSchema::bytes_max)));
+  CHECK_FALSE(AnswerSchema::compile(bytes(AnswerSchema::bytes_max + 1)));
+}
+
+TEST_CASE("a pattern takes a time that grows with the text alone") {
+  const AnswerSchema schema = schema_of(R"({"pattern":"^(a+)+$"})");
+  CHECK(schema.check('"' + std::string(100'000, 'a') + "b\""));
+  CHECK_FALSE(schema.check('"' + std::string(100'000, 'a') + '"'));
+}
+
+TEST_CASE("the schema of a job is that of its response_format, unless it is not to be checked") {
+  JobSpec spec;
+  CHECK(schema_to_check(spec).empty());
+  CHECK(answer_schema_of(spec) == nullptr);
+  spec.shape.params = R"({"response_format":{"type":"json_object"}})";
+  CHECK(schema_to_check(spec).empty());
+  spec.shape.params =
+      R"({"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"null"}}}})";
+  CHECK(schema_to_check(spec) == R"({"type":"null"})");
+  REQUIRE(answer_schema_of(spec) != nullptr);
+  CHECK(answer_schema_of(spec)->check("1"));
+  spec.policy.no_check = true;
+  CHECK(answer_schema_of(spec) == nullptr);
+}
+
+} // namespace answer_schema_test
