@@ -181,7 +181,7 @@ class Repairs(Schemas):
         self.assertEqual(len(self.calls(server)), 3)
 
     def test_a_repair_that_meets_a_broken_server_is_tried_again(self):
-        server = self.json_server("unfit:times=1", "status:code=500,times=3")
+        server = self.json_server("unfit:times=1", "status:code=500,times=2")
         self.texts(*(f"document {n}" for n in range(20)))
         for n, line in enumerate(self.run_on(server)):
             self.assertEqual(json.loads(self.content(line))["checksum"], crc(f"document {n}"))
