@@ -17,6 +17,8 @@ ROWS = [
      "run submit", "--prompt --task"),
     ("options_test.Requests.test_a_prompt_without_a_field_is_refused_unless_it_is_meant",
      "run submit", "--no-field-needed"),
+    ("schema_test.Unchecked.test_what_is_not_to_be_checked_is_a_result_as_it_came",
+     "run submit", "--no-check"),
     ("options_test.Requests.test_documents_without_text_are_error_lines_or_left_out",
      "run submit", "--skip-blank"),
     ("options_test.Requests.test_the_separator_of_a_table_is_found_or_told",

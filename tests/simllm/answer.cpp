@@ -9,6 +9,9 @@
 namespace gristmill::simllm {
 namespace {
 
+constexpr std::string_view unfit_answer = "{\"checksum\":7}";
+constexpr std::string_view prose_answer = "I would rather say it in words.";
+
 struct Tokens {
   std::uint64_t each = 0; // of one choice
   bool cut = false;
@@ -94,22 +97,41 @@ void append_usage(std::string& out, std::uint64_t prompt, std::uint64_t completi
   out += "}}";
 }
 
+std::string json_answer(const Call& call) {
+  std::string answer = "{\"checksum\":\"";
+  append_hex8(answer, call.crc);
+  answer += "\",\"length\":";
+  append_number(answer, call.text.size());
+  return answer + "}";
+}
+
+void append_said(std::string& out, const Call& call, Tokens tokens, const AnswerShape& shape) {
+  switch (shape.says) {
+  case Says::echo: append_json(out, call.text); return;
+  case Says::json: append_json(out, json_answer(call)); return;
+  case Says::unfit: append_json(out, unfit_answer); return;
+  case Says::prose: append_json(out, prose_answer); return;
+  case Says::label:
+    if (call.labels.empty()) break;
+    append_json(out, call.labels[call.crc % call.labels.size()]);
+    return;
+  case Says::checksum: break;
+  }
+  if (call.wants_json) {
+    std::string answer = "{\"answer\":";
+    append_answer_text(answer, call.crc, tokens.each);
+    append_json(out, answer + "}");
+  } else {
+    append_answer_text(out, call.crc, tokens.each);
+  }
+}
+
 void append_chat(std::string& out, const Call& call, Tokens tokens, const AnswerShape& shape,
                  bool empty) {
   out += ",\"choices\":[";
   if (!empty) {
     out += R"({"index":0,"message":{"role":"assistant","content":)";
-    if (shape.echoes) {
-      append_json(out, call.text);
-    } else if (shape.picks_labels && !call.labels.empty()) {
-      append_json(out, call.labels[call.crc % call.labels.size()]);
-    } else if (call.wants_json) {
-      std::string answer = "{\"answer\":";
-      append_answer_text(answer, call.crc, tokens.each);
-      append_json(out, answer + "}");
-    } else {
-      append_answer_text(out, call.crc, tokens.each);
-    }
+    append_said(out, call, tokens, shape);
     out += R"(,"refusal":null},"logprobs":null,"finish_reason":)";
     out += tokens.cut ? R"("length"})" : R"("stop"})";
   }

@@ -12,8 +12,10 @@
 //   completion_tokens = the smaller of --answer-tokens and the call's max_tokens, for each choice;
 //                  finish_reason is "length" when max_tokens was the smaller one, else "stop"
 //
-// With --answer label, a chat that names labels (call.hpp) gets label number crc modulo their count
-// in place of ANSWER.
+// In place of ANSWER a chat gets
+//   with --answer label, when it names labels (call.hpp), label number crc modulo their count
+//   with --answer echo   TEXT
+//   with --answer json   {"checksum":"<crc>","length":<UTF-8 bytes of TEXT>}
 //
 // Invariant: two calls with the same text get the same answer, whatever else happens.
 #pragma once
@@ -27,10 +29,13 @@
 
 namespace gristmill::simllm {
 
+// What a chat says; the last two are what faults make of it.
+enum class Says { checksum, label, echo, json, unfit, prose };
+
 struct AnswerShape {
   std::uint64_t answer_tokens = 8;
   std::uint64_t dimensions = 8;
-  bool picks_labels = false, echoes = false;
+  Says says = Says::checksum;
 };
 
 // What only the moment of the answer can tell.

@@ -14,6 +14,7 @@ using simdjson::dom::element;
 using simdjson::dom::object;
 
 constexpr std::uint64_t most_dimensions = 65536;
+constexpr std::string_view complaint = "does not fit the JSON schema";
 constexpr std::string_view not_a_text =
     "prompt or input holds something other than a string or a list of token ids";
 
@@ -120,6 +121,15 @@ void CallReader::read_messages(const element& messages) {
     count_text(call_.text);
     if (message["content"].is_string()) read_labels(call_.text);
   }
+  if (is_repair(list)) call_.text = content_text(list.at(list.size() - 3));
+}
+
+// Whether the text of the last message, which has been read, complains of the answer before it.
+bool CallReader::is_repair(const array& messages) const {
+  std::string_view role;
+  return messages.size() >= 3 && call_.text.find(complaint) != std::string_view::npos &&
+         messages.at(messages.size() - 2)["role"].get(role) == simdjson::SUCCESS &&
+         role == "assistant";
 }
 
 std::string_view CallReader::content_text(const element& message) {

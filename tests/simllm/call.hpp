@@ -5,6 +5,8 @@
 //   completions  the prompt; several prompts are joined by a line feed
 //   embeddings   the input; several inputs are joined by a line feed
 //   responses    the input; for a list of messages as in chat
+//   a repair     as without its last two messages: an answer of the assistant, and a message that
+//                says "does not fit the JSON schema"
 // where a list of token ids is the text of its numbers with spaces between them; and prompt_tokens
 // = (UTF-8 bytes of all texts + 3) / 4 + 4 per message, where each prompt, each embedding input and
 // the responses' `instructions` count as one message.
@@ -53,6 +55,7 @@ private:
 
   void read_body(const Element& body);
   void read_messages(const Element& messages);
+  bool is_repair(const simdjson::dom::array& messages) const;
   void read_texts(const Element& texts);
   void read_item(const Element& item);
   void read_limits(const Element& body);

@@ -57,6 +57,28 @@ class Answers(unittest.TestCase):
             self.assertEqual(said, answer("BABBLE"))
             self.assertEqual(client.call("no labels").text(), answer("no labels"))
 
+    def test_json_tells_checksum_and_length_and_a_repair_those_of_the_request_that_it_repairs(self):
+        wanted = lambda text: {"checksum": f"{ref.crc(text):08x}", "length": len(text.encode())}
+        complaint = "That does not fit the JSON schema: at /checksum: no. Answer again."
+        with server("--answer", "json") as sim, sim.connect() as client:
+            def said(*messages):
+                reply = client.request("POST", "/v1/chat/completions", {"model": "m", "messages": [
+                    {"role": role, "content": content} for role, content in messages]})
+                return json.loads(reply.text()), reply.json()["usage"]["prompt_tokens"]
+            for text in ("", "žluťoučký \"🐎\"", "x" * 300_000):
+                asked = ("system", "Be brief."), ("user", text)
+                self.assertEqual(said(*asked), (wanted(text), ref.prompt_tokens("Be brief.", text)))
+                self.assertEqual(said(*asked, ("assistant", "{}"), ("user", complaint)), (
+                    wanted(text), ref.prompt_tokens("Be brief.", text, "{}", complaint)))
+            parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
+            self.assertEqual(said(("user", parts), ("assistant", "{}"), ("user", complaint))[0],
+                             wanted("one two"))
+            # These repair nothing.
+            for asked in ([("user", complaint)], [("assistant", "{}"), ("user", complaint)],
+                          [("user", "a"), ("user", "b"), ("user", complaint)]):
+                self.assertEqual(said(*asked)[0], wanted(complaint))
+            self.assertEqual(said(("user", "a"), ("assistant", "b"), ("user", "c"))[0], wanted("c"))
+
     def test_max_tokens_cuts_the_answer_and_says_so(self):
         for key in ("max_tokens", "max_completion_tokens"):
             body = self.client.call("t", **{key: 3}).json()

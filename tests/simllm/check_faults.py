@@ -1,5 +1,6 @@
 """Every kind of fault as a client sees it, which calls it hits, and the latencies drawn."""
 
+import json
 import os
 import tempfile
 import time
@@ -74,6 +75,31 @@ class Faults(unittest.TestCase):
         with sim.connect() as client:
             embeddings = client.request("POST", "/v1/embeddings", {"model": "m", "input": "t"})
             self.assertEqual(embeddings.json()["data"], [])
+
+    def test_unfit_and_prose_are_answers_and_a_repair_is_the_same_text_again(self):
+        def repaired(client, text):
+            messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "{}"},
+                        {"role": "user", "content": "That does not fit the JSON schema: no."}]
+            return client.request("POST", "/v1/chat/completions",
+                                  {"model": "m", "messages": messages}).text()
+        right = f'{{"checksum":"{ref.crc("bad"):08x}","length":3}}'
+        for kind in ("unfit", "prose"):
+            flags = ["--answer", "json", "--fault", f"{kind}:match=bad,times=2"]
+            with self.subTest(kind), server(*flags) as sim, sim.connect() as client:
+                texts = [client.call("bad").text(), repaired(client, "bad"), repaired(client, "bad")]
+                self.assertEqual(texts[0], texts[1])
+                self.assertEqual(texts[2], right)
+                if kind == "unfit":
+                    self.assertEqual(json.loads(texts[0]), {"checksum": 7})
+                else:
+                    self.assertRaises(ValueError, json.loads, texts[0])
+                self.assertEqual(client.call("bad").text(), right)
+                self.assertEqual(sim.stats()["faults"], {kind: 2})
+                completion = client.request("POST", "/v1/completions", {"model": "m", "prompt": "bad x"})
+                self.assertEqual(completion.json()["choices"][0]["text"], answer("bad x"))
+        # Its complaint may name the bad text's match, the fault is still that of the text.
+        with self.fault("unfit:match=JSON").connect() as client:
+            self.assertEqual(repaired(client, "t"), answer("t"))
 
     def embed(self, sim, *texts):
         with sim.connect() as client:

@@ -66,7 +66,8 @@ void Desk::decide(Verdict& verdict, const Arrival& arrival, Sighting seen, Now n
     verdict.inputs_max = settings_.inputs_max;
     return;
   }
-  verdict.fault = faults_.pick(seed_, {call.text, call.model, inputs}, seen, verdict.arrival);
+  verdict.fault = faults_.pick(seed_, {call.text, call.model, inputs, call.route == Route::chat},
+                               seen, verdict.arrival);
   if (verdict.fault) {
     counters_.faulted(verdict.fault->kind);
     verdict.status = verdict.fault->status();

@@ -8,9 +8,10 @@ namespace gristmill::simllm {
 namespace {
 
 constexpr std::array<std::string_view, fault_kinds> kind_names = {
-    "status",         "reset", "hang",     "truncated",     "malformed",     "empty",
-    "die_after_read", "html",  "overload", "quota",         "context",       "content_filter",
-    "redirect",       "huge",  "babble",   "missing_index", "doubled_index", "backwards"};
+    "status",        "reset",          "hang",      "truncated", "malformed",
+    "empty",         "die_after_read", "html",      "overload",  "quota",
+    "context",       "content_filter", "redirect",  "huge",      "babble",
+    "missing_index", "doubled_index",  "backwards", "unfit",     "prose"};
 
 [[noreturn]] void refuse(const std::string& sentence, std::string_view fault) {
   throw std::invalid_argument("fault '" + std::string(fault) + "': " + sentence);
@@ -117,6 +118,8 @@ int Fault::status() const {
   case FaultKind::missing_index:
   case FaultKind::doubled_index:
   case FaultKind::backwards:
+  case FaultKind::unfit:
+  case FaultKind::prose:
   case FaultKind::huge: return 200;
   case FaultKind::html: return 502;
   case FaultKind::overload: return 503;
@@ -130,12 +133,16 @@ int Fault::status() const {
 
 bool Fault::after_service() const {
   return kind == FaultKind::truncated || kind == FaultKind::malformed || kind == FaultKind::empty ||
-         kind == FaultKind::huge || kind == FaultKind::babble || spoils_list();
+         kind == FaultKind::huge || kind == FaultKind::babble || spoils_list() || spoils_chat();
 }
 
 bool Fault::spoils_list() const {
   return kind == FaultKind::missing_index || kind == FaultKind::doubled_index ||
          kind == FaultKind::backwards;
+}
+
+bool Fault::spoils_chat() const {
+  return kind == FaultKind::unfit || kind == FaultKind::prose;
 }
 
 FaultScript::FaultScript(const std::vector<std::string>& faults) {
@@ -154,6 +161,7 @@ std::shared_ptr<const Fault> FaultScript::pick(std::uint64_t seed, const FaultSu
     if (!fault->match.empty() && call.text.find(fault->match) == std::string_view::npos) continue;
     if (!fault->model.empty() && fault->model != call.model) continue;
     if (fault->spoils_list() && call.list_inputs < 2) continue;
+    if (fault->spoils_chat() && !call.chat) continue;
     ++hits;
     return fault;
   }

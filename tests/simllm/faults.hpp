@@ -4,6 +4,7 @@
 //   kind      = "status" | "reset" | "hang" | "truncated" | "malformed" | "empty"
 //             | "die_after_read" | "html" | "overload" | "quota" | "context" | "content_filter"
 //             | "redirect" | "huge" | "babble" | "missing_index" | "doubled_index" | "backwards"
+//             | "unfit" | "prose"
 //   which     = rate=P        with probability P, drawn as draw.hpp says
 //               match=TEXT    only if the call's text contains TEXT (no comma)
 //               model=NAME    only if the call asks for the model NAME
@@ -14,8 +15,10 @@
 //               location=URL                                   for redirect
 //               bytes=N                                        for huge (default 16777216)
 //
-// The last three spoil the list of an embeddings answer (answer.hpp) and want only calls of at
-// least two inputs, so that an input that is asked for alone is answered.
+// missing_index, doubled_index and backwards spoil the list of an embeddings answer (answer.hpp)
+// and want only calls of at least two inputs, so that an input that is asked for alone is answered.
+// unfit and prose want only chats: {"checksum":7}, which does not fit the schema of --answer json,
+// and a sentence that is no JSON. A repair (call.hpp) is one more time that its text is seen.
 //
 // The first fault of the list that wants a call gets it. A script counts its hits and is otherwise
 // pure. Invariant: a fault without `first` and `from`/`to` hits the same sightings in every run.
@@ -51,8 +54,10 @@ enum class FaultKind {
   missing_index,
   doubled_index,
   backwards,
+  unfit,
+  prose,
 };
-inline constexpr std::size_t fault_kinds = 18;
+inline constexpr std::size_t fault_kinds = 20;
 
 std::string_view name_of(FaultKind kind);
 
@@ -86,12 +91,14 @@ struct Fault {
   bool after_service() const;
 
   bool spoils_list() const;
+  bool spoils_chat() const;
 };
 
 // What a script sees of a call.
 struct FaultSubject {
   std::string_view text, model;
   std::size_t list_inputs = 0; // of an embeddings call
+  bool chat = false;
 };
 
 class FaultScript {

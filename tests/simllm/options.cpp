@@ -25,9 +25,11 @@ constexpr auto fault_help =
     "body-type=, retry_after=SECONDS), reset, hang, truncated, malformed, empty, die_after_read,\n"
     "html, overload, quota, context, content_filter, redirect (location=URL), huge (bytes=N),\n"
     "babble, which answers with a checksum where --answer wants a label, or, for embeddings of\n"
-    "several inputs, missing_index, doubled_index or backwards, a list in the opposite order.\n"
+    "several inputs, missing_index, doubled_index or backwards, a list in the opposite order, or,\n"
+    "for chats, unfit, which answers {\"checksum\":7}, or prose, a sentence that is no JSON.\n"
     "Which calls: rate=0..1, match=TEXT, model=NAME, first=N calls, times=K per text, from=N and\n"
-    "to=N by arrival. Example: status:code=503,rate=0.05";
+    "to=N by arrival. A repair of an answer that does not fit its JSON schema is the same text.\n"
+    "Example: status:code=503,rate=0.05";
 
 // Turns the reader's exception into CLI11's way of saying what is wrong.
 template <typename Parse> CLI::Validator readable_by(Parse parse, const std::string& name) {
@@ -50,8 +52,9 @@ void describe_answers(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_option("--answer", options.answer,
                  "What a chat says: a checksum, one of the labels that its messages name as lines\n"
-                 "'- LABEL' below a line 'Labels:', or its last message (echo)")
-      ->check(CLI::IsMember({"checksum", "label", "echo"}))
+                 "'- LABEL' below a line 'Labels:', its last message (echo), or the checksum and\n"
+                 "the length of that: {\"checksum\":\"<8 hex digits>\",\"length\":<bytes>} (json)")
+      ->check(CLI::IsMember({"checksum", "label", "echo", "json"}))
       ->capture_default_str();
   app.add_option(
          "--prefix-cache", options.prefix_cache,
@@ -118,6 +121,12 @@ void describe_behaviour(CLI::App& app, LiveSettings& live, LimitWording& wording
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+Says says_of(std::string_view answer) {
+  if (answer == "label") return Says::label;
+  if (answer == "echo") return Says::echo;
+  return answer == "json" ? Says::json : Says::checksum;
+}
+
 } // namespace
 
 void Change::apply_to(LiveSettings& settings) const {
@@ -148,8 +157,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& stop) {
     return {std::nullopt, app.exit(stop)};
   }
-  options.shape.picks_labels = options.answer == "label";
-  options.shape.echoes = options.answer == "echo";
+  options.shape.says = says_of(options.answer);
   if (options.models.empty()) options.models = {"sim-small"};
   return {std::move(options), 0};
 }

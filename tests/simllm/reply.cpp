@@ -130,6 +130,15 @@ ListFlaw flaw_of(const Fault* fault) {
   }
 }
 
+Says says_with(const Fault& fault, Says healthy) {
+  switch (fault.kind) {
+  case FaultKind::unfit: return Says::unfit;
+  case FaultKind::prose: return Says::prose;
+  case FaultKind::babble: return healthy == Says::label ? Says::checksum : healthy;
+  default: return healthy;
+  }
+}
+
 // The faults in which the model has answered and something spoils its answer on the way.
 Reply spoilt_answer(const Fault& fault, std::string_view headers, std::string_view body,
                     bool keep_alive) {
@@ -219,10 +228,11 @@ Reply call_reply(const Call& call, const Verdict& verdict, const AnswerShape& sh
   body.reserve(512);
   const AnswerStamp stamp{verdict.arrival, verdict.created_s, verdict.cached_tokens};
   AnswerShape said = shape;
-  if (fault && fault->kind == FaultKind::babble) said.picks_labels = false;
+  if (fault) said.says = says_with(*fault, shape.says);
   const ListFlaw flaw = flaw_of(fault);
   append_answer(body, call, said, stamp, flaw);
-  if (fault && flaw == ListFlaw::none && fault->kind != FaultKind::babble) {
+  if (fault && flaw == ListFlaw::none && fault->kind != FaultKind::babble &&
+      !fault->spoils_chat()) {
     return spoilt_answer(*fault, headers, body, keep_alive);
   }
   return reply_with(200, json_type, headers, body, body.size(), keep_alive);
