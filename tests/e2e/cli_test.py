@@ -269,7 +269,8 @@ class Schema(EndToEnd):
         wanted = {"type": "object", "properties": properties, "required": ["zip", "city"],
                   "additionalProperties": False}
         schema.write_text(json.dumps(wanted))
-        arguments = ["run", document, "-m", "m", "--endpoint", endpoint.url, "-o", output]
+        # Whatever it answers: schema_test sees what becomes of what does not fit.
+        arguments = ["run", document, "-m", "m", "--endpoint", endpoint.url, "-o", output, "--no-check"]
         self.gristmill(*arguments, "--json-schema", schema)
         sent = endpoint.bodies[0]["response_format"]
         self.assertEqual(sent, {"type": "json_schema", "json_schema":

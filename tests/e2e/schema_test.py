@@ -108,7 +108,7 @@ class Schemas(Jobs):
         self.assertEqual(line["gristmill"]["class"], "bad_result")
         self.assertNotIn("repaired", line["gristmill"])
 
-    def check_repair(self, first, second, bad=UNFIT, place="at /checksum: "):
+    def check_repair(self, first, second, bad=UNFIT, place=MISFIT):
         """The second request is the first one, with the bad answer and a complaint at its end."""
         *before, answer, complaint = second["messages"]
         self.assertEqual({**second, "messages": before}, first)
@@ -486,7 +486,7 @@ class Refused(Schemas):
                     self.assertLess(len(told), 2_000)
                     self.assertFalse(self.output.exists())
         self.assertEqual(self.calls(server), [])
-        self.assertEqual(json.loads(self.gristmill("jobs", "--json", "--server", hub.http).stdout), [])
+        self.assertEqual(json.loads(self.gristmill("jobs", "--json", "--server", hub.http).stdout), {"jobs": []})
 
     def test_a_request_with_such_a_schema_is_refused_too(self):
         data = self.directory / "data"

@@ -105,6 +105,28 @@ std::string json_answer(const Call& call) {
   return answer + "}";
 }
 
+// An object that fits a simple schema.
+std::string answer_with(const Call& call) {
+  std::string answer;
+  for (const auto& [name, type] : call.properties) {
+    answer += answer.empty() ? '{' : ',';
+    append_json(answer, name);
+    answer += ':';
+    if (type == "number" || type == "integer") {
+      append_number(answer, call.crc % 1'000);
+    } else if (type == "boolean") {
+      answer += "true";
+    } else if (type == "array" || type == "object") {
+      answer += type == "array" ? "[]" : "{}";
+    } else {
+      answer += '"';
+      append_hex8(answer, call.crc);
+      answer += '"';
+    }
+  }
+  return answer + '}';
+}
+
 void append_said(std::string& out, const Call& call, Tokens tokens, const AnswerShape& shape) {
   switch (shape.says) {
   case Says::echo: append_json(out, call.text); return;
@@ -117,7 +139,9 @@ void append_said(std::string& out, const Call& call, Tokens tokens, const Answer
     return;
   case Says::checksum: break;
   }
-  if (call.wants_json) {
+  if (call.wants_json && !call.properties.empty()) {
+    append_json(out, answer_with(call));
+  } else if (call.wants_json) {
     std::string answer = "{\"answer\":";
     append_answer_text(answer, call.crc, tokens.each);
     append_json(out, answer + "}");

@@ -101,6 +101,15 @@ void CallReader::read_limits(const element& body) {
   if (body["response_format"]["type"].get(format) == simdjson::SUCCESS) {
     call_.wants_json = format == "json_schema" || format == "json_object";
   }
+  object properties;
+  if (body["response_format"]["json_schema"]["schema"]["properties"].get(properties) ==
+      simdjson::SUCCESS) {
+    for (const auto& [name, schema] : properties) {
+      std::string_view type;
+      if (schema["type"].get(type) != simdjson::SUCCESS) type = "string";
+      call_.properties.emplace_back(name, type);
+    }
+  }
   call_.dimensions = read_count(body, "dimensions");
   if (call_.dimensions > most_dimensions) call_.problem = "dimensions is above 65536";
   constexpr std::array keys = {"max_tokens", "max_completion_tokens", "max_output_tokens"};

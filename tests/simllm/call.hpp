@@ -41,7 +41,9 @@ struct Call {
   std::optional<std::uint64_t> max_tokens;
   std::optional<std::uint64_t> dimensions;
   bool base64 = false;
-  bool wants_json = false;  // of a chat: by its response_format
+  bool wants_json = false; // of a chat: by its response_format
+  // Names and types of what its schema, if it has one, has on the first level.
+  std::vector<std::pair<std::string, std::string>> properties;
   std::string_view problem; // not empty: refused with status 400 and this sentence
 };
 

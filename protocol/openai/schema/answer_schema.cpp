@@ -2,6 +2,7 @@
 
 #include "protocol/openai/schema/schema_text.hpp"
 #include "protocol/text/json_text.hpp"
+#include "protocol/text/json_tree.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -53,6 +54,31 @@ private:
   std::shared_ptr<const RE2> re_;
 };
 
+struct TooCostly {};
+thread_local std::uint64_t steps_left = 0; // of the check that this thread makes
+
+class Step final : public valijson::constraints::PolyConstraint {
+public:
+  bool validate(const valijson::adapters::Adapter&, const Context&,
+                valijson::ValidationResults*) const override {
+    if (steps_left-- == 0) throw TooCostly{};
+    return true;
+  }
+
+private:
+  valijson::constraints::Constraint* cloneInto(void* at) const override {
+    return new (at) Step(*this);
+  }
+  std::size_t sizeOf() const override { return sizeof(Step); }
+};
+
+class StepBuilder final : public valijson::ConstraintBuilder {
+public:
+  valijson::constraints::Constraint* make(const valijson::adapters::Adapter&) const override {
+    return new Step;
+  }
+};
+
 class PatternBuilder final : public valijson::ConstraintBuilder {
 public:
   valijson::constraints::Constraint* make(const valijson::adapters::Adapter& value) const override {
@@ -80,16 +106,16 @@ Result<AnswerSchema> AnswerSchema::compile(std::string_view text) {
   };
   if (text.size() > bytes_max)
     return bad(fmt::format("at most {} bytes of it, got {}", bytes_max, text.size()));
-  const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (json.is_discarded()) return bad("it is no JSON");
-  auto prepared = prepared_schema(json);
+  const auto tree = json::tree(text);
+  if (!tree) return bad("it is no JSON: " + tree.error().message);
+  auto prepared = prepared_schema(nlohmann::json(*tree));
   if (!prepared) return bad(prepared.error().message);
   AnswerSchema schema;
   auto compiled = std::make_shared<Compiled>();
-  const PatternBuilder patterns;
   try {
     valijson::SchemaParser parser{valijson::SchemaParser::kDraft7};
-    parser.addConstraintBuilder(std::string{own_pattern}, new PatternBuilder(patterns));
+    parser.addConstraintBuilder(std::string{own_pattern}, new PatternBuilder); // its own now
+    parser.addConstraintBuilder(std::string{own_step}, new StepBuilder);
     parser.populateSchema(Adapter{*prepared}, compiled->schema);
   } catch (const std::exception& error) {
     return bad(json::printable(error.what(), 300));
@@ -99,18 +125,28 @@ Result<AnswerSchema> AnswerSchema::compile(std::string_view text) {
 }
 
 std::optional<AnswerSchema::Misfit> AnswerSchema::check(std::string_view text) const {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto tree = json::tree(text);
+  if (!tree) return Misfit{"", json::printable(tree.error().message, 300)};
+  const nlohmann::json answer(*tree); // the library takes no other kind
   valijson::Validator validator;
-  const Adapter target{json};
-  if (validator.validate(compiled_->schema, target, nullptr)) return std::nullopt;
+  const Adapter target{answer};
   valijson::ValidationResults results;
-  validator.validate(compiled_->schema, target, &results);
+  try {
+    steps_left = steps_max;
+    if (validator.validate(compiled_->schema, target, nullptr)) return std::nullopt;
+    steps_left = steps_max;
+    validator.validate(compiled_->schema, target, &results);
+  } catch (const TooCostly&) {
+    return Misfit{"", fmt::format("it takes more than {} steps to see whether it fits", steps_max)};
+  }
   // What lies deepest is what is wrong; the others say that something in them is.
   const valijson::ValidationResults::Error* deepest = nullptr;
   for (const auto& error : results)
     if (deepest == nullptr || error.context.size() > deepest->context.size()) deepest = &error;
   if (deepest == nullptr) return Misfit{"", "it does not fit"};
-  return Misfit{pointer_of(deepest->context), json::printable(deepest->description, 300)};
+  std::string sentence = json::printable(deepest->description, 300);
+  while (sentence.ends_with('.')) sentence.pop_back();
+  return Misfit{pointer_of(deepest->context), std::move(sentence)};
 }
 
 std::string_view schema_to_check(const JobSpec& spec) {

@@ -7,6 +7,8 @@
 #include "protocol/job/spec.hpp"
 #include "protocol/result.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +19,9 @@ namespace gristmill::openai {
 class AnswerSchema {
 public:
   static constexpr std::size_t bytes_max = 256u << 10, depth_max = 64;
+  // How often a schema is applied within one check: alternatives in alternatives may be tried as
+  // often as there are ways through them.
+  static constexpr std::uint64_t steps_max = 200'000;
 
   // An error says what of the schema cannot be checked, and where.
   static Result<AnswerSchema> compile(std::string_view json);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <map>
 #include <re2/re2.h>
 #include <set>
 #include <string>
@@ -27,37 +28,61 @@ constexpr std::array<std::string_view, 9> with_schema{"additionalItems",
                                                       "then",
                                                       "else",
                                                       "items"};
-constexpr std::array<std::string_view, 4> with_list{"allOf", "anyOf", "oneOf", "items"};
+constexpr std::array<std::string_view, 5> with_list{"allOf", "anyOf", "oneOf", "items",
+                                                    "prefixItems"};
 constexpr std::array<std::string_view, 5> with_names{"properties", "$defs", "definitions",
                                                      "dependentSchemas", "dependencies"};
+// What of it is about the value itself, not about what is in that.
+constexpr std::array<std::string_view, 9> of_same_value{
+    "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"};
 // Of no use here, or done by means of the library's own.
 constexpr std::array<std::string_view, 4> left_out{"$id", "$schema", "id", "format"};
+
+template <std::size_t n>
+bool is_one_of(std::string_view name, const std::array<std::string_view, n>& names) {
+  return std::ranges::find(names, name) != names.end();
+}
 
 bool is_type(const Json& name) {
   return name.is_string() &&
          std::ranges::find(type_names, name.get_ref<const std::string&>()) != type_names.end();
 }
 
-class Preparer {
-public:
-  explicit Preparer(const Json& root) : root_{root} {}
+std::string shown(const Json& value, std::size_t bytes) {
+  return json::printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), bytes);
+}
 
-  Result<> prepare(Json& schema, const std::string& at, std::size_t depth) {
+// The schemas within one, each by its place; they are looked at as they were written.
+class Schemas {
+public:
+  Result<> collect(const Json& schema, const std::string& at, std::size_t depth) {
     if (depth > AnswerSchema::depth_max)
       return bad(at, fmt::format("expected at most {} levels of schemas, got more",
                                  AnswerSchema::depth_max));
-    if (schema.is_boolean()) return {};
-    if (!schema.is_object())
+    if (!schema.is_object() && !schema.is_boolean())
       return bad(at, fmt::format("expected a schema, got a {}", schema.type_name()));
+    by_place_.emplace(at, &schema);
+    if (schema.is_boolean()) return {};
     GRISTMILL_TRY(check(schema, at));
-    for (const std::string_view name : left_out)
-      if (const auto it = schema.find(name); it != schema.end() && it->is_string())
-        schema.erase(it);
-    if (const auto it = schema.find("pattern"); it != schema.end()) {
-      schema[std::string{own_pattern}] = *it;
-      schema.erase("pattern");
+    Result<> done;
+    const bool whole = each_within(schema, at, [&](const Json& inner, const std::string& place) {
+      done = collect(inner, place, depth + 1);
+      return done.has_value();
+    });
+    return whole ? check_forms(schema, at) : done;
+  }
+
+  // References lead to schemas, and whoever follows them comes to something of the answer.
+  Result<> check_refs() const {
+    for (const auto& [at, schema] : by_place_)
+      if (const auto ref = schema->find("$ref"); schema->is_object() && ref != schema->end())
+        GRISTMILL_TRY(check_ref(*ref, below(at, "$ref")));
+    std::set<std::string> done;
+    for (const auto& [at, schema] : by_place_) {
+      std::set<std::string> path;
+      GRISTMILL_TRY(check_ends(at, path, done));
     }
-    return prepare_inner(schema, at, depth + 1);
+    return {};
   }
 
 private:
@@ -69,42 +94,47 @@ private:
     return (Json::json_pointer{at} / std::string{name}).to_string();
   }
 
-  Result<> prepare_inner(Json& schema, const std::string& at, std::size_t depth) {
-    for (auto& [name, value] : schema.items()) {
+  // False: `use` said so.
+  template <class Use>
+  static bool each_within(const Json& schema, const std::string& at, const Use& use) {
+    for (const auto& [name, value] : schema.items()) {
       const std::string place = below(at, name);
-      const bool is_list =
-          value.is_array() && std::ranges::find(with_list, name) != with_list.end();
-      if (is_list) {
+      if (value.is_array() && is_one_of(name, with_list)) {
         for (std::size_t n = 0; n < value.size(); ++n)
-          GRISTMILL_TRY(prepare(value[n], below(place, std::to_string(n)), depth));
-      } else if (std::ranges::find(with_schema, name) != with_schema.end()) {
-        GRISTMILL_TRY(prepare(value, place, depth));
-      } else if (std::ranges::find(with_names, name) != with_names.end()) {
-        if (!value.is_object())
-          return bad(place, fmt::format("expected an object, got a {}", value.type_name()));
-        for (auto& [key, inner] : value.items())
-          if (!inner.is_array()) GRISTMILL_TRY(prepare(inner, below(place, key), depth));
-      } else if (std::ranges::find(with_list, name) != with_list.end()) {
-        return bad(place, fmt::format("expected a list of schemas, got a {}", value.type_name()));
+          if (!use(value[n], below(place, std::to_string(n)))) return false;
+      } else if (is_one_of(name, with_schema)) {
+        if (!use(value, place)) return false;
+      } else if (value.is_object() && is_one_of(name, with_names)) {
+        for (const auto& [key, inner] : value.items())
+          if (!inner.is_array() && !use(inner, below(place, key))) return false;
       }
+    }
+    return true;
+  }
+
+  static Result<> check_forms(const Json& schema, const std::string& at) {
+    for (const auto& [name, value] : schema.items()) {
+      if (is_one_of(name, with_names) && !value.is_object())
+        return bad(below(at, name), fmt::format("expected an object, got a {}", value.type_name()));
+      if (is_one_of(name, with_list) && !is_one_of(name, with_schema) && !value.is_array())
+        return bad(below(at, name),
+                   fmt::format("expected a list of schemas, got a {}", value.type_name()));
     }
     return {};
   }
 
-  Result<> check(const Json& schema, const std::string& at) const {
+  static Result<> check(const Json& schema, const std::string& at) {
     if (schema.contains("patternProperties"))
       return bad(below(at, "patternProperties"),
                  "expected no patternProperties, which are not checked; --no-check sends them");
     if (const auto type = schema.find("type"); type != schema.end()) {
       const bool known = type->is_array() ? std::ranges::all_of(*type, is_type) : is_type(*type);
       if (!known)
-        return bad(below(at, "type"), fmt::format("expected a type of JSON, got {}",
-                                                  json::printable(type->dump(), 60)));
+        return bad(below(at, "type"),
+                   fmt::format("expected a type of JSON, got {}", shown(*type, 60)));
     }
     if (const auto pattern = schema.find("pattern"); pattern != schema.end())
-      GRISTMILL_TRY(check_pattern(*pattern, below(at, "pattern")));
-    if (const auto ref = schema.find("$ref"); ref != schema.end())
-      GRISTMILL_TRY(check_ref(*ref, below(at, "$ref")));
+      return check_pattern(*pattern, below(at, "pattern"));
     return {};
   }
 
@@ -113,43 +143,92 @@ private:
     const RE2 re{pattern.get_ref<const std::string&>(), RE2::Quiet};
     if (re.ok()) return {};
     return bad(at, fmt::format("expected a pattern that RE2 takes, got {}: {}; --no-check sends it",
-                               json::printable(pattern.dump(), 100), re.error()));
+                               shown(pattern, 100), re.error()));
   }
 
-  // Follows it until there is something else than a reference.
   Result<> check_ref(const Json& ref, const std::string& at) const {
-    std::set<std::string> seen;
-    for (const Json* next = &ref;;) {
-      if (!next->is_string()) return bad(at, "expected a string");
-      const std::string& text = next->get_ref<const std::string&>();
-      const std::string shown = json::printable(text, 100);
-      if (text != "#" && !text.starts_with("#/"))
-        return bad(at, fmt::format("expected a place in this schema, # or #/…, got {}", shown));
-      if (!seen.insert(text).second)
-        return bad(at, fmt::format("expected a reference that ends, got one that comes back to {}",
-                                   shown));
-      const Json* target = nullptr;
-      try {
-        target = &root_.at(Json::json_pointer{text.substr(1)});
-      } catch (const Json::exception&) {
-        return bad(at, fmt::format("expected a place that there is, got {}", shown));
-      }
-      if (!target->is_object() && !target->is_boolean())
-        return bad(at, fmt::format("expected the place of a schema, got {}", shown));
-      const auto further = target->find("$ref");
-      if (!target->is_object() || further == target->end()) return {};
-      next = &*further;
-    }
+    if (!ref.is_string()) return bad(at, "expected a string");
+    const std::string& text = ref.get_ref<const std::string&>();
+    const std::string quoted = json::printable(text, 100);
+    const bool is_local = text == "#" || text.starts_with("#/");
+    if (!is_local || text.find('%') != text.npos)
+      return bad(at, fmt::format("expected a place in this schema, # or #/…, got {}", quoted));
+    if (!by_place_.contains(text.substr(1)))
+      return bad(at, fmt::format("expected the place of a schema, got {}", quoted));
+    return {};
   }
 
-  const Json& root_;
+  // What looks at the same value of an answer must not come back to where it was.
+  Result<> check_ends(const std::string& at, std::set<std::string>& path,
+                      std::set<std::string>& done) const {
+    if (done.contains(at)) return {};
+    if (!path.insert(at).second)
+      return bad(at,
+                 fmt::format("expected every $ref to lead on, got a way back to #{} at the same "
+                             "value of an answer",
+                             at));
+    const Json& schema = *by_place_.at(at);
+    if (schema.is_object()) {
+      if (const auto ref = schema.find("$ref"); ref != schema.end())
+        GRISTMILL_TRY(check_ends(ref->get_ref<const std::string&>().substr(1), path, done));
+      for (const auto& [name, value] : schema.items()) {
+        if (!is_one_of(name, of_same_value)) continue;
+        const std::string place = below(at, name);
+        if (by_place_.contains(place)) {
+          GRISTMILL_TRY(check_ends(place, path, done));
+        } else {
+          for (const auto& [key, inner] : value.items())
+            if (const std::string one = below(place, key); by_place_.contains(one))
+              GRISTMILL_TRY(check_ends(one, path, done));
+        }
+      }
+    }
+    path.erase(at);
+    done.insert(at);
+    return {};
+  }
+
+  std::map<std::string, const Json*> by_place_;
 };
+
+// As the library is to see them.
+void prepare(Json& schema) {
+  if (!schema.is_object()) return;
+  for (const std::string_view name : left_out)
+    if (const auto it = schema.find(name); it != schema.end() && it->is_string()) schema.erase(it);
+  for (auto& [name, value] : schema.items()) {
+    if (value.is_array() && is_one_of(name, with_list))
+      for (Json& inner : value) prepare(inner);
+    else if (is_one_of(name, with_schema))
+      prepare(value);
+    else if (is_one_of(name, with_names))
+      for (Json& inner : value) prepare(inner);
+  }
+  if (const auto it = schema.find("pattern"); it != schema.end()) {
+    Json pattern = std::move(*it);
+    schema.erase("pattern");
+    schema[std::string{own_pattern}] = std::move(pattern);
+  }
+  // Draft 2020-12 has other names for it.
+  if (const auto it = schema.find("prefixItems"); it != schema.end()) {
+    Json first = std::move(*it);
+    if (schema.contains("items")) schema["additionalItems"] = schema["items"];
+    schema["items"] = std::move(first);
+    schema.erase("prefixItems");
+  }
+  // The library looks at allOf first, and at other words until one fails. Behind what is in it, so
+  // that references find their places.
+  schema["allOf"].push_back({{std::string{own_step}, true}});
+}
 
 } // namespace
 
 Result<Json> prepared_schema(const Json& schema) {
+  Schemas schemas;
+  GRISTMILL_TRY(schemas.collect(schema, "", 1));
+  GRISTMILL_TRY(schemas.check_refs());
   Json prepared = schema;
-  GRISTMILL_TRY(Preparer{schema}.prepare(prepared, "", 1));
+  prepare(prepared);
   return prepared;
 }
 

@@ -12,9 +12,12 @@ namespace gristmill::openai {
 
 // In the place of `pattern`, whose constraint is ours.
 inline constexpr std::string_view own_pattern = "gristmill-pattern";
+// In each schema: counts how often one is applied.
+inline constexpr std::string_view own_step = "gristmill-step";
 
-// Errors name the place as a JSON pointer: a type or reference that there is none of, a reference
-// to elsewhere or in a circle, a pattern that RE2 does not take, patternProperties, too deep.
+// Errors name the place as a JSON pointer: a type that there is none of, a reference that does not
+// lead to a schema here or leads in a circle, a pattern that RE2 does not take, patternProperties,
+// too deep.
 Result<nlohmann::json> prepared_schema(const nlohmann::json& schema);
 
 } // namespace gristmill::openai
