@@ -23,8 +23,20 @@ sys.path.insert(0, str(HERE))
 from sentences import sentences  # noqa: E402
 
 
+def install_node():
+    """Only this test needs it, and it brings some hundred packages: it is not among those of `./x setup`."""
+    if shutil.which("node") and shutil.which("npm"):
+        return
+    done = subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "nodejs", "npm"],
+                          capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        raise RuntimeError("expected node and npm, got neither, and they could not be installed; "
+                           f"`apt-get install nodejs npm` says: {done.stdout}{done.stderr}")
+
+
 def installed():
     """The directory of node's packages; it appears whole or not at all."""
+    install_node()
     lock = (HERE / "package-lock.json").read_bytes()
     place = ROOT / ".cache" / f"real-embeddings-{hashlib.sha256(lock).hexdigest()[:16]}"
     if not place.exists():
@@ -57,7 +69,6 @@ def nearest(vectors):
     return [other for _, other in best]
 
 
-@unittest.skipUnless(shutil.which("node") and shutil.which("npm"), "needs node and npm")
 class RealEmbeddings(EndToEnd):
     def server(self, label):
         process = self.start_command(["node", str(HERE / "server.js")], label, {"NODE_PATH": str(installed())})

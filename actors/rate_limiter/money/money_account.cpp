@@ -10,6 +10,8 @@ namespace {
 
 constexpr auto reserved_retry = std::chrono::milliseconds{50};
 constexpr auto lower_every = std::chrono::milliseconds{500};
+// Who asks again and again is heard at least as often.
+constexpr auto awaited_for = std::chrono::seconds{30};
 constexpr std::uint64_t ahead_share = 100; // of the remainder: one per cent
 
 } // namespace
@@ -35,6 +37,8 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(Usd most) {
     wanted_ = std::max(wanted_, most);
     return Refusal{block_retry, "the budget block is being written"};
   }
+  awaited_ = std::max(awaited_, most);
+  asked_ = true;
   return std::nullopt;
 }
 
@@ -44,6 +48,7 @@ void MoneyAccount::draw(Usd most) {
                   "a call of {}",
                   to_string(job_), drawable().nano(), cap_.nano(), charged_.nano(), most.nano());
   charged_ += most;
+  awaited_ = {};
   ++in_flight_;
   invariant();
 }
@@ -110,7 +115,10 @@ std::optional<journal::MoneyNote> MoneyAccount::reserve(std::uint64_t number, Ti
   // Whoever waited for a slow disk must have the time to draw before it is lowered again.
   if (noted_at_ == never) noted_at_ = now;
   if (charged_ + wanted_ <= durable_) wanted_ = {}; // enough has come back meanwhile
-  const Usd above = charged_ + std::max(ahead(), wanted_);
+  if (std::exchange(asked_, false)) asked_at_ = now;
+  if (now >= asked_at_ + awaited_for) awaited_ = {};
+  // On a slow disk what else a call needs may take longer than this stands.
+  const Usd above = charged_ + std::max({ahead(), wanted_, awaited_});
   const Usd target = std::max(charged_, std::min(above, cap_));
   const bool raise = target > durable_ && (wanted_ || charged_ + ahead() / 2 > durable_);
   const bool lower = target < durable_ && stands_high() && now >= noted_at_ + lower_every;
@@ -133,7 +141,8 @@ void MoneyAccount::durable(std::uint64_t number) {
 
 Time MoneyAccount::wake_at() const {
   if (next_ || !stands_high()) return never;
-  return noted_at_ == never ? Time::min() : noted_at_ + lower_every;
+  if (noted_at_ == never) return Time::min();
+  return std::max(noted_at_ + lower_every, awaited_ ? asked_at_ + awaited_for : Time::min());
 }
 
 // Neither the watermark nor the cap bounds the charges here: a call may cost more than its bound,

@@ -170,9 +170,31 @@ TEST_CASE("A watermark that a slow disk has raised stays up until somebody can d
   CHECK(bench.account.wake_at() == bench.now + 500ms);
   bench.now += 499ms;
   CHECK_FALSE(bench.account.reserve(2, bench.now));
-  CHECK_FALSE(bench.account.refuses(nano_usd(500'000)));
   bench.now += 1ms;
   CHECK(bench.account.reserve(2, bench.now)); // nobody did
+}
+
+TEST_CASE("A watermark stays up while a call that may draw waits for something else", "[money]") {
+  Bench bench{money(1'000'000)};
+  REQUIRE_FALSE(bench.ask(500'000));
+  for (int seconds = 0; seconds < 60; ++seconds) { // of a slow disk
+    bench.now += 1s;
+    CHECK_FALSE(bench.account.reserve(9, bench.now));
+    REQUIRE_FALSE(bench.account.refuses(nano_usd(500'000)));
+  }
+  SECTION("it goes, and costs less") {
+    bench.account.draw(nano_usd(500'000));
+    bench.account.settle(nano_usd(500'000), nano_usd(100));
+  }
+  SECTION("nobody asks again") {
+    CHECK_FALSE(bench.account.reserve(9, bench.now)); // it was heard
+    CHECK(bench.account.wake_at() == bench.now + 30s);
+    bench.now += 30s - 1ms;
+    CHECK_FALSE(bench.account.reserve(9, bench.now));
+    bench.now += 1ms;
+  }
+  bench.now += 500ms;
+  CHECK(bench.account.reserve(9, bench.now));
 }
 
 TEST_CASE("While a lower watermark is on its way nothing goes above it", "[money]") {
