@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <re2/re2.h>
 #include <utility>
 #include <vector>
 
@@ -34,7 +33,7 @@ using Context = std::vector<std::string>;
 class PatternOfRe2 final : public valijson::constraints::PolyConstraint {
 public:
   explicit PatternOfRe2(const std::string& pattern)
-      : re_{std::make_shared<const RE2>(pattern, RE2::Quiet)} {}
+      : re_{std::make_shared<const RE2>(pattern, pattern_options())} {}
 
   bool validate(const valijson::adapters::Adapter& target, const Context& context,
                 valijson::ValidationResults* results) const override {

@@ -19,6 +19,11 @@ namespace gristmill::openai {
 class AnswerSchema {
 public:
   static constexpr std::size_t bytes_max = 256u << 10, depth_max = 64;
+  // The library goes from schema to schema by recursion. So many may have a reference within, and
+  // so many may be applied to one value, each by the one before.
+  static constexpr std::size_t referring_max = 1'000, at_one_value_max = 24;
+  // Instructions of RE2 for all patterns, and bytes for each.
+  static constexpr int pattern_steps_max = 100'000, pattern_bytes_max = 1 << 20;
   // How often a schema is applied within one check: alternatives in alternatives may be tried as
   // often as there are ways through them.
   static constexpr std::uint64_t steps_max = 200'000;

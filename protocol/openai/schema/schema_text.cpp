@@ -7,9 +7,9 @@
 #include <array>
 #include <fmt/format.h>
 #include <map>
-#include <re2/re2.h>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace gristmill::openai {
 namespace {
@@ -65,11 +65,19 @@ public:
     if (schema.is_boolean()) return {};
     GRISTMILL_TRY(check(schema, at));
     Result<> done;
+    const std::size_t before = references_;
+    references_ += schema.contains("$ref");
     const bool whole = each_within(schema, at, [&](const Json& inner, const std::string& place) {
       done = collect(inner, place, depth + 1);
       return done.has_value();
     });
-    return whole ? check_forms(schema, at) : done;
+    if (!whole) return done;
+    referring_ += references_ > before;
+    if (referring_ > AnswerSchema::referring_max)
+      return bad(at, fmt::format("expected at most {} schemas that refer to others or have such "
+                                 "within, got more",
+                                 AnswerSchema::referring_max));
+    return check_forms(schema, at);
   }
 
   // References lead to schemas, and whoever follows them comes to something of the answer.
@@ -77,16 +85,18 @@ public:
     for (const auto& [at, schema] : by_place_)
       if (const auto ref = schema->find("$ref"); schema->is_object() && ref != schema->end())
         GRISTMILL_TRY(check_ref(*ref, below(at, "$ref")));
-    std::set<std::string> done;
+    Lengths done;
     for (const auto& [at, schema] : by_place_) {
       std::set<std::string> path;
-      GRISTMILL_TRY(check_ends(at, path, done));
+      GRISTMILL_TRY(length_from(at, path, done));
     }
     return {};
   }
 
 private:
-  static Result<> bad(const std::string& at, std::string_view sentence) {
+  using Lengths = std::map<std::string, std::size_t>;
+
+  static tl::unexpected<Error> bad(const std::string& at, std::string_view sentence) {
     return fail(ErrorCode::bad_input,
                 fmt::format("at {}: {}", at.empty() ? "the root" : at, sentence));
   }
@@ -123,7 +133,7 @@ private:
     return {};
   }
 
-  static Result<> check(const Json& schema, const std::string& at) {
+  Result<> check(const Json& schema, const std::string& at) {
     if (schema.contains("patternProperties"))
       return bad(below(at, "patternProperties"),
                  "expected no patternProperties, which are not checked; --no-check sends them");
@@ -138,12 +148,19 @@ private:
     return {};
   }
 
-  static Result<> check_pattern(const Json& pattern, const std::string& at) {
+  Result<> check_pattern(const Json& pattern, const std::string& at) {
     if (!pattern.is_string()) return bad(at, "expected a string");
-    const RE2 re{pattern.get_ref<const std::string&>(), RE2::Quiet};
-    if (re.ok()) return {};
-    return bad(at, fmt::format("expected a pattern that RE2 takes, got {}: {}; --no-check sends it",
-                               shown(pattern, 100), re.error()));
+    const RE2 re{pattern.get_ref<const std::string&>(), pattern_options()};
+    if (!re.ok())
+      return bad(at,
+                 fmt::format("expected a pattern that RE2 takes, got {}: {}; --no-check sends it",
+                             shown(pattern, 100), re.error()));
+    pattern_steps_ += re.ProgramSize();
+    if (pattern_steps_ > AnswerSchema::pattern_steps_max)
+      return bad(at, fmt::format("expected patterns of at most {} instructions of RE2 in all, got "
+                                 "more; --no-check sends them",
+                                 AnswerSchema::pattern_steps_max));
+    return {};
   }
 
   Result<> check_ref(const Json& ref, const std::string& at) const {
@@ -158,37 +175,52 @@ private:
     return {};
   }
 
-  // What looks at the same value of an answer must not come back to where it was.
-  Result<> check_ends(const std::string& at, std::set<std::string>& path,
-                      std::set<std::string>& done) const {
-    if (done.contains(at)) return {};
+  // How many are applied to one value, from this one on, each by the one before: it must not come
+  // back to where it was.
+  Result<std::size_t> length_from(const std::string& at, std::set<std::string>& path,
+                                  Lengths& done) const {
+    if (const auto known = done.find(at); known != done.end()) return known->second;
     if (!path.insert(at).second)
       return bad(at,
                  fmt::format("expected every $ref to lead on, got a way back to #{} at the same "
                              "value of an answer",
                              at));
-    const Json& schema = *by_place_.at(at);
-    if (schema.is_object()) {
-      if (const auto ref = schema.find("$ref"); ref != schema.end())
-        GRISTMILL_TRY(check_ends(ref->get_ref<const std::string&>().substr(1), path, done));
-      for (const auto& [name, value] : schema.items()) {
-        if (!is_one_of(name, of_same_value)) continue;
-        const std::string place = below(at, name);
-        if (by_place_.contains(place)) {
-          GRISTMILL_TRY(check_ends(place, path, done));
-        } else {
-          for (const auto& [key, inner] : value.items())
-            if (const std::string one = below(place, key); by_place_.contains(one))
-              GRISTMILL_TRY(check_ends(one, path, done));
-        }
-      }
+    std::size_t length = 1;
+    if (path.size() > AnswerSchema::at_one_value_max) return too_long(at);
+    for (const std::string& next : at_same_value(at)) {
+      const auto rest = length_from(next, path, done);
+      GRISTMILL_TRY(rest);
+      length = std::max(length, *rest + 1);
     }
+    if (length > AnswerSchema::at_one_value_max) return too_long(at);
     path.erase(at);
-    done.insert(at);
-    return {};
+    return done[at] = length;
+  }
+
+  static tl::unexpected<Error> too_long(const std::string& at) {
+    return bad(at, fmt::format("expected at most {} schemas for one value, each within the one "
+                               "before or referred to by it, got more",
+                               AnswerSchema::at_one_value_max));
+  }
+
+  std::vector<std::string> at_same_value(const std::string& at) const {
+    std::vector<std::string> next;
+    const Json& schema = *by_place_.at(at);
+    if (!schema.is_object()) return next;
+    if (const auto ref = schema.find("$ref"); ref != schema.end())
+      next.push_back(ref->get_ref<const std::string&>().substr(1));
+    each_within(schema, at, [&](const Json&, const std::string& place) {
+      const std::string word =
+          place.substr(at.size() + 1, place.find('/', at.size() + 1) - (at.size() + 1));
+      if (is_one_of(word, of_same_value)) next.push_back(place);
+      return true;
+    });
+    return next;
   }
 
   std::map<std::string, const Json*> by_place_;
+  std::size_t references_ = 0, referring_ = 0; // referring: those that have one within
+  int pattern_steps_ = 0;
 };
 
 // As the library is to see them.
@@ -222,6 +254,12 @@ void prepare(Json& schema) {
 }
 
 } // namespace
+
+RE2::Options pattern_options() {
+  RE2::Options options{RE2::Quiet};
+  options.set_max_mem(AnswerSchema::pattern_bytes_max);
+  return options;
+}
 
 Result<Json> prepared_schema(const Json& schema) {
   Schemas schemas;

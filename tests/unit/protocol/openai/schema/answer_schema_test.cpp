@@ -128,6 +128,51 @@ TEST_CASE("a schema has a bound in levels and in bytes") {
   CHECK_FALSE(AnswerSchema::compile(bytes(AnswerSchema::bytes_max + 1)));
 }
 
+namespace {
+
+// Each refers to the next one, which applies to the same value, or to one within.
+std::string chain(std::size_t count, std::string_view link) {
+  std::string schema = R"({"$defs":{)";
+  for (std::size_t n = 0; n < count; ++n)
+    schema += fmt::format(R"("a{}":{},)", n, fmt::format(fmt::runtime(link), n + 1));
+  return schema + fmt::format(R"("a{}":{{}}}}}})", count);
+}
+
+} // namespace
+
+TEST_CASE("schemas that lead to each other have a bound, or they would take the whole stack") {
+  const auto [link, most] = GENERATE(table<std::string_view, std::size_t>({
+      {R"({{"$ref":"#/$defs/a{}"}})", AnswerSchema::at_one_value_max - 1},
+      {R"({{"properties":{{"x":{{"$ref":"#/$defs/a{}"}}}}}})",
+       (AnswerSchema::referring_max - 1) / 2}, // two for each, and the whole
+  }));
+  CHECK(AnswerSchema::compile(chain(most, link)));
+  CHECK_FALSE(AnswerSchema::compile(chain(most + 1, link)));
+  CHECK_FALSE(AnswerSchema::compile(chain(4'000, link)));
+  CHECK_FALSE(AnswerSchema::compile(chain(4'000, R"({{"allOf":[{{"$ref":"#/$defs/a{}"}}]}})")));
+}
+
+TEST_CASE("the deepest answer is checked by the longest schema") {
+  std::string schema = chain(AnswerSchema::at_one_value_max - 4, R"({{"$ref":"#/$defs/a{}"}})");
+  schema.insert(1, R"("properties":{"c":{"$ref":"#"}},"allOf":[{"$ref":"#/$defs/a0"}],)");
+  const AnswerSchema compiled = schema_of(schema);
+  std::string answer = "{}";
+  for (int n = 1; n < 256; ++n) answer = R"({"c":)" + answer + "}";
+  CHECK_FALSE(compiled.check(answer));
+}
+
+TEST_CASE("patterns have a bound together") {
+  const auto patterns = [](std::size_t count, std::string_view pattern) {
+    std::string schema = R"({"anyOf":[)";
+    for (std::size_t n = 0; n < count; ++n)
+      schema += fmt::format(R"({}{{"pattern":"{}"}})", n == 0 ? "" : ",", pattern);
+    return schema + "]}";
+  };
+  CHECK(AnswerSchema::compile(patterns(1'000, "^[a-z]+-[0-9]{4}$")));
+  CHECK_FALSE(AnswerSchema::compile(patterns(5'000, "[^a-z]{50}")));
+  CHECK_FALSE(AnswerSchema::compile(patterns(1, R"(\\pL{1000})")));
+}
+
 TEST_CASE("a pattern takes a time that grows with the text alone") {
   const AnswerSchema schema = schema_of(R"({"pattern":"^(a+)+$"})");
   CHECK(schema.check('"' + std::string(100'000, 'a') + "b\""));
