@@ -72,6 +72,7 @@ inline constexpr std::uint32_t open_chunks_max = 8'192;
 inline constexpr std::uint32_t pack_inputs_max = 2'048;
 inline constexpr std::uint64_t pack_tokens_max = 300'000;
 inline constexpr std::size_t pack_bytes_max = 2 * mib, pack_reply_bytes_max = reply_bytes_max / 2;
+inline constexpr std::size_t packed_models_max = 64; // whose calls of several inputs a job makes
 // In the calls that a worker holds or makes: a Hello lists the parts of each.
 inline constexpr std::uint32_t worker_parts_max = 65'536;
 inline constexpr std::size_t part_name_bytes_max = 32; // in a frame

@@ -4,6 +4,7 @@
 #include "actors/rate_limiter/choice/no_endpoint.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace gristmill::rate_limiter {
@@ -288,13 +289,13 @@ void RateLimiter::ended(const Ended& ended, Time now) {
 }
 
 void RateLimiter::hear_of_packs(const Out& out, const Ended& ended, Time now) {
-  const PackLimit::End end = end_of_pack(ended);
-  if (out.parts == 1 && !out.charge.endpoint->packs().is_known()) return;
   PackLimit& packs = out.charge.endpoint->packs();
-  const std::uint32_t before = packs.proved();
-  packs.ended(out.parts, out.tries_parts, end, ended.latency, now);
-  if (packs.proved() != before) reports_.takes_inputs(*out.charge.endpoint);
-  packs_.something_changed();
+  if (out.parts == 1 && !packs.is_known()) return;
+  const auto seen = [&] { return std::tuple{packs.is_known(), packs.proved(), packs.next(now)}; };
+  const auto before = seen();
+  packs.ended(out.parts, out.tries_parts, end_of_pack(ended), ended.latency, now);
+  if (packs.proved() != std::get<1>(before)) reports_.takes_inputs(*out.charge.endpoint);
+  if (seen() != before) packs_.something_changed();
 }
 
 std::vector<PackNews> RateLimiter::pack_news(Time now) {

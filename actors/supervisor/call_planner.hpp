@@ -80,12 +80,13 @@ public:
   // Whether the part may go with those that are in it, in a call of so many parts at most.
   bool takes(const protocol::PlannedPart& part, const PlannedAsk& ask,
              const std::vector<EndpointId>& failed_at, std::size_t company) const {
-    return size() < std::min(bounds_.parts, company) && agrees(ask, failed_at) && holds(part, ask);
+    return size() < std::min(bounds_.parts, company) && agrees(ask, failed_at) &&
+           has_room_for(part, ask);
   }
   // It gathers no more once one that agrees has come and is too large for it.
   void close_before(const protocol::PlannedPart& part, const PlannedAsk& ask,
                     const std::vector<EndpointId>& failed_at) {
-    if (agrees(ask, failed_at) && !holds(part, ask)) bounds_.parts = size();
+    if (agrees(ask, failed_at) && !has_room_for(part, ask)) bounds_.parts = size();
   }
   void add(protocol::PlannedPart part, PlannedAsk ask, std::size_t company);
   bool is_full() const { return size() >= bounds_.parts; }
@@ -100,7 +101,7 @@ private:
     return ask.pack != 0 && ask.pack == pack_ && ask.model == offered_.planned.model &&
            failed_at == offered_.failed_at;
   }
-  bool holds(const protocol::PlannedPart& part, const PlannedAsk& ask) const {
+  bool has_room_for(const protocol::PlannedPart& part, const PlannedAsk& ask) const {
     return offered_.token_bound + ask.token_bound <= bounds_.tokens &&
            bytes_ + part.bytes() <= limits::pack_bytes_max;
   }

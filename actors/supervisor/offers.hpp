@@ -35,7 +35,7 @@ public:
 
   // Room for so many more calls of a stream, and bytes of them.
   void may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes);
-  // For a part: in the call that gathers, or in another one.
+  // For a part: in a call that gathers, or in another one.
   bool has_room(const PartId& part) const;
   Packing& packing() { return packing_; }
   const Packing& packing() const { return packing_; }
@@ -80,7 +80,7 @@ private:
   const PartPlan& plan_;
   CallPlanner planner_;
   Packing packing_;
-  std::vector<CallDraft> drafts_;
+  std::vector<CallDraft> drafts_; // that gather
   CallId next_;
   std::vector<Room> rooms_; // of each stream that was given some
 };

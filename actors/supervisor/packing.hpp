@@ -2,7 +2,8 @@
 // endpoint of the model has taken. One at a time is larger, to find out whether larger ones are
 // taken. While it is under way only a few others go, so that the input is not spent on small calls:
 // none as long as nothing is known. A trial that takes long keeps nobody waiting. Invariant: of
-// each model there is at most one trial.
+// each model there is at most one trial; and what is known of models has a bound, beyond which each
+// part goes by itself, whatever items name.
 #pragma once
 
 #include "actors/kit/time.hpp"
@@ -25,30 +26,34 @@ public:
   explicit Packing(std::uint32_t most) : most_{most} {}
 
   void told(const std::vector<PackSize>& sizes) {
-    for (const PackSize& size : sizes) models_[size.model].size = size;
+    for (const PackSize& size : sizes)
+      if (Model* model = known(size.model)) model->size = size;
   }
   // How long an answer of the model is.
   void heard(const std::string& model, std::size_t answer_bytes) {
-    std::size_t& bytes = models_[model].answer_bytes;
-    bytes = std::max(bytes, answer_bytes);
+    if (Model* its = known(model)) its->answer_bytes = std::max(its->answer_bytes, answer_bytes);
   }
   // Of the next call. `may_try`: no other one gathers.
   DraftBounds bounds(const std::string& model, bool may_try = true) const {
     const auto it = models_.find(model);
-    const Model& known = it == models_.end() ? unknown() : it->second;
-    std::uint64_t parts = known.size.most;
-    if (may_try && !known.trial) parts = std::max<std::uint64_t>(parts, known.size.trial);
-    if (known.answer_bytes != 0)
-      parts = std::min<std::uint64_t>(parts, limits::pack_reply_bytes_max / known.answer_bytes);
-    const std::uint64_t tokens = known.size.tokens;
+    if (it == models_.end() && is_full()) return {};
+    const Model& its = it == models_.end() ? unknown() : it->second;
+    std::uint64_t parts = its.size.most;
+    if (may_try && !its.trial) parts = std::max<std::uint64_t>(parts, its.size.trial);
+    if (its.answer_bytes != 0)
+      parts = std::min<std::uint64_t>(parts, limits::pack_reply_bytes_max / its.answer_bytes);
+    const std::uint64_t tokens = its.size.tokens;
     return {std::clamp<std::uint64_t>(parts, 1, most_),
             tokens == 0 ? limits::pack_tokens_max : std::min(tokens, limits::pack_tokens_max)};
   }
   void leaves(const OfferedCall& call) {
-    Model& model = models_[call.planned.model];
     const CallId id = call.planned.call;
-    model.stream = call.stream().model;
     const std::size_t parts = call.planned.parts.size();
+    if (parts == 1 && !models_.contains(call.planned.model)) return;
+    Model* const its = known(call.planned.model);
+    if (its == nullptr) return;
+    Model& model = *its;
+    model.stream = call.stream().model;
     if (parts > model.size.most || (parts == model.size.trial && !model.trial)) {
       model.trial = id;
       model.holds_until = now_ + held_for;
@@ -93,6 +98,11 @@ private:
   bool holds(const Model& model) const {
     const std::size_t most = model.size.most == 1 ? 0 : model.size.beside;
     return model.trial && model.beside.size() >= most && now_ < model.holds_until;
+  }
+  bool is_full() const { return models_.size() >= limits::packed_models_max; }
+  Model* known(const std::string& model) { // nullptr: there is no room to know it
+    if (is_full() && !models_.contains(model)) return nullptr;
+    return &models_[model];
   }
   static const Model& unknown() {
     static const Model model;

@@ -9,10 +9,10 @@ import pathlib
 import shutil
 import sqlite3
 import tempfile
-import threading
 import zlib
 
 from harness import EndToEnd
+from scripted_server import url_of
 
 
 def vector(text, dimensions=8):
@@ -130,9 +130,4 @@ class Particular:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        case.addCleanup(self.http.server_close)
-        case.addCleanup(self.http.shutdown)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        self.url = url_of(case, Handler)

@@ -4,12 +4,12 @@ are refused. The witness is what the server was sent; it answers each chat with 
 import collections
 import http.server
 import json
-import threading
 import unittest
 
 from harness import crc, write_batch
 from options_test import Jobs
 from packs_test import Options as PackOptions
+from scripted_server import url_of
 
 CHECKSUM = {"type": "object", "properties": {"checksum": {"type": "string", "pattern": "^[0-9a-f]{8}$"},
                                              "length": {"type": "integer"}},
@@ -47,12 +47,7 @@ class Speaker:
                 self.end_headers()
                 self.wfile.write(answer)
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        case.addCleanup(self.http.server_close)
-        case.addCleanup(self.http.shutdown)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        self.url = url_of(case, Handler)
 
 
 def is_repair(body):

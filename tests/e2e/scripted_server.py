@@ -18,6 +18,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def url_of(case, handler):
+    """Where a server of this handler listens, until the test case is over."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    case.addCleanup(server.server_close)
+    case.addCleanup(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}/v1"
+
+
 class Server:
     """Answers each call as `reply(question)` says: a status and a body; None = the answer of
     gristmill-simllm; an exception ends the connection without a word."""

@@ -78,12 +78,12 @@ private:
     std::uint64_t number = 0;
     Usd watermark;
   };
-  std::optional<Next> next_;   // on its way to the disk
-  Usd wanted_;                 // somebody asked for so much
+  std::optional<Next> next_; // on its way to the disk
+  Usd wanted_;               // somebody asked for so much
   // … and may have it, but has not drawn since, because it waits for something else.
   Usd awaited_;
-  bool asked_ = false; // … since reserve() looked
-  Time asked_at_{};    // … as it saw
+  bool asked_ = false;         // … since reserve() looked
+  Time asked_at_{};            // … as it saw
   Time noted_at_{Time::min()}; // last; `never` = it has become durable, nobody has looked since
 
   // Of the charges: what is held for calls of earlier lives, beyond what is recorded of them, for

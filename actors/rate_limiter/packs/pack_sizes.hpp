@@ -19,7 +19,7 @@ namespace gristmill::rate_limiter {
 // in flight (0 = any number). `last`: what was told before.
 PackSize pack_size_of(const std::vector<Endpoint*>& endpoints, std::uint32_t in_flight_max,
                       const PackSize& last, Time now);
-// The most that endpoints which are there have taken: another one may try as much.
+// The most that one of them has taken: another one may try as much.
 std::uint32_t most_proved(const std::vector<Endpoint*>& endpoints);
 
 class PackSizes {

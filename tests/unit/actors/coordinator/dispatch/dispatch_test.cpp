@@ -123,6 +123,27 @@ TEST_CASE("a worker gets no more bytes than it holds, but always one call") {
   CHECK(stage.feed(worker) == std::vector<std::size_t>{1});
 }
 
+TEST_CASE("a worker gets no more parts than a Hello can list") {
+  const std::uint32_t more = GENERATE(0u, 1u);
+  CAPTURE(more);
+  Stage stage;
+  stage.open(7);
+  Session& worker = stage.worker(1, 1'000);
+  constexpr std::uint64_t packs = limits::worker_parts_max / limits::pack_inputs_max;
+  for (std::uint64_t n = 1; n <= 2 * packs; ++n) {
+    OfferedCall call = call_of(7, n, 1);
+    const std::size_t parts = limits::pack_inputs_max + (n == packs ? more : 0);
+    call.planned.parts.resize(parts, call.planned.parts[0]);
+    REQUIRE(stage.dispatch.push(std::move(call)));
+  }
+  stage.feed(worker);
+  CHECK(worker.calls.held() == packs - more);
+  CHECK(worker.calls.parts() <= limits::worker_parts_max);
+  worker.calls.take(CallId{1});
+  stage.feed(worker);
+  CHECK(worker.calls.held() == packs - more);
+}
+
 TEST_CASE("calls that a worker does not reach stay for others") {
   Stage stage;
   stage.open(7);

@@ -125,6 +125,27 @@ TEST_CASE("one call at a time is a trial, the others are of the size that is tak
   CHECK(packing.bounds("m").parts == 8);
 }
 
+TEST_CASE(
+    "of so many models is known how many inputs go together, of others each part goes alone") {
+  Packing packing{2'048};
+  const auto name = [](std::size_t n) { return "m" + std::to_string(n); };
+  OfferedCall call = call_of(5, 1);
+  for (std::size_t n = 0; n < 10'000; ++n) { // single calls are nothing to know
+    call.planned.model = name(n);
+    packing.leaves(call);
+  }
+  CHECK(packing.bounds("other").parts == pack_first);
+  for (std::size_t n = 0; n < limits::packed_models_max; ++n) {
+    CHECK(packing.bounds("other").parts == pack_first);
+    packing.told({{name(n), 64, 128}});
+  }
+  CHECK(packing.bounds("other").parts == 1);
+  packing.told({{"other", 64, 128}});
+  packing.heard("other", 9);
+  CHECK(packing.bounds("other").parts == 1);
+  CHECK(packing.bounds(name(0)).parts == 128);
+}
+
 TEST_CASE("calls are no larger than the user wants, than a window yields, than an answer may be") {
   Packing packing{100};
   packing.told({{"m", 64, 128}});
