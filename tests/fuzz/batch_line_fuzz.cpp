@@ -24,7 +24,7 @@ void render(const JobSpec& spec, ItemKind kind, std::string_view raw) {
   if (!request) return expect(!request.error().message.empty());
   expect(json::check(request->body).has_value());
   expect(request->path.starts_with('/') && !request->model.empty());
-  expect(openai::canonical_key(*request).has_value());
+  expect(openai::request_key(*request).has_value());
   expect(openai::token_bound(spec, kind, raw, 100) > 0);
 }
 

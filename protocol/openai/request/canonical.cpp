@@ -4,13 +4,13 @@
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <sodium.h>
 
 namespace gristmill::openai {
 namespace {
 
-constexpr std::size_t key_bytes = 32;
+constexpr std::string_view not_asked[] = {"metadata", "prompt_cache_key", "safety_identifier",
+                                          "user"};
 
 // Writes a checked value with its objects' members sorted by name. Each byte is read once; only an
 // object whose members are out of order is moved, so depth times size bounds the work.
@@ -71,6 +71,7 @@ private:
   }
 
   void object() {
+    const bool is_request = out_.empty();
     std::vector<Entry> entries;
     out_ += '{';
     const std::size_t first = out_.size();
@@ -90,13 +91,16 @@ private:
       out_ += ',';
     }
     ++at_;
-    sort(entries, first);
+    sort(entries, first, is_request);
     out_ += '}';
   }
 
-  void sort(std::vector<Entry>& entries, std::size_t first) {
+  void sort(std::vector<Entry>& entries, std::size_t first, bool is_request) {
     const auto by_key = [](const Entry& a, const Entry& b) { return a.key < b.key; };
-    if (std::is_sorted(entries.begin(), entries.end(), by_key)) return;
+    const bool left_out = is_request && std::erase_if(entries, [](const Entry& entry) {
+                            return std::ranges::count(not_asked, entry.key) > 0;
+                          }) > 0;
+    if (!left_out && std::is_sorted(entries.begin(), entries.end(), by_key)) return;
     std::stable_sort(entries.begin(), entries.end(), by_key);
     const std::string before = out_.substr(first);
     out_.resize(first);
@@ -113,18 +117,18 @@ private:
 
 } // namespace
 
-Result<std::string> canonical_key(const Request& request) {
+Result<RequestKey> request_key(const Request& request, std::string_view scope) {
   if (const auto checked = json::check(request.body); !checked)
     return fail(ErrorCode::bad_input,
                 "expected a request body in JSON: " + checked.error().message);
-  // A path has no NUL, so it cannot run into the body.
-  const std::string text = request.path + '\0' + Canonical{request.body}.take();
-  std::array<unsigned char, key_bytes> hash{};
-  std::array<char, 2 * key_bytes + 1> hex{};
-  crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char*>(text.data()),
-                     text.size(), nullptr, 0);
-  sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-  return std::string{hex.data()};
+  // Neither scope nor path has a NUL, so they cannot run into what follows.
+  std::string text{scope};
+  (text += '\0') += request.path;
+  (text += '\0') += Canonical{request.body}.take();
+  RequestKey key;
+  crypto_generichash(reinterpret_cast<unsigned char*>(key.bytes.data()), key.bytes.size(),
+                     reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
+  return key;
 }
 
 } // namespace gristmill::openai

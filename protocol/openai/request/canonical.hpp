@@ -1,14 +1,17 @@
-// CANONICAL KEY: by which two requests that ask the same thing are known.
+// CANONICAL: which requests ask the same thing.
 #pragma once
 
 #include "protocol/openai/request/render.hpp"
+#include "protocol/request_key.hpp"
 
-#include <string>
+#include <string_view>
 
 namespace gristmill::openai {
 
-// Two requests with the same key ask the same thing: BLAKE2b-256 over path and body with object
-// members sorted and whitespace removed, as 64 hex digits. Numbers keep their spelling.
-Result<std::string> canonical_key(const Request& request);
+// Requests of one scope with the same key ask the same thing: BLAKE2b-128 over scope, path and body,
+// a NUL between them, the body with object members sorted and white space removed. Numbers keep
+// their spelling. Members that say who asks, and nothing to the model, are left out: user, metadata,
+// safety_identifier, prompt_cache_key. bad_input: the body is no JSON.
+Result<RequestKey> request_key(const Request& request, std::string_view scope = {});
 
 } // namespace gristmill::openai
