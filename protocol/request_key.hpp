@@ -1,5 +1,5 @@
-// REQUEST KEY: by which two requests that ask the same thing are known (openai/request/canonical.hpp
-// says which do).
+// REQUEST KEY: by which two requests that ask the same thing are known
+// (openai/request/canonical.hpp says which do).
 #pragma once
 
 #include <array>

@@ -139,6 +139,9 @@ Words of_rooms(const Explanation& e) {
     return {fmt::format("endpoint {} has answered nothing{}: {}; it is tried again by itself",
                         r.endpoint, since_span(e, " for ", ""), r.because),
             "an endpoint that answers: the job goes on by itself as soon as one does"};
+  case WaitKind::same_request:
+    return {"waits for the answer to an earlier item that asks the same (--dedupe)",
+            "it goes on by itself"};
   case WaitKind::open_items:
     return {fmt::format("{} items are open, the most that are kept: no more are read until some "
                         "are done",

@@ -18,7 +18,7 @@ void add_counts(Event& event, const JobCounts& counts) {
   add(event, "items", std::to_string(counts.total));
   add(event, "completed", std::to_string(counts.completed));
   add(event, "failed", std::to_string(counts.failed));
-  add(event, "calls", std::to_string(counts.attempts));
+  add(event, "calls", std::to_string(counts.calls));
 }
 
 Event of(std::string_view name, const JobEntry& job) {

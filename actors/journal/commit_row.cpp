@@ -9,8 +9,17 @@
 namespace gristmill::journal {
 namespace {
 
-constexpr std::uint64_t of_a_part = 5;
-constexpr std::uint64_t sized = 4; // of a part, which is never reopened by itself
+constexpr std::uint64_t of_a_part = 5, keyed = 6;
+constexpr std::uint64_t sized = 4, keyed_part = 5; // of a part, which is never reopened by itself
+
+std::uint64_t kind_of_item(const ItemEntry& entry) {
+  if (entry.part) return of_a_part;
+  return entry.key ? keyed : static_cast<std::uint64_t>(entry.kind);
+}
+std::uint64_t kind_of_part(const ItemEntry& entry) {
+  if (entry.key) return keyed_part;
+  return entry.size > 0 ? sized : static_cast<std::uint64_t>(entry.kind);
+}
 
 void put_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
@@ -35,17 +44,16 @@ void ItemsWriter::add(const ItemEntry& entry) {
   GRISTMILL_CHECK(entry.item < items_max, "item {} is beyond {}", entry.item, items_max);
   const auto delta = static_cast<std::int64_t>(entry.item) - static_cast<std::int64_t>(previous_);
   previous_ = entry.item;
-  const auto kind = static_cast<std::uint64_t>(entry.kind);
-  put_varint(blob_, zigzag(delta) * 8 + (entry.part ? of_a_part : kind));
-  if (entry.part)
-    put_varint(blob_, std::uint64_t{*entry.part} * 8 + (entry.size > 0 ? sized : kind));
+  put_varint(blob_, zigzag(delta) * 8 + kind_of_item(entry));
+  if (entry.part) put_varint(blob_, std::uint64_t{*entry.part} * 8 + kind_of_part(entry));
   if (is_note(entry.kind)) {
     put_varint(blob_, entry.attempts);
     put_varint(blob_, entry.deaths);
     if (entry.kind == EntryKind::fallback) put_varint(blob_, entry.tries);
   } else if (entry.kind != EntryKind::reopened) {
     put_varint(blob_, entry.bytes);
-    if (entry.size > 0) put_varint(blob_, entry.size);
+    if (entry.size > 0 || (entry.part && entry.key)) put_varint(blob_, entry.size);
+    blob_ += entry.key ? entry.key.view() : std::string_view{};
     if (entry.kind == EntryKind::failed) put_varint(blob_, static_cast<std::uint64_t>(entry.cls));
   }
 }
@@ -62,14 +70,20 @@ bool ItemsReader::varint(std::uint64_t& value) {
   return false;
 }
 
+bool ItemsReader::key(RequestKey& key) {
+  if (rest_.size() < key.bytes.size()) return false;
+  std::copy_n(rest_.data(), key.bytes.size(), key.bytes.data());
+  rest_.remove_prefix(key.bytes.size());
+  return static_cast<bool>(key);
+}
+
 Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (rest_.empty()) return false;
   std::uint64_t head = 0, part = 0, size = 0;
   entry = {};
   if (!varint(head)) return malformed("a number that is cut or longer than 64 bits");
-  if (head % 8 > of_a_part)
-    return malformed(fmt::format("an entry of the unknown kind {}", head % 8));
-  entry.kind = static_cast<EntryKind>(head % 8);
+  if (head % 8 > keyed) return malformed(fmt::format("an entry of the unknown kind {}", head % 8));
+  entry.kind = head % 8 == keyed ? EntryKind::completed : static_cast<EntryKind>(head % 8);
 
   // A head has 61 bits of zigzag, so that this sum cannot overflow; below zero it wraps to far
   // above the bound.
@@ -81,16 +95,19 @@ Result<bool> ItemsReader::next(ItemEntry& entry) {
   if (head % 8 == of_a_part) {
     if (!varint(part) || part / 8 > std::numeric_limits<std::uint32_t>::max())
       return malformed("a part's number that is cut or out of range");
-    if (part % 8 > sized)
+    if (part % 8 > keyed_part)
       return malformed(fmt::format("a part's entry of the unknown kind {}", part % 8));
     entry.part = static_cast<std::uint32_t>(part / 8);
-    entry.kind = part % 8 == sized ? EntryKind::completed : static_cast<EntryKind>(part % 8);
+    entry.kind = part % 8 >= sized ? EntryKind::completed : static_cast<EntryKind>(part % 8);
   }
-  auto rest = rest_of(entry);
-  if (!rest || !entry.part || part % 8 != sized) return rest;
-  if (!varint(size) || size == 0 || size > std::numeric_limits<std::uint32_t>::max())
+  const bool has_key = entry.part ? part % 8 == keyed_part : head % 8 == keyed;
+  const bool has_size = entry.part && part % 8 >= sized;
+  if (auto rest = rest_of(entry); !rest) return rest;
+  if (has_size && (!varint(size) || (size == 0 && !has_key) ||
+                   size > std::numeric_limits<std::uint32_t>::max()))
     return malformed("an answer whose size is cut or out of range");
   entry.size = static_cast<std::uint32_t>(size);
+  if (has_key && !key(entry.key)) return malformed("the key of a request that is cut, or none");
   return true;
 }
 
@@ -132,6 +149,7 @@ std::vector<CommitRow> commit_rows(const Group& group) {
     row.items.add({.kind = line.failed() ? EntryKind::failed : EntryKind::completed,
                    .item = line.item,
                    .bytes = line.line.size() + 1,
+                   .key = line.failed() ? RequestKey{} : line.key,
                    .cls = line.cls});
   }
   for (const PartLine& line : group.parts) {
@@ -142,6 +160,7 @@ std::vector<CommitRow> commit_rows(const Group& group) {
                    .part = line.part.part,
                    .bytes = line.line.size() + 1,
                    .size = line.failed() ? 0 : line.size,
+                   .key = line.failed() ? RequestKey{} : line.key,
                    .cls = line.cls});
   }
   for (const AttemptNote& note : group.attempts)
@@ -152,16 +171,7 @@ std::vector<CommitRow> commit_rows(const Group& group) {
          .attempts = note.attempts,
          .deaths = note.deaths,
          .tries = note.tries});
-  for (const JobNote& note : group.notes) {
-    JobNote& sum = by_job[note.job].note;
-    sum.attempts += note.attempts;
-    sum.ambiguous += note.ambiguous;
-    sum.late += note.late;
-    sum.prompt_tokens += note.prompt_tokens;
-    sum.completion_tokens += note.completion_tokens;
-    sum.cost += note.cost;
-    sum.low = std::max(sum.low, note.low);
-  }
+  for (const JobNote& note : group.notes) by_job[note.job].note.add(note);
   std::vector<CommitRow> rows;
   for (auto& [job, row] : by_job) {
     row.job = job;

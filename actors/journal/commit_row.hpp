@@ -10,10 +10,13 @@
 //            | head attempts deaths tries   kind 3 the same, of an item on its fallback model
 //            | head                      kind 4 reopened: the item's line holds no more
 //            | head part …               kind 5 of one of the item's several parts, as follows
+//            | head bytes key            kind 6 completed, and its request is known by its key
 //   part     = varint(number * 8 + kind), then as of an entry of that kind, which is one of 0 to 3
 //            | varint(number * 8 + 4) bytes size   completed, and a step joins its answer with
 //                                        others; size > 0, in tokens
+//            | varint(number * 8 + 5) bytes size key   completed, with its key; size may be 0
 //   head     = varint(zigzag(item - item of the entry before) * 8 + kind); before the first: 0
+//   key      = 16 bytes
 //   bytes    = varint, of the line in its segment, newline included
 //   attempts, deaths, tries, class = varint; attempts are of the present model, tries of both
 //   varint   = 7 bits a byte, lowest first, the high bit set on all but the last byte
@@ -53,6 +56,7 @@ struct ItemEntry {
   std::optional<std::uint32_t> part = {}; // set: one of several
   std::uint64_t bytes = 0;                // of a line
   std::uint32_t size = 0;                 // of a part's answer, if a step joins it with others
+  RequestKey key = {};                    // of a completed one, if it has one
   OutcomeClass cls = OutcomeClass::ok;    // of a failed one
   std::uint32_t attempts = 0, deaths = 0; // of a note
   std::uint32_t tries = 0;                // of a note on the fallback model
@@ -77,6 +81,7 @@ public:
 
 private:
   bool varint(std::uint64_t& value);
+  bool key(RequestKey& key);
   Result<bool> rest_of(ItemEntry& entry);
 
   std::string_view rest_;

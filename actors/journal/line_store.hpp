@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +43,9 @@ public:
   // those whose numbers are in [first, last).
   virtual Result<std::vector<PartLine>>
   parts_of(JobId job, std::uint64_t item, std::uint32_t first = 0, std::uint32_t last = ~0u) = 0;
+  // Any thread. The durable line that answered this request of the job; none = there is none, or it
+  // is not known any more.
+  virtual Result<std::optional<std::string>> answer_to(JobId job, const RequestKey& key) = 0;
   // not_found: there is no such job.
   virtual Result<std::shared_ptr<JobLines>> lines_of(JobId job) const = 0;
 };

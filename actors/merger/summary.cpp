@@ -13,17 +13,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json counts_of(const JobCounts& counts, std::uint64_t cached) {
-  return {{"total", counts.total},
-          {"completed", counts.completed},
-          {"failed", counts.failed},
-          {"retrying", counts.retrying},
-          {"cached", cached},
-          {"parts", counts.parts},
-          {"calls", counts.calls},
-          {"ambiguous", counts.ambiguous},
-          {"attempts", counts.attempts},
-          {"late", counts.late}};
+Json counts_of(const JobCounts& counts) {
+  return {{"total", counts.total},       {"completed", counts.completed},
+          {"failed", counts.failed},     {"retrying", counts.retrying},
+          {"cached", counts.cached},     {"parts", counts.parts},
+          {"calls", counts.calls},       {"ambiguous", counts.ambiguous},
+          {"attempts", counts.attempts}, {"late", counts.late}};
 }
 
 Json json_of(const ErrorList& errors) {
@@ -47,10 +42,7 @@ void Summary::add(const LineFacts& facts) {
   if (facts.by_model.empty()) add_model(facts.model, facts.endpoint);
   for (const ModelAnswer& answer : facts.by_model) add_model(answer.model, answer.endpoint);
   add_model(facts.judge.model, facts.judge.endpoint);
-  if (facts.cached)
-    ++cached_;
-  else if (facts.attempts > 0)
-    latency_ms_.add(facts.latency_ms);
+  if (!facts.cached && facts.attempts > 0) latency_ms_.add(facts.latency_ms);
   cached_tokens_ += facts.cached_tokens;
 }
 
@@ -102,7 +94,7 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
                              static_cast<double>(std::max<std::int64_t>(elapsed_s, 1));
   Json json{{"job", to_string(task.job)},
             {"state", name_of(task.cancelled ? JobState::cancelled : JobState::finished)},
-            {"counts", counts_of(task.counts, cached_)},
+            {"counts", counts_of(task.counts)},
             {"tokens",
              {{"prompt", task.counts.prompt_tokens},
               {"completion", task.counts.completion_tokens},

@@ -1,8 +1,10 @@
 #include "actors/supervisor/call_planner.hpp"
 
 #include "actors/kit/mutant.hpp"
+#include "protocol/openai/request/canonical.hpp"
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/prefix.hpp"
+#include "protocol/openai/request/render.hpp"
 #include "protocol/rules/priced.hpp"
 
 #include <fmt/format.h>
@@ -28,6 +30,19 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
                     bound.output,
                     openai::prefix_of(form.spec, form.documents, kind, raw),
                     spec_.policy.pack > 1 ? openai::pack_key(form.spec, kind, raw) : 0};
+}
+
+// Answers to equal requests of another form would be read otherwise.
+RequestKey CallPlanner::key(const PartNumber& part, ItemKind kind, std::string_view raw) const {
+  constexpr std::string_view unnamed = "-"; // its endpoint names the model
+  const std::string_view scope = part.is_judge() ? "judge" : part.is_reduce() ? "reduce" : "item";
+  const openai::CallForm& form = forms_.of(part);
+  const PartNumber asked =
+      mutated("key_without_model") ? PartNumber{0, part.level, part.index} : part;
+  const PlannedModel model = models_.plan(asked, kind, raw, false);
+  const auto request = openai::render(form.spec, form.documents, kind, raw, unnamed, model.model);
+  const auto key = request ? openai::request_key(*request, scope) : Result<RequestKey>{};
+  return key.value_or(RequestKey{});
 }
 
 void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask, std::size_t company) {

@@ -9,6 +9,7 @@
 #include "protocol/openai/request/step.hpp"
 #include "protocol/openai/template/document_template.hpp"
 #include "protocol/openai/tokens/bound.hpp"
+#include "protocol/request_key.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -41,6 +42,8 @@ public:
 
   tl::expected<PlannedAsk, NoCall> plan(const PartNumber& part, ItemKind kind, std::string_view raw,
                                         bool on_fallback) const;
+  // What the part asks first, before any fallback; none = it makes no request.
+  RequestKey key(const PartNumber& part, ItemKind kind, std::string_view raw) const;
   bool has_fallback(const PartNumber& part, ItemKind kind, std::string_view raw,
                     bool on_fallback) const {
     return models_.plan(part, kind, raw, on_fallback).has_fallback;

@@ -50,6 +50,9 @@ public:
     return planner_.has_fallback(PartNumber::of(part.part), kind, raw, on_fallback);
   }
 
+  RequestKey key_of(const PartId& part, const RawPart& raw) const {
+    return planner_.key(PartNumber::of(part.part), raw.kind, raw.raw);
+  }
   // What the part asks for; `raw`: as of PartPlan, or what a step is to see.
   tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open, RawPart raw) const;
   // Calls gather side by side, because items of several kinds may take turns. Whether one of them,

@@ -98,7 +98,7 @@ void OpenParts::open(const PartId& part, const DividedItem& item, PartState stat
 
 bool OpenParts::is_prepared(const PartId& part) const {
   const OpenPart* open = ledger_.find(part);
-  return open != nullptr && std::holds_alternative<Out>(open->state) && !open->call();
+  return open != nullptr && open->is_prepared();
 }
 
 const OpenPart& OpenParts::open(const PartId& part, const intake::Item& item, PartState state) {
@@ -197,6 +197,7 @@ bool OpenParts::hears(const PartId& part, CallId call) const {
         if constexpr (std::is_same_v<State, Ready>) return state.lost == call;
         if constexpr (std::is_same_v<State, Out>)
           return state.call == call || (first != nullptr && first->other == call);
+        if constexpr (std::is_same_v<State, Following>) return false;
       },
       open->state);
 }
@@ -344,8 +345,7 @@ bool OpenParts::pay(const Debts::Debt& debt, Time now) {
 
 void OpenParts::walk() const {
   for (const auto& [part, open] : ledger_.live()) {
-    const bool is_being_made = PartNumber::of(part.part).level > 0 && !open.call();
-    if (!std::holds_alternative<Out>(open.state) || is_being_made) continue;
+    if (!std::holds_alternative<Out>(open.state) || open.is_prepared()) continue;
     const Call* call = book_.find(open.call());
     GRISTMILL_CHECK(call != nullptr &&
                         std::count(call->parts.begin(), call->parts.end(), part) == 1,

@@ -74,8 +74,10 @@ public:
   }
   void set_out(const PartId& part, CallId call) { ledger_.set_out(part, call); }
   void wait(const PartId& part, Time not_before) { ledger_.wait(part, not_before); }
-  // What it is asked is being made; it is with no call yet.
-  void prepare(const PartId& part) { ledger_.set_out(part, CallId{}); }
+  // What it asks is being made, or looked up; it is with no call yet.
+  void prepare(const PartId& part) { ledger_.set_prepared(part); }
+  void follow(const PartId& part) { ledger_.set_following(part); }
+  void set_key(const PartId& part, const RequestKey& key) { ledger_.set_key(part, key); }
   bool is_prepared(const PartId& part) const;
   void open_call(CallId call, Parts parts) { book_.open(call, std::move(parts)); }
   void open_second(CallId first, CallId second) { book_.open_second(first, second); }

@@ -58,12 +58,14 @@ std::string Recorder::line_of(const Ending& ending, const protocol::Reply& reply
   about.chunk = ending.chunk;
   about.chunks = ending.chunks;
   about.repaired = ending.repaired;
+  about.cached = ending.cached;
   return openai::result_line(job_, ending.item.id, reply, about);
 }
 
 void Recorder::part_ended(const Ending& ending, const protocol::Reply& reply,
                           const std::string& endpoint, std::uint32_t size) {
   append_.parts.push_back({ending.part, reply.cls, line_of(ending, reply, endpoint), size});
+  append_.parts.back().key = answered(ending, reply, append_.parts.back().line.size());
   ++append_.durable.parts;
   ++undurable_lines_;
 }
@@ -73,6 +75,20 @@ void Recorder::item_ended(const Ending& ending, const protocol::Reply& reply,
   if (reply.cls != OutcomeClass::ok)
     errors_.ended_item({reply.cls, reply.code, reply.http_status, {}});
   write(ending.part.item, reply.cls, line_of(ending, reply, endpoint));
+  append_.lines.back().key = answered(ending, reply, append_.lines.back().line.size());
+}
+
+// The key by which others will find the line, if they will.
+RequestKey Recorder::answered(const Ending& ending, const protocol::Reply& reply,
+                              std::size_t bytes) {
+  if (ending.cached) {
+    ++append_.note.cached;
+    append_.durable.cached_bytes += bytes;
+    undurable_cached_bytes_ += bytes;
+  }
+  if (!ending.key || ending.cached || reply.cls != OutcomeClass::ok) return {};
+  append_.durable.answered.push_back(ending.key);
+  return mutated("key_is_not_kept") ? RequestKey{} : ending.key;
 }
 
 // That of its part was counted when the part ended; the item's is another one.
@@ -97,6 +113,7 @@ Append Recorder::take(const InputPosition& low) {
   note.job = job_;
   note.low = low;
   counts_.calls += note.calls;
+  counts_.cached += note.cached;
   counts_.attempts += note.attempts;
   counts_.ambiguous += note.ambiguous;
   counts_.late += note.late;
@@ -111,6 +128,7 @@ void Recorder::durable(const DurableLines& lines) {
   counts_.failed += lines.failed;
   counts_.parts += lines.parts;
   undurable_lines_ -= lines.completed + lines.failed + lines.parts;
+  undurable_cached_bytes_ -= lines.cached_bytes;
 }
 
 } // namespace gristmill::supervisor

@@ -40,6 +40,8 @@ struct EndedLevel {
 struct DurableLines {
   std::uint64_t completed = 0, failed = 0, parts = 0; // of items, of items, of parts
   std::vector<EndedLevel> levels = {};                // all of whose parts are
+  std::vector<RequestKey> answered = {};              // requests that have an answer
+  std::uint64_t cached_bytes = 0;                     // of lines with the answer of another
   bool empty() const { return completed + failed + parts == 0; }
 };
 
@@ -75,6 +77,8 @@ struct Ending {
   std::optional<openai::ChunkOfText> chunk = {};
   std::uint32_t chunks = 0; // of an item of one part, as of Provenance
   bool repaired = false;    // likewise
+  RequestKey key = {};      // of what it asked
+  bool cached = false;      // it takes the answer to another part
 };
 
 class Recorder {
@@ -88,6 +92,7 @@ public:
   const JobCounts& counts() const { return counts_; }
   ErrorBook& errors() { return errors_; }
   std::uint64_t undurable_lines() const { return undurable_lines_; }
+  std::uint64_t undurable_cached_bytes() const { return undurable_cached_bytes_; }
 
   // Reading: there are so many items, and no more.
   void has_read(std::uint64_t items) { counts_.total = std::max(counts_.total, items); }
@@ -121,12 +126,13 @@ private:
   std::string line_of(const Ending& ending, const protocol::Reply& reply,
                       const std::string& endpoint) const;
   void write(std::uint64_t item, OutcomeClass cls, std::string line);
+  RequestKey answered(const Ending& ending, const protocol::Reply& reply, std::size_t bytes);
 
   JobId job_;
   const JobSpec& spec_;
   JobCounts counts_;
   ErrorBook errors_; // of all ends of calls, and of items that had none
-  std::uint64_t undurable_lines_ = 0;
+  std::uint64_t undurable_lines_ = 0, undurable_cached_bytes_ = 0;
   Append append_; // of this event, so far
 };
 

@@ -26,6 +26,7 @@ ItemStanding standing_of(const ItemQuestion& question, const PartLedger& ledger,
     standing.tries = open->tally.tries;
     standing.call = open->call();
     if (open->is_unknown()) reason.kind = WaitKind::claims;
+    if (open->follows()) reason.kind = WaitKind::same_request;
     if (!open->is_ready()) return standing;
     const bool later = open->not_before() > now;
     reason.kind = later ? WaitKind::retry : WaitKind::queued;
@@ -70,7 +71,7 @@ WaitReason why_no_call(const PartLedger& ledger, const Reader& reader, const Out
   } else if (undurable_lines >= undurable_lines_max) {
     reason.kind = WaitKind::journal;
     reason.limit = undurable_lines;
-  } else if (open > 0 && waiting == open && ledger.next_due() > now &&
+  } else if (waiting > 0 && waiting == ledger.called_count() && ledger.next_due() > now &&
              (reader.is_at_end() || open >= limits::live_parts_max)) {
     reason.kind = WaitKind::retry;
     reason.limit = waiting;

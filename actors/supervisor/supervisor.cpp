@@ -69,6 +69,10 @@ bool is_step(const PartId& part) {
   return PartNumber::of(part.part).level > 0;
 }
 
+// Of lines with the answers of others that are not durable yet.
+constexpr std::uint64_t undurable_cached_bytes_max = 32u << 20;
+constexpr std::size_t alike_per_slice = 256;
+
 const NoCall was_cancelled{OutcomeClass::cancelled, "cancelled", "the job was cancelled"};
 
 } // namespace
@@ -84,8 +88,9 @@ Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource&
                                                                     std::move(recovered.terminal),
                                                                     std::move(recovered.parts)},
       verdict_{spec_}, hedging_{spec_.policy.hedge_percent, second_calls(recovered.counts)},
-      recorder_{job, spec_, counts_of(recovered), recovered.errors}, waited_{recovered.outage},
-      begun_{recovered.mark > 0 || recovered.counts.terminal() > 0 || recovered.low.item > 0},
+      recorder_{job, spec_, counts_of(recovered), recovered.errors}, same_{spec_.policy.dedupe},
+      waited_{recovered.outage}, begun_{recovered.mark > 0 || recovered.counts.terminal() > 0 ||
+                                        recovered.low.item > 0},
       calls_at_once_{recovered.may_have_called ? recovered.calls_at_once : 0} {}
 
 // ---- events ------------------------------------------------------------------------------------
@@ -149,6 +154,7 @@ Effects Supervisor::claimed(const std::vector<protocol::Claim>& claims, Time now
     if (mutated("claim_ignored")) continue;
     for (const PartId& part : claim.parts) open_named(part, now);
     withdraw(parts_.claimed(claim, now));
+    are_called(claim);
   }
   return filled(now);
 }
@@ -157,8 +163,16 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
   for (const protocol::Claim& claim : claims) {
     for (const PartId& part : claim.parts) open_named(part, now);
     parts_.kept(claim);
+    are_called(claim);
   }
   return filled(now);
+}
+
+// Others that ask the same wait for them.
+void Supervisor::are_called(const protocol::Claim& claim) {
+  for (const PartId& part : claim.parts)
+    if (const OpenPart* open = parts_.find(part); open && open->key && open->call() == claim.call)
+      same_.is_called(part, open->key);
 }
 
 Effects Supervisor::begun(const std::vector<BegunCall>& calls, Time now) {
@@ -184,6 +198,7 @@ Effects Supervisor::grace_over(Time now, std::uint64_t untold) {
 Effects Supervisor::durable(const DurableLines& lines, Time now) {
   recorder_.durable(lines);
   for (const EndedLevel& level : lines.levels) goes_on(level, now);
+  for (const RequestKey& key : lines.answered) look_up_followers(key);
   effects_.progress = true;
   return filled(now);
 }
@@ -206,6 +221,30 @@ Effects Supervisor::joined(std::vector<JoinedItem> items, const std::string& fai
     parts_.end_item(item.item);
     stop(verdict_.item_ended(item.cls, item.code, sample));
     recorder_.joined(std::move(item), name);
+  }
+  return filled(now);
+}
+
+Effects Supervisor::looked_up(LookedUpAnswers answers, Time now) {
+  same_.looked_up(std::move(answers.rest));
+  for (LookedUp& looked : answers.found) {
+    const PartId& part = looked.asked.part;
+    if (!parts_.is_prepared(part)) continue; // it has ended meanwhile, or somebody claims its call
+    if (looked.answer) {
+      protocol::Reply reply;
+      reply.cls = OutcomeClass::ok;
+      reply.http_status = looked.answer->http_status;
+      reply.request_id = std::move(looked.answer->request_id);
+      reply.model = std::move(looked.answer->model);
+      reply.body = std::move(looked.answer->body);
+      finish(part, reply, looked.answer->endpoint, true);
+    } else if (!same_.leads(part, looked.asked.key)) {
+      parts_.follow(part);
+    } else if (course_.goes_on() && !looked.asked.raw.empty()) {
+      offer(part, {looked.asked.kind, std::move(looked.asked.raw)}, now);
+    } else {
+      parts_.wait(part, now);
+    }
   }
   return filled(now);
 }
@@ -239,6 +278,7 @@ Effects Supervisor::charged(Usd cost) {
 
 // Last step of nearly every event: what has changed may let another call begin.
 Effects Supervisor::filled(Time now) {
+  end_alike();
   offers_.packing().look_at(parts_.calls(), now);
   parts_.open_more(now);
   offer_next(now);
@@ -251,6 +291,8 @@ Effects Supervisor::filled(Time now) {
 Effects Supervisor::sealed() {
   leave();
   effects_.offers = by_prefix(std::move(effects_.offers));
+  if (recorder_.undurable_cached_bytes() < undurable_cached_bytes_max)
+    effects_.look_ups = same_.take_look_ups();
   effects_.append =
       recorder_.take(recorder_.has_news() ? parts_.low(reader_.position()) : InputPosition{});
   const JobCounts& counts = recorder_.counts();
@@ -304,7 +346,19 @@ void Supervisor::expect(const intake::Item& item) {
   for (const PartId& part : divide(item)) {
     const bool on_fallback = parts_.open(part, item, Unknown{}).tally.on_fallback;
     parts_.set_fallback(part, offers_.has_fallback(part, item.place.kind, item.raw, on_fallback));
+    if (same_.is_on()) expect_key(part, item);
   }
+}
+
+// Its call may yet be claimed, so others that ask the same wait for it.
+void Supervisor::expect_key(const PartId& part, const intake::Item& item) {
+  if (is_step(part)) return;
+  const auto raw = plan_.raw_of(part, item.place.kind, parts_.ledger().divided(part.item),
+                                [&] { return item.raw; });
+  const RequestKey key = raw ? offers_.key_of(part, *raw) : RequestKey{};
+  if (!key) return;
+  parts_.set_key(part, key);
+  same_.expect(part, key);
 }
 
 // Somebody names a part of a document that waits to be opened: an earlier life has opened it.
@@ -331,7 +385,8 @@ bool Supervisor::may_read() const {
   const Streams first = (Streams{1} << plan_.models_of(job_)) - 1;
   const bool has_room = (offers_.streams_with_room() & first) != 0;
   const PartLedger& ledger = parts_.ledger();
-  return has_room && ledger.live_count() + ledger.joining_count() < limits::live_parts_max &&
+  return has_room && same_.has_room() &&
+         ledger.live_count() + ledger.joining_count() < limits::live_parts_max &&
          ledger.chunk_count() < known_chunks_max;
 }
 
@@ -480,7 +535,24 @@ void Supervisor::take_step(const PartId& part, std::string_view answers, Time no
     give_up(part, {OutcomeClass::bad_line, "input_changed", item.error().message});
 }
 
+// Then it need not be called now, and what becomes of it will be seen.
+bool Supervisor::is_asked_already(const PartId& part, RawPart& raw) {
+  if (!same_.is_on()) return false;
+  if (!parts_.at(part).key) parts_.set_key(part, offers_.key_of(part, raw));
+  const RequestKey key = parts_.at(part).key;
+  if (!key) return false;
+  switch (same_.comes(part, key)) {
+  case SameRequests::Role::leads: return false;
+  case SameRequests::Role::follows: parts_.follow(part); return true;
+  case SameRequests::Role::looks_up: break;
+  }
+  parts_.prepare(part);
+  same_.look_up({part, key, raw.kind, std::move(raw.raw)});
+  return true;
+}
+
 void Supervisor::offer(const PartId& part, RawPart raw, Time now) {
+  if (is_asked_already(part, raw)) return;
   const OpenPart& open = parts_.at(part);
   if (!offers_.has_room(part)) return parts_.wait(part, now); // its model has none
   auto asked = offers_.plan(part, open, std::move(raw));
@@ -527,7 +599,7 @@ Time Supervisor::wake_at() const {
   if (!reader_.must_wait().empty()) return std::min(reader_.read_again_at(), cancel_ends);
   if (reader_.is_catching_up()) return Time::min();
   if (!course_.goes_on()) return never;
-  if (reader_.is_proving() || more_to_read_) return Time::min();
+  if (reader_.is_proving() || more_to_read_ || !ends_alike_.empty()) return Time::min();
   const Outage& outage = verdict_.outage();
   Time at = std::min(cancel_ends, hedging_.look_at());
   if (!course_.is_probing() && !course_.is_cancelling()) at = std::min(at, outage.patience_ends());
@@ -700,12 +772,62 @@ void Supervisor::give_up(const PartId& part, NoCall why) {
   end.code = std::move(why.code);
   end.message = std::move(why.message);
   recorder_.met(end, item_name(parts_.at(part), reader_));
+  if (!mutated("leader_ends_all")) hand_over(part);
   finish(part, end, "");
 }
 
+// It ends for a reason that says nothing of its request.
+void Supervisor::hand_over(const PartId& part) {
+  const RequestKey key = parts_.at(part).key;
+  if (!key || !same_.is_led_by(part, key)) return;
+  const auto next = same_.next_leader(key, [this](const PartId& other) {
+    const OpenPart* open = parts_.find(other);
+    return open != nullptr && open->follows();
+  });
+  if (next && !mutated("nobody_leads_on")) parts_.wait(*next, Time{});
+}
+
+// Of an answer that is not durable yet they hear by durable().
+void Supervisor::followers_go_on(const PartId& part, const protocol::Reply& reply, bool cached) {
+  const RequestKey key = parts_.at(part).key;
+  if (!key || !same_.is_led_by(part, key)) return;
+  if (reply.cls == OutcomeClass::ok) {
+    if (cached || mutated("follower_hears_too_early")) look_up_followers(key);
+    return;
+  }
+  if (info(reply.cls).fault != Fault::item) return hand_over(part);
+  EndsAlike alike{same_.take_followers(key), reply};
+  if (!alike.parts.empty()) ends_alike_.push_back(std::move(alike));
+}
+
+void Supervisor::look_up_followers(const RequestKey& key) {
+  for (const PartId& part : same_.take_followers(key)) {
+    const OpenPart* open = parts_.find(part);
+    if (open == nullptr || !open->follows()) continue;
+    parts_.prepare(part);
+    same_.look_up({part, key});
+  }
+}
+
+// A few at a time: there may be as many as parts are open.
+void Supervisor::end_alike() {
+  for (std::size_t n = 0; n < alike_per_slice && !ends_alike_.empty(); ++n) {
+    EndsAlike& alike = ends_alike_.front();
+    const PartId part = alike.parts.back();
+    alike.parts.pop_back();
+    const OpenPart* open = parts_.find(part);
+    if (open != nullptr && open->follows()) {
+      recorder_.met(alike.reply, item_name(*open, reader_));
+      finish(part, alike.reply, "", true);
+    }
+    if (alike.parts.empty()) ends_alike_.pop_front();
+  }
+}
+
 void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
-                        const std::string& endpoint) {
+                        const std::string& endpoint, bool cached) {
   const OpenPart& open = parts_.at(part);
+  followers_go_on(part, reply, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
   const Ending ending{part,
                       item_name(open, reader_),
@@ -714,7 +836,9 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
                       divided != nullptr,
                       chunk_of(part, divided),
                       divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u,
-                      open.tally.repaired && reply.cls == OutcomeClass::ok};
+                      open.tally.repaired && reply.cls == OutcomeClass::ok,
+                      open.key,
+                      cached};
   const bool failed = reply.cls != OutcomeClass::ok;
   const PartNumber number = PartNumber::of(part.part);
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();

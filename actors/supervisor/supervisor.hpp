@@ -11,13 +11,15 @@
 //          Pause, Resume, Cancel  from JOB DESK by way of COORDINATOR's room
 //          Durable      from JOURNAL: what was appended would survive a power cut
 //          Joined       from JOINER: the line of an item of several parts
+//          LookedUp     from JOINER: whether a request was answered before
 //   tells  COORDINATOR offers, withdrawals and progress, JOB DESK that all items are terminal;
-//          JOURNAL lines and notes; JOINER which items have all their parts
+//          JOURNAL lines and notes; JOINER which items have all their parts, and what is looked up
 //   never  touches a clock, a socket, or a disk other than the job's input
 // It joins READER (items), OPEN PARTS (which part is with which call), OFFERS (what is asked),
-// TURNS (which part is next), VERDICT (what an outcome means), HEDGING (second calls), COURSE
-// (whether the job goes on) and RECORDER (what is written). Invariant: the first terminal outcome
-// of a part wins and is appended once; every outcome is acknowledged by an append behind it.
+// TURNS (which part is next), SAME REQUESTS (which parts ask the same), VERDICT (what an outcome
+// means), HEDGING (second calls), COURSE (whether the job goes on) and RECORDER (what is written).
+// Invariant: the first terminal outcome of a part wins and is appended once; every outcome is
+// acknowledged by an append behind it.
 #pragma once
 
 #include "actors/kit/random.hpp"
@@ -29,6 +31,7 @@
 #include "actors/supervisor/parts/part_plan.hpp"
 #include "actors/supervisor/reader.hpp"
 #include "actors/supervisor/recorder.hpp"
+#include "actors/supervisor/same_requests.hpp"
 #include "actors/supervisor/standing.hpp"
 #include "actors/supervisor/turns.hpp"
 #include "actors/supervisor/verdict/verdict.hpp"
@@ -37,6 +40,7 @@
 #include "actors/words/joining.hpp"
 #include "actors/words/wait_reason.hpp"
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +52,7 @@ struct Effects {
   std::vector<CallId> withdrawn; // somebody else has answered, or the job is cancelled
   Append append;
   std::vector<ItemToJoin> joins;
+  std::vector<LookUp> look_ups;
   bool progress = false;           // counts have changed
   bool all_terminal = false;       // said once, from durable state only
   std::optional<StateChange> stop; // the job cannot or should not go on
@@ -90,6 +95,7 @@ public:
   Effects durable(const DurableLines& lines, Time now);
   // `failure`: items cannot be joined; a sentence.
   Effects joined(std::vector<JoinedItem> items, const std::string& failure, Time now);
+  Effects looked_up(LookedUpAnswers answers, Time now);
   Effects cancel(Time now);
   Effects pause(Time now);
   // `probing`: only to see whether what paused it is over.
@@ -113,6 +119,11 @@ public:
   std::uint64_t next_call() const { return offers_.next_call().value; }
 
 private:
+  // Parts that end as the one that they followed did.
+  struct EndsAlike {
+    std::vector<PartId> parts;
+    protocol::Reply reply;
+  };
   Effects filled(Time now);
   Effects sealed();
 
@@ -122,6 +133,7 @@ private:
   void drop_if_cancelled(std::uint64_t item);
   void goes_on(const EndedLevel& level, Time now);
   void expect(const intake::Item& item);
+  void expect_key(const PartId& part, const intake::Item& item);
   void open_named(const PartId& part, Time now);
   bool caught_up(Time now);
   bool may_read() const;
@@ -135,10 +147,13 @@ private:
   void prepare_step(const PartId& part);
   void take_step(const PartId& part, std::string_view answers, Time now);
   void offer(const PartId& part, RawPart raw, Time now);
+  bool is_asked_already(const PartId& part, RawPart& raw);
+  void follow(const PartId& part);
   void leave(Offers::Which which = Offers::Which::all);
   void hedge(Time now);
 
   // Outcomes.
+  void are_called(const protocol::Claim& claim);
   void accept(ReportedOutcome& call, Time now, Random& random);
   Parts heard_of(const ReportedOutcome& call, Time now);
   void heard_answer(const ReportedOutcome& call, Time now);
@@ -152,7 +167,12 @@ private:
   void end_all(bool out_too);
   void fall_back(const PartId& part, CallId call, Time now);
   void give_up(const PartId& part, NoCall why);
-  void finish(const PartId& part, const protocol::Reply& reply, const std::string& endpoint);
+  void finish(const PartId& part, const protocol::Reply& reply, const std::string& endpoint,
+              bool cached = false);
+  void hand_over(const PartId& part);
+  void followers_go_on(const PartId& part, const protocol::Reply& reply, bool cached);
+  void look_up_followers(const RequestKey& key);
+  void end_alike();
   void withdraw(const Calls& calls);
   void stop(std::optional<StateChange> stop);
 
@@ -168,6 +188,8 @@ private:
   Hedging hedging_;
   Recorder recorder_;
   Course course_;
+  SameRequests same_;
+  std::deque<EndsAlike> ends_alike_;
   Effects effects_;                // of this event, so far
   std::optional<Duration> waited_; // before our life began
   bool begun_;                     // an earlier life has called or ended items

@@ -29,22 +29,17 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
   append_to(into.append.attempts, std::move(from.append.attempts));
   append_to(into.append.acks, std::move(from.append.acks));
   append_to(into.joins, std::move(from.joins));
+  append_to(into.look_ups, std::move(from.look_ups));
   supervisor::DurableLines& durable = into.append.durable;
   durable.completed += from.append.durable.completed;
   durable.failed += from.append.durable.failed;
   durable.parts += from.append.durable.parts;
   append_to(durable.levels, std::move(from.append.durable.levels));
-  journal::JobNote& note = into.append.note;
-  const journal::JobNote& more = from.append.note;
-  note.attempts += more.attempts;
-  note.ambiguous += more.ambiguous;
-  note.late += more.late;
-  note.prompt_tokens += more.prompt_tokens;
-  note.completion_tokens += more.completion_tokens;
-  note.cost += more.cost;
-  if (more.job) {
-    note.job = more.job;
-    note.low = more.low;
+  append_to(durable.answered, std::move(from.append.durable.answered));
+  durable.cached_bytes += from.append.durable.cached_bytes;
+  if (const journal::JobNote& more = from.append.note; more.job) {
+    into.append.note.job = more.job;
+    into.append.note.add(more);
   }
   into.progress |= from.progress;
   into.all_terminal |= from.all_terminal;
@@ -76,6 +71,8 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
     effects = supervisor_->durable(lines->lines, now);
   if (auto* joined = std::get_if<ItemsJoined>(&message))
     effects = supervisor_->joined(std::move(joined->items), joined->failure, now);
+  if (auto* looked = std::get_if<LookedUpAnswers>(&message))
+    effects = supervisor_->looked_up(std::move(*looked), now);
   if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
   if (std::holds_alternative<PauseItems>(message)) effects = supervisor_->pause(now);
   if (const auto* resume = std::get_if<ResumeItems>(&message))
@@ -162,6 +159,8 @@ void SupervisorRoom::emit(supervisor::Effects effects, const Moment& moment, Pos
   if (!effects.offers.empty() || !effects.withdrawn.empty())
     post.tell(to_coordinator, Offer{job_, std::move(effects.offers), std::move(effects.withdrawn)});
   if (!effects.joins.empty()) post.tell(to_joiner, JoinItems{job_, std::move(effects.joins)});
+  if (!effects.look_ups.empty())
+    post.tell(to_joiner, LookUpAnswers{job_, std::move(effects.look_ups)});
   supervisor::Append& append = effects.append;
   if (!append.empty()) {
     AppendNow now_durable;
@@ -223,6 +222,9 @@ void SupervisorRoom::note_errors(bool final, Time now, Post& post) {
 
 void JoinerRoom::handle(Message message, const Moment& moment, Post& post) {
   if (!joiner_) return; // nobody divides items
+  if (auto* asked = std::get_if<LookUpAnswers>(&message))
+    post.tell(to_supervisor(asked->job),
+              joiner::look_up(*lines_, asked->job, std::move(asked->asked)));
   if (auto* join = std::get_if<JoinItems>(&message))
     joiner_->join(join->job, std::move(join->items));
   joiner::JoinStep step = joiner_->step();

@@ -117,6 +117,10 @@ struct ItemsJoined { // to SUPERVISOR
   std::vector<JoinedItem> items;
   std::string failure; // they cannot be joined; a sentence
 };
+struct LookUpAnswers { // to JOINER; LookedUpAnswers to SUPERVISOR is the answer
+  JobId job;
+  std::vector<LookUp> asked;
+};
 struct CloseRoom {}; // to SUPERVISOR and MERGER
 struct LimiterNews { // to RATE LIMITER, in this order
   std::vector<EndpointOffer> endpoints_added;
@@ -162,8 +166,9 @@ using Message =
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
                  RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
                  PauseItems, ResumeItems, CancelItems, LinesDurable, JoinItems, ItemsJoined,
-                 CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
-                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
+                 LookUpAnswers, LookedUpAnswers, CloseRoom, LimiterNews, ShowPools, BlocksDurable,
+                 AppendNow, StoreDurable, StoreFailed, journal::Group, merger::MergeTask,
+                 SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;

@@ -2,6 +2,7 @@
 // its thinking class and addresses what comes out. Private to the wiring.
 #pragma once
 
+#include "actors/joiner/answers.hpp"
 #include "actors/joiner/joiner.hpp"
 #include "actors/journal/group_commit.hpp"
 #include "actors/rate_limiter/rate_limiter.hpp"
@@ -95,7 +96,7 @@ private:
 
 class JoinerRoom : public Room {
 public:
-  explicit JoinerRoom(journal::LineStore* lines) {
+  explicit JoinerRoom(journal::LineStore* lines) : lines_{lines} {
     if (lines != nullptr) joiner_.emplace(*lines);
   }
   void handle(Message message, const Moment& moment, Post& post) override;
@@ -104,6 +105,7 @@ public:
   }
 
 private:
+  journal::LineStore* lines_;
   std::optional<joiner::Joiner> joiner_;
 };
 

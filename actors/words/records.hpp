@@ -9,7 +9,9 @@
 #include "protocol/job/outcome_class.hpp"
 #include "protocol/job/state.hpp"
 #include "protocol/job/usd.hpp"
+#include "protocol/request_key.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -28,7 +30,8 @@ struct ResultLine {
   JobId job;
   std::uint64_t item = 0;
   OutcomeClass cls = OutcomeClass::ok;
-  std::string line; // one JSON line without its newline
+  std::string line;    // one JSON line without its newline
+  RequestKey key = {}; // of one that was answered: what was asked; none = nobody will look for it
   bool failed() const { return cls != OutcomeClass::ok; }
 };
 
@@ -38,6 +41,7 @@ struct PartLine {
   OutcomeClass cls = OutcomeClass::ok;
   std::string line;       // as of ResultLine
   std::uint32_t size = 0; // tokens of an answer that a step joins with others; 0 = none does
+  RequestKey key = {};    // as of ResultLine
   bool failed() const { return cls != OutcomeClass::ok; }
 };
 
@@ -70,10 +74,22 @@ struct AttemptNote {
 // Amounts to add to a job's counts, and where reading would go on.
 struct JobNote {
   JobId job;
-  std::uint64_t calls = 0, attempts = 0, ambiguous = 0, late = 0;
+  std::uint64_t calls = 0, attempts = 0, ambiguous = 0, late = 0, cached = 0;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
   InputPosition low; // every item before it is terminal; the greatest one holds
   Usd cost{};
+
+  void add(const JobNote& note) {
+    calls += note.calls;
+    attempts += note.attempts;
+    ambiguous += note.ambiguous;
+    late += note.late;
+    cached += note.cached;
+    prompt_tokens += note.prompt_tokens;
+    completion_tokens += note.completion_tokens;
+    cost += note.cost;
+    low = std::max(low, note.low);
+  }
 };
 
 // What was drawn in truth from a block of this epoch that nobody draws from any more, and not given

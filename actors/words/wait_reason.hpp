@@ -38,10 +38,11 @@ enum class WaitKind : std::uint8_t {
   claims,   // after a restart: the workers have not yet said what they hold
 
   // Of SUPERVISOR.
-  reading,    // the input is read before anything is called
-  retry,      // for another attempt
-  open_items, // as many items are open as are kept
-  endpoint,   // nothing is answered: its endpoints are away, not ready or full, or refuse it
+  reading,      // the input is read before anything is called
+  retry,        // for another attempt
+  same_request, // an item that asks the same goes first (--dedupe)
+  open_items,   // as many items are open as are kept
+  endpoint,     // nothing is answered: its endpoints are away, not ready or full, or refuse it
 
   // Of a job or an item as a whole.
   paused,
@@ -91,6 +92,7 @@ inline constexpr std::array wait_infos{
     WaitInfo{WaitKind::claims, WaitSayer::coordinator, "claims", ""},
     WaitInfo{WaitKind::reading, WaitSayer::supervisor, "reading", ""},
     WaitInfo{WaitKind::retry, WaitSayer::supervisor, "retry", ""},
+    WaitInfo{WaitKind::same_request, WaitSayer::supervisor, "same_request", ""},
     WaitInfo{WaitKind::open_items, WaitSayer::supervisor, "open_items", ""},
     WaitInfo{WaitKind::endpoint, WaitSayer::supervisor, "endpoint", ""},
     WaitInfo{WaitKind::paused, WaitSayer::whole, "paused", ""},

@@ -51,11 +51,14 @@ Result<Inputs> inputs_of(const std::vector<std::string>& names, const DryRunPlac
   return inputs;
 }
 
+Result<std::unique_ptr<intake::ByteSource>> opened(const JobSpec& spec) {
+  return coordinator::FileSource::open(spec.inputs, fs::temp_directory_path());
+}
+
 // To the end of the input; under --strict to the first bad line, which is returned.
-Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forecaster) {
-  auto source = coordinator::FileSource::open(spec.inputs, fs::temp_directory_path());
-  GRISTMILL_TRY(source);
-  intake::Intake intake{spec, **source, {}};
+Result<std::optional<BadLine>> read_items(const JobSpec& spec, intake::ByteSource& source,
+                                          Forecaster& forecaster) {
+  intake::Intake intake{spec, source, {}};
   for (;;) {
     const auto item = intake.next();
     GRISTMILL_TRY(item);
@@ -74,15 +77,19 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, Forecaster& forec
 Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
   JobSpec strict = spec;
   strict.policy.strict = true;
-  Forecaster forecaster{strict};
-  return read_items(strict, forecaster);
+  auto source = opened(strict);
+  GRISTMILL_TRY(source);
+  Forecaster forecaster{strict, (*source)->scratch()};
+  return read_items(strict, **source, forecaster);
 }
 
 Result<std::string> why_nothing_runs(const JobSpec& spec) {
   JobSpec lenient = spec;
   lenient.policy.strict = false;
-  Forecaster forecaster{lenient};
-  const auto read = read_items(lenient, forecaster);
+  auto source = opened(lenient);
+  GRISTMILL_TRY(source);
+  Forecaster forecaster{lenient, (*source)->scratch()};
+  const auto read = read_items(lenient, **source, forecaster);
   GRISTMILL_TRY(read);
   const Forecast& forecast = forecaster.forecast();
   if (forecast.bad == 0 || forecast.bad < forecast.items) return std::string{};
@@ -102,8 +109,10 @@ int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPla
   if (!fields->refusal.empty()) return complain(fields->refusal, exit_usage);
   say(fields->note);
   for (const std::string& fault : faults_of(spec)) return complain(fault, exit_usage);
-  Forecaster forecaster{spec};
-  const auto bad = read_items(spec, forecaster);
+  auto source = opened(spec);
+  if (!source) return complain(source.error().message, exit_usage);
+  Forecaster forecaster{spec, (*source)->scratch()};
+  const auto bad = read_items(spec, **source, forecaster);
   if (!bad) return complain(bad.error().message, exit_usage);
   if (*bad)
     return complain(fmt::format("{}: {}", (*bad)->source, (*bad)->sentence), exit_bad_input);

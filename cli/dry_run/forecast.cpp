@@ -1,6 +1,7 @@
 #include "cli/dry_run/forecast.hpp"
 
 #include "protocol/openai/chunk/reduce.hpp"
+#include "protocol/openai/request/canonical.hpp"
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/rules/served.hpp"
 
@@ -25,8 +26,9 @@ std::uint32_t likely_size(const TokenRange& answer) {
 
 } // namespace
 
-Forecaster::Forecaster(const JobSpec& spec)
-    : spec_{spec}, forms_{spec}, reader_{spec}, models_{models_of_all(spec)} {
+Forecaster::Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages)
+    : spec_{spec}, forms_{spec}, reader_{spec}, models_{models_of_all(spec)}, seen_{std::move(
+                                                                                  pages)} {
   if (models_.empty()) models_.emplace_back();
   for (std::size_t n = 1; n <= models_.size(); ++n)
     empty_answers_ += fmt::format("{}\"answer.{}\":\"\"", n == 1 ? "" : ",", n);
@@ -86,9 +88,25 @@ std::string Forecaster::item(const intake::Item& item, const std::string& source
 Result<TokenRange> Forecaster::whole(const intake::Item& item, const std::string& model) {
   const auto request = rendered(a_chunk, item.place.kind, item.raw, model);
   GRISTMILL_TRY(request);
-  may_be_packed(a_chunk, item.place.kind, item.raw);
   ++share_of(*request).items;
-  return count(*request);
+  return called(*request, item.place.kind, item.raw);
+}
+
+// One that could not be remembered is asked again.
+bool Forecaster::is_repeated(const openai::Request& request) {
+  if (!spec_.policy.dedupe) return false;
+  const auto key = openai::request_key(request);
+  const auto before = key ? seen_.add(key->view(), 1) : Result<std::uint64_t>{0};
+  return before.value_or(0) != 0;
+}
+
+TokenRange Forecaster::called(const openai::Request& request, ItemKind kind, std::string_view raw) {
+  if (is_repeated(request)) {
+    ++forecast_.repeated;
+    return openai::estimate_tokens(request, openai::answer_tokens_default).output;
+  }
+  may_be_packed(a_chunk, kind, raw);
+  return count(request);
 }
 
 void Forecaster::may_be_packed(const PartNumber& part, ItemKind kind, std::string_view raw) {
@@ -114,9 +132,8 @@ Result<TokenRange> Forecaster::in_chunks(const Divided& item, const std::string&
                            text.substr(begin, end - begin), n + 1, of);
     const auto request = rendered(a_chunk, ItemKind::json_object, object, model);
     GRISTMILL_TRY(request);
-    may_be_packed(a_chunk, ItemKind::json_object, object);
     if (n == 0) ++share_of(*request).items;
-    answer = count(*request);
+    answer = called(*request, ItemKind::json_object, object);
     all += answer;
   }
   if (!spec_.shape.reduce_prompt.empty()) return reduced(item, model, answer);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/intake/intake.hpp"
+#include "actors/intake/seen_ids.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/openai/chunk/chunks.hpp"
 #include "protocol/openai/chunk/document.hpp"
@@ -12,6 +13,7 @@
 #include "protocol/openai/tokens/estimate.hpp"
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,7 +39,8 @@ struct BadLine {
 struct Forecast {
   std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
   std::uint64_t calls = 0;                        // each text to embed by itself
-  std::uint64_t packed = 0;                       // texts of them that others may go with
+  std::uint64_t repeated = 0;                 // requests beside them that --dedupe does not call
+  std::uint64_t packed = 0;                   // texts of them that others may go with
   std::uint64_t chunks = 0, reduce_calls = 0; // reduce_calls: those of `calls` that join answers
   std::vector<BadLine> samples;               // the first bad lines
   openai::TokenEstimate tokens;
@@ -51,7 +54,8 @@ struct Forecast {
 // Adds up what the items would come to.
 class Forecaster {
 public:
-  explicit Forecaster(const JobSpec& spec);
+  // `pages`: for --dedupe.
+  explicit Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages = nullptr);
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
@@ -74,6 +78,9 @@ private:
   Result<openai::TokenRange> reduced(const Divided& item, const std::string& model,
                                      openai::TokenRange answer);
   Result<> judged(const intake::Item& item, const openai::TokenRange& answers);
+  bool is_repeated(const openai::Request& request);
+  // A call of an item or a chunk of it.
+  openai::TokenRange called(const openai::Request& request, ItemKind kind, std::string_view raw);
   void may_be_packed(const PartNumber& part, ItemKind kind, std::string_view raw);
   // The request, with so many tokens in it beside its own; its answer.
   openai::TokenRange count(const openai::Request& request, const openai::TokenRange& more = {});
@@ -85,6 +92,7 @@ private:
   const openai::DocumentReader reader_;
   ModelNames models_;         // that each item is asked of; "" = the one that it names
   std::string empty_answers_; // as the judge would see them
+  intake::SeenIds seen_;      // keys of requests
   Forecast forecast_;
 };
 

@@ -75,6 +75,9 @@ void add_calls(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
       where += fmt::format("{}{}{}", where.empty() ? "" : " or ", endpoint.url, path);
     lines.add("calls", fmt::format("{} of POST {}", grouped(calls), where));
   }
+  if (forecast.repeated > 0)
+    lines.add("", fmt::format("{} more are equal to one of these, and take its answer (--dedupe)",
+                              grouped(forecast.repeated)));
   if (forecast.packed > 0)
     lines.add("packs", fmt::format("{} of these go together, up to {} in a call as the endpoint "
                                    "takes them: {} at least (--pack)",
@@ -190,6 +193,7 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                   {"chunks", forecast.chunks},
                   {"calls", forecast.paths},
                   {"reduce_calls", forecast.reduce_calls},
+                  {"repeated", forecast.repeated},
                   {"pack", spec.policy.pack},
                   {"least_calls", least_calls(forecast, spec)},
                   {"endpoints", std::move(endpoints)},

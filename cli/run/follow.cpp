@@ -43,10 +43,12 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
   } else if (!options.quiet) {
     if (job.counts.total == 0)
       say("the input has no items: only blank lines, or a header without rows\n");
-    say(fmt::format("{}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n"
+    const std::string cached =
+        job.counts.cached == 0 ? "" : fmt::format("{} cached, ", job.counts.cached);
+    say(fmt::format("{}: {} items, {} answered, {} failed, {}{} calls, {} tokens in, {} out{}\n"
                     "{}",
                     name_of(job.state), job.counts.terminal(), job.counts.completed,
-                    job.counts.failed, job.counts.calls, job.counts.prompt_tokens,
+                    job.counts.failed, cached, job.counts.calls, job.counts.prompt_tokens,
                     job.counts.completion_tokens, and_cost_of(job.counts.cost, job.budget),
                     places_of(output)));
     bool mend = false;

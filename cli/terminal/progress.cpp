@@ -55,6 +55,7 @@ std::vector<Field> fields_of(const wiring::JobView& job, double rate, std::size_
   if (c.total_known && c.total > 0)
     // Nothing but the end is the whole.
     fields.push_back({fmt::format("{}%", static_cast<int>(100 * share)), 5});
+  if (c.cached > 0) fields.push_back({"cached " + grouped(c.cached), 6});
   if (c.parts > 0) fields.push_back({"parts " + grouped(c.parts), 6});
   if (job.state != JobState::running)
     fields.push_back({reason(fmt::format("{}{}{}", name_of(job.state),

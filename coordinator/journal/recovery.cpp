@@ -21,7 +21,8 @@ using journal::ItemEntry;
 // begins with.
 class JournalReading {
 public:
-  explicit JournalReading(Database& database) : database_{database} {}
+  JournalReading(Database& database, AnswerIndex* answers)
+      : database_{database}, answers_{answers} {}
 
   // Of one job, or of all (0). Of all, the commits know after lives() which jobs went on in the
   // last.
@@ -64,9 +65,11 @@ private:
   std::string part(Job& job, const journal::ItemEntry& entry, Sums& sums);
 
   Database& database_;
+  AnswerIndex* answers_; // nullptr = they are not asked for
   JournalContent content_;
   std::map<JobId, Job> jobs_;
   std::map<Epoch, Life> lives_;
+  bool is_one_job_ = false; // and it goes on, whatever its state says
   std::set<JobId> went_on_; // recorded something in the last life
 };
 
@@ -146,6 +149,7 @@ Result<> JournalReading::jobs(JobId only) {
 }
 
 Result<> JournalReading::commits(JobId only) {
+  is_one_job_ = static_cast<bool>(only);
   const auto last = database_.integer("SELECT value FROM meta WHERE key = 'last_position'");
   GRISTMILL_TRY(last);
   content_.recovered.last_position = static_cast<journal::Position>(*last);
@@ -158,7 +162,7 @@ Result<> JournalReading::commits(JobId only) {
       "completed, failed, "
       "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
       "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset, "
-      "calls "
+      "calls, cached "
       "FROM commits LEFT JOIN part_ranges p USING (job, position) ";
   return each(
       columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
@@ -252,14 +256,19 @@ std::string JournalReading::commit(const Statement& row) {
       !fault.empty())
     return fault;
 
-  content_.parts.add(job.recovered.job, row.text(17),
-                     {static_cast<std::uint32_t>(row.integer(20)), row.number(21), row.number(22)});
+  const SegmentRange parts{static_cast<std::uint32_t>(row.integer(20)), row.number(21),
+                           row.number(22)};
+  content_.parts.add(job.recovered.job, row.text(17), parts);
+  if (answers_ != nullptr && (is_one_job_ || !is_over(job.recovered.state)))
+    answers_->add(job.recovered.job, row.text(17),
+                  {static_cast<std::uint32_t>(row.integer(2)), from, to}, parts);
 
   JobCounts& counts = job.recovered.counts;
   counts.completed += sums.completed;
   counts.failed += sums.failed;
   counts.failed -= sums.reopened;
   counts.calls += row.number(23);
+  counts.cached += row.number(24);
   counts.attempts += row.number(8);
   counts.ambiguous += row.number(9);
   counts.late += row.number(10);
@@ -501,8 +510,9 @@ Result<> JournalReading::concurrency() {
 
 } // namespace
 
-Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now) {
-  JournalReading reading{database};
+Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now,
+                                    AnswerIndex* answers) {
+  JournalReading reading{database, answers};
   GRISTMILL_TRY(reading.jobs());
   GRISTMILL_TRY(reading.lives());
   GRISTMILL_TRY(reading.commits());
@@ -518,8 +528,9 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   return reading.take();
 }
 
-Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job) {
-  JournalReading reading{database};
+Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job,
+                                               AnswerIndex* answers) {
+  JournalReading reading{database, answers};
   GRISTMILL_TRY(reading.jobs(job));
   GRISTMILL_TRY(reading.commits(job));
   GRISTMILL_TRY(reading.money(job));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/journal/journal_store.hpp"
+#include "coordinator/journal/answer_index.hpp"
 #include "coordinator/journal/part_index.hpp"
 #include "coordinator/journal/segment_writer.hpp"
 #include "coordinator/journal/sqlite.hpp"
@@ -22,9 +23,11 @@ struct JournalContent {
   std::map<Epoch, Time> blocks_over;      // blocks of the epoch that ended by then may be forgotten
 };
 
-// What the journal holds of one job, now.
-Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job);
+// What the journal holds of one job, now. `answers`, here and below: is told of jobs that go on.
+Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job,
+                                               AnswerIndex* answers = nullptr);
 
-Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now);
+Result<JournalContent> read_journal(Database& database, const std::string& boot_id, Time now,
+                                    AnswerIndex* answers = nullptr);
 
 } // namespace gristmill::coordinator

@@ -7,7 +7,7 @@
 namespace gristmill::coordinator {
 
 // Rises with every change of a table.
-inline constexpr std::int64_t schema_version = 2;
+inline constexpr std::int64_t schema_version = 3;
 
 inline constexpr const char* schema = R"(
 -- ended_epoch: the last epoch that ended in order; one after it crashed. worker_epoch: the last one
@@ -28,7 +28,7 @@ CREATE TABLE commits(
   segment INTEGER NOT NULL, from_offset INTEGER NOT NULL, to_offset INTEGER NOT NULL,
   reopened INTEGER NOT NULL, completed INTEGER NOT NULL, failed INTEGER NOT NULL,
   calls INTEGER NOT NULL, attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL,
-  late INTEGER NOT NULL,
+  late INTEGER NOT NULL, cached INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
   cost_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,

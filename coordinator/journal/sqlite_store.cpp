@@ -6,6 +6,7 @@
 #include "coordinator/journal/recovery.hpp"
 #include "protocol/openai/line/result_line.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <fmt/format.h>
@@ -14,6 +15,7 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr Duration publish_interval = std::chrono::milliseconds{100};
+constexpr std::uint64_t line_guess = 16u << 10; // of a line whose length is not known
 constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
 
 } // namespace
@@ -27,7 +29,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   GRISTMILL_TRY(make_journal_private(journal, options.disk_calls));
   auto tables = JournalTables::open(journal);
   GRISTMILL_TRY(tables);
-  auto content = read_journal(tables->database(), options.boot_id, options.now);
+  auto answers = std::make_unique<AnswerIndex>(options.directory);
+  auto content = read_journal(tables->database(), options.boot_id, options.now, answers.get());
   GRISTMILL_TRY(content);
 
   if (content->recovered.epoch.value > AttemptId::epoch_max)
@@ -39,7 +42,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 
   const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
   std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
-                                                     std::move(options), std::move(events)}};
+                                                     std::move(options), std::move(events),
+                                                     std::move(answers)}};
   auto journal_file = FileIdentity::of(store->directory_.path + "/" + journal_file_name);
   GRISTMILL_TRY(journal_file);
   store->journal_file_ = std::move(*journal_file);
@@ -56,12 +60,13 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 }
 
 SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
-                         journal::JournalEvents events)
+                         journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers)
     : directory_{std::move(directory)}, tables_{std::move(tables)},
       sweeper_{options.disk_calls.remove_tree}, segments_{directory_.path,
                                                           options.store_bytes_per_segment,
                                                           options.disk_calls},
-      disk_calls_{std::move(options.disk_calls)}, events_{std::move(events)} {}
+      answers_{std::move(answers)}, disk_calls_{std::move(options.disk_calls)}, events_{std::move(
+                                                                                    events)} {}
 
 SqliteStore::~SqliteStore() {
   close();
@@ -112,6 +117,33 @@ SqliteStore::parts_of(JobId job, std::uint64_t item, std::uint32_t first, std::u
   return lines;
 }
 
+// Its index was given up when the job ended.
+Result<journal::RecoveredJob> SqliteStore::read(JobId job) {
+  answers_->forget(job);
+  return read_journal_job(tables_.database(), job, answers_.get());
+}
+
+Result<std::optional<std::string>> SqliteStore::answer_to(JobId job, const RequestKey& key) {
+  const auto place = answers_->find(job, key);
+  if (!place) return std::nullopt;
+  const std::string path = segments_.path_of(job, place->kind, place->segment);
+  std::string line;
+  for (std::uint64_t bytes = line_guess;; bytes *= 2) {
+    auto read = read_range(path, place->offset, place->offset + bytes);
+    GRISTMILL_TRY(read);
+    line = std::move(*read);
+    if (const auto end = line.find('\n'); end != line.npos || line.size() < bytes) {
+      line.resize(std::min(end, line.size()));
+      break;
+    }
+  }
+  if (!openai::check_result_line(line))
+    return fail(ErrorCode::io, fmt::format("expected the line of an answer at byte {} of {}, got "
+                                           "another",
+                                           place->offset, path));
+  return line;
+}
+
 void SqliteStore::close(bool in_order) {
   {
     const std::lock_guard guard{mutex_};
@@ -139,7 +171,7 @@ void SqliteStore::run() {
       to_read = std::exchange(to_read_, {});
     }
     if (group) carry_out(std::move(*group));
-    for (const JobId job : to_read) events_.read(job, read_journal_job(tables_.database(), job));
+    for (const JobId job : to_read) events_.read(job, read(job));
     publish_if_due();
   }
   segments_.publish();
@@ -188,7 +220,10 @@ Result<> SqliteStore::write(const journal::Group& group) {
   if (done) {
     segments_.keep();
     for (const journal::JobChange& change : group.jobs)
-      if (is_over(change.state)) segments_.end_job(change.job);
+      if (is_over(change.state)) {
+        segments_.end_job(change.job);
+        answers_->forget(change.job);
+      }
     for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
   } else if (journal::passes(done.error().code)) {
     GRISTMILL_TRY(segments_.take_back());
@@ -213,8 +248,10 @@ Result<> SqliteStore::append_and_insert(const journal::Group& group) {
   GRISTMILL_TRY(segments_.sync());
   GRISTMILL_TRY(tables_.write(group, rows));
   const std::lock_guard guard{mutex_};
-  for (const JournalTables::JobRow& row : rows)
+  for (const JournalTables::JobRow& row : rows) {
     parts_.add(row.row.job, row.row.items.blob(), row.parts);
+    answers_->add(row.row.job, row.row.items.blob(), row.range, row.parts);
+  }
   for (const JobId job : group.forgotten) parts_.forget(job);
   return {};
 }

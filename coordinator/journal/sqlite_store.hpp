@@ -15,6 +15,7 @@
 #include "coordinator/disk/file_identity.hpp"
 #include "coordinator/disk/state_directory.hpp"
 #include "coordinator/disk/sweeper.hpp"
+#include "coordinator/journal/answer_index.hpp"
 #include "coordinator/journal/part_index.hpp"
 #include "coordinator/journal/segment_writer.hpp"
 #include "coordinator/journal/tables.hpp"
@@ -52,6 +53,7 @@ public:
   Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item,
                                                   std::uint32_t first = 0,
                                                   std::uint32_t last = ~0u) override;
+  Result<std::optional<std::string>> answer_to(JobId job, const RequestKey& key) override;
   // Has all that `durable` announced.
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
 
@@ -59,7 +61,8 @@ public:
 
 private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
-              journal::JournalEvents events);
+              journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers);
+  Result<journal::RecoveredJob> read(JobId job);
   void run();
   void carry_out(journal::Group group);
   Result<> write(const journal::Group& group);
@@ -73,6 +76,7 @@ private:
   FileIdentity journal_file_; // looked at before each group
   SegmentWriter segments_;
   PartIndex parts_; // under mutex_
+  std::unique_ptr<AnswerIndex> answers_;
   DiskCalls disk_calls_;
   journal::JournalEvents events_;
   Time published_{};

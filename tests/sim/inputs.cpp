@@ -33,22 +33,25 @@ std::string World::document_of(std::size_t plan, std::uint32_t item) const {
   const JobPlan& job = swarm_.jobs[plan];
   std::string text;
   for (std::uint32_t n = 0; n < job.parts; ++n)
-    text += (n == 0 ? "" : "\\n\\n") + paragraph(plan, item, n);
+    text += (n == 0 ? "" : "\\n\\n") + paragraph(plan, job.twin_of(item), n);
   return fmt::format(R"({{"id":"i{}","text":"{}"}})", item, text) + "\n";
 }
 
 std::string World::line_of(std::size_t plan, std::uint32_t item) {
-  const std::uint64_t padding = random_.below(swarm_.jobs[plan].text_bytes_max);
+  const std::uint64_t asked = swarm_.jobs[plan].twin_of(item);
+  Random of_twins{plan << 32 ^ asked};
+  Random& random = swarm_.jobs[plan].distinct == 0 ? random_ : of_twins;
+  const std::uint64_t padding = random.below(swarm_.jobs[plan].text_bytes_max);
   if (swarm_.jobs[plan].embeds())
     return fmt::format("{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/embeddings\","
-                       "\"body\":{{\"model\":\"m\",\"input\":\"text {1} item {0} part 0 "
+                       "\"body\":{{\"model\":\"m\",\"input\":\"text {1} item {4} part 0 "
                        "{2:x>{3}}\"}}}}\n",
-                       item, plan, "", padding);
+                       item, plan, "", padding, asked);
   return fmt::format(
       "{{\"custom_id\":\"i{0}\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
       "\"body\":{{\"model\":\"m\",\"max_tokens\":{2},\"messages\":[{{\"role\":"
-      "\"user\",\"content\":\"text {1} item {0} part 0 {3:x>{4}}\"}}]}}}}\n",
-      item, plan, 20 + random_.below(80), "", padding);
+      "\"user\",\"content\":\"text {1} item {5} part 0 {3:x>{4}}\"}}]}}}}\n",
+      item, plan, 20 + random.below(80), "", padding, asked);
 }
 
 void World::make_inputs() {
@@ -157,6 +160,7 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.shape.order = plan.by_completion ? ResultOrder::completion : ResultOrder::input;
   spec.policy.retries = plan.retries;
   spec.policy.pack = plan.pack;
+  spec.policy.dedupe = plan.distinct > 0;
   if (plan.checked)
     spec.shape.params = R"({"response_format":{"type":"json_schema","json_schema":{"name":"v",)"
                         R"("schema":{"properties":{"v":{"type":"string"}},"required":["v"]}}}})";

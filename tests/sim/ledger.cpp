@@ -18,6 +18,13 @@ double fate(std::size_t plan, const PartId& part, std::uint64_t salt) {
 
 } // namespace
 
+template <class Use> void Ledger::each_twin(std::size_t plan, const PartId& part, Use use) {
+  const JobPlan& job = swarm_.jobs[plan];
+  if (job.distinct == 0) return use(part);
+  for (std::uint64_t item = job.twin_of(part.item); item < job.items; item += job.distinct)
+    use(PartId{part.job, item, part.part});
+}
+
 Ledger::Ledger(const Swarm& swarm, Violation violation)
     : swarm_{swarm}, violation_{std::move(violation)}, plans_(swarm.jobs.size()) {
   for (std::size_t n = 0; n < plans_.size(); ++n) {
@@ -218,34 +225,49 @@ void Ledger::check_end(const journal::PartLine& line, std::size_t plan) {
     if (!explained(plan, line)) broken("{} failed: {}", name, line.line);
     return;
   }
-  const auto answers = [this](AttemptId id) {
-    return attempts_.at(id).state == Attempt::State::answered;
-  };
-  if (std::none_of(part.calls.begin(), part.calls.end(), answers))
-    broken("{} is done, and no call answered it", name);
+  if (!is_answered(plan, line.part)) broken("{} is done, and no call answered it", name);
+  const PartId asked{{}, swarm_.jobs[plan].twin_of(line.part.item), line.part.part};
   const std::string wanted =
-      swarm_.jobs[plan].embeds() ? answer_vector(plan, line.part) : answer_text(plan, line.part);
+      swarm_.jobs[plan].embeds() ? answer_vector(plan, asked) : answer_text(plan, asked);
   if (line.line.find(wanted) == line.line.npos) broken("{} has another's answer", name);
 }
 
-// Whether the part may have failed like this.
+bool Ledger::is_answered(std::size_t plan, const PartId& part) {
+  bool answered = false;
+  each_twin(plan, part, [&](const PartId& twin) {
+    for (const AttemptId id : part_of(plan, twin).calls)
+      answered |= attempts_.at(id).state == Attempt::State::answered;
+  });
+  return answered;
+}
+
+// Whether the part may have failed like this: for what it asks another one may have.
 bool Ledger::explained(std::size_t number, const journal::PartLine& line) {
   const Plan& plan = plans_[number];
   const Part& part = part_of(number, line.part);
   if (line.cls == OutcomeClass::cancelled) return plan.cancel_asked;
   if (plan.cancel_asked && !part.calls.empty()) return true; // its retry was cancelled
   if (line.line.find("\"quarantined\"") != line.line.npos) return part.deaths >= 3;
-  switch (line.cls) {
-  case OutcomeClass::bad_line: return is_bad(number, line.part) && !part.calls.empty();
-  case OutcomeClass::too_long: return is_too_long(number, line.part) && !swarm_.fallback;
+  bool explained = false;
+  each_twin(number, line.part,
+            [&](const PartId& twin) { explained |= explains(number, twin, line.cls); });
+  return explained;
+}
+
+bool Ledger::explains(std::size_t number, const PartId& id, OutcomeClass cls) {
+  const Plan& plan = plans_[number];
+  const Part& part = part_of(number, id);
+  switch (cls) {
+  case OutcomeClass::bad_line: return is_bad(number, id) && !part.calls.empty();
+  case OutcomeClass::too_long: return is_too_long(number, id) && !swarm_.fallback;
   // Three times among others, and three times alone.
   case OutcomeClass::poison: return part.faults >= 6;
   case OutcomeClass::transient:
   case OutcomeClass::timeout:
     return part.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries;
   case OutcomeClass::bad_result:
-    return is_hopeless(number, line.part) ||
-           (is_unruly(number, line.part) &&
+    return is_hopeless(number, id) ||
+           (is_unruly(number, id) &&
             part.failures + crashes_ + plan.crashes > swarm_.jobs[number].retries);
   case OutcomeClass::config: return plan.cancel_asked;
   default: return false;
@@ -304,26 +326,42 @@ void Ledger::sent(const SentCall& call) {
   if (permit == attempts_.end()) return broken("attempt {} was never permitted", name);
   if (permit->second.state != Attempt::State::permitted)
     return broken("attempt {} was sent twice", name);
-  const auto same = [](const PartId& a, const PartId& b) {
-    return a.item == b.item && a.part == b.part;
+  const JobPlan& job = swarm_.jobs[call.plan];
+  const auto same = [&](const PartId& a, const PartId& b) {
+    return job.twin_of(a.item) == b.item && a.part == b.part;
   };
   const std::vector<PartId>& parts = permit->second.call.parts;
   if (!std::equal(parts.begin(), parts.end(), call.parts.begin(), call.parts.end(), same) ||
       permit->second.call.plan != call.plan)
     return broken("attempt {} was permitted for other parts", name);
   permit->second.state = Attempt::State::flying;
-  check_block(call);
-  for (const PartId& part : call.parts) {
-    for (const AttemptId id : part_of(call.plan, part).calls) {
-      if (permit->second.excused) break; // given up long ago, and it did not know
-      Attempt& other = attempts_.at(id);
-      const bool may_answer = other.state == Attempt::State::answered ||
-                              (other.state == Attempt::State::flying && id != call.attempt);
-      if (!other.excused && !other.given_up && may_answer && !may_fly_beside(permit->second, other))
-        broken("part {} of item {} of plan {} is called again by {}, while {} {}", part.part,
-               part.item, call.plan, name, to_string(id),
-               other.state == Attempt::State::flying ? "is in flight" : "has answered it");
-    }
+  check_block(permit->second.call);
+  if (permit->second.excused) return; // given up long ago, and it did not know
+  for (const PartId& part : parts)
+    each_twin(call.plan, part,
+              [&](const PartId& twin) { check_not_called(permit->second, part, twin); });
+}
+
+// What the steps of an earlier life asked nobody knows who has not seen what they saw; nor what
+// parts asked that are opened later.
+void Ledger::coordinator_crashed() {
+  ++crashes_;
+  for (auto& [id, attempt] : attempts_) attempt.is_of_earlier_life |= !attempt.recorded;
+}
+
+// What the call asks has not been answered by another one, and is not being asked.
+void Ledger::check_not_called(Attempt& call, const PartId& part, const PartId& twin) {
+  for (const AttemptId id : part_of(call.call.plan, twin).calls) {
+    Attempt& other = attempts_.at(id);
+    const bool is_known =
+        swarm_.jobs[call.call.plan].open_most == 0 && PartNumber::of(part.part).level == 0;
+    if (twin != part && !is_known && other.is_of_earlier_life) continue;
+    const bool may_answer = other.state == Attempt::State::answered ||
+                            (other.state == Attempt::State::flying && id != call.call.attempt);
+    if (!other.excused && !other.given_up && may_answer && !may_fly_beside(call, other))
+      broken("part {} of item {} of plan {} is called by {}, while {}, of item {}, {}", part.part,
+             part.item, call.call.plan, to_string(call.call.attempt), to_string(id), twin.item,
+             other.state == Attempt::State::flying ? "is in flight" : "has answered it");
   }
 }
 

@@ -82,7 +82,7 @@ public:
   // calls.
   void back(std::uint64_t process);
   void grace_over(const std::set<std::uint64_t>& processes_heard);
-  void coordinator_crashed() { ++crashes_; }
+  void coordinator_crashed();
   void room_crashed(JobId job);
 
   // What users did.
@@ -110,7 +110,8 @@ private:
     bool given_up =
         false; // nobody wants its answer: its job failed, or its process was not believed
     CallId id;
-    bool is_second = false; // permitted beside another call of its item
+    bool is_of_earlier_life = false; // of the coordinator, which had not recorded it
+    bool is_second = false;          // permitted beside another call of its item
   };
   struct Part {
     std::optional<OutcomeClass> ended;
@@ -148,8 +149,12 @@ private:
     return plans_[plan].items.at(part.item).parts.at(part.part);
   }
   PartId placed(std::size_t plan, const PartId& part) const {
-    return {part.job, part.item, swarm_.jobs[plan].place_of(part.part)};
+    const JobPlan& job = swarm_.jobs[plan];
+    return {part.job, job.twin_of(part.item), job.place_of(part.part)};
   }
+  // The part, and those of other items that ask the same.
+  template <class Use> void each_twin(std::size_t plan, const PartId& part, Use use);
+  bool is_answered(std::size_t plan, const PartId& part);
   template <class Use> void each_part(const SentCall& call, Use use) {
     for (const PartId& part : call.parts) use(part_of(call.plan, part));
   }
@@ -157,7 +162,9 @@ private:
   void check(const journal::AttemptNote& note);
   void check(const journal::JobNote& note);
   bool explained(std::size_t plan, const journal::PartLine& line);
+  bool explains(std::size_t plan, const PartId& part, OutcomeClass cls);
   void check_block(const SentCall& call);
+  void check_not_called(Attempt& call, const PartId& part, const PartId& twin);
   bool is_beside_another(const SentCall& call, CallId id);
   bool may_fly_beside(Attempt& one, Attempt& other);
   void excuse_plan(std::size_t plan);

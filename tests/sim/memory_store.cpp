@@ -48,6 +48,7 @@ journal::Position MemoryStore::make_durable() {
     job.counts.attempts += note.attempts;
     job.counts.ambiguous += note.ambiguous;
     job.counts.calls += note.calls;
+    job.counts.cached += note.cached;
     job.counts.late += note.late;
     job.counts.prompt_tokens += note.prompt_tokens;
     job.counts.completion_tokens += note.completion_tokens;
@@ -133,6 +134,7 @@ void MemoryStore::add_line(journal::ResultLine line) {
   job.known.terminal.insert(line.item);
   job.attempts.erase({line.job, line.item, 0});
   if (!line.failed()) job.known.parts.erase(line.item);
+  if (!line.failed()) add_answer(line.job, line.key, line.line);
   job.lines.push_back(std::move(line));
 }
 
@@ -145,7 +147,19 @@ void MemoryStore::add_part(journal::PartLine line) {
   else
     ended.answered[line.part.part] = line.size;
   job.attempts.erase(line.part);
+  if (!line.failed()) add_answer(line.part.job, line.key, line.line);
   job.parts.push_back(std::move(line));
+}
+
+void MemoryStore::add_answer(JobId job, const RequestKey& key, const std::string& line) {
+  if (key) jobs_[job].answers.try_emplace(key, line);
+}
+
+Result<std::optional<std::string>> MemoryStore::answer_to(JobId id, const RequestKey& key) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return std::nullopt;
+  const auto answer = job->second.answers.find(key);
+  return answer == job->second.answers.end() ? std::nullopt : std::optional{answer->second};
 }
 
 bool MemoryStore::Job::has_ended(const PartId& part) const {

@@ -20,6 +20,7 @@ public:
     std::map<PartId, journal::AttemptNote> attempts;
     std::vector<journal::ResultLine> lines; // its segments
     std::vector<journal::PartLine> parts;   // likewise
+    std::map<RequestKey, std::string> answers;
     bool has_ended(const PartId& part) const;
   };
 
@@ -34,6 +35,7 @@ public:
   Result<journal::RecoveredJob> read_job(JobId id) const;
   Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item,
                                                   std::uint32_t first, std::uint32_t last) override;
+  Result<std::optional<std::string>> answer_to(JobId job, const RequestKey& key) override;
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
 
   const std::map<JobId, Job>& jobs() const { return jobs_; }
@@ -52,6 +54,7 @@ private:
   void reopen(const journal::Reopened& again);
   void add_line(journal::ResultLine line);
   void add_part(journal::PartLine line);
+  void add_answer(JobId job, const RequestKey& key, const std::string& line);
   void change(const journal::JobChange& change);
   void add_block(const journal::BlockNote& block);
 

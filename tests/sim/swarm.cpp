@@ -245,6 +245,13 @@ void draw_schemas(Swarm& swarm) {
   grow_token_windows(swarm, [](const JobPlan& job) { return job.checked; });
 }
 
+// Likewise. Items that ask the same.
+void draw_twins(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 23 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs)
+    if (random.chance(0.35)) job.distinct = between(random, 1, std::max(job.items / 2, 1u));
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -336,6 +343,7 @@ Swarm Swarm::draw(Random& random) {
   draw_chunks(swarm);
   draw_packs(swarm);
   draw_schemas(swarm);
+  draw_twins(swarm);
   return swarm;
 }
 
@@ -373,6 +381,7 @@ std::string Swarm::text() const {
       text += fmt::format(", {} parts a call, {} are taken", job.pack,
                           inputs_max == 0 ? "all" : std::to_string(inputs_max));
     if (job.checked) text += fmt::format(", {:.2f} of it unruly", job.unruly);
+    if (job.distinct > 0) text += fmt::format(", {} of them distinct", job.distinct);
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});
   }

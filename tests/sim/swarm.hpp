@@ -38,6 +38,9 @@ struct JobPlan {
   bool judged = false;         // one more model sees the answers of all
   bool reduced = false;        // one more call sees the answers to several parts
   std::uint32_t open_most = 0; // of its parts at each model; 0 = the machine's own number
+  std::uint32_t distinct = 0;  // its items ask no more than so many things; 0 = each its own
+  // The item whose question it asks.
+  std::uint64_t twin_of(std::uint64_t item) const { return distinct == 0 ? item : item % distinct; }
   bool embeds() const { return pack > 1; }
   bool is_plain() const { return parts == 1 && models == 1 && !judged && !embeds(); }
   bool is_chunked() const { return parts > 1 && !embeds(); }

@@ -46,7 +46,8 @@ std::vector<Numbers> groups_of(const Numbers& level, std::size_t plan, std::uint
 
 } // namespace
 
-Tree Tree::of(const JobPlan& job, std::size_t plan, std::uint64_t item) {
+Tree Tree::of(const JobPlan& job, std::size_t plan, std::uint64_t number) {
+  const std::uint64_t item = job.twin_of(number);
   Tree tree;
   const std::uint32_t most = job.reduced ? chunk_tokens(job, plan) : 0;
   Numbers judged;

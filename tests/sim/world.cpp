@@ -145,8 +145,9 @@ std::string World::answer_of(const nlohmann::json& body, const JobPlan& wish) {
   return all;
 }
 
-std::string World::wanted_of(std::size_t plan, std::uint64_t item) const {
+std::string World::wanted_of(std::size_t plan, std::uint64_t number) const {
   const JobPlan& wish = swarm_.jobs[plan];
+  const std::uint64_t item = wish.twin_of(number);
   const Tree tree = Tree::of(wish, plan, item);
   std::string all;
   for (const std::uint32_t n : tree.tops[0]) {
@@ -165,7 +166,7 @@ void World::check_answers(const nlohmann::json& line, std::size_t plan, std::uin
   const auto check = [&](const nlohmann::json& answer, const std::vector<std::uint32_t>& parts) {
     const std::string text = answer.dump();
     for (const std::uint32_t part : parts) {
-      const PartId id{{}, item, part};
+      const PartId id{{}, wish.twin_of(item), part};
       const std::string wanted = wish.embeds() ? answer_vector(plan, id) : answer_text(plan, id);
       if (text.find(wanted) == text.npos)
         violation(fmt::format("item {} lacks the answer to its part {}", item, part));

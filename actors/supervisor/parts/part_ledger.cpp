@@ -120,17 +120,33 @@ void PartLedger::set_state(OpenPart& part, PartState state) {
 }
 
 void PartLedger::set_out(const PartId& part, CallId call) {
-  OpenPart& out = open(part);
-  if (out.is_ready()) {
-    count(out, -1);
-    out.behind_since = never;
-    count(out, 1);
+  set_out(part, Out{call});
+}
+
+void PartLedger::set_prepared(const PartId& part) {
+  set_out(part, Out{{}, true});
+}
+
+void PartLedger::set_out(const PartId& id, Out out) {
+  OpenPart& part = open(id);
+  if (part.is_ready()) {
+    count(part, -1);
+    part.behind_since = never;
+    count(part, 1);
   }
-  set_state(out, Out{call});
+  set_state(part, out);
 }
 
 void PartLedger::set_unknown(const PartId& part, CallId failed) {
   set_state(open(part), Unknown{failed});
+}
+
+void PartLedger::set_following(const PartId& part) {
+  set_state(open(part), Following{});
+}
+
+void PartLedger::set_key(const PartId& part, const RequestKey& key) {
+  open(part).key = key;
 }
 
 void PartLedger::wait(const PartId& id, Time not_before, CallId lost) {
@@ -345,9 +361,9 @@ void PartLedger::end_item(std::uint64_t item) {
 }
 
 void PartLedger::invariant() const {
-  GRISTMILL_CHECK(states_[0] + states_[1] + states_[2] == live_.size(),
-                  "{} parts wait, {} are out, {} unknown, of {}", states_[0], states_[1],
-                  states_[2], live_.size());
+  GRISTMILL_CHECK(states_[0] + states_[1] + states_[2] + states_[3] == live_.size(),
+                  "{} parts wait, {} are out, {} unknown, {} follow, of {}", states_[0], states_[1],
+                  states_[2], states_[3], live_.size());
   GRISTMILL_CHECK(waiting_[0] + waiting_[1] + waiting_[2] + waiting_[3] == states_[0],
                   "the lanes do not hold the {} that wait", states_[0]);
   GRISTMILL_CHECK(joining_ <= divided_.size(), "{} of {} items are over", joining_,

@@ -17,6 +17,7 @@
 #include "actors/words/streams.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/node/messages.hpp"
+#include "protocol/request_key.hpp"
 
 #include <array>
 #include <deque>
@@ -41,13 +42,16 @@ struct Ready {
 // In a call that is offered to the coordinator, or with a worker.
 struct Out {
   CallId call;
+  bool is_prepared = false; // with none yet: what it asks is being made, or looked up
 };
 // After a restart: perhaps a worker is calling. `failed`: a call of it that has failed, as is
 // known.
 struct Unknown {
   CallId failed;
 };
-using PartState = std::variant<Ready, Out, Unknown>;
+// Another part asks the same, and its answer is waited for.
+struct Following {};
+using PartState = std::variant<Ready, Out, Unknown, Following>;
 
 // Where a part waits for another attempt.
 enum class Lane : std::uint8_t {
@@ -72,8 +76,13 @@ struct OpenPart {
   Time behind_since = never;         // it failed then, and waits as Lane says
   std::uint8_t suspicions = 0;
   std::shared_ptr<const protocol::Repair> repair = {}; // that its next attempt asks for
+  RequestKey key = {};                                 // what it asks, if anybody wants to know
 
   bool is_ready() const { return std::holds_alternative<Ready>(state); }
+  bool is_prepared() const {
+    return std::holds_alternative<Out>(state) && std::get<Out>(state).is_prepared;
+  }
+  bool follows() const { return std::holds_alternative<Following>(state); }
   bool is_unknown() const { return std::holds_alternative<Unknown>(state); }
   CallId call() const {
     return std::holds_alternative<Out>(state) ? std::get<Out>(state).call : CallId{};
@@ -117,7 +126,10 @@ public:
   std::size_t joining_count() const { return joining_; } // items whose lines are being made
   std::size_t chunk_count() const { return chunks_; }    // of all items that are divided
   std::size_t waiting_count() const { return states_[0]; }
-  std::size_t out_count() const { return live_.size() - states_[0]; }
+  std::size_t following_count() const { return states_[3]; }
+  std::size_t out_count() const { return live_.size() - states_[0] - states_[3]; }
+  // Those that a call of their own is made for, or will be.
+  std::size_t called_count() const { return live_.size() - states_[3]; }
   std::size_t unknown_count() const { return states_[2]; }
   std::size_t waiting_count(Lane lane) const { return waiting_[static_cast<std::size_t>(lane)]; }
   std::size_t suspects() const { return suspects_; } // that were out at a failure others survived
@@ -143,7 +155,10 @@ public:
   PartTally take_recovered(const PartId& part);
   void add(const PartId& part, OpenPart open);
   void set_out(const PartId& part, CallId call);
+  void set_prepared(const PartId& part);
   void set_unknown(const PartId& part, CallId failed);
+  void set_following(const PartId& part);
+  void set_key(const PartId& part, const RequestKey& key);
   // Makes it due at that time, in its lane.
   void wait(const PartId& part, Time not_before, CallId lost = {});
   void set_tally(const PartId& part, PartTally tally);
@@ -201,6 +216,7 @@ private:
   OpenPart& open(const PartId& part);
   void count(const OpenPart& part, int by);
   void set_state(OpenPart& part, PartState state);
+  void set_out(const PartId& part, Out out);
   void set_suspicions(const PartId& id, OpenPart& part, std::uint8_t suspicions);
   using Queues = std::vector<Queue>; // of each stream
   Queues& queues(Lane lane) const { return due_[static_cast<std::size_t>(lane)]; }
@@ -217,7 +233,7 @@ private:
   // May hold entries of parts that no longer wait there; they are skipped when met.
   mutable std::array<Queues, lane_count> due_;
   std::deque<Behind> behind_;                     // … likewise, in the order of their failures
-  std::array<std::size_t, 3> states_{};           // how many are in each
+  std::array<std::size_t, 4> states_{};           // how many are in each
   std::array<std::size_t, lane_count> waiting_{}; // how many wait in each
   std::size_t retrying_ = 0, suspects_ = 0, joining_ = 0, chunks_ = 0, repair_bytes_ = 0;
   // Of parts with suspicions_portion: how many there are, and were at most since there was none.

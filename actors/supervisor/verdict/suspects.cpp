@@ -72,13 +72,15 @@ bool Suspects::is_alone_out(const PartLedger& ledger) const {
 }
 
 bool is_last(const PartLedger& ledger, bool read_all) {
-  return read_all && (ledger.live_count() == 1 || ledger.live_count() == ledger.alone().size());
+  const std::size_t called = ledger.called_count();
+  return read_all && (called == 1 || called == ledger.alone().size());
 }
 
 bool only_few_are_left(const PartLedger& ledger, bool read_all) {
-  if (!read_all || ledger.live_count() > few) return false;
-  return std::all_of(ledger.live().begin(), ledger.live().end(),
-                     [](const auto& one) { return one.second.tally.tries > 0; });
+  if (!read_all || ledger.called_count() > few) return false;
+  return std::all_of(ledger.live().begin(), ledger.live().end(), [](const auto& one) {
+    return one.second.follows() || one.second.tally.tries > 0;
+  });
 }
 
 } // namespace gristmill::supervisor

@@ -22,6 +22,7 @@ template <class Counts, class Visit> void visit_counts(Counts& counts, Visit&& v
   visit("failed", counts.failed);
   visit("retrying", counts.retrying);
   visit("in_flight", counts.in_flight);
+  visit("cached", counts.cached);
   visit("parts", counts.parts);
   visit("calls", counts.calls);
   visit("attempts", counts.attempts);

@@ -74,6 +74,9 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
            static_cast<double>(counts.retrying));
   to.gauge("gristmill_job_calls_in_flight", "Calls that are with a worker.", job,
            static_cast<double>(counts.in_flight));
+  to.counter("gristmill_job_cached_total",
+             "Items, or parts of them, that took the answer to an equal request.", job,
+             counts.cached);
   to.counter("gristmill_job_calls_total", "Calls that have ended.", job, counts.calls);
   to.counter("gristmill_job_attempts_total", "Attempts at items that have ended.", job,
              counts.attempts);

@@ -98,8 +98,8 @@ private:
   void sort(std::vector<Entry>& entries, std::size_t first, bool is_request) {
     const auto by_key = [](const Entry& a, const Entry& b) { return a.key < b.key; };
     const bool left_out = is_request && std::erase_if(entries, [](const Entry& entry) {
-                            return std::ranges::count(not_asked, entry.key) > 0;
-                          }) > 0;
+                                          return std::ranges::count(not_asked, entry.key) > 0;
+                                        }) > 0;
     if (!left_out && std::is_sorted(entries.begin(), entries.end(), by_key)) return;
     std::stable_sort(entries.begin(), entries.end(), by_key);
     const std::string before = out_.substr(first);

@@ -8,10 +8,10 @@
 
 namespace gristmill::openai {
 
-// Requests of one scope with the same key ask the same thing: BLAKE2b-128 over scope, path and body,
-// a NUL between them, the body with object members sorted and white space removed. Numbers keep
-// their spelling. Members that say who asks, and nothing to the model, are left out: user, metadata,
-// safety_identifier, prompt_cache_key. bad_input: the body is no JSON.
+// Requests of one scope with the same key ask the same thing: BLAKE2b-128 over scope, path and
+// body, a NUL between them, the body with object members sorted and white space removed. Numbers
+// keep their spelling. Members that say who asks, and nothing to the model, are left out: user,
+// metadata, safety_identifier, prompt_cache_key. bad_input: the body is no JSON.
 Result<RequestKey> request_key(const Request& request, std::string_view scope = {});
 
 } // namespace gristmill::openai

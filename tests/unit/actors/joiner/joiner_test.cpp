@@ -35,6 +35,7 @@ PartLine part_line(const PartId& part, OutcomeClass cls = OutcomeClass::ok) {
 
 struct Lines : journal::LineStore {
   std::map<std::pair<JobId, std::uint64_t>, std::vector<PartLine>> kept;
+  std::map<RequestKey, std::string> answers;
   std::optional<Error> error;
   std::uint64_t error_at = 0; // the item that it is told of
   std::size_t reads = 0;
@@ -45,6 +46,12 @@ struct Lines : journal::LineStore {
   }
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId) const override {
     return fail(ErrorCode::internal, "whole items are nobody's business here");
+  }
+  Result<std::optional<std::string>> answer_to(JobId, const RequestKey& key) override {
+    ++reads;
+    if (error) return tl::unexpected{*error};
+    const auto found = answers.find(key);
+    return found == answers.end() ? std::nullopt : std::optional{found->second};
   }
   Result<std::vector<PartLine>> parts_of(JobId job, std::uint64_t item, std::uint32_t first,
                                          std::uint32_t last) override {

@@ -42,6 +42,10 @@ ItemEntry sized(ItemEntry entry, std::uint32_t size) {
   entry.size = size;
   return entry;
 }
+ItemEntry keyed(ItemEntry entry, char byte) {
+  entry.key.bytes.fill(byte);
+  return entry;
+}
 ItemEntry of_part(ItemEntry entry, std::uint32_t part) {
   entry.part = part;
   return entry;
@@ -134,13 +138,33 @@ TEST_CASE("an entry of a part says whose it is; one of a whole item is written a
   CHECK(*read == entries);
 }
 
+TEST_CASE("what answered a request says which") {
+  CHECK(blob_of({keyed(completed(3, 4), 'k')}) ==
+        std::string("\x36\x04", 2) + std::string(16, 'k'));
+  CHECK(blob_of({keyed(of_part(completed(3, 4), 2), 'k')}) ==
+        std::string("\x35\x15\x04\x00", 4) + std::string(16, 'k'));
+  const std::vector<ItemEntry> entries{keyed(completed(1, 9), 'a'),
+                                       keyed(of_part(completed(2, 9), 0), '\xff'),
+                                       completed(3, 9),
+                                       keyed(sized(of_part(completed(2, 9), 1), 300), 'b'),
+                                       sized(of_part(completed(2, 9), 2), 300),
+                                       failed(0, 3)};
+  const auto read = read_all(blob_of(entries));
+  REQUIRE(read);
+  CHECK(*read == entries);
+}
+
 TEST_CASE("a malformed list of items is an error that says what is wrong") {
   const std::string head_of_items_max = "\x80\x80\x80\x80\x80\x02"; // zigzag(2^32) * 8
   const std::vector<std::pair<std::string, std::string>> cases{
       {std::string("\x80", 1), "cut"},
       {std::string(10, '\xff'), "64 bits"},
       {std::string(9, '\xff') + "\x02", "64 bits"},
-      {std::string("\x56", 1), "kind 6"},
+      {std::string("\x57", 1), "kind 7"},
+      {std::string("\x56\x04", 2) + std::string(15, 'k'), "key of a request"},
+      {std::string("\x56\x04", 2) + std::string(16, '\0'), "key of a request"},
+      {std::string("\x55\x0d\x04", 3), "size is cut"},
+      {std::string("\x55\x0d\x04\x00", 4) + std::string(15, 'k'), "key of a request"},
       {std::string("\x55", 1), "part's number"},
       {std::string("\x55\x80", 2), "part's number"},
       {std::string("\x55\x80\x80\x80\x80\x80\x01", 7), "part's number"}, // 2^32
@@ -148,7 +172,7 @@ TEST_CASE("a malformed list of items is an error that says what is wrong") {
       {std::string("\x55\x0c\x04", 3), "size is cut"},
       {std::string("\x55\x0c\x04\x00", 4), "size is cut"},
       {std::string("\x55\x0c\x04\x80\x80\x80\x80\x10", 8), "size is cut or out of range"},
-      {std::string("\x55\x0d", 2), "part's entry of the unknown kind 5"},
+      {std::string("\x55\x0e", 2), "part's entry of the unknown kind 6"},
       {std::string("\x55\x08", 2), "line length"},
       {std::string("\x55\x08\x00", 3), "without even a newline"},
       {std::string("\x55\x09\x01\x00", 4), "without its class"},
@@ -201,8 +225,20 @@ TEST_CASE("a group becomes one row for each job, with its lines in their order a
   group.lines = {{two, 9, ok, "nine"}, {one, 4, timeout, "four"}, {two, 8, ok, "eight"}};
   group.attempts = {{{two, 7, 0}, 3, 1}, {{two, 6, 4}, 1, 0, 0, true}};
   group.parts = {{{two, 6, 5}, OutcomeClass::timeout, "12"}};
-  group.notes = {{.job = two, .attempts = 2, .late = 1, .prompt_tokens = 10, .low = {0, 50, 5, 5}},
-                 {.job = two, .attempts = 3, .ambiguous = 1, .completion_tokens = 4, .low = {}},
+  group.notes = {{.job = two,
+                  .calls = 1,
+                  .attempts = 2,
+                  .late = 1,
+                  .cached = 4,
+                  .prompt_tokens = 10,
+                  .low = {0, 50, 5, 5}},
+                 {.job = two,
+                  .calls = 2,
+                  .attempts = 3,
+                  .ambiguous = 1,
+                  .cached = 5,
+                  .completion_tokens = 4,
+                  .low = {}},
                  {.job = JobId{3}, .attempts = 1, .low = {}}};
   const auto rows = commit_rows(group);
   REQUIRE(rows.size() == 3);
@@ -214,6 +250,8 @@ TEST_CASE("a group becomes one row for each job, with its lines in their order a
   REQUIRE(rows[1].lines.size() == 2);
   CHECK(rows[1].lines[0]->line == "nine");
   CHECK(rows[1].lines[1]->line == "eight");
+  CHECK(rows[1].note.calls == 3);
+  CHECK(rows[1].note.cached == 9);
   CHECK(rows[1].note.attempts == 5);
   CHECK(rows[1].note.ambiguous == 1);
   CHECK(rows[1].note.late == 1);

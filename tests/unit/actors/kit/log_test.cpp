@@ -28,7 +28,8 @@ jobs::JobEntry job_in(JobState state, JobReason reason = JobReason::none) {
   job.counts.total = 10;
   job.counts.completed = 8;
   job.counts.failed = 2;
-  job.counts.attempts = 15;
+  job.counts.calls = 15;
+  job.counts.attempts = 20;
   return job;
 }
 

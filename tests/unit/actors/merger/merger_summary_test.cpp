@@ -92,6 +92,7 @@ TEST_CASE("a cancelled job says so, and answers of the cache have no latency") {
                      line_of(2, answer("a"), provenance("m", "e", 90))}};
   MergeTask task = task_of(3);
   task.cancelled = true;
+  task.counts.cached = 2;
   task.now = task.created_at;
   const json summary = summary_of(files, task);
   CHECK(summary["state"] == "cancelled");

@@ -67,8 +67,7 @@ TEST_CASE("Who asks does not change a key, and what stands deeper does", "[canon
 
 TEST_CASE("A key is BLAKE2b-128 over scope, path and canonical body", "[canonical]") {
   // printf 'item\0/p\0{"a":1,"b":[]}' | b2sum -l 128
-  CHECK(key_of(R"({ "b":[], "a":1})", "/p") ==
-        "102001a83cfe3e176f6a1e3557474a5b");
+  CHECK(key_of(R"({ "b":[], "a":1})", "/p") == "102001a83cfe3e176f6a1e3557474a5b");
 }
 
 TEST_CASE("What is no JSON has no key", "[canonical]") {
