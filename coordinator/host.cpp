@@ -63,6 +63,10 @@ public:
   void send(wiring::SendFrames frames) { host_.send(std::move(frames)); }
   void commit(journal::Group group) { host_.store_.rows->commit(std::move(group)); }
   void read_job(JobId job) { host_.store_.rows->read_job(job); }
+  void find_answers(wiring::FindAnswers find) {
+    host_.cache_->find({find.job, std::move(find.so_far), std::move(find.scope)});
+  }
+  void keep_answers(std::vector<KeptAnswer> answers) { host_.cache_->keep(std::move(answers)); }
   void answer(wiring::Answer answer) { host_.answer(std::move(answer)); }
   void post(Envelope envelope) { host_.deliver_to_room(std::move(envelope)); }
 
@@ -91,7 +95,19 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
   auto opened = open_store(host->options_.state_directory, std::move(events), host->recovered_);
   GRISTMILL_TRY(opened);
   host->store_ = std::move(*opened);
+  GRISTMILL_TRY(host->open_cache());
   return host;
+}
+
+Result<> CoordinatorHost::open_cache() {
+  if (options_.cache_directory.empty()) return {};
+  auto opened = AnswerCache::open(
+      options_.cache_directory, options_.cache_bytes, [this](JobId job, LookedUpAnswers answers) {
+        deliver_to_room({{wiring::Recipient::supervisor, job}, std::move(answers)});
+      });
+  GRISTMILL_TRY(opened);
+  cache_ = std::move(*opened);
+  return {};
 }
 
 wiring::NodeOptions CoordinatorHost::node_options() {
@@ -106,6 +122,7 @@ wiring::NodeOptions CoordinatorHost::node_options() {
     return FileSource::open(spec.inputs, options_.state_directory, inputs_);
   };
   node.lines = store_.lines;
+  node.has_cache = cache_ != nullptr;
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
   return node;
 }
@@ -166,6 +183,7 @@ void CoordinatorHost::stop() {
     nobody_ends_.wait(lock, [this] { return ending_ == 0; });
   }
   gateway_.reset();
+  cache_.reset();
   if (store_.rows) store_.rows->close(!failed_);
 }
 

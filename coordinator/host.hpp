@@ -7,6 +7,7 @@
 #include "actors/kit/shell.hpp"
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/wiring/node_shell.hpp"
+#include "coordinator/cache/answer_cache.hpp"
 #include "coordinator/gateway/zmq_gateway.hpp"
 #include "coordinator/inputs/file_source.hpp"
 #include "coordinator/journal/store.hpp"
@@ -29,7 +30,9 @@ struct HostOptions {
   std::string state_directory;
   std::string listen = "tcp://127.0.0.1:7411"; // or inproc://… in one process with the workers
   std::optional<CoordinatorKeys> keys;
-  std::vector<PoolSpec> pools;      // as configured
+  std::vector<PoolSpec> pools; // as configured
+  std::string cache_directory; // of answers; empty = there is none
+  std::uint64_t cache_bytes = 0;
   bool flat = false;                // `gristmill run`: one job, in the state directory itself
   std::function<void(Error)> fatal; // the node cannot go on; called once, on any thread
 };
@@ -73,6 +76,7 @@ private:
   void gone();
   void fail_once(Error error);
   wiring::NodeOptions node_options();
+  Result<> open_cache();
   std::string output_path(JobId job, const JobSpec& spec) const; // of its merged result
 
   Stage& stage_;
@@ -80,6 +84,7 @@ private:
   journal::Recovered recovered_;
   InputAccess inputs_;
   Store store_;
+  std::unique_ptr<AnswerCache> cache_;
   std::unique_ptr<wiring::CoordinatorNode> node_;
   std::unique_ptr<ZmqGateway> gateway_;
   std::latch plugged_{1}; // gateway_ may be used

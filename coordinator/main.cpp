@@ -10,6 +10,7 @@
 #include "actors/kit/program/stop_signals.hpp"
 #include "actors/kit/program/terminal.hpp"
 #include "actors/kit/program/usage_sentence.hpp"
+#include "coordinator/cache/cache_options.hpp"
 #include "coordinator/disk/descriptor_reserve.hpp"
 #include "coordinator/gateway/listen_address.hpp"
 #include "coordinator/host.hpp"
@@ -40,6 +41,7 @@ struct ProgramOptions {
   std::size_t http_per_address = HttpPlacesOptions{}.per_address_max;
   double drain_timeout_s = 25;
   std::string config;
+  CacheOptions cache;
   std::vector<PoolSpec> pools; // of the configuration
   bool quiet = false, verbose = false;
   std::string log_format = "text";
@@ -75,6 +77,7 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "text, or json: each event of the log as one line of JSON")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
+  options.cache.add_to(app);
   add_config_option(app, options.config);
   auto* quiet = app.add_flag("-q,--quiet", options.quiet, "log errors only");
   app.add_flag("-v,--verbose", options.verbose, "log each request of a client, too")
@@ -110,6 +113,10 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
   host.state_directory = options.state;
   host.listen = options.listen;
   host.pools = options.pools;
+  const auto cache_bytes = options.cache.bytes_max();
+  GRISTMILL_TRY(cache_bytes);
+  host.cache_directory = options.cache.directory;
+  host.cache_bytes = *cache_bytes;
   host.fatal = die;
   if (!options.keys.empty()) {
     auto keys = read_coordinator_keys(options.keys);

@@ -21,6 +21,14 @@ Json counts_of(const JobCounts& counts) {
           {"attempts", counts.attempts}, {"late", counts.late}};
 }
 
+Json saved_of(const JobCounts& counts) {
+  return {
+      {"answers", counts.cached},
+      {"tokens",
+       {{"prompt", counts.saved_prompt_tokens}, {"completion", counts.saved_completion_tokens}}},
+      {"cost_usd", usd_or_null(counts.saved_cost)}};
+}
+
 Json json_of(const ErrorList& errors) {
   Json list = Json::array();
   for (const CountedError& error : errors)
@@ -43,7 +51,7 @@ void Summary::add(const LineFacts& facts) {
   for (const ModelAnswer& answer : facts.by_model) add_model(answer.model, answer.endpoint);
   add_model(facts.judge.model, facts.judge.endpoint);
   if (!facts.cached && facts.attempts > 0) latency_ms_.add(facts.latency_ms);
-  cached_tokens_ += facts.cached_tokens;
+  if (!facts.cached) cached_tokens_ += facts.cached_tokens;
 }
 
 void Summary::add_model(std::string_view model, std::string_view endpoint) {
@@ -100,6 +108,7 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
               {"completion", task.counts.completion_tokens},
               {"cached", cached_tokens_}}},
             {"cost_usd", usd_or_null(task.counts.cost)},
+            {"saved", saved_of(task.counts)},
             {"budget_usd", usd_or_null(task.spec.limits.budget)},
             {"errors", json_of(errors(task.errors))},
             {"latency_ms",

@@ -1,11 +1,13 @@
 #include "actors/supervisor/call_planner.hpp"
 
 #include "actors/kit/mutant.hpp"
+#include "protocol/openai/reply/usage.hpp"
 #include "protocol/openai/request/canonical.hpp"
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/prefix.hpp"
 #include "protocol/openai/request/render.hpp"
 #include "protocol/rules/priced.hpp"
+#include "protocol/text/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -33,8 +35,9 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
 }
 
 // Answers to equal requests of another form would be read otherwise.
-RequestKey CallPlanner::key(const PartNumber& part, ItemKind kind, std::string_view raw) const {
-  constexpr std::string_view unnamed = "-"; // its endpoint names the model
+AskedRequest CallPlanner::request(const PartNumber& part, ItemKind kind,
+                                  std::string_view raw) const {
+  constexpr std::string_view unnamed = "\n"; // its endpoint names the model
   const std::string_view scope = part.is_judge() ? "judge" : part.is_reduce() ? "reduce" : "item";
   const openai::CallForm& form = forms_.of(part);
   const PartNumber asked =
@@ -42,7 +45,13 @@ RequestKey CallPlanner::key(const PartNumber& part, ItemKind kind, std::string_v
   const PlannedModel model = models_.plan(asked, kind, raw, false);
   const auto request = openai::render(form.spec, form.documents, kind, raw, unnamed, model.model);
   const auto key = request ? openai::request_key(*request, scope) : Result<RequestKey>{};
-  return key.value_or(RequestKey{});
+  return key ? AskedRequest{*key, request && request->model != unnamed} : AskedRequest{};
+}
+
+Saved CallPlanner::saved(const PartNumber& part, const protocol::Reply& answer) const {
+  Saved saved{openai::usage_of(json::find(json::root(answer.body), "usage"))};
+  saved.cost = cost_of_tokens(models_.price_of(part, answer.model), saved.usage);
+  return saved;
 }
 
 void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask, std::size_t company) {

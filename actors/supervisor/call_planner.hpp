@@ -5,11 +5,11 @@
 
 #include "actors/supervisor/model_plan.hpp"
 #include "actors/words/calls.hpp"
+#include "actors/words/look_up.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/openai/template/document_template.hpp"
 #include "protocol/openai/tokens/bound.hpp"
-#include "protocol/request_key.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -25,6 +25,12 @@ struct PlannedAsk {
   bool has_fallback = false;
   std::uint64_t token_bound = 0, output_bound = 0, prefix = 0; // as of OfferedCall
   std::uint64_t pack = 0;                                      // as of pack_key()
+};
+
+// What an answer that is taken from elsewhere does not cost again.
+struct Saved {
+  protocol::Usage usage;
+  Usd cost{};
 };
 
 // Why a part can be no call.
@@ -43,7 +49,9 @@ public:
   tl::expected<PlannedAsk, NoCall> plan(const PartNumber& part, ItemKind kind, std::string_view raw,
                                         bool on_fallback) const;
   // What the part asks first, before any fallback; none = it makes no request.
-  RequestKey key(const PartNumber& part, ItemKind kind, std::string_view raw) const;
+  AskedRequest request(const PartNumber& part, ItemKind kind, std::string_view raw) const;
+  // What the answer took when it was given.
+  Saved saved(const PartNumber& part, const protocol::Reply& answer) const;
   bool has_fallback(const PartNumber& part, ItemKind kind, std::string_view raw,
                     bool on_fallback) const {
     return models_.plan(part, kind, raw, on_fallback).has_fallback;

@@ -48,6 +48,18 @@ PlannedModel ModelPlan::plan(const PartNumber& part, ItemKind kind, std::string_
   return planned;
 }
 
+// An item that names its model itself has nothing else here that does.
+TokenPrice ModelPlan::price_of(const PartNumber& part, std::string_view answered_by) const {
+  std::string_view model = answered_by;
+  if (part.is_judge())
+    model = judge_model_;
+  else if (!models_of_all_.empty())
+    model = models_of_all_.at(part.model);
+  const PoolSpec* pool = pool_of(pools_, model);
+  if (pool == nullptr) pool = pool_of(pools_, default_model_);
+  return pool == nullptr ? TokenPrice{} : pool->price;
+}
+
 std::string ModelPlan::first_model(const PartNumber& part, ItemKind kind,
                                    std::string_view raw) const {
   if (part.is_judge()) return judge_model_;

@@ -34,6 +34,9 @@ public:
   PlannedModel plan(const PartNumber& part, ItemKind kind, std::string_view raw,
                     bool on_fallback) const;
 
+  // Of such a part, whose answer names that model.
+  TokenPrice price_of(const PartNumber& part, std::string_view answered_by) const;
+
 private:
   std::string first_model(const PartNumber& part, ItemKind kind, std::string_view raw) const;
   std::string fallback_of(std::string_view model) const;

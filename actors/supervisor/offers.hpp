@@ -50,8 +50,11 @@ public:
     return planner_.has_fallback(PartNumber::of(part.part), kind, raw, on_fallback);
   }
 
-  RequestKey key_of(const PartId& part, const RawPart& raw) const {
-    return planner_.key(PartNumber::of(part.part), raw.kind, raw.raw);
+  AskedRequest request_of(const PartId& part, const RawPart& raw) const {
+    return planner_.request(PartNumber::of(part.part), raw.kind, raw.raw);
+  }
+  Saved saved(const PartId& part, const protocol::Reply& answer) const {
+    return planner_.saved(PartNumber::of(part.part), answer);
   }
   // What the part asks for; `raw`: as of PartPlan, or what a step is to see.
   tl::expected<AskedPart, NoCall> plan(const PartId& part, const OpenPart& open, RawPart raw) const;

@@ -77,7 +77,9 @@ public:
   // What it asks is being made, or looked up; it is with no call yet.
   void prepare(const PartId& part) { ledger_.set_prepared(part); }
   void follow(const PartId& part) { ledger_.set_following(part); }
-  void set_key(const PartId& part, const RequestKey& key) { ledger_.set_key(part, key); }
+  void set_request(const PartId& part, const AskedRequest& request) {
+    ledger_.set_request(part, request);
+  }
   bool is_prepared(const PartId& part) const;
   void open_call(CallId call, Parts parts) { book_.open(call, std::move(parts)); }
   void open_second(CallId first, CallId second) { book_.open_second(first, second); }

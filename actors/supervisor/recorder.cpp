@@ -83,12 +83,15 @@ RequestKey Recorder::answered(const Ending& ending, const protocol::Reply& reply
                               std::size_t bytes) {
   if (ending.cached) {
     ++append_.note.cached;
+    append_.note.saved_prompt_tokens += ending.saved.usage.prompt;
+    append_.note.saved_completion_tokens += ending.saved.usage.completion;
+    append_.note.saved_cost += ending.saved.cost;
     append_.durable.cached_bytes += bytes;
     undurable_cached_bytes_ += bytes;
   }
-  if (!ending.key || ending.cached || reply.cls != OutcomeClass::ok) return {};
-  append_.durable.answered.push_back(ending.key);
-  return mutated("key_is_not_kept") ? RequestKey{} : ending.key;
+  if (!ending.request || ending.cached || reply.cls != OutcomeClass::ok) return {};
+  append_.durable.answered.push_back(ending.request);
+  return mutated("key_is_not_kept") ? RequestKey{} : ending.request.key;
 }
 
 // That of its part was counted when the part ended; the item's is another one.
@@ -114,6 +117,9 @@ Append Recorder::take(const InputPosition& low) {
   note.low = low;
   counts_.calls += note.calls;
   counts_.cached += note.cached;
+  counts_.saved_prompt_tokens += note.saved_prompt_tokens;
+  counts_.saved_completion_tokens += note.saved_completion_tokens;
+  counts_.saved_cost += note.saved_cost;
   counts_.attempts += note.attempts;
   counts_.ambiguous += note.ambiguous;
   counts_.late += note.late;

@@ -4,10 +4,12 @@
 // failed when its line is durable, and not before.
 #pragma once
 
+#include "actors/supervisor/call_planner.hpp"
 #include "actors/words/calls.hpp"
 #include "actors/words/error_book.hpp"
 #include "actors/words/input_position.hpp"
 #include "actors/words/joining.hpp"
+#include "actors/words/look_up.hpp"
 #include "actors/words/records.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/job/state.hpp"
@@ -40,7 +42,7 @@ struct EndedLevel {
 struct DurableLines {
   std::uint64_t completed = 0, failed = 0, parts = 0; // of items, of items, of parts
   std::vector<EndedLevel> levels = {};                // all of whose parts are
-  std::vector<RequestKey> answered = {};              // requests that have an answer
+  std::vector<AskedRequest> answered = {};            // that have an answer
   std::uint64_t cached_bytes = 0;                     // of lines with the answer of another
   bool empty() const { return completed + failed + parts == 0; }
 };
@@ -75,10 +77,11 @@ struct Ending {
   std::uint32_t tries = 0;
   bool of_several = false; // its item has other parts
   std::optional<openai::ChunkOfText> chunk = {};
-  std::uint32_t chunks = 0; // of an item of one part, as of Provenance
-  bool repaired = false;    // likewise
-  RequestKey key = {};      // of what it asked
-  bool cached = false;      // it takes the answer to another part
+  std::uint32_t chunks = 0;  // of an item of one part, as of Provenance
+  bool repaired = false;     // likewise
+  AskedRequest request = {}; // that it made
+  bool cached = false;       // it takes the answer to another one
+  Saved saved = {};          // … and so much was not used again
 };
 
 class Recorder {

@@ -66,8 +66,8 @@ void SameRequests::look_up(LookUp asked) {
 }
 
 std::vector<LookUp> SameRequests::take_look_ups() {
-  if (is_looking_ || queued_.empty()) return {};
-  is_looking_ = true;
+  if (looking_ == batches_max || queued_.empty()) return {};
+  ++looking_;
   queued_bytes_ = 0;
   std::vector<LookUp> all;
   for (LookUp& asked : std::exchange(queued_, {})) all.push_back(std::move(asked));
@@ -75,7 +75,7 @@ std::vector<LookUp> SameRequests::take_look_ups() {
 }
 
 void SameRequests::looked_up(std::vector<LookUp> rest) {
-  is_looking_ = false;
+  looking_ -= looking_ > 0; // it may be of a room before ours
   for (auto asked = rest.rbegin(); asked != rest.rend(); ++asked) {
     queued_bytes_ += asked->raw.size();
     queued_.push_front(std::move(*asked));

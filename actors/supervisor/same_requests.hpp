@@ -43,7 +43,7 @@ public:
   std::optional<PartId> next_leader(const RequestKey& key,
                                     const std::function<bool(const PartId&)>& follows);
 
-  // One batch of look-ups is asked for at a time.
+  // A few batches of look-ups are asked for at a time.
   void look_up(LookUp asked);
   std::vector<LookUp> take_look_ups();
   void looked_up(std::vector<LookUp> rest); // … and ended; these are asked for again
@@ -51,7 +51,7 @@ public:
   bool has_room() const { return queued_.size() < queued_max && queued_bytes_ < queued_bytes_max; }
 
 private:
-  static constexpr std::size_t queued_max = 4'096, queued_bytes_max = 8u << 20;
+  static constexpr std::size_t batches_max = 2, queued_max = 4'096, queued_bytes_max = 8u << 20;
   struct Flight {
     PartId leader;
     bool looked_up = false;            // and not found
@@ -62,7 +62,7 @@ private:
   std::unordered_map<RequestKey, Flight> flights_;
   std::deque<LookUp> queued_;
   std::size_t queued_bytes_ = 0;
-  bool is_looking_ = false;
+  std::size_t looking_ = 0; // batches
 };
 
 } // namespace gristmill::supervisor

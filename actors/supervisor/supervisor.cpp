@@ -171,8 +171,9 @@ Effects Supervisor::kept(const std::vector<protocol::Claim>& claims, Time now) {
 // Others that ask the same wait for them.
 void Supervisor::are_called(const protocol::Claim& claim) {
   for (const PartId& part : claim.parts)
-    if (const OpenPart* open = parts_.find(part); open && open->key && open->call() == claim.call)
-      same_.is_called(part, open->key);
+    if (const OpenPart* open = parts_.find(part);
+        open && open->request && open->call() == claim.call)
+      same_.is_called(part, open->request.key);
 }
 
 Effects Supervisor::begun(const std::vector<BegunCall>& calls, Time now) {
@@ -198,7 +199,7 @@ Effects Supervisor::grace_over(Time now, std::uint64_t untold) {
 Effects Supervisor::durable(const DurableLines& lines, Time now) {
   recorder_.durable(lines);
   for (const EndedLevel& level : lines.levels) goes_on(level, now);
-  for (const RequestKey& key : lines.answered) look_up_followers(key);
+  for (const AskedRequest& request : lines.answered) look_up_followers(request);
   effects_.progress = true;
   return filled(now);
 }
@@ -233,12 +234,12 @@ Effects Supervisor::looked_up(LookedUpAnswers answers, Time now) {
     if (looked.answer) {
       protocol::Reply reply;
       reply.cls = OutcomeClass::ok;
-      reply.http_status = looked.answer->http_status;
+      reply.http_status = static_cast<std::uint16_t>(looked.answer->http_status);
       reply.request_id = std::move(looked.answer->request_id);
       reply.model = std::move(looked.answer->model);
       reply.body = std::move(looked.answer->body);
       finish(part, reply, looked.answer->endpoint, true);
-    } else if (!same_.leads(part, looked.asked.key)) {
+    } else if (!same_.leads(part, looked.asked.request.key)) {
       parts_.follow(part);
     } else if (course_.goes_on() && !looked.asked.raw.empty()) {
       offer(part, {looked.asked.kind, std::move(looked.asked.raw)}, now);
@@ -355,10 +356,10 @@ void Supervisor::expect_key(const PartId& part, const intake::Item& item) {
   if (is_step(part)) return;
   const auto raw = plan_.raw_of(part, item.place.kind, parts_.ledger().divided(part.item),
                                 [&] { return item.raw; });
-  const RequestKey key = raw ? offers_.key_of(part, *raw) : RequestKey{};
-  if (!key) return;
-  parts_.set_key(part, key);
-  same_.expect(part, key);
+  const AskedRequest request = raw ? offers_.request_of(part, *raw) : AskedRequest{};
+  if (!request) return;
+  parts_.set_request(part, request);
+  same_.expect(part, request.key);
 }
 
 // Somebody names a part of a document that waits to be opened: an earlier life has opened it.
@@ -538,16 +539,16 @@ void Supervisor::take_step(const PartId& part, std::string_view answers, Time no
 // Then it need not be called now, and what becomes of it will be seen.
 bool Supervisor::is_asked_already(const PartId& part, RawPart& raw) {
   if (!same_.is_on()) return false;
-  if (!parts_.at(part).key) parts_.set_key(part, offers_.key_of(part, raw));
-  const RequestKey key = parts_.at(part).key;
-  if (!key) return false;
-  switch (same_.comes(part, key)) {
+  if (!parts_.at(part).request) parts_.set_request(part, offers_.request_of(part, raw));
+  const AskedRequest request = parts_.at(part).request;
+  if (!request) return false;
+  switch (same_.comes(part, request.key)) {
   case SameRequests::Role::leads: return false;
   case SameRequests::Role::follows: parts_.follow(part); return true;
   case SameRequests::Role::looks_up: break;
   }
   parts_.prepare(part);
-  same_.look_up({part, key, raw.kind, std::move(raw.raw)});
+  same_.look_up({part, request, raw.kind, std::move(raw.raw)});
   return true;
 }
 
@@ -778,7 +779,7 @@ void Supervisor::give_up(const PartId& part, NoCall why) {
 
 // It ends for a reason that says nothing of its request.
 void Supervisor::hand_over(const PartId& part) {
-  const RequestKey key = parts_.at(part).key;
+  const RequestKey key = parts_.at(part).request.key;
   if (!key || !same_.is_led_by(part, key)) return;
   const auto next = same_.next_leader(key, [this](const PartId& other) {
     const OpenPart* open = parts_.find(other);
@@ -789,23 +790,23 @@ void Supervisor::hand_over(const PartId& part) {
 
 // Of an answer that is not durable yet they hear by durable().
 void Supervisor::followers_go_on(const PartId& part, const protocol::Reply& reply, bool cached) {
-  const RequestKey key = parts_.at(part).key;
-  if (!key || !same_.is_led_by(part, key)) return;
+  const AskedRequest request = parts_.at(part).request;
+  if (!request || !same_.is_led_by(part, request.key)) return;
   if (reply.cls == OutcomeClass::ok) {
-    if (cached || mutated("follower_hears_too_early")) look_up_followers(key);
+    if (cached || mutated("follower_hears_too_early")) look_up_followers(request);
     return;
   }
   if (info(reply.cls).fault != Fault::item) return hand_over(part);
-  EndsAlike alike{same_.take_followers(key), reply};
+  EndsAlike alike{same_.take_followers(request.key), reply};
   if (!alike.parts.empty()) ends_alike_.push_back(std::move(alike));
 }
 
-void Supervisor::look_up_followers(const RequestKey& key) {
-  for (const PartId& part : same_.take_followers(key)) {
+void Supervisor::look_up_followers(const AskedRequest& request) {
+  for (const PartId& part : same_.take_followers(request.key)) {
     const OpenPart* open = parts_.find(part);
     if (open == nullptr || !open->follows()) continue;
     parts_.prepare(part);
-    same_.look_up({part, key});
+    same_.look_up({part, request});
   }
 }
 
@@ -829,16 +830,19 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   const OpenPart& open = parts_.at(part);
   followers_go_on(part, reply, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
-  const Ending ending{part,
-                      item_name(open, reader_),
-                      divided == nullptr ? reader_.kept_of(open.place) : "",
-                      open.tally.tries,
-                      divided != nullptr,
-                      chunk_of(part, divided),
-                      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u,
-                      open.tally.repaired && reply.cls == OutcomeClass::ok,
-                      open.key,
-                      cached};
+  const Ending ending{
+      part,
+      item_name(open, reader_),
+      divided == nullptr ? reader_.kept_of(open.place) : "",
+      open.tally.tries,
+      divided != nullptr,
+      chunk_of(part, divided),
+      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u,
+      open.tally.repaired && reply.cls == OutcomeClass::ok,
+      {open.request.key,
+       open.request.for_others && (!open.tally.on_fallback || mutated("fallback_answer_kept"))},
+      cached,
+      cached && reply.cls == OutcomeClass::ok ? offers_.saved(part, reply) : Saved{}};
   const bool failed = reply.cls != OutcomeClass::ok;
   const PartNumber number = PartNumber::of(part.part);
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();

@@ -171,7 +171,7 @@ private:
               bool cached = false);
   void hand_over(const PartId& part);
   void followers_go_on(const PartId& part, const protocol::Reply& reply, bool cached);
-  void look_up_followers(const RequestKey& key);
+  void look_up_followers(const AskedRequest& request);
   void end_alike();
   void withdraw(const Calls& calls);
   void stop(std::optional<StateChange> stop);

@@ -30,6 +30,7 @@ struct NodeOptions {
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
   std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;
   journal::LineStore* lines = nullptr;
+  bool has_cache = false;                          // of answers, which outlives jobs and nodes
   const supervisor::PartPlan* part_plan = nullptr; // as each job says
 };
 

@@ -4,7 +4,9 @@
 #include "actors/journal/passing.hpp"
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/rules/cache_scope.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace gristmill::wiring {
@@ -53,6 +55,9 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   if (auto* opened = std::get_if<OpenJob>(&message)) {
     counts_ = opened->recovered.counts;
     opening_ = std::make_unique<OpenJob>(std::move(*opened));
+    if (options_.has_cache) cache_scope_ = cache_scope(opening_->spec);
+    // Of equal requests that come while the first one is called the cache has no answer yet.
+    opening_->spec.policy.dedupe |= !cache_scope_.empty();
     message = Tick{};
   }
   if (std::holds_alternative<CloseRoom>(message)) {
@@ -67,8 +72,10 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   if (!supervisor_) return; // its input could not be opened: the job has failed
   supervisor::Effects effects;
   if (auto* news = std::get_if<JobNews>(&message)) effects = hear(*news, now);
-  if (const auto* lines = std::get_if<LinesDurable>(&message))
+  if (const auto* lines = std::get_if<LinesDurable>(&message)) {
     effects = supervisor_->durable(lines->lines, now);
+    keep_answers(lines->lines, post);
+  }
   if (auto* joined = std::get_if<ItemsJoined>(&message))
     effects = supervisor_->joined(std::move(joined->items), joined->failure, now);
   if (auto* looked = std::get_if<LookedUpAnswers>(&message))
@@ -160,7 +167,7 @@ void SupervisorRoom::emit(supervisor::Effects effects, const Moment& moment, Pos
     post.tell(to_coordinator, Offer{job_, std::move(effects.offers), std::move(effects.withdrawn)});
   if (!effects.joins.empty()) post.tell(to_joiner, JoinItems{job_, std::move(effects.joins)});
   if (!effects.look_ups.empty())
-    post.tell(to_joiner, LookUpAnswers{job_, std::move(effects.look_ups)});
+    post.tell(to_joiner, LookUpAnswers{job_, std::move(effects.look_ups), cache_scope_});
   supervisor::Append& append = effects.append;
   if (!append.empty()) {
     AppendNow now_durable;
@@ -209,6 +216,14 @@ void SupervisorRoom::emit(supervisor::Effects effects, const Moment& moment, Pos
     post.wake_at = std::min(post.wake_at, errors_noted_at_ + errors_noted_every);
 }
 
+void SupervisorRoom::keep_answers(const supervisor::DurableLines& lines, Post& post) {
+  if (cache_scope_.empty()) return;
+  AnswersDurable durable{job_, {}, cache_scope_};
+  for (const AskedRequest& request : lines.answered)
+    if (request.for_others) durable.keys.push_back(request.key);
+  if (!durable.keys.empty()) post.tell(to_joiner, std::move(durable));
+}
+
 // A crash forgets at most what was met within the last second; what ended items is in their lines.
 void SupervisorRoom::note_errors(bool final, Time now, Post& post) {
   if (!supervisor_->errors().has_unnoted()) return;
@@ -222,9 +237,8 @@ void SupervisorRoom::note_errors(bool final, Time now, Post& post) {
 
 void JoinerRoom::handle(Message message, const Moment& moment, Post& post) {
   if (!joiner_) return; // nobody divides items
-  if (auto* asked = std::get_if<LookUpAnswers>(&message))
-    post.tell(to_supervisor(asked->job),
-              joiner::look_up(*lines_, asked->job, std::move(asked->asked)));
+  if (auto* asked = std::get_if<LookUpAnswers>(&message)) look_up(*asked, post);
+  if (const auto* durable = std::get_if<AnswersDurable>(&message)) keep(*durable, post);
   if (auto* join = std::get_if<JoinItems>(&message))
     joiner_->join(join->job, std::move(join->items));
   joiner::JoinStep step = joiner_->step();
@@ -233,6 +247,24 @@ void JoinerRoom::handle(Message message, const Moment& moment, Post& post) {
   if (!step.items.empty() || !failure.empty())
     post.tell(to_supervisor(step.job), ItemsJoined{std::move(step.items), std::move(failure)});
   if (step.more) post.wake_at = again ? moment.now + join_again_after : Time::min();
+}
+
+void JoinerRoom::look_up(LookUpAnswers& asked, Post& post) {
+  LookedUpAnswers answers = joiner::look_up(*lines_, asked.job, std::move(asked.asked));
+  const bool may_be_cached =
+      !asked.scope.empty() && std::ranges::any_of(answers.found, [](const LookedUp& looked) {
+        return !looked.answer && looked.asked.request.for_others;
+      });
+  if (may_be_cached && !mutated("cache_is_not_asked"))
+    post.tell(to_cache, FindAnswers{asked.job, std::move(answers), std::move(asked.scope)});
+  else
+    post.tell(to_supervisor(asked.job), std::move(answers));
+}
+
+// Without a bound of its own: these lines were one group of the journal.
+void JoinerRoom::keep(const AnswersDurable& durable, Post& post) {
+  KeepAnswers keep{joiner::answers_to_keep(*lines_, durable.job, durable.keys, durable.scope)};
+  if (!keep.answers.empty()) post.tell(to_cache, std::move(keep));
 }
 
 void MergerRoom::handle(Message message, const Moment& moment, Post& post) {

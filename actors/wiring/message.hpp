@@ -31,6 +31,7 @@ enum class Recipient : std::uint8_t {
   merger,     // one per job
   gateway,    // windows
   store,
+  cache,
   client, // who asked: the HTTP API or the command
 };
 
@@ -120,6 +121,20 @@ struct ItemsJoined { // to SUPERVISOR
 struct LookUpAnswers { // to JOINER; LookedUpAnswers to SUPERVISOR is the answer
   JobId job;
   std::vector<LookUp> asked;
+  std::string scope; // as of cache_scope()
+};
+struct AnswersDurable { // to JOINER: they are for other jobs, too
+  JobId job;
+  std::vector<RequestKey> keys;
+  std::string scope;
+};
+struct FindAnswers { // to the cache: those that are not known; the answer is the same
+  JobId job;
+  LookedUpAnswers so_far;
+  std::string scope;
+};
+struct KeepAnswers { // to the cache
+  std::vector<KeptAnswer> answers;
 };
 struct CloseRoom {}; // to SUPERVISOR and MERGER
 struct LimiterNews { // to RATE LIMITER, in this order
@@ -166,9 +181,9 @@ using Message =
                  JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
                  RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
                  PauseItems, ResumeItems, CancelItems, LinesDurable, JoinItems, ItemsJoined,
-                 LookUpAnswers, LookedUpAnswers, CloseRoom, LimiterNews, ShowPools, BlocksDurable,
-                 AppendNow, StoreDurable, StoreFailed, journal::Group, merger::MergeTask,
-                 SendFrames, ReadJob, Tick>;
+                 LookUpAnswers, LookedUpAnswers, AnswersDurable, FindAnswers, KeepAnswers,
+                 CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
+                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;

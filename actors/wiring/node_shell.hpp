@@ -38,8 +38,8 @@ private:
   std::map<Address, Ref> rooms_;
 };
 
-// `Outside` has log, forget, fatal, send, commit, read_job, answer, and post for what goes to
-// rooms.
+// `Outside` has log, forget, fatal, send, commit, read_job, find_answers, keep_answers, answer, and
+// post for what goes to rooms.
 template <class Outside> void carry_out(const Address& from, Post post, Outside&& outside) {
   for (const Event& event : post.events) outside.log(from, event);
   if (post.closed) outside.forget(from);
@@ -51,6 +51,12 @@ template <class Outside> void carry_out(const Address& from, Post post, Outside&
       if (auto* group = std::get_if<journal::Group>(&envelope.message))
         outside.commit(std::move(*group));
       if (const auto* read = std::get_if<ReadJob>(&envelope.message)) outside.read_job(read->job);
+      break;
+    case Recipient::cache:
+      if (auto* find = std::get_if<FindAnswers>(&envelope.message))
+        outside.find_answers(std::move(*find));
+      if (auto* keep = std::get_if<KeepAnswers>(&envelope.message))
+        outside.keep_answers(std::move(keep->answers));
       break;
     case Recipient::client: outside.answer(std::move(std::get<Answer>(envelope.message))); break;
     default: outside.post(std::move(envelope));

@@ -20,6 +20,7 @@ inline constexpr Address to_journal{Recipient::journal, {}};
 inline constexpr Address to_joiner{Recipient::joiner, {}};
 inline constexpr Address to_gateway{Recipient::gateway, {}};
 inline constexpr Address to_store{Recipient::store, {}};
+inline constexpr Address to_cache{Recipient::cache, {}};
 inline constexpr Address to_client{Recipient::client, {}};
 inline Address to_supervisor(JobId job) {
   return {Recipient::supervisor, job};
@@ -74,6 +75,7 @@ private:
   supervisor::Effects hear(JobNews& news, Time now);
   void emit(supervisor::Effects effects, const Moment& moment, Post& post);
   void note_errors(bool final, Time now, Post& post);
+  void keep_answers(const supervisor::DurableLines& lines, Post& post);
   void answer(const ExplainItems& explain, Time now, Post& post);
 
   JobId job_;
@@ -87,7 +89,8 @@ private:
   std::vector<Message> early_; // what came meanwhile
   Time open_again_at_{Time::min()};
   WaitReason cannot_open_;
-  JobCounts counts_; // of the job's earlier lives
+  std::string cache_scope_; // empty = the job has nothing of the cache
+  JobCounts counts_;        // of the job's earlier lives
   bool report_due_ = false;
   Time reported_at_{Time::min()}, errors_noted_at_{Time::min()};
   WaitReason reported_waiting_;
@@ -105,6 +108,8 @@ public:
   }
 
 private:
+  void look_up(LookUpAnswers& asked, Post& post);
+  void keep(const AnswersDurable& durable, Post& post);
   journal::LineStore* lines_;
   std::optional<joiner::Joiner> joiner_;
 };

@@ -13,9 +13,16 @@
 
 namespace gristmill {
 
+// What a part asks for.
+struct AskedRequest {
+  RequestKey key{};        // among the requests of its job; none = nobody wants to know
+  bool for_others = false; // it says all that its answer follows from, so that may serve other jobs
+  explicit operator bool() const { return static_cast<bool>(key); }
+};
+
 struct LookUp {
   PartId part;
-  RequestKey key;
+  AskedRequest request;
   // What its call would carry, so that it need not be read again; empty = it would.
   ItemKind kind = ItemKind::batch_line;
   std::string raw = {};
@@ -30,6 +37,12 @@ struct LookedUp {
 struct LookedUpAnswers {
   std::vector<LookedUp> found;
   std::vector<LookUp> rest;
+};
+
+// For other jobs, by the key of their scope.
+struct KeptAnswer {
+  RequestKey key;
+  KnownAnswer answer;
 };
 
 } // namespace gristmill

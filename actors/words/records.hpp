@@ -78,6 +78,8 @@ struct JobNote {
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
   InputPosition low; // every item before it is terminal; the greatest one holds
   Usd cost{};
+  std::uint64_t saved_prompt_tokens = 0, saved_completion_tokens = 0;
+  Usd saved_cost{};
 
   void add(const JobNote& note) {
     calls += note.calls;
@@ -88,6 +90,9 @@ struct JobNote {
     prompt_tokens += note.prompt_tokens;
     completion_tokens += note.completion_tokens;
     cost += note.cost;
+    saved_prompt_tokens += note.saved_prompt_tokens;
+    saved_completion_tokens += note.saved_completion_tokens;
+    saved_cost += note.saved_cost;
     low = std::max(low, note.low);
   }
 };

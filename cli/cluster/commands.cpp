@@ -71,7 +71,11 @@ void print_job(const wiring::JobView& job) {
   line("items",
        fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight", c.terminal(),
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
-  if (c.cached > 0) line("cached", fmt::format("{} took the answer to an equal request", c.cached));
+  if (c.cached > 0)
+    line("cached", fmt::format("{} took the answer to an equal request: {} tokens in, {} out{} "
+                               "less",
+                               c.cached, c.saved_prompt_tokens, c.saved_completion_tokens,
+                               and_cost_of(c.saved_cost, {})));
   if (c.parts > 0) line("parts", fmt::format("{} answered or failed", c.parts));
   line("calls", fmt::format("{}, {} ambiguous, {} late", c.calls, c.ambiguous, c.late));
   for (const CountedError& error :

@@ -24,6 +24,8 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   host.state_directory = cluster->options_.state_directory;
   host.listen = "inproc://gristmill";
   host.flat = true;
+  host.cache_directory = cluster->options_.cache_directory;
+  host.cache_bytes = cluster->options_.cache_bytes;
   host.pools = cluster->options_.pools;
   host.fatal = [c = cluster.get()](Error error) { c->fail_once(std::move(error)); };
   auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));

@@ -17,6 +17,8 @@ struct LocalOptions {
   Duration drain_timeout{};
   std::vector<PoolSpec> pools;
   std::string ca_file;
+  std::string cache_directory; // of answers; empty = none
+  std::uint64_t cache_bytes = 0;
 };
 
 class LocalCluster {

@@ -368,10 +368,12 @@ RunCommand::Over RunCommand::write_again(coordinator::CoordinatorHost& coordinat
 }
 
 int RunCommand::begin() {
+  const auto cache_bytes = options_.cache.bytes_max();
+  if (!cache_bytes) return complain(cache_bytes.error().message);
   Interruption interruption; // not before: reading and looking end at once with Ctrl-C
-  auto cluster =
-      LocalCluster::open({state_, options_.workers, options_.concurrency,
-                          from_seconds(options_.drain_timeout_s), pools_, options_.ca_file});
+  auto cluster = LocalCluster::open({state_, options_.workers, options_.concurrency,
+                                     from_seconds(options_.drain_timeout_s), pools_,
+                                     options_.ca_file, options_.cache.directory, *cache_bytes});
   if (!cluster) return complain(cluster.error().message);
   auto& coordinator = (*cluster)->coordinator();
   auto earlier = look_back(coordinator.recovered(), spec_, inputs_, options_,
@@ -427,6 +429,7 @@ void add_run(CLI::App& app, std::vector<std::string> typed, int& exit_code) {
       "resume [INPUT.results.jsonl]");
   command->add_option("--state", options->state,
                       "state directory [OUTPUT.state; with -o - a temporary one, not resumable]");
+  options->cache.add_to(*command);
   command->add_option("--ca-file", options->ca_file,
                       "PEM file with certificate authorities to trust besides the system's");
   command->add_option("--workers", options->workers, "worker nodes in this process")

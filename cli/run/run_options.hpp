@@ -3,6 +3,7 @@
 
 #include "cli/exit_codes.hpp"
 #include "cli/job_options.hpp"
+#include "coordinator/cache/cache_options.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -14,6 +15,7 @@ namespace gristmill::cli {
 struct RunOptions {
   JobOptions job;
   std::string output, state, ca_file;
+  coordinator::CacheOptions cache;
   std::uint32_t workers = 1, concurrency = 256;
   double drain_timeout_s = 25;
   std::optional<std::string> retry_failed; // classes, separated by commas; empty = all

@@ -31,6 +31,8 @@ CREATE TABLE commits(
   late INTEGER NOT NULL, cached INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
   cost_nano_usd INTEGER NOT NULL,
+  saved_prompt_tokens INTEGER NOT NULL, saved_completion_tokens INTEGER NOT NULL,
+  saved_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
   low_item INTEGER NOT NULL, items BLOB NOT NULL,
   PRIMARY KEY(job, position));

@@ -112,6 +112,7 @@ struct JobPolicy {
   std::uint32_t hedge_percent = 0; // of the items: second calls of its last ones; 0 = off
   std::uint32_t pack = limits::pack_inputs_max; // most inputs of a call for embeddings; 1 = off
   bool dedupe = false;                          // equal requests are called once
+  bool no_cache = false;                        // whatever cache of answers there is
   bool no_check = false;                  // answers need not fit the schema that the requests name
   std::uint64_t max_failures = 0;         // failed items that pause the job; 0 = off
   std::uint32_t max_failure_percent = 50; // of the terminal items, once there are 100; 0 = off

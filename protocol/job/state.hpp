@@ -59,12 +59,16 @@ struct JobCounts {
   std::uint64_t in_flight = 0; // with a worker
   std::uint64_t calls = 0;     // that ended, as reported by workers
   std::uint64_t attempts = 0;  // … of each item or part of it that they carried
-  std::uint64_t cached = 0;    // items, or parts of them, that took the answer to an equal request
+  std::uint64_t cached = 0;    // items, or parts of them, that took the answer to an equal request,
+                               // of the job or from the cache
   std::uint64_t ambiguous = 0; // calls whose outcome is not known
   std::uint64_t parts = 0;     // of items that have several: those that have ended
   std::uint64_t late = 0;      // outcomes that came after the item was terminal
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
   Usd cost{}; // of the tokens that have a price
+  // By answers that were taken from elsewhere.
+  std::uint64_t saved_prompt_tokens = 0, saved_completion_tokens = 0;
+  Usd saved_cost{};
   std::uint64_t terminal() const { return completed + failed; }
 };
 

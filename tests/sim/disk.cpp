@@ -27,6 +27,7 @@ wiring::NodeOptions World::node_options() {
   options.flat = options.workers_died = swarm_.one_process;
   options.lines = &store_;
   options.part_plan = &part_plan_;
+  options.has_cache = swarm_.cache;
   options.open_source = [this](const JobSpec& spec) -> Result<std::unique_ptr<intake::ByteSource>> {
     return std::make_unique<MemorySource>(inputs_.at(number_in(spec.inputs.front().path)));
   };

@@ -232,8 +232,16 @@ void Ledger::check_end(const journal::PartLine& line, std::size_t plan) {
   if (line.line.find(wanted) == line.line.npos) broken("{} has another's answer", name);
 }
 
-bool Ledger::is_answered(std::size_t plan, const PartId& part) {
+bool Ledger::has_answer(std::size_t plan, std::uint64_t item) {
   bool answered = false;
+  each_twin(plan, {{}, item, 0},
+            [&](const PartId& twin) { answered |= part_of(plan, twin).ended == OutcomeClass::ok; });
+  return answered;
+}
+
+bool Ledger::is_answered(std::size_t plan, const PartId& part) {
+  const std::uint64_t asked = swarm_.jobs[plan].twin_of(part.item);
+  bool answered = plans_[plan].known_before.contains(asked);
   each_twin(plan, part, [&](const PartId& twin) {
     for (const AttemptId id : part_of(plan, twin).calls)
       answered |= attempts_.at(id).state == Attempt::State::answered;
@@ -337,6 +345,9 @@ void Ledger::sent(const SentCall& call) {
   permit->second.state = Attempt::State::flying;
   check_block(permit->second.call);
   if (permit->second.excused) return; // given up long ago, and it did not know
+  for (const PartId& part : call.parts)
+    if (plans_[call.plan].known_before.contains(part.item))
+      broken("attempt {} asks what the cache knows, of item {}", name, part.item);
   for (const PartId& part : parts)
     each_twin(call.plan, part,
               [&](const PartId& twin) { check_not_called(permit->second, part, twin); });

@@ -101,6 +101,11 @@ public:
   bool is_unruly(std::size_t plan, const PartId& part) const;
   bool is_hopeless(std::size_t plan, const PartId& part) const; // though its answer be repaired
   std::uint64_t items_failed(std::size_t plan) const;
+  // An earlier job has asked what the item asks.
+  void is_known_before(std::size_t plan, std::uint64_t item) {
+    plans_[plan].known_before.insert(item);
+  }
+  bool has_answer(std::size_t plan, std::uint64_t item); // … or one that asks the same: durable
 
 private:
   struct Attempt {
@@ -127,6 +132,7 @@ private:
     std::vector<Item> items;
     JobId job;
     Usd cap, paid;
+    std::set<std::uint64_t> known_before;
     std::set<CallId> hedged;   // second calls that were made
     std::uint64_t crashes = 0; // of its rooms
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;

@@ -49,6 +49,9 @@ journal::Position MemoryStore::make_durable() {
     job.counts.ambiguous += note.ambiguous;
     job.counts.calls += note.calls;
     job.counts.cached += note.cached;
+    job.counts.saved_prompt_tokens += note.saved_prompt_tokens;
+    job.counts.saved_completion_tokens += note.saved_completion_tokens;
+    job.counts.saved_cost += note.saved_cost;
     job.counts.late += note.late;
     job.counts.prompt_tokens += note.prompt_tokens;
     job.counts.completion_tokens += note.completion_tokens;

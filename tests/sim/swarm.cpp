@@ -252,6 +252,14 @@ void draw_twins(Swarm& swarm) {
     if (random.chance(0.35)) job.distinct = between(random, 1, std::max(job.items / 2, 1u));
 }
 
+// Likewise. A cache, which earlier jobs have filled.
+void draw_cache(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 29 * swarm.call_mean.count())};
+  swarm.cache = random.chance(0.2);
+  for (JobPlan& job : swarm.jobs)
+    if (swarm.cache) job.known = 0.8 * random.unit();
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -344,6 +352,7 @@ Swarm Swarm::draw(Random& random) {
   draw_packs(swarm);
   draw_schemas(swarm);
   draw_twins(swarm);
+  draw_cache(swarm);
   return swarm;
 }
 
@@ -381,6 +390,7 @@ std::string Swarm::text() const {
       text += fmt::format(", {} parts a call, {} are taken", job.pack,
                           inputs_max == 0 ? "all" : std::to_string(inputs_max));
     if (job.checked) text += fmt::format(", {:.2f} of it unruly", job.unruly);
+    if (job.known > 0) text += fmt::format(", {:.2f} of it in the cache", job.known);
     if (job.distinct > 0) text += fmt::format(", {} of them distinct", job.distinct);
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});

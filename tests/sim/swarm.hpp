@@ -38,6 +38,7 @@ struct JobPlan {
   bool judged = false;         // one more model sees the answers of all
   bool reduced = false;        // one more call sees the answers to several parts
   std::uint32_t open_most = 0; // of its parts at each model; 0 = the machine's own number
+  double known = 0;            // share of items that the cache knows an answer to
   std::uint32_t distinct = 0;  // its items ask no more than so many things; 0 = each its own
   // The item whose question it asks.
   std::uint64_t twin_of(std::uint64_t item) const { return distinct == 0 ? item : item % distinct; }
@@ -97,6 +98,7 @@ struct Swarm {
   // Of a room's turn: it waits long for a thread; of a message to a job's room: it throws.
   double stall = 0, room_crash = 0;
   std::uint32_t inputs_max = 0; // of a call for embeddings, that its endpoint takes; 0 = any
+  bool cache = false;           // of answers
   bool pages = false;           // endpoints tell how many calls wait, for whatever that is worth
   // Of a commit: a crash within it or just after. Of a call: its worker stops until the permit
   // ends.

@@ -30,6 +30,7 @@ World::World(std::pair<Random, Swarm> begin, bool verbose)
       provider_{swarm_, ledger_, [this](std::string what) { violation(std::move(what)); }} {
   make_inputs();
   make_endpoints();
+  fill_cache();
 }
 
 World::~World() = default;

@@ -53,6 +53,8 @@ public:
   void send(wiring::SendFrames frames);
   void commit(journal::Group group);
   void read_job(JobId job);
+  void find_answers(wiring::FindAnswers find);
+  void keep_answers(std::vector<KeptAnswer> answers);
   void answer(wiring::Answer answer);
   void post(wiring::Envelope envelope);
 
@@ -118,6 +120,10 @@ private:
   void set_alarm(const std::shared_ptr<Player>& player, Time local);
   void ring_at(const std::shared_ptr<Player>& player, Time when);
   wiring::Moment moment() const;
+
+  // cache.cpp
+  RequestKey cache_key_of(std::size_t plan, std::string_view line) const;
+  void fill_cache();
 
   // disk.cpp
   wiring::NodeOptions node_options();
@@ -216,6 +222,8 @@ private:
   };
   Division part_plan_{*this};
   MemoryStore store_;
+  std::map<RequestKey, KnownAnswer> cache_;
+  std::map<RequestKey, std::pair<std::size_t, std::uint64_t>> cached_requests_; // of plain items
   Time disk_full_until_{};
   std::map<std::string, std::string> results_; // by path
   std::unique_ptr<Coordinator> coordinator_;

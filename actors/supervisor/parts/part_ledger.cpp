@@ -145,8 +145,8 @@ void PartLedger::set_following(const PartId& part) {
   set_state(open(part), Following{});
 }
 
-void PartLedger::set_key(const PartId& part, const RequestKey& key) {
-  open(part).key = key;
+void PartLedger::set_request(const PartId& part, const AskedRequest& request) {
+  open(part).request = request;
 }
 
 void PartLedger::wait(const PartId& id, Time not_before, CallId lost) {

@@ -13,11 +13,11 @@
 #include "actors/supervisor/parts/divided_item.hpp"
 #include "actors/supervisor/parts/part_tally.hpp"
 #include "actors/words/item_set.hpp"
+#include "actors/words/look_up.hpp"
 #include "actors/words/records.hpp"
 #include "actors/words/streams.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/node/messages.hpp"
-#include "protocol/request_key.hpp"
 
 #include <array>
 #include <deque>
@@ -76,7 +76,7 @@ struct OpenPart {
   Time behind_since = never;         // it failed then, and waits as Lane says
   std::uint8_t suspicions = 0;
   std::shared_ptr<const protocol::Repair> repair = {}; // that its next attempt asks for
-  RequestKey key = {};                                 // what it asks, if anybody wants to know
+  AskedRequest request = {};                           // if anybody wants to know
 
   bool is_ready() const { return std::holds_alternative<Ready>(state); }
   bool is_prepared() const {
@@ -158,7 +158,7 @@ public:
   void set_prepared(const PartId& part);
   void set_unknown(const PartId& part, CallId failed);
   void set_following(const PartId& part);
-  void set_key(const PartId& part, const RequestKey& key);
+  void set_request(const PartId& part, const AskedRequest& request);
   // Makes it due at that time, in its lane.
   void wait(const PartId& part, Time not_before, CallId lost = {});
   void set_tally(const PartId& part, PartTally tally);

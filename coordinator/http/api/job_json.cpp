@@ -30,6 +30,11 @@ template <class Counts, class Visit> void visit_counts(Counts& counts, Visit&& v
   visit("late", counts.late);
 }
 
+template <class Counts, class Visit> void visit_saved(Counts& counts, Visit&& visit) {
+  visit("prompt", counts.saved_prompt_tokens);
+  visit("completion", counts.saved_completion_tokens);
+}
+
 template <class Counts, class Visit> void visit_tokens(Counts& counts, Visit&& visit) {
   visit("prompt", counts.prompt_tokens);
   visit("completion", counts.completion_tokens);
@@ -112,16 +117,19 @@ Json json_of(const CountedError& error) {
 }
 
 Json json_of(const wiring::JobView& job) {
-  Json counts = Json::object(), tokens = Json::object();
+  Json counts = Json::object(), tokens = Json::object(), saved = Json::object();
   visit_counts(job.counts, writer_to(counts));
   visit_tokens(job.counts, writer_to(tokens));
-  Json json{{"id", to_string(job.id)},
-            {"state", name_of(job.state)},
-            {"counts", std::move(counts)},
-            {"tokens", std::move(tokens)},
-            {"cost_usd", usd_or_null(job.counts.cost)},
-            {"budget_usd", usd_or_null(job.budget)},
-            {"estimate", estimate(job)}};
+  visit_saved(job.counts, writer_to(saved));
+  Json json{
+      {"id", to_string(job.id)},
+      {"state", name_of(job.state)},
+      {"counts", std::move(counts)},
+      {"tokens", std::move(tokens)},
+      {"cost_usd", usd_or_null(job.counts.cost)},
+      {"budget_usd", usd_or_null(job.budget)},
+      {"saved", {{"tokens", std::move(saved)}, {"cost_usd", usd_or_null(job.counts.saved_cost)}}},
+      {"estimate", estimate(job)}};
   visit_rest(job, writer_to(json));
   const bool waits = wiring::is_waiting(job.waiting_for);
   json["waiting_for"] = waits ? Json(name_of(job.waiting_for)) : Json();
@@ -190,6 +198,10 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     visit_counts(job.counts, reader_of(json.at("counts")));
     visit_tokens(job.counts, reader_of(json.at("tokens")));
     job.counts.cost = usd_of(json.value("cost_usd", Json()));
+    if (const auto saved = json.find("saved"); saved != json.end()) {
+      visit_saved(job.counts, reader_of(saved->at("tokens")));
+      job.counts.saved_cost = usd_of(saved->value("cost_usd", Json()));
+    }
     job.budget = usd_of(json.value("budget_usd", Json()));
     visit_rest(job, reader_of(json));
     job.errors = errors_of(json.value("errors", Json::array()));

@@ -13,7 +13,7 @@ Result<KnownAnswer> answer_in(std::string_view line) {
   if (!body.is(json::Kind::object) || !status || *status < 200 || *status > 299 || failed)
     return fail(ErrorCode::bad_input,
                 "expected the line of an item that was answered, got another");
-  return KnownAnswer{static_cast<std::uint16_t>(*status),
+  return KnownAnswer{static_cast<std::uint32_t>(*status),
                      json::text_of(json::find(response, "request_id")),
                      json::text_of(json::find(about, "model")),
                      json::text_of(json::find(about, "endpoint")), std::string{body.text}};

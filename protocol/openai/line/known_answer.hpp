@@ -10,7 +10,7 @@
 namespace gristmill {
 
 struct KnownAnswer {
-  std::uint16_t http_status = 200;
+  std::uint32_t http_status = 200;
   std::string request_id, model, endpoint; // endpoint: URL
   std::string body;                        // one line of JSON
   bool operator==(const KnownAnswer&) const = default;

@@ -115,6 +115,13 @@ private:
   std::string out_;
 };
 
+RequestKey key_of(std::string_view text) {
+  RequestKey key;
+  crypto_generichash(reinterpret_cast<unsigned char*>(key.bytes.data()), key.bytes.size(),
+                     reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
+  return key;
+}
+
 } // namespace
 
 Result<RequestKey> request_key(const Request& request, std::string_view scope) {
@@ -125,10 +132,11 @@ Result<RequestKey> request_key(const Request& request, std::string_view scope) {
   std::string text{scope};
   (text += '\0') += request.path;
   (text += '\0') += Canonical{request.body}.take();
-  RequestKey key;
-  crypto_generichash(reinterpret_cast<unsigned char*>(key.bytes.data()), key.bytes.size(),
-                     reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
-  return key;
+  return key_of(text);
+}
+
+RequestKey key_in_scope(const RequestKey& key, std::string_view scope) {
+  return key_of(std::string{key.view()}.append(scope));
 }
 
 } // namespace gristmill::openai

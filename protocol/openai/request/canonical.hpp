@@ -14,4 +14,7 @@ namespace gristmill::openai {
 // metadata, safety_identifier, prompt_cache_key. bad_input: the body is no JSON.
 Result<RequestKey> request_key(const Request& request, std::string_view scope = {});
 
+// Where more than one job looks for answers: of requests with this key in a wider scope.
+RequestKey key_in_scope(const RequestKey& key, std::string_view scope);
+
 } // namespace gristmill::openai

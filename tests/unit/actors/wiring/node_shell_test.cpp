@@ -38,6 +38,8 @@ struct Notes {
   void send(const SendFrames&) { notes.push_back("send"); }
   void commit(const journal::Group&) { notes.push_back("commit"); }
   void read_job(JobId) { notes.push_back("read"); }
+  void find_answers(const wiring::FindAnswers&) { notes.push_back("find"); }
+  void keep_answers(const std::vector<KeptAnswer>&) { notes.push_back("keep"); }
   void answer(const Answer&) { notes.push_back("answer"); }
   void post(const Envelope& envelope) { notes.push_back("post " + name_of(envelope.to)); }
 };
