@@ -2,14 +2,19 @@
 #include "protocol/rules/job_faults.hpp"
 
 #include "actors/intake/intake.hpp"
+#include "actors/kit/clock.hpp"
 #include "actors/kit/program/terminal.hpp"
 #include "cli/dry_run/field_check.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/run/run_options.hpp"
+#include "coordinator/cache/cache_store.hpp"
 #include "coordinator/inputs/file_source.hpp"
+#include "protocol/openai/request/canonical.hpp"
+#include "protocol/rules/cache_scope.hpp"
 
 #include <filesystem>
 #include <fmt/format.h>
+#include <memory>
 #include <sys/stat.h>
 
 namespace gristmill::cli {
@@ -72,6 +77,22 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, intake::ByteSourc
   }
 }
 
+// What a job with this cache would find there; of one that is not there yet, nothing.
+Result<Forecaster::IsKnown> known_by_cache(const JobSpec& spec, const std::string& directory) {
+  const std::string scope = cache_scope(spec);
+  if (directory.empty() || scope.empty()) return Forecaster::IsKnown{};
+  auto opened = coordinator::CacheStore::open_to_look(directory);
+  if (!opened && opened.error().code == ErrorCode::not_found)
+    return [](const RequestKey&) { return false; };
+  GRISTMILL_TRY(opened);
+  return [store = std::make_shared<coordinator::CacheStore>(std::move(*opened)),
+          scope](const RequestKey& key) {
+    const RequestKey there = openai::key_in_scope(key, scope);
+    const auto found = store->find({&there, 1}, wall_seconds());
+    return found && found->front().has_value();
+  };
+}
+
 } // namespace
 
 Result<std::optional<BadLine>> first_bad_line(const JobSpec& spec) {
@@ -111,7 +132,9 @@ int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPla
   for (const std::string& fault : faults_of(spec)) return complain(fault, exit_usage);
   auto source = opened(spec);
   if (!source) return complain(source.error().message, exit_usage);
-  Forecaster forecaster{spec, (*source)->scratch()};
+  auto is_known = known_by_cache(spec, places.cache);
+  if (!is_known) return complain(is_known.error().message, exit_usage);
+  Forecaster forecaster{spec, (*source)->scratch(), std::move(*is_known)};
   const auto bad = read_items(spec, **source, forecaster);
   if (!bad) return complain(bad.error().message, exit_usage);
   if (*bad)

@@ -17,6 +17,7 @@ namespace gristmill::cli {
 struct DryRunPlaces {
   std::string output, state;
   bool state_exists = false, anew = false; // anew: what is there would go
+  std::string cache = {};                  // of answers; empty = none
 };
 
 std::string to_text(const Forecast& forecast, const JobSpec& spec, const DryRunPlaces& places,

@@ -26,9 +26,10 @@ std::uint32_t likely_size(const TokenRange& answer) {
 
 } // namespace
 
-Forecaster::Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages)
-    : spec_{spec}, forms_{spec}, reader_{spec}, models_{models_of_all(spec)}, seen_{std::move(
-                                                                                  pages)} {
+Forecaster::Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages,
+                       IsKnown is_known)
+    : spec_{spec}, forms_{spec}, reader_{spec}, models_{models_of_all(spec)},
+      seen_{std::move(pages)}, is_known_{std::move(is_known)} {
   if (models_.empty()) models_.emplace_back();
   for (std::size_t n = 1; n <= models_.size(); ++n)
     empty_answers_ += fmt::format("{}\"answer.{}\":\"\"", n == 1 ? "" : ",", n);
@@ -93,18 +94,20 @@ Result<TokenRange> Forecaster::whole(const intake::Item& item, const std::string
 }
 
 // One that could not be remembered is asked again.
-bool Forecaster::is_repeated(const openai::Request& request) {
-  if (!spec_.policy.dedupe) return false;
-  const auto key = openai::request_key(request);
-  const auto before = key ? seen_.add(key->view(), 1) : Result<std::uint64_t>{0};
-  return before.value_or(0) != 0;
+bool Forecaster::is_answered(const openai::Request& request) {
+  if (!spec_.policy.dedupe && !is_known_) return false;
+  const auto key = openai::request_key(request, "item");
+  if (!key) return false;
+  const bool is_known = is_known_ && request.model != unnamed && is_known_(*key);
+  const bool is_repeated = !is_known && seen_.add(key->view(), 1).value_or(0) != 0;
+  forecast_.known += is_known;
+  forecast_.repeated += is_repeated;
+  return is_known || is_repeated;
 }
 
 TokenRange Forecaster::called(const openai::Request& request, ItemKind kind, std::string_view raw) {
-  if (is_repeated(request)) {
-    ++forecast_.repeated;
+  if (is_answered(request))
     return openai::estimate_tokens(request, openai::answer_tokens_default).output;
-  }
   may_be_packed(a_chunk, kind, raw);
   return count(request);
 }

@@ -11,7 +11,9 @@
 #include "protocol/openai/request/render.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
+#include "protocol/request_key.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +42,7 @@ struct Forecast {
   std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
   std::uint64_t calls = 0;                        // each text to embed by itself
   std::uint64_t repeated = 0;                 // requests beside them that --dedupe does not call
+  std::uint64_t known = 0;                    // … and those that the cache has answers to
   std::uint64_t packed = 0;                   // texts of them that others may go with
   std::uint64_t chunks = 0, reduce_calls = 0; // reduce_calls: those of `calls` that join answers
   std::vector<BadLine> samples;               // the first bad lines
@@ -54,8 +57,12 @@ struct Forecast {
 // Adds up what the items would come to.
 class Forecaster {
 public:
+  // Whether the cache has an answer to a request that names its model.
+  using IsKnown = std::function<bool(const RequestKey&)>;
+
   // `pages`: for --dedupe.
-  explicit Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages = nullptr);
+  explicit Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages = nullptr,
+                      IsKnown is_known = nullptr);
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
@@ -78,7 +85,7 @@ private:
   Result<openai::TokenRange> reduced(const Divided& item, const std::string& model,
                                      openai::TokenRange answer);
   Result<> judged(const intake::Item& item, const openai::TokenRange& answers);
-  bool is_repeated(const openai::Request& request);
+  bool is_answered(const openai::Request& request); // by another one, or by the cache
   // A call of an item or a chunk of it.
   openai::TokenRange called(const openai::Request& request, ItemKind kind, std::string_view raw);
   void may_be_packed(const PartNumber& part, ItemKind kind, std::string_view raw);
@@ -93,6 +100,7 @@ private:
   ModelNames models_;         // that each item is asked of; "" = the one that it names
   std::string empty_answers_; // as the judge would see them
   intake::SeenIds seen_;      // keys of requests
+  IsKnown is_known_;          // none = there is no cache
   Forecast forecast_;
 };
 

@@ -75,8 +75,11 @@ void add_calls(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
       where += fmt::format("{}{}{}", where.empty() ? "" : " or ", endpoint.url, path);
     lines.add("calls", fmt::format("{} of POST {}", grouped(calls), where));
   }
+  if (forecast.calls == 0) lines.add("calls", "none");
+  if (forecast.known > 0)
+    lines.add("", fmt::format("{} more have an answer in the cache", grouped(forecast.known)));
   if (forecast.repeated > 0)
-    lines.add("", fmt::format("{} more are equal to one of these, and take its answer (--dedupe)",
+    lines.add("", fmt::format("{} more are equal to one of these, and take its answer",
                               grouped(forecast.repeated)));
   if (forecast.packed > 0)
     lines.add("packs", fmt::format("{} of these go together, up to {} in a call as the endpoint "
@@ -194,6 +197,7 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                   {"calls", forecast.paths},
                   {"reduce_calls", forecast.reduce_calls},
                   {"repeated", forecast.repeated},
+                  {"known", forecast.known},
                   {"pack", spec.policy.pack},
                   {"least_calls", least_calls(forecast, spec)},
                   {"endpoints", std::move(endpoints)},

@@ -74,7 +74,8 @@ public:
     if (const auto over = find_places()) return *over;
     if (options_.dry_run)
       return dry_run(spec_, options_.job.inputs,
-                     {output_, state_, known_ && !options_.restart, options_.restart},
+                     {output_, state_, known_ && !options_.restart, options_.restart,
+                      options_.cache.directory},
                      prices_of(pools_), options_.json);
     if (const auto over = find_inputs()) return *over;
     if (const auto over = refuse_early()) return *over;

@@ -6,6 +6,7 @@
 #include "protocol/openai/request/canonical.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <utility>
 
@@ -30,6 +31,11 @@ void log_cache(std::string_view name, std::string why) {
 
 Result<std::unique_ptr<AnswerCache>> AnswerCache::open(const std::string& directory,
                                                        std::uint64_t bytes_max, Found found) {
+  std::error_code ignored;
+  if (std::filesystem::exists(directory, ignored) &&
+      !std::filesystem::is_directory(directory, ignored))
+    return fail(ErrorCode::usage,
+                fmt::format("--cache: expected a directory, {} is a file", directory));
   auto store = CacheStore::open(directory, bytes_max);
   GRISTMILL_TRY(store);
   return std::unique_ptr<AnswerCache>{new AnswerCache{std::move(*store), std::move(found)}};

@@ -89,6 +89,13 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
              counts.prompt_tokens);
   to.counter("gristmill_job_tokens_total", tokens, with(job, "kind", "completion"),
              counts.completion_tokens);
+  constexpr std::string_view saved = "Tokens of answers that were not asked for again.";
+  to.counter("gristmill_job_saved_tokens_total", saved, with(job, "kind", "prompt"),
+             counts.saved_prompt_tokens);
+  to.counter("gristmill_job_saved_tokens_total", saved, with(job, "kind", "completion"),
+             counts.saved_completion_tokens);
+  to.counter("gristmill_job_saved_usd_total", "What those tokens would have cost, in US$.", job,
+             counts.saved_cost.usd());
   to.counter("gristmill_job_cost_usd_total", "Cost of the tokens that have a price, in US$.", job,
              counts.cost.usd());
 }
