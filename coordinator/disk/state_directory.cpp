@@ -43,31 +43,37 @@ std::string mounted_as(const struct stat& directory) {
   return {};
 }
 
+// How a directory is called in a sentence, and what names another.
+struct Called {
+  std::string_view what, option;
+};
+
 Result<> refuse_network_file_system(const std::string& path, const struct stat& directory,
-                                    const DiskCalls& calls) {
+                                    const Called& called, const DiskCalls& calls) {
   struct statfs info {};
   if (calls.statfs(path.c_str(), &info) != 0) return tl::unexpected{disk_error("statfs", path)};
   if (is_network_file_system(static_cast<unsigned long>(info.f_type), mounted_as(directory)))
-    return fail(ErrorCode::usage,
-                fmt::format("expected the state directory on a local disk, {} is on a network file "
-                            "system, whose locks and syncs cannot be trusted: choose another with "
-                            "--state",
-                            path));
+    return fail(
+        ErrorCode::usage,
+        fmt::format("expected the {} on a local disk, {} is on a network file system, whose "
+                    "locks and syncs cannot be trusted: choose another with {}",
+                    called.what, path, called.option));
   return {};
 }
 
 // Whoever may write into it could put links there, or files of his own.
-Result<> refuse_other_writers(const std::string& path, const struct stat& directory) {
+Result<> refuse_other_writers(const std::string& path, const struct stat& directory,
+                              const Called& called) {
   if (directory.st_uid != ::geteuid())
     return fail(ErrorCode::conflict,
-                fmt::format("expected a state directory of user {}, {} belongs to user {}: run as "
-                            "that user, or choose another with --state",
-                            ::geteuid(), path, directory.st_uid));
+                fmt::format("expected a {} of user {}, {} belongs to user {}: run as that user, or "
+                            "choose another with {}",
+                            called.what, ::geteuid(), path, directory.st_uid, called.option));
   if ((directory.st_mode & 022) == 0) return {};
   return fail(ErrorCode::usage,
-              fmt::format("expected a state directory into which its owner alone may write, {} has "
-                          "the mode {:04o}: chmod 700 {}, or choose another with --state",
-                          path, directory.st_mode & 07777u, path));
+              fmt::format("expected a {} into which its owner alone may write, {} has the mode "
+                          "{:04o}: chmod 700 {}, or choose another with {}",
+                          called.what, path, directory.st_mode & 07777u, path, called.option));
 }
 
 // What another user began cannot be gone on with: files would belong to one or the other.
@@ -215,12 +221,17 @@ Result<> make_journal_private(const std::string& path, const DiskCalls& calls) {
   return {};
 }
 
-Result<StateDirectory> take_state_directory(const std::string& path, const DiskCalls& calls) {
-  GRISTMILL_TRY(make_directory(path, calls));
+Result<> refuse_untrusted_directory(const std::string& path, std::string_view what,
+                                    std::string_view option, const DiskCalls& calls) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return tl::unexpected{disk_error("stat", path)};
-  GRISTMILL_TRY(refuse_network_file_system(path, info, calls));
-  GRISTMILL_TRY(refuse_other_writers(path, info));
+  GRISTMILL_TRY(refuse_network_file_system(path, info, {what, option}, calls));
+  return refuse_other_writers(path, info, {what, option});
+}
+
+Result<StateDirectory> take_state_directory(const std::string& path, const DiskCalls& calls) {
+  GRISTMILL_TRY(make_directory(path, calls));
+  GRISTMILL_TRY(refuse_untrusted_directory(path, "state directory", "--state", calls));
   GRISTMILL_TRY(refuse_foreign_files(path));
   GRISTMILL_TRY(refuse_other_lock(path + "/" + lock_file_name));
   auto lock = lock_directory(path, calls);

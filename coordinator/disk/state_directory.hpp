@@ -7,6 +7,7 @@
 #include "protocol/result.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace gristmill::coordinator {
 
@@ -22,6 +23,11 @@ struct StateDirectory {
 // directory into which others may write.
 Result<StateDirectory> take_state_directory(const std::string& path,
                                             const DiskCalls& calls = real_disk());
+
+// usage, conflict: a network file system, or a directory that others may write into. `what` it is
+// expected to be, and which `option` names another, stand in the sentence.
+Result<> refuse_untrusted_directory(const std::string& path, std::string_view what,
+                                    std::string_view option, const DiskCalls& calls = real_disk());
 
 // By the type that statfs(2) reports, and for FUSE by the name under which it is mounted.
 bool is_network_file_system(unsigned long type, const std::string& mounted_as);
