@@ -9,8 +9,15 @@
 namespace gristmill::coordinator {
 namespace {
 
-Error error_of(sqlite3* database, std::string_view doing) {
+// SQLITE_ERROR is a table that is not there: all statements are known to be right.
+bool tells_of_damage(int code) {
+  return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB ||
+         (code & 0xff) == SQLITE_ERROR || code == SQLITE_IOERR_SHORT_READ;
+}
+
+Error error_of(sqlite3* database, std::string_view doing, ConnectionNews& news) {
   const int code = sqlite3_extended_errcode(database);
+  if (tells_of_damage(code)) news.is_damaged = true;
   const char* file = sqlite3_db_filename(database, "main");
   std::string message = fmt::format("{}: {} (SQLite code {})", file ? file : "journal",
                                     sqlite3_errmsg(database), code);
@@ -30,14 +37,17 @@ Error error_of(sqlite3* database, std::string_view doing) {
     if (reason == EMFILE || reason == ENFILE) return {ErrorCode::unavailable, std::move(message)};
     return {ErrorCode::io, std::move(message)};
   case SQLITE_FULL: return {ErrorCode::disk_full, message + ": free some space"};
-  case SQLITE_BUSY: return {ErrorCode::conflict, message + ": close the program that has it open"};
-  case SQLITE_NOTADB: return {ErrorCode::conflict, message + ": this is no journal"};
+  case SQLITE_BUSY:
+    return {news.is_shared ? ErrorCode::unavailable : ErrorCode::conflict,
+            message + ": close the program that has it open"};
+  case SQLITE_NOTADB:
+    return {ErrorCode::conflict, message + (news.is_shared ? "" : ": this is no journal")};
   default: return {ErrorCode::io, std::move(message)};
   }
 }
 
-int count_log_pages(void* pages, sqlite3*, const char*, int count) {
-  *static_cast<int*>(pages) = count;
+int count_log_pages(void* news, sqlite3*, const char*, int count) {
+  static_cast<ConnectionNews*>(news)->log_pages = count;
   return SQLITE_OK;
 }
 
@@ -74,7 +84,7 @@ Result<bool> Statement::next() {
   case SQLITE_DONE: return false;
   default:
     return tl::unexpected{
-        error_of(sqlite3_db_handle(statement_.get()), sqlite3_sql(statement_.get()))};
+        error_of(sqlite3_db_handle(statement_.get()), sqlite3_sql(statement_.get()), *news_)};
   }
 }
 
@@ -92,26 +102,40 @@ void Database::Close::operator()(sqlite3* database) const {
   sqlite3_close_v2(database);
 }
 
-Result<Database> Database::open(const std::string& path) {
+Result<Database> Database::open_with(const std::string& path, int flags) {
   Database opened;
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &raw,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &raw,
+                                   flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   opened.database_.reset(raw);
-  if (code != SQLITE_OK) return tl::unexpected{error_of(raw, "open " + path)};
+  opened.news_ = std::make_unique<ConnectionNews>();
+  if (code != SQLITE_OK) return tl::unexpected{error_of(raw, "open " + path, *opened.news_)};
+  return opened;
+}
+
+Result<Database> Database::open(const std::string& path) {
+  auto opened = open_with(path, SQLITE_OPEN_CREATE);
+  GRISTMILL_TRY(opened);
   // Before the first read: an exclusive connection keeps the log's index in its memory, another in
   // a file beside, for which a full disk may have no room.
-  GRISTMILL_TRY(opened.execute("PRAGMA locking_mode=EXCLUSIVE"));
+  GRISTMILL_TRY(opened->execute("PRAGMA locking_mode=EXCLUSIVE"));
   // The hook replaces SQLite's own write-back at commit, which would swallow a failed sync.
-  opened.log_pages_ = std::make_unique<int>(0);
-  sqlite3_wal_hook(raw, count_log_pages, opened.log_pages_.get());
+  sqlite3_wal_hook(opened->database_.get(), count_log_pages, opened->news_.get());
+  return opened;
+}
+
+Result<Database> Database::open_shared(const std::string& path,
+                                       std::chrono::milliseconds patience) {
+  auto opened = open_with(path, 0);
+  GRISTMILL_TRY(opened);
+  opened->news_->is_shared = true;
+  sqlite3_busy_timeout(opened->database_.get(), static_cast<int>(patience.count()));
   return opened;
 }
 
 Result<> Database::execute(const std::string& sql) {
   if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-    return tl::unexpected{error_of(database_.get(), sql.substr(0, sql.find('\n')))};
+    return tl::unexpected{error_of(database_.get(), sql.substr(0, sql.find('\n')), *news_)};
   return {};
 }
 
@@ -121,7 +145,8 @@ Result<Statement> Database::prepare(std::string_view sql) {
   const int code = sqlite3_prepare_v3(database_.get(), sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
   statement.statement_.reset(raw);
-  if (code != SQLITE_OK) return tl::unexpected{error_of(database_.get(), sql)};
+  statement.news_ = news_.get();
+  if (code != SQLITE_OK) return tl::unexpected{error_of(database_.get(), sql, *news_)};
   return statement;
 }
 
@@ -152,8 +177,8 @@ bool Database::in_transaction() const {
 Result<> Database::write_back(Log log) {
   const int mode = log == Log::reuse ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
   if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, mode, nullptr, nullptr) != SQLITE_OK)
-    return tl::unexpected{error_of(database_.get(), "write back the log")};
-  *log_pages_ = 0;
+    return tl::unexpected{error_of(database_.get(), "write back the log", *news_)};
+  news_->log_pages = 0;
   return {};
 }
 
