@@ -3,6 +3,7 @@
 #include "actors/kit/program/process_guard.hpp"
 #include "actors/kit/program/terminal.hpp"
 #include "actors/kit/program/usage_sentence.hpp"
+#include "cli/cache.hpp"
 #include "cli/cluster/commands.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/journal.hpp"
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
   cli::add_cluster_commands(app, exit_code);
   cli::add_keygen(app, exit_code);
   cli::add_journal(app, exit_code);
+  cli::add_cache(app, exit_code);
   if (argc < 2) { // nothing was asked for, so nothing can have been done
     say(app.help());
     return cli::exit_usage;

@@ -3,28 +3,11 @@
 #include <charconv>
 #include <ctime>
 #include <fmt/format.h>
-#include <optional>
-#include <string_view>
 
 namespace gristmill::cli {
 namespace {
 
 constexpr std::uint64_t span_max_s = 10ull * 365 * 86'400;
-
-std::optional<std::uint64_t> span_of(std::string_view text) {
-  std::uint64_t number = 0, unit = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || end - stop != 1) return std::nullopt;
-  switch (*stop) {
-  case 's': unit = 1; break;
-  case 'm': unit = 60; break;
-  case 'h': unit = 3'600; break;
-  case 'd': unit = 86'400; break;
-  default: return std::nullopt;
-  }
-  return number == 0 || number > span_max_s / unit ? std::nullopt : std::optional{number * unit};
-}
 
 // An offset from UTC in seconds: "Z", "+01:00", "-0530".
 std::optional<std::int64_t> offset_of(std::string_view text) {
@@ -56,6 +39,21 @@ std::optional<std::int64_t> time_of(const std::string& text) {
 }
 
 } // namespace
+
+std::optional<std::uint64_t> span_of(std::string_view text) {
+  std::uint64_t number = 0, unit = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || end - stop != 1) return std::nullopt;
+  switch (*stop) {
+  case 's': unit = 1; break;
+  case 'm': unit = 60; break;
+  case 'h': unit = 3'600; break;
+  case 'd': unit = 86'400; break;
+  default: return std::nullopt;
+  }
+  return number == 0 || number > span_max_s / unit ? std::nullopt : std::optional{number * unit};
+}
 
 Result<std::uint64_t> deadline_of(const std::string& text, std::int64_t unix_now) {
   if (const auto span = span_of(text)) return static_cast<std::uint64_t>(unix_now) + *span;
