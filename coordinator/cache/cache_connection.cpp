@@ -1,8 +1,14 @@
 #include "coordinator/cache/cache_connection.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
+namespace {
+
+constexpr std::chrono::milliseconds patience_again{20};
+
+} // namespace
 
 Result<CacheOutcome> CacheConnection::within(Access access, const Work& work) {
   std::optional<Error> damage;
@@ -29,13 +35,20 @@ Result<> CacheConnection::transact(Access access, const Work& work) {
 
 Result<std::optional<CacheLock>> CacheConnection::enter(Access access) {
   if (tables_) {
-    auto lock = directory_.lock(access, patience_);
-    if (!lock || !*lock || file_->check()) return lock;
+    auto held = lock(access);
+    if (!held || !*held || file_->check()) return held;
     tables_.reset(); // somebody has moved it aside, or removed it
   }
-  auto lock = directory_.lock(Access::write, patience_);
-  if (lock && *lock) GRISTMILL_TRY(connect());
-  return lock;
+  auto held = lock(Access::write);
+  if (held && *held) GRISTMILL_TRY(connect());
+  return held;
+}
+
+// A process that stands still with the cache in its hand is waited for once, not at every call.
+Result<std::optional<CacheLock>> CacheConnection::lock(Access access) {
+  auto held = directory_.lock(access, was_busy_ ? std::min(patience_, patience_again) : patience_);
+  if (held) was_busy_ = !held->has_value();
+  return held;
 }
 
 Result<> CacheConnection::connect() {
@@ -71,9 +84,9 @@ Result<CacheOutcome> CacheConnection::outcome_of(Error error) {
 
 // Not under the lock of the transaction that failed, which may be one that reads.
 Result<> CacheConnection::begin_anew(const Error& damage) {
-  const auto lock = directory_.lock(Access::write, patience_);
-  GRISTMILL_TRY(lock);
-  if (!*lock || !file_->check()) return {}; // later; or another process was faster
+  const auto held = lock(Access::write);
+  GRISTMILL_TRY(held);
+  if (!*held || !file_->check()) return {}; // later; or another process was faster
   return move_aside(damage);
 }
 

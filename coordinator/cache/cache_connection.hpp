@@ -31,7 +31,7 @@ enum class CacheOutcome : std::uint8_t {
 class CacheConnection {
 public:
   using Access = CacheDirectory::Access;
-  // What it returns, the transaction becomes.
+  // An error takes the transaction back.
   using Work = std::function<Result<>(CacheTables&)>;
 
   CacheConnection(CacheDirectory directory, CachePurpose purpose,
@@ -50,6 +50,7 @@ public:
 
 private:
   Result<std::optional<CacheLock>> enter(Access access);
+  Result<std::optional<CacheLock>> lock(Access access);
   Result<> connect();
   Result<> transact(Access access, const Work& work);
   Result<CacheOutcome> outcome_of(Error error);
@@ -63,7 +64,7 @@ private:
   std::optional<FileIdentity> file_;    // of the one that is open
   std::vector<std::string> notices_;
   std::uint64_t damaged_files_ = 0;
-  bool told_full_ = false;
+  bool told_full_ = false, was_busy_ = false;
 };
 
 } // namespace gristmill::coordinator

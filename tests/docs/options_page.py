@@ -209,10 +209,11 @@ class Page:
         self.say("## The other commands", "", "All commands that ask a coordinator, `submit` too, take these:", "")
         self.table(shared.values())
         commands = [((name,), help_text) for name, help_text in self.commands() if name not in ("run", "submit")]
-        commands += [(("journal", name), help_text) for name, help_text in self.commands("journal")]
+        commands += [((above, name), help_text) for above in ("journal", "cache")
+                     for name, help_text in self.commands(above)]
         self.say("| command | what it does | its own arguments and options |", "|---|---|---|")
         for command, help_text in commands:
-            if command == ("journal",):
+            if command in (("journal",), ("cache",)):
                 continue
             own = [option for name, option in self.help("gristmill", *command).items() if shared.get(name) != option]
             said = "; ".join(f"{self.name(o)}: {self.meaning(o)}" + (f" (default: {o.default})" if o.default else "")

@@ -18,7 +18,8 @@ from harness import PATIENCE_S, ROOT, EndToEnd, binary, write_batch
 from scripted_server import free_port
 
 COMMANDS = ("run", "submit", "watch", "jobs", "status", "results", "cancel", "pause", "resume", "retry",
-            "forget", "explain", "workers", "drain", "pools", "keygen", "journal")
+            "forget", "explain", "workers", "drain", "pools", "keygen", "journal",
+            "cache")
 
 
 class Endpoint:
@@ -136,7 +137,8 @@ class Sentences(EndToEnd):
     def test_every_option_is_in_the_operations_manual(self):
         manual = "".join(page.read_text() for page in (ROOT / "docs/operations").glob("*.md"))
         programs = [["gristmill", name] for name in COMMANDS]
-        programs += [["gristmill", "journal", "verify"], ["gristmill", "journal", "show"]]
+        programs += [["gristmill", *names] for names in (("journal", "verify"), ("journal", "show"),
+                                                         ("cache", "stats"), ("cache", "prune"))]
         programs += [["gristmill-coordinator"], ["gristmill-worker"]]
         missing = []
         for program, *command in programs:

@@ -1,6 +1,7 @@
 """Which test is red if an option of a command is read and then forgotten. program_options_test.py
 demands a row for each option that any --help lists.
 """
+import re
 
 # Where a test uses an option's short name.
 SHORT = {"--model": "-m", "--output": "-o", "--prompt": "-p", "--quiet": "-q", "--verbose": "-v"}
@@ -98,6 +99,11 @@ ROWS = [
     ("night_test.Night.test_a_state_directory_is_verified_and_shown",
      "journal-verify journal-show", "--json"),
     ("night_test.Night.test_a_state_directory_is_verified_and_shown", "journal-show", "--commits"),
+    ("cache_test.Cache.test_it_says_how_large_a_cache_is_and_when_it_was_used",
+     "cache-stats", "--json"),
+    ("cache_test.Cache.test_it_removes_what_was_used_longest_ago", "cache-prune", "--to"),
+    ("cache_test.Cache.test_it_removes_what_nobody_has_used_for_so_long",
+     "cache-prune", "--older-than"),
     ("two_machines_test.TwoMachines.test_a_job_runs_on_the_other_machine_with_the_keys_that_were_made",
      "keygen", "--address"),
     ("cluster_test.Cluster.test_the_coordinator_dies_and_comes_back",
@@ -160,5 +166,5 @@ def table():
         for command in commands.split():
             for option in options.split():
                 assert (command, option) not in found, (command, option)
-                found[command.replace("-verify", " verify").replace("-show", " show"), option] = test
+                found[re.sub("^(journal|cache)-", r"\1 ", command), option] = test
     return found

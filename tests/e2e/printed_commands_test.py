@@ -15,6 +15,7 @@ import subprocess
 import sys
 import unittest
 
+from cache_files import make_cache
 from harness import BUILD, PATIENCE_S, ROOT, EndToEnd, Process, binary, write_batch
 
 sys.path.insert(0, str(ROOT / "deploy"))
@@ -246,13 +247,13 @@ class Help(Printed):
         return examples
 
     def subcommands(self):
-        """All that are listed, with those of `journal`."""
+        """All that are listed, with those of `journal` and `cache`."""
         found = []
-        for command in ((), ("journal",)):
+        for command in ((), ("journal",), ("cache",)):
             done = subprocess.run([binary("gristmill"), *command, "--help"], capture_output=True, text=True, check=True)
             names = re.findall(r"^  (\w+) ", done.stdout.partition("Subcommands:\n")[2].partition("Example:")[0], re.M)
             found += [(*command, name) for name in names]
-        return [command for command in found if command != ("journal",)]
+        return [command for command in found if command not in (("journal",), ("cache",))]
 
     def submitted(self, *more):
         return self.gristmill("submit", self.home / "requests.jsonl", "-m", "llama-3", "--server", f"http://{self.http}",
@@ -265,6 +266,7 @@ class Help(Printed):
 
     def test_the_examples_of_every_command(self):
         self.cluster()
+        make_cache(self.home / "answers.cache", hours_ago=[1])
         self.control(self.local, faults=["status:code=500,match=question 129"])
         done = self.submitted("--retries", "0")
         self.gristmill("watch", done, "--server", f"http://{self.http}", check=3)
