@@ -210,6 +210,17 @@ class Sameness(Dedupe):
         self.run_on(server, "-m", "c", output=self.directory / "c.jsonl")
         self.assertEqual([call["model"] for call in self.calls(server)[2:]], ["c"])
 
+    def test_another_job_calls_for_itself(self):
+        texts = [f"question {n % 5}" for n in range(50)]
+        self.write_chats(*texts)
+        server = self.server("--log-bodies")
+        self.cluster()
+        for job in [self.submit(server), self.submit(server)]:
+            output = self.directory / f"{job}.jsonl"
+            self.finish(job, output)
+            self.assertEqual(self.check_twins(texts, output=output), 45)
+        self.assertEqual(self.asked(server), {f"question {n}": 2 for n in range(5)})
+
     def test_documents_are_known_by_what_is_asked_of_them(self):
         with open(self.source, "w", encoding="utf-8") as file:
             for n in range(60):
@@ -631,6 +642,7 @@ class Stops(Dedupe):
                 cached = self.check_twins(texts, calls_each=1_000, output=output)
                 self.assertEqual(len(self.calls(server)), 1_000 - cached)
                 self.assertEqual(self.counts(output)["cached"], cached)
+                self.assertGreater(cached, 0)
 
 
 class Kills(Dedupe):
@@ -655,22 +667,28 @@ class Kills(Dedupe):
         self.waited += sum(1 for n, text in enumerate(self.texts) if text in answered and f"item-{n}" not in recorded)
         self.kills.append((len(self.calls(server)), answered))
 
-    def check_calls(self, server):
-        asked = [body["messages"][-1]["content"] for body in self.bodies(server)]
+    @staticmethod
+    def texts_of(bodies):
+        for body in bodies:
+            given = body["input"] if "input" in body else body["messages"][-1]["content"]
+            yield from [given] if isinstance(given, str) else given
+
+    def check_calls(self, server, most):
+        """`most`: texts in flight, or answered and not durable, at one kill."""
+        bodies = self.bodies(server)
+        asked = collections.Counter(self.texts_of(bodies))
         self.check_one_call_per_attempt(self.calls(server))
         self.assertEqual(set(asked), set(self.texts))
         may_be = collections.Counter(set(asked))
         for calls, answered in self.kills:
-            again = answered & set(asked[calls:])
+            again = answered.intersection(self.texts_of(bodies[calls:]))
             self.assertEqual(again, set(), "its answer was durable")
-            # In flight, or answered and not durable.
-            may_be.update(set(asked[:calls]) - answered)
-        calls = collections.Counter(asked)
-        self.assertEqual(calls - may_be, collections.Counter(), "called more often than it was lost")
-        again, lost = len(asked) - self.distinct, may_be.total() - self.distinct
-        print(f"\n{again} calls again, {lost} were lost at {len(self.kills)} kills; {self.waited} items had still to "
-              "take an answer that was durable")
-        self.assertLessEqual(again, len(self.kills) * 4 * self.SLOTS)
+            may_be.update(set(self.texts_of(bodies[:calls])) - answered)
+        self.assertEqual(asked - may_be, collections.Counter(), "asked more often than it was lost")
+        again, lost = asked.total() - self.distinct, may_be.total() - self.distinct
+        print(f"\n{again} texts asked again, {lost} were lost at {len(self.kills)} kills; {self.waited} items had "
+              "still to take an answer that was durable")
+        self.assertLessEqual(again, len(self.kills) * most)
         self.assertGreater(self.waited, 0)
 
     def check_result_of_kills(self, output=None):
@@ -679,18 +697,22 @@ class Kills(Dedupe):
         self.assertEqual([counts[key] for key in ("total", "completed", "cached")], [self.total, self.total, cached])
         self.assertGreaterEqual(cached, self.total - self.distinct - len(self.kills) * 4 * self.SLOTS)
 
-    def test_a_run_that_is_killed_five_times(self):
-        self.write(12_000, 20_000)
-        server = self.server("--latency", "uniform:1ms:15ms", "--log-bodies")
-        arguments = self.command(server, "--concurrency", self.SLOTS)
-        for kill in range(5):
-            process = self.start("gristmill", *arguments, label=f"run-{kill}")
-            self.until_calls(server, (kill + 1) * 1_900 + random.Random(kill).randrange(400))
+    def kill_often(self, server, arguments, calls):
+        """The command is killed when the server has seen so many calls, each time, and runs to its end."""
+        for at in calls:
+            process = self.start("gristmill", *arguments, label=f"run-{at}")
+            self.until_calls(server, at)
             process.kill()
             self.killed(server, self.directory / "out.jsonl.state")
         self.gristmill(*arguments)
+
+    def test_a_run_that_is_killed_five_times(self):
+        self.write(12_000, 20_000)
+        server = self.server("--latency", "uniform:1ms:15ms", "--log-bodies")
+        self.kill_often(server, self.command(server, "--concurrency", self.SLOTS),
+                        [kill * 1_900 + random.Random(kill).randrange(400) for kill in range(1, 6)])
         self.check_result_of_kills()
-        self.check_calls(server)
+        self.check_calls(server, 4 * self.SLOTS)
         self.gristmill("journal", "verify", self.directory / "out.jsonl.state")
 
     def test_a_run_that_is_interrupted_calls_nothing_again(self):
@@ -735,7 +757,7 @@ class Kills(Dedupe):
             self.worker(self.hub, f"new-{n}", "--concurrency", self.SLOTS)
         self.finish(job)
         self.check_result_of_kills()
-        self.check_calls(server)
+        self.check_calls(server, 4 * self.SLOTS)
         self.assertGreater(len(self.calls(server)), self.distinct, "the dead had no call in flight")
 
     def test_a_coordinator_dies_and_its_workers_keep_what_they_have(self):
@@ -755,6 +777,39 @@ class Kills(Dedupe):
         self.finish(job)
         self.assertEqual(set(self.asked(server).values()), {1})
         self.check_result_of_kills()
+
+    def test_chunks_and_what_joins_them_over_kills(self):
+        self.texts = [book(8_000, n % 20) for n in range(60)]
+        self.write_documents(*self.texts)
+        server = self.server("--latency", "uniform:1ms:15ms", "--answer-tokens", "60", "--log-bodies")
+        arguments = self.command(server, "-m", "m", "--chunk-tokens", "200", "--reduce-prompt", "Join: {{answers}}",
+                                 "--concurrency", "8")
+        self.kill_often(server, arguments, (80, 240, 400))
+        asked, counts = self.asked(server), self.counts()
+        self.assertGreater(len(asked), 450)
+        self.assertEqual(counts["completed"], 60)
+        # In flight, or answered and not durable.
+        again = asked.total() - len(asked)
+        print(f"\n{again} calls again of {len(asked)}")
+        self.assertLessEqual(again, 3 * 4 * 8)
+        # Every part of a twin took its answer from the first, but for what was called at a kill.
+        self.assertGreaterEqual(counts["cached"], counts["parts"] - asked.total())
+        said = [self.content(line) for line in self.lines()]
+        for n, content in enumerate(said):
+            self.assertEqual(content, said[n % 20])
+
+    def test_packs_over_kills(self):
+        self.write(6_000, 10_000)
+        self.write_documents(*self.texts)
+        server = self.server("--latency", "uniform:5ms:25ms", "--log-bodies")
+        arguments = self.command(server, "-m", "m", "--task", "embed", "--pack", "16", "--concurrency", "4")
+        self.kill_often(server, arguments, (80, 180, 280))
+        self.check_calls(server, 4 * 4 * 16)
+        for n, line in enumerate(self.lines()):
+            (entry,) = line["response"]["body"]["data"]
+            if (line["custom_id"], entry["embedding"]) != (f"item-{n}", vector(self.texts[n])):
+                self.fail(f"item {n} has not its own vector: {line}")
+        self.assertEqual(n + 1, self.total)
 
     def test_the_call_that_all_wait_for_dies_with_its_worker(self):
         self.texts = ["SLOW"] * 500
@@ -792,6 +847,7 @@ class Told(Dedupe):
                 self.assertEqual(told["items"], 100)
                 if name != "judged":  # of answers that nobody knows yet
                     self.assertEqual(sum(told["calls"].values()), calls - self.before)
+                    self.assertGreaterEqual(told["repeated"], 70)
                     self.assertEqual(told["repeated"], self.counts(output)["cached"])
                 self.before = calls
 
