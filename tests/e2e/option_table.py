@@ -57,6 +57,8 @@ ROWS = [
     ("options_test.Batches.test_no_more_calls_are_sent_together_than_told",
      "run submit", "--batch-size"),
     ("packs_test.Options.test_no_call_carries_more_than_told", "run submit", "--pack"),
+    ("dedupe_test.Many.test_all_ask_the_same", "run", "--dedupe"),
+    ("dedupe_test.Many.test_a_hundred_thousand_of_which_two_fifths_ask_again", "submit", "--dedupe"),
     ("tasks_test.Classify.test_each_item_gets_its_label_and_the_summary_counts_them",
      "run", "--labels"),
     ("tasks_test.Classify.test_a_cluster_classifies_too", "submit", "--labels"),
