@@ -166,24 +166,17 @@ void read_vectors(ondemand::value data, Vectors& vectors) {
 }
 
 struct UsageFacts {
-  std::uint64_t completion = 0, cached = 0;
+  std::uint64_t completion = 0;
 
   void read(ondemand::value value) {
     each_member(value, [&](auto key, ondemand::value member) {
-      if (key == "completion_tokens" || key == "output_tokens")
-        read_count(member, completion);
-      else if (key == "prompt_tokens_details" || key == "input_tokens_details")
-        each_member(member, [&](auto name, ondemand::value tokens) {
-          if (name == "cached_tokens") read_count(tokens, cached);
-        });
+      if (key == "completion_tokens" || key == "output_tokens") read_count(member, completion);
     });
   }
 };
 
-// Cached tokens of all answers are counted here, the first one's too, which stands in `response`.
-ModelAnswer read_model_answer(ondemand::value value, UsageFacts& usage) {
+ModelAnswer read_model_answer(ondemand::value value) {
   ModelAnswer answer;
-  UsageFacts own;
   each_member(value, [&](auto key, ondemand::value member) {
     if (key == "model")
       read_text(member, answer.model);
@@ -191,15 +184,7 @@ ModelAnswer read_model_answer(ondemand::value value, UsageFacts& usage) {
       read_text(member, answer.endpoint);
     else if (key == "label")
       read_text(member, answer.label);
-    else if (key == "response")
-      each_member(member, [&](auto name, ondemand::value body) {
-        if (name != "body") return;
-        each_member(body, [&](auto of_body, ondemand::value said) {
-          if (of_body == "usage") own.read(said);
-        });
-      });
   });
-  usage.cached += own.cached;
   return answer;
 }
 
@@ -238,7 +223,6 @@ void read_body(ondemand::value body, LineFacts& facts, bool wants_vectors) {
   });
   flat.settle(facts);
   facts.completion_tokens = usage.completion;
-  facts.cached_tokens = usage.cached;
   if (responses) facts.answers.back().finish_reason = finish_reason(status, incomplete);
 }
 
@@ -252,18 +236,14 @@ void read_response(ondemand::value response, LineFacts& facts, bool wants_vector
 }
 
 void read_model_answers(ondemand::value value, LineFacts& facts) {
-  UsageFacts usage;
   each_element(value, [&](ondemand::value element) {
     if (facts.by_model.size() == model_answers_max) return;
-    facts.by_model.push_back(read_model_answer(element, usage));
+    facts.by_model.push_back(read_model_answer(element));
   });
-  facts.cached_tokens = usage.cached;
 }
 
 void read_judge(ondemand::value value, LineFacts& facts) {
-  UsageFacts usage;
-  facts.judge = read_model_answer(value, usage);
-  facts.cached_tokens += usage.cached;
+  facts.judge = read_model_answer(value);
 }
 
 void read_provenance(ondemand::value value, LineFacts& facts) {

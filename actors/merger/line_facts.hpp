@@ -54,7 +54,7 @@ struct LineFacts {
   bool failed = false;
   std::uint64_t http_status = 0;                           // 0 = no HTTP answer, or not its end
   std::string_view error_class, error_code, error_message; // when failed
-  std::uint64_t completion_tokens = 0, cached_tokens = 0;
+  std::uint64_t completion_tokens = 0;
   std::vector<Answer> answers;       // of a text model: one for each choice
   std::vector<ModelAnswer> by_model; // in the order of the job's models; none if one was asked
   ModelAnswer judge;                 // without a model if there is none

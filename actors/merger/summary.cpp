@@ -51,7 +51,6 @@ void Summary::add(const LineFacts& facts) {
   for (const ModelAnswer& answer : facts.by_model) add_model(answer.model, answer.endpoint);
   add_model(facts.judge.model, facts.judge.endpoint);
   if (!facts.cached && facts.attempts > 0) latency_ms_.add(facts.latency_ms);
-  if (!facts.cached) cached_tokens_ += facts.cached_tokens;
 }
 
 void Summary::add_model(std::string_view model, std::string_view endpoint) {
@@ -106,7 +105,7 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
             {"tokens",
              {{"prompt", task.counts.prompt_tokens},
               {"completion", task.counts.completion_tokens},
-              {"cached", cached_tokens_}}},
+              {"cached", task.counts.cached_prompt_tokens}}},
             {"cost_usd", usd_or_null(task.counts.cost)},
             {"saved", saved_of(task.counts)},
             {"budget_usd", usd_or_null(task.spec.limits.budget)},

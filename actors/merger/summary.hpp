@@ -28,7 +28,6 @@ private:
   ErrorBook errors_{ErrorBook::Sample::first}; // of the lines
   LatencyHistogram latency_ms_;
   Tally models_, endpoints_;
-  std::uint64_t cached_tokens_ = 0;
 };
 
 } // namespace gristmill::merger

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -169,11 +170,13 @@ bool OpenParts::awaits(const OpenPart& open, const PartId& part, CallId kept) co
 OpenParts::Unclaimed OpenParts::grace_over(Time now) {
   Unclaimed unclaimed;
   if (!std::exchange(grace_, false)) return unclaimed;
+  std::unordered_set<RequestKey> keys; // one of those that ask the same was called
   for (const auto& [part, open] : ledger_.live()) {
     const Unknown* unknown = std::get_if<Unknown>(&open.state);
     if (unknown == nullptr) continue;
     unclaimed.parts.push_back(part);
-    unclaimed.unheard += !unknown->failed;
+    const RequestKey& key = open.request.key;
+    unclaimed.unheard += !unknown->failed && (!key || keys.insert(key).second);
   }
   std::sort(unclaimed.parts.begin(), unclaimed.parts.end());
   if (mutated("no_requeue_after_restart")) unclaimed.parts.clear();

@@ -33,6 +33,7 @@ void Recorder::decides(const protocol::Outcome& outcome, std::uint64_t parts) {
   }
   append_.note.prompt_tokens += outcome.usage.prompt;
   append_.note.completion_tokens += outcome.usage.completion;
+  append_.note.cached_prompt_tokens += outcome.usage.cached;
 }
 
 void Recorder::ambiguous(std::uint64_t calls) {
@@ -125,6 +126,7 @@ Append Recorder::take(const InputPosition& low) {
   counts_.late += note.late;
   counts_.prompt_tokens += note.prompt_tokens;
   counts_.completion_tokens += note.completion_tokens;
+  counts_.cached_prompt_tokens += note.cached_prompt_tokens;
   counts_.cost += note.cost;
   return std::exchange(append_, {});
 }

@@ -68,10 +68,12 @@ void SameRequests::look_up(LookUp asked) {
 std::vector<LookUp> SameRequests::take_look_ups() {
   if (looking_ == batches_max || queued_.empty()) return {};
   ++looking_;
-  queued_bytes_ = 0;
-  std::vector<LookUp> all;
-  for (LookUp& asked : std::exchange(queued_, {})) all.push_back(std::move(asked));
-  return all;
+  std::vector<LookUp> batch;
+  for (; !queued_.empty() && batch.size() < queued_max; queued_.pop_front()) {
+    queued_bytes_ -= queued_.front().raw.size();
+    batch.push_back(std::move(queued_.front()));
+  }
+  return batch;
 }
 
 void SameRequests::looked_up(std::vector<LookUp> rest) {

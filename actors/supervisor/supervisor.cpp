@@ -789,7 +789,8 @@ void Supervisor::hand_over(const PartId& part) {
 }
 
 // Of an answer that is not durable yet they hear by durable().
-void Supervisor::followers_go_on(const PartId& part, const protocol::Reply& reply, bool cached) {
+void Supervisor::followers_go_on(const PartId& part, const protocol::Reply& reply,
+                                 const std::string& endpoint, bool cached) {
   const AskedRequest request = parts_.at(part).request;
   if (!request || !same_.is_led_by(part, request.key)) return;
   if (reply.cls == OutcomeClass::ok) {
@@ -797,7 +798,8 @@ void Supervisor::followers_go_on(const PartId& part, const protocol::Reply& repl
     return;
   }
   if (info(reply.cls).fault != Fault::item) return hand_over(part);
-  EndsAlike alike{same_.take_followers(request.key), reply};
+  EndsAlike alike{same_.take_followers(request.key), reply, endpoint};
+  alike.reply.latency_us = 0;
   if (!alike.parts.empty()) ends_alike_.push_back(std::move(alike));
 }
 
@@ -819,7 +821,7 @@ void Supervisor::end_alike() {
     const OpenPart* open = parts_.find(part);
     if (open != nullptr && open->follows()) {
       recorder_.met(alike.reply, item_name(*open, reader_));
-      finish(part, alike.reply, "", true);
+      finish(part, alike.reply, alike.endpoint, true);
     }
     if (alike.parts.empty()) ends_alike_.pop_front();
   }
@@ -828,7 +830,7 @@ void Supervisor::end_alike() {
 void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
                         const std::string& endpoint, bool cached) {
   const OpenPart& open = parts_.at(part);
-  followers_go_on(part, reply, cached);
+  followers_go_on(part, reply, endpoint, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
   const Ending ending{
       part,

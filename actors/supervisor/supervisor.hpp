@@ -123,6 +123,7 @@ private:
   struct EndsAlike {
     std::vector<PartId> parts;
     protocol::Reply reply;
+    std::string endpoint;
   };
   Effects filled(Time now);
   Effects sealed();
@@ -170,7 +171,8 @@ private:
   void finish(const PartId& part, const protocol::Reply& reply, const std::string& endpoint,
               bool cached = false);
   void hand_over(const PartId& part);
-  void followers_go_on(const PartId& part, const protocol::Reply& reply, bool cached);
+  void followers_go_on(const PartId& part, const protocol::Reply& reply,
+                       const std::string& endpoint, bool cached);
   void look_up_followers(const AskedRequest& request);
   void end_alike();
   void withdraw(const Calls& calls);

@@ -76,6 +76,7 @@ struct JobNote {
   JobId job;
   std::uint64_t calls = 0, attempts = 0, ambiguous = 0, late = 0, cached = 0;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
+  std::uint64_t cached_prompt_tokens = 0; // of those of the prompts, as their servers say
   InputPosition low; // every item before it is terminal; the greatest one holds
   Usd cost{};
   std::uint64_t saved_prompt_tokens = 0, saved_completion_tokens = 0;
@@ -89,6 +90,7 @@ struct JobNote {
     cached += note.cached;
     prompt_tokens += note.prompt_tokens;
     completion_tokens += note.completion_tokens;
+    cached_prompt_tokens += note.cached_prompt_tokens;
     cost += note.cost;
     saved_prompt_tokens += note.saved_prompt_tokens;
     saved_completion_tokens += note.saved_completion_tokens;

@@ -101,11 +101,13 @@ int complain_of_stop(const CLI::App& command, const wiring::JobView& job,
 }
 
 std::string end_of(const wiring::JobView& job) {
-  return fmt::format("{} {}: {} items, {} answered, {} failed, {} calls, {} tokens in, {} out{}\n",
-                     to_string(job.id), name_of(job.state), job.counts.terminal(),
-                     job.counts.completed, job.counts.failed, job.counts.attempts,
-                     job.counts.prompt_tokens, job.counts.completion_tokens,
-                     and_cost_of(job.counts.cost, job.budget));
+  const std::string cached =
+      job.counts.cached == 0 ? "" : fmt::format("{} cached, ", job.counts.cached);
+  return fmt::format(
+      "{} {}: {} items, {} answered, {} failed, {}{} calls, {} tokens in, {} out{}\n",
+      to_string(job.id), name_of(job.state), job.counts.terminal(), job.counts.completed,
+      job.counts.failed, cached, job.counts.calls, job.counts.prompt_tokens,
+      job.counts.completion_tokens, and_cost_of(job.counts.cost, job.budget));
 }
 
 // What was not waited out goes on without us: it can be resumed.

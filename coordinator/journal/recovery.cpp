@@ -162,7 +162,8 @@ Result<> JournalReading::commits(JobId only) {
       "completed, failed, "
       "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
       "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset, "
-      "calls, cached, saved_prompt_tokens, saved_completion_tokens, saved_nano_usd "
+      "calls, cached, saved_prompt_tokens, saved_completion_tokens, saved_nano_usd, "
+      "cached_prompt_tokens "
       "FROM commits LEFT JOIN part_ranges p USING (job, position) ";
   return each(
       columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
@@ -272,6 +273,7 @@ std::string JournalReading::commit(const Statement& row) {
   counts.saved_prompt_tokens += row.number(25);
   counts.saved_completion_tokens += row.number(26);
   counts.saved_cost += Usd::from_nano(row.number(27));
+  counts.cached_prompt_tokens += row.number(28);
   counts.attempts += row.number(8);
   counts.ambiguous += row.number(9);
   counts.late += row.number(10);

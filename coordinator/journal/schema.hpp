@@ -30,6 +30,7 @@ CREATE TABLE commits(
   calls INTEGER NOT NULL, attempts INTEGER NOT NULL, ambiguous INTEGER NOT NULL,
   late INTEGER NOT NULL, cached INTEGER NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+  cached_prompt_tokens INTEGER NOT NULL,
   cost_nano_usd INTEGER NOT NULL,
   saved_prompt_tokens INTEGER NOT NULL, saved_completion_tokens INTEGER NOT NULL,
   saved_nano_usd INTEGER NOT NULL,

@@ -53,6 +53,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   GRISTMILL_TRY(sync_directory(store->directory_.path, store->disk_calls_));
   for (std::string& path : store->segments_.take_forgotten())
     store->sweeper_.remove(std::move(path));
+  for (const journal::RecoveredJob& job : content->recovered.jobs)
+    if (is_over(job.state)) store->unindexed_.insert(job.job);
   recovered = std::move(content->recovered);
   store->parts_ = std::move(content->parts);
   store->thread_ = guarded_thread("journal", [raw = store.get()] { raw->run(); });
@@ -117,10 +119,12 @@ SqliteStore::parts_of(JobId job, std::uint64_t item, std::uint32_t first, std::u
   return lines;
 }
 
-// Its index was given up when the job ended.
-Result<journal::RecoveredJob> SqliteStore::read(JobId job) {
-  answers_->forget(job);
-  return read_journal_job(tables_.database(), job, answers_.get());
+// It was given up when the job ended.
+Result<> SqliteStore::index_answers_again(const journal::JobChange& change) {
+  if (is_over(change.state) || unindexed_.erase(change.job) == 0) return {};
+  const auto read = read_journal_job(tables_.database(), change.job, answers_.get());
+  GRISTMILL_TRY(read);
+  return {};
 }
 
 Result<std::optional<std::string>> SqliteStore::answer_to(JobId job, const RequestKey& key) {
@@ -171,7 +175,7 @@ void SqliteStore::run() {
       to_read = std::exchange(to_read_, {});
     }
     if (group) carry_out(std::move(*group));
-    for (const JobId job : to_read) events_.read(job, read(job));
+    for (const JobId job : to_read) events_.read(job, read_journal_job(tables_.database(), job));
     publish_if_due();
   }
   segments_.publish();
@@ -223,7 +227,11 @@ Result<> SqliteStore::write(const journal::Group& group) {
       if (is_over(change.state)) {
         segments_.end_job(change.job);
         answers_->forget(change.job);
+        unindexed_.insert(change.job);
+      } else {
+        GRISTMILL_TRY(index_answers_again(change));
       }
+    for (const JobId job : group.forgotten) unindexed_.erase(job);
     for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
   } else if (journal::passes(done.error().code)) {
     GRISTMILL_TRY(segments_.take_back());

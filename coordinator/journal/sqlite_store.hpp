@@ -24,6 +24,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,7 +63,7 @@ public:
 private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
               journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers);
-  Result<journal::RecoveredJob> read(JobId job);
+  Result<> index_answers_again(const journal::JobChange& change);
   void run();
   void carry_out(journal::Group group);
   Result<> write(const journal::Group& group);
@@ -75,8 +76,9 @@ private:
   Sweeper sweeper_;
   FileIdentity journal_file_; // looked at before each group
   SegmentWriter segments_;
-  PartIndex parts_; // under mutex_
-  std::unique_ptr<AnswerIndex> answers_;
+  PartIndex parts_;                      // under mutex_
+  std::unique_ptr<AnswerIndex> answers_; // of jobs that are not over
+  std::set<JobId> unindexed_;            // of the others, which may yet go on
   DiskCalls disk_calls_;
   journal::JournalEvents events_;
   Time published_{};

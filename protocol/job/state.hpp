@@ -65,7 +65,8 @@ struct JobCounts {
   std::uint64_t parts = 0;     // of items that have several: those that have ended
   std::uint64_t late = 0;      // outcomes that came after the item was terminal
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
-  Usd cost{}; // of the tokens that have a price
+  std::uint64_t cached_prompt_tokens = 0; // of those of the prompts, as their servers say
+  Usd cost{};                             // of the tokens that have a price
   // By answers that were taken from elsewhere.
   std::uint64_t saved_prompt_tokens = 0, saved_completion_tokens = 0;
   Usd saved_cost{};

@@ -55,6 +55,7 @@ journal::Position MemoryStore::make_durable() {
     job.counts.late += note.late;
     job.counts.prompt_tokens += note.prompt_tokens;
     job.counts.completion_tokens += note.completion_tokens;
+    job.counts.cached_prompt_tokens += note.cached_prompt_tokens;
     job.counts.cost += note.cost;
     job.low = std::max(job.low, note.low);
   }

@@ -5,14 +5,17 @@ Invariant: nothing is changed; of a journal a copy is opened.
 import collections
 import contextlib
 import json
+import itertools
 import pathlib
 import shutil
 import sqlite3
 import tempfile
 import zlib
 
-COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED, OF_A_PART = range(6)  # kinds in commits.items
-SIZED = 4  # of a part: an answer that a step joins with others
+# Kinds in commits.items.
+COMPLETED, FAILED, ATTEMPTS, FALLBACK, REOPENED, OF_A_PART, KEYED = range(7)
+SIZED, KEYED_PART = 4, 5  # of a part: an answer that a step joins with others; one with its request's key
+KEY_BYTES = 16
 Entry = collections.namedtuple("Entry", "kind item bytes cls part")  # part: None of a whole item
 Range = collections.namedtuple("Range", "segment begin end")
 Commit = collections.namedtuple("Commit", "position epoch lines parts sums entries part_entries raw")
@@ -20,21 +23,34 @@ Block = collections.namedtuple("Block", "account calls tokens drawn_calls")
 Call = collections.namedtuple("Call", "t_ns attempt block n crc ok rate tokens status")
 
 
-def varints(blob):
-    value = shift = 0
-    for byte in blob:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            yield value
-            value = shift = 0
-    if shift:
-        raise ValueError("a number is cut")
+class Varints:
+    """The numbers of a blob, one after the other."""
+
+    def __init__(self, blob):
+        self.bytes = iter(blob)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        value = shift = 0
+        for byte in self.bytes:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+        if shift:
+            raise ValueError("a number is cut")
+        raise StopIteration
+
+    def skip(self, count):
+        if len(list(itertools.islice(self.bytes, count))) != count:
+            raise ValueError("a key is cut")
 
 
 def entries(blob):
     """The items of one commit; the grammar stands in actors/journal/commit_row.hpp."""
-    numbers, item, result = varints(blob), 0, []
+    numbers, item, result = Varints(blob), 0, []
     for head in numbers:
         kind, delta = head & 7, head >> 3
         item += (delta >> 1) ^ -(delta & 1)
@@ -43,12 +59,15 @@ def entries(blob):
         if kind == OF_A_PART:
             number = next(numbers)
             kind, part = number & 7, number >> 3
-        is_sized = part is not None and kind == SIZED
-        kind = COMPLETED if is_sized else kind
+        is_keyed = kind == (KEYED if part is None else KEYED_PART)
+        is_sized = part is not None and kind in (SIZED, KEYED_PART)
+        kind = COMPLETED if is_sized or is_keyed else kind
         if kind in (COMPLETED, FAILED):
             size = next(numbers)
             if is_sized:
                 next(numbers)  # of its answer
+            if is_keyed:
+                numbers.skip(KEY_BYTES)
             cls = next(numbers) if kind == FAILED else 0
         elif kind in (ATTEMPTS, FALLBACK):
             for _ in range(2 if kind == ATTEMPTS else 3):

@@ -144,6 +144,7 @@ JoinedLine joined_line(JobId job, std::string_view custom_id, Provenance about, 
                        std::uint64_t line_bytes_max) {
   const Taken all = taken_by(parts), first = taken_by(by_model(parts).front());
   about.attempts += all.attempts;
+  about.cached = all.cached;
   about.latency_ms = std::max(about.latency_ms, all.latency_ms);
   if (about.model.empty()) about.model = first.model;
   if (about.endpoint.empty()) about.endpoint = first.endpoint;

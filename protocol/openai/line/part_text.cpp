@@ -54,6 +54,7 @@ Taken taken_by(PartTexts parts) {
     };
     taken.attempts += static_cast<std::uint32_t>(number("attempts"));
     taken.latency_ms = std::max(taken.latency_ms, number("latency_ms"));
+    taken.cached &= json::find(said, "cached").text == "true";
     if (taken.model.empty()) taken.model = json::text_of(json::find(said, "model"));
     if (taken.endpoint.empty()) taken.endpoint = json::text_of(json::find(said, "endpoint"));
   }

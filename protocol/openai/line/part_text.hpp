@@ -38,6 +38,7 @@ struct Taken {
   std::string model, endpoint;
   std::uint32_t attempts = 0;
   std::uint64_t latency_ms = 0; // of the slowest
+  bool cached = true;           // all of them took the answers of others
 };
 Taken taken_by(PartTexts parts);
 

@@ -137,14 +137,13 @@ TEST_CASE("of one model nothing is compared, whether there is a judge or not") {
   CHECK_FALSE(summary_of(classify({}), {line_of(0)})["classifications"].contains("agreement"));
 }
 
-TEST_CASE("each answer counts for its model and endpoint, and so do its cached tokens") {
+TEST_CASE("each answer counts for its model and endpoint") {
   const Said said{answer("text"), ""};
   const auto summary =
       summary_of({}, {line_of_models(0, {said, said}), line_of_models(1, {said, said, said}, true),
                       line_of_models(2, {said, {own_error("timeout", "late")}})});
   CHECK(summary["models"] == json{{"a", 3}, {"b", 3}, {"j", 1}});
   CHECK(summary["endpoints"] == json{{"http://a", 3}, {"http://b", 3}, {"http://j", 1}});
-  CHECK(summary["tokens"]["cached"] == 3 * 6);
   CHECK(summary["latency_ms"]["max"] == 30);
 }
 
