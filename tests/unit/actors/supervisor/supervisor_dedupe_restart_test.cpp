@@ -16,7 +16,7 @@ TEST_CASE("an answer of an earlier life is found, and costs no call") {
   first.answer(first.take_offer());
   first.write(); // … and there it crashes
   DedupeBench second{asking("aa")};
-  second.answered = first.answered;
+  second.durable_answers = first.durable_answers;
   RecoveredItems recovered = marked(2);
   recovered.terminal.insert(0);
   recovered.counts.completed = 1;
@@ -226,7 +226,7 @@ TEST_CASE("from wherever it stopped a job goes on, and calls nothing to which it
   recovered.counts.completed = first.lines().size();
   DedupeBench second{asking(letters)};
   second.spec.policy.patience_s = 10'000'000;
-  second.answered = first.answered;
+  second.durable_answers = first.durable_answers;
   second.start(std::move(recovered), 4);
   second.hear(second.supervisor->grace_over(second.now));
   play(second, 10'000);
@@ -234,7 +234,7 @@ TEST_CASE("from wherever it stopped a job goes on, and calls nothing to which it
   CHECK(first.lines().size() + second.lines().size() == items);
   for (const auto& line : second.lines()) {
     if (!line.key) continue;
-    CHECK_FALSE(first.answered.contains(line.key));
+    CHECK_FALSE(first.durable_answers.contains(line.key));
   }
   for (const DedupeBench* bench : {&first, &second})
     for (const auto& line : bench->lines()) {

@@ -202,7 +202,7 @@ TEST_CASE("of followers that find no answer one is called, and the others follow
   bench.answer(bench.take_offer(), "first");
   bench.write();
   CHECK(bench.looked_up() == Items{1, 2});
-  bench.answered.clear(); // somebody has damaged it
+  bench.durable_answers.clear(); // somebody has damaged it
   bench.look_up();
   CHECK(bench.called() == Items{1});
   CHECK(bench.follows(2));
@@ -225,7 +225,7 @@ TEST_CASE("an answer that is looked up twice is taken once") {
   bench.begin();
   bench.answer(bench.take_offer());
   bench.write();
-  if (!is_found) bench.answered.clear();
+  if (!is_found) bench.durable_answers.clear();
   const LookedUpAnswers answers = bench.found_for(bench.take_look_ups());
   for (int times = 0; times < 3; ++times)
     bench.hear(bench.supervisor->looked_up(answers, bench.now));

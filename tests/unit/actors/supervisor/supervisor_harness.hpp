@@ -69,7 +69,7 @@ struct Bench {
   std::vector<CallId> withdrawn;
   std::vector<ItemToJoin> joins;
   std::vector<LookUp> look_ups;
-  std::map<RequestKey, std::string> answered; // durable lines
+  std::map<RequestKey, std::string> durable_answers; // lines, by what they answer
   std::vector<supervisor::Append> appends;
   std::size_t durable = 0; // of the appends
   bool all_terminal = false;
@@ -126,9 +126,9 @@ struct Bench {
   LookedUpAnswers found_for(std::vector<LookUp> asked) const {
     LookedUpAnswers answers;
     for (LookUp& one : asked) {
-      const auto line = answered.find(key_of(one));
+      const auto line = durable_answers.find(key_of(one));
       LookedUp looked{std::move(one), std::nullopt};
-      if (line != answered.end()) looked.answer = openai::answer_in(line->second).value();
+      if (line != durable_answers.end()) looked.answer = openai::answer_in(line->second).value();
       answers.found.push_back(std::move(looked));
     }
     return answers;
@@ -186,7 +186,7 @@ struct Bench {
 
 private:
   void keep_answer(const RequestKey& key, const std::string& line) {
-    if (key) answered.try_emplace(key, line);
+    if (key) durable_answers.try_emplace(key, line);
   }
 
   std::uint64_t attempts_ = 0;
