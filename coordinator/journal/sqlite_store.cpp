@@ -260,7 +260,10 @@ Result<> SqliteStore::append_and_insert(const journal::Group& group) {
     parts_.add(row.row.job, row.row.items.blob(), row.parts);
     answers_->add(row.row.job, row.row.items.blob(), row.range, row.parts);
   }
-  for (const JobId job : group.forgotten) parts_.forget(job);
+  for (const JobId job : group.forgotten) {
+    parts_.forget(job);
+    answers_->forget(job);
+  }
   return {};
 }
 

@@ -141,7 +141,9 @@ void PartLedger::set_unknown(const PartId& part, CallId failed) {
   set_state(open(part), Unknown{failed});
 }
 
+// Whose fault it was, its own or others', is seen at the one that it follows.
 void PartLedger::set_following(const PartId& part) {
+  clear(part);
   set_state(open(part), Following{});
 }
 

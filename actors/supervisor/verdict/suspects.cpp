@@ -68,7 +68,7 @@ bool Suspects::keeps_witnesses(const PartLedger& ledger) const {
 
 bool Suspects::is_alone_out(const PartLedger& ledger) const {
   const OpenPart* part = alone_ ? ledger.find(*alone_) : nullptr;
-  return part != nullptr && !part->is_ready();
+  return part != nullptr && !part->is_ready() && !part->follows();
 }
 
 bool is_last(const PartLedger& ledger, bool read_all) {

@@ -63,6 +63,16 @@ ItemEntry fallback(std::uint64_t item, std::uint32_t attempts, std::uint32_t dea
           .tries = tries};
 }
 
+// Of an item or a part of one, with a key or without.
+ItemEntry random_answer(Random& random, std::uint64_t item) {
+  ItemEntry entry = completed(item, 1 + random.below(2000));
+  if (random.chance(0.4)) entry.part = static_cast<std::uint32_t>(random.next());
+  if (entry.part && random.chance(0.5)) entry.size = static_cast<std::uint32_t>(random.next());
+  if (random.chance(0.5))
+    for (char& byte : entry.key.bytes) byte = static_cast<char>(random.next());
+  return entry;
+}
+
 std::vector<ItemEntry> random_entries(Random& random) {
   std::vector<ItemEntry> entries;
   for (std::uint64_t n = random.below(300); n > 0; --n) {
@@ -78,7 +88,7 @@ std::vector<ItemEntry> random_entries(Random& random) {
     else if (random.chance(0.2))
       entries.push_back(reopened(item));
     else
-      entries.push_back(completed(item, 1 + random.below(2000)));
+      entries.push_back(random_answer(random, item));
   }
   return entries;
 }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr JobId job{7};
 const InputPosition low{0, 10, 1, 1};
+const RequestKey key{{'k'}};
 
 PartId part(std::uint64_t item, std::uint32_t number = 0) {
   return {job, item, number};
@@ -107,6 +108,48 @@ TEST_CASE("of an item of several parts each is a line, and the item counts with 
   CHECK(book.recorder.errors().most_frequent()->count == 1); // the journal refuses fewer
   book.recorder.durable(append.durable);
   CHECK(book.recorder.counts().failed == 1);
+}
+
+TEST_CASE("an answer stands beside what was asked, if that is known and the answer is its own") {
+  const auto cls = GENERATE(OutcomeClass::ok, OutcomeClass::bad_line);
+  const bool is_part = GENERATE(false, true), has_key = GENERATE(false, true),
+             cached = GENERATE(false, true);
+  CAPTURE(info(cls).name, is_part, has_key, cached);
+  Book book;
+  Ending ended = ending(1, is_part ? 2 : 0, is_part);
+  if (has_key) ended.key = key;
+  ended.cached = cached;
+  if (is_part)
+    book.recorder.part_ended(ended, reply(cls), "http://a", 0);
+  else
+    book.recorder.item_ended(ended, reply(cls), "http://a");
+  const Append append = book.take();
+  const bool is_kept = has_key && !cached && cls == OutcomeClass::ok;
+  CHECK((is_part ? append.parts.at(0).key : append.lines.at(0).key) ==
+        (is_kept ? key : RequestKey{}));
+  CHECK(append.durable.answered.size() == (is_kept ? 1 : 0)); // others may wait for it
+  const auto& text = is_part ? append.parts[0].line : append.lines[0].line;
+  CHECK(nlohmann::json::parse(text)["gristmill"]["cached"] == cached);
+}
+
+TEST_CASE("what takes another's answer counts as such, and its bytes until they are durable") {
+  Book book;
+  Ending ended = ending(1);
+  ended.cached = true;
+  book.recorder.item_ended(ended, reply(OutcomeClass::ok), "http://a");
+  ended.part = part(2, 1);
+  ended.of_several = true;
+  book.recorder.part_ended(ended, reply(OutcomeClass::ok), "http://a", 0);
+  book.recorder.item_ended(ending(3), reply(OutcomeClass::ok), "http://a");
+  const Append append = book.take();
+  const std::uint64_t bytes = append.lines[0].line.size() + append.parts[0].line.size();
+  CHECK(append.note.cached == 2);
+  CHECK(append.note.calls == 0);
+  CHECK(append.durable.cached_bytes == bytes);
+  CHECK(book.recorder.undurable_cached_bytes() == bytes);
+  CHECK(book.recorder.counts().cached == 2);
+  book.recorder.durable(append.durable);
+  CHECK(book.recorder.undurable_cached_bytes() == 0);
 }
 
 TEST_CASE("every outcome is acknowledged and paid, and counts for the parts that it decides") {

@@ -1,14 +1,16 @@
 // What the tests of intake and supervisor share: inputs in memory, and a supervisor with somebody
-// who answers what it offers and makes its appends durable.
+// who answers what it offers, makes its appends durable, and looks up what was answered before.
 #pragma once
 
 #include "actors/supervisor/supervisor.hpp"
+#include "protocol/openai/line/known_answer.hpp"
 #include "tests/unit/actors/intake/memory_pages.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <fmt/format.h>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace gristmill::supervisor_test {
@@ -66,6 +68,8 @@ struct Bench {
   std::vector<OfferedCall> offered;
   std::vector<CallId> withdrawn;
   std::vector<ItemToJoin> joins;
+  std::vector<LookUp> look_ups;
+  std::map<RequestKey, std::string> durable_answers; // lines, by what they answer
   std::vector<supervisor::Append> appends;
   std::size_t durable = 0; // of the appends
   bool all_terminal = false;
@@ -90,6 +94,7 @@ struct Bench {
     std::move(effects.offers.begin(), effects.offers.end(), std::back_inserter(offered));
     withdrawn.insert(withdrawn.end(), effects.withdrawn.begin(), effects.withdrawn.end());
     joins.insert(joins.end(), effects.joins.begin(), effects.joins.end());
+    std::move(effects.look_ups.begin(), effects.look_ups.end(), std::back_inserter(look_ups));
     if (!effects.append.empty()) appends.push_back(std::move(effects.append));
     CHECK_FALSE((all_terminal && effects.all_terminal)); // said once
     all_terminal |= effects.all_terminal;
@@ -109,8 +114,28 @@ struct Bench {
     while (durable < appends.size()) {
       const auto& append = appends[durable++];
       const supervisor::DurableLines lines = append.durable;
+      for (const auto& line : append.lines) keep_answer(line.key, line.line);
+      for (const auto& line : append.parts) keep_answer(line.key, line.line);
       if (!lines.empty()) hear(supervisor->durable(lines, now));
     }
+  }
+
+  std::vector<LookUp> take_look_ups() { return std::exchange(look_ups, {}); }
+  static const RequestKey& key_of(const LookUp& asked) { return asked.key; }
+  // What JOINER finds for these.
+  LookedUpAnswers found_for(std::vector<LookUp> asked) const {
+    LookedUpAnswers answers;
+    for (LookUp& one : asked) {
+      const auto line = durable_answers.find(key_of(one));
+      LookedUp looked{std::move(one), std::nullopt};
+      if (line != durable_answers.end()) looked.answer = openai::answer_in(line->second).value();
+      answers.found.push_back(std::move(looked));
+    }
+    return answers;
+  }
+  void look_up() {
+    REQUIRE_FALSE(look_ups.empty());
+    hear(supervisor->looked_up(found_for(take_look_ups()), now));
   }
 
   ReportedOutcome outcome(const OfferedCall& call, OutcomeClass cls = OutcomeClass::ok,
@@ -160,6 +185,10 @@ struct Bench {
   const supervisor::Append& last() const { return appends.back(); }
 
 private:
+  void keep_answer(const RequestKey& key, const std::string& line) {
+    if (key) durable_answers.try_emplace(key, line);
+  }
+
   std::uint64_t attempts_ = 0;
 };
 

@@ -1,5 +1,6 @@
 // What a dry run adds up, what it costs, and how it is said.
 #include "cli/dry_run/dry_run.hpp"
+#include "tests/unit/actors/intake/memory_pages.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -262,6 +263,74 @@ TEST_CASE("A forecast in chunks says how many there are and what joins them", "[
   // Without chunks nothing is said of them.
   CHECK_THAT(to_text(Forecaster{spec_of()}.forecast(), spec_of(), places, {}),
              !Catch::Contains("chunks"));
+}
+
+TEST_CASE("Equal requests are called once under --dedupe, and the others are said", "[dry_run]") {
+  JobSpec spec = spec_of();
+  const auto forecast_of = [](const JobSpec& job) {
+    Forecaster forecaster{job, std::make_unique<MemoryPages>()};
+    for (const char* model : {"m", "n"})
+      for (int times = 0; times < 3; ++times)
+        CHECK(forecaster.item(line_item(model), "in").empty());
+    CHECK(forecaster.item(line_item("m", "other words"), "in").empty());
+    return forecaster.forecast();
+  };
+  const Forecast all = forecast_of(spec);
+  CHECK(all.calls == 7);
+  CHECK(all.repeated == 0);
+  CHECK_THAT(to_text(all, spec, places, {}), !Catch::Contains("--dedupe"));
+  spec.policy.dedupe = true;
+  const Forecast once = forecast_of(spec);
+  CHECK(once.items == 7);
+  CHECK(once.calls == 3);
+  CHECK(once.repeated == 4);
+  CHECK(once.paths.at("/chat/completions") == 3);
+  CHECK(once.models.at("m").items == 4);
+  CHECK(once.models.at("n").items == 3);
+  CHECK(once.tokens.output.high == 300);
+  CHECK(once.tokens.input.likely < all.tokens.input.likely / 2);
+  CHECK_THAT(to_text(once, spec, places, {}),
+             Catch::Contains("3 of POST") && Catch::Contains("4 more are equal to one of these"));
+  const auto json = nlohmann::json::parse(to_json(once, spec, places, {}));
+  CHECK(json["repeated"] == 4);
+  CHECK(json["calls"]["/chat/completions"] == 3);
+}
+
+TEST_CASE("Equal chunks are called once under --dedupe, and the judge is asked for each item",
+          "[dry_run]") {
+  JobSpec spec = chunked_spec();
+  spec.shape.prompt = "{{text}}";
+  spec.shape.judge_model = "j";
+  spec.shape.judge_prompt = "{{answer.1}}?";
+  spec.policy.dedupe = true;
+  const std::size_t chunks = chunks_in(spec, words(400));
+  REQUIRE(chunks == 4);
+  Forecaster forecaster{spec, std::make_unique<MemoryPages>()};
+  for (int times = 0; times < 2; ++times)
+    CHECK(forecaster.item(object_item(words(400)), "in").empty());
+  const Forecast& forecast = forecaster.forecast();
+  CHECK(forecast.chunks == 2 * chunks);
+  CHECK(forecast.models.at("m").calls + forecast.repeated == 2 * chunks);
+  CHECK(forecast.repeated >= chunks);
+  CHECK(forecast.models.at("j").calls == 2);
+}
+
+TEST_CASE("Texts that are not embedded again do not go into a pack", "[dry_run]") {
+  JobSpec spec = spec_of();
+  const auto packed = [](const JobSpec& job) {
+    Forecaster forecaster{job, std::make_unique<MemoryPages>()};
+    for (const char* text : {"a", "b", "a", "a"}) {
+      intake::Item item;
+      item.raw = fmt::format(R"({{"custom_id":"x","method":"POST","url":"/v1/embeddings",)"
+                             R"("body":{{"model":"m","input":"{}"}}}})",
+                             text);
+      CHECK(forecaster.item(item, "in").empty());
+    }
+    return forecaster.forecast().packed;
+  };
+  CHECK(packed(spec) == 4);
+  spec.policy.dedupe = true;
+  CHECK(packed(spec) == 2);
 }
 
 TEST_CASE("A forecast of nothing is a forecast", "[dry_run]") {

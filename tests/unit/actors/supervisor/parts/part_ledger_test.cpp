@@ -213,6 +213,68 @@ TEST_CASE("a portion is the square root of the suspects, until all of them are d
   CHECK_FALSE(ledger.portion_has_room()); // a new one, which is out
 }
 
+TEST_CASE("one that follows another is not called: it neither waits nor is out") {
+  PartLedger ledger = with(3);
+  ledger.set_following(part(0));
+  ledger.invariant();
+  CHECK(ledger.at(part(0)).follows());
+  CHECK_FALSE(ledger.at(part(0)).call());
+  CHECK(ledger.following_count() == 1);
+  CHECK(ledger.out_count() == 2);
+  CHECK(ledger.called_count() == 2);
+  CHECK(ledger.live_count() == 3);
+  CHECK(ledger.waiting_count() == 0);
+  CHECK(ledger.next_due() == never);
+  ledger.wait(part(0), now);
+  CHECK(ledger.following_count() == 0);
+  CHECK(ledger.called_count() == 3);
+  CHECK(taken(ledger, now) == std::vector<std::uint64_t>{0});
+  ledger.set_following(part(1));
+  ledger.end(part(1));
+  CHECK(ledger.following_count() == 0);
+  CHECK(ledger.called_count() == 2);
+  ledger.invariant();
+}
+
+TEST_CASE("one that waits for another attempt, and then follows, waits for none") {
+  PartLedger ledger = with(1);
+  ledger.set_tally(part(0), tried(1));
+  ledger.wait(part(0), now);
+  CHECK(ledger.retrying_count() == 1);
+  ledger.set_following(part(0));
+  CHECK(ledger.retrying_count() == 0);
+  CHECK(taken(ledger, now + 1h).empty());
+}
+
+TEST_CASE("one whose request is made or looked up is out, and with no call") {
+  PartLedger ledger = with(2);
+  ledger.wait(part(0), now);
+  ledger.set_prepared(part(0));
+  CHECK(ledger.at(part(0)).is_prepared());
+  CHECK_FALSE(ledger.at(part(1)).is_prepared());
+  CHECK_FALSE(ledger.at(part(0)).call());
+  CHECK(ledger.out_count() == 2);
+  CHECK(ledger.waiting_count() == 0);
+  ledger.set_out(part(0), CallId{5});
+  CHECK_FALSE(ledger.at(part(0)).is_prepared());
+}
+
+TEST_CASE("nothing is held against one that follows: it is not called") {
+  const int suspicions = GENERATE(1, 2, 3);
+  PartLedger ledger = with(2);
+  PartTally tally;
+  tally.alone_failures = 2;
+  ledger.set_tally(part(0), std::move(tally));
+  suspect(ledger, 0, suspicions);
+  ledger.set_following(part(0));
+  ledger.invariant();
+  CHECK(ledger.suspects() == 0);
+  CHECK(ledger.alone().empty());
+  ledger.wait(part(0), now);
+  CHECK(ledger.at(part(0)).lane() == Lane::open);
+  CHECK(ledger.at(part(0)).tally.alone_failures == 0);
+}
+
 TEST_CASE("an item of several parts ends with its line, not with its last part") {
   PartLedger ledger;
   ledger.divide(4, {}, "four", {.parts = 3}).open_more();

@@ -194,6 +194,9 @@ TEST_CASE("one is alone out from its offer until its call ends") {
   SECTION("it has ended") {
     ledger.end(part(0));
   }
+  SECTION("it waits for another's answer") {
+    ledger.set_following(part(0));
+  }
   SECTION("nothing is held against it any more") {
     suspects.is_cleared();
     CHECK_FALSE(suspects.is_alone(part(0)));
@@ -222,6 +225,44 @@ TEST_CASE("few are left when all is read and at most eight are open, each of whi
   CHECK_FALSE(only_few_are_left(ledger, false));
   ledger.set_tally(part(3), {});
   CHECK_FALSE(only_few_are_left(ledger, true));
+}
+
+TEST_CASE("who waits for another's answer is nobody who is left") {
+  const std::uint64_t called = GENERATE(1u, 2u, 8u, 9u);
+  CAPTURE(called);
+  PartLedger ledger;
+  for (std::uint64_t item = 0; item < called; ++item) add(ledger, item, 0, now, tried());
+  for (std::uint64_t item = 100; item < 120; ++item) {
+    add(ledger, item, 0, std::nullopt);
+    ledger.set_following(part(item));
+  }
+  CHECK(is_last(ledger, true) == (called == 1));
+  CHECK(only_few_are_left(ledger, true) == (called <= 8));
+  ledger.wait(part(100), now); // it is called by itself now
+  CHECK_FALSE(is_last(ledger, true));
+  CHECK_FALSE(only_few_are_left(ledger, true)); // it was not tried
+}
+
+TEST_CASE("those that go alone are the last beside any that wait for their answers") {
+  PartLedger ledger;
+  for (const std::uint64_t item : {0, 1}) add(ledger, item, 3);
+  add(ledger, 2, 0, std::nullopt);
+  CHECK_FALSE(is_last(ledger, true));
+  ledger.set_following(part(2));
+  CHECK(is_last(ledger, true));
+}
+
+TEST_CASE("a suspect that waits for another's answer keeps nobody back") {
+  PartLedger ledger;
+  Suspects suspects;
+  add(ledger, 0, 3);
+  add(ledger, 1, 0);
+  suspects.goes_alone(part(0));
+  CHECK(suspects.keeps_witnesses(ledger));
+  ledger.set_following(part(0));
+  CHECK_FALSE(suspects.keeps_witnesses(ledger));
+  CHECK_FALSE(suspects.needs_witness(ledger));
+  CHECK_FALSE(next(suspects, ledger, true));
 }
 
 } // namespace suspects_test
