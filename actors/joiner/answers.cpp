@@ -27,7 +27,9 @@ LookedUpAnswers look_up(journal::LineStore& lines, JobId job, std::vector<LookUp
   for (std::size_t bytes = 0; next != asked.end() && bytes < slice_bytes; ++next) {
     answers.found.push_back({std::move(*next), std::nullopt});
     LookedUp& looked = answers.found.back();
-    looked.answer = read_answer(lines, job, looked.asked.request.key, bytes);
+    const RequestKey& key = looked.asked.request.key;
+    looked.answer = read_answer(lines, job, key, bytes);
+    if (!looked.answer) looked.answer = read_answer(lines, job, openai::fallback_key(key), bytes);
   }
   std::move(next, asked.end(), std::back_inserter(answers.rest));
   return answers;

@@ -17,7 +17,7 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
                                                    std::string_view raw, bool on_fallback) const {
   const openai::CallForm& form = forms_.of(part);
   if (std::string why = form.documents.why_too_long(kind, raw); !why.empty())
-    return tl::unexpected{NoCall{OutcomeClass::too_long, "exceeds_limit", std::move(why)}};
+    return tl::unexpected{NoCall{OutcomeClass::too_long, "exceeds_limit", std::move(why), true}};
   PlannedModel model = models_.plan(part, kind, raw, on_fallback);
   const auto bound = tokens(part).bounds(kind, raw, model.max_output_tokens);
   if (spec_.limits.budget && !bound.output_stated && !model.limits_answers)
@@ -25,7 +25,8 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
         NoCall{OutcomeClass::bad_line, "unlimited_answer",
                fmt::format("expected a limit on the answer, so that a call's cost has a bound "
                            "under --budget-usd, got none; {}",
-                           how_to_limit_answers)}};
+                           how_to_limit_answers),
+               true}};
   return PlannedAsk{std::move(model.model),
                     model.has_fallback,
                     bound.total(),

@@ -37,6 +37,7 @@ struct Saved {
 struct NoCall {
   OutcomeClass cls = OutcomeClass::bad_line;
   std::string code, message;
+  bool is_requests = false; // any part that asks the same ends like it
 };
 
 class CallPlanner {

@@ -48,14 +48,12 @@ PlannedModel ModelPlan::plan(const PartNumber& part, ItemKind kind, std::string_
   return planned;
 }
 
-// An item that names its model itself has nothing else here that does.
+// A server may name its model more exactly than the pool does.
 TokenPrice ModelPlan::price_of(const PartNumber& part, std::string_view answered_by) const {
-  std::string_view model = answered_by;
-  if (part.is_judge())
-    model = judge_model_;
-  else if (!models_of_all_.empty())
-    model = models_of_all_.at(part.model);
-  const PoolSpec* pool = pool_of(pools_, model);
+  const PoolSpec* pool = pool_of(pools_, answered_by);
+  if (pool == nullptr && part.is_judge()) pool = pool_of(pools_, judge_model_);
+  if (pool == nullptr && !part.is_judge() && !models_of_all_.empty())
+    pool = pool_of(pools_, models_of_all_.at(part.model));
   if (pool == nullptr) pool = pool_of(pools_, default_model_);
   return pool == nullptr ? TokenPrice{} : pool->price;
 }

@@ -3,6 +3,7 @@
 #include "actors/kit/mutant.hpp"
 #include "actors/supervisor/parts/last_words.hpp"
 #include "protocol/openai/line/result_line.hpp"
+#include "protocol/openai/request/canonical.hpp"
 #include "protocol/openai/task/labels.hpp"
 #include "protocol/text/json_text.hpp"
 
@@ -92,7 +93,8 @@ RequestKey Recorder::answered(const Ending& ending, const protocol::Reply& reply
   }
   if (!ending.request || ending.cached || reply.cls != OutcomeClass::ok) return {};
   append_.durable.answered.push_back(ending.request);
-  return mutated("key_is_not_kept") ? RequestKey{} : ending.request.key;
+  if (mutated("key_is_not_kept")) return {};
+  return ending.on_fallback ? openai::fallback_key(ending.request.key) : ending.request.key;
 }
 
 // That of its part was counted when the part ended; the item's is another one.

@@ -473,7 +473,8 @@ void Supervisor::offer_next(Time now) {
     if (!course_.goes_on()) return;
     const Turns::Situation situation{reader_.is_at_end(), course_.is_cancelling(), now,
                                      offers_.streams_with_room()};
-    const auto turn = offers_.has_room() ? turns_.next(ledger, suspects, situation) : std::nullopt;
+    const bool may_turn = offers_.has_room() && same_.has_room(); // it may have to be looked up
+    const auto turn = may_turn ? turns_.next(ledger, suspects, situation) : std::nullopt;
     if (turn && turn->alone) verdict_.goes_alone(turn->part);
     if (turn && offer_again(turn->part, now)) continue;
     if (!reader_.must_wait().empty() || turns_.others_stand(ledger, suspects, situation)) return;
@@ -752,7 +753,7 @@ void Supervisor::exceeds(const Call& call, const LostCall& lost, Time now) {
   if (open.has_fallback && !open.tally.on_fallback && may_fall_back(OutcomeClass::too_long))
     fall_back(part, lost.call, now);
   else
-    give_up(part, {OutcomeClass::too_long, "exceeds_limit", lost.exceeds});
+    give_up(part, {OutcomeClass::too_long, "exceeds_limit", lost.exceeds, true});
 }
 
 void Supervisor::end_all(bool out_too) {
@@ -773,7 +774,7 @@ void Supervisor::give_up(const PartId& part, NoCall why) {
   end.code = std::move(why.code);
   end.message = std::move(why.message);
   recorder_.met(end, item_name(parts_.at(part), reader_));
-  if (!mutated("leader_ends_all")) hand_over(part);
+  if (!why.is_requests && !mutated("leader_ends_all")) hand_over(part);
   finish(part, end, "");
 }
 
@@ -832,19 +833,20 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   const OpenPart& open = parts_.at(part);
   followers_go_on(part, reply, endpoint, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
-  const Ending ending{
-      part,
-      item_name(open, reader_),
-      divided == nullptr ? reader_.kept_of(open.place) : "",
-      open.tally.tries,
-      divided != nullptr,
-      chunk_of(part, divided),
-      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u,
-      open.tally.repaired && reply.cls == OutcomeClass::ok,
-      {open.request.key,
-       open.request.for_others && (!open.tally.on_fallback || mutated("fallback_answer_kept"))},
-      cached,
-      cached && reply.cls == OutcomeClass::ok ? offers_.saved(part, reply) : Saved{}};
+  const bool on_fallback = open.tally.on_fallback && !mutated("fallback_answer_kept");
+  const Ending ending{part,
+                      item_name(open, reader_),
+                      divided == nullptr ? reader_.kept_of(open.place) : "",
+                      open.tally.tries,
+                      divided != nullptr,
+                      chunk_of(part, divided),
+                      divided == nullptr && plan_.is_chunked(job_, open.place.kind) ? 1u : 0u,
+                      open.tally.repaired && reply.cls == OutcomeClass::ok,
+                      {open.request.key, open.request.for_others && !on_fallback},
+                      on_fallback,
+                      cached,
+                      cached && reply.cls == OutcomeClass::ok ? offers_.saved(part, reply)
+                                                              : Saved{}};
   const bool failed = reply.cls != OutcomeClass::ok;
   const PartNumber number = PartNumber::of(part.part);
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();

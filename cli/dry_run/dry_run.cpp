@@ -81,9 +81,14 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, intake::ByteSourc
 Result<Forecaster::IsKnown> known_by_cache(const JobSpec& spec, const std::string& directory) {
   const std::string scope = cache_scope(spec);
   if (directory.empty() || scope.empty()) return Forecaster::IsKnown{};
+  std::error_code ignored;
+  if (fs::exists(directory, ignored) && !fs::is_directory(directory, ignored))
+    return fail(ErrorCode::usage,
+                fmt::format("--cache: expected a directory, {} is a file", directory));
   auto opened = coordinator::CacheStore::open_to_look(directory);
-  if (!opened && opened.error().code == ErrorCode::not_found)
-    return [](const RequestKey&) { return false; };
+  const bool is_there = opened || (opened.error().code != ErrorCode::not_found &&
+                                   opened.error().code != ErrorCode::io); // or it is damaged
+  if (!is_there) return [](const RequestKey&) { return false; };
   GRISTMILL_TRY(opened);
   return [store = std::make_shared<coordinator::CacheStore>(std::move(*opened)),
           scope](const RequestKey& key) {

@@ -70,6 +70,7 @@ public:
       return complain(readable.error().message);
     set_log_format(log_format_named(options_.log_format));
     set_log_level(options_.verbose ? LogLevel::normal : LogLevel::quiet);
+    if (auto bytes = options_.cache.bytes_max(); !bytes) return complain(bytes.error().message);
     if (const auto over = read_spec()) return *over;
     if (const auto over = find_places()) return *over;
     if (options_.dry_run)
@@ -369,12 +370,10 @@ RunCommand::Over RunCommand::write_again(coordinator::CoordinatorHost& coordinat
 }
 
 int RunCommand::begin() {
-  const auto cache_bytes = options_.cache.bytes_max();
-  if (!cache_bytes) return complain(cache_bytes.error().message);
   Interruption interruption; // not before: reading and looking end at once with Ctrl-C
-  auto cluster = LocalCluster::open({state_, options_.workers, options_.concurrency,
-                                     from_seconds(options_.drain_timeout_s), pools_,
-                                     options_.ca_file, options_.cache.directory, *cache_bytes});
+  auto cluster = LocalCluster::open(
+      {state_, options_.workers, options_.concurrency, from_seconds(options_.drain_timeout_s),
+       pools_, options_.ca_file, options_.cache.directory, *options_.cache.bytes_max()});
   if (!cluster) return complain(cluster.error().message);
   auto& coordinator = (*cluster)->coordinator();
   auto earlier = look_back(coordinator.recovered(), spec_, inputs_, options_,

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kept_bytes_max = 64u << 20; // that wait to be written
 constexpr std::size_t slice_bytes = 1u << 20;     // of answers that are given back together
-constexpr std::size_t keys_at_once = 256;
 
 std::size_t bytes_of(const std::vector<KeptAnswer>& answers) {
   std::size_t bytes = 0;
@@ -54,10 +53,14 @@ AnswerCache::~AnswerCache() {
     wake_.notify_one();
   }
   thread_.join();
-  if (dropped_ > 0)
-    log_cache("cache.dropped", fmt::format("{} answers were not kept: they came faster than the "
-                                           "disk takes them",
-                                           dropped_));
+  const CacheCounts counts = store_.counts();
+  const std::uint64_t lost = dropped_ + counts.dropped_busy + counts.dropped_full;
+  if (lost + counts.unasked_busy > 0)
+    log_cache(
+        "cache.missed",
+        fmt::format("{} answers were not kept, because they came faster than they could be "
+                    "written, or it was busy or full; {} were not looked for while it was busy",
+                    lost, counts.unasked_busy));
 }
 
 void AnswerCache::find(CacheQuestion question) {
@@ -102,25 +105,17 @@ void AnswerCache::run() {
 
 void AnswerCache::answer(CacheQuestion question) {
   std::vector<LookedUp>& found = question.so_far.found;
-  std::size_t bytes = 0, next = 0;
-  while (next < found.size() && bytes < slice_bytes) {
-    const std::size_t end = std::min(next + keys_at_once, found.size());
-    std::vector<RequestKey> keys; // none for what is known, or may not be known
-    for (std::size_t n = next; n < end; ++n) {
-      const AskedRequest& request = found[n].asked.request;
-      const bool wanted = !found[n].answer && request.for_others;
-      keys.push_back(wanted ? openai::key_in_scope(request.key, question.scope) : RequestKey{});
-    }
-    auto answers = store_.find(keys, wall_seconds());
-    tell(answers ? Result<>{} : tl::unexpected{answers.error()});
-    for (std::size_t n = next; answers && n < end; ++n) {
-      std::optional<KnownAnswer>& answer = (*answers)[n - next];
-      if (!answer) continue;
-      bytes += answer->body.size();
-      found[n].answer = std::move(answer);
-    }
-    next = end;
+  std::vector<RequestKey> keys; // none for what is known, or may not be known
+  for (const LookedUp& looked : found) {
+    const AskedRequest& request = looked.asked.request;
+    const bool wanted = !looked.answer && request.for_others;
+    keys.push_back(wanted ? openai::key_in_scope(request.key, question.scope) : RequestKey{});
   }
+  auto answers = store_.find(keys, wall_seconds(), slice_bytes);
+  tell(answers ? Result<>{} : tl::unexpected{answers.error()});
+  const std::size_t next = answers ? answers->size() : found.size();
+  for (std::size_t n = 0; answers && n < next; ++n)
+    if ((*answers)[n]) found[n].answer = std::move((*answers)[n]);
   // Of the others nobody knows whether they are there.
   const auto first = found.begin() + static_cast<std::ptrdiff_t>(next);
   for (auto looked = first; looked != found.end(); ++looked)
@@ -137,6 +132,11 @@ void AnswerCache::put(const std::vector<KeptAnswer>& answers) {
 
 void AnswerCache::tell(const Result<>& done) {
   for (std::string& notice : store_.take_notices()) log_cache("cache.notice", std::move(notice));
+  const CacheCounts counts = store_.counts();
+  if (counts.unasked_busy + counts.dropped_busy > 0 && !std::exchange(busy_, true))
+    log_cache("cache.busy",
+              "other processes hold it for long: what it has is called meanwhile, and "
+              "what is new is not kept");
   if (!done && !std::exchange(failed_, true)) log_cache("cache.failed", done.error().message);
 }
 

@@ -53,9 +53,9 @@ private:
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
-  std::size_t kept_bytes_ = 0;            // that wait
-  std::uint64_t dropped_ = 0;             // answers that came while too many waited
-  bool closing_ = false, failed_ = false; // failed_: it has been said
+  std::size_t kept_bytes_ = 0;                           // that wait
+  std::uint64_t dropped_ = 0;                            // answers that came while too many waited
+  bool closing_ = false, failed_ = false, busy_ = false; // these two have been said
   std::thread thread_;
 };
 

@@ -70,32 +70,39 @@ Result<CacheOutcome> CacheStore::write(const CacheConnection::Work& work) {
   return outcome;
 }
 
-Result<CacheStore::Answers> CacheStore::find(std::span<const RequestKey> keys, std::int64_t now) {
-  Answers answers(keys.size());
-  std::vector<Damaged> damaged;
-  const auto outcome = connection_.within(Access::read, [&](CacheTables& tables) {
-    return look_up(tables, keys, now / hour_s, answers, damaged);
+Result<CacheStore::Answers> CacheStore::find(std::span<const RequestKey> keys, std::int64_t now,
+                                             std::size_t bytes_max) {
+  LookedFor looked;
+  const auto outcome = connection_.within(Access::read, [&](CacheTables& tables) -> Result<> {
+    looked = {};
+    for (const RequestKey& key : keys) {
+      if (looked.bytes >= bytes_max) break;
+      GRISTMILL_TRY(look_up(tables, key, now / hour_s, looked));
+    }
+    return {};
   });
   GRISTMILL_TRY(outcome);
   if (*outcome == CacheOutcome::busy) counts_.unasked_busy += keys.size();
-  if (!damaged.empty() || uses_.size() >= uses_max) remove(damaged);
-  return answers;
+  if (*outcome != CacheOutcome::done) looked.answers.resize(keys.size());
+  if (!looked.damaged.empty() || uses_.size() >= uses_max) remove(looked.damaged);
+  return std::move(looked.answers);
 }
 
-Result<> CacheStore::look_up(CacheTables& tables, std::span<const RequestKey> keys,
-                             std::int64_t hour, Answers& answers, std::vector<Damaged>& damaged) {
-  for (std::size_t n = 0; n < keys.size(); ++n) {
-    if (!keys[n]) continue;
-    auto found = tables.find(keys[n]);
-    GRISTMILL_TRY(found);
-    if (!*found) continue;
-    const std::uint32_t checksum = (*found)->entry.checksum;
-    answers[n] = answer_of(keys[n], std::move((*found)->entry));
-    if (!answers[n])
-      damaged.push_back({keys[n], checksum});
-    else if ((*found)->used < hour && uses_.size() < uses_max)
-      uses_[keys[n]] = hour;
+Result<> CacheStore::look_up(CacheTables& tables, const RequestKey& key, std::int64_t hour,
+                             LookedFor& looked) {
+  std::optional<KnownAnswer>& answer = looked.answers.emplace_back();
+  if (!key) return {};
+  auto found = tables.find(key);
+  GRISTMILL_TRY(found);
+  if (!*found) return {};
+  const std::uint32_t checksum = (*found)->entry.checksum;
+  answer = answer_of(key, std::move((*found)->entry));
+  if (!answer) {
+    looked.damaged.push_back({key, checksum});
+    return {};
   }
+  looked.bytes += answer->body.size();
+  if ((*found)->used < hour && uses_.size() < uses_max) uses_[key] = hour;
   return {};
 }
 

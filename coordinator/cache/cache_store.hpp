@@ -19,7 +19,9 @@
 #include "protocol/result.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,8 +71,10 @@ public:
   CacheStore& operator=(CacheStore&&) = delete;
   ~CacheStore(); // notes the last uses
 
-  // One place for each key; of a key without bytes nothing is found.
-  Result<Answers> find(std::span<const RequestKey> keys, std::int64_t now);
+  // One place for each key; of a key without bytes nothing is found. There are fewer places than
+  // keys once the answers have so many bytes: nobody has looked for the others.
+  Result<Answers> find(std::span<const RequestKey> keys, std::int64_t now,
+                       std::size_t bytes_max = std::numeric_limits<std::size_t>::max());
   // All at once. An answer that is there already stays, unless it is damaged.
   Result<> put(const NewAnswers& answers, std::int64_t now);
 
@@ -104,8 +108,13 @@ private:
   Result<CachePruned> shrink(std::uint64_t to_bytes, std::int64_t used_before);
   Result<> give_back_pages();
 
-  Result<> look_up(CacheTables& tables, std::span<const RequestKey> keys, std::int64_t hour,
-                   Answers& answers, std::vector<Damaged>& damaged);
+  struct LookedFor {
+    Answers answers;
+    std::vector<Damaged> damaged;
+    std::size_t bytes = 0;
+  };
+  Result<> look_up(CacheTables& tables, const RequestKey& key, std::int64_t hour,
+                   LookedFor& looked);
   void remove(const std::vector<Damaged>& damaged);
   std::vector<Row> rows_of(const NewAnswers& answers, std::int64_t now);
   Result<> keep(CacheTables& tables, const std::vector<Row>& rows, std::int64_t hour);

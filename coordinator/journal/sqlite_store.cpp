@@ -119,12 +119,10 @@ SqliteStore::parts_of(JobId job, std::uint64_t item, std::uint32_t first, std::u
   return lines;
 }
 
-// It was given up when the job ended.
-Result<> SqliteStore::index_answers_again(const journal::JobChange& change) {
-  if (is_over(change.state) || unindexed_.erase(change.job) == 0) return {};
-  const auto read = read_journal_job(tables_.database(), change.job, answers_.get());
-  GRISTMILL_TRY(read);
-  return {};
+// They were given up when the job ended. What cannot be read now costs calls.
+void SqliteStore::index_answers_again(const journal::JobChange& change) {
+  if (unindexed_.erase(change.job) > 0)
+    static_cast<void>(read_journal_job(tables_.database(), change.job, answers_.get()));
 }
 
 Result<std::optional<std::string>> SqliteStore::answer_to(JobId job, const RequestKey& key) {
@@ -229,7 +227,7 @@ Result<> SqliteStore::write(const journal::Group& group) {
         answers_->forget(change.job);
         unindexed_.insert(change.job);
       } else {
-        GRISTMILL_TRY(index_answers_again(change));
+        index_answers_again(change);
       }
     for (const JobId job : group.forgotten) unindexed_.erase(job);
     for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));

@@ -63,7 +63,7 @@ public:
 private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
               journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers);
-  Result<> index_answers_again(const journal::JobChange& change);
+  void index_answers_again(const journal::JobChange& change);
   void run();
   void carry_out(journal::Group group);
   Result<> write(const journal::Group& group);

@@ -177,6 +177,7 @@ class Documents(Printed):
         for name in ("invoices", "tickets"):
             (self.home / f"{name}.jsonl").write_text(
                 "".join(json.dumps({"id": f"{name}-{n}", "text": f"text {n}"}) + "\n" for n in range(3)))
+        (self.home / "tickets.csv").write_text("text\n" + "".join(f"text {n}\n" for n in range(3)))
         for name in ("book.txt", "manual.md"):
             (self.home / name).write_text("".join(f"## Part {n}\n\n{'Words of it. ' * 300}\n\n" for n in range(12)))
         self.cluster()
@@ -184,6 +185,7 @@ class Documents(Printed):
         for name in ("book-summary", "manual-german"):
             (line,) = self.lines(f"{name}.jsonl")
             self.assertGreater(line["gristmill"]["chunks"], 3)
+        self.assertEqual([line["gristmill"]["cached"] for line in self.lines("tuesday.jsonl")], [True] * 3)
         for line in self.lines("judged.jsonl"):
             self.assertEqual(line["gristmill"]["label"], line["gristmill"]["judge"]["label"])
         self.assertEqual({line["gristmill"]["label"] for line in self.lines("classified.jsonl")}

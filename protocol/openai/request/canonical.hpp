@@ -16,5 +16,9 @@ Result<RequestKey> request_key(const Request& request, std::string_view scope = 
 
 // Where more than one job looks for answers: of requests with this key in a wider scope.
 RequestKey key_in_scope(const RequestKey& key, std::string_view scope);
+// Of an answer that another model gave: it serves the job, and nobody else.
+inline RequestKey fallback_key(const RequestKey& key) {
+  return key ? key_in_scope(key, "fallback") : key;
+}
 
 } // namespace gristmill::openai

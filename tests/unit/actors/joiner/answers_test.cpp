@@ -23,7 +23,7 @@ RequestKey key_of(std::uint64_t item) {
 LookUp asked(std::uint64_t item) {
   LookUp look_up;
   look_up.part = {job, item, 0};
-  look_up.key = key_of(item);
+  look_up.request = {key_of(item), true};
   look_up.raw = fmt::format("raw-{}", item);
   return look_up;
 }

@@ -117,7 +117,7 @@ TEST_CASE("an answer stands beside what was asked, if that is known and the answ
   CAPTURE(info(cls).name, is_part, has_key, cached);
   Book book;
   Ending ended = ending(1, is_part ? 2 : 0, is_part);
-  if (has_key) ended.key = key;
+  if (has_key) ended.request = {key, false};
   ended.cached = cached;
   if (is_part)
     book.recorder.part_ended(ended, reply(cls), "http://a", 0);

@@ -191,19 +191,26 @@ TEST_CASE("whose call is claimed while it is looked up leads whatever is found")
   CHECK(same.take_followers(a) == Parts{part(0)});
 }
 
-TEST_CASE("one batch of look-ups is asked for at a time") {
+TEST_CASE("two batches of look-ups are asked for at a time") {
   Same same;
   CHECK(same.take().empty());
   for (const std::uint64_t item : {0, 1}) same.look_up(look_up(item));
   CHECK(same.take() == Items{0, 1});
-  for (const std::uint64_t item : {2, 3}) same.look_up(look_up(item));
+  same.look_up(look_up(2));
+  CHECK(same.take() == Items{2});
+  for (const std::uint64_t item : {3, 4}) same.look_up(look_up(item));
   CHECK(same.take().empty());
   same.looked_up({});
-  CHECK(same.take() == Items{2, 3});
+  CHECK(same.take() == Items{3, 4});
   same.looked_up({});
   CHECK(same.take().empty());
-  same.look_up(look_up(4)); // asking for nothing is no batch
-  CHECK(same.take() == Items{4});
+  same.look_up(look_up(5)); // asking for nothing is no batch
+  CHECK(same.take() == Items{5});
+  for (int n = 0; n < 4; ++n) same.looked_up({}); // also of a room before ours
+  for (const std::uint64_t item : {6, 7}) {
+    same.look_up(look_up(item));
+    CHECK(same.take() == Items{item});
+  }
 }
 
 TEST_CASE("a look-up carries what it was asked with") {
@@ -235,7 +242,7 @@ TEST_CASE("at its bound of look-ups that wait no more parts should come") {
   CHECK_FALSE(same.has_room());
   same.look_up(look_up(most + 1)); // followers come all the same
   CHECK_FALSE(same.has_room());
-  CHECK(same.take().size() == most + 1);
+  CHECK(same.take().size() == most);
   CHECK(same.has_room()); // those that are with the joiner wait no more
 }
 

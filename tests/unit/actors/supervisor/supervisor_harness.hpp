@@ -4,6 +4,7 @@
 
 #include "actors/supervisor/supervisor.hpp"
 #include "protocol/openai/line/known_answer.hpp"
+#include "protocol/openai/request/canonical.hpp"
 #include "tests/unit/actors/intake/memory_pages.hpp"
 
 #include <algorithm>
@@ -121,12 +122,14 @@ struct Bench {
   }
 
   std::vector<LookUp> take_look_ups() { return std::exchange(look_ups, {}); }
-  static const RequestKey& key_of(const LookUp& asked) { return asked.key; }
+  static const RequestKey& key_of(const LookUp& asked) { return asked.request.key; }
   // What JOINER finds for these.
   LookedUpAnswers found_for(std::vector<LookUp> asked) const {
     LookedUpAnswers answers;
     for (LookUp& one : asked) {
-      const auto line = durable_answers.find(key_of(one));
+      auto line = durable_answers.find(key_of(one));
+      if (line == durable_answers.end())
+        line = durable_answers.find(openai::fallback_key(key_of(one)));
       LookedUp looked{std::move(one), std::nullopt};
       if (line != durable_answers.end()) looked.answer = openai::answer_in(line->second).value();
       answers.found.push_back(std::move(looked));

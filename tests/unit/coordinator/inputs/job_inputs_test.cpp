@@ -13,6 +13,7 @@ namespace job_inputs_test {
 
 using namespace gristmill;
 using namespace gristmill::http_api_test;
+using gristmill::http_api_test::json;
 
 TEST_CASE("a directory or a pattern below the data root stands for its files") {
   const ApiStage stage;

@@ -131,7 +131,7 @@ TEST_CASE("a commit of which nobody will look for anything is no job's") {
   CHECK_FALSE(index.index.find(job, RequestKey{}));
 }
 
-TEST_CASE("a blob that is cut is left where it is cut") {
+TEST_CASE("a blob of keys that is cut is left where it is cut") {
   Index index;
   const std::string blob = Index::blob_of({answered(1), answered(2)});
   index.index.add(job, std::string_view{blob}.substr(0, blob.size() - 1), {1, 0, 20}, {});

@@ -26,8 +26,8 @@ wiring::JobView job_of(std::uint32_t id, JobState state) {
 
 TEST_CASE("a scrape says of a job what status says") {
   wiring::JobView job = job_of(7, JobState::running);
-  job.counts = {
-      1000, true, 600, 40, 3, 16, 650, 700, 55, 2, 0, 1, 123456, 7890, 0, nano_usd(1'500'000'000)};
+  job.counts = {1000, true, 600, 40, 3,      16,   650, 700,
+                55,   2,    0,   1,  123456, 7890, 0,   nano_usd(1'500'000'000)};
   job.waiting_for = WaitKind::tokens;
   job.waiting_at = "http://a/v1";
   job.budget = nano_usd(2'250'000'000);
