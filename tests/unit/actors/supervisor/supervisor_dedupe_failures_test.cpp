@@ -219,6 +219,23 @@ TEST_CASE("one that is read after others have failed is tried itself: no failure
   CHECK(bench.supervisor->counts().calls == 2);
 }
 
+TEST_CASE("one whose call is claimed while others fail alike ends as that call does") {
+  DedupeBench bench{asking(std::string(600, 'a'))};
+  bench.begin();
+  bench.refuse(bench.take_offer());
+  std::uint64_t waits = 1;
+  while (!bench.line_of(waits).is_null()) ++waits;
+  bench.hear(bench.supervisor->claimed({claim(waits, 900)}, bench.now));
+  while (bench.supervisor->wake_at() == Time::min()) bench.tick_at(bench.now);
+  CHECK(bench.lines().size() == 599);
+  CHECK(bench.line_of(waits).is_null());
+  bench.report_claimed(waits, 900);
+  bench.settle();
+  CHECK(bench.all_terminal);
+  CHECK(bench.line_of(waits)["gristmill"]["cached"] == false);
+  CHECK(bench.supervisor->counts().completed == 1);
+}
+
 // ---- cancel and pause ---------------------------------------------------------------------------
 
 TEST_CASE("who follows when the job is cancelled is cancelled at once, its leader may answer") {

@@ -11,13 +11,13 @@ using namespace gristmill::supervisor;
 using namespace gristmill::supervisor_test;
 
 TEST_CASE("an answer of an earlier life is found, and costs no call") {
-  DedupeBench first{asking("aa")};
+  DedupeBench first{asking("aaa")};
   first.begin();
   first.answer(first.take_offer());
   first.write(); // … and there it crashes
-  DedupeBench second{asking("aa")};
+  DedupeBench second{asking("aaa")};
   second.durable_answers = first.durable_answers;
-  RecoveredItems recovered = marked(2);
+  RecoveredItems recovered = marked(3);
   recovered.terminal.insert(0);
   recovered.counts.completed = 1;
   second.start(std::move(recovered), 4);
@@ -25,6 +25,8 @@ TEST_CASE("an answer of an earlier life is found, and costs no call") {
   CHECK(second.look_ups.empty()); // a worker may be calling it
   second.hear(second.supervisor->grace_over(second.now));
   CHECK(second.looked_up() == Items{1});
+  second.look_up();
+  CHECK(second.looked_up() == Items{2}); // the answer is durable
   second.settle();
   CHECK(second.offered.empty());
   CHECK(second.all_terminal);
@@ -138,6 +140,43 @@ TEST_CASE("an item that follows, and is claimed late, leads the one that waits f
   bench.settle();
   CHECK(bench.all_terminal);
   CHECK(bench.line_of(0)["gristmill"]["cached"] == true);
+}
+
+TEST_CASE("an item that is claimed late is not looked up beside its call") {
+  DedupeBench bench{asking("aa")};
+  bench.start(marked(2));
+  bench.want(10);
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.look_up();
+  const OfferedCall call = bench.take_offer();
+  CHECK(bench.follows(1));
+  bench.hear(bench.supervisor->claimed({claim(1, 900)}, bench.now));
+  bench.answer(call);
+  bench.write();
+  CHECK(bench.look_ups.empty());
+  CHECK(bench.supervisor->standing({"", 1}, bench.now).call == CallId{900});
+  bench.report_claimed(1, 900);
+  bench.settle();
+  CHECK(bench.all_terminal);
+  CHECK(bench.line_of(1)["gristmill"]["cached"] == false);
+}
+
+TEST_CASE("who is answered by a call of which nobody knew any more does not lead") {
+  DedupeBench bench{asking("aaa")};
+  bench.start(marked(3));
+  bench.want(10);
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.look_up();
+  CHECK(bench.follows(1));
+  bench.report_claimed(1, 900);
+  CHECK(bench.lines().size() == 1);
+  for (int death = 0; death < 3; ++death)
+    bench.hear(bench.supervisor->lost({lost(bench.take_offer(), true, true, true)}, bench.now));
+  CHECK(bench.line_of(0)["error"]["code"] == "quarantined");
+  CHECK(bench.looked_up() == Items{2});
+  bench.settle();
+  CHECK(bench.all_terminal);
+  CHECK(bench.line_of(2)["response"] == bench.line_of(1)["response"]);
 }
 
 TEST_CASE("one that goes alone, and then follows, keeps nobody from being called") {

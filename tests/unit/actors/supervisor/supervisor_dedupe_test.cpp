@@ -22,6 +22,7 @@ TEST_CASE("of two that ask the same one is called, and the other takes its durab
   const OfferedCall call = bench.take_offer();
   CHECK(item_of(call) == 0);
   CHECK(call.planned.parts[0].raw + "\n" == item_line(0, "a"));
+  CHECK(call.planned.parts[0].kind == ItemKind::json_object);
   CHECK(bench.follows(1));
   bench.answer(call);
   CHECK(bench.look_ups.empty()); // a power cut would take it away

@@ -41,6 +41,11 @@ PlannedAsk plan(const JobSpec& spec, const std::string& raw,
   return *ask;
 }
 
+RequestKey key_of(const JobSpec& spec, const PartNumber& part, const std::string& raw,
+                  ItemKind kind = ItemKind::batch_line) {
+  return CallPlanner{spec, {}}.key(part, kind, raw);
+}
+
 PlannedAsk ask_of(std::string model, std::uint64_t token_bound = 0, std::uint64_t output_bound = 0,
                   std::uint64_t prefix = 0) {
   PlannedAsk ask;
@@ -98,6 +103,44 @@ TEST_CASE("under a budget of money an answer without a limit is no call, if it c
   CHECK(ask.error().cls == OutcomeClass::bad_line);
   CHECK(ask.error().code == "unlimited_answer");
   CHECK_THAT(ask.error().message, Contains("--budget-usd") && Contains("--max-tokens"));
+}
+
+TEST_CASE(
+    "parts ask the same if their requests are equal, but what joins answers asks for itself") {
+  JobSpec spec;
+  spec.shape.models = {"m", "n"};
+  spec.shape.judge_model = "m";
+  spec.shape.prompt = spec.shape.reduce_prompt = spec.shape.judge_prompt = "{{text}}";
+  const std::string one = R"({"id":"1","text":"x"})", two = R"({"text":"x","id":"2"})";
+  const auto key = [&](const PartNumber& part, const std::string& raw) {
+    return key_of(spec, part, raw, ItemKind::json_object);
+  };
+  const RequestKey item = key({0, 0, 0}, one);
+  CHECK(item);
+  CHECK(key({0, 0, 5}, two) == item);
+  CHECK(key({1, 0, 0}, one) != item); // of another model
+  CHECK(key({0, 0, 0}, R"({"text":"y"})") != item);
+  const RequestKey step = key({0, 1, 0}, one), judge = key(PartNumber::judge(2), one);
+  CHECK(key({0, 2, 1}, two) == step);
+  CHECK(step != item);
+  CHECK(judge != item);
+  CHECK(judge != step);
+}
+
+TEST_CASE("what a part asks is known by its first model, and what it cannot ask by none") {
+  JobSpec spec;
+  const RequestKey own = key_of(spec, {}, line("", "small"));
+  CHECK(own);
+  spec.policy.fallback_model = "large";
+  CHECK(key_of(spec, {}, line("", "small")) == own);
+  CHECK(key_of(spec, {}, line("", "large")) != own);
+  CHECK(key_of(spec, {}, line(R"(,"user":"one")", "small")) == own);
+  CHECK_FALSE(key_of(spec, {}, "{}"));
+  CHECK_FALSE(key_of(spec, {}, "garbage"));
+  // An endpoint that names the model itself may be asked the same.
+  const std::string unnamed = R"({"custom_id":"a","url":"/v1/chat/completions","body":{}})";
+  CHECK(key_of(JobSpec{}, {}, unnamed));
+  CHECK(key_of(JobSpec{}, {}, unnamed) != own);
 }
 
 TEST_CASE("what the template makes too long is no call") {

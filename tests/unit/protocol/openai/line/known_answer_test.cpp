@@ -70,6 +70,12 @@ TEST_CASE("the line of one that failed holds no answer, whatever the endpoint sa
   CHECK(known.error().code == ErrorCode::bad_input);
 }
 
+TEST_CASE("an answer of success that its item could not use is none", "[known_answer]") {
+  const std::string response = R"({"response":{"status_code":200,"body":{}},"gristmill":{)";
+  CHECK(answer_in(response + R"("model":"m"}})"));
+  CHECK_FALSE(answer_in(response + R"("class":"bad_result","model":"m"}})"));
+}
+
 TEST_CASE("a status of no success, or none, is no answer", "[known_answer]") {
   const auto [status, is_one] =
       GENERATE(table<std::string, bool>({{"199", false},
