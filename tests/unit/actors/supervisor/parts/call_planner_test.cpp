@@ -43,7 +43,7 @@ PlannedAsk plan(const JobSpec& spec, const std::string& raw,
 
 RequestKey key_of(const JobSpec& spec, const PartNumber& part, const std::string& raw,
                   ItemKind kind = ItemKind::batch_line) {
-  return CallPlanner{spec, {}}.key(part, kind, raw);
+  return CallPlanner{spec, {}}.request(part, kind, raw).key;
 }
 
 PlannedAsk ask_of(std::string model, std::uint64_t token_bound = 0, std::uint64_t output_bound = 0,
