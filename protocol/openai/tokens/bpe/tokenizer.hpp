@@ -1,0 +1,50 @@
+// TOKENIZER: how many tokens a text has, exactly as OpenAI's tiktoken counts them. It splits a text
+// into pieces (SPLITTER) and encodes each of them (MERGER) by the ranks of a vocabulary, which come
+// from a .tiktoken file (RANK FILE). What it counts is the text alone: not what a chat template
+// puts around messages.
+//
+// The names of special tokens, <|endoftext|> and the like, are ordinary text, as in tiktoken's
+// encode_ordinary(). Each byte that is no UTF-8 counts as one U+FFFD.
+// Invariant: a tokenizer does not change, and any number of threads may use one at a time.
+#pragma once
+
+#include "protocol/openai/tokens/bpe/rank_table.hpp"
+#include "protocol/openai/tokens/bpe/splitter.hpp"
+#include "protocol/result.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gristmill::bpe {
+
+class Tokenizer {
+public:
+  // `ranks` is the text of a .tiktoken file, `name` that of its encoding (encodings.hpp); an empty
+  // one follows from the number of ranks. usage: there is no such name; bad_input: all else.
+  static Result<Tokenizer> read(std::string_view ranks, std::string_view name = {});
+
+  std::uint64_t count(std::string_view text) const;
+  std::vector<Rank> encode(std::string_view text) const;
+
+  const std::string& name() const { return name_; }
+  // SHA-256 of the file, in 64 hex digits, as sha256sum prints it and OpenAI publishes it. It and
+  // the name are what a count depends on.
+  const std::string& hash() const { return hash_; }
+  std::size_t vocabulary() const { return ranks_->size(); }
+  std::size_t memory() const { return ranks_->memory(); } // bytes
+
+private:
+  Tokenizer(std::shared_ptr<const RankTable> ranks, Splitter splitter)
+      : ranks_{std::move(ranks)}, splitter_{std::move(splitter)} {}
+
+  std::uint64_t walk(std::string_view text, std::vector<Rank>* out) const;
+
+  std::shared_ptr<const RankTable> ranks_;
+  Splitter splitter_;
+  std::string name_, hash_;
+};
+
+} // namespace gristmill::bpe

@@ -1,0 +1,94 @@
+// A tokenizer counts what its file and its pattern say, in any number of threads.
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+namespace bpe_tokenizer_test {
+
+using namespace gristmill;
+using namespace gristmill::bpe;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// 256 th, 257 the, 258 " the", 259 he, 260 " t"
+const std::vector<std::string> words{"th", "the", " the", "he", " t"};
+
+Tokenizer tokenizer_of(const std::vector<std::string>& tokens, std::string_view name) {
+  const auto tokenizer = Tokenizer::read(test::rank_file(tokens), name);
+  REQUIRE(tokenizer);
+  return *tokenizer;
+}
+
+} // namespace
+
+TEST_CASE("A text is split first, and each piece is encoded by itself", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of(words, "like-cl100k_base");
+  CHECK(tokenizer.encode("the the").size() == 2);
+  CHECK(tokenizer.encode("the the") == std::vector<Rank>{257, 258});
+  CHECK(tokenizer.encode("athe") == std::vector<Rank>{'a', 257});
+  CHECK(tokenizer.encode("t he") == std::vector<Rank>{'t', ' ', 259});
+  CHECK(tokenizer.encode("").empty());
+  for (const char* text : {"", "t", "the the", "athe thet he\n\nthe"})
+    CHECK(tokenizer.count(text) == tokenizer.encode(text).size());
+}
+
+TEST_CASE("Names of special tokens are ordinary text", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of(words, "like-cl100k_base");
+  CHECK(tokenizer.count("<|endoftext|>") == 13);
+}
+
+TEST_CASE("Each byte that is no UTF-8 counts as one U+FFFD", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of({"\xef\xbf", "\xef\xbf\xbd"}, "like-cl100k_base");
+  for (const char* text :
+       {"\xff", "\xe4\xb8", "a\x80z", "\xed\xa0\x80", "the \xf8\xf8 \xc3(", "\xf0\x9f"}) {
+    std::string replaced;
+    for (const char c : std::string_view{text})
+      replaced += static_cast<unsigned char>(c) < 0x80 ? std::string(1, c) : "\xef\xbf\xbd";
+    CHECK(tokenizer.encode(text) == tokenizer.encode(replaced));
+    CHECK(tokenizer.count(text) == tokenizer.count(replaced));
+  }
+  CHECK(tokenizer.encode("\xff") == std::vector<Rank>{257});
+}
+
+TEST_CASE("A file's faults, its number of ranks and its name are checked", "[bpe]") {
+  const auto message = [](const std::string& file, std::string_view name) {
+    const auto tokenizer = Tokenizer::read(file, name);
+    return tokenizer ? "none" : tokenizer.error().message;
+  };
+  const std::string file = test::rank_file(words);
+  CHECK(message(file, "like-o200k_base") == "none");
+  CHECK_THAT(message(file, ""), Contains("got 261; take the whole file"));
+  CHECK_THAT(message(file, "o200k_base"),
+             Contains("expected the 199998 ranks of o200k_base, got 261"));
+  CHECK_THAT(message(file, "llama"), Contains("got \"llama\""));
+  CHECK_THAT(message(file.substr(0, file.size() - 3), "like-o200k_base"), Contains("line 261"));
+}
+
+TEST_CASE("A tokenizer is known by its name and the SHA-256 of its file", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of({}, "like-r50k_base");
+  CHECK(tokenizer.name() == "like-r50k_base");
+  CHECK(tokenizer.vocabulary() == 256);
+  CHECK(tokenizer.hash() == "e66088df4cdb28fbad3c55ac5a7ae741bc402e732ed948eb096a8ed6f852768f");
+  CHECK(tokenizer_of(words, "like-r50k_base").hash() != tokenizer.hash());
+}
+
+TEST_CASE("Threads count at the same time", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of(words, "like-o200k_base");
+  std::string text;
+  for (int n = 0; n < 200; ++n) text += "The theory isn't " + std::to_string(n) + " thick 中文\n";
+  text += std::string(70'000, 't');
+  const std::uint64_t expected = tokenizer.count(text);
+  std::vector<std::uint64_t> counts(4);
+  std::vector<std::thread> threads;
+  for (std::uint64_t& count : counts)
+    threads.emplace_back([&] {
+      for (int round = 0; round < 20; ++round) count += Tokenizer{tokenizer}.count(text);
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const std::uint64_t count : counts) CHECK(count == 20 * expected);
+}
+
+} // namespace bpe_tokenizer_test
