@@ -1,6 +1,6 @@
 // Items that ask the same after a restart: what an earlier life has asked and was answered, and
 // what it may be calling.
-#include "tests/unit/actors/supervisor/dedupe_bench.hpp"
+#include "tests/unit/actors/supervisor/dedupe/dedupe_bench.hpp"
 
 #include <map>
 

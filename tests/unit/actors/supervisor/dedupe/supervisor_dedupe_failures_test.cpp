@@ -1,6 +1,6 @@
 // Items that ask the same when the one that is called fails, and when their job is cancelled or
 // paused.
-#include "tests/unit/actors/supervisor/dedupe_bench.hpp"
+#include "tests/unit/actors/supervisor/dedupe/dedupe_bench.hpp"
 
 #include <set>
 

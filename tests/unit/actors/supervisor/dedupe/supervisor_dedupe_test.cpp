@@ -1,7 +1,7 @@
 // Items of a job that ask the same (--dedupe): one of them is looked up or called, the others wait
 // for it, and take its answer from its durable line.
 #include "protocol/openai/line/result_line.hpp"
-#include "tests/unit/actors/supervisor/dedupe_bench.hpp"
+#include "tests/unit/actors/supervisor/dedupe/dedupe_bench.hpp"
 
 #include <set>
 
