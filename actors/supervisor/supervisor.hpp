@@ -149,7 +149,6 @@ private:
   void take_step(const PartId& part, std::string_view answers, Time now);
   void offer(const PartId& part, RawPart raw, Time now);
   bool is_asked_already(const PartId& part, RawPart& raw);
-  void follow(const PartId& part);
   void leave(Offers::Which which = Offers::Which::all);
   void hedge(Time now);
 

@@ -1,5 +1,7 @@
 #include "actors/supervisor/verdict/suspects.hpp"
 
+#include "protocol/limits.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -73,7 +75,9 @@ bool Suspects::is_alone_out(const PartLedger& ledger) const {
 
 bool is_last(const PartLedger& ledger, bool read_all) {
   const std::size_t called = ledger.called_count();
-  return read_all && (called == 1 || called == ledger.alone().size());
+  // While so many follow that nothing more is read, nobody else will come either.
+  const bool nobody_comes = read_all || ledger.live_count() >= limits::live_parts_max;
+  return nobody_comes && (called == 1 || called == ledger.alone().size());
 }
 
 bool only_few_are_left(const PartLedger& ledger, bool read_all) {
