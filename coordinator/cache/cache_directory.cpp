@@ -2,6 +2,7 @@
 
 #include "actors/kit/clock.hpp"
 #include "coordinator/cache/cache_schema.hpp"
+#include "coordinator/disk/sqlite_head.hpp"
 #include "coordinator/disk/state_directory.hpp"
 
 #include <cerrno>
@@ -18,18 +19,7 @@ namespace {
 constexpr auto look_again = std::chrono::milliseconds{2};
 constexpr int damaged_kept_max = 3; // further ones replace the last
 
-// The head of a database, as https://www.sqlite.org/fileformat.html has it.
-constexpr std::string_view database_magic{"SQLite format 3\0", 16};
 constexpr char format_max = 2; // SQLite only reads what has a later one
-constexpr std::size_t database_header = 100, pages_at = 28, format_at = 18, version_at = 60,
-                      application_at = 68;
-
-std::uint32_t number_at(std::string_view bytes, std::size_t at) {
-  std::uint32_t number = 0;
-  for (std::size_t n = 0; n < 4; ++n)
-    number = number << 8 | static_cast<unsigned char>(bytes[at + n]);
-  return number;
-}
 
 bool is_there(const std::string& path) {
   struct stat about {};
@@ -39,7 +29,7 @@ bool is_there(const std::string& path) {
 Result<std::string> head_of(const std::string& path) {
   const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   GRISTMILL_TRY(file);
-  std::string head(database_header, '\0');
+  std::string head(sqlite_head::bytes, '\0');
   const auto got = read_at(*file, 0, head, path);
   GRISTMILL_TRY(got);
   head.resize(*got);
@@ -117,11 +107,12 @@ Result<> CacheDirectory::refuse_foreign() const {
   const auto head = head_of(file_);
   GRISTMILL_TRY(head);
   // What is no database at all is damaged, which SQLite finds.
-  if (head->size() < database_header || !head->starts_with(database_magic)) return {};
-  const std::uint32_t application = number_at(*head, application_at);
-  const std::uint32_t version = number_at(*head, version_at);
-  if (application == 0 && number_at(*head, pages_at) <= 1) return {}; // a start that died early
-  if (application != cache_application_id || (*head)[format_at] > format_max)
+  if (head->size() < sqlite_head::bytes || !head->starts_with(sqlite_head::magic)) return {};
+  const std::uint32_t application = sqlite_head::number_at(*head, sqlite_head::application_at);
+  const std::uint32_t version = sqlite_head::number_at(*head, sqlite_head::version_at);
+  if (application == 0 && sqlite_head::number_at(*head, sqlite_head::pages_at) <= 1)
+    return {}; // a start that died early
+  if (application != cache_application_id || (*head)[sqlite_head::format_at] > format_max)
     return fail(ErrorCode::conflict,
                 fmt::format("expected an answer cache, {} is a database of another program (or "
                             "damaged at its beginning): choose another directory with --cache",

@@ -1,6 +1,7 @@
 #include "coordinator/journal/mark.hpp"
 
 #include "coordinator/disk/file_io.hpp"
+#include "coordinator/disk/sqlite_head.hpp"
 #include "coordinator/journal/segment_files.hpp"
 
 #include <algorithm>
@@ -18,16 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // As https://www.sqlite.org/fileformat.html has them.
-constexpr std::string_view database_magic{"SQLite format 3\0", 16};
-constexpr std::size_t database_header = 100, application_at = 68, log_header = 32,
-                      frame_header = 24;
-
-std::uint32_t number_at(std::string_view bytes, std::size_t at) {
-  std::uint32_t number = 0;
-  for (std::size_t n = 0; n < 4; ++n)
-    number = number << 8 | static_cast<unsigned char>(bytes[at + n]);
-  return number;
-}
+constexpr std::size_t log_header = 32, frame_header = 24;
 
 bool is_there(const std::string& path) {
   struct stat about {};
@@ -44,8 +36,8 @@ Result<std::string> bytes_at(const FileDescriptor& file, std::uint64_t offset, s
 }
 
 bool is_ours(std::string_view page) {
-  return page.size() >= database_header && page.starts_with(database_magic) &&
-         number_at(page, application_at) == journal_application_id;
+  return page.size() >= sqlite_head::bytes && page.starts_with(sqlite_head::magic) &&
+         sqlite_head::number_at(page, sqlite_head::application_at) == journal_application_id;
 }
 
 // The first page of a journal that was never written back is in its log alone.
@@ -54,13 +46,15 @@ Result<bool> log_has_our_page(const std::string& path) {
   GRISTMILL_TRY(file);
   const auto header = bytes_at(*file, 0, log_header, path);
   GRISTMILL_TRY(header);
-  if (header->size() < log_header || (number_at(*header, 0) & ~1u) != 0x377f0682) return false;
-  const std::uint32_t page_bytes = number_at(*header, 8);
+  if (header->size() < log_header || (sqlite_head::number_at(*header, 0) & ~1u) != 0x377f0682)
+    return false;
+  const std::uint32_t page_bytes = sqlite_head::number_at(*header, 8);
   for (std::uint64_t at = log_header;; at += frame_header + page_bytes) {
-    const auto frame = bytes_at(*file, at, frame_header + database_header, path);
+    const auto frame = bytes_at(*file, at, frame_header + sqlite_head::bytes, path);
     GRISTMILL_TRY(frame);
-    if (frame->size() < frame_header + database_header) return false;
-    if (number_at(*frame, 0) == 1) return is_ours(std::string_view{*frame}.substr(frame_header));
+    if (frame->size() < frame_header + sqlite_head::bytes) return false;
+    if (sqlite_head::number_at(*frame, 0) == 1)
+      return is_ours(std::string_view{*frame}.substr(frame_header));
   }
 }
 
@@ -93,17 +87,17 @@ Result<bool> holds(const std::string& path, std::string_view looked_for) {
 Result<bool> is_journal(const std::string& path) {
   const auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   GRISTMILL_TRY(file);
-  const auto head = bytes_at(*file, 0, database_header, path);
+  const auto head = bytes_at(*file, 0, sqlite_head::bytes, path);
   GRISTMILL_TRY(head);
   if (is_ours(*head)) return true;
-  const bool marked = head->size() == database_header && number_at(*head, application_at) != 0;
-  if (!head->empty() && (marked || !head->starts_with(database_magic))) return false;
+  const bool marked = head->size() == sqlite_head::bytes &&
+                      sqlite_head::number_at(*head, sqlite_head::application_at) != 0;
+  if (!head->empty() && (marked || !head->starts_with(sqlite_head::magic))) return false;
   const std::string log = path + "-wal";
   struct stat about {};
   if (::lstat(log.c_str(), &about) != 0 || about.st_size == 0) {
     // Of one page without a mark nothing was ever kept but the page.
-    constexpr std::size_t pages_at = 28;
-    return head->empty() || number_at(*head, pages_at) <= 1;
+    return head->empty() || sqlite_head::number_at(*head, sqlite_head::pages_at) <= 1;
   }
   return log_has_our_page(log);
 }

@@ -91,7 +91,7 @@ journal::Position MemoryStore::make_durable() {
   }
   for (const auto& note : group.concurrency) {
     std::erase_if(concurrency_, [&](const auto& before) { return before.account == note.account; });
-    if (note.calls != 0) concurrency_.push_back(note);
+    if (!note.is_gone()) concurrency_.push_back(note);
   }
   for (const auto& session : group.sessions) {
     if (session.open) {

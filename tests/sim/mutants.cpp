@@ -47,7 +47,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"kept_outcome_dropped", "an outcome of an earlier life is not wanted", 44},
      {"no_epoch_fencing", "sessions of all lives have the same numbers", 32},
      {"frame_without_session", "frames of other sessions are heard", 26},
-     {"gap_ignored", "a gap in the numbers is passed over", 163},
+     {"gap_ignored", "a gap in the numbers is passed over", 243},
      {"outcome_of_another_session", "an outcome counts whoever tells it", 11},
      {"claim_without_proof", "a claim is believed whoever makes it", 1050},
      {"call_without_end", "a call may stay with its worker for ever", 68},

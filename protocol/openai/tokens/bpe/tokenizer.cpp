@@ -1,7 +1,7 @@
 #include "protocol/openai/tokens/bpe/tokenizer.hpp"
 
 #include "protocol/openai/tokens/bpe/encodings.hpp"
-#include "protocol/openai/tokens/bpe/merger.hpp"
+#include "protocol/openai/tokens/bpe/piece_merger.hpp"
 #include "protocol/openai/tokens/bpe/rank_file.hpp"
 #include "protocol/text/json_text.hpp"
 

@@ -1,5 +1,5 @@
 // A piece has the tokens of the definition: searched, by the heap, and by windows of any size.
-#include "protocol/openai/tokens/bpe/merger.hpp"
+#include "protocol/openai/tokens/bpe/piece_merger.hpp"
 #include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-#include "protocol/openai/tokens/bpe/merger.hpp"
+#include "protocol/openai/tokens/bpe/piece_merger.hpp"
 
 #include <algorithm>
 #include <functional>
