@@ -15,40 +15,45 @@ using json::Kind;
 using json::Value;
 using Tokens = OpenedLine::Tokens;
 
-Value truth(bool is) {
-  return {is ? "true" : "false"};
+// Of what stands in a line only if it is true.
+Value truth(Value said) {
+  return {said.text == "true" ? "true" : "false"};
+}
+
+// What stands at one place as it is.
+template <Place place> Value at(OpenedLine& line) {
+  return line.at(place);
 }
 
 constexpr std::array<KnownField, 24> known{{
-    {"custom_id", [](OpenedLine& line) { return line.custom_id(); }},
-    {"id", [](OpenedLine& line) { return line.id(); }},
-    {"item", [](OpenedLine& line) { return line.about("item"); }},
-    {"source", [](OpenedLine& line) { return line.about("source"); }},
+    {"custom_id", at<Place::custom_id>},
+    {"id", at<Place::id>},
+    {"item", at<Place::item>},
+    {"source", at<Place::source>},
     {"status",
      [](OpenedLine& line) { return Value{line.has_failed() ? "\"failed\"" : "\"completed\""}; }},
     {"content", [](OpenedLine& line) { return line.content(); }},
     {"finish_reason", [](OpenedLine& line) { return line.finish_reason(); }},
-    {"label", [](OpenedLine& line) { return line.about("label"); }},
-    {"votes", [](OpenedLine& line) { return line.about("votes"); }},
+    {"label", at<Place::label>},
+    {"votes", at<Place::votes>},
     {"tie",
      [](OpenedLine& line) {
-       return line.about("label").is(Kind::none) ? Value{}
-                                                 : truth(line.about("tie").text == "true");
+       return line.at(Place::label).is(Kind::none) ? Value{} : truth(line.at(Place::tie));
      }},
-    {"judge", [](OpenedLine& line) { return line.text_of_model(line.judge()); }},
-    {"error_code", [](OpenedLine& line) { return line.error("code"); }},
-    {"error_class", [](OpenedLine& line) { return line.about("class"); }},
-    {"error_message", [](OpenedLine& line) { return line.error("message"); }},
-    {"http_status", [](OpenedLine& line) { return json::find(line.response(), "status_code"); }},
-    {"model", [](OpenedLine& line) { return line.about("model"); }},
-    {"endpoint", [](OpenedLine& line) { return line.about("endpoint"); }},
+    {"judge", [](OpenedLine& line) { return line.text_of_model(line.at(Place::judge)); }},
+    {"error_code", [](OpenedLine& line) { return line.error_code(); }},
+    {"error_class", at<Place::error_class>},
+    {"error_message", [](OpenedLine& line) { return line.error_message(); }},
+    {"http_status", at<Place::status_code>},
+    {"model", at<Place::model>},
+    {"endpoint", at<Place::endpoint>},
     {"prompt_tokens", [](OpenedLine& line) { return line.tokens(Tokens::prompt); }},
     {"completion_tokens", [](OpenedLine& line) { return line.tokens(Tokens::completion); }},
-    {"attempts", [](OpenedLine& line) { return line.about("attempts"); }},
-    {"latency_ms", [](OpenedLine& line) { return line.about("latency_ms"); }},
-    {"cached", [](OpenedLine& line) { return line.about("cached"); }},
-    {"repaired", [](OpenedLine& line) { return truth(line.about("repaired").text == "true"); }},
-    {"chunks", [](OpenedLine& line) { return line.about("chunks"); }},
+    {"attempts", at<Place::attempts>},
+    {"latency_ms", at<Place::latency_ms>},
+    {"cached", at<Place::cached>},
+    {"repaired", [](OpenedLine& line) { return truth(line.at(Place::repaired)); }},
+    {"chunks", at<Place::chunks>},
 }};
 
 // What stands behind the prefix, if there is something.
@@ -102,7 +107,7 @@ Result<Field> Field::named(std::string_view name) {
                  }};
   if (const auto member = behind(name, "input."))
     return Field{name, false, [member = *member](OpenedLine& line) {
-                   return json::find(line.about("input"), member);
+                   return json::find(line.at(Place::input), member);
                  }};
   if (const auto model = behind(name, "answers."))
     return Field{name, false, [model = ModelName{*model}](OpenedLine& line) {

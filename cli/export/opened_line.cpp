@@ -1,5 +1,6 @@
 #include "cli/export/opened_line.hpp"
 
+#include "cli/export/places.hpp"
 #include "protocol/openai/reply/answer_text.hpp"
 #include "protocol/openai/reply/embedding.hpp"
 #include "protocol/openai/reply/usage.hpp"
@@ -17,6 +18,44 @@ using json::Kind;
 using json::Value;
 
 constexpr Value nothing_said{"null"};
+
+constexpr std::array<std::string_view, place_count> paths{
+    "id",
+    "custom_id",
+    "response.status_code",
+    "response.body",
+    "response.body.choices.0",
+    "response.body.choices.0.message",
+    "response.body.choices.0.message.content",
+    "response.body.choices.0.text",
+    "response.body.choices.0.finish_reason",
+    "response.body.usage",
+    "response.body.output",
+    "response.body.data",
+    "response.body.status",
+    "response.body.incomplete_details.reason",
+    "error",
+    "error.code",
+    "error.message",
+    "gristmill.source",
+    "gristmill.input",
+    "gristmill.attempts",
+    "gristmill.model",
+    "gristmill.endpoint",
+    "gristmill.latency_ms",
+    "gristmill.cached",
+    "gristmill.repaired",
+    "gristmill.class",
+    "gristmill.code",
+    "gristmill.message",
+    "gristmill.label",
+    "gristmill.votes",
+    "gristmill.tie",
+    "gristmill.answers",
+    "gristmill.judge",
+    "gristmill.chunks",
+    "gristmill.item",
+};
 
 std::string string_json(std::string_view text) {
   std::string spelled;
@@ -38,40 +77,44 @@ std::string numbers_json(const std::vector<float>& numbers) {
 }
 
 // The reason that chat would have given for a Responses body's status.
-Value reason_of_response(Value body) {
-  const Value reason = json::find(json::find(body, "incomplete_details"), "reason");
-  if (json::text_of(reason) == "max_output_tokens") return {"\"length\""};
-  if (reason.is(Kind::string)) return reason;
-  const Value status = json::find(body, "status");
+Value reason_of_response(Value status, Value incomplete) {
+  if (json::text_of(incomplete) == "max_output_tokens") return {"\"length\""};
+  if (incomplete.is(Kind::string)) return incomplete;
   return json::text_of(status) == "completed" ? Value{"\"stop\""} : status;
 }
 
-protocol::Usage usage_in(Value response) {
-  return openai::usage_of(json::find(json::find(response, "body"), "usage"));
+// What one of several models took.
+protocol::Usage usage_in(Value answer) {
+  const Value body = json::find(json::find(answer, "response"), "body");
+  return openai::usage_of(json::find(body, "usage"));
 }
 
 } // namespace
 
 OpenedLine::OpenedLine(std::string_view line) : root_{line} {
-  json::Members members{root_};
-  while (const auto member = members.next()) {
-    if (member->named("id")) id_ = member->value;
-    if (member->named("custom_id")) custom_id_ = member->value;
-    if (member->named("response")) response_ = member->value;
-    if (member->named("error")) error_ = member->value;
-    if (member->named("gristmill")) about_ = member->value;
-  }
-  failed_ = about("class").is(Kind::string);
-  body_ = json::find(response_, "body");
+  static const Places places{paths};
+  places.find(line, found_);
+  failed_ = at(Place::error_class).is(Kind::string);
 }
 
-Value OpenedLine::error(std::string_view name) const {
+Value OpenedLine::error_code() const {
   if (!failed_) return {};
-  return error_.is(Kind::object) ? json::find(error_, name) : about(name);
+  return at(at(Place::error).is(Kind::object) ? Place::error_code : Place::read_code);
+}
+
+Value OpenedLine::error_message() const {
+  if (!failed_) return {};
+  return at(at(Place::error).is(Kind::object) ? Place::error_message : Place::read_message);
 }
 
 Value OpenedLine::content() {
-  if (!content_) content_ = failed_ ? Value{} : text_in(body_);
+  if (content_) return *content_;
+  if (failed_)
+    content_ = Value{};
+  else if (at(Place::choice).is(Kind::object))
+    content_ = text_of_choice(at(Place::message), at(Place::content), at(Place::text));
+  else
+    content_ = text_in(at(Place::body));
   return *content_;
 }
 
@@ -87,9 +130,9 @@ Value OpenedLine::structured() {
 
 Value OpenedLine::finish_reason() const {
   if (failed_) return {};
-  if (const auto choice = json::Elements{json::find(body_, "choices")}.next())
-    return json::find(*choice, "finish_reason");
-  return json::find(body_, "output").is(Kind::array) ? reason_of_response(body_) : Value{};
+  return at(Place::output).is(Kind::array)
+             ? reason_of_response(at(Place::response_status), at(Place::incomplete_reason))
+             : at(Place::finish_reason);
 }
 
 Value OpenedLine::tokens(Tokens which) {
@@ -99,16 +142,16 @@ Value OpenedLine::tokens(Tokens which) {
     all.prompt += usage.prompt;
     all.completion += usage.completion;
   };
-  const Value answers = about("answers");
+  const Value answers = at(Place::answers);
   json::Elements models{answers};
-  while (const auto model = models.next()) add(usage_in(json::find(*model, "response")));
-  add(usage_in(answers.is(Kind::array) ? json::find(judge(), "response") : response_));
+  while (const auto model = models.next()) add(usage_in(*model));
+  add(answers.is(Kind::array) ? usage_in(at(Place::judge)) : openai::usage_of(at(Place::usage)));
   if (!all.known) return {};
   return kept(std::to_string(which == Tokens::prompt ? all.prompt : all.completion));
 }
 
 Value OpenedLine::model(std::uint64_t number, std::string_view name) const {
-  json::Elements models{about("answers")};
+  json::Elements models{at(Place::answers)};
   for (std::uint64_t n = 1; const auto model = models.next(); ++n)
     if (name.empty() ? n == number : json::text_of(json::find(*model, "model")) == name)
       return *model;
@@ -125,13 +168,15 @@ Value OpenedLine::kept(std::string json) {
   return {kept_.emplace_back(std::move(json))};
 }
 
-// A text that stands in one string is passed on as it is spelled.
+Value OpenedLine::text_of_choice(Value message, Value content, Value text) {
+  if (!message.is(Kind::object)) return text;
+  return content.is(Kind::array) ? kept(string_json(openai::text_of_message(message))) : content;
+}
+
 Value OpenedLine::text_in(Value body) {
   if (const auto choice = json::Elements{json::find(body, "choices")}.next()) {
     const Value message = json::find(*choice, "message");
-    if (!message.is(Kind::object)) return json::find(*choice, "text");
-    const Value content = json::find(message, "content");
-    return content.is(Kind::array) ? kept(string_json(openai::text_of_message(message))) : content;
+    return text_of_choice(message, json::find(message, "content"), json::find(*choice, "text"));
   }
   if (json::find(body, "output").is(Kind::array))
     return kept(string_json(openai::answer_text(body.text)));
