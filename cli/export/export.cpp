@@ -21,12 +21,9 @@ struct ExportOptions {
 
 int complain_of_export(const Error& error) {
   say(fmt::format("gristmill export: {}\n", error.message));
-  switch (error.code) {
-  case ErrorCode::io: return exit_internal;
-  case ErrorCode::disk_full:
-  case ErrorCode::unavailable: return exit_stopped;
-  default: return exit_usage;
-  }
+  const bool nowhere_to_put_it =
+      error.code == ErrorCode::disk_full || error.code == ErrorCode::unavailable;
+  return nowhere_to_put_it ? exit_stopped : exit_usage;
 }
 
 Result<flat::Only> only_of(const std::string& said) {

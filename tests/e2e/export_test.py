@@ -256,6 +256,7 @@ class Refusals(Export):
         self.refused("--format: expected csv, tsv or jsonl, got \"xlsx\"", arguments=("--format", "xlsx"))
         self.refused("--only: expected completed or failed, got \"done\"", arguments=("--only", "done"))
         self.refused("table.xlsx", "--format", arguments=("-o", self.directory / "table.xlsx"))
+        self.refused("expected ", "to be a directory", arguments=("-o", self.directory / "none/table.csv"))
 
     def test_a_field_that_no_line_has_is_said(self):
         done = self.table("--fields", "custom_id,input.id,input.idd,content.x,votes")
