@@ -268,6 +268,7 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool su
   app.add_option("--api-key-file", api_key_file, "file that holds the key");
   for (const JobOption& option : job_options())
     if (!option.help.empty() && (submits || !option.submit_only)) add(app, option, said);
+  app.add_flag("--skip-blank", said.shape.drop_empty)->group(""); // what --drop-empty was called
   app.add_option("--prompt-file", prompt_file, "file with the prompt template")
       ->excludes(app.get_option("--prompt"));
   app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");

@@ -1,5 +1,6 @@
 #include "cli/own_files.hpp"
 
+#include "cli/run/standard_stream.hpp"
 #include "coordinator/disk/file_reader.hpp"
 #include "coordinator/disk/state_directory.hpp"
 #include "coordinator/inputs/finder.hpp"
@@ -113,6 +114,7 @@ OwnFiles::OwnFiles(std::string output, std::string state)
   }
   if (form == OutputForm::npy) add(coordinator::ids_path_of(output_), Kind::ids);
   if (!state_.empty()) add(state_ + ".stdin", Kind::spool);
+  if (!state_.empty()) files_.push_back({StandardStream::mark_of(state_ + ".stdin"), Kind::spool});
 }
 
 OwnFiles OwnFiles::of_table(const std::string& output, std::string_view beginning) {

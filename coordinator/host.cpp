@@ -128,7 +128,7 @@ wiring::NodeOptions CoordinatorHost::node_options() {
 }
 
 Result<> CoordinatorHost::start(InputRoots inputs) {
-  inputs_ = {std::move(inputs), OpenInputs::of_process()};
+  inputs_ = {std::move(inputs), OpenInputs::of_process(), options_.growth};
   node_ = std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered_));
   const Moment moment = this_moment();
   for (const Address& address : wiring::CoordinatorNode::shared_rooms())
@@ -277,6 +277,10 @@ wiring::Answer CoordinatorHost::ask_and_wait(Question question) {
       Error{ErrorCode::unavailable, fmt::format("the coordinator did not answer within {} s",
                                                 patience / std::chrono::seconds{1})};
   return late;
+}
+
+void CoordinatorHost::input_grew(JobId job) {
+  deliver_to_room({{wiring::Recipient::supervisor, job}, wiring::InputGrew{}});
 }
 
 void CoordinatorHost::answer(wiring::Answer answer) {

@@ -33,6 +33,7 @@ struct HostOptions {
   std::vector<PoolSpec> pools; // as configured
   std::string cache_directory; // of answers; empty = there is none
   std::uint64_t cache_bytes = 0;
+  std::function<Growth(const std::string& path)> growth; // of inputs that grow
   bool flat = false;                // `gristmill run`: one job, in the state directory itself
   std::function<void(Error)> fatal; // the node cannot go on; called once, on any thread
 };
@@ -55,6 +56,9 @@ public:
   using Question = decltype(wiring::Ask::question);
   void ask(Question question, std::function<void(wiring::Answer)> answered);
   wiring::Answer ask_and_wait(Question question);
+
+  // Any thread: there is more of a growing input of the job, or it has come to its end.
+  void input_grew(JobId job);
 
   // What is durable of its results.
   Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const;

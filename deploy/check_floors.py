@@ -38,7 +38,7 @@ NEVER = {
 SEEN_BY = {
     "zmq.hpp": ["coordinator/gateway/", "worker/link/"],
     "unicode/": ["protocol/text/normal_text.cpp"],
-    "re2/": ["protocol/openai/schema/answer_schema.cpp", "protocol/rules/where.cpp"],
+    "re2/": ["protocol/openai/schema/", "protocol/rules/where.cpp"],
     "regex": [],  # std::regex recurses for each character
     "pcre2.h": ["protocol/openai/tokens/bpe/splitter.cpp"],
     "zmq.h": ["coordinator/gateway/", "worker/link/"],

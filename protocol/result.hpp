@@ -23,6 +23,7 @@ enum class ErrorCode : std::uint16_t {
   unavailable = 9, // the other side cannot be reached now
   refused = 10,    // the other side said no
   used_up = 11,    // the numbers of this life are: another one goes on (exit 75)
+  not_yet = 12,    // it is not there yet, and whoever asks again later may get it
 };
 std::string_view name_of(ErrorCode code);
 

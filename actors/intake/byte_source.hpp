@@ -17,9 +17,12 @@ class ByteSource {
 public:
   virtual ~ByteSource() = default;
   // Reads up to `into.size()` bytes of input number `input` from `offset`; 0 = end of the input.
+  // not_yet: the input goes on, but there is no more of it now.
   virtual Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
                                    std::span<char> into) = 0;
   virtual std::uint32_t input_count() const = 0;
+  // Of such an input, whether or not it has come to its end meanwhile.
+  virtual bool grows(std::uint32_t) { return false; }
   virtual Result<std::string> name_of(std::uint32_t input) = 0; // what result lines call it
   // Room on disk for what grows with the items; it ends with its owner.
   virtual std::unique_ptr<ScratchPages> scratch() = 0;

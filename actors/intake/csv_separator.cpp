@@ -102,7 +102,19 @@ CsvOpening opening_of(std::string_view head, char usual, std::string_view delimi
   return opening;
 }
 
+namespace {
+
+// Behind the first line that is not blank; npos: it has not ended.
+std::size_t after_first_line(std::string_view head) {
+  const std::size_t begin = head.find_first_not_of(" \t\r\n");
+  const std::size_t end = begin == head.npos ? head.npos : head.find('\n', begin);
+  return end == head.npos ? head.npos : end + 1;
+}
+
+} // namespace
+
 Result<std::string> beginning_of(ByteSource& source, std::uint32_t input, std::size_t bytes_max) {
+  const bool grows = source.grows(input);
   std::string head(bytes_max, '\0');
   std::size_t had = 0;
   while (had < head.size()) {
@@ -110,6 +122,11 @@ Result<std::string> beginning_of(ByteSource& source, std::uint32_t input, std::s
     GRISTMILL_TRY(got);
     if (*got == 0) break;
     had += *got;
+    if (!grows) continue;
+    const std::size_t line = after_first_line({head.data(), had});
+    if (line == std::string::npos) continue;
+    had = line;
+    break;
   }
   head.resize(had);
   return head;

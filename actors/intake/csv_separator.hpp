@@ -19,7 +19,8 @@ struct CsvOpening {
 // `head`: how the table begins; `delimiter`: what the job says, empty = nothing.
 CsvOpening opening_of(std::string_view head, char usual, std::string_view delimiter);
 
-// Up to so many bytes, however many a source gives at a time.
+// Up to so many bytes, however many a source gives at a time; of an input that grows its first line
+// that is not blank, so that what an input is does not depend on how much of it was there.
 Result<std::string> beginning_of(ByteSource& source, std::uint32_t input, std::size_t bytes_max);
 
 } // namespace gristmill::intake

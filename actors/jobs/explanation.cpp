@@ -129,6 +129,10 @@ Words of_rooms(const Explanation& e) {
                         in_span(e, ", at most for ")),
             "it goes on by itself"};
   case WaitKind::reading: return {r.because, "it goes on by itself"};
+  case WaitKind::input:
+    return {fmt::format("all that there is of its input is done, and its end has not come{}",
+                        since_span(e, "; that is so for ", "")),
+            "more of the input, or its end"};
   case WaitKind::retry:
     return {r.limit == 0 ? fmt::format("waits for another attempt{}", in_span(e, ", in "))
                          : fmt::format("all {} open items wait for another attempt{}{}", r.limit,
@@ -265,7 +269,9 @@ WaitReason why_waiting(const JobEntry& job, const std::string& disk, const WaitR
   if (first(WaitKind::no_worker) || first(WaitKind::unserved)) return coordinator;
   if (supervisor.kind == WaitKind::endpoint) return supervisor;
   // Where nothing is ready, what was last said to another call does not matter.
-  if (supervisor.kind == WaitKind::reading || supervisor.kind == WaitKind::retry) return supervisor;
+  if (supervisor.kind == WaitKind::reading || supervisor.kind == WaitKind::retry ||
+      supervisor.kind == WaitKind::input)
+    return supervisor;
   return coordinator ? coordinator : supervisor;
 }
 

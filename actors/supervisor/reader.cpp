@@ -24,12 +24,17 @@ void Reader::look_ahead(bool begun, Time now, const std::function<void(intake::I
   while (ahead.position().item < mark_) {
     auto read = ahead.next();
     if (!read) fail(read.error(), now);
+    fed(); // what there is of it is yet to be read
     if (!read || !*read) return;
     if ((*read)->bad.empty()) found(std::move(**read));
   }
 }
 
 void Reader::fail(const Error& error, Time now) {
+  if (error.code == ErrorCode::not_yet) {
+    starved_since_ = now;
+    return;
+  }
   if (error.code == ErrorCode::unavailable) {
     fails_ = error.message;
     again_at_ = now + read_again_after;
@@ -87,6 +92,8 @@ bool Reader::catch_up(Time now) {
 
 std::optional<intake::Read> Reader::next(Time now) {
   auto read = intake_.read();
+  const bool ends_here = is_cut_ || mutated("no_more_now_is_the_end");
+  if (!read && ends_here && read.error().code == ErrorCode::not_yet) read = intake::Read{{}, true};
   if (!read) {
     fail(read.error(), now);
     return std::nullopt;

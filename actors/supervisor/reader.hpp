@@ -34,7 +34,7 @@ public:
   bool prove(bool skips_proof, Time now);
   bool catch_up(Time now); // … of ids; then the items below the mark come by next()
 
-  // The next record; nothing when it cannot be read now or ever.
+  // The next record; nothing when it cannot be read now or ever, or is not there yet.
   std::optional<intake::Read> next(Time now);
   // One that cannot be read now makes all others wait, too.
   Result<std::string> read_again(const intake::ItemPlace& place, Time now);
@@ -50,7 +50,18 @@ public:
   bool is_below_mark() const { return position().item < mark_; }
   bool is_at_end() const { return at_end_; }
   bool is_proving() const { return proof_ != nullptr; }
-  bool is_catching_up() const { return !ids_known_ || (is_below_mark() && !at_end_); }
+  // What is not there yet was not called either.
+  bool is_catching_up() const {
+    return !ids_known_ || (is_below_mark() && !at_end_ && !starved_since_);
+  }
+  // There is no more of the input now, and its end has not come.
+  std::optional<Time> starved_since() const { return starved_since_; }
+  void fed() { starved_since_.reset(); } // there may be more
+  // Where it is then, it ends: nobody wants what is not there yet.
+  void cut() {
+    is_cut_ = true;
+    fed();
+  }
   // For want of descriptors nothing is read until then: why; empty = that is not so.
   const std::string& must_wait() const { return fails_; }
   Time read_again_at() const { return again_at_; }
@@ -75,7 +86,8 @@ private:
   std::uint64_t mark_;
   std::unique_ptr<intake::Intake> proof_; // of a strict job, until its input was found good
   bool ids_known_ = true;                 // of the records before the place where reading goes on
-  bool at_end_ = false;
+  bool at_end_ = false, is_cut_ = false;
+  std::optional<Time> starved_since_;
   std::string fails_;
   Time again_at_ = never;
   std::optional<StateChange> failure_;

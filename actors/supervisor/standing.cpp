@@ -72,13 +72,16 @@ WaitReason why_no_call(const PartLedger& ledger, const Reader& reader, const Out
     reason.kind = WaitKind::journal;
     reason.limit = undurable_lines;
   } else if (waiting > 0 && waiting == ledger.called_count() && ledger.next_due() > now &&
-             (reader.is_at_end() || open >= limits::live_parts_max)) {
+             (reader.is_at_end() || reader.starved_since() || open >= limits::live_parts_max)) {
     reason.kind = WaitKind::retry;
     reason.limit = waiting;
     reason.until = ledger.next_due();
   } else if (!reader.is_at_end() && open >= limits::live_parts_max) {
     reason.kind = WaitKind::open_items;
     reason.limit = open;
+  } else if (const auto starved = reader.starved_since(); starved && open == 0) {
+    reason.kind = WaitKind::input;
+    reason.since = *starved;
   }
   return reason;
 }

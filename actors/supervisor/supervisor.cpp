@@ -254,6 +254,7 @@ Effects Supervisor::cancel(Time now) {
   if (course_.cancel(now)) {
     for (const PartId& part : parts_.drop_waiting()) give_up(part, was_cancelled);
     end_all(false);
+    reader_.cut();
   }
   return filled(now);
 }
@@ -268,6 +269,11 @@ Effects Supervisor::resume(Time now, bool probing) {
   course_.resume(probing);
   verdict_.resumed(probing);
   hedging_.look_soon(now);
+  return tick(now);
+}
+
+Effects Supervisor::input_grew(Time now) {
+  if (!mutated("growth_is_not_heard")) reader_.fed();
   return tick(now);
 }
 
@@ -380,7 +386,8 @@ bool Supervisor::caught_up(Time now) {
 }
 
 bool Supervisor::may_read() const {
-  if (reader_.is_at_end() || recorder_.undurable_lines() >= undurable_lines_max) return false;
+  if (reader_.is_at_end() || reader_.starved_since()) return false;
+  if (recorder_.undurable_lines() >= undurable_lines_max) return false;
   if (course_.is_cancelling()) return true;
   // Room for the judge's calls is none for those of an item that nobody has answered.
   const Streams first = (Streams{1} << plan_.models_of(job_)) - 1;
@@ -480,8 +487,8 @@ void Supervisor::offer_next(Time now) {
     if (turn && offer_again(turn->part, now)) continue;
     if (!reader_.must_wait().empty() || turns_.others_stand(ledger, suspects, situation)) return;
     if (may_read()) {
-      const bool ended = !read_next(now);
-      if (ended && !reader_.is_at_end()) return;
+      const bool read = read_next(now);
+      if (!read && !reader_.is_at_end() && !reader_.starved_since()) return;
     } else {
       const auto probe =
           offers_.has_room() ? turns_.next_probe(ledger, now, situation.room) : std::nullopt;

@@ -101,6 +101,7 @@ public:
   // `probing`: only to see whether what paused it is over.
   Effects resume(Time now, bool probing = false);
   Effects tick(Time now);
+  Effects input_grew(Time now); // or has come to its end
   // For calls that are lost; it is in the journal already.
   Effects charged(Usd cost);
 

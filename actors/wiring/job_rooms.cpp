@@ -82,6 +82,7 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   if (auto* looked = std::get_if<LookedUpAnswers>(&message))
     effects = supervisor_->looked_up(std::move(*looked), now);
   if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
+  if (std::holds_alternative<InputGrew>(message)) effects = supervisor_->input_grew(now);
   if (std::holds_alternative<PauseItems>(message)) effects = supervisor_->pause(now);
   if (const auto* resume = std::get_if<ResumeItems>(&message))
     effects = supervisor_->resume(now, resume->probing);

@@ -107,6 +107,7 @@ struct ExplainItems { // to SUPERVISOR
   std::optional<supervisor::ItemQuestion> item;
 };
 struct CancelItems {}; // to SUPERVISOR
+struct InputGrew {};   // to SUPERVISOR: there may be more to read
 struct LinesDurable {  // to SUPERVISOR
   supervisor::DurableLines lines;
 };
@@ -176,14 +177,13 @@ struct SendFrames { // to GATEWAY
 using jobs::ReadJob; // to the store; JobRead is the answer
 struct Tick {};      // to whoever asked to be woken
 
-using Message =
-    std::variant<Start, FramesIn, PeersGone, Offer, Granted, PacksTold, SessionDurable, JobDurable,
-                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
-                 RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
-                 PauseItems, ResumeItems, CancelItems, LinesDurable, JoinItems, ItemsJoined,
-                 LookUpAnswers, LookedUpAnswers, AnswersDurable, FindAnswers, KeepAnswers,
-                 CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow, StoreDurable,
-                 StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
+using Message = std::variant<
+    Start, FramesIn, PeersGone, Offer, Granted, PacksTold, SessionDurable, JobDurable, JobForgotten,
+    RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed, RoomCrashed, Ask, Answer,
+    ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, InputGrew,
+    LinesDurable, JoinItems, ItemsJoined, LookUpAnswers, LookedUpAnswers, AnswersDurable,
+    FindAnswers, KeepAnswers, CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow,
+    StoreDurable, StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;

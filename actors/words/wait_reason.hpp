@@ -39,6 +39,7 @@ enum class WaitKind : std::uint8_t {
 
   // Of SUPERVISOR.
   reading,      // the input is read before anything is called
+  input,        // there is no more of it now
   retry,        // for another attempt
   same_request, // an item that asks the same goes first (--dedupe)
   open_items,   // as many items are open as are kept
@@ -91,6 +92,7 @@ inline constexpr std::array wait_infos{
     WaitInfo{WaitKind::unserved, WaitSayer::coordinator, "unserved", ""},
     WaitInfo{WaitKind::claims, WaitSayer::coordinator, "claims", ""},
     WaitInfo{WaitKind::reading, WaitSayer::supervisor, "reading", ""},
+    WaitInfo{WaitKind::input, WaitSayer::supervisor, "input", "there is no more of its input now"},
     WaitInfo{WaitKind::retry, WaitSayer::supervisor, "retry", ""},
     WaitInfo{WaitKind::same_request, WaitSayer::supervisor, "same_request", ""},
     WaitInfo{WaitKind::open_items, WaitSayer::supervisor, "open_items", ""},

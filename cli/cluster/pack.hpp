@@ -4,7 +4,7 @@
 // ends the upload.
 #pragma once
 
-#include "cli/inputs.hpp"
+#include "cli/run/standard_input.hpp"
 
 #include <cstdio>
 #include <memory>

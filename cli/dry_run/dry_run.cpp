@@ -7,6 +7,7 @@
 #include "cli/dry_run/field_check.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/run/run_options.hpp"
+#include "cli/run/standard_input.hpp"
 #include "coordinator/cache/cache_store.hpp"
 #include "coordinator/inputs/file_source.hpp"
 #include "protocol/openai/request/canonical.hpp"

@@ -27,6 +27,7 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   host.cache_directory = cluster->options_.cache_directory;
   host.cache_bytes = cluster->options_.cache_bytes;
   host.pools = cluster->options_.pools;
+  host.growth = cluster->options_.growth;
   host.fatal = [c = cluster.get()](Error error) { c->fail_once(std::move(error)); };
   auto opened = coordinator::CoordinatorHost::open(*cluster->stage_, std::move(host));
   GRISTMILL_TRY(opened);

@@ -19,6 +19,7 @@ struct LocalOptions {
   std::string ca_file;
   std::string cache_directory; // of answers; empty = none
   std::uint64_t cache_bytes = 0;
+  std::function<coordinator::Growth(const std::string& path)> growth{}; // of inputs that grow
 };
 
 class LocalCluster {

@@ -19,6 +19,8 @@
 #include "cli/run/output_lock.hpp"
 #include "cli/run/output_place.hpp"
 #include "cli/run/packing_check.hpp"
+#include "cli/run/standard_input.hpp"
+#include "cli/run/standard_stream.hpp"
 #include "coordinator/inputs/digest.hpp"
 #include "coordinator/result/part_file.hpp"
 #include "protocol/job/output_form.hpp"
@@ -102,6 +104,7 @@ private:
   Over write_again(coordinator::CoordinatorHost& coordinator);
   Over name_inputs();
   Over take_digests();
+  LocalOptions local_options();
   int begin();
   int ended(int code);
 
@@ -115,8 +118,9 @@ private:
   std::optional<OwnFiles> own_;
   std::optional<OutputLock> lock_;
   std::optional<StandardInput> standard_;
-  bool consumed_ = false;  // standard input is gone with the job's success
-  std::string input_list_; // the inputs, when they are too many for the spec
+  std::unique_ptr<StandardStream> growing_; // standard input whose end has not come
+  bool consumed_ = false;                   // standard input is gone with the job's success
+  std::string input_list_;                  // the inputs, when they are too many for the spec
 };
 
 RunCommand::Over RunCommand::read_spec() {
@@ -221,6 +225,8 @@ RunCommand::Over RunCommand::find_inputs() {
   if (!inputs) return complain(inputs.error().message);
   if (!options_.quiet) left_out.tell();
   if (auto apart = own_->refuse_inputs(*inputs); !apart) return complain(apart.error().message);
+  if (options_.continues && !reads_standard_input(options_.job.inputs))
+    return complain("--continue: expected standard input (-) among the inputs, got none");
   if (reads_standard_input(options_.job.inputs)) {
     auto standard = standard_input();
     if (!standard) return complain(standard.error().message, exit_code_of_disk(standard.error()));
@@ -247,13 +253,17 @@ RunCommand::Over RunCommand::name_inputs() {
 
 // A job whose standard input has gone with its success needs none to say so.
 Result<InputSpec> RunCommand::standard_input() {
+  if (options_.continues) GRISTMILL_TRY(StandardInput::refuse_end(state_));
   if (known_ && !options_.restart) {
     auto recalled = StandardInput::recalled(state_);
     GRISTMILL_TRY(recalled);
     consumed_ = recalled->has_value();
     if (consumed_) return std::move(**recalled);
   }
-  auto spooled = StandardInput::spool(state_, options_.restart);
+  const bool may_go_on = options_.job.inputs.size() == 1 && !spec_.policy.strict;
+  auto spooled = StandardInput::spool(
+      state_, {options_.restart, options_.continues,
+               may_go_on ? StandardInput::End::may_come_later : StandardInput::End::awaited});
   GRISTMILL_TRY(spooled);
   standard_.emplace(std::move(*spooled));
   return standard_->input();
@@ -281,6 +291,7 @@ RunCommand::Over RunCommand::refuse_early() {
 RunCommand::Over RunCommand::refuse_worthless() {
   std::error_code error;
   if (!options_.restart || !(known_ || fs::exists(output_, error))) return {};
+  if (standard_ && standard_->goes_on()) return {}; // nobody knows what comes
   const auto why = why_nothing_runs(looked_);
   if (!why) return complain(why.error().message);
   if (why->empty()) return {};
@@ -331,7 +342,8 @@ RunCommand::Over RunCommand::take_digests() {
   constexpr std::uint64_t digested_bytes_max = std::uint64_t{8} << 30; // some 10 s from a fast disk
   coordinator::InputDigests digests{digested_bytes_max};
   for (InputSpec& input : inputs_)
-    if (auto taken = digests.take(input); !taken) return complain(taken.error().message);
+    if (auto taken = input.grows ? Result<>{} : digests.take(input); !taken)
+      return complain(taken.error().message);
   return name_inputs();
 }
 
@@ -371,9 +383,7 @@ RunCommand::Over RunCommand::write_again(coordinator::CoordinatorHost& coordinat
 
 int RunCommand::begin() {
   Interruption interruption; // not before: reading and looking end at once with Ctrl-C
-  auto cluster = LocalCluster::open(
-      {state_, options_.workers, options_.concurrency, from_seconds(options_.drain_timeout_s),
-       pools_, options_.ca_file, options_.cache.directory, *options_.cache.bytes_max()});
+  auto cluster = LocalCluster::open(local_options());
   if (!cluster) return complain(cluster.error().message);
   auto& coordinator = (*cluster)->coordinator();
   auto earlier = look_back(coordinator.recovered(), spec_, inputs_, options_,
@@ -399,13 +409,34 @@ int RunCommand::begin() {
                                       : coordinator.ask_and_wait(wiring::SubmitJob{spec_});
   if (answer.error)
     return complain(answer.error->message, (*cluster)->fatal() ? exit_internal : exit_usage);
-  return ended(follow(**cluster, answer.jobs.front().id, interruption, options_, output_, stream_));
+  const JobId job = answer.jobs.front().id;
+  if (growing_)
+    if (auto begun = growing_->start([&] { (*cluster)->coordinator().input_grew(job); }); !begun)
+      return complain(begun.error().message, exit_stopped);
+  const int code = follow(**cluster, job, interruption, options_, output_, stream_);
+  if (growing_) growing_->stop();
+  return ended(code);
+}
+
+LocalOptions RunCommand::local_options() {
+  LocalOptions local{
+      state_, options_.workers, options_.concurrency,     from_seconds(options_.drain_timeout_s),
+      pools_, options_.ca_file, options_.cache.directory, *options_.cache.bytes_max()};
+  if (!standard_ || !standard_->goes_on()) return local;
+  growing_ = std::make_unique<StandardStream>(standard_->input().path, standard_->spooled_bytes(),
+                                              standard_->take_rest());
+  local.growth = [growing = growing_.get()](const std::string&) { return growing->growth(); };
+  return local;
 }
 
 // Items that failed may be run again, and a limit may grow; a job that has done everything is over
 // for good, and its standard input with it.
 int RunCommand::ended(int code) {
-  if (code == exit_ok && standard_ && spec_.limits.items == 0) standard_->remove();
+  if (code != exit_ok || !standard_ || spec_.limits.items != 0) return code;
+  if (standard_->input().grows)
+    if (auto noted = StandardInput::remember(state_); !noted)
+      return complain(noted.error().message, exit_stopped);
+  standard_->remove();
   return code;
 }
 
@@ -447,6 +478,11 @@ void add_run(CLI::App& app, std::vector<std::string> typed, int& exit_code) {
                     "read the whole input, count and estimate; call nothing, write nothing");
   auto* restart = command->add_flag("--restart", options->restart,
                                     "forget what an earlier run left, begin anew");
+  command
+      ->add_flag("--continue", options->continues,
+                 "standard input does not begin again with what the earlier run was given: it goes "
+                 "on behind that")
+      ->excludes(restart);
   command
       ->add_option("--retry-failed", options->retry_failed,
                    "run the failed items of a finished job again; =CLASS,...: only of these "

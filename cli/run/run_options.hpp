@@ -19,6 +19,7 @@ struct RunOptions {
   std::uint32_t workers = 1, concurrency = 256;
   double drain_timeout_s = 25;
   std::optional<std::string> retry_failed; // classes, separated by commas; empty = all
+  bool continues = false; // standard input goes on behind what an earlier run was given
   bool restart = false, json = false, quiet = false, verbose = false, no_progress = false;
   bool dry_run = false;
   std::string log_format = "text";

@@ -62,13 +62,13 @@ Result<std::vector<InputSpec>> same_inputs(const std::vector<InputSpec>& before,
     if (!is_same_place(input, now[n]))
       return differs(now[n], fmt::format("{}, which is input {} of the job", input.name, n + 1),
                      "another file");
-    GRISTMILL_TRY(check_content(input, now[n]));
+    if (!input.grows) GRISTMILL_TRY(check_content(input, now[n]));
     std::error_code error;
     moved = moved || (input.path != now[n].path && !fs::exists(input.path, error));
     if (list->is_listed()) continue;
     same.push_back(input);
     same.back().path = now[n].path;
-    same.back().modified_ns = now[n].modified_ns;
+    if (!input.grows) same.back().modified_ns = now[n].modified_ns;
   }
   if (list->count() > now.size()) {
     const auto missing = list->at(static_cast<std::uint32_t>(now.size()));

@@ -153,7 +153,8 @@ Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
     open->from = spec.offset;
     open->bytes = spec.bytes;
   }
-  GRISTMILL_TRY(find_packing(*open, spec.name));
+  open->grows = spec.grows;
+  if (!spec.grows) GRISTMILL_TRY(find_packing(*open, spec.name));
   return open;
 }
 
@@ -162,6 +163,25 @@ Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t 
   if (offset >= open.bytes) return 0;
   const auto size = std::min<std::uint64_t>(into.size(), open.bytes - offset);
   return read_whole(*open.file, open.path, open.ends_at, open.from + offset, into.first(size));
+}
+
+// No further than somebody says that it is durable.
+Result<std::size_t> FileSource::read_growing(const OpenInput& open, std::uint64_t offset,
+                                             std::span<char> into) {
+  if (!access_.growth) return read_input(open, offset, into);
+  const Growth now = access_.growth(open.path);
+  if (offset < now.bytes)
+    return read_input(open, offset,
+                      into.first(std::min<std::uint64_t>(into.size(), now.bytes - offset)));
+  if (now.ended) return 0;
+  if (!now.failure.empty()) return fail(ErrorCode::io, now.failure);
+  return fail(ErrorCode::not_yet, "there is no more of it now");
+}
+
+// One that cannot be known is asked for when it is read.
+bool FileSource::grows(std::uint32_t input) {
+  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  return found && (*found)->grows;
 }
 
 Result<> FileSource::find_packing(OpenInput& open, std::string_view name) {
@@ -208,6 +228,7 @@ Result<std::size_t> FileSource::read(std::uint32_t input, std::uint64_t offset,
                                      std::span<char> into) {
   const auto open = opened(input);
   GRISTMILL_TRY(open);
+  if ((*open)->grows) return read_growing(**open, offset, into);
   if (!(*open)->unpacked) return read_input(**open, offset, into);
   if (auto unpacked = unpack_to(**open, offset + into.size()); !unpacked) {
     let_go(known_.begin()); // what came out last may not have been kept: from its beginning again

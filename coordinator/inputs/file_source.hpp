@@ -12,6 +12,7 @@
 #include "coordinator/inputs/open_inputs.hpp"
 #include "coordinator/inputs/roots.hpp"
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -19,9 +20,18 @@
 
 namespace gristmill::coordinator {
 
+// How much there is of an input that grows.
+struct Growth {
+  std::uint64_t bytes = 0; // that are durable
+  bool ended = false;      // there will be no more
+  std::string failure{};   // why nobody knows whether there will be; a sentence
+};
+
 struct InputAccess {
   InputRoots roots;
   std::shared_ptr<OpenInputs> held; // shared by all sources of a process; none = its own
+  // Of the one at this path, on any thread; none: it is what it is now.
+  std::function<Growth(const std::string& path)> growth{};
 };
 
 class FileSource final : public intake::ByteSource {
@@ -37,6 +47,7 @@ public:
   Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
                            std::span<char> into) override;
   std::uint32_t input_count() const override { return inputs_.count(); }
+  bool grows(std::uint32_t input) override;
   Result<std::string> name_of(std::uint32_t input) override;
   std::unique_ptr<intake::ScratchPages> scratch() override;
 
@@ -56,6 +67,8 @@ private:
   void let_go(std::list<Known>::iterator known);
   static Result<std::size_t> read_input(const OpenInput& open, std::uint64_t offset,
                                         std::span<char> into);
+  Result<std::size_t> read_growing(const OpenInput& open, std::uint64_t offset,
+                                   std::span<char> into);
   Result<> find_packing(OpenInput& open, std::string_view name);
   static Result<> unpack_to(OpenInput& open, std::uint64_t end);
 

@@ -155,7 +155,7 @@ constexpr std::array rows{
               .form = OptionForm::conditions},
     JobOption{.name = "drop_empty",
               .member = at<&JobSpec::shape, &RequestShape::drop_empty>,
-              .flag = "--drop-empty,--skip-blank",
+              .flag = "--drop-empty",
               .help = "leave out documents without text (empty, null, only whitespace) instead of "
                       "making them error lines",
               .identity = Identity::fixed},

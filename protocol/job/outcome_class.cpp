@@ -110,6 +110,7 @@ std::string_view name_of(ErrorCode code) {
   case ErrorCode::unavailable: return "unavailable";
   case ErrorCode::refused: return "refused";
   case ErrorCode::used_up: return "used_up";
+  case ErrorCode::not_yet: return "not_yet";
   }
   return "internal";
 }

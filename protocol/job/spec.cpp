@@ -27,6 +27,7 @@ template <MaybeConst<InputSpec> Spec, class Visit> void visit_members(Spec& spec
   visit("files", spec.files);
   visit("digest", spec.digest);
   visit("offset", spec.offset);
+  visit("grows", spec.grows);
 }
 
 template <MaybeConst<EndpointSpec> Spec, class Visit>

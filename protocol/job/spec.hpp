@@ -48,6 +48,8 @@ struct InputSpec {
   std::string digest{};
   // Not 0: the input is the `bytes` bytes from there on of a file that holds many.
   std::uint64_t offset = 0;
+  // Somebody still writes it, or did when the job began: `run -` whose standard input goes on.
+  bool grows = false;
   bool operator==(const InputSpec&) const = default;
 };
 

@@ -78,7 +78,7 @@ Option = collections.namedtuple("Option", "names kind default values excludes re
 # help beside it or, where that is too long, in the next line.
 OPTION = re.compile(
     r"^  (?P<names>-[\w,-]+|[A-Z_]+)"
-    r"(?: (?P<kind>TEXT|UINT|INT|FLOAT)(?::(?P<check>\{[^}]*\}|\w+ in \[[^]]*\]|[A-Z]+))?(?:=(?P<default>\S*))?)?"
+    r"(?: (?P<kind>TEXT|UINT|INT|FLOAT|PERCENT)(?::(?P<check>\{[^}]*\}|\w+ in \[[^]]*\]|[A-Z]+))?(?:=(?P<default>\S*))?)?"
     r"(?P<repeatable> \.\.\.)?(?: \(Env:(?P<environment>\w+)\))?(?P<required> REQUIRED)?"
     r"(?: Excludes: (?P<excludes>[\w-]+))?(?:\n {10,}| +)(?P<help>\S.*)$", re.M)
 
@@ -139,7 +139,7 @@ class Page:
 
     @staticmethod
     def name(option):
-        value = {"": "", "UINT": " N", "INT": " N", "FLOAT": " X", "TEXT": " TEXT"}[option.kind]
+        value = {"": "", "UINT": " N", "INT": " N", "FLOAT": " X", "PERCENT": " P", "TEXT": " TEXT"}[option.kind]
         if not option.names[-1].startswith("-"):
             value = ""
         names = [f"`{name}`" for name in option.names[:-1]] + [f"`{option.names[-1]}{value}`"]

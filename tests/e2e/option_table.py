@@ -21,7 +21,7 @@ ROWS = [
     ("schema_test.Unchecked.test_what_is_not_to_be_checked_is_a_result_as_it_came",
      "run submit", "--no-check"),
     ("options_test.Requests.test_documents_without_text_are_error_lines_or_left_out",
-     "run submit", "--drop-empty --skip-blank"),
+     "run submit", "--drop-empty"),
     ("preprocess_test.Preprocessing.test_what_is_left_is_what_python_would_leave",
      "run submit", "--normalise --where --sample --seed"),
     ("options_test.Requests.test_the_separator_of_a_table_is_found_or_told",

@@ -108,7 +108,7 @@ class Requests(Jobs):
                 self.assertEqual(len(self.calls(job.server)), 1)
                 self.assertEqual([line["custom_id"] for line in self.lines(job) if line["error"]],
                                  [f"blank-{n}" for n in range(len(blank))])
-        for job in self.both("-m", "m", "-p", "Sum up: {{text}}", "--skip-blank", label="-skipped"):
+        for job in self.both("-m", "m", "-p", "Sum up: {{text}}", "--drop-empty", label="-skipped"):
             with self.subTest(job.way):
                 self.assertEqual(job.code, 0, job.stderr())
                 self.assertEqual([line["custom_id"] for line in self.lines(job)], ["good"])

@@ -85,7 +85,7 @@ class Cluster(EndToEnd):
         coordinator = self.coordinator("--token-file", token)
         write_batch(self.source, 40, lambda n: f"question {n}" + (" BAD" if n == 7 else ""))
         submit = ["submit", self.source, "--endpoint", server.url]
-        asked = {"run", "keygen", "journal", "cache"}  # which ask nobody
+        asked = {"run", "export", "keygen", "journal", "cache"}  # which ask nobody
 
         def ask(*command, check=0):
             with self.subTest(command[0]):

@@ -29,7 +29,10 @@ wiring::NodeOptions World::node_options() {
   options.part_plan = &part_plan_;
   options.has_cache = swarm_.cache;
   options.open_source = [this](const JobSpec& spec) -> Result<std::unique_ptr<intake::ByteSource>> {
-    return std::make_unique<MemorySource>(inputs_.at(number_in(spec.inputs.front().path)));
+    const std::size_t plan = number_in(spec.inputs.front().path);
+    MemorySource::There there;
+    if (grows(plan)) there = [this, plan] { return bytes_there(plan); };
+    return std::make_unique<MemorySource>(inputs_.at(plan), std::move(there));
   };
   options.open_merge = [this](JobId job,
                               const JobSpec& spec) -> Result<std::unique_ptr<merger::MergeFiles>> {

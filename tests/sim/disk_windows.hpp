@@ -14,14 +14,21 @@ namespace gristmill::sim {
 
 class MemorySource final : public intake::ByteSource {
 public:
-  explicit MemorySource(const std::string& text) : text_{text} {}
+  // `there`: how many bytes of it there are now, all of them if it has come to its end; none = it
+  // does not grow.
+  using There = std::function<std::size_t()>;
+  explicit MemorySource(const std::string& text, There there = nullptr)
+      : text_{text}, there_{std::move(there)} {}
   Result<std::size_t> read(std::uint32_t, std::uint64_t offset, std::span<char> into) override {
-    if (offset >= text_.size()) return std::size_t{0};
-    const std::size_t n = std::min(into.size(), text_.size() - static_cast<std::size_t>(offset));
+    const std::size_t there = there_ ? there_() : text_.size();
+    if (offset >= text_.size() && there == text_.size()) return std::size_t{0};
+    if (offset >= there) return fail(ErrorCode::not_yet, "there is no more of it now");
+    const std::size_t n = std::min(into.size(), there - static_cast<std::size_t>(offset));
     std::memcpy(into.data(), text_.data() + offset, n);
     return n;
   }
   std::uint32_t input_count() const override { return 1; }
+  bool grows(std::uint32_t) override { return there_ != nullptr; }
   Result<std::string> name_of(std::uint32_t) override { return std::string{"in.jsonl"}; }
   std::unique_ptr<intake::ScratchPages> scratch() override {
     return std::make_unique<MemoryPages>();
@@ -29,6 +36,7 @@ public:
 
 private:
   const std::string& text_;
+  There there_;
 };
 
 class MemoryMerge final : public merger::MergeFiles {

@@ -108,6 +108,22 @@ void World::make_inputs() {
   }
 }
 
+// Lines come in pieces, as from a pipe.
+std::size_t World::bytes_there(std::size_t plan) const {
+  const Duration all = swarm_.jobs[plan].grows_for;
+  const Duration gone = std::min<Duration>(now_ - begin_, all);
+  return inputs_[plan].size() * static_cast<std::size_t>(gone / 1ms) /
+         static_cast<std::size_t>(all / 1ms);
+}
+
+void World::feed(std::size_t plan) {
+  if (const auto job = ledger_.job_of(plan); job && coordinator_)
+    to_coordinator([this, job = *job] {
+      if (coordinator_) post({{wiring::Recipient::supervisor, job}, wiring::InputGrew{}});
+    });
+  if (bytes_there(plan) < inputs_[plan].size()) after(around(300ms), [this, plan] { feed(plan); });
+}
+
 void World::make_endpoints() {
   PoolSpec first{"m", swarm_.fallback ? "n" : "", {}, 0, {}};
   for (std::size_t n = 0; n < swarm_.endpoints.size(); ++n) {

@@ -91,7 +91,9 @@ public:
   }
 
   // What users did.
-  void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
+  void asked_to_cancel(std::size_t plan) {
+    plans_[plan].cancel_asked = plans_[plan].cancelled_once = true;
+  }
   void asked_to_go_on(std::size_t plan, bool retry);
   void told(std::size_t plan, JobState state); // an answer said so
   // Money: what the calls of a plan have cost in truth, and the cap that its user gave.
@@ -109,6 +111,10 @@ public:
   // An earlier job has asked what the item asks.
   void is_known_before(std::size_t plan, std::uint64_t item) {
     plans_[plan].known_before.insert(item);
+  }
+  // Of what had not come when somebody cancelled it there is nothing.
+  bool may_be_cut(std::size_t plan) const {
+    return plans_[plan].cancelled_once && swarm_.jobs[plan].grows_for != Duration::zero();
   }
   bool has_answer(std::size_t plan, std::uint64_t item); // … or one that asks the same: durable
 
@@ -142,6 +148,7 @@ private:
     std::set<CallId> hedged;   // second calls that were made
     std::uint64_t crashes = 0; // of its rooms
     bool cancel_asked = false, retry_asked = false, go_on_asked = false, mended = false;
+    bool cancelled_once = false;
     bool held = false, cancel_told = false; // somebody was told that nothing more starts
   };
   struct Job {

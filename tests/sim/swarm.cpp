@@ -270,6 +270,14 @@ void draw_dropped(Swarm& swarm) {
   }
 }
 
+// Likewise. Inputs that come while their jobs run.
+void draw_growth(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 37 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs)
+    if (!swarm.steady_work && random.chance(0.2))
+      job.grows_for = random.between(seconds{1}, seconds{40});
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -363,6 +371,7 @@ Swarm Swarm::draw(Random& random) {
   draw_schemas(swarm);
   draw_twins(swarm);
   draw_dropped(swarm);
+  draw_growth(swarm);
   draw_cache(swarm);
   return swarm;
 }
@@ -403,6 +412,7 @@ std::string Swarm::text() const {
     if (job.checked) text += fmt::format(", {:.2f} of it unruly", job.unruly);
     if (job.known > 0) text += fmt::format(", {:.2f} of it in the cache", job.known);
     if (job.distinct > 0) text += fmt::format(", {} of them distinct", job.distinct);
+    if (job.grows_for != Duration::zero()) text += ", grows";
     if (job.drops())
       text += fmt::format(", {:.0f}% of lines dropped, {}% sampled", 100 * job.dropped,
                           job.sample_percent);

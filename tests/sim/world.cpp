@@ -31,6 +31,8 @@ World::World(std::pair<Random, Swarm> begin, bool verbose)
   make_inputs();
   make_endpoints();
   fill_cache();
+  for (std::size_t plan = 0; plan < swarm_.jobs.size(); ++plan)
+    if (grows(plan)) feed(plan);
 }
 
 World::~World() = default;
@@ -215,7 +217,8 @@ void World::check_result(std::size_t plan) {
         answer_of(line["response"]["body"], wish) != wanted_of(plan, item))
       return violation(fmt::format("item {} has another item's answer", item));
   }
-  if (count != wish.items) violation(fmt::format("{} lines for {} items", count, wish.items));
+  const bool all = count == wish.items || (ledger_.may_be_cut(plan) && last.empty());
+  if (!all) violation(fmt::format("{} lines for {} items", count, wish.items));
 }
 
 } // namespace gristmill::sim

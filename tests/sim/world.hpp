@@ -99,6 +99,9 @@ private:
   void make_inputs();
   std::string line_of(std::size_t plan, std::uint32_t item);
   std::string document_of(std::size_t plan, std::uint32_t item) const;
+  bool grows(std::size_t plan) const { return swarm_.jobs[plan].grows_for != Duration::zero(); }
+  std::size_t bytes_there(std::size_t plan) const;
+  void feed(std::size_t plan);
   void make_endpoints();
   JobSpec spec_of(std::size_t plan) const;
 
