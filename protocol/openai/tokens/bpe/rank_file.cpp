@@ -1,5 +1,6 @@
 #include "protocol/openai/tokens/bpe/rank_file.hpp"
 
+#include "protocol/limits.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -39,6 +40,8 @@ public:
 
   Result<RankTable> read() && {
     if (text_.empty()) return bad("lines `BASE64 RANK`", "an empty file", 1);
+    if (const auto most = tokens_max(text_); most > limits::ranks_max)
+      return bad(fmt::format("at most {} ranks", limits::ranks_max), "more", limits::ranks_max + 1);
     while (!text_.empty()) {
       ++line_;
       const std::size_t end = text_.find('\n');
