@@ -42,9 +42,9 @@ public:
     if (may_try && !its.trial) parts = std::max<std::uint64_t>(parts, its.size.trial);
     if (its.answer_bytes != 0)
       parts = std::min<std::uint64_t>(parts, limits::pack_reply_bytes_max / its.answer_bytes);
-    const std::uint64_t tokens = its.size.tokens;
-    return {std::clamp<std::uint64_t>(parts, 1, most_),
-            tokens == 0 ? limits::pack_tokens_max : std::min(tokens, limits::pack_tokens_max)};
+    DraftBounds bounds{std::clamp<std::uint64_t>(parts, 1, most_)};
+    if (its.size.tokens != 0) bounds.tokens = its.size.tokens;
+    return bounds;
   }
   void leaves(const OfferedCall& call) {
     const CallId id = call.planned.call;
