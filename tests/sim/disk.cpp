@@ -1,5 +1,6 @@
 // The coordinator's disk in the simulator: what it takes, when, and what a crash leaves of it.
 #include "tests/sim/disk_windows.hpp"
+#include "tests/sim/tree.hpp"
 #include "tests/sim/world_parts.hpp"
 
 #include "actors/kit/check.hpp"
@@ -30,6 +31,9 @@ wiring::NodeOptions World::node_options() {
   options.has_cache = swarm_.cache;
   options.open_source = [this](const JobSpec& spec) -> Result<std::unique_ptr<intake::ByteSource>> {
     return std::make_unique<MemorySource>(inputs_.at(number_in(spec.inputs.front().path)));
+  };
+  options.open_tokenizer = [](const JobSpec& spec) -> wiring::NodeOptions::OpenedTokenizer {
+    return spec.shape.tokenizer.empty() ? nullptr : sim_tokenizer();
   };
   options.open_merge = [this](JobId job,
                               const JobSpec& spec) -> Result<std::unique_ptr<merger::MergeFiles>> {
