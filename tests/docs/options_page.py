@@ -62,6 +62,7 @@ MORE = {
     "--skip-blank": "inputs.md#documents-without-text",
     "--strict": "inputs.md#bad-lines",
     "--task": "requests.md#tasks",
+    "--tokenizer": "counted-tokens.md",
     "--tpm": "budgets-and-rates.md#tokens-per-minute",
     "--weight": "submit-and-watch.md#sharing-the-cluster-between-jobs",
 }
