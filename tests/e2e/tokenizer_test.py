@@ -205,7 +205,8 @@ class Identity(Tokenizer):
         self.assertIn("ranks.tiktoken: expected the rank file that the job began with",
                       self.job(hub, job)["detail"])
         (data / "ranks.tiktoken").write_bytes(ranks)
-        self.gristmill("resume", job, "--server", hub.http)
+        self.until("the job is closed and can be resumed", lambda: self.gristmill(
+            "resume", job, "--server", hub.http, check=None).returncode == 0)
         self.until("the job to end", lambda: self.job(hub, job)["state"] == "finished")
         self.gristmill("results", job, "-o", self.output, "--server", hub.http)
         self.assertEqual(self.answer(), self.text)

@@ -133,8 +133,7 @@ TEST_CASE("a job over HTTP gets the whole id of the ranks that were uploaded for
   const fs::path data = stage.node.directory / "data";
   write(data / "in.jsonl", "{}\n");
   const std::string ranks = test::rank_file({"th"});
-  const auto uploaded = stage.call("POST", "/api/v1/inputs?name=ranks.tiktoken", ranks,
-                                   "Content-Type: application/octet-stream\r\n");
+  const auto uploaded = stage.call("POST", "/api/v1/inputs?name=ranks.tiktoken", ranks);
   REQUIRE(uploaded.status == 201);
   const std::string path = json::parse(uploaded.body).at("path");
   const std::string id = to_string(id_of(*read_tokenizer({}, path, name).value()));
