@@ -5,6 +5,7 @@
 #include "coordinator/inputs/tokenizers.hpp"
 #include "protocol/job/endpoint_faults.hpp"
 #include "protocol/job/options.hpp"
+#include "protocol/job/percentage.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/keys/private_host.hpp"
 #include "protocol/text/json_text.hpp"
@@ -173,6 +174,16 @@ std::string take(const std::string& text, const JobOption&, Usd& into) {
   return {};
 }
 
+std::string take(const std::string& text, const JobOption&, Percentage& into) {
+  const std::string digits = text.ends_with('%') ? text.substr(0, text.size() - 1) : text;
+  char* end = nullptr;
+  const double percent = std::strtod(digits.c_str(), &end);
+  const auto percentage = digits.empty() || *end != '\0' ? std::nullopt : Percentage::of(percent);
+  if (!percentage) return percentage_words;
+  into = *percentage;
+  return {};
+}
+
 template <NamedEnum E> std::string take(const std::string& text, const JobOption&, E& into) {
   const auto value = named<E>(text);
   if (!value) return list_of_names<E>();
@@ -224,6 +235,8 @@ std::string type_of(const JobOption& option, const JobSpec& said) {
   with_member(option, said, [&]<class T>(const T&) {
     if (option.form == OptionForm::seconds || std::is_same_v<T, Usd>)
       type = "FLOAT";
+    else if (std::is_same_v<T, Percentage>)
+      type = "PERCENT";
     else if (std::is_unsigned_v<T> &&
              (option.form == OptionForm::plain || option.form == OptionForm::natural))
       type = "UINT";
@@ -237,7 +250,8 @@ void add(CLI::App& app, const JobOption& option, JobSpec& said) {
   if (auto* const* truth = std::get_if<bool*>(&member)) {
     app.add_flag(flag, **truth, help);
   } else if (auto* const* list = std::get_if<std::vector<std::string>*>(&member)) {
-    app.add_option(flag, **list, help)->delimiter(',');
+    CLI::Option* added = app.add_option(flag, **list, help);
+    if (option.form != OptionForm::conditions) added->delimiter(',');
   } else if (auto* const* names = std::get_if<ModelNames*>(&member)) {
     app.add_option(flag, static_cast<std::vector<std::string>&>(**names), help);
   } else {

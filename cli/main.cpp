@@ -6,6 +6,7 @@
 #include "cli/cache.hpp"
 #include "cli/cluster/commands.hpp"
 #include "cli/exit_codes.hpp"
+#include "cli/export/export.hpp"
 #include "cli/journal.hpp"
 #include "cli/keygen.hpp"
 #include "cli/run/run.hpp"
@@ -57,6 +58,7 @@ int main(int argc, char** argv) {
              "`gristmill COMMAND --help` shows a command's options and an example.");
   cli::add_run(app, {argv, argv + argc}, exit_code);
   cli::add_cluster_commands(app, exit_code);
+  cli::add_export(app, exit_code);
   cli::add_keygen(app, exit_code);
   cli::add_journal(app, exit_code);
   cli::add_cache(app, exit_code);

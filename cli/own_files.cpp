@@ -115,6 +115,15 @@ OwnFiles::OwnFiles(std::string output, std::string state)
   if (!state_.empty()) add(state_ + ".stdin", Kind::spool);
 }
 
+OwnFiles OwnFiles::of_table(const std::string& output, std::string_view beginning) {
+  OwnFiles own;
+  own.output_ = output;
+  own.beginning_ = beginning;
+  if (output_form(output) != OutputForm::stream)
+    own.files_ = {{output, File::Kind::table}, {output + ".part", File::Kind::table}};
+  return own;
+}
+
 std::vector<std::string> OwnFiles::places() const {
   std::vector<std::string> places;
   for (const File& file : files_) places.push_back(file.path);
@@ -201,6 +210,10 @@ Result<> OwnFiles::refuse_foreign() const {
     const bool holds_something =
         ::stat(file.path.c_str(), &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 0;
     if (!holds_something || carries_mark(file)) continue;
+    if (file.kind == File::Kind::table)
+      return refused(fmt::format("-o: expected a file that does not exist yet, {} does and may be "
+                                 "more than a table: give another -o, or remove it first",
+                                 file.path));
     return refused(fmt::format("{} exists and is nothing that Gristmill wrote, so it is not "
                                "replaced{}: give another {}, or move it away",
                                file.path, state_.empty() ? "" : ", not with --restart either",
@@ -210,7 +223,7 @@ Result<> OwnFiles::refuse_foreign() const {
 }
 
 // A part may have been cut anywhere.
-bool OwnFiles::carries_mark(const File& file) {
+bool OwnFiles::carries_mark(const File& file) const {
   const std::string head = head_of(file.path);
   switch (file.kind) {
   case File::Kind::lines: return coordinator::begins_as_result(head);
@@ -220,6 +233,7 @@ bool OwnFiles::carries_mark(const File& file) {
     return head.starts_with("\x93NUMPY") &&
            (file.path.ends_with(".part") ||
             carries_mark({coordinator::ids_path_of(file.path), File::Kind::ids}));
+  case File::Kind::table: return file.path != output_ && head.starts_with(beginning_);
   case File::Kind::spool: break;
   }
   struct stat about {};

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <utility>
 #include <vector>
@@ -17,6 +18,9 @@ class OwnFiles {
 public:
   // `output` may be "-". `state` empty: it is not on this machine.
   OwnFiles(std::string output, std::string state);
+  // Of `export`: a table, which has no mark, so that only an empty file is replaced by one; its
+  // part, which a kill may have left, begins so.
+  static OwnFiles of_table(const std::string& output, std::string_view beginning);
 
   // Refused (usage), naming the first input that is one of these files: by its path, by device and
   // inode, also through a link, or as the file behind standard input ("-").
@@ -39,7 +43,7 @@ public:
 private:
   struct File {
     std::string path;
-    enum class Kind : std::uint8_t { lines, array, ids, summary, spool } kind;
+    enum class Kind : std::uint8_t { lines, array, ids, summary, spool, table } kind;
   };
   using FileId = std::pair<dev_t, ino_t>; // who a file is, whatever it is called
   struct Ours {
@@ -48,11 +52,13 @@ private:
   };
   Ours ours() const;
   static const std::string* found_in(const Ours& ours, const std::string& path);
-  static bool carries_mark(const File& file);
+  OwnFiles() = default;
+  bool carries_mark(const File& file) const;
   Result<> remove_state() const;
   std::vector<std::string> places() const; // all that is there, with the state directory's files
 
   std::string output_, state_;
+  std::string beginning_; // of a table
   std::vector<File> files_;
 };
 

@@ -16,10 +16,17 @@ tl::unexpected<Error> bad(std::string message) {
 }
 
 // Why a field cannot be the text of a JSON string; empty = it can.
-std::string_view fault_of(std::string_view field) {
+std::string_view fault_of(std::string_view field, bool mends) {
   if (field.find('\0') != field.npos) return "text, got a NUL byte";
-  if (!json::is_utf8(field)) return "UTF-8, got bytes that are not; convert the file";
+  if (!mends && !json::is_utf8(field))
+    return "UTF-8, got bytes that are not; convert the file, or --normalise puts U+FFFD in their "
+           "place";
   return {};
+}
+
+bool has_other_bytes(const CsvParser& row) {
+  return std::any_of(row.fields().begin(), row.fields().end(),
+                     [](const std::string& field) { return !json::is_utf8(field); });
 }
 
 constexpr std::size_t head_bytes = 64 * 1024;
@@ -40,6 +47,7 @@ Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const
   header.separator = opening.separator;
   header.offset = reader.offset();
   header.line = reader.line();
+  header.mends = options.mends;
   if (!*record) return header;
   const auto refuse = [&](std::string_view why) {
     return bad(fmt::format("{}:{}: expected a header with the columns' names: {}", name,
@@ -49,10 +57,11 @@ Result<CsvHeader> read_csv_header(ByteSource& source, std::uint32_t input, const
   const CsvParser& parsed = *(*record)->parsed;
   if (parsed.count() > columns_max)
     return refuse(fmt::format("expected at most {} columns, got {}", columns_max, parsed.count()));
-  std::unordered_set<std::string_view> names;
+  std::unordered_set<std::string> names;
   for (std::size_t i = 0; i < parsed.fields().size(); ++i) {
-    const std::string& column = parsed.fields()[i];
-    if (const auto fault = fault_of(column); !fault.empty())
+    const std::string column =
+        options.mends ? json::as_utf8(parsed.fields()[i]) : parsed.fields()[i];
+    if (const auto fault = fault_of(column, options.mends); !fault.empty())
       return refuse(fmt::format("expected {} (column {})", fault, i + 1));
     if (column.empty()) {
       header.keys.emplace_back();
@@ -76,7 +85,7 @@ Result<std::string> csv_object(const CsvHeader& header, const CsvParser& row,
                            row.count()));
   std::string object = "{";
   for (std::size_t i = 0; i < header.keys.size(); ++i) {
-    if (const auto fault = fault_of(row.fields()[i]); !fault.empty())
+    if (const auto fault = fault_of(row.fields()[i], header.mends); !fault.empty())
       return bad(fmt::format(
           "expected {} (in {})", fault,
           json::printable(std::string_view{header.keys[i]}.substr(0, header.keys[i].size() - 1),
@@ -110,7 +119,7 @@ void CsvTable::keep_readable(const std::vector<std::string>& fields, std::size_t
   object_.assign(1, '{');
   for (std::size_t i = 0; i < std::min({fields.size(), header_.keys.size(), count}); ++i) {
     if (header_.keys[i].empty() || fields[i].size() > field_bytes_max ||
-        !fault_of(fields[i]).empty())
+        !fault_of(fields[i], header_.mends).empty())
       continue;
     if (object_.size() > 1) object_ += ',';
     object_ += header_.keys[i];
@@ -134,6 +143,7 @@ Result<std::optional<Record>> CsvTable::next() {
   if (object) {
     object_ = std::move(*object);
     record.text = object_;
+    record.mended = header_.mends && has_other_bytes(*row.parsed);
   } else {
     record.fault = std::move(object.error().message);
     // With a separator too many, nobody knows behind which field it stands, but the first is first.

@@ -20,12 +20,14 @@ struct CsvHeader {
   // separator at the lines' ends), and no row's object has it.
   std::vector<std::string> keys;
   std::uint64_t offset = 0, line = 0; // where the rows begin
+  bool mends = false;                 // bytes that are no UTF-8 become U+FFFD
 };
 
 struct CsvOptions {
   std::string delimiter; // of the job; empty = the header tells
   char usual = ',';      // by the input's name
   std::uint64_t record_bytes_max = 0;
+  bool mends = false; // as of CsvHeader
 };
 
 // The header of an input, without names if the input is empty. An error says what is wrong with it,

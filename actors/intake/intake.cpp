@@ -4,6 +4,7 @@
 #include "actors/intake/length_advice.hpp"
 #include "actors/intake/line_kind.hpp"
 #include "actors/intake/line_records.hpp"
+#include "actors/kit/mutant.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/openai/line/batch_line.hpp"
@@ -21,11 +22,12 @@ namespace {
 constexpr std::size_t begin_bytes = 64 * 1024, headers_kept = 4;
 
 using Shape = InputFormat::Shape;
+using Fate = Preparation::Fate;
 
 } // namespace
 
 Intake::Intake(const JobSpec& spec, ByteSource& source, InputPosition from, Ids ids)
-    : spec_{spec}, check_{spec}, source_{source}, at_{from} {
+    : spec_{spec}, check_{spec}, preparation_{spec}, source_{source}, at_{from} {
   if (ids == Ids::unique) {
     seen_.emplace(source.scratch());
     caught_up_ = from.offset == 0;
@@ -81,7 +83,7 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
   const auto name = source_.name_of(input);
   GRISTMILL_TRY(name);
   const CsvOptions options{spec_.shape.delimiter, format_of(*name, {}).separator,
-                           spec_.limits.line_bytes_max};
+                           spec_.limits.line_bytes_max, spec_.shape.normalise};
   auto header = read_csv_header(source_, input, *name, options);
   GRISTMILL_TRY(header);
   // The table that is open keeps a reference to its header.
@@ -116,7 +118,9 @@ Result<bool> Intake::catch_up_further(std::size_t records_max) {
       ahead_ = std::move(*record);
       caught_up_ = true;
     } else {
-      const auto first = first_line_of(identify(**record).id, (*record)->line);
+      const Prepared prepared = prepare(**record);
+      if (prepared.fate != Fate::item && !mutated("dropped_ids_are_taken")) continue;
+      const auto first = first_line_of(prepared.identity.id, (*record)->line);
       GRISTMILL_TRY(first);
     }
   }
@@ -124,77 +128,128 @@ Result<bool> Intake::catch_up_further(std::size_t records_max) {
 }
 
 Result<std::optional<Item>> Intake::next() {
-  auto item = read_next();
-  if (!item) begin_again();
-  return item;
+  for (;;) {
+    auto read = this->read();
+    GRISTMILL_TRY(read);
+    if (read->item || read->at_end) return std::move(read->item);
+  }
 }
 
-Result<std::optional<Item>> Intake::read_next() {
+Result<Read> Intake::read() {
+  auto read = read_next();
+  if (!read) begin_again();
+  return read;
+}
+
+Result<Read> Intake::read_next() {
   GRISTMILL_TRY(catch_up(std::numeric_limits<std::size_t>::max()));
+  const Read at_end{{}, true};
   for (;;) {
-    if (spec_.limits.items != 0 && at_.item >= spec_.limits.items) return std::nullopt;
+    if (spec_.limits.items != 0 && at_.item >= spec_.limits.items) return at_end;
     const auto opened = open_input();
     GRISTMILL_TRY(opened);
-    if (!*opened) return std::nullopt;
-    auto item = records_ ? next_record() : next_document();
-    GRISTMILL_TRY(item);
-    if (*item && (*item)->blank && spec_.shape.skip_blank) {
-      ++left_out_;
-      continue;
-    }
-    if (*item) {
-      (*item)->ordinal = at_.item++;
-      return item;
-    }
-    at_ = InputPosition{at_.input + 1, 0, 0, at_.item};
+    if (!*opened) return at_end;
+    Read read;
+    const auto there = records_ ? next_record(read) : next_document(read);
+    GRISTMILL_TRY(there);
+    if (*there) return read;
+    at_ = InputPosition{at_.input + 1, 0, 0, at_.item, at_.before};
     records_.reset();
     open_ = false;
     if (seen_) GRISTMILL_TRY(seen_->clear());
   }
 }
 
-Result<std::optional<Item>> Intake::next_record() {
+// What has been read of it is behind.
+void Intake::take(Read& read, Item item, Fate fate, const Preparation::Text& text) {
+  at_.before.where += fate == Fate::where;
+  at_.before.empty += fate == Fate::empty;
+  at_.before.sample += fate == Fate::sample;
+  if (fate != Fate::item) return;
+  const bool good = item.bad.empty();
+  at_.before.normalised += good && (text.made || text.mended);
+  at_.before.mended += good && text.mended;
+  item.ordinal = at_.item++;
+  read.item = std::move(item);
+}
+
+Result<bool> Intake::next_record(Read& read) {
   auto record =
       ahead_ ? Result<std::optional<Record>>{std::exchange(ahead_, {})} : records_->next();
   GRISTMILL_TRY(record);
-  if (!*record) return std::nullopt;
-  auto item = item_of(**record);
-  GRISTMILL_TRY(item);
+  if (!*record) return false;
+  Prepared prepared = prepare(**record);
+  Item item;
+  if (prepared.fate == Fate::item) {
+    auto made = item_of(**record, prepared);
+    GRISTMILL_TRY(made);
+    item = std::move(*made);
+  }
+  take(read, std::move(item), prepared.fate, prepared.text);
   at_.offset = records_->offset();
   at_.line = records_->line();
-  return item;
+  return true;
 }
 
-Result<std::optional<Item>> Intake::item_of(const Record& record) {
+Intake::Prepared Intake::prepare(const Record& record) const {
+  Prepared prepared{text_of(record), {}, {}};
+  const std::string_view text = prepared.text.text();
+  prepared.identity = identify(record, text);
+  const Identity& identity = prepared.identity;
+  // Whatever an object lacks for the job, it has fields.
+  const auto is_object = [&] {
+    return record.fault.empty() && json::check(text) && json::root(text).is(json::Kind::object);
+  };
+  const bool has_fields =
+      preparation_.has_conditions() && (identity.bad.empty() || identity.blank || is_object());
+  prepared.fate = preparation_.fate_of(!has_fields || preparation_.takes_object(text),
+                                       identity.blank, {at_.input, record.line});
+  return prepared;
+}
+
+Preparation::Text Intake::text_of(const Record& record) const {
+  auto text = preparation_.object(record.text, id_field_of(format_.kind));
+  text.mended |= record.mended;
+  return text;
+}
+
+std::string_view Intake::id_field_of(ItemKind kind) const {
+  return kind == ItemKind::batch_line ? std::string_view{"custom_id"}
+                                      : std::string_view{spec_.shape.id_field};
+}
+
+Result<Item> Intake::item_of(const Record& record, Prepared& prepared) {
   Item item;
-  item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind};
-  Identity identity = identify(record);
+  item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind, at_.before};
+  Identity& identity = prepared.identity;
   const auto first = first_line_of(identity.id, record.line);
   GRISTMILL_TRY(first);
   item.bad = std::move(identity.bad);
-  item.blank = identity.blank;
-  if (*first == 0) {
+  if (*first == 0)
     item.id = std::move(identity.id);
-  } else if (record.fault.empty()) {
-    item.blank = false;
+  else if (record.fault.empty())
     item.bad =
         fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line {}'s",
-                    format_.kind == ItemKind::batch_line ? "custom_id" : spec_.shape.id_field,
-                    json::printable(identity.id, 100), *first);
-  }
+                    id_field_of(format_.kind), json::printable(identity.id, 100), *first);
   if (item.id.empty()) item.id = source_of(item.place);
-  if (item.bad.empty()) item.raw = record.text;
+  if (item.bad.empty()) item.raw = prepared.text.text();
   return item;
 }
 
-Intake::Identity Intake::identify(const Record& record) const {
-  const bool lines = format_.kind == ItemKind::batch_line;
+Intake::Identity Intake::identify(const Record& record, std::string_view text) const {
   if (!record.fault.empty())
-    return {openai::readable_id(record.text, lines ? "custom_id" : spec_.shape.id_field),
-            record.fault};
-  Identity identity = lines ? identify_line(record.text) : identify_object(record.text);
+    return {openai::readable_id(text, id_field_of(format_.kind)), record.fault};
+  const std::uint64_t most = spec_.limits.line_bytes_max;
+  if (text.size() > most && text.size() > record.text.size())
+    return {openai::readable_id(text, id_field_of(format_.kind)),
+            fmt::format("expected a record of at most {} bytes, got {} after --normalise; {}", most,
+                        text.size(), length_advice(text.size(), most))};
+  Identity identity =
+      format_.kind == ItemKind::batch_line ? identify_line(text) : identify_object(text);
+  if (!identity.bad.empty() && !json::is_utf8(text))
+    identity.bad += "; --normalise puts U+FFFD in their place";
   if (identity.bad.empty() && !spec_.shape.keep.empty())
-    if (const auto kept = openai::kept_fields(record.text, spec_.shape.keep).size();
+    if (const auto kept = openai::kept_fields(text, spec_.shape.keep).size();
         kept > limits::kept_bytes_max)
       identity.bad = fmt::format("expected the fields of --keep to have at most {} bytes together, "
                                  "got {}",
@@ -228,16 +283,38 @@ bool Intake::has_read(const std::string& id) {
   return line && *line != 0;
 }
 
-Result<std::optional<Item>> Intake::next_document() {
-  if (at_.offset > 0) return std::nullopt; // the document has been read
+Result<bool> Intake::next_document(Read& read) {
+  if (at_.offset > 0) return false; // the document has been read
   Item item;
-  item.place = {at_.input, 0, 0, 0, ItemKind::text};
+  item.place = {at_.input, 0, 0, 0, ItemKind::text, at_.before};
   item.id = name_;
   if (format_.shape == Shape::refused) {
     at_.line = at_.offset = 1;
     item.bad = format_.why_refused;
-    return item;
+    take(read, std::move(item), preparation_.fate_of(true, false, {at_.input, 0}), {});
+    return true;
   }
+  const auto bytes = read_document(item);
+  GRISTMILL_TRY(bytes);
+  item.place.bytes = bytes->size();
+  at_.line = 1;
+  at_.offset = std::max<std::uint64_t>(bytes->size(), 1);
+  const Preparation::Text text = preparation_.document(without_mark(*bytes));
+  const bool readable = item.bad.empty();
+  bool blank = false;
+  if (readable) {
+    auto fault = fault_of_document(text.text());
+    item.bad = std::move(fault.why);
+    blank = fault.blank;
+  }
+  if (item.bad.empty()) item.raw = text.text();
+  const bool taken = !readable || preparation_.takes_document(text.text());
+  take(read, std::move(item), preparation_.fate_of(taken, blank, {at_.input, 0}), text);
+  return true;
+}
+
+// As much of it as may be read; `item` says if there is more, or if it is no text.
+Result<std::string> Intake::read_document(Item& item) {
   std::string text;
   for (;;) {
     const std::size_t had = text.size();
@@ -254,20 +331,19 @@ Result<std::optional<Item>> Intake::next_document() {
       break;
     }
   }
-  item.place.bytes = text.size();
-  at_.line = 1;
-  at_.offset = std::max<std::uint64_t>(text.size(), 1);
   if (text.find('\0') != std::string::npos)
     item.bad = "expected a text document, got a binary file (it has NUL bytes)";
-  if (item.bad.empty() && !json::is_utf8(text))
-    item.bad = "expected a document in UTF-8, got bytes that are not; convert it";
-  if (item.bad.empty()) {
-    auto fault = check_.fault_of_text(without_mark(text));
-    item.bad = std::move(fault.why);
-    item.blank = fault.blank;
-  }
-  if (item.bad.empty()) item.raw = without_mark(text);
-  return item;
+  return text;
+}
+
+openai::ItemCheck::Fault Intake::fault_of_document(std::string_view text) const {
+  if (!json::is_utf8(text))
+    return {"expected a document in UTF-8, got bytes that are not; convert it, or --normalise puts "
+            "U+FFFD in their place"};
+  if (const std::uint64_t most = spec_.limits.line_bytes_max; text.size() > most)
+    return {fmt::format("expected a document of at most {} bytes, got {} after --normalise; {}",
+                        most, text.size(), length_advice(text.size(), most))};
+  return check_.fault_of_text(text);
 }
 
 Result<std::string> Intake::read_bytes(const ItemPlace& place) {
@@ -289,16 +365,22 @@ Result<std::string> Intake::read_bytes(const ItemPlace& place) {
 Result<std::string> Intake::read_again(const ItemPlace& place) {
   auto raw = read_bytes(place);
   GRISTMILL_TRY(raw);
-  if (place.kind == ItemKind::text) {
-    if (raw->starts_with(byte_order_mark)) raw->erase(0, byte_order_mark.size());
-    return raw;
-  }
+  if (place.kind == ItemKind::text)
+    return std::string{preparation_.document(without_mark(*raw)).text()};
+  auto object = object_again(place, std::move(*raw));
+  GRISTMILL_TRY(object);
+  if (!preparation_.normalises()) return object;
+  return std::string{preparation_.object(*object, id_field_of(place.kind)).text()};
+}
+
+// A record as its reader gives it.
+Result<std::string> Intake::object_again(const ItemPlace& place, std::string raw) {
   const auto name = source_.name_of(place.input);
   GRISTMILL_TRY(name);
   if (format_of(*name, {}).shape != Shape::table) return raw;
   const auto header = header_of(place.input);
   GRISTMILL_TRY(header);
-  auto object = csv_object(**header, *raw, spec_.limits.line_bytes_max);
+  auto object = csv_object(**header, raw, spec_.limits.line_bytes_max);
   if (!object)
     return fail(ErrorCode::bad_input, fmt::format("{}: {}: the input changed while the job ran",
                                                   source_of(place), object.error().message));

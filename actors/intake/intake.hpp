@@ -3,13 +3,15 @@
 // lines, of JSON objects, a table with a header, or one text document. What cannot become a call,
 // because it is malformed, lacks a field of the job's template or has no text in it, is an item
 // too, with the sentence that says why. Ids are unique in their input: of two equal ones the later
-// is such an item. Invariant: the same inputs give the same items, so an ordinal means the same
+// is such an item. What the job leaves out (PREPARATION) is no item: it has no ordinal, and its id
+// may come again. Invariant: the same inputs give the same items, so an ordinal means the same
 // after a restart.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
 #include "actors/intake/csv_table.hpp"
 #include "actors/intake/input_format.hpp"
+#include "actors/intake/preparation.hpp"
 #include "actors/intake/record_reader.hpp"
 #include "actors/intake/seen_ids.hpp"
 #include "actors/words/input_position.hpp"
@@ -28,15 +30,21 @@ struct ItemPlace {
   std::uint32_t input = 0;
   std::uint64_t offset = 0, bytes = 0, line = 0; // line from 1; 0 = the whole file
   ItemKind kind = ItemKind::batch_line;
+  Preprocessed before{}; // of the records before it
 };
 
 struct Item {
   std::uint64_t ordinal = 0;
   ItemPlace place;
-  std::string id;     // custom_id, or the document's id
-  std::string raw;    // empty when bad
-  std::string bad;    // why it cannot become a call, without its place; empty = good
-  bool blank = false; // bad because it is a document without text
+  std::string id;  // custom_id, or the document's id
+  std::string raw; // empty when bad
+  std::string bad; // why it cannot become a call, without its place; empty = good
+};
+
+// What came of one record, or of a document.
+struct Read {
+  std::optional<Item> item; // nothing: the job leaves it out, or there is no more
+  bool at_end = false;      // of the last input, or at the job's limit
 };
 
 class Intake {
@@ -50,19 +58,18 @@ public:
   // Reads at most so many of the records before `from`; true when none is left. next() does the
   // same without a bound.
   Result<bool> catch_up(std::size_t records_max);
-  // The next item; nothing at the end of the last input (or at the job's limit). An error is a
-  // failure to read, not a bad line; here and above, whoever asks again gets what comes after the
-  // last item all the same.
+  // The next record. An error is a failure to read, not a bad line; here, above and below, whoever
+  // asks again gets what comes after the last one all the same.
+  Result<Read> read();
+  // The next item, however many records are left out before it; nothing at the end.
   Result<std::optional<Item>> next();
-  // Where the item after the last one returned begins.
+  // Where the record after the last one read begins.
   InputPosition position() const { return at_; }
 
   // Whether an item with this id was read in the input that is open. Only of records: a document's
   // id is not remembered, and at the end of an input its ids are forgotten.
   bool has_read(const std::string& id);
   bool reads_records() const { return records_ != nullptr; }
-  // Documents without text that became no items, because the job leaves them out.
-  std::uint64_t left_out() const { return left_out_; }
 
   Result<std::string> read_again(const ItemPlace& place);
   std::string source_of(const ItemPlace& place); // "FILE:LINE", or "FILE" for a document
@@ -71,9 +78,15 @@ public:
 
 private:
   struct Identity {
-    std::string id;  // empty = none was given
-    std::string bad; // why the record cannot become a call
-    bool blank = false;
+    std::string id;     // empty = none was given
+    std::string bad;    // why the record cannot become a call
+    bool blank = false; // … which is that it is a document without text
+  };
+  // A record as far as it says itself what it is.
+  struct Prepared {
+    Preparation::Text text;
+    Identity identity;
+    Preparation::Fate fate = Preparation::Fate::item;
   };
   struct Header {
     std::uint32_t input = 0;
@@ -82,21 +95,30 @@ private:
 
   Result<bool> open_input(); // false: no more inputs
   Result<bool> catch_up_further(std::size_t records_max);
-  Result<std::optional<Item>> read_next();
+  Result<Read> read_next();
   void begin_again();
   Result<> open_records();
-  Result<std::optional<Item>> next_record();
-  Result<std::optional<Item>> next_document();
-  Identity identify(const Record& record) const;
+  // False: the input is at its end.
+  Result<bool> next_record(Read& read);
+  Result<bool> next_document(Read& read);
+  void take(Read& read, Item item, Preparation::Fate fate, const Preparation::Text& text);
+  Prepared prepare(const Record& record) const;
+  Preparation::Text text_of(const Record& record) const;
+  Identity identify(const Record& record, std::string_view text) const;
   Identity identify_line(std::string_view line) const;
   Identity identify_object(std::string_view object) const;
   Result<std::uint64_t> first_line_of(const std::string& id, std::uint64_t line);
-  Result<std::optional<Item>> item_of(const Record& record);
+  Result<Item> item_of(const Record& record, Prepared& prepared);
+  std::string_view id_field_of(ItemKind kind) const;
+  Result<std::string> read_document(Item& item);
+  openai::ItemCheck::Fault fault_of_document(std::string_view text) const;
+  Result<std::string> object_again(const ItemPlace& place, std::string raw);
   Result<std::string> read_bytes(const ItemPlace& place);
   Result<const CsvHeader*> header_of(std::uint32_t input);
 
   const JobSpec& spec_;
   const openai::ItemCheck check_;
+  const Preparation preparation_;
   ByteSource& source_;
   InputPosition at_;
   std::optional<SeenIds> seen_; // nothing: ids are taken as they are
@@ -105,7 +127,6 @@ private:
   std::unique_ptr<RecordReader> records_;
   std::optional<Record> ahead_; // the first record that is not before `from`
   std::list<Header> headers_;   // of the tables read last, the newest first
-  std::uint64_t left_out_ = 0;
   bool open_ = false, caught_up_ = true;
 };
 

@@ -18,6 +18,7 @@ struct Record {
   std::uint64_t offset = 0, bytes = 0; // in the input
   std::uint64_t line = 0;              // its first one, from 1
   std::string fault;
+  bool mended = false; // it had bytes that were no UTF-8
 };
 
 class RecordReader {

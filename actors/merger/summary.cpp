@@ -1,5 +1,6 @@
 #include "actors/merger/summary.hpp"
 
+#include "protocol/job/preprocessed.hpp"
 #include "protocol/job/usd.hpp"
 
 #include <algorithm>
@@ -14,11 +15,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json counts_of(const JobCounts& counts) {
-  return {{"total", counts.total},       {"completed", counts.completed},
-          {"failed", counts.failed},     {"retrying", counts.retrying},
-          {"cached", counts.cached},     {"parts", counts.parts},
-          {"calls", counts.calls},       {"ambiguous", counts.ambiguous},
-          {"attempts", counts.attempts}, {"late", counts.late}};
+  return {{"total", counts.total},
+          {"completed", counts.completed},
+          {"failed", counts.failed},
+          {"retrying", counts.retrying},
+          {"dropped", counts.preprocessed.dropped()},
+          {"cached", counts.cached},
+          {"parts", counts.parts},
+          {"calls", counts.calls},
+          {"ambiguous", counts.ambiguous},
+          {"attempts", counts.attempts},
+          {"late", counts.late}};
 }
 
 Json saved_of(const JobCounts& counts) {
@@ -101,29 +108,30 @@ std::string Summary::json(const MergeTask& task, const FinalFile& file,
                              static_cast<double>(std::max<std::int64_t>(elapsed_s, 1));
   Json json{{"job", to_string(task.job)},
             {"state", name_of(task.cancelled ? JobState::cancelled : JobState::finished)},
-            {"counts", counts_of(task.counts)},
-            {"tokens",
-             {{"prompt", task.counts.prompt_tokens},
-              {"completion", task.counts.completion_tokens},
-              {"cached", task.counts.cached_prompt_tokens}}},
-            {"cost_usd", usd_or_null(task.counts.cost)},
-            {"saved", saved_of(task.counts)},
-            {"budget_usd", usd_or_null(task.spec.limits.budget)},
-            {"errors", json_of(errors(task.errors))},
-            {"latency_ms",
-             {{"p50", latency_ms_.percentile(50)},
-              {"p90", latency_ms_.percentile(90)},
-              {"p99", latency_ms_.percentile(99)},
-              {"max", latency_ms_.max()}}},
-            {"models", models_.counts()},
-            {"endpoints", endpoints_.counts()},
-            {"elapsed_s", elapsed_s},
-            {"items_per_s", std::round(1000 * items_per_s) / 1000},
-            {"output",
-             {{"path", file.path},
-              {"bytes", file.bytes},
-              {"lines", file.lines},
-              {"sha256", file.sha256.empty() ? Json() : Json(file.sha256)}}}};
+            {"counts", counts_of(task.counts)}};
+  add_preprocessed(json, task.counts.total, task.counts.preprocessed);
+  json.update({{"tokens",
+                {{"prompt", task.counts.prompt_tokens},
+                 {"completion", task.counts.completion_tokens},
+                 {"cached", task.counts.cached_prompt_tokens}}},
+               {"cost_usd", usd_or_null(task.counts.cost)},
+               {"saved", saved_of(task.counts)},
+               {"budget_usd", usd_or_null(task.spec.limits.budget)},
+               {"errors", json_of(errors(task.errors))},
+               {"latency_ms",
+                {{"p50", latency_ms_.percentile(50)},
+                 {"p90", latency_ms_.percentile(90)},
+                 {"p99", latency_ms_.percentile(99)},
+                 {"max", latency_ms_.max()}}},
+               {"models", models_.counts()},
+               {"endpoints", endpoints_.counts()},
+               {"elapsed_s", elapsed_s},
+               {"items_per_s", std::round(1000 * items_per_s) / 1000},
+               {"output",
+                {{"path", file.path},
+                 {"bytes", file.bytes},
+                 {"lines", file.lines},
+                 {"sha256", file.sha256.empty() ? Json() : Json(file.sha256)}}}});
   if (!file.ids.empty()) json["output"]["ids"] = file.ids;
   json[std::string{strategy.name()}] = strategy.result();
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -19,7 +19,8 @@ InputPosition OpenParts::low(const InputPosition& read) const {
   if (low >= read.item || mutated("low_mark_ahead")) return read;
   const auto place = ledger_.place_of(job_, low);
   GRISTMILL_CHECK(place, "item {} is neither open nor terminal", low);
-  return {place->input, place->offset, place->line == 0 ? 0 : place->line - 1, low};
+  const Preprocessed before = mutated("dropped_are_forgotten") ? Preprocessed{} : place->before;
+  return {place->input, place->offset, place->line == 0 ? 0 : place->line - 1, low, before};
 }
 
 Parts OpenParts::named(std::uint64_t item, const std::vector<std::uint32_t>& numbers) const {

@@ -64,14 +64,14 @@ std::optional<StateChange> Reader::lacks(std::uint64_t items) const {
 bool Reader::prove(bool skips_proof, Time now) {
   if (skips_proof) proof_.reset();
   for (int n = 0; proof_ && n < items_per_slice; ++n) {
-    const auto read = proof_->next();
+    const auto read = proof_->read();
     if (!read) {
       fail(read.error(), now);
       return false;
     }
-    const bool ended = !*read;
-    if (!ended && !(*read)->bad.empty()) failure_ = bad_line((*read)->place, (*read)->bad);
-    if (ended || failure_) proof_.reset();
+    if (const auto& item = read->item; item && !item->bad.empty())
+      failure_ = bad_line(item->place, item->bad);
+    if (read->at_end || failure_) proof_.reset();
   }
   return !proof_ && !failure_;
 }
@@ -85,13 +85,13 @@ bool Reader::catch_up(Time now) {
   return ids_known_;
 }
 
-std::optional<intake::Item> Reader::next(Time now) {
-  auto read = intake_.next();
+std::optional<intake::Read> Reader::next(Time now) {
+  auto read = intake_.read();
   if (!read) {
     fail(read.error(), now);
     return std::nullopt;
   }
-  at_end_ = !*read;
+  at_end_ = read->at_end;
   return std::move(*read);
 }
 

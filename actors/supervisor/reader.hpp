@@ -34,8 +34,8 @@ public:
   bool prove(bool skips_proof, Time now);
   bool catch_up(Time now); // … of ids; then the items below the mark come by next()
 
-  // The next item; none at the end, or when it cannot be read now or ever.
-  std::optional<intake::Item> next(Time now);
+  // The next record; nothing when it cannot be read now or ever.
+  std::optional<intake::Read> next(Time now);
   // One that cannot be read now makes all others wait, too.
   Result<std::string> read_again(const intake::ItemPlace& place, Time now);
   Result<std::string> read_if_possible(const intake::ItemPlace& place) const {

@@ -37,6 +37,16 @@ void Recorder::decides(const protocol::Outcome& outcome, std::uint64_t parts) {
   append_.note.cached_prompt_tokens += outcome.usage.cached;
 }
 
+void Recorder::has_read(const InputPosition& read) {
+  counts_.total = std::max(counts_.total, read.item);
+  counts_.preprocessed.raise_to(read.before);
+}
+
+void Recorder::has_read_all() {
+  counts_.total_known = true;
+  append_.all_read = counts_.preprocessed != Preprocessed{};
+}
+
 void Recorder::ambiguous(std::uint64_t calls) {
   append_.note.ambiguous += calls;
 }

@@ -55,9 +55,10 @@ struct Append {
   journal::JobNote note;
   std::vector<Ack> acks;
   DurableLines durable;
+  bool all_read = false; // of what was left out behind the last item there is no other word
   bool empty() const {
     return lines.empty() && parts.empty() && attempts.empty() && acks.empty() &&
-           note.ambiguous == 0;
+           note.ambiguous == 0 && !all_read;
   }
 };
 
@@ -98,9 +99,9 @@ public:
   std::uint64_t undurable_lines() const { return undurable_lines_; }
   std::uint64_t undurable_cached_bytes() const { return undurable_cached_bytes_; }
 
-  // Reading: there are so many items, and no more.
-  void has_read(std::uint64_t items) { counts_.total = std::max(counts_.total, items); }
-  void has_read_all() { counts_.total_known = true; }
+  // Reading has come so far, and to the end.
+  void has_read(const InputPosition& read);
+  void has_read_all();
 
   // An outcome is acknowledged, whatever becomes of it; `late`: for so many parts it decides
   // nothing any more.

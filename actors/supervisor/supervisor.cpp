@@ -397,17 +397,18 @@ bool Supervisor::may_read() const {
 }
 
 bool Supervisor::read_next(Time now) {
-  const auto item = reader_.next(now);
-  if (item) {
-    recorder_.has_read(item->ordinal + 1);
-    return take_up(*item, now);
+  const auto read = reader_.next(now);
+  if (!read) {
+    course_.fail(reader_.take_failure());
+    return false;
   }
-  course_.fail(reader_.take_failure());
-  if (reader_.is_at_end()) {
+  recorder_.has_read(reader_.position());
+  if (read->at_end) {
     recorder_.has_read_all();
     effects_.progress = true;
+    return false;
   }
-  return false;
+  return !read->item || take_up(*read->item, now);
 }
 
 // False: the job stops at it.
@@ -493,7 +494,7 @@ void Supervisor::offer_next(Time now) {
       turns_.probed(now);
     }
   }
-  more_to_read_ = true;
+  more_to_read_ = effects_.progress = true; // perhaps of many records that are left out
 }
 
 bool Supervisor::offer_again(const PartId& part, Time now) {

@@ -43,6 +43,7 @@ void add(supervisor::Effects& into, supervisor::Effects&& from) {
     into.append.note.job = more.job;
     into.append.note.add(more);
   }
+  into.append.all_read |= from.append.all_read;
   into.progress |= from.progress;
   into.all_terminal |= from.all_terminal;
   if (from.stop) into.stop = std::move(from.stop);

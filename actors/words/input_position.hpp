@@ -2,6 +2,8 @@
 // terminal when it stands in the journal.
 #pragma once
 
+#include "protocol/job/preprocessed.hpp"
+
 #include <compare>
 #include <cstdint>
 
@@ -12,6 +14,7 @@ struct InputPosition {
   std::uint64_t offset = 0; // bytes
   std::uint64_t line = 0;   // lines read before it in this input
   std::uint64_t item = 0;   // ordinal of the next item
+  Preprocessed before{};    // of the records before it
   auto operator<=>(const InputPosition&) const = default;
 };
 

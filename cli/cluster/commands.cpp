@@ -71,6 +71,7 @@ void print_job(const wiring::JobView& job) {
   line("items",
        fmt::format("{} of {}: {} answered, {} failed, {} retrying, {} in flight", c.terminal(),
                    total_of(c), c.completed, c.failed, c.retrying, c.in_flight));
+  line("read", sentence_of(c.total, c.preprocessed));
   if (c.cached > 0)
     line("cached", fmt::format("{} took the answer to an equal request: {} tokens in, {} out{} "
                                "less",

@@ -69,7 +69,7 @@ Result<std::optional<BadLine>> read_items(const JobSpec& spec, intake::ByteSourc
     const auto item = intake.next();
     GRISTMILL_TRY(item);
     if (!*item) {
-      forecaster.left_out(intake.left_out());
+      forecaster.read_all(intake.position().before);
       return std::nullopt;
     }
     std::string where = intake.source_of((*item)->place);

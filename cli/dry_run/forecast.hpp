@@ -39,8 +39,9 @@ struct BadLine {
 };
 
 struct Forecast {
-  std::uint64_t items = 0, bad = 0, left_out = 0; // left_out: documents without text
-  std::uint64_t calls = 0;                        // each text to embed by itself
+  std::uint64_t items = 0, bad = 0;
+  Preprocessed preprocessed{};
+  std::uint64_t calls = 0;                    // each text to embed by itself
   std::uint64_t repeated = 0;                 // requests beside them that --dedupe does not call
   std::uint64_t known = 0;                    // … and those that the cache has answers to
   std::uint64_t packed = 0;                   // texts of them that others may go with
@@ -67,7 +68,7 @@ public:
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
-  void left_out(std::uint64_t documents) { forecast_.left_out = documents; }
+  void read_all(const Preprocessed& preprocessed) { forecast_.preprocessed = preprocessed; }
   const Forecast& forecast() const { return forecast_; }
 
 private:

@@ -43,9 +43,8 @@ void add_input(Lines& lines, const Forecast& forecast, const JobSpec& spec) {
                 "{}, {}{}, {}", plural(spec.inputs.size(), "file"), plural(forecast.items, "item"),
                 spec.limits.items != 0 ? fmt::format(" (--limit {})", spec.limits.items) : "",
                 plural(forecast.bad, "bad line")));
-  if (forecast.left_out > 0)
-    lines.add("", fmt::format("{} left out (--skip-blank)",
-                              plural(forecast.left_out, "document without text")));
+  if (const auto read = sentence_of(forecast.items, forecast.preprocessed); !read.empty())
+    lines.add("", read);
   for (const BadLine& bad : forecast.samples)
     lines.add("bad", fmt::format("{}: {}", bad.source, bad.sentence));
   if (forecast.bad > forecast.samples.size())
@@ -198,29 +197,28 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
     if (const auto usd = cost_of(forecast, prices))
       budget["items"] = items_within(forecast, *usd, spec.limits.budget);
   }
-  const Json json{{"dry_run", true},
-                  {"inputs", spec.inputs.size()},
-                  {"items", forecast.items},
-                  {"bad", forecast.bad},
-                  {"left_out", forecast.left_out},
-                  {"bad_lines", std::move(samples)},
-                  {"chunks", forecast.chunks},
-                  {"calls", forecast.paths},
-                  {"reduce_calls", forecast.reduce_calls},
-                  {"repeated", forecast.repeated},
-                  {"known", forecast.known},
-                  {"pack", spec.policy.pack},
-                  {"least_calls", least_calls(forecast, spec)},
-                  {"endpoints", std::move(endpoints)},
-                  {"models", std::move(models)},
-                  {"tokens", json_of(forecast.tokens)},
-                  {"tokenizer", json_of_tokenizer(spec)},
-                  {"cost_usd", std::move(cost)},
-                  {"budget", std::move(budget)},
-                  {"least_seconds", least_seconds(forecast, spec)},
-                  {"output", places.output},
-                  {"state", places.state},
-                  {"state_exists", places.state_exists}};
+  Json json{{"dry_run", true},
+            {"inputs", spec.inputs.size()},
+            {"items", forecast.items},
+            {"bad", forecast.bad}};
+  add_preprocessed(json, forecast.items, forecast.preprocessed);
+  json.update({{"bad_lines", std::move(samples)},
+               {"chunks", forecast.chunks},
+               {"calls", forecast.paths},
+               {"reduce_calls", forecast.reduce_calls},
+               {"repeated", forecast.repeated},
+               {"known", forecast.known},
+               {"pack", spec.policy.pack},
+               {"least_calls", least_calls(forecast, spec)},
+               {"endpoints", std::move(endpoints)},
+               {"models", std::move(models)},
+               {"tokens", json_of(forecast.tokens)},
+               {"cost_usd", std::move(cost)},
+               {"budget", std::move(budget)},
+               {"least_seconds", least_seconds(forecast, spec)},
+               {"output", places.output},
+               {"state", places.state},
+               {"state_exists", places.state_exists}});
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -4,6 +4,7 @@
 #include "cli/terminal/closing_lines.hpp"
 #include "cli/terminal/money.hpp"
 #include "cli/terminal/progress.hpp"
+#include "cli/terminal/text.hpp"
 #include "cli/text_file.hpp"
 #include "coordinator/result/merge_files.hpp"
 #include "protocol/job/output_form.hpp"
@@ -42,7 +43,9 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
     gristmill::print_json(*summary);
   } else if (!options.quiet) {
     if (job.counts.total == 0)
-      say("the input has no items: only blank lines, or a header without rows\n");
+      say(job.counts.preprocessed.dropped() > 0
+              ? "no record is an item: all are left out\n"
+              : "the input has no items: only blank lines, or a header without rows\n");
     const std::string cached =
         job.counts.cached == 0 ? "" : fmt::format("{} cached, ", job.counts.cached);
     say(fmt::format("{}: {} items, {} answered, {} failed, {}{} calls, {} tokens in, {} out{}\n"
@@ -51,6 +54,8 @@ int print_end(const RunOptions& options, const wiring::JobView& job, const std::
                     job.counts.failed, cached, job.counts.calls, job.counts.prompt_tokens,
                     job.counts.completion_tokens, and_cost_of(job.counts.cost, job.budget),
                     places_of(output)));
+    if (const auto read = sentence_of(job.counts.total, job.counts.preprocessed); !read.empty())
+      say(fmt::format("read    {}\n", read));
     bool mend = false;
     const std::string classes = classes_to_retry(job, mend);
     const bool kept = output_form(output) != OutputForm::stream || !options.state.empty();

@@ -76,4 +76,24 @@ std::string cut_to(std::string_view text, std::size_t columns) {
   return std::string{text.substr(0, bytes)} + "…";
 }
 
+std::string sentence_of(std::uint64_t items, const Preprocessed& all) {
+  std::string by;
+  const auto add = [&by](std::uint64_t records, std::string_view option) {
+    if (records > 0) by += fmt::format("{}{} {}", by.empty() ? "" : ", ", option, grouped(records));
+  };
+  add(all.where, "--where");
+  add(all.empty, "--drop-empty");
+  add(all.sample, "--sample");
+  std::string text;
+  if (!by.empty())
+    text = fmt::format("{} records, {} left out ({})", grouped(items + all.dropped()),
+                       grouped(all.dropped()), by);
+  if (all.normalised > 0)
+    text += fmt::format("{}{} normalised{}", text.empty() ? "" : "; ", grouped(all.normalised),
+                        all.mended == 0 ? ""
+                                        : fmt::format(", {} of them with bytes that were no UTF-8",
+                                                      grouped(all.mended)));
+  return text;
+}
+
 } // namespace gristmill::cli

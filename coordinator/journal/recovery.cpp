@@ -163,7 +163,7 @@ Result<> JournalReading::commits(JobId only) {
       "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
       "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset, "
       "calls, cached, saved_prompt_tokens, saved_completion_tokens, saved_nano_usd, "
-      "cached_prompt_tokens "
+      "cached_prompt_tokens, low_where, low_empty, low_sample, low_normalised, low_mended "
       "FROM commits LEFT JOIN part_ranges p USING (job, position) ";
   return each(
       columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
@@ -280,8 +280,13 @@ std::string JournalReading::commit(const Statement& row) {
   counts.prompt_tokens += row.number(11);
   counts.completion_tokens += row.number(12);
   counts.cost += Usd::from_nano(row.number(18));
-  const InputPosition low{static_cast<std::uint32_t>(row.integer(13)), row.number(14),
-                          row.number(15), row.number(16)};
+  const InputPosition low{
+      static_cast<std::uint32_t>(row.integer(13)),
+      row.number(14),
+      row.number(15),
+      row.number(16),
+      {row.number(29), row.number(30), row.number(31), row.number(32), row.number(33)}};
+  counts.preprocessed.raise_to(low.before);
   // A new generation reads from the beginning: nothing says where a reopened item stands.
   if (sums.reopened > 0) job.recovered.low = {};
   job.recovered.low = std::max(job.recovered.low, low);

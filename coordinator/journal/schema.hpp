@@ -7,7 +7,7 @@
 namespace gristmill::coordinator {
 
 // Rises with every change of a table.
-inline constexpr std::int64_t schema_version = 3;
+inline constexpr std::int64_t schema_version = 4;
 
 inline constexpr const char* schema = R"(
 -- ended_epoch: the last epoch that ended in order; one after it crashed. worker_epoch: the last one
@@ -35,7 +35,9 @@ CREATE TABLE commits(
   saved_prompt_tokens INTEGER NOT NULL, saved_completion_tokens INTEGER NOT NULL,
   saved_nano_usd INTEGER NOT NULL,
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
-  low_item INTEGER NOT NULL, items BLOB NOT NULL,
+  low_item INTEGER NOT NULL, low_where INTEGER NOT NULL, low_empty INTEGER NOT NULL,
+  low_sample INTEGER NOT NULL, low_normalised INTEGER NOT NULL, low_mended INTEGER NOT NULL,
+  items BLOB NOT NULL,
   PRIMARY KEY(job, position));
 -- Where the part lines of a commit lie, if it has any.
 CREATE TABLE part_ranges(

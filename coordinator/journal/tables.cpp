@@ -130,7 +130,7 @@ Result<> JournalTables::prepare() {
       {&sql_->forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
       {&sql_->last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
       {&sql_->commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-                          "?,?,?,?)"},
+                          "?,?,?,?,?,?,?,?,?)"},
       {&sql_->block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_->block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
       // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
@@ -295,6 +295,7 @@ Result<> JournalTables::forget(JobId job) {
 Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   const auto& [row, range, parts] = job;
   const journal::JobNote& note = row.note;
+  const Preprocessed& before = note.low.before;
   if (parts.segment != 0)
     GRISTMILL_TRY(
         sql_->part_range.run(row.job.value, position, parts.segment, parts.from, parts.to));
@@ -303,7 +304,8 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
       row.completed, row.failed, note.calls, note.attempts, note.ambiguous, note.late, note.cached,
       note.prompt_tokens, note.completion_tokens, note.cached_prompt_tokens, note.cost.nano(),
       note.saved_prompt_tokens, note.saved_completion_tokens, note.saved_cost.nano(),
-      note.low.input, note.low.offset, note.low.line, note.low.item, Blob{row.items.blob()});
+      note.low.input, note.low.offset, note.low.line, note.low.item, before.where, before.empty,
+      before.sample, before.normalised, before.mended, Blob{row.items.blob()});
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {

@@ -15,9 +15,10 @@
 
 namespace gristmill {
 
-using OptionMember = std::variant<std::string*, bool*, std::uint32_t*, std::uint64_t*,
-                                  std::vector<std::string>*, ModelNames*, Usd*, Task*, ResultOrder*,
-                                  std::vector<InputSpec>*, std::vector<EndpointSpec>*>;
+using OptionMember =
+    std::variant<std::string*, bool*, std::uint32_t*, std::uint64_t*, std::vector<std::string>*,
+                 ModelNames*, Usd*, Percentage*, Task*, ResultOrder*, std::vector<InputSpec>*,
+                 std::vector<EndpointSpec>*>;
 
 // Whether a job with another value is another job.
 enum class Identity : std::uint8_t {
@@ -29,14 +30,15 @@ enum class Identity : std::uint8_t {
 // How a person writes it, where that is not how programs do.
 enum class OptionForm : std::uint8_t {
   plain,
-  natural,   // a whole number, whatever it is
-  seconds,   // of a member in ms
-  percent,   // with or without the sign
-  failures,  // N, P% or off
-  words,     // a template, with some text
-  labels,    // A,B,C
-  fields,    // F,G; each once
-  separator, // one character, or tab
+  natural,    // a whole number, whatever it is
+  seconds,    // of a member in ms
+  percent,    // with or without the sign
+  failures,   // N, P% or off
+  words,      // a template, with some text
+  labels,     // A,B,C
+  fields,     // F,G; each once
+  conditions, // each by itself, whatever is in it
+  separator,  // one character, or tab
 };
 
 struct JobOption {
@@ -50,10 +52,11 @@ struct JobOption {
   bool submit_only = false;                                                  // on the command line
   bool for_workers = false; // they need it to make its calls
 
-  // Without the short form and what errors add.
+  // The first long form, without what errors add; of what has none, all of it.
   std::string_view long_flag() const {
-    const std::string_view rest = flag.substr(flag.find(',') + 1);
-    return rest.substr(0, rest.find(' '));
+    const std::size_t begin = flag.find("--");
+    const std::string_view rest = flag.substr(begin == flag.npos ? 0 : begin);
+    return rest.substr(0, rest.find_first_of(" ,"));
   }
 };
 

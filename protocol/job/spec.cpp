@@ -63,6 +63,8 @@ template <class T> Json written(const T& value) {
     return name_of(value);
   } else if constexpr (std::is_same_v<T, Usd>) {
     return value.usd();
+  } else if constexpr (std::is_same_v<T, Percentage>) {
+    return value.percent();
   } else {
     Json object = Json::object();
     visit_members(value, [&object](std::string_view key, const auto& member) {
@@ -125,6 +127,12 @@ public:
     if (!(usd >= 0 && usd <= usd_max.usd()))
       return expected(where, "US$ from 0 to 1,000,000", json);
     into = Usd::from_usd(usd);
+  }
+
+  void read(const Json& json, const std::string& where, Percentage& into) {
+    const auto percentage = Percentage::of(json.is_number() ? json.get<double>() : 0);
+    if (!percentage) return expected(where, percentage_words, json);
+    into = *percentage;
   }
 
   void read(const Json& json, const std::string& where, ModelNames& into) {

@@ -3,6 +3,7 @@
 // result lines are the same, so a resumed run may continue.
 #pragma once
 
+#include "protocol/job/percentage.hpp"
 #include "protocol/job/rate_limits.hpp"
 #include "protocol/job/task.hpp"
 #include "protocol/job/usd.hpp"
@@ -88,7 +89,12 @@ struct RequestShape {
   std::vector<std::string> keep;   // input fields that are copied into the result line
   std::string assume_url;          // of batch lines that name no method and no url; empty = none
   std::string delimiter;           // of tables, one character; empty = found by each one's header
-  bool skip_blank = false;         // documents without text are no items, instead of error lines
+  // What is an item, in this order.
+  bool normalise = false;         // texts are read in one spelling
+  std::vector<std::string> where; // conditions that a record has to meet, all of them
+  bool drop_empty = false;        // documents without text are no items, instead of error lines
+  Percentage sample;              // of the records
+  std::uint64_t sample_seed = 0;
   bool operator==(const RequestShape&) const = default;
 };
 

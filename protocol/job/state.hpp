@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/ids.hpp"
+#include "protocol/job/preprocessed.hpp"
 #include "protocol/job/usd.hpp"
 
 #include <cstdint>
@@ -54,6 +55,7 @@ struct StateChange {
 struct JobCounts {
   std::uint64_t total = 0; // items read so far; all of them once `total_known`
   bool total_known = false;
+  Preprocessed preprocessed{}; // records, so far
   std::uint64_t completed = 0, failed = 0;
   std::uint64_t retrying = 0;  // waiting for another attempt
   std::uint64_t in_flight = 0; // with a worker

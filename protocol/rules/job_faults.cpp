@@ -13,6 +13,7 @@
 #include "protocol/rules/chunk_faults.hpp"
 #include "protocol/rules/faults.hpp"
 #include "protocol/rules/tokenizer_faults.hpp"
+#include "protocol/rules/where.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -130,6 +131,18 @@ void check_delimiter(std::string_view delimiter, Faults& faults) {
     faults.add_quoted("--delimiter", "one ASCII character but a quote, or tab", delimiter);
 }
 
+void check_preprocessing(const RequestShape& shape, Faults& faults) {
+  if (faults.at_most("--where", limits::job_fields_max, "conditions", shape.where.size()))
+    for (const std::string& text : shape.where) {
+      faults.text("--where", text, limits::text_bytes_max);
+      if (const auto condition = Condition::read(text); !condition)
+        faults.add_sentence("--where", condition.error().message);
+    }
+  if (shape.sample_seed != 0 && shape.sample.is_all())
+    faults.add("--seed", "--sample with it (a model's own seed is --param seed=N)",
+               "no sample to draw");
+}
+
 void check_inputs(const JobSpec& spec, Faults& faults) {
   if (spec.inputs.empty()) faults.add("INPUT", "at least one input", "none");
   if (!faults.at_most("INPUT", limits::job_inputs_max, "inputs beside each other",
@@ -228,6 +241,7 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
     if (const auto path = openai::path_of(spec.shape.assume_url); !path)
       faults.add("--assume-url", "a path that may be called", path.error().message);
   check_delimiter(spec.shape.delimiter, faults);
+  check_preprocessing(spec.shape, faults);
   if (faults.at_most("--endpoint", limits::job_endpoints_max, "endpoints", spec.endpoints.size()))
     for (const EndpointSpec& endpoint : spec.endpoints) check_endpoint(endpoint, faults);
   faults.text("--fallback-model", spec.policy.fallback_model, limits::name_bytes_max);

@@ -62,6 +62,20 @@ std::size_t character_bytes(std::string_view text) {
   return bytes <= text.size() && is_utf8(text.substr(0, bytes)) ? bytes : 0;
 }
 
+// Bytes that are no UTF-8 and that one U+FFFD stands for: as much of a character as there is, else
+// one byte (Unicode 14, section 3.9, "U+FFFD Substitution of Maximal Subparts").
+std::size_t broken_bytes(std::string_view text) {
+  const auto byte = [text](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const unsigned first = byte(0);
+  if (first < 0xe0 || first > 0xf4) return 1;
+  const unsigned least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < least || byte(1) > most) return 1;
+  return first >= 0xf0 && (byte(2) & 0xc0) == 0x80 ? 3 : 2;
+}
+
 void append_escape(std::string& out, char c) {
   constexpr std::string_view hex = "0123456789abcdef";
   switch (c) {
@@ -103,7 +117,7 @@ std::string as_utf8(std::string_view text) {
   while (!text.empty()) {
     const std::size_t bytes = character_bytes(text);
     out += bytes > 0 ? text.substr(0, bytes) : replacement;
-    text.remove_prefix(bytes > 0 ? bytes : 1);
+    text.remove_prefix(bytes > 0 ? bytes : broken_bytes(text));
   }
   return out;
 }

@@ -85,7 +85,8 @@ std::optional<std::uint64_t> integer_of(Value value); // if it is a natural numb
 // if it is beyond all.
 std::optional<std::uint64_t> count_of(Value value);
 std::string small_letters(std::string_view text); // of A to Z
-std::string as_utf8(std::string_view text);       // bytes that are no UTF-8 become U+FFFD
+// Bytes that are no UTF-8 become U+FFFD, one for each piece of a character, as Python has it.
+std::string as_utf8(std::string_view text);
 
 // Appends the text as a JSON string; bytes that are no UTF-8 become U+FFFD.
 void append_string(std::string& out, std::string_view text);

@@ -23,11 +23,14 @@ std::string values_of(const JobOption& option) {
   };
   switch (option.form) {
   case OptionForm::failures: return "N, P% or off";
-  case OptionForm::percent: return range(1, "%");
+  case OptionForm::percent:
+    if (!unbounded) return range(1, "%");
+    break;
   case OptionForm::seconds: return range(1e3, "");
   case OptionForm::separator: return "one character, or tab";
   case OptionForm::labels:
   case OptionForm::fields:
+  case OptionForm::conditions:
   case OptionForm::plain:
   case OptionForm::natural:
   case OptionForm::words: break;
@@ -38,6 +41,8 @@ std::string values_of(const JobOption& option) {
       values = list_of_names<T>();
     else if constexpr (std::is_same_v<T, Usd>)
       values = "above 0, at most 1000000";
+    else if constexpr (std::is_same_v<T, Percentage>)
+      values = "above 0%, up to 100%, with four decimals at most";
     else if constexpr (std::is_unsigned_v<T> && !std::is_same_v<T, bool>)
       values = unbounded ? "" : range(1, "");
   });

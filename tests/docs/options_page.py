@@ -20,6 +20,7 @@ MORE = {
     "gristmill-worker --api-key-env": "security.md#api-keys-of-endpoints",
     "gristmill-worker --endpoint": "start-a-cluster.md#workers-and-endpoints",
     "gristmill-worker --model": "start-a-cluster.md#workers-and-endpoints",
+    "export --output": "results.md#a-table-of-the-answers",
     "INPUT": "inputs.md",
     "--allow-key": "security.md#api-keys-of-endpoints",
     "--api-key-env": "run-on-one-machine.md",
@@ -35,6 +36,7 @@ MORE = {
     "--dry-run": "run-on-one-machine.md#look-before-you-pay",
     "--endpoint": "pools.md#which-endpoints-a-job-uses",
     "--fallback-model": "when-something-fails.md#fallback-models",
+    "--fields": "results.md#a-table-of-the-answers",
     "--hedge": "when-something-fails.md#slow-ends",
     "--http-host": "http-api.md#which-requests-are-accepted",
     "--http-per-address": "http-api.md#slow-and-many-clients",
@@ -59,7 +61,10 @@ MORE = {
     "--restart": "run-on-one-machine.md#resume",
     "--retries": "when-something-fails.md#error-classes",
     "--retry-failed": "run-on-one-machine.md#resume",
-    "--skip-blank": "inputs.md#documents-without-text",
+    "--drop-empty": "inputs.md#documents-without-text",
+    "--normalise": "inputs.md#which-records-are-items",
+    "--sample": "inputs.md#which-records-are-items",
+    "--where": "inputs.md#which-records-are-items",
     "--strict": "inputs.md#bad-lines",
     "--task": "requests.md#tasks",
     "--tokenizer": "counted-tokens.md",
@@ -217,7 +222,7 @@ class Page:
             if command in (("journal",), ("cache",)):
                 continue
             own = [option for name, option in self.help("gristmill", *command).items() if shared.get(name) != option]
-            said = "; ".join(f"{self.name(o)}: {self.meaning(o)}" + (f" (default: {o.default})" if o.default else "")
+            said = "; ".join(f"{self.name(o)}: {self.meaning(o, command[0])}" + (f" (default: {o.default})" if o.default else "")
                              for o in own)
             self.say(self.row(f"`{' '.join(command)}`", help_text, said))
         self.say("")

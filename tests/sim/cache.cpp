@@ -21,13 +21,11 @@ void World::fill_cache() {
   for (std::size_t plan = 0; plan < swarm_.jobs.size(); ++plan) {
     const JobPlan& job = swarm_.jobs[plan];
     if (!swarm_.cache || !job.is_plain() || job.is_chunked()) continue;
-    std::size_t from = 0;
     for (std::uint64_t item = 0; item < job.items; ++item) {
-      const std::size_t end = inputs_[plan].find('\n', from);
-      const std::string_view line = std::string_view{inputs_[plan]}.substr(from, end - from);
-      from = end + 1;
       if (job.twin_of(item) != item) continue;
-      const RequestKey key = cache_key_of(plan, line);
+      const std::string_view line =
+          std::string_view{inputs_[plan]}.substr(item_begins_[plan][item]);
+      const RequestKey key = cache_key_of(plan, line.substr(0, line.find('\n')));
       cached_requests_[key] = {plan, item};
       if (job.checked || !random_.chance(job.known)) continue;
       const std::string text = answer_text(plan, {{}, item, 0});

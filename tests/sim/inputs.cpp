@@ -4,7 +4,9 @@
 #include "tests/sim/world_parts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
+#include <sodium.h>
 
 namespace gristmill::sim {
 namespace {
@@ -25,6 +27,24 @@ EndpointSpec endpoint_of(std::string url, const RateLimits& limits) {
   endpoint.limits.max_in_flight = limits.max_in_flight;
   endpoint.limits.strict_tokens = limits.strict_tokens;
   return endpoint;
+}
+
+// Whose id no item has.
+constexpr std::string_view other_document = "{\"id\":\"other\"}\n";
+constexpr std::string_view other_request =
+    "{\"custom_id\":\"other\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{}}\n";
+constexpr std::uint64_t sample_seed = 7;
+
+// Of the first 64 bits of SHA-256, as a share of all that they could be.
+bool is_in_sample(const JobPlan& job, std::uint64_t line) {
+  if (job.sample_percent == 100) return true;
+  const std::string place = fmt::format("{}:0:{}", sample_seed, line);
+  std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
+  crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char*>(place.data()),
+                     place.size());
+  long double share = 0;
+  for (int n = 7; n >= 0; --n) share = (share + hash[static_cast<std::size_t>(n)]) / 256;
+  return share * 100 < job.sample_percent;
 }
 
 } // namespace
@@ -55,11 +75,37 @@ std::string World::line_of(std::size_t plan, std::uint32_t item) {
       item, plan, 20 + random.below(80), "", padding, asked);
 }
 
+// Lines that are no items of a job stand between those that are: some say so, and others are not in
+// its sample, though they have the id of the item that comes next.
 void World::make_inputs() {
   for (std::size_t plan = 0; plan < swarm_.jobs.size(); ++plan) {
+    const JobPlan& job = swarm_.jobs[plan];
+    Random random{plan << 32 ^ job.items};
     std::string& input = inputs_.emplace_back();
-    for (std::uint32_t item = 0; item < swarm_.jobs[plan].items; ++item)
-      input += swarm_.jobs[plan].is_chunked() ? document_of(plan, item) : line_of(plan, item);
+    std::vector<Preprocessed> before;
+    std::vector<std::size_t>& begins = item_begins_.emplace_back();
+    std::uint64_t line = 0;
+    const auto add = [&](std::string text) {
+      ++line;
+      input += text;
+    };
+    for (std::uint32_t item = 0; item <= job.items; ++item) {
+      Preprocessed dropped = before.empty() ? Preprocessed{} : before.back();
+      const bool is_behind = item == job.items;
+      const auto wanted = [&] {
+        return job.is_chunked() ? document_of(plan, item) : line_of(plan, item);
+      };
+      for (;;) {
+        const bool is_other = random.chance(job.dropped);
+        if (is_in_sample(job, line + 1) && (!is_other || is_behind)) break;
+        ++(is_other ? dropped.where : dropped.sample);
+        add(is_other ? std::string{job.is_chunked() ? other_document : other_request} : wanted());
+      }
+      before.push_back(dropped);
+      begins.push_back(input.size());
+      if (!is_behind) add(wanted());
+    }
+    ledger_.expect(plan, std::move(before));
   }
 }
 
@@ -168,6 +214,11 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.policy.retries = plan.retries;
   spec.policy.pack = plan.pack;
   spec.policy.dedupe = plan.distinct > 0;
+  if (plan.drops()) spec.shape.where = {plan.is_chunked() ? "id~^i" : "custom_id!=other"};
+  if (plan.sample_percent < 100) {
+    spec.shape.sample = Percentage::of(plan.sample_percent).value();
+    spec.shape.sample_seed = sample_seed;
+  }
   if (plan.checked)
     spec.shape.params = R"({"response_format":{"type":"json_schema","json_schema":{"name":"v",)"
                         R"("schema":{"properties":{"v":{"type":"string"}},"required":["v"]}}}})";

@@ -99,6 +99,7 @@ void Ledger::committed(const journal::Group& group, std::uint32_t epoch) {
   for (const auto& line : group.parts) check(line);
   for (const auto& note : group.attempts) check(note);
   for (const auto& note : group.notes) check(note);
+  for (const auto& change : group.jobs) check_all_dropped(change);
   for (const JobId job : group.forgotten) {
     if (const auto state = state_of(job); state && !is_over(*state))
       broken("{} was forgotten while it was {}", to_string(job), name_of(*state));
@@ -115,7 +116,7 @@ void Ledger::check(const journal::JobChange& change) {
     std::from_chars(spec->output.data() + 4, spec->output.data() + spec->output.size(), plan);
     if (plans_[plan].job) broken("the job of plan {} was made twice", plan);
     plans_[plan].job = change.job;
-    jobs_[change.job] = {plan, change.state, 0, 0};
+    jobs_[change.job] = {plan, change.state};
     return;
   }
   Job& job = known->second;
@@ -305,6 +306,29 @@ void Ledger::check(const journal::JobNote& note) {
     if (!items[job.low].terminal)
       return broken("reading of {} would go on at item {}, but item {} has no result",
                     to_string(note.job), note.low.item, job.low);
+  check_dropped(note);
+  job.before.raise_to(note.low.before);
+}
+
+void Ledger::check_all_dropped(const journal::JobChange& change) {
+  if (change.state != JobState::merging && change.state != JobState::finished) return;
+  const Job& job = jobs_.at(change.job);
+  const Preprocessed& all = plans_[job.plan].before.back();
+  if (job.before != all)
+    broken("{} is {} with {} lines dropped, expected {}", to_string(change.job),
+           name_of(change.state), job.before.dropped(), all.dropped());
+}
+
+// Reading may have come to any line between two items.
+void Ledger::check_dropped(const journal::JobNote& note) {
+  const auto& before = plans_[jobs_.at(note.job).plan].before;
+  const std::uint64_t item = note.low.item;
+  if (note.low == InputPosition{} || item >= before.size()) return;
+  const std::uint64_t least = item == 0 ? 0 : before[item - 1].dropped();
+  const Preprocessed& got = note.low.before;
+  if (got.dropped() < least || got.dropped() > before[item].dropped())
+    broken("reading of {} would go on at item {} with {} lines dropped, expected {} to {}",
+           to_string(note.job), item, got.dropped(), least, before[item].dropped());
 }
 
 void Ledger::recovered(const journal::Recovered& recovered) {
@@ -317,6 +341,9 @@ void Ledger::recovered(const journal::Recovered& recovered) {
     } else if (found->counts.terminal() != job.terminal || found->state != job.state) {
       broken("{} was {} with {} results, after a restart it is {} with {}", to_string(id),
              name_of(job.state), job.terminal, name_of(found->state), found->counts.terminal());
+    } else if (found->counts.preprocessed != job.before) {
+      broken("{} had dropped {} lines, after a restart it has {}", to_string(id),
+             job.before.dropped(), found->counts.preprocessed.dropped());
     }
   }
 }

@@ -85,6 +85,11 @@ public:
   void coordinator_crashed();
   void room_crashed(JobId job);
 
+  // Before each item, and behind the last, so much of the input is none.
+  void expect(std::size_t plan, std::vector<Preprocessed> before) {
+    plans_[plan].before = std::move(before);
+  }
+
   // What users did.
   void asked_to_cancel(std::size_t plan) { plans_[plan].cancel_asked = true; }
   void asked_to_go_on(std::size_t plan, bool retry);
@@ -130,6 +135,7 @@ private:
   };
   struct Plan {
     std::vector<Item> items;
+    std::vector<Preprocessed> before;
     JobId job;
     Usd cap, paid;
     std::set<std::uint64_t> known_before;
@@ -142,6 +148,7 @@ private:
     std::size_t plan = 0;
     JobState state = JobState::running;
     std::uint64_t terminal = 0, low = 0;
+    Preprocessed before{}; // that the journal knows of
   };
 
   template <class... Args> void broken(fmt::format_string<Args...> text, const Args&... args) {
@@ -167,6 +174,8 @@ private:
   void check_reopened(const journal::Reopened& again);
   void check(const journal::AttemptNote& note);
   void check(const journal::JobNote& note);
+  void check_dropped(const journal::JobNote& note);
+  void check_all_dropped(const journal::JobChange& change);
   bool explained(std::size_t plan, const journal::PartLine& line);
   bool explains(std::size_t plan, const PartId& part, OutcomeClass cls);
   void check_block(const SentCall& call);

@@ -57,6 +57,7 @@ journal::Position MemoryStore::make_durable() {
     job.counts.completion_tokens += note.completion_tokens;
     job.counts.cached_prompt_tokens += note.cached_prompt_tokens;
     job.counts.cost += note.cost;
+    job.counts.preprocessed.raise_to(note.low.before);
     job.low = std::max(job.low, note.low);
   }
   for (const auto& block : group.blocks) add_block(block);

@@ -84,6 +84,8 @@ constexpr std::array table{std::to_array<Mutant>(
      {"leader_ends_all", "who is given up takes all that ask the same with it", 955},
      {"cache_is_not_asked", "what an earlier job asked is asked again", 6},
      {"fallback_answer_kept", "the cache has another model's answer", 122},
+     {"dropped_are_forgotten", "what was left out before a restart is not counted", 1},
+     {"dropped_ids_are_taken", "after a restart the ids of what is left out are taken", 5},
      {"step_keeps_room", "what was kept for the judge's call is never given back", 75},
      {"first_outcome_does_not_win", "a later answer of an item is written too", 11},
      {"low_mark_ahead", "reading goes on behind items that have no result", 1},

@@ -260,6 +260,16 @@ void draw_cache(Swarm& swarm) {
     if (swarm.cache) job.known = 0.8 * random.unit();
 }
 
+// Likewise. Lines that are no items.
+void draw_dropped(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 31 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs) {
+    if (!random.chance(0.25)) continue;
+    job.dropped = 0.6 * random.unit();
+    if (random.chance(0.6)) job.sample_percent = between(random, 30, 90);
+  }
+}
+
 // Likewise. Documents that a tokenizer divides.
 void draw_tokenizers(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 31 * swarm.call_mean.count())};
@@ -358,6 +368,7 @@ Swarm Swarm::draw(Random& random) {
   draw_packs(swarm);
   draw_schemas(swarm);
   draw_twins(swarm);
+  draw_dropped(swarm);
   draw_cache(swarm);
   draw_tokenizers(swarm);
   return swarm;
@@ -400,6 +411,9 @@ std::string Swarm::text() const {
     if (job.checked) text += fmt::format(", {:.2f} of it unruly", job.unruly);
     if (job.known > 0) text += fmt::format(", {:.2f} of it in the cache", job.known);
     if (job.distinct > 0) text += fmt::format(", {} of them distinct", job.distinct);
+    if (job.drops())
+      text += fmt::format(", {:.0f}% of lines dropped, {}% sampled", 100 * job.dropped,
+                          job.sample_percent);
     if (job.deadline != Duration::zero())
       text += fmt::format(", due after {} s", job.deadline / seconds{1});
   }

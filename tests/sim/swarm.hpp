@@ -35,14 +35,17 @@ struct JobPlan {
   Duration deadline{};               // after the history's begin; zero: none
   std::uint32_t parts = 1, pack = 1; // of an item at one model; in a call, as its user wants it
   std::uint32_t models = 1;
-  bool judged = false;         // one more model sees the answers of all
-  bool reduced = false;        // one more call sees the answers to several parts
-  bool counted = false;        // its tokens are counted by a tokenizer (tree.hpp)
-  std::uint32_t open_most = 0; // of its parts at each model; 0 = the machine's own number
-  double known = 0;            // share of items that the cache knows an answer to
-  std::uint32_t distinct = 0;  // its items ask no more than so many things; 0 = each its own
+  bool judged = false;                // one more model sees the answers of all
+  bool reduced = false;               // one more call sees the answers to several parts
+  bool counted = false;               // its tokens are counted by a tokenizer (tree.hpp)
+  std::uint32_t open_most = 0;        // of its parts at each model; 0 = the machine's own number
+  double known = 0;                   // share of items that the cache knows an answer to
+  std::uint32_t distinct = 0;         // its items ask no more than so many things; 0 = each its own
+  double dropped = 0;                 // share of the input's lines that are no items …
+  std::uint32_t sample_percent = 100; // … and so many of them only are looked at
   // The item whose question it asks.
   std::uint64_t twin_of(std::uint64_t item) const { return distinct == 0 ? item : item % distinct; }
+  bool drops() const { return dropped > 0 || sample_percent < 100; }
   bool embeds() const { return pack > 1; }
   bool is_plain() const { return parts == 1 && models == 1 && !judged && !embeds(); }
   bool is_chunked() const { return parts > 1 && !embeds(); }

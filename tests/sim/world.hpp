@@ -191,6 +191,7 @@ private:
   Time healed_at_{};
 
   std::vector<std::string> inputs_;
+  std::vector<std::vector<std::size_t>> item_begins_; // in them
   std::vector<PoolSpec> pools_;
   // How its jobs' items are divided: as they say, but that no job of a user's says yet what goes
   // together in one call of embeddings.

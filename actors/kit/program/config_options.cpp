@@ -44,7 +44,9 @@ std::string_view type_fault(const CLI::Option& option, const ConfigValue& value)
     return value.kind == Kind::integer ? "" : "an integer";
   if (type.starts_with("FLOAT"))
     return value.kind == Kind::integer || value.kind == Kind::real ? "" : "a number";
-  return value.kind == Kind::text || value.kind == Kind::integer ? "" : "a text";
+  const bool simple = value.kind == Kind::text || value.kind == Kind::integer;
+  if (type.starts_with("PERCENT")) return simple || value.kind == Kind::real ? "" : "a percentage";
+  return simple ? "" : "a text";
 }
 
 class Laying {

@@ -130,6 +130,8 @@ Json json_of(const wiring::JobView& job) {
       {"budget_usd", usd_or_null(job.budget)},
       {"saved", {{"tokens", std::move(saved)}, {"cost_usd", usd_or_null(job.counts.saved_cost)}}},
       {"estimate", estimate(job)}};
+  json["counts"]["dropped"] = job.counts.preprocessed.dropped();
+  add_preprocessed(json, job.counts.total, job.counts.preprocessed);
   visit_rest(job, writer_to(json));
   const bool waits = wiring::is_waiting(job.waiting_for);
   json["waiting_for"] = waits ? Json(name_of(job.waiting_for)) : Json();
@@ -197,6 +199,7 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     job.state = *state;
     visit_counts(job.counts, reader_of(json.at("counts")));
     visit_tokens(job.counts, reader_of(json.at("tokens")));
+    job.counts.preprocessed = preprocessed_of(json);
     job.counts.cost = usd_of(json.value("cost_usd", Json()));
     if (const auto saved = json.find("saved"); saved != json.end()) {
       visit_saved(job.counts, reader_of(saved->at("tokens")));

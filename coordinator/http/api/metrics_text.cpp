@@ -65,6 +65,13 @@ void add_counts(Families& to, const Labels& job, const JobCounts& counts) {
            static_cast<double>(counts.total));
   to.gauge("gristmill_job_input_read", "1: the whole input has been read.", job,
            counts.total_known ? 1 : 0);
+  constexpr std::string_view dropped = "Records of the input that became no items.";
+  const Preprocessed& before = counts.preprocessed;
+  to.counter("gristmill_job_dropped_total", dropped, with(job, "by", "where"), before.where);
+  to.counter("gristmill_job_dropped_total", dropped, with(job, "by", "empty"), before.empty);
+  to.counter("gristmill_job_dropped_total", dropped, with(job, "by", "sample"), before.sample);
+  to.counter("gristmill_job_normalised_total", "Items whose text was read in another spelling.",
+             job, before.normalised);
   constexpr std::string_view results =
       "Items with a durable result; a retry takes failed ones back.";
   to.counter("gristmill_job_results_total", results, with(job, "result", "completed"),

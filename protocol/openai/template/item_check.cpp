@@ -12,7 +12,7 @@ namespace gristmill::openai {
 namespace {
 
 constexpr std::size_t names_shown_max = 10, name_shown_bytes_max = 60;
-constexpr std::string_view leave_out = "; --skip-blank leaves such documents out";
+constexpr std::string_view leave_out = "; --drop-empty leaves such documents out";
 
 // What a value without text is; empty = it has some. Numbers, lists and objects say something.
 std::string_view why_blank(json::Value value) {

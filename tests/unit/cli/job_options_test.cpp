@@ -71,9 +71,10 @@ TEST_CASE("options that a request or an input is told by") {
   CHECK(spec_of({"--delimiter", "\\t"}).shape.delimiter == "\t");
   CHECK(spec_of({"--delimiter", ";"}).shape.delimiter == ";");
   CHECK(spec_of({"--assume-url", "/v1/embeddings"}).shape.assume_url == "/v1/embeddings");
-  CHECK(spec_of({"--skip-blank"}).shape.skip_blank);
+  CHECK(spec_of({"--drop-empty"}).shape.drop_empty);
+  CHECK(spec_of({"--skip-blank"}).shape.drop_empty);
   CHECK(spec_of({"--no-field-needed"}).policy.no_field_needed);
-  CHECK_FALSE(spec_of({}).shape.skip_blank);
+  CHECK_FALSE(spec_of({}).shape.drop_empty);
 }
 
 TEST_CASE("options that divide documents and join the answers, or let a judge see them") {

@@ -233,4 +233,32 @@ TEST_CASE("a state directory that is not a journal's is not removed, and a link 
   CHECK_FALSE(fs::exists(place.temp / "real/journal.db"));
 }
 
+TEST_CASE("a table replaces an empty file and its own part, and nothing else") {
+  const Place place;
+  const std::string table = place.temp / "table.csv", header = "custom_id,content\n";
+  const auto refused = [&](const std::string& path) {
+    const auto free = OwnFiles::of_table(table, header).refuse_foreign();
+    REQUIRE_FALSE(free);
+    CHECK(free.error().code == ErrorCode::usage);
+    CHECK_THAT(free.error().message, Catch::Contains(path + " does"));
+  };
+  const OwnFiles own = OwnFiles::of_table(table, header);
+  CHECK(own.refuse_foreign());
+  CHECK(own.refuse_options({{"OUT", place.in}}));
+  put(table, "");
+  put(table + ".part", header + "a,b\na,");
+  CHECK(own.refuse_foreign());
+  put(table + ".part", "my notes\n");
+  refused(table + ".part");
+  fs::remove(table + ".part");
+  for (const std::string& text : {header + "a,b\n", std::string{result_line}}) {
+    put(table, text);
+    refused(table);
+  }
+  const auto same = own.refuse_options({{"OUT", place.temp / "." + "/table.csv"}});
+  REQUIRE_FALSE(same);
+  CHECK_THAT(same.error().message, Catch::StartsWith("OUT: expected a file"));
+  CHECK(OwnFiles::of_table("-", header).refuse_foreign());
+}
+
 } // namespace own_files_test

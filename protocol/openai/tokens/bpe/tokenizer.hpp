@@ -4,7 +4,7 @@
 // puts around messages.
 //
 // The names of special tokens, <|endoftext|> and the like, are ordinary text, as in tiktoken's
-// encode_ordinary(). What is no UTF-8 counts as the U+FFFD that are sent for it.
+// encode_ordinary(). What is no UTF-8 counts as U+FFFD (json::as_utf8).
 // Invariant: a tokenizer does not change, and any number of threads may use one at a time.
 #pragma once
 

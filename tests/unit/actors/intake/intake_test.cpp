@@ -205,8 +205,8 @@ TEST_CASE("a document without text is bad, or left out where the job says so") {
   CHECK(items[0].bad.empty() != blank);
   CHECK(items[0].raw.empty() == blank);
   if (blank)
-    CHECK_THAT(items[0].bad, Catch::Contains("with text") && Catch::Contains("--skip-blank"));
-  desk.spec.shape.skip_blank = true;
+    CHECK_THAT(items[0].bad, Catch::Contains("with text") && Catch::Contains("--drop-empty"));
+  desk.spec.shape.drop_empty = true;
   const auto left = desk.items();
   REQUIRE(left.size() == (blank ? 1 : 2));
   CHECK(left.back().id == "z");
@@ -214,7 +214,7 @@ TEST_CASE("a document without text is bad, or left out where the job says so") {
   Intake intake{desk.spec, desk.source, {}};
   while (intake.next().value()) {
   }
-  CHECK(intake.left_out() == (blank ? 1 : 0));
+  CHECK(intake.position().before.empty == (blank ? 1 : 0));
 }
 
 TEST_CASE("rows and text documents without text are bad too, and a missing field is no blank one") {
@@ -225,10 +225,11 @@ TEST_CASE("rows and text documents without text are bad too, and a missing field
              {"e.txt", "x"}}};
   desk.spec.shape.prompt.clear();
   std::vector<bool> blank;
-  for (const Item& item : desk.items()) blank.push_back(item.blank);
+  for (const Item& item : desk.items())
+    blank.push_back(item.bad.starts_with("expected a document with text"));
   CHECK(blank == std::vector<bool>{true, true, false, true, true, false, false});
   CHECK_THAT(desk.items()[3].bad, Catch::Contains("an empty file"));
-  desk.spec.shape.skip_blank = true;
+  desk.spec.shape.drop_empty = true;
   std::vector<std::string> ids;
   for (const Item& item : desk.items()) ids.push_back(item.id);
   CHECK(ids == std::vector<std::string>{"3", "d", "e.txt"});

@@ -68,7 +68,7 @@ TEST_CASE("the summary says what happened to the job") {
   CHECK(summary["job"] == "job-7");
   CHECK(summary["state"] == "finished");
   CHECK(summary["counts"] == json::parse(R"({"total":3,"completed":2,"failed":1,"retrying":0,
-    "cached":0,"parts":0,"calls":6,"ambiguous":1,"attempts":8,"late":2})"));
+    "dropped":0,"cached":0,"parts":0,"calls":6,"ambiguous":1,"attempts":8,"late":2})"));
   CHECK(summary["tokens"] == json::parse(R"({"prompt":20,"completion":8,"cached":6})"));
   CHECK(summary["errors"] ==
         json::parse(R"([{"class":"timeout","code":"timeout","http_status":null,"count":1,

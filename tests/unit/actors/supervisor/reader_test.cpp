@@ -43,7 +43,7 @@ struct Input {
   // "0 1! 2": the items that are read, `!` = one that cannot become a call.
   std::string rest() {
     std::string all;
-    while (const auto item = reader->next(now))
+    while (const auto item = reader->next(now)->item)
       all += fmt::format("{}{}{}", all.empty() ? "" : " ", item->ordinal,
                          item->bad.empty() ? "" : "!");
     return all;
@@ -105,7 +105,7 @@ TEST_CASE("it catches up until all items below the mark were read, or the input 
   CHECK(reader.catch_up(now)); // no ids stand before the beginning
   for (std::uint64_t read = 0; read <= 3; ++read) {
     CHECK(reader.is_catching_up() == (read < mark));
-    CHECK(reader.next(now).has_value() == (read < 3));
+    CHECK(reader.next(now)->item.has_value() == (read < 3));
   }
   CHECK_FALSE(reader.is_catching_up());
 }
@@ -158,7 +158,8 @@ TEST_CASE("a strict job has its whole input read before its first item, a slice 
   CHECK(reader.prove(false, now));
   CHECK(reader.position().item == 0);
   const auto first = reader.next(now);
-  CHECK(first.has_value() == (items > 0));
+  REQUIRE(first);
+  CHECK(first->item.has_value() == (items > 0));
 }
 
 TEST_CASE("a bad line of a strict job fails it, which is told once") {
@@ -253,7 +254,7 @@ TEST_CASE("an input that cannot be read fails the job, which is told once") {
 TEST_CASE("an item is read again from its place; only for want of descriptors all others wait") {
   Input input{good_lines(2)};
   Reader& reader = input.open();
-  const auto item = reader.next(now);
+  const auto item = reader.next(now)->item;
   REQUIRE(item);
   CHECK(reader.read_again(item->place, now).value() + "\n" == good_line(0));
   SECTION("there is no descriptor for a call that must be made") {

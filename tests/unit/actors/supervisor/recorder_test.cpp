@@ -204,9 +204,9 @@ TEST_CASE("counts and errors go on from those of an earlier life") {
   before.count = 2;
   const JobSpec spec;
   Recorder recorder{job, spec, counts, {before}};
-  recorder.has_read(9); // read again
+  recorder.has_read({0, 90, 9, 9}); // read again
   CHECK(recorder.counts().total == 10);
-  recorder.has_read(11);
+  recorder.has_read({0, 110, 11, 11});
   CHECK(recorder.counts().total == 11);
   CHECK_FALSE(recorder.counts().total_known);
   recorder.has_read_all();
@@ -219,6 +219,28 @@ TEST_CASE("counts and errors go on from those of an earlier life") {
   CHECK(recorder.errors().last()->count == 3);
   CHECK(recorder.errors().last()->item == "doc");
   CHECK(recorder.errors().last()->source == "in.jsonl:1");
+}
+
+TEST_CASE(
+    "what was left out is counted as far as it was read, and told of at the end of the input") {
+  const JobSpec spec;
+  Recorder recorder{job, spec, {}, {}};
+  recorder.has_read({0, 90, 9, 2, {5, 1, 1, 2, 1}});
+  CHECK(recorder.counts().preprocessed == Preprocessed{5, 1, 1, 2, 1});
+  recorder.has_read({0, 80, 8, 2, {4, 1, 1, 2, 1}}); // read again
+  CHECK(recorder.counts().preprocessed.where == 5);
+  CHECK_FALSE(recorder.has_news());
+  recorder.has_read_all();
+  REQUIRE(recorder.has_news());
+  const InputPosition end{0, 100, 10, 2, {6, 1, 1, 2, 1}};
+  CHECK(recorder.take(end).note.low == end);
+  CHECK_FALSE(recorder.has_news());
+  SECTION("of a job that leaves nothing out there is nothing to tell") {
+    Recorder plain{job, spec, {}, {}};
+    plain.has_read({0, 90, 9, 9});
+    plain.has_read_all();
+    CHECK_FALSE(plain.has_news());
+  }
 }
 
 TEST_CASE("people are told of an error with its item and what came") {

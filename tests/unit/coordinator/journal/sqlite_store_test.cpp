@@ -247,14 +247,14 @@ TEST_CASE("a journal of another version, program or format is refused") {
     std::ifstream file{temp / "state/journal.db", std::ios::binary};
     return std::string{std::istreambuf_iterator<char>{file}, {}};
   };
-  for (const int version : {0, 2, 4, 9}) {
+  for (const int version : {0, 3, 5, 9}) {
     change(fmt::format("PRAGMA user_version={}", version));
     const std::string before = bytes();
-    CHECK_THAT(refusal(), Catch::Contains("expected schema version 3") &&
+    CHECK_THAT(refusal(), Catch::Contains("expected schema version 4") &&
                               Catch::Contains(fmt::format("version {}:", version)));
     CHECK(bytes() == before);
   }
-  change("PRAGMA user_version=2; PRAGMA application_id=12");
+  change("PRAGMA user_version=4; PRAGMA application_id=12");
   CHECK_THAT(refusal(), Catch::Contains("another program"));
   std::filesystem::resize_file(temp / "state/journal.db", 0);
   append_to(temp / "state/journal.db", std::string(8192, 'x'));

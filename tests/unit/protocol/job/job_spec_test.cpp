@@ -43,7 +43,10 @@ JobSpec whole_spec() {
   spec.shape.max_tokens = 13;
   spec.shape.assume_url = "/v1/completions";
   spec.shape.delimiter = ";";
-  spec.shape.skip_blank = spec.policy.no_field_needed = true;
+  spec.shape.drop_empty = spec.shape.normalise = spec.policy.no_field_needed = true;
+  spec.shape.where = {"lang=en", "a,b!="};
+  spec.shape.sample = Percentage::of(12.5).value();
+  spec.shape.sample_seed = 14;
   return spec;
 }
 
@@ -100,8 +103,11 @@ TEST_CASE("Workers are told what makes a request, and nothing else", "[job_spec]
   expected.shape = whole.shape;
   expected.shape.order = {}; // these decide about lines, not about calls
   expected.shape.delimiter.clear();
-  expected.shape.skip_blank = false;
   expected.shape.tokenizer.clear();
+  expected.shape.drop_empty = expected.shape.normalise = false;
+  expected.shape.where.clear();
+  expected.shape.sample = {};
+  expected.shape.sample_seed = 0;
   expected.shape.judge_model.clear();                             // it is the call's
   expected.shape.chunk_tokens = expected.shape.chunk_overlap = 0; // a call's item is its chunk
   expected.policy.timeout_ms = whole.policy.timeout_ms;
@@ -321,7 +327,11 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.shape.max_tokens = 0; }, "--max-tokens"},
                             Row{[](JobSpec& s) { s.shape.assume_url.clear(); }, "--assume-url"},
                             Row{[](JobSpec& s) { s.shape.delimiter = "|"; }, "--delimiter"},
-                            Row{[](JobSpec& s) { s.shape.skip_blank = false; }, "--skip-blank"},
+                            Row{[](JobSpec& s) { s.shape.drop_empty = false; }, "--drop-empty"},
+                            Row{[](JobSpec& s) { s.shape.normalise = false; }, "--normalise"},
+                            Row{[](JobSpec& s) { s.shape.where.pop_back(); }, "--where"},
+                            Row{[](JobSpec& s) { s.shape.sample = {}; }, "--sample"},
+                            Row{[](JobSpec& s) { s.shape.sample_seed = 1; }, "--seed"},
                             Row{[](JobSpec& s) { s.shape.judge_model = "x"; }, "--judge-model"},
                             Row{[](JobSpec& s) { s.shape.judge_prompt = "x"; }, "--judge-prompt"},
                             Row{[](JobSpec& s) { s.shape.chunk_tokens = 99; }, "--chunk-tokens"},

@@ -43,7 +43,7 @@ TEST_CASE("What a reader can still understand is mended", "[json_mend]") {
       {R"({"a":"\ud83d\n"})", R"({"a":"\ufffd\n"})"},
       {R"({"a":"\\ud83d"})", R"({"a":"\\ud83d"})"},
       // bytes that are no UTF-8, as of a token that ends in the midst of a character
-      {"{\"a\":\"x\xe4\xb8\"}", "{\"a\":\"x\xef\xbf\xbd\xef\xbf\xbd\"}"},
+      {"{\"a\":\"x\xe4\xb8\"}", "{\"a\":\"x\xef\xbf\xbd\"}"},
       {"{\"a\":\"\xff\"}", "{\"a\":\"\xef\xbf\xbd\"}"},
       // controls
       {"{\"a\":\"x\ny\tz\x01\"}", R"({"a":"x\u000ay\u0009z\u0001"})"},

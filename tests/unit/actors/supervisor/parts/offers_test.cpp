@@ -204,7 +204,7 @@ TEST_CASE("a second call has the parts of the first, and goes where nothing of t
   PartLedger ledger;
   Call call;
   call.endpoint = EndpointId{5};
-  while (const auto item = reader.next(now)) {
+  while (const auto item = reader.next(now)->item) {
     OpenPart open;
     open.state = Out{CallId{1}};
     open.place = item->place;

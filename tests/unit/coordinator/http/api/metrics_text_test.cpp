@@ -26,14 +26,18 @@ wiring::JobView job_of(std::uint32_t id, JobState state) {
 
 TEST_CASE("a scrape says of a job what status says") {
   wiring::JobView job = job_of(7, JobState::running);
-  job.counts = {1000, true, 600, 40, 3,      16,   650, 700,
-                55,   2,    0,   1,  123456, 7890, 0,   nano_usd(1'500'000'000)};
+  job.counts = {1000, true, {11, 12, 13, 14, 15},   600, 40, 3, 16, 650, 700, 55, 2, 0, 1, 123456,
+                7890, 0,    nano_usd(1'500'000'000)};
   job.waiting_for = WaitKind::tokens;
   job.waiting_at = "http://a/v1";
   job.budget = nano_usd(2'250'000'000);
   const std::string text = metrics_of({{job}, {}, {}}, 1000);
   for (const char* line :
-       {"gristmill_jobs{state=\"running\"} 1",
+       {"gristmill_job_dropped_total{job=\"job-7\",by=\"where\"} 11",
+        "gristmill_job_dropped_total{job=\"job-7\",by=\"empty\"} 12",
+        "gristmill_job_dropped_total{job=\"job-7\",by=\"sample\"} 13",
+        "gristmill_job_normalised_total{job=\"job-7\"} 14",
+        "gristmill_jobs{state=\"running\"} 1",
         "gristmill_jobs{state=\"failed\"} 0",
         "gristmill_job_calls_total{job=\"job-7\"} 650",
         "gristmill_job_cached_total{job=\"job-7\"} 55",

@@ -54,7 +54,14 @@ std::string_view text_in(std::string_view text, std::uint32_t begin, std::uint32
 
 bool is_between_sequences(std::string_view text, std::uint32_t at) {
   if (json::is_utf8(text)) return at == text.size() || (text[at] & 0xc0) != 0x80;
-  return json::as_utf8(text.substr(0, at)) + json::as_utf8(text.substr(at)) == json::as_utf8(text);
+  for (std::uint32_t before = 1; before <= std::min(at, 3u); ++before)
+    for (std::uint32_t bytes = before + 1; bytes <= 4; ++bytes) {
+      const std::string_view one = text.substr(at - before, bytes);
+      if (one.size() == bytes && json::is_utf8(one) && (one[0] & 0xc0) == 0xc0 &&
+          std::ranges::all_of(one.substr(1), [](char c) { return (c & 0xc0) == 0x80; }))
+        return false;
+    }
+  return true;
 }
 
 // The first of the rules that does not hold; empty = all do.
