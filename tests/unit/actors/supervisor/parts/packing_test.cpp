@@ -155,6 +155,12 @@ TEST_CASE("calls are no larger than the user wants, than a window yields, than a
     packing.told({{"m", 64, 128, 1, window}});
     CHECK(packing.bounds("m").tokens == window);
   }
+  JobSpec rich, with_window, with_budget;
+  with_window.limits.rates.tokens_per_minute = 1'000'000;
+  with_budget.limits.budget = Usd::from_usd(1);
+  CHECK(Packing{rich}.bounds("m").tokens == DraftBounds{}.tokens);
+  CHECK(Packing{with_window}.bounds("m").tokens == limits::pack_tokens_max);
+  CHECK(Packing{with_budget}.bounds("m").tokens == limits::pack_tokens_max);
   packing.heard("m", limits::pack_reply_bytes_max / 50);
   packing.heard("m", 7);
   CHECK(packing.bounds("m").parts == 50);
