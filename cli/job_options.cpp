@@ -2,6 +2,7 @@
 
 #include "actors/kit/program/config_options.hpp"
 #include "cli/text_file.hpp"
+#include "coordinator/inputs/tokenizers.hpp"
 #include "protocol/job/endpoint_faults.hpp"
 #include "protocol/job/options.hpp"
 #include "protocol/job/percentage.hpp"
@@ -96,6 +97,29 @@ Result<> add_schema(Params& params, const std::string& path) {
                 "--json-schema: expected no --param response_format beside it, got one");
   Json format{{"name", schema_name(path)}, {"schema", std::move(*schema)}, {"strict", true}};
   params["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(format)}};
+  return {};
+}
+
+// FILE, or FILE:NAME; a file whose own name has a colon is meant as it stands.
+Result<> set_tokenizer(JobSpec& spec) {
+  std::string path = std::move(spec.shape.tokenizer), encoding;
+  std::error_code error;
+  const auto colon = path.rfind(':');
+  const bool named = colon != path.npos && path.find('/', colon) == path.npos &&
+                     !std::filesystem::exists(path, error);
+  if (named) {
+    encoding = path.substr(colon + 1);
+    path.resize(colon);
+  }
+  if (path.empty() || (named && encoding.empty()))
+    return fail(ErrorCode::usage,
+                fmt::format("--tokenizer: expected FILE.tiktoken or FILE.tiktoken:NAME, got \"{}\"",
+                            json::printable(path + (named ? ":" + encoding : ""), 100)));
+  path = std::filesystem::absolute(path).string();
+  const auto tokenizer = coordinator::read_tokenizer({}, path, encoding);
+  if (!tokenizer) return fail(ErrorCode::usage, "--tokenizer " + tokenizer.error().message);
+  spec.shape.tokenizer = to_string(coordinator::id_of(**tokenizer));
+  spec.tokenizer_file = std::move(path);
   return {};
 }
 
@@ -283,6 +307,7 @@ Result<JobSpec> JobOptions::spec() const {
   JobSpec spec = said;
   if (spec.shape.models == ModelNames{""})
     spec.shape.models.clear(); // of a variable that is not set
+  if (!spec.shape.tokenizer.empty()) GRISTMILL_TRY(set_tokenizer(spec));
   for (auto& label : spec.shape.labels) label = CLI::detail::trim_copy(label);
   std::vector<std::string> keep;
   for (auto& field : spec.shape.keep)

@@ -121,6 +121,9 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   node.open_source = [this](const JobSpec& spec) {
     return FileSource::open(spec.inputs, options_.state_directory, inputs_);
   };
+  node.open_tokenizer = [this](const JobSpec& spec) {
+    return tokenizers_.open(spec, inputs_.roots);
+  };
   node.lines = store_.lines;
   node.has_cache = cache_ != nullptr;
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };

@@ -10,6 +10,7 @@
 #include "coordinator/cache/answer_cache.hpp"
 #include "coordinator/gateway/zmq_gateway.hpp"
 #include "coordinator/inputs/file_source.hpp"
+#include "coordinator/inputs/tokenizers.hpp"
 #include "coordinator/journal/store.hpp"
 #include "protocol/keys/access.hpp"
 
@@ -87,6 +88,7 @@ private:
   HostOptions options_;
   journal::Recovered recovered_;
   InputAccess inputs_;
+  Tokenizers tokenizers_;
   Store store_;
   std::unique_ptr<AnswerCache> cache_;
   std::unique_ptr<wiring::CoordinatorNode> node_;

@@ -131,7 +131,7 @@ std::vector<std::vector<InputSpec>> inputs_of(const journal::Recovered& recovere
   std::vector<std::vector<InputSpec>> inputs;
   for (const journal::RecoveredJob& job : recovered.jobs)
     if (auto spec = job_spec_from_json(job.spec, Unknown::skipped))
-      inputs.push_back(std::move(spec->inputs));
+      inputs.push_back(files_of(*spec));
   return inputs;
 }
 

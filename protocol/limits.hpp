@@ -65,6 +65,9 @@ inline constexpr std::size_t template_fields_max = 1'024; // places to be filled
 inline constexpr std::size_t request_bytes_max = line_bytes_max; // what a template makes of an item
 // So small a chunk is no text any more; and no line has more chunks than a part's number can say.
 inline constexpr std::uint32_t chunk_tokens_min = 16, chunk_tokens_max = 1u << 24;
+// A rank file, which is a tokenizer's vocabulary, and how many of them are in memory for all jobs.
+inline constexpr std::size_t rank_file_bytes_max = 16 * mib, ranks_max = 1u << 19;
+inline constexpr std::size_t tokenizers_max = 16;
 // Parts of one model of an item that are open at a time; the others wait for some to end.
 inline constexpr std::uint32_t open_chunks_max = 8'192;
 // Of a call of several inputs: as many as OpenAI takes, with as many tokens; and the bytes of it

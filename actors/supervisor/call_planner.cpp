@@ -6,12 +6,18 @@
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/prefix.hpp"
 #include "protocol/openai/request/render.hpp"
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "protocol/rules/priced.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <fmt/format.h>
 
 namespace gristmill::supervisor {
+namespace {
+
+constexpr std::string_view unnamed = "\n"; // a request's endpoint names the model
+
+} // namespace
 
 tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemKind kind,
                                                    std::string_view raw, bool on_fallback) const {
@@ -27,18 +33,27 @@ tl::expected<PlannedAsk, NoCall> CallPlanner::plan(const PartNumber& part, ItemK
                            "under --budget-usd, got none; {}",
                            how_to_limit_answers),
                true}};
+  const std::uint64_t pack = spec_.policy.pack > 1 ? openai::pack_key(form.spec, kind, raw) : 0;
   return PlannedAsk{std::move(model.model),
                     model.has_fallback,
                     bound.total(),
                     bound.output,
                     openai::prefix_of(form.spec, form.documents, kind, raw),
-                    spec_.policy.pack > 1 ? openai::pack_key(form.spec, kind, raw) : 0};
+                    pack,
+                    pack == 0 ? 0 : pack_tokens(form, kind, raw, bound)};
+}
+
+std::uint64_t CallPlanner::pack_tokens(const openai::CallForm& form, ItemKind kind,
+                                       std::string_view raw,
+                                       const openai::TokenBound& bound) const {
+  if (tokenizer_ == nullptr) return bound.text;
+  const auto request = openai::render(form.spec, form.documents, kind, raw, unnamed, "");
+  return request ? tokenizer_->count(openai::input_text(*request)) : bound.text;
 }
 
 // Answers to equal requests of another form would be read otherwise.
 AskedRequest CallPlanner::request(const PartNumber& part, ItemKind kind,
                                   std::string_view raw) const {
-  constexpr std::string_view unnamed = "\n"; // its endpoint names the model
   const std::string_view scope = part.is_judge() ? "judge" : part.is_reduce() ? "reduce" : "item";
   const openai::CallForm& form = forms_.of(part);
   const PartNumber asked =
@@ -64,6 +79,7 @@ void CallDraft::add(protocol::PlannedPart part, PlannedAsk ask, std::size_t comp
   }
   bounds_.parts = std::min(bounds_.parts, company);
   bytes_ += part.bytes();
+  pack_tokens_ += ask.pack_tokens;
   if (size() == 0 || !mutated("pack_bounded_by_its_first")) offered_.token_bound += ask.token_bound;
   offered_.output_bound += ask.output_bound;
   offered_.planned.parts.push_back(std::move(part));

@@ -14,9 +14,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace gristmill::bpe {
+class Tokenizer;
+} // namespace gristmill::bpe
 
 namespace gristmill::supervisor {
 
@@ -25,6 +30,7 @@ struct PlannedAsk {
   bool has_fallback = false;
   std::uint64_t token_bound = 0, output_bound = 0, prefix = 0; // as of OfferedCall
   std::uint64_t pack = 0;                                      // as of pack_key()
+  std::uint64_t pack_tokens = 0; // of its text, as far as a server bounds those of a call
 };
 
 // What an answer that is taken from elsewhere does not cost again.
@@ -42,10 +48,11 @@ struct NoCall {
 
 class CallPlanner {
 public:
-  // `spec` outlives it.
-  CallPlanner(const JobSpec& spec, const std::vector<PoolSpec>& pools)
+  // `spec` outlives it, and so does `tokenizer`; nullptr = texts of packs have their bytes' tokens.
+  CallPlanner(const JobSpec& spec, const std::vector<PoolSpec>& pools,
+              const bpe::Tokenizer* tokenizer = nullptr)
       : spec_{spec}, forms_{spec}, items_{tokens_of({})}, reduce_{tokens_of({0, 1, 0})},
-        judge_{tokens_of(PartNumber::judge(0))}, models_{spec, pools} {}
+        judge_{tokens_of(PartNumber::judge(0))}, models_{spec, pools}, tokenizer_{tokenizer} {}
 
   tl::expected<PlannedAsk, NoCall> plan(const PartNumber& part, ItemKind kind, std::string_view raw,
                                         bool on_fallback) const;
@@ -68,16 +75,21 @@ private:
     return part.is_reduce() ? reduce_ : items_;
   }
 
+  std::uint64_t pack_tokens(const openai::CallForm& form, ItemKind kind, std::string_view raw,
+                            const openai::TokenBound& bound) const;
+
   const JobSpec& spec_;
   openai::CallForms forms_;
   openai::JobTokens items_, reduce_, judge_; // what their calls use at most
   ModelPlan models_;
+  const bpe::Tokenizer* tokenizer_;
 };
 
-// How much a call may gather.
+// How much a call may gather: parts, and tokens that it may be charged. Its texts have at most
+// limits::pack_tokens_max besides.
 struct DraftBounds {
   std::size_t parts = 1;
-  std::uint64_t tokens = limits::pack_tokens_max;
+  std::uint64_t tokens = std::numeric_limits<std::uint64_t>::max();
 };
 
 // A call that gathers parts. A single one may be as large as it is.
@@ -115,12 +127,13 @@ private:
   }
   bool has_room_for(const protocol::PlannedPart& part, const PlannedAsk& ask) const {
     return offered_.token_bound + ask.token_bound <= bounds_.tokens &&
+           pack_tokens_ + ask.pack_tokens <= limits::pack_tokens_max &&
            bytes_ + part.bytes() <= limits::pack_bytes_max;
   }
 
   std::uint32_t stream_;
   DraftBounds bounds_;
-  std::uint64_t pack_ = 0;
+  std::uint64_t pack_ = 0, pack_tokens_ = 0;
   std::size_t bytes_ = 0;
   OfferedCall offered_;
 };

@@ -28,10 +28,10 @@ std::vector<OfferedCall> by_prefix(std::vector<OfferedCall> calls);
 
 class Offers {
 public:
-  // `spec` and `plan` outlive it; calls are numbered from `first` on.
+  // `spec`, `plan` and `tokenizer` outlive it; calls are numbered from `first` on.
   Offers(JobId job, const JobSpec& spec, const std::vector<PoolSpec>& pools, const PartPlan& plan,
-         CallId first)
-      : job_{job}, plan_{plan}, planner_{spec, pools}, packing_{spec.policy.pack}, next_{first} {}
+         CallId first, const bpe::Tokenizer* tokenizer = nullptr)
+      : job_{job}, plan_{plan}, planner_{spec, pools, tokenizer}, packing_{spec}, next_{first} {}
 
   // Room for so many more calls of a stream, and bytes of them.
   void may_make(std::uint32_t stream, std::uint32_t calls, std::uint64_t bytes);

@@ -10,6 +10,7 @@
 #include "actors/supervisor/call_planner.hpp"
 #include "actors/supervisor/parts/call_book.hpp"
 #include "actors/words/pack_size.hpp"
+#include "protocol/job/spec.hpp"
 #include "protocol/limits.hpp"
 
 #include <algorithm>
@@ -22,8 +23,14 @@ namespace gristmill::supervisor {
 
 class Packing {
 public:
-  // `most`: inputs of a call, as the job's user wants it.
-  explicit Packing(std::uint32_t most) : most_{most} {}
+  // `most`: inputs of a call, as the job's user wants it; `tokens`: that it may be charged.
+  explicit Packing(std::uint32_t most, std::uint64_t tokens = DraftBounds{}.tokens)
+      : most_{most}, tokens_{tokens} {}
+  // What a call may be charged is kept from others until it ends: of a job that has little, less.
+  explicit Packing(const JobSpec& spec)
+      : Packing{spec.policy.pack, spec.limits.budget || spec.limits.rates.tokens_per_minute != 0
+                                      ? limits::pack_tokens_max
+                                      : DraftBounds{}.tokens} {}
 
   void told(const std::vector<PackSize>& sizes) {
     for (const PackSize& size : sizes)
@@ -42,9 +49,9 @@ public:
     if (may_try && !its.trial) parts = std::max<std::uint64_t>(parts, its.size.trial);
     if (its.answer_bytes != 0)
       parts = std::min<std::uint64_t>(parts, limits::pack_reply_bytes_max / its.answer_bytes);
-    const std::uint64_t tokens = its.size.tokens;
-    return {std::clamp<std::uint64_t>(parts, 1, most_),
-            tokens == 0 ? limits::pack_tokens_max : std::min(tokens, limits::pack_tokens_max)};
+    DraftBounds bounds{std::clamp<std::uint64_t>(parts, 1, most_), tokens_};
+    if (its.size.tokens != 0) bounds.tokens = std::min(bounds.tokens, its.size.tokens);
+    return bounds;
   }
   void leaves(const OfferedCall& call) {
     const CallId id = call.planned.call;
@@ -110,6 +117,7 @@ private:
   }
 
   std::uint32_t most_;
+  std::uint64_t tokens_;
   Time now_{};
   std::map<std::string, Model> models_; // that calls of several parts were made of, or told of
 };

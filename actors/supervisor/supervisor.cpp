@@ -79,11 +79,16 @@ const NoCall was_cancelled{OutcomeClass::cancelled, "cancelled", "the job was ca
 
 Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
                        RecoveredItems recovered, const std::vector<PoolSpec>& pools,
-                       const PartPlan* plan)
+                       const PartPlan* plan, std::shared_ptr<const bpe::Tokenizer> tokenizer)
     : job_{job}, spec_{std::move(spec)}, own_plan_{spec_}, plan_{plan == nullptr ? own_plan_
                                                                                  : *plan},
-      offers_{job, spec_, pools, plan_,
-              CallId{std::max(CallId::of(epoch, job, 1).value, recovered.next_call)}},
+      tokenizer_{std::move(tokenizer)}, offers_{job,
+                                                spec_,
+                                                pools,
+                                                plan_,
+                                                CallId{std::max(CallId::of(epoch, job, 1).value,
+                                                                recovered.next_call)},
+                                                tokenizer_.get()},
       reader_{spec_, source, recovered.low, recovered.mark}, parts_{job, epoch,
                                                                     std::move(recovered.terminal),
                                                                     std::move(recovered.parts)},
@@ -318,7 +323,7 @@ Effects Supervisor::sealed() {
 // The parts of it that are to be opened. All of them may have ended in an earlier life, which did
 // not come to join them.
 Parts Supervisor::divide(const intake::Item& item) {
-  Parts parts = parts_.divide(item, plan_.division_of(job_, item), most_open());
+  Parts parts = parts_.divide(item, plan_.division_of(job_, item, tokenizer_.get()), most_open());
   drop_if_cancelled(item.ordinal);
   const DividedItem* divided = parts_.ledger().divided(item.ordinal);
   if (divided != nullptr && divided->is_over())
@@ -860,7 +865,8 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   const bool is_joined = divided != nullptr && divided->reduces() && !number.is_judge();
   const std::uint32_t size =
       is_joined && !failed
-          ? openai::answer_size(openai::without_thoughts(openai::answer_text(reply.body)))
+          ? openai::answer_size(openai::without_thoughts(openai::answer_text(reply.body)),
+                                tokenizer_.get())
           : 0;
   parts_.end(part, failed, size);
   if (divided != nullptr && !mutated("part_line_ends_item")) {

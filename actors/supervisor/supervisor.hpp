@@ -41,6 +41,7 @@
 #include "actors/words/wait_reason.hpp"
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,10 +75,12 @@ struct RecoveredItems {
 
 class Supervisor {
 public:
-  // `source` outlives it, and so does `plan`; nullptr = the job's own.
+  // `source` outlives it, and so does `plan`; nullptr = the job's own. `tokenizer`: that the job
+  // names; nullptr = its tokens are estimated.
   Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
              RecoveredItems recovered, const std::vector<PoolSpec>& pools = {},
-             const PartPlan* plan = nullptr);
+             const PartPlan* plan = nullptr,
+             std::shared_ptr<const bpe::Tokenizer> tokenizer = nullptr);
 
   Effects started(Time now); // first of all
   // Room for so many more calls, and bytes of them, of one stream (words/streams.hpp).
@@ -182,6 +185,7 @@ private:
   JobSpec spec_;
   JobParts own_plan_;
   const PartPlan& plan_;
+  std::shared_ptr<const bpe::Tokenizer> tokenizer_;
   Offers offers_;
   Turns turns_;
   Reader reader_;

@@ -29,6 +29,11 @@ struct NodeOptions {
   // Windows that a job's rooms need when it opens.
   std::function<Result<std::unique_ptr<intake::ByteSource>>(const JobSpec&)> open_source;
   std::function<Result<std::unique_ptr<merger::MergeFiles>>(JobId, const JobSpec&)> open_merge;
+  // That a job's tokens are counted by; nullptr = they are estimated, as without this window.
+  using OpenedTokenizer = Result<std::shared_ptr<const bpe::Tokenizer>>;
+  std::function<OpenedTokenizer(const JobSpec&)> open_tokenizer = [](const JobSpec&) {
+    return OpenedTokenizer{};
+  };
   journal::LineStore* lines = nullptr;
   bool has_cache = false;                          // of answers, which outlives jobs and nodes
   const supervisor::PartPlan* part_plan = nullptr; // as each job says

@@ -368,7 +368,7 @@ void CoordinatorRoom::tell(jobs::Show& show, const Moment& moment, Post& post) {
 void CoordinatorRoom::tell(jobs::ShowForgotten& show, const Moment& moment, Post& post) {
   Answer answer = answer_to(show.token);
   answer.jobs.push_back(view(show.job, moment));
-  answer.forgotten_inputs = std::move(show.job.spec.inputs);
+  answer.forgotten_inputs = files_of(show.job.spec);
   post.tell(to_client, std::move(answer));
 }
 

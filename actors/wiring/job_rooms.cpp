@@ -104,17 +104,14 @@ void SupervisorRoom::open(Message message, const Moment& moment, Post& post) {
 supervisor::Effects SupervisorRoom::open_now(Time now) {
   supervisor::Effects effects;
   std::string must_wait;
-  if (auto source = options_.open_source(opening_->spec)) {
-    source_ = std::move(*source);
-    supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
-                                                           opening_->recovered, options_.pools,
-                                                           options_.part_plan);
+  const auto opened = open_files();
+  if (opened) {
     effects = supervisor_->started(now);
     must_wait = supervisor_->must_wait();
-  } else if (source.error().code == ErrorCode::unavailable) {
-    must_wait = source.error().message;
+  } else if (opened.error().code == ErrorCode::unavailable) {
+    must_wait = opened.error().message;
   } else {
-    effects.stop = StateChange{JobState::failed, JobReason::input, source.error().message};
+    effects.stop = StateChange{JobState::failed, JobReason::input, opened.error().message};
   }
   if (must_wait.empty()) {
     opening_.reset();
@@ -125,6 +122,21 @@ supervisor::Effects SupervisorRoom::open_now(Time now) {
   cannot_open_.kind = WaitKind::reading;
   cannot_open_.because = "its input cannot be opened now and is tried again: " + must_wait;
   cannot_open_.until = open_again_at_ = now + open_again_after;
+  return {};
+}
+
+// What the job reads, and then who supervises it.
+Result<> SupervisorRoom::open_files() {
+  auto tokenizer = options_.open_tokenizer(opening_->spec);
+  GRISTMILL_TRY(tokenizer);
+  const bool is_begun = opening_->recovered.mark > 0;
+  if (is_begun && mutated("tokenizer_is_forgotten")) tokenizer->reset();
+  auto source = options_.open_source(opening_->spec);
+  GRISTMILL_TRY(source);
+  source_ = std::move(*source);
+  supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
+                                                         opening_->recovered, options_.pools,
+                                                         options_.part_plan, std::move(*tokenizer));
   return {};
 }
 

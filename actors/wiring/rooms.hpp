@@ -71,6 +71,7 @@ public:
 private:
   void open(Message message, const Moment& moment, Post& post);
   supervisor::Effects open_now(Time now);
+  Result<> open_files();
   WaitReason waiting(Time now) const;
   supervisor::Effects hear(JobNews& news, Time now);
   void emit(supervisor::Effects effects, const Moment& moment, Post& post);

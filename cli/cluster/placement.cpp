@@ -35,7 +35,8 @@ std::optional<Placement::Refusal> Placement::in_place(JobSpec& spec) {
                    "(standard input); leave --in-place out",
                    exit_usage};
   for (const std::string& name : names_) spec.inputs.push_back({name, name});
-  return faults_in(spec);
+  if (auto faults = faults_in(spec)) return faults;
+  return upload_tokenizer(spec);
 }
 
 std::optional<Placement::Refusal> Placement::upload(JobSpec& spec, const std::string& output) {
@@ -56,9 +57,22 @@ std::optional<Placement::Refusal> Placement::upload(JobSpec& spec, const std::st
     if (list) spec.inputs = {std::move(*list)};
     if (!list) placed = tl::unexpected{list.error()};
   }
-  if (placed) return std::nullopt;
+  if (placed) return upload_tokenizer(spec);
   settle(false);
   return refused(placed.error());
+}
+
+std::optional<Placement::Refusal> Placement::upload_tokenizer(JobSpec& spec) {
+  if (spec.tokenizer_file.empty()) return std::nullopt;
+  auto place = upload_file(spec.tokenizer_file);
+  if (!place) {
+    settle(false);
+    return refused(place.error());
+  }
+  spec.tokenizer_file = std::move(*place);
+  tokenizer_ = std::move(uploaded_.back());
+  uploaded_.pop_back();
+  return std::nullopt;
 }
 
 // Before anything is uploaded. Under --strict every line is read, so that its user learns of a bad
@@ -152,6 +166,7 @@ Result<InputSpec> Placement::upload_together(const std::vector<InputSpec>& input
 
 // Of a list the coordinator has made its own. What is not taken back goes by its age.
 void Placement::settle(bool submitted) {
+  if (!submitted && tokenizer_) (void)client_.discard(*tokenizer_);
   if (submitted && !together_) return;
   for (const std::string& id : uploaded_) (void)client_.discard(id);
   uploaded_.clear();

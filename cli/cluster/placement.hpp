@@ -1,6 +1,7 @@
 // PLACEMENT: brings a job's inputs to where the coordinator can read them: nothing for those that
-// are below its data root, else an upload of each file, or of many together. What will not be used
-// is taken back. Invariant: nothing is uploaded for a job that is wrong in itself.
+// are below its data root, else an upload of each file, or of many together; and its rank file in
+// any case, which is the user's. What will not be used is taken back. Invariant: nothing is
+// uploaded for a job that is wrong in itself.
 #pragma once
 
 #include "cli/cluster/client.hpp"
@@ -34,6 +35,7 @@ public:
 
 private:
   std::optional<Refusal> look_at(const JobSpec& spec, const std::vector<InputSpec>& found);
+  std::optional<Refusal> upload_tokenizer(JobSpec& spec);
   Result<> upload_each(std::vector<InputSpec>& inputs);
   Result<InputSpec> upload_together(const std::vector<InputSpec>& inputs);
   Result<std::string> upload_file(const std::string& path);
@@ -44,6 +46,7 @@ private:
   const std::vector<std::string> names_;
   InputFile standard_input_{nullptr, std::fclose}; // kept to be read twice; none: it is read once
   std::vector<std::string> uploaded_;              // their ids
+  std::optional<std::string> tokenizer_;           // likewise
   bool together_ = false;
 };
 

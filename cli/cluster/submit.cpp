@@ -241,7 +241,7 @@ void add_submit(CLI::App& app, int& exit_code) {
   options->server.add_to(*command);
   command->add_flag("--in-place", options->in_place,
                     "the inputs are files, directories and patterns below the coordinator's "
-                    "--data-root: upload nothing");
+                    "--data-root: upload none of them");
   command->add_flag("--wait", options->wait, "wait for the end and fetch the result");
   command->add_option("-o,--output", options->output,
                       "with --wait: result, compressed if it ends with .gz or .zst "

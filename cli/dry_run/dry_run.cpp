@@ -10,6 +10,7 @@
 #include "cli/run/standard_input.hpp"
 #include "coordinator/cache/cache_store.hpp"
 #include "coordinator/inputs/file_source.hpp"
+#include "coordinator/inputs/tokenizers.hpp"
 #include "protocol/openai/request/canonical.hpp"
 #include "protocol/rules/cache_scope.hpp"
 
@@ -140,7 +141,9 @@ int dry_run(JobSpec spec, const std::vector<std::string>& names, const DryRunPla
   if (!source) return complain(source.error().message, exit_usage);
   auto is_known = known_by_cache(spec, places.cache);
   if (!is_known) return complain(is_known.error().message, exit_usage);
-  Forecaster forecaster{spec, (*source)->scratch(), std::move(*is_known)};
+  auto tokenizer = coordinator::tokenizer_of(spec);
+  if (!tokenizer) return complain("--tokenizer " + tokenizer.error().message, exit_usage);
+  Forecaster forecaster{spec, (*source)->scratch(), std::move(*is_known), std::move(*tokenizer)};
   const auto bad = read_items(spec, **source, forecaster);
   if (!bad) return complain(bad.error().message, exit_usage);
   if (*bad)

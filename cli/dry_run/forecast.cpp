@@ -27,9 +27,9 @@ std::uint32_t likely_size(const TokenRange& answer) {
 } // namespace
 
 Forecaster::Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages,
-                       IsKnown is_known)
+                       IsKnown is_known, std::shared_ptr<const bpe::Tokenizer> tokenizer)
     : spec_{spec}, forms_{spec}, reader_{spec}, models_{models_of_all(spec)},
-      seen_{std::move(pages)}, is_known_{std::move(is_known)} {
+      seen_{std::move(pages)}, is_known_{std::move(is_known)}, tokenizer_{std::move(tokenizer)} {
   if (models_.empty()) models_.emplace_back();
   for (std::size_t n = 1; n <= models_.size(); ++n)
     empty_answers_ += fmt::format("{}\"answer.{}\":\"\"", n == 1 ? "" : ",", n);
@@ -49,8 +49,12 @@ ModelShare& Forecaster::share_of(const openai::Request& request) {
   return forecast_.models[std::string{model}];
 }
 
+openai::TokenEstimate Forecaster::tokens_of(const openai::Request& request) const {
+  return openai::estimate_tokens(request, openai::answer_tokens_default, tokenizer_.get());
+}
+
 TokenRange Forecaster::count(const openai::Request& request, const TokenRange& more) {
-  auto tokens = openai::estimate_tokens(request, openai::answer_tokens_default);
+  auto tokens = tokens_of(request);
   tokens.input += more;
   forecast_.tokens.input += tokens.input;
   forecast_.tokens.output += tokens.output;
@@ -106,8 +110,7 @@ bool Forecaster::is_answered(const openai::Request& request) {
 }
 
 TokenRange Forecaster::called(const openai::Request& request, ItemKind kind, std::string_view raw) {
-  if (is_answered(request))
-    return openai::estimate_tokens(request, openai::answer_tokens_default).output;
+  if (is_answered(request)) return tokens_of(request).output;
   may_be_packed(a_chunk, kind, raw);
   return count(request);
 }
@@ -119,8 +122,9 @@ void Forecaster::may_be_packed(const PartNumber& part, ItemKind kind, std::strin
 
 Forecaster::Divided Forecaster::divided(const intake::Item& item) const {
   Divided divided{reader_.read(item.place.kind, item.raw), {}};
-  divided.chunks = openai::chunks_of(divided.document.text,
-                                     {spec_.shape.chunk_tokens, spec_.shape.chunk_overlap});
+  divided.chunks =
+      openai::chunks_of(divided.document.text,
+                        {spec_.shape.chunk_tokens, spec_.shape.chunk_overlap}, tokenizer_.get());
   return divided;
 }
 

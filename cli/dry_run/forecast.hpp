@@ -61,9 +61,10 @@ public:
   // Whether the cache has an answer to a request that names its model.
   using IsKnown = std::function<bool(const RequestKey&)>;
 
-  // `pages`: for --dedupe.
+  // `pages`: for --dedupe; `tokenizer`: that of the job.
   explicit Forecaster(const JobSpec& spec, std::unique_ptr<intake::ScratchPages> pages = nullptr,
-                      IsKnown is_known = nullptr);
+                      IsKnown is_known = nullptr,
+                      std::shared_ptr<const bpe::Tokenizer> tokenizer = nullptr);
 
   // The sentence that makes it a bad line; empty = it would be called for.
   std::string item(const intake::Item& item, const std::string& source);
@@ -90,6 +91,7 @@ private:
   // A call of an item or a chunk of it.
   openai::TokenRange called(const openai::Request& request, ItemKind kind, std::string_view raw);
   void may_be_packed(const PartNumber& part, ItemKind kind, std::string_view raw);
+  openai::TokenEstimate tokens_of(const openai::Request& request) const;
   // The request, with so many tokens in it beside its own; its answer.
   openai::TokenRange count(const openai::Request& request, const openai::TokenRange& more = {});
   ModelShare& share_of(const openai::Request& request);
@@ -102,6 +104,7 @@ private:
   std::string empty_answers_; // as the judge would see them
   intake::SeenIds seen_;      // keys of requests
   IsKnown is_known_;          // none = there is no cache
+  std::shared_ptr<const bpe::Tokenizer> tokenizer_; // none = texts are estimated
   Forecast forecast_;
 };
 

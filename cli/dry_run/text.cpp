@@ -1,6 +1,7 @@
 // What a dry run found, as text for people and as JSON for programs.
 #include "cli/terminal/text.hpp"
 #include "cli/dry_run/dry_run.hpp"
+#include "protocol/job/tokenizer_id.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -140,6 +141,11 @@ Json json_of(const TokenRange& tokens) {
       {"low", whole(tokens.low)}, {"likely", whole(tokens.likely)}, {"high", whole(tokens.high)}};
 }
 
+Json json_of_tokenizer(const JobSpec& spec) {
+  const auto id = tokenizer_id_from(spec.shape.tokenizer);
+  return id ? Json{{"name", id->encoding}, {"sha256", id->sha256}} : Json();
+}
+
 Json json_of(const openai::TokenEstimate& tokens) {
   return {{"input", json_of(tokens.input)}, {"output", json_of(tokens.output)}};
 }
@@ -154,6 +160,11 @@ std::string to_text(const Forecast& forecast, const JobSpec& spec, const DryRunP
   add_calls(lines, forecast, spec);
   lines.add("tokens", fmt::format("in {}, out {}", shown(forecast.tokens.input),
                                   shown(forecast.tokens.output)));
+  const auto tokenizer = tokenizer_id_from(spec.shape.tokenizer);
+  if (tokenizer)
+    lines.add("",
+              fmt::format("texts are counted with {}; answers, and what chat templates add, are",
+                          tokenizer->encoding));
   lines.add("", "estimated: likely (least to most); --limit 10 tells how long answers really are");
   add_money(lines, forecast, prices);
   add_budget(lines, forecast, spec, prices);

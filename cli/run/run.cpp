@@ -191,6 +191,7 @@ std::vector<OwnFiles::NamedFile> RunCommand::named_files() const {
   const JobOptions& job = options_.job;
   std::vector<OwnFiles::NamedFile> files{{"--prompt-file", job.prompt_file},
                                          {"--json-schema", job.json_schema},
+                                         {"--tokenizer", spec_.tokenizer_file},
                                          {"--api-key-file", job.api_key_file},
                                          {"--config", job.config},
                                          {"--ca-file", options_.ca_file}};

@@ -4,11 +4,13 @@
 #include "coordinator/inputs/digest.hpp"
 #include "coordinator/inputs/finder.hpp"
 #include "coordinator/inputs/list.hpp"
+#include "coordinator/inputs/tokenizers.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace gristmill::coordinator {
 namespace {
@@ -195,10 +197,10 @@ void JobInputs::run() {
 void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
   auto shared = std::make_shared<JobSpec>(std::move(spec));
   order([this, shared, then = std::move(then)] {
-    const auto asked = located(shared->inputs);
+    const auto asked = located(files_of(*shared));
     hold(asked); // nobody removes them while they are looked at
     auto result = admitted(std::move(*shared));
-    if (result) hold(result->inputs);
+    if (result) hold(files_of(*result));
     let_go(asked, false);
     then(std::move(result));
   });
@@ -206,8 +208,13 @@ void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
 
 void JobInputs::refused(std::vector<InputSpec> inputs) {
   order([this, inputs = std::move(inputs)] {
-    const bool listed = inputs.size() == 1 && inputs.front().files > 0;
-    let_go(inputs, listed);
+    for (const bool listed : {true, false}) {
+      std::vector<InputSpec> alike;
+      std::ranges::copy_if(inputs, std::back_inserter(alike), [listed](const InputSpec& input) {
+        return (input.files > 0) == listed;
+      });
+      let_go(alike, listed);
+    }
   });
 }
 
@@ -267,7 +274,9 @@ void JobInputs::let_go(const std::vector<InputSpec>& inputs, bool remove) {
   }
 }
 
+// Before the inputs, of which a list may be written.
 Result<JobSpec> JobInputs::admitted(JobSpec spec) {
+  GRISTMILL_TRY(place_tokenizer(spec));
   Listing listing{uploads_, limits_.files_max};
   for (const InputSpec& input : spec.inputs) {
     auto placed = input.files > 0 ? place_list(input, listing) : place(input, listing);
@@ -277,6 +286,30 @@ Result<JobSpec> JobInputs::admitted(JobSpec spec) {
   GRISTMILL_TRY(inputs);
   spec.inputs = std::move(*inputs);
   return spec;
+}
+
+// A client may say which it means, by its encoding or by its whole id.
+Result<> JobInputs::place_tokenizer(JobSpec& spec) const {
+  std::string& said = spec.shape.tokenizer;
+  if (spec.tokenizer_file.empty() && said.empty()) return {};
+  if (spec.tokenizer_file.empty())
+    return fail(ErrorCode::usage,
+                fmt::format("tokenizer: expected its rank file as tokenizer_file beside it, got "
+                            "\"{}\" alone; upload the file (POST /api/v1/inputs)",
+                            json::printable(said, 100)));
+  auto path = uploads_.located(spec.tokenizer_file);
+  if (!path) return fail(path.error().code, "tokenizer_file: " + path.error().message);
+  const auto id = tokenizer_id_from(said);
+  const auto tokenizer = read_tokenizer(uploads_.roots(), *path, id ? id->encoding : said);
+  if (!tokenizer)
+    return fail(tokenizer.error().code, "tokenizer_file " + tokenizer.error().message);
+  if (id && *id != id_of(**tokenizer))
+    return fail(ErrorCode::bad_input,
+                fmt::format("tokenizer_file {}: expected the SHA-256 {}, got {}; upload it anew",
+                            *path, id->sha256, (*tokenizer)->hash()));
+  said = to_string(id_of(**tokenizer));
+  spec.tokenizer_file = std::move(*path);
+  return {};
 }
 
 // A file, or what lies below a directory of the data root or matches a pattern.

@@ -33,15 +33,16 @@ struct JobInputsLimits {
 
 class JobInputs {
 public:
-  // `in_use`: the inputs of each job that there is. `uploads` must outlive it.
+  // `in_use`: the files of each job that there is (files_of). `uploads` must outlive it.
   JobInputs(Uploads& uploads, const std::vector<std::vector<InputSpec>>& in_use,
             JobInputsLimits limits);
   ~JobInputs(); // after the orders under way; the others are dropped
 
-  // The specification with its inputs as the job reads them. They are held until the job is
-  // refused or forgotten.
+  // The specification with its inputs as the job reads them, and with the tokenizer that its rank
+  // file is. They are held until the job is refused or forgotten.
   void admit(JobSpec spec, std::function<void(Result<JobSpec>)> admitted);
-  // The job was refused: uploads stay, its client may correct it; a list of ours does not.
+  // Of files_of() the job. It was refused: uploads stay, its client may correct it; a list of ours
+  // does not.
   void refused(std::vector<InputSpec> inputs);
   // The job is gone, and then what it alone had.
   void forgotten(std::vector<InputSpec> inputs, std::function<void()> removed);
@@ -53,6 +54,7 @@ private:
   void order(std::function<void()> order);
   void run();
   Result<JobSpec> admitted(JobSpec spec);
+  Result<> place_tokenizer(JobSpec& spec) const;
   Result<> place(const InputSpec& input, Listing& listing);
   Result<> place_list(const InputSpec& list, Listing& listing);
   std::set<std::string> ids_of(const std::vector<InputSpec>& inputs) const;

@@ -61,14 +61,16 @@ constexpr std::array rows{
               .identity = Identity::fixed,
               .form = OptionForm::words,
               .for_workers = true},
-    JobOption{.name = "chunk_tokens",
-              .member = at<&JobSpec::shape, &RequestShape::chunk_tokens>,
-              .flag = "--chunk-tokens",
-              .help = "divide documents into chunks of at most N tokens, estimated, at headings, "
-                      "paragraphs, sentences or words, and ask for each; {{text}} is the chunk, "
-                      "{{chunk}} its number of {{chunks}} [off]",
-              .identity = Identity::fixed,
-              .form = OptionForm::natural},
+    JobOption{
+        .name = "chunk_tokens",
+        .member = at<&JobSpec::shape, &RequestShape::chunk_tokens>,
+        .flag = "--chunk-tokens",
+        .help = "divide documents into chunks of at most N tokens, estimated or, with --tokenizer, "
+                "counted, at headings, paragraphs, sentences or words, and ask for each; {{text}} "
+                "is the chunk, "
+                "{{chunk}} its number of {{chunks}} [off]",
+        .identity = Identity::fixed,
+        .form = OptionForm::natural},
     JobOption{.name = "chunk_overlap",
               .member = at<&JobSpec::shape, &RequestShape::chunk_overlap>,
               .flag = "--chunk-overlap",
@@ -84,6 +86,14 @@ constexpr std::array rows{
               .identity = Identity::fixed,
               .form = OptionForm::words,
               .for_workers = true},
+    JobOption{.name = "tokenizer",
+              .member = at<&JobSpec::shape, &RequestShape::tokenizer>,
+              .flag = "--tokenizer",
+              .help = "rank file (.tiktoken) by which tokens are counted exactly, in --dry-run, "
+                      "chunks and calls of many texts; FILE:NAME names its encoding, which else "
+                      "follows from the number of ranks [estimated]",
+              .identity = Identity::fixed},
+    JobOption{.name = "tokenizer_file", .member = at<&JobSpec::tokenizer_file>},
     JobOption{.name = "params",
               .member = at<&JobSpec::shape, &RequestShape::params>,
               .flag = "--param",

@@ -230,6 +230,12 @@ Result<InputSpec> input_spec_from_json(std::string_view text) {
   return from_json<InputSpec>(text, "an input", Unknown::refused);
 }
 
+std::vector<InputSpec> files_of(const JobSpec& spec) {
+  std::vector<InputSpec> files = spec.inputs;
+  if (!spec.tokenizer_file.empty()) files.push_back({spec.tokenizer_file, "tokenizer"});
+  return files;
+}
+
 std::string identity_difference(const JobSpec& before, const JobSpec& now) {
   for (const JobOption& option : job_options()) {
     if (option.identity == Identity::free) continue;

@@ -86,6 +86,7 @@ struct RequestShape {
   // chunk before; 0 = as a whole. Without `reduce_prompt` the answers are joined.
   std::uint32_t chunk_tokens = 0, chunk_overlap = 0;
   std::string reduce_prompt;       // template; {{answers}} are those to several chunks
+  std::string tokenizer;           // that counts, as a TokenizerId; empty = tokens are estimated
   std::vector<std::string> labels; // the classes of task "classify"
   std::vector<std::string> keep;   // input fields that are copied into the result line
   std::string assume_url;          // of batch lines that name no method and no url; empty = none
@@ -145,7 +146,8 @@ struct JobSpec {
   JobLimits limits;
   JobPolicy policy;
   JobShare share;
-  std::string output; // where the merged result is written; empty = in the job's directory
+  std::string output;         // where the merged result is written; empty = in the job's directory
+  std::string tokenizer_file; // where the coordinator reads the ranks of `tokenizer`
 
   bool operator==(const JobSpec&) const = default;
 };
@@ -159,6 +161,9 @@ Result<JobSpec> job_spec_from_json(std::string_view text, Unknown unknown = Unkn
 // A line of a list of inputs.
 std::string to_json(const InputSpec& input);
 Result<InputSpec> input_spec_from_json(std::string_view text);
+
+// Each file that the coordinator reads for it.
+std::vector<InputSpec> files_of(const JobSpec& spec);
 
 // The first identifying field in which the two differ, as its option's name; empty = same job.
 std::string identity_difference(const JobSpec& before, const JobSpec& now);

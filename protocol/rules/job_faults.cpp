@@ -12,6 +12,7 @@
 #include "protocol/part_number.hpp"
 #include "protocol/rules/chunk_faults.hpp"
 #include "protocol/rules/faults.hpp"
+#include "protocol/rules/tokenizer_faults.hpp"
 #include "protocol/rules/where.hpp"
 #include "protocol/text/json_text.hpp"
 
@@ -229,6 +230,7 @@ std::vector<std::string> faults_of(const JobSpec& spec) {
   check_models(spec, faults);
   check_judge(spec, faults);
   check_chunks(spec, faults);
+  check_tokenizer(spec, faults);
   faults.text("default_model", spec.policy.default_model, limits::name_bytes_max);
   check_params(spec, faults);
   faults.name("--id-field", spec.shape.id_field);

@@ -67,6 +67,7 @@ MORE = {
     "--where": "inputs.md#which-records-are-items",
     "--strict": "inputs.md#bad-lines",
     "--task": "requests.md#tasks",
+    "--tokenizer": "counted-tokens.md",
     "--tpm": "budgets-and-rates.md#tokens-per-minute",
     "--weight": "submit-and-watch.md#sharing-the-cluster-between-jobs",
 }

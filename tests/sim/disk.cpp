@@ -1,5 +1,6 @@
 // The coordinator's disk in the simulator: what it takes, when, and what a crash leaves of it.
 #include "tests/sim/disk_windows.hpp"
+#include "tests/sim/tree.hpp"
 #include "tests/sim/world_parts.hpp"
 
 #include "actors/kit/check.hpp"
@@ -33,6 +34,9 @@ wiring::NodeOptions World::node_options() {
     MemorySource::There there;
     if (grows(plan)) there = [this, plan] { return bytes_there(plan); };
     return std::make_unique<MemorySource>(inputs_.at(plan), std::move(there));
+  };
+  options.open_tokenizer = [](const JobSpec& spec) -> wiring::NodeOptions::OpenedTokenizer {
+    return spec.shape.tokenizer.empty() ? nullptr : sim_tokenizer();
   };
   options.open_merge = [this](JobId job,
                               const JobSpec& spec) -> Result<std::unique_ptr<merger::MergeFiles>> {

@@ -1,4 +1,5 @@
 // What the users bring along: their inputs, the endpoints, the jobs.
+#include "protocol/job/tokenizer_id.hpp"
 #include "tests/sim/tree.hpp"
 #include "tests/sim/world_parts.hpp"
 
@@ -158,9 +159,10 @@ const supervisor::JobParts& World::Division::real(JobId job) const {
   return *known->parts;
 }
 
-supervisor::Division World::Division::division_of(JobId job, const intake::Item& item) const {
+supervisor::Division World::Division::division_of(JobId job, const intake::Item& item,
+                                                  const bpe::Tokenizer* tokenizer) const {
   const JobPlan& plan = plan_of(job);
-  supervisor::Division division = real(job).division_of(job, item);
+  supervisor::Division division = real(job).division_of(job, item, tokenizer);
   if (plan.embeds()) division.parts = plan.parts;
   if (plan.open_most != 0) division.open_most = plan.open_most;
   return division;
@@ -205,6 +207,11 @@ JobSpec World::spec_of(std::size_t number) const {
   if (plan.is_chunked()) {
     spec.shape.prompt = "{{text}}";
     spec.shape.chunk_tokens = chunk_tokens(plan, number);
+    if (plan.counted) {
+      spec.shape.tokenizer =
+          to_string(TokenizerId{sim_tokenizer()->name(), sim_tokenizer()->hash()});
+      spec.tokenizer_file = "ranks";
+    }
     if (plan.reduced)
       spec.shape.reduce_prompt = fmt::format("reduce: text {} {{{{answers}}}}", number);
     spec.shape.max_tokens = 50;

@@ -71,6 +71,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"judge_of_failed_item", "the judge is asked about an item of which an answer is missing", 45},
      {"reduce_of_failed_item", "answers are reduced though one is missing", 15},
      {"answer_sizes_forgotten", "after a restart other answers are reduced together", 15},
+     {"tokenizer_is_forgotten", "after a restart documents are divided by the estimate", 1},
      {"step_sees_all", "what joins some answers sees all of its item", 2},
      {"all_ask_first_model", "every part asks for the job's first model", 4},
      {"room_for_one_model", "all room is taken to be for calls of the first model", 4},

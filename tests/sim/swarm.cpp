@@ -278,6 +278,12 @@ void draw_growth(Swarm& swarm) {
       job.grows_for = random.between(seconds{1}, seconds{40});
 }
 
+// Likewise. Documents that a tokenizer divides.
+void draw_tokenizers(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 31 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs) job.counted = job.is_chunked() && random.chance(0.4);
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -373,6 +379,7 @@ Swarm Swarm::draw(Random& random) {
   draw_dropped(swarm);
   draw_growth(swarm);
   draw_cache(swarm);
+  draw_tokenizers(swarm);
   return swarm;
 }
 
@@ -404,6 +411,7 @@ std::string Swarm::text() const {
       text += fmt::format(" weight {}, priority {}", job.weight, job.priority);
     if (job.parts > 1) text += fmt::format(" of {} parts", job.parts);
     if (job.reduced) text += ", reduced,";
+    if (job.counted) text += ", counted,";
     if (job.models > 1) text += fmt::format(" at {} models", job.models);
     if (job.judged) text += " and a judge";
     if (job.pack > 1)

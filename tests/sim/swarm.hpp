@@ -37,6 +37,7 @@ struct JobPlan {
   std::uint32_t models = 1;
   bool judged = false;                // one more model sees the answers of all
   bool reduced = false;               // one more call sees the answers to several parts
+  bool counted = false;               // its tokens are counted by a tokenizer (tree.hpp)
   std::uint32_t open_most = 0;        // of its parts at each model; 0 = the machine's own number
   double known = 0;                   // share of items that the cache knows an answer to
   std::uint32_t distinct = 0;         // its items ask no more than so many things; 0 = each its own

@@ -3,6 +3,7 @@
 #include "protocol/openai/chunk/reduce.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
 #include "tests/sim/provider.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,17 +14,22 @@ namespace {
 
 using Numbers = std::vector<std::uint32_t>;
 
-std::uint32_t size_of(std::size_t plan, std::uint64_t item, std::uint32_t part) {
-  return openai::answer_size(answer_text(plan, {{}, item, part}));
+const bpe::Tokenizer* tokenizer_of(const JobPlan& job) {
+  return job.counted ? sim_tokenizer().get() : nullptr;
+}
+
+std::uint32_t size_of(const JobPlan& job, std::size_t plan, std::uint64_t item,
+                      std::uint32_t part) {
+  return openai::answer_size(answer_text(plan, {{}, item, part}), tokenizer_of(job));
 }
 
 // Answers that go together, two at least, and none by itself.
-std::vector<Numbers> groups_of(const Numbers& level, std::size_t plan, std::uint64_t item,
-                               std::uint32_t most) {
+std::vector<Numbers> groups_of(const Numbers& level, const JobPlan& job, std::size_t plan,
+                               std::uint64_t item, std::uint32_t most) {
   std::vector<Numbers> groups;
   std::uint32_t tokens = 0;
   for (const std::uint32_t part : level) {
-    const std::uint32_t size = size_of(plan, item, part);
+    const std::uint32_t size = size_of(job, plan, item, part);
     const bool fits = !groups.empty() && (groups.back().size() < 2 || tokens + size <= most);
     if (!fits) {
       groups.emplace_back();
@@ -57,7 +63,7 @@ Tree Tree::of(const JobPlan& job, std::size_t plan, std::uint64_t number) {
     tree.parts.insert(tree.parts.end(), level.begin(), level.end());
     for (std::uint32_t height = 1; job.reduced && (height == 1 || level.size() > 1); ++height) {
       Numbers above;
-      for (Numbers& group : groups_of(level, plan, item, most)) {
+      for (Numbers& group : groups_of(level, job, plan, item, most)) {
         above.push_back(
             PartNumber{model, height, static_cast<std::uint32_t>(above.size())}.value());
         tree.steps[above.back()] = std::move(group);
@@ -83,7 +89,14 @@ std::string paragraph(std::size_t plan, std::uint64_t item, std::uint32_t n) {
 
 std::uint32_t chunk_tokens(const JobPlan& job, std::size_t plan) {
   const std::string longest = paragraph(plan, job.items, job.parts) + "\n\n";
+  if (job.counted) return static_cast<std::uint32_t>(sim_tokenizer()->count(longest)) + 1;
   return static_cast<std::uint32_t>(std::ceil(openai::text_tokens(longest).likely)) + 1;
+}
+
+const std::shared_ptr<const bpe::Tokenizer>& sim_tokenizer() {
+  static const auto tokenizer = std::make_shared<const bpe::Tokenizer>(
+      bpe::Tokenizer::read(test::rank_file({" t", "te", " p", "it"}), "like-cl100k_base").value());
+  return tokenizer;
 }
 
 } // namespace gristmill::sim

@@ -2,9 +2,11 @@
 // anew, so that the machine's own division is not taken at its word.
 #pragma once
 
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "tests/sim/swarm.hpp"
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,5 +24,8 @@ struct Tree {
 // A paragraph of a document, which is a chunk; so many tokens are more than one and less than two.
 std::string paragraph(std::size_t plan, std::uint64_t item, std::uint32_t n);
 std::uint32_t chunk_tokens(const JobPlan& job, std::size_t plan);
+
+// That of jobs whose tokens are counted: most bytes are tokens, of which the estimate sees a fifth.
+const std::shared_ptr<const bpe::Tokenizer>& sim_tokenizer();
 
 } // namespace gristmill::sim

@@ -202,7 +202,8 @@ private:
   public:
     explicit Division(const World& world) : world_{world} {}
     std::uint32_t models_of(JobId job) const override { return plan_of(job).models; }
-    supervisor::Division division_of(JobId job, const intake::Item& item) const override;
+    supervisor::Division division_of(JobId job, const intake::Item& item,
+                                     const bpe::Tokenizer* tokenizer) const override;
     Result<supervisor::RawPart> raw_of(const PartId& part, ItemKind kind,
                                        const supervisor::DividedItem* divided,
                                        const ReadItem& read) const override;

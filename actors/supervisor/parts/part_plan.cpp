@@ -13,12 +13,13 @@ JobParts::JobParts(const JobSpec& spec) : spec_{spec}, reader_{spec} {
   whole_.models = streams_of(spec) - whole_.is_judged;
 }
 
-Division JobParts::division_of(JobId, const intake::Item& item) const {
+Division JobParts::division_of(JobId, const intake::Item& item,
+                               const bpe::Tokenizer* tokenizer) const {
   Division division = whole_;
   if (!divides(item.place.kind)) return division;
   const openai::Document& document = keep(item.ordinal, item.place.kind, item.raw);
-  division.chunks =
-      openai::chunks_of(document.text, {spec_.shape.chunk_tokens, spec_.shape.chunk_overlap});
+  division.chunks = openai::chunks_of(
+      document.text, {spec_.shape.chunk_tokens, spec_.shape.chunk_overlap}, tokenizer);
   division.parts = static_cast<std::uint32_t>(division.chunks.size());
   if (!spec_.shape.reduce_prompt.empty()) division.reduce_tokens = spec_.shape.chunk_tokens;
   return division;

@@ -27,7 +27,9 @@ public:
   virtual ~PartPlan() = default;
   // The item's first parts are of so many models.
   virtual std::uint32_t models_of(JobId job) const = 0;
-  virtual Division division_of(JobId job, const intake::Item& item) const = 0;
+  // `tokenizer`: of the job; nullptr = its tokens are estimated.
+  virtual Division division_of(JobId job, const intake::Item& item,
+                               const bpe::Tokenizer* tokenizer) const = 0;
   // Of a part of level 0. `divided`: its item, unless it has one part; `read` gives the item's
   // bytes, and is called if they are needed.
   using ReadItem = std::function<Result<std::string>()>;
@@ -48,7 +50,8 @@ public:
   explicit JobParts(const JobSpec& spec); // outlives it
 
   std::uint32_t models_of(JobId) const override { return whole_.models; }
-  Division division_of(JobId, const intake::Item& item) const override;
+  Division division_of(JobId, const intake::Item& item,
+                       const bpe::Tokenizer* tokenizer) const override;
   Result<RawPart> raw_of(const PartId& part, ItemKind kind, const DividedItem* divided,
                          const ReadItem& read) const override;
   Result<std::string> fields_of(const PartId& part, ItemKind kind,

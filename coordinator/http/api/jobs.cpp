@@ -84,7 +84,7 @@ Result<wiring::ListJobs> page_of(const HttpRequest& head) {
 // of it holds the resource.
 
 void ask_for_job(const AskNode& ask, JobInputs& job_inputs, JobSpec spec, const Respond& respond) {
-  auto inputs = spec.inputs;
+  auto inputs = files_of(spec);
   ask(wiring::SubmitJob{std::move(spec)},
       [&job_inputs, respond, inputs = std::move(inputs)](const wiring::Answer& answer) {
         if (!answer.error) return respond(json_response(201, json_of(answer.jobs.at(0))));

@@ -1,5 +1,6 @@
 #include "protocol/openai/chunk/reduce.hpp"
 
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
 
 #include <algorithm>
@@ -9,7 +10,9 @@
 namespace gristmill::openai {
 
 // By whole thousandths, which are the same on every machine.
-std::uint32_t answer_size(std::string_view answer) {
+std::uint32_t answer_size(std::string_view answer, const bpe::Tokenizer* tokenizer) {
+  if (tokenizer != nullptr)
+    return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, tokenizer->count(answer)));
   const auto thousandths = std::llround(text_tokens(answer).likely * 1'000);
   return static_cast<std::uint32_t>(std::max(1LL, (thousandths + 999) / 1'000));
 }

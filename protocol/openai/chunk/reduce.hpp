@@ -10,10 +10,15 @@
 #include <string_view>
 #include <vector>
 
+namespace gristmill::bpe {
+class Tokenizer;
+} // namespace gristmill::bpe
+
 namespace gristmill::openai {
 
-// Tokens of an answer by the estimate (the likely ones), rounded up; at least 1.
-std::uint32_t answer_size(std::string_view answer);
+// Tokens of an answer, by the tokenizer or, without one, the estimate's likely ones, rounded up; at
+// least 1.
+std::uint32_t answer_size(std::string_view answer, const bpe::Tokenizer* tokenizer = nullptr);
 
 // Where each group begins: [0, …], one for each call of the level above. `sizes` is not empty.
 std::vector<std::uint32_t> groups_of(std::span<const std::uint32_t> sizes, std::uint32_t tokens);

@@ -3,6 +3,7 @@
 #include "protocol/limits.hpp"
 #include "protocol/openai/chunk/chunks.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
+#include "protocol/text/broken_text.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -12,10 +13,16 @@
 namespace gristmill::openai {
 namespace {
 
-// A byte that is no UTF-8 is sent as U+FFFD, which likely is two tokens; nothing is more.
-constexpr std::size_t tokens_a_byte_max = 2;
+// A byte that is no UTF-8 is sent as U+FFFD, which by the estimate is two tokens, and three by a
+// tokenizer that knows nothing of it; nothing is more.
+constexpr std::size_t tokens_a_byte_max(bool estimated) {
+  return estimated ? 2 : 3;
+}
 // So that every piece fits into every chunk.
-constexpr std::size_t piece_bytes_max = limits::chunk_tokens_min / tokens_a_byte_max;
+constexpr std::size_t piece_bytes_max(bool estimated) {
+  return limits::chunk_tokens_min / tokens_a_byte_max(estimated);
+}
+static_assert(piece_bytes_max(false) >= 4); // of any character
 
 // Ends of sentences, if space follows: of Latin, Arabic, Urdu and Indian scripts.
 constexpr std::array<std::string_view, 8> stops{".",      "!",      "?",      "\u2026",
@@ -46,12 +53,13 @@ std::size_t ends_with(std::string_view text, const std::array<std::string_view, 
   return 0;
 }
 
-// Bytes of the UTF-8 sequence that starts here; of one that is none its first byte.
+// Bytes of the UTF-8 sequence that starts here, or of what is sent as one U+FFFD.
 std::size_t sequence_bytes(std::string_view text) {
   const auto first = static_cast<unsigned char>(text.front());
   if (first < 0x80) return 1;
   const std::size_t bytes = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  return bytes <= text.size() && json::is_utf8(text.substr(0, bytes)) ? bytes : 1;
+  if (bytes <= text.size() && json::is_utf8(text.substr(0, bytes))) return bytes;
+  return json::broken_bytes(text);
 }
 
 bool ends_sentence(std::string_view word) {
@@ -112,10 +120,13 @@ bool is_blank(char c) {
 
 } // namespace
 
-SeamReader::SeamReader(std::string_view text, Thousandths word_max)
-    : text_{text}, word_max_{word_max}, blank_price_{0}, is_utf8_{json::is_utf8(text)},
-      in_heading_{is_heading_at(text, 0)} {
-  blank_price_ = price_of(" ");
+SeamReader::SeamReader(std::string_view text, Thousandths word_max, const bpe::Tokenizer* tokenizer)
+    : text_{text}, tokenizer_{tokenizer}, word_max_{word_max},
+      blank_price_{1'000}, is_utf8_{json::is_utf8(text)}, in_heading_{is_heading_at(text, 0)} {
+  if (tokenizer_ != nullptr)
+    token_ends_.emplace(*tokenizer_, text_);
+  else
+    blank_price_ = price_of(" ");
 }
 
 Thousandths SeamReader::price_of(std::string_view part) const {
@@ -126,11 +137,12 @@ Thousandths SeamReader::price_of(std::string_view part) const {
 
 // A word is priced with the one blank before it and without the one behind it. What is priced apart
 // costs no less than together, because the first character of a run is the dearest.
-Seam SeamReader::seam_at(std::size_t end) const {
+Seam SeamReader::seam_at(std::size_t end) {
   const bool one_blank = is_blank(text_[end - 1]) && (end == 1 || !is_blank(text_[end - 2]));
   const std::size_t priced = one_blank ? end - 1 : end;
   return {static_cast<std::uint32_t>(end), Between::characters,
-          before_ + price_of(text_.substr(priced_, priced - priced_)),
+          token_ends_ ? token_ends_->until(priced) * 1'000
+                      : before_ + price_of(text_.substr(priced_, priced - priced_)),
           one_blank ? blank_price_ : 0};
 }
 
@@ -141,6 +153,7 @@ std::optional<Seam> SeamReader::next() {
   at_ = seam.at;
   priced_ = seam.blank > 0 ? at_ - 1 : at_;
   before_ = seam.before;
+  if (token_ends_) token_ends_->forget_before(priced_);
   if (at_ == word_end_) seam.between = behind_word_;
   return seam;
 }
@@ -149,9 +162,15 @@ void SeamReader::read_word() {
   const std::size_t begin = after_white(text_, at_), end = after_word(text_, begin);
   word_end_ = after_gap(text_, end);
   behind_word_ = behind(text_.substr(begin, end - begin), text_.substr(end, word_end_ - end));
+  divided_ = is_too_long(text_.substr(at_, word_end_ - at_));
+}
+
+// By a tokenizer it may have more tokens by itself than within the text.
+bool SeamReader::is_too_long(std::string_view word) {
+  if (word.size() * tokens_a_byte_max(tokenizer_ == nullptr) * 1'000 <= word_max_) return false;
   const Seam before_word{0, Between::words, before_, 0};
-  divided_ = (word_end_ - at_) * tokens_a_byte_max * 1'000 > word_max_ &&
-             tokens_between(before_word, seam_at(word_end_)) > word_max_;
+  if (tokens_between(before_word, seam_at(word_end_)) > word_max_) return true;
+  return tokenizer_ != nullptr && tokenizer_->count(word) * 1'000 > word_max_;
 }
 
 Between SeamReader::behind(std::string_view word, std::string_view space) {
@@ -168,7 +187,7 @@ std::size_t SeamReader::after_piece() const {
   std::size_t end = at_;
   while (end < word_end_) {
     const std::size_t bytes = sequence_bytes(text_.substr(end));
-    if (end + bytes - at_ > piece_bytes_max) break;
+    if (end + bytes - at_ > piece_bytes_max(tokenizer_ == nullptr)) break;
     end += bytes;
   }
   return end;

@@ -3,8 +3,12 @@
 // has no space in it (Chinese) also ends behind its own commas and stops; a word that is too long
 // is divided into pieces of a few characters. Invariant: the last seam is the text's end, none
 // stands within a UTF-8 sequence, and of two of them what lies between has at most the tokens that
-// their difference says, by the estimate and as it will be sent. One pass, memory for one word.
+// their difference says, by the estimate and as it will be sent; with a tokenizer it has so many in
+// the text as a whole, and one step from a seam to the next fits into every chunk by itself. One
+// pass, memory for one word.
 #pragma once
+
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -33,8 +37,9 @@ inline Thousandths tokens_between(const Seam& begin, const Seam& end) {
 
 class SeamReader {
 public:
-  // Words of more than so many are divided.
-  SeamReader(std::string_view text, Thousandths word_max);
+  // Words of more than so many are divided. `tokenizer`: nullptr = tokens are estimated.
+  SeamReader(std::string_view text, Thousandths word_max,
+             const bpe::Tokenizer* tokenizer = nullptr);
   std::optional<Seam> next(); // none behind the text's end
   bool at_end() const { return at_ == text_.size(); }
 
@@ -42,10 +47,13 @@ private:
   void read_word();
   Between behind(std::string_view word, std::string_view space);
   std::size_t after_piece() const;
-  Seam seam_at(std::size_t end) const;
+  Seam seam_at(std::size_t end);
+  bool is_too_long(std::string_view word);
   Thousandths price_of(std::string_view part) const;
 
   std::string_view text_;
+  const bpe::Tokenizer* tokenizer_;
+  std::optional<bpe::Tokenizer::Ends> token_ends_; // of that
   Thousandths word_max_, blank_price_;
   bool is_utf8_;
   std::size_t at_ = 0, priced_ = 0; // bytes behind the last seam, and those in its `before`

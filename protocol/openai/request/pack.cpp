@@ -134,6 +134,10 @@ Result<Request> packed(const std::vector<Request>& requests) {
                  first.model};
 }
 
+std::string input_text(const Request& request) {
+  return json::text_of(json::find(json::root(request.body), "input"));
+}
+
 std::vector<std::uint64_t> input_lengths(const Request& packed) {
   std::vector<std::uint64_t> lengths;
   json::Elements inputs{json::find(json::root(packed.body), "input")};

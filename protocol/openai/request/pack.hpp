@@ -19,6 +19,9 @@ std::uint64_t pack_key(const JobSpec& spec, ItemKind kind, std::string_view raw)
 // another kind, or says more than its input that another does not say.
 Result<Request> packed(const std::vector<Request>& requests);
 
+// The one input of a request that pack_key() names.
+std::string input_text(const Request& request);
+
 // How many bytes each of its inputs has.
 std::vector<std::uint64_t> input_lengths(const Request& packed);
 

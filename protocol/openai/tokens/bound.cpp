@@ -102,7 +102,7 @@ TokenBound bound_of_line(std::string_view raw, const Limits& params, Count token
   const Api api = path ? api_of(*path) : Api::chat;
   const Body body = read_body(object);
   const Count input = object.text.empty() ? raw.size() : object.text.size();
-  if (api == Api::embeddings) return {input, 0};
+  if (api == Api::embeddings) return {input, 0, true, json::find(object, "input").text.size()};
   if (api == Api::other) return {plus(input, body.pairs.bytes()), 0};
   TokenBound bound = bound_of(input, body.limits, params, tokens_default);
   if (api == Api::completions) bound.output = times(bound.output, prompts_in(body.prompt));
@@ -145,7 +145,8 @@ TokenBound JobTokens::bounds(ItemKind kind, std::string_view raw,
   } else {
     const Count text = plus(times(raw.size(), uses_), template_bytes_);
     const Count sent = plus(plus(text, 2 * message_overhead), added_bytes_);
-    bound = embeds_ ? TokenBound{sent, 0} : bound_of(sent, {}, limits_, max_output_tokens_default);
+    bound = embeds_ ? TokenBound{sent, 0, true, text}
+                    : bound_of(sent, {}, limits_, max_output_tokens_default);
   }
   bound.input = plus(bound.input, request_overhead + params_bytes_);
   return bound;

@@ -21,6 +21,7 @@ namespace gristmill::openai {
 struct TokenBound {
   std::uint64_t input = 0, output = 0;
   bool output_stated = true;   // the request limits its answer, or there is none that counts
+  std::uint64_t text = 0;      // of a text to embed, without what goes around it
   std::uint64_t total() const; // the greatest number, if it is beyond all
 };
 TokenBound token_bounds(const JobSpec& spec, ItemKind kind, std::string_view raw,

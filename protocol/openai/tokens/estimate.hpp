@@ -1,13 +1,17 @@
-// TOKEN ESTIMATE: about how many tokens a request will be charged, without a tokenizer. A byte-pair
-// tokenizer first cuts a text into words, digits, marks and blanks, and then spends tokens by what
-// it has seen most: a short English word is one, a rare or long word some, a Chinese character
-// about one, an emoji several. So each kind of run has its own price, low for the large
-// vocabularies of today (200,000 entries), high for the small ones (32,000). Invariant: low <=
-// likely <= high, and a text's high end is at most its bytes, which bound what any byte-level
-// tokenizer can make of it.
+// TOKEN ESTIMATE: about how many tokens a request will be charged. A byte-pair tokenizer first
+// cuts a text into words, digits, marks and blanks, and then spends tokens by what it has seen
+// most: a short English word is one, a rare or long word some, a Chinese character about one, an
+// emoji several. Where there is none to ask, texts are estimated by that: each kind of run has its
+// own price, low for the large vocabularies of today (200,000 entries), high for the small ones
+// (32,000). Invariant: low <= likely <= high, and a text's high end is at most its bytes, which
+// bound what any byte-level tokenizer can make of it.
 #pragma once
 
 #include "protocol/openai/request/render.hpp"
+
+namespace gristmill::bpe {
+class Tokenizer;
+} // namespace gristmill::bpe
 
 namespace gristmill::openai {
 
@@ -50,6 +54,9 @@ TokenRange text_tokens(std::string_view text);
 // token to the limit that the request names (max_completion_tokens, max_tokens, max_output_tokens,
 // else `max_output_tokens_default`), likely the lesser of that and `answer_tokens_likely`; each
 // times the answers asked for. Embeddings, scores and the like have no output.
-TokenEstimate estimate_tokens(const Request& request, std::uint64_t max_output_tokens_default);
+// With a tokenizer texts are counted, and nothing is added to one that is no chat; what a chat
+// template adds, and how tools and schemas are shown to the model, remains an estimate.
+TokenEstimate estimate_tokens(const Request& request, std::uint64_t max_output_tokens_default,
+                              const bpe::Tokenizer* tokenizer = nullptr);
 
 } // namespace gristmill::openai

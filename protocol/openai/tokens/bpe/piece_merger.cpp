@@ -22,15 +22,16 @@ Merger::Merger(const RankTable& ranks, MergerSizes sizes) : ranks_{ranks}, sizes
   sizes_.window = std::max(sizes_.window, 4 * sizes_.margin);
 }
 
-std::size_t Merger::encode(std::string_view piece, std::vector<Rank>* out) {
+std::size_t Merger::encode(std::string_view piece, Out out) {
   if (piece.empty()) return 0;
   if (const Rank whole = ranks_.rank_of(piece); whole != no_rank) {
-    if (out != nullptr) out->push_back(whole);
+    if (out.ranks != nullptr) out.ranks->push_back(whole);
+    if (out.ends != nullptr) out.ends->push_back(static_cast<std::uint32_t>(piece.size()));
     return 1;
   }
   if (piece.size() > sizes_.searched_max) return encode_by_windows(piece, out);
   search(piece, borders_);
-  append(piece, borders_.size() - 1, out);
+  append(piece, 0, borders_.size() - 1, out);
   return borders_.size() - 1;
 }
 
@@ -118,8 +119,9 @@ std::size_t Merger::kept_of_window(std::size_t window_bytes) const {
   return static_cast<std::size_t>(beyond - borders_.begin()) - 1;
 }
 
-std::size_t Merger::encode_by_windows(std::string_view piece, std::vector<Rank>* out) {
-  const std::size_t before = out != nullptr ? out->size() : 0;
+std::size_t Merger::encode_by_windows(std::string_view piece, Out out) {
+  const std::size_t ranks_before = out.ranks != nullptr ? out.ranks->size() : 0;
+  const std::size_t ends_before = out.ends != nullptr ? out.ends->size() : 0;
   std::size_t window = sizes_.window;
   std::vector<Seam> seams(1); // the first one is the beginning
   for (;;) {
@@ -128,22 +130,26 @@ std::size_t Merger::encode_by_windows(std::string_view piece, std::vector<Rank>*
     merge_by_heap(text, borders_);
     if (seam.at > 0 && !fits(piece, seam, seam.at + borders_[1])) {
       seams.pop_back();
-      if (out != nullptr) out->resize(before + seams.back().tokens);
+      if (out.ranks != nullptr) out.ranks->resize(ranks_before + seams.back().tokens);
+      if (out.ends != nullptr) out.ends->resize(ends_before + seams.back().tokens);
       window *= 2; // for good, so that a hostile piece costs twice as much as one without windows
       continue;
     }
     const bool last = seam.at + text.size() == piece.size();
     const std::size_t kept = last ? borders_.size() - 1 : kept_of_window(text.size());
-    append(text, kept, out);
+    append(text, seam.at, kept, out);
     if (last) return seam.tokens + kept;
     seams.push_back({seam.at + borders_[kept], seam.at + borders_[kept - 1], seam.tokens + kept});
   }
 }
 
-void Merger::append(std::string_view text, std::size_t tokens, std::vector<Rank>* out) const {
-  if (out == nullptr) return;
-  for (std::size_t i = 0; i < tokens; ++i)
-    out->push_back(joint_rank(text, borders_[i], borders_[i + 1]));
+void Merger::append(std::string_view text, std::size_t begin, std::size_t tokens, Out out) const {
+  if (out.ranks != nullptr)
+    for (std::size_t i = 0; i < tokens; ++i)
+      out.ranks->push_back(joint_rank(text, borders_[i], borders_[i + 1]));
+  if (out.ends != nullptr)
+    for (std::size_t i = 0; i < tokens; ++i)
+      out.ends->push_back(static_cast<std::uint32_t>(begin) + borders_[i + 1]);
 }
 
 } // namespace gristmill::bpe

@@ -46,11 +46,22 @@ public:
 
   // How many tokens the piece has; they are appended to `out`, if it is not nullptr. A piece that
   // is a token is that one, even if no joints lead to it.
-  std::size_t encode(std::string_view piece, std::vector<Rank>* out);
+  std::size_t encode(std::string_view piece, std::vector<Rank>* out) {
+    return encode(piece, Out{out, nullptr});
+  }
+  // … where in the piece each of them ends.
+  void encode_ends(std::string_view piece, std::vector<std::uint32_t>& ends) {
+    encode(piece, Out{nullptr, &ends});
+  }
 
 private:
   // Where the tokens of a text begin, and where the last one ends.
   using Borders = std::vector<std::uint32_t>;
+  // What is wanted of them.
+  struct Out {
+    std::vector<Rank>* ranks = nullptr;
+    Borders* ends = nullptr;
+  };
   // What is known to be right up to a seam, if the two tokens that meet there fit.
   struct Seam {
     std::size_t at = 0, last_token = 0; // in the piece: the seam; where the token before it begins
@@ -62,13 +73,15 @@ private:
   void merge_by_heap(std::string_view text, Borders& borders);
   void find_borders(std::string_view text, Borders& borders);
 
-  std::size_t encode_by_windows(std::string_view piece, std::vector<Rank>* out);
+  std::size_t encode(std::string_view piece, Out out);
+  std::size_t encode_by_windows(std::string_view piece, Out out);
   std::size_t kept_of_window(std::size_t window_bytes) const; // tokens
   bool fits(std::string_view piece, const Seam& seam, std::size_t next_token_end);
 
   Rank joint_rank(std::string_view text, std::size_t from, std::size_t to) const;
   void offer(std::string_view text, std::uint32_t at);
-  void append(std::string_view text, std::size_t tokens, std::vector<Rank>* out) const;
+  // The first `tokens` of a text that begins there in the piece.
+  void append(std::string_view text, std::size_t begin, std::size_t tokens, Out out) const;
 
   const RankTable& ranks_;
   MergerSizes sizes_;

@@ -1,5 +1,6 @@
 #include "protocol/openai/tokens/bpe/rank_file.hpp"
 
+#include "protocol/limits.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -35,6 +36,12 @@ std::optional<Rank> number_of(std::string_view digits) {
 
 class RankReader {
 public:
+  // Empty lines take no memory: a token's has at least six bytes.
+  static std::size_t tokens_max(std::string_view text) {
+    const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+    return std::min(lines, text.size() / 6 + 1);
+  }
+
   explicit RankReader(std::string_view text) : text_{text}, table_{tokens_max(text)} {}
 
   Result<RankTable> read() && {
@@ -52,12 +59,6 @@ public:
   }
 
 private:
-  // Empty lines take no memory: a token's has at least six bytes.
-  static std::size_t tokens_max(std::string_view text) {
-    const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
-    return std::min(lines, text.size() / 6 + 1);
-  }
-
   tl::unexpected<Error> bad(std::string_view expected, std::string_view got,
                             std::size_t line) const {
     return fail(ErrorCode::bad_input,
@@ -104,6 +105,9 @@ private:
 } // namespace
 
 Result<RankTable> read_ranks(std::string_view text) {
+  if (RankReader::tokens_max(text) > limits::ranks_max)
+    return fail(ErrorCode::bad_input, fmt::format("expected at most {} ranks, got more lines{}",
+                                                  limits::ranks_max, what_to_do));
   return RankReader{text}.read();
 }
 

@@ -60,17 +60,25 @@ Result<Splitter> Splitter::compile(std::string_view pattern, SplitLimits limits)
   return splitter;
 }
 
-void Splitter::split(std::string_view text,
-                     const std::function<void(std::string_view)>& take) const {
-  const auto found = Compiled::owned(pcre2_match_data_create(1, nullptr));
-  const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(found.get());
-  for (std::size_t at = 0; at < text.size();) {
-    const int matches = pcre2_match(compiled_->code.get(), bytes_at(text), text.size(), at,
-                                    PCRE2_NO_UTF_CHECK, found.get(), compiled_->context.get());
-    const std::size_t end = matches > 0 && bounds[1] > at ? bounds[1] : text.size();
-    take(text.substr(at, end - at));
-    at = end;
-  }
+struct PieceReader::Match {
+  std::unique_ptr<pcre2_match_data, Splitter::Compiled::Free> found =
+      Splitter::Compiled::owned(pcre2_match_data_create(1, nullptr));
+};
+
+PieceReader::PieceReader(const Splitter& splitter, std::string_view text)
+    : compiled_{splitter.compiled_}, match_{std::make_unique<Match>()}, text_{text} {}
+PieceReader::PieceReader(PieceReader&&) noexcept = default;
+PieceReader::~PieceReader() = default;
+
+std::string_view PieceReader::next() {
+  if (at_ == text_.size()) return {};
+  pcre2_match_data* const found = match_->found.get();
+  const int matches = pcre2_match(compiled_->code.get(), bytes_at(text_), text_.size(), at_,
+                                  PCRE2_NO_UTF_CHECK, found, compiled_->context.get());
+  const PCRE2_SIZE end = matches > 0 ? pcre2_get_ovector_pointer(found)[1] : 0;
+  const std::size_t begin = at_;
+  at_ = end > begin ? end : text_.size();
+  return text_.substr(begin, at_ - begin);
 }
 
 } // namespace gristmill::bpe

@@ -5,8 +5,8 @@
 
 #include "protocol/result.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -22,13 +22,31 @@ class Splitter {
 public:
   static Result<Splitter> compile(std::string_view pattern, SplitLimits limits = {});
 
-  // `text` is UTF-8. Beyond a limit, and where the pattern matches nothing, the rest of the text is
-  // one piece. Any number of threads may split at a time.
-  void split(std::string_view text, const std::function<void(std::string_view)>& take) const;
-
 private:
+  friend class PieceReader;
   struct Compiled;
   std::shared_ptr<const Compiled> compiled_;
+};
+
+// The pieces of one text, from its beginning. Any number of threads may split at a time, each with
+// a reader of its own.
+class PieceReader {
+public:
+  // `text` is UTF-8, and outlives it.
+  PieceReader(const Splitter& splitter, std::string_view text);
+  PieceReader(PieceReader&&) noexcept;
+  ~PieceReader();
+
+  // Empty behind the last one. Beyond a limit, and where the pattern matches nothing, the rest of
+  // the text is one piece.
+  std::string_view next();
+
+private:
+  struct Match;
+  std::shared_ptr<const Splitter::Compiled> compiled_;
+  std::unique_ptr<Match> match_;
+  std::string_view text_;
+  std::size_t at_ = 0;
 };
 
 } // namespace gristmill::bpe

@@ -8,11 +8,14 @@
 // Invariant: a tokenizer does not change, and any number of threads may use one at a time.
 #pragma once
 
+#include "protocol/openai/tokens/bpe/piece_merger.hpp"
 #include "protocol/openai/tokens/bpe/rank_table.hpp"
 #include "protocol/openai/tokens/bpe/splitter.hpp"
 #include "protocol/result.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +31,9 @@ public:
 
   std::uint64_t count(std::string_view text) const;
   std::vector<Rank> encode(std::string_view text) const;
+
+  // Where a text's tokens end, as far as one is asked; see below.
+  class Ends;
 
   const std::string& name() const { return name_; }
   // SHA-256 of the file, in 64 hex digits, as sha256sum prints it and OpenAI publishes it. It and
@@ -45,6 +51,37 @@ private:
   std::shared_ptr<const RankTable> ranks_;
   Splitter splitter_;
   std::string name_, hash_;
+};
+
+// TOKEN ENDS: how many tokens of a text end at or before a place in it, as the text is encoded as a
+// whole. It is read as far as it is asked, and what is behind may be forgotten, so that memory is
+// for as much as lies between, and for one piece.
+class Tokenizer::Ends {
+public:
+  // Both outlive it.
+  Ends(const Tokenizer& tokenizer, std::string_view text);
+
+  std::uint64_t until(std::size_t at); // bytes of the text
+  // It will not be asked of places before that one any more.
+  void forget_before(std::size_t at);
+
+private:
+  std::size_t place_of(std::size_t at) const; // in what is encoded
+  void read_piece();
+
+  struct Shift {
+    std::uint32_t from = 0, by = 0; // bytes of the text; as many more in what is encoded
+  };
+  void find_shifts(std::string_view text);
+
+  std::string replaced_;      // the text, if it is no UTF-8
+  std::vector<Shift> shifts_; // … behind each place where it was none
+  Merger merger_;
+  PieceReader pieces_;
+  std::size_t read_ = 0;           // bytes of all pieces so far
+  std::deque<std::uint32_t> ends_; // of tokens that are not forgotten
+  std::uint64_t forgotten_ = 0;
+  std::vector<std::uint32_t> of_piece_;
 };
 
 } // namespace gristmill::bpe

@@ -65,6 +65,7 @@ struct Bench {
   Time now = time_from_ns(0) + 1h;
   Random random{1};
   const supervisor::PartPlan* plan = nullptr; // as the job says
+  std::shared_ptr<const bpe::Tokenizer> tokenizer;
   std::unique_ptr<supervisor::Supervisor> supervisor;
   std::vector<OfferedCall> offered;
   std::vector<CallId> withdrawn;
@@ -81,8 +82,9 @@ struct Bench {
   }
 
   void start(supervisor::RecoveredItems recovered = {}, std::uint32_t epoch = 3) {
-    supervisor = std::make_unique<supervisor::Supervisor>(
-        JobId{7}, Epoch{epoch}, spec, source, std::move(recovered), std::vector<PoolSpec>{}, plan);
+    supervisor = std::make_unique<supervisor::Supervisor>(JobId{7}, Epoch{epoch}, spec, source,
+                                                          std::move(recovered),
+                                                          std::vector<PoolSpec>{}, plan, tokenizer);
     hear(supervisor->started(now));
   }
   // A new job to which everybody has room.

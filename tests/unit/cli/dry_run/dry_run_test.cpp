@@ -1,6 +1,9 @@
 // What a dry run adds up, what it costs, and how it is said.
 #include "cli/dry_run/dry_run.hpp"
+#include "protocol/job/tokenizer_id.hpp"
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "tests/unit/actors/intake/memory_pages.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -165,6 +168,29 @@ TEST_CASE("Each chunk is a call with its own text and the item's other fields", 
   const double whole = openai::text_tokens(text).likely;
   CHECK(forecast.tokens.input.likely > whole);
   CHECK(forecast.tokens.input.likely < whole + 40. * static_cast<double>(chunks + 1));
+}
+
+TEST_CASE("With a tokenizer texts are counted, divided by it, and both is said", "[dry_run]") {
+  const auto bytes = std::make_shared<const bpe::Tokenizer>(
+      bpe::Tokenizer::read(test::rank_file({}), "like-cl100k_base").value());
+  JobSpec spec = chunked_spec();
+  spec.shape.tokenizer = to_string(TokenizerId{bytes->name(), bytes->hash()});
+  const std::string text = words(100);
+  Forecaster estimating{spec}, counting{spec, nullptr, nullptr, bytes};
+  for (Forecaster* forecaster : {&estimating, &counting})
+    CHECK(forecaster->item(object_item(text), "in:1").empty());
+  CHECK(estimating.forecast().chunks == 1);
+  const Forecast& forecast = counting.forecast();
+  CHECK(forecast.chunks == text.size() / 120 + (text.size() % 120 != 0));
+  CHECK(forecast.tokens.input.low > static_cast<double>(text.size()));
+  const std::string said = to_text(forecast, spec, places, {});
+  CHECK_THAT(said, Catch::Contains("texts are counted with like-cl100k_base"));
+  const auto json = nlohmann::json::parse(to_json(forecast, spec, places, {}));
+  CHECK(json["tokenizer"]["name"] == bytes->name());
+  CHECK(json["tokenizer"]["sha256"] == bytes->hash());
+  spec.shape.tokenizer.clear();
+  CHECK(nlohmann::json::parse(to_json(forecast, spec, places, {}))["tokenizer"].is_null());
+  CHECK_THAT(to_text(forecast, spec, places, {}), !Catch::Contains("counted"));
 }
 
 TEST_CASE("What a chunk repeats of the one before is counted as often as it is sent", "[dry_run]") {

@@ -55,6 +55,8 @@ JobSpec chunked_spec() {
   spec.shape.chunk_tokens = 1'000;
   spec.shape.chunk_overlap = 100;
   spec.shape.reduce_prompt = "As one: {{answers}}";
+  spec.shape.tokenizer = "o200k_base@" + std::string(64, '0');
+  spec.tokenizer_file = "/ranks.tiktoken";
   spec.shape.judge_model = "j";
   spec.shape.judge_prompt = "{{answer.1}}?";
   return spec;
@@ -101,6 +103,7 @@ TEST_CASE("Workers are told what makes a request, and nothing else", "[job_spec]
   expected.shape = whole.shape;
   expected.shape.order = {}; // these decide about lines, not about calls
   expected.shape.delimiter.clear();
+  expected.shape.tokenizer.clear();
   expected.shape.drop_empty = expected.shape.normalise = false;
   expected.shape.where.clear();
   expected.shape.sample = {};
@@ -334,6 +337,8 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.shape.chunk_tokens = 99; }, "--chunk-tokens"},
                             Row{[](JobSpec& s) { s.shape.chunk_overlap = 9; }, "--chunk-overlap"},
                             Row{[](JobSpec& s) { s.shape.reduce_prompt = "x"; }, "--reduce-prompt"},
+                            Row{[](JobSpec& s) { s.shape.tokenizer.clear(); }, "--tokenizer"},
+                            Row{[](JobSpec& s) { s.tokenizer_file = "x"; }, ""},
                             Row{[](JobSpec& s) { s.policy.no_field_needed = false; }, ""},
                             Row{[](JobSpec& s) {
                                   s.share.weight = s.share.priority = 9;

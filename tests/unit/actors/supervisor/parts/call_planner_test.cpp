@@ -2,7 +2,9 @@
 #include "actors/supervisor/call_planner.hpp"
 
 #include "protocol/limits.hpp"
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "tests/unit/nano_usd.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -12,6 +14,7 @@ namespace call_planner_test {
 using namespace gristmill;
 using namespace gristmill::supervisor;
 using Catch::Contains;
+using namespace std::string_literals;
 
 namespace {
 
@@ -264,6 +267,39 @@ TEST_CASE("a call takes no more tokens and bytes than it may, but a single part 
   CallDraft long_one{CallId{5}, 0, {}, {4}};
   long_one.add(half, ask_of(""), 9);
   CHECK(long_one.takes(more, ask_of(""), {}, 9) == takes);
+}
+
+TEST_CASE("the texts of a call have no more tokens than a server takes, whatever a call may cost") {
+  const std::uint64_t left =
+      GENERATE(limits::pack_tokens_max - 1, limits::pack_tokens_max, limits::pack_tokens_max + 1);
+  CallDraft draft{CallId{5}, 0, {}, {4}};
+  PlannedAsk ask = ask_of("", 10 * limits::pack_tokens_max);
+  ask.pack_tokens = 100;
+  draft.add(part(0), ask, 9);
+  ask.pack_tokens = left - 100;
+  CHECK(draft.takes(part(1), ask, {}, 9) == (left <= limits::pack_tokens_max));
+}
+
+TEST_CASE("a text to embed has its bytes as tokens, or as many as the tokenizer counts") {
+  JobSpec spec;
+  spec.shape.task = Task::embed;
+  spec.shape.prompt = "of {{text}}";
+  const std::string line =
+      R"({"custom_id":"a","url":"/v1/embeddings","body":{"input":"the \u00e9"}})";
+  const auto pack_tokens = [&](const CallPlanner& planner, ItemKind kind, const std::string& raw) {
+    return planner.plan({}, kind, raw, false).value().pack_tokens;
+  };
+  const CallPlanner by_bytes{spec, {}};
+  // Not the overhead of a request, which no server counts.
+  CHECK(pack_tokens(by_bytes, ItemKind::text, "the the") >= std::string{"of the the"}.size());
+  CHECK(pack_tokens(by_bytes, ItemKind::text, "the the") < request_overhead);
+  CHECK(pack_tokens(by_bytes, ItemKind::batch_line, line) == R"("the \u00e9")"s.size());
+  CHECK(pack_tokens(by_bytes, ItemKind::batch_line, ::call_planner_test::line()) == 0);
+  const auto ranks =
+      bpe::Tokenizer::read(test::rank_file({"th", "the", " the"}), "like-cl100k_base");
+  const CallPlanner counting{spec, {}, &ranks.value()};
+  CHECK(pack_tokens(counting, ItemKind::text, "the the") == 2 + 2); // "o", "f", " the", " the"
+  CHECK(pack_tokens(counting, ItemKind::batch_line, line) == 1 + 1 + 2);
 }
 
 TEST_CASE("the bounds of a call are the sums of its parts' bounds, its prefix is the first one's") {

@@ -8,7 +8,8 @@ namespace gristmill::supervisor_test {
 class CountedParts : public supervisor::PartPlan {
 public:
   std::uint32_t models_of(JobId) const override { return 1; }
-  supervisor::Division division_of(JobId, const intake::Item& item) const override {
+  supervisor::Division division_of(JobId, const intake::Item& item,
+                                   const bpe::Tokenizer*) const override {
     supervisor::Division division;
     division.parts = count_of(item.ordinal);
     return division;

@@ -150,11 +150,17 @@ TEST_CASE("calls are no larger than the user wants, than a window yields, than a
   Packing packing{100};
   packing.told({{"m", 64, 128}});
   CHECK(packing.bounds("m").parts == 100);
-  CHECK(packing.bounds("m").tokens == limits::pack_tokens_max);
-  packing.told({{"m", 64, 128, 1, 5'000}});
-  CHECK(packing.bounds("m").tokens == 5'000);
-  packing.told({{"m", 64, 128, 1, limits::pack_tokens_max + 1}});
-  CHECK(packing.bounds("m").tokens == limits::pack_tokens_max);
+  CHECK(packing.bounds("m").tokens == DraftBounds{}.tokens);
+  for (const std::uint64_t window : {std::uint64_t{5'000}, limits::pack_tokens_max + 1}) {
+    packing.told({{"m", 64, 128, 1, window}});
+    CHECK(packing.bounds("m").tokens == window);
+  }
+  JobSpec rich, with_window, with_budget;
+  with_window.limits.rates.tokens_per_minute = 1'000'000;
+  with_budget.limits.budget = Usd::from_usd(1);
+  CHECK(Packing{rich}.bounds("m").tokens == DraftBounds{}.tokens);
+  CHECK(Packing{with_window}.bounds("m").tokens == limits::pack_tokens_max);
+  CHECK(Packing{with_budget}.bounds("m").tokens == limits::pack_tokens_max);
   packing.heard("m", limits::pack_reply_bytes_max / 50);
   packing.heard("m", 7);
   CHECK(packing.bounds("m").parts == 50);

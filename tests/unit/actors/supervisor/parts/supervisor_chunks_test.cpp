@@ -1,5 +1,7 @@
 // Documents that are asked for in chunks, and answers that are reduced.
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "tests/unit/actors/supervisor/supervisor_harness.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 namespace supervisor_chunks_test {
 
@@ -100,6 +102,44 @@ TEST_CASE("a document is asked for chunk by chunk") {
   CHECK(about["chunk"]["number"] == 2);
   CHECK(about["chunk"]["of"] == 3);
   CHECK(about["chunk"]["gap"] == "\n\n");
+}
+
+// By which each byte is a token, so that the estimate would put all into one chunk.
+TEST_CASE("a tokenizer divides a document, and alike in a later life of the job") {
+  const auto bytes = std::make_shared<const bpe::Tokenizer>(
+      bpe::Tokenizer::read(test::rank_file({}), "like-cl100k_base").value());
+  JobSpec spec = in_chunks();
+  spec.shape.chunk_tokens = static_cast<std::uint32_t>(paragraph(1).size() + 2);
+  const auto texts_of = [&](RecoveredItems recovered) {
+    ChunksBench bench{document(0, 4), spec};
+    bench.tokenizer = bytes;
+    bench.start(std::move(recovered));
+    bench.hear(bench.supervisor->grace_over(bench.now));
+    bench.want(1'000);
+    std::vector<std::string> texts;
+    for (const OfferedCall& call : bench.take_offers())
+      texts.push_back(nlohmann::json::parse(call.planned.parts.at(0).raw)["text"]);
+    return texts;
+  };
+  const auto texts = texts_of({});
+  REQUIRE(texts.size() == 4);
+  for (std::uint32_t n = 0; n < 4; ++n) CHECK(texts[n] == paragraph(n + 1) + (n < 3 ? "\n\n" : ""));
+  RecoveredItems recovered;
+  recovered.mark = 1;
+  CHECK(texts_of(std::move(recovered)) == texts);
+}
+
+TEST_CASE("a step joins answers by the tokens that the tokenizer counts") {
+  JobSpec spec = in_chunks(true);
+  spec.shape.chunk_tokens = static_cast<std::uint32_t>(paragraph(1).size() + 2);
+  ChunksBench bench{document(0, 4), spec};
+  bench.tokenizer = std::make_shared<const bpe::Tokenizer>(
+      bpe::Tokenizer::read(test::rank_file({}), "like-cl100k_base").value());
+  bench.start_fresh();
+  // 24 tokens by the estimate, of which three would fit, but 55 bytes.
+  bench.answer_all(long_answer);
+  bench.write();
+  CHECK(bench.take_joins().size() == 2);
 }
 
 TEST_CASE("a text document has chunks, too") {

@@ -1,6 +1,9 @@
 // Which answers are joined by one call.
 #include "protocol/openai/chunk/reduce.hpp"
+
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
 #include "protocol/openai/tokens/estimate.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 #include <catch2/catch.hpp>
 #include <random>
@@ -8,6 +11,7 @@
 
 namespace openai_reduce_test {
 
+using namespace gristmill;
 using namespace gristmill::openai;
 
 using Numbers = std::vector<std::uint32_t>;
@@ -20,6 +24,14 @@ TEST_CASE("An answer's size is its tokens, rounded up, and at least one") {
   CHECK(answer_size(std::string(8, 'm') + std::string(8, '1')) == 7); // 1.45 + 5.2
   CHECK(answer_size("磨坊主把玉米倒在两") == 9);                      // 8.1
   CHECK(answer_size("磨坊主把玉米倒在两块") == 9);                    // 9.0, and no trace more
+}
+
+TEST_CASE("an answer has the tokens that the tokenizer counts, and at least one") {
+  const auto tokenizer =
+      bpe::Tokenizer::read(test::rank_file({"th", "the", " the"}), "like-cl100k_base");
+  CHECK(answer_size("", &tokenizer.value()) == 1);
+  CHECK(answer_size("the the the", &tokenizer.value()) == 3);
+  CHECK(answer_size("xyz", &tokenizer.value()) == 3);
 }
 
 TEST_CASE("Answers are taken in order while they fit, two of them always") {

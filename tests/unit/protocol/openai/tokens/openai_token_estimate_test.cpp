@@ -1,6 +1,9 @@
 // The estimate of tokens: what is known of real tokenizers, as ranges that must hold.
 #include "protocol/openai/tokens/estimate.hpp"
 
+#include "protocol/openai/tokens/bpe/tokenizer.hpp"
+#include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
+
 #include <catch2/catch.hpp>
 
 namespace openai_token_estimate_test {
@@ -54,6 +57,33 @@ TEST_CASE("Of each script a token has about as many bytes as real tokenizers giv
   CHECK(static_cast<double>(text.size()) / tokens.likely >= row.least);
   CHECK(static_cast<double>(text.size()) / tokens.likely <= row.most);
   CHECK(ordered(tokens));
+}
+
+TEST_CASE("A tokenizer counts texts, and what a chat template adds remains a range",
+          "[token_estimate]") {
+  const auto ranks =
+      bpe::Tokenizer::read(test::rank_file({"th", "the", " the"}), "like-cl100k_base");
+  const auto input_of = [&](const std::string& path, const std::string& body) {
+    return estimate_tokens({path, body, "m"}, answer_default, &ranks.value()).input;
+  };
+  const auto is = [](const TokenRange& range, double low, double high) {
+    return range.low == low && range.high == high && ordered(range);
+  };
+  CHECK(is(input_of("/embeddings", R"({"input":"the the"})"), 2, 2));
+  CHECK(is(input_of("/embeddings", R"({"input":["the","the the",[1,2,3]]})"), 6, 6));
+  CHECK(is(input_of("/completions", R"({"prompt":"the x"})"), 3, 3));
+  const std::string content =
+      R"([{"type":"text","text":"the"},{"type":"image_url","image_url":{}}])";
+  const TokenRange chat =
+      input_of("/chat/completions", R"({"messages":[{"role":"user","content":"the the"}]})");
+  const TokenRange image =
+      input_of("/chat/completions", R"({"messages":[{"role":"user","content":)" + content + "}]}");
+  CHECK(is(chat, 2 + 3, 2 + 8 + 12));
+  CHECK(image.high > chat.high + 1'000);
+  const TokenRange tools = input_of(
+      "/chat/completions",
+      R"({"messages":[{"role":"user","content":"the the"}],"tools":[{"type":"function"}]})");
+  CHECK(tools.high - tools.low > chat.high - chat.low); // how they are shown nobody knows
 }
 
 TEST_CASE("The ends of an estimate are in order and never beyond its bytes", "[token_estimate]") {

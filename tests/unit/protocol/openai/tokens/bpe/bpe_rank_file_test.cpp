@@ -1,4 +1,5 @@
 // Each fault of a rank file is named, with its line.
+#include "protocol/limits.hpp"
 #include "protocol/openai/tokens/bpe/rank_file.hpp"
 #include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
@@ -38,6 +39,12 @@ std::string numbered(Rank first_after_gap, Rank gap_at, std::size_t count) {
 }
 
 } // namespace
+
+TEST_CASE("A file of more ranks than a table may have is refused before one is made", "[bpe]") {
+  std::string text;
+  for (std::size_t n = 0; n <= limits::ranks_max; ++n) text += "QUFB 1\n";
+  CHECK_THAT(message_of(text), Contains("at most 524288 ranks"));
+}
 
 TEST_CASE("A rank file is read, whatever ends its lines", "[bpe]") {
   const std::string file = test::rank_file({"ab", "abc"});

@@ -1,5 +1,6 @@
 // A tokenizer counts what its file and its pattern say, in any number of threads.
 #include "protocol/openai/tokens/bpe/tokenizer.hpp"
+#include "protocol/text/json_text.hpp"
 #include "tests/unit/protocol/openai/tokens/bpe/small_ranks.hpp"
 
 #include <catch2/catch.hpp>
@@ -53,6 +54,58 @@ TEST_CASE("What is no UTF-8 counts as U+FFFD, one for each piece of a character"
     CHECK(tokenizer.count(text) == tokenizer.count(replaced));
   }
   CHECK(tokenizer.encode("\xff") == std::vector<Rank>{257});
+}
+
+TEST_CASE("The tokens before a place are those that end there at the latest", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of(words, "like-cl100k_base");
+  const std::string text = "the the athe";
+  Tokenizer::Ends ends{tokenizer, text};
+  CHECK(ends.until(0) == 0);
+  CHECK(ends.until(2) == 0);
+  CHECK(ends.until(3) == 1);
+  CHECK(ends.until(6) == 1);
+  CHECK(ends.until(7) == 2);
+  CHECK(ends.until(text.size()) == tokenizer.count(text));
+  CHECK(ends.until(3) == 1); // and back
+  ends.forget_before(7);
+  CHECK(ends.until(7) == 2);
+  CHECK(ends.until(text.size()) == tokenizer.count(text));
+}
+
+TEST_CASE("Places are those of the text, though bytes of it are replaced", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of({"\xef\xbf", "\xef\xbf\xbd"}, "like-cl100k_base");
+  for (const std::string& text : {std::string{"a\xff"
+                                              "b\xef\xbf\xbd\xef"
+                                              "c"},
+                                  std::string{"\xff\xff"
+                                              "the"},
+                                  std::string{"plain"}}) {
+    Tokenizer::Ends ends{tokenizer, text};
+    std::size_t tokens = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      at += text.substr(at).starts_with("\xef\xbf\xbd") ? 3 : 1; // each of them is a token
+      CHECK(ends.until(at) == ++tokens);
+      ends.forget_before(at);
+    }
+    CHECK(tokens == tokenizer.count(text));
+  }
+}
+
+TEST_CASE("Tokens end where they end in pieces longer than a window", "[bpe]") {
+  const Tokenizer tokenizer = tokenizer_of({"ab", "aba", "ba"}, "like-cl100k_base");
+  std::string text;
+  for (int i = 0; i < 50'000; ++i) text += i % 7 == 0 ? "bab" : "a";
+  const auto tokens = tokenizer.encode(text);
+  Tokenizer::Ends ends{tokenizer, text};
+  const auto all = test::with_single_bytes({"ab", "aba", "ba"});
+  std::size_t at = 0;
+  for (std::size_t n = 0; n < tokens.size(); ++n) {
+    at += all[tokens[n]].size();
+    REQUIRE(ends.until(at) == n + 1);
+    REQUIRE(ends.until(at - 1) == n);
+    ends.forget_before(at - 1);
+  }
+  CHECK(at == text.size());
 }
 
 TEST_CASE("A file's faults, its number of ranks and its name are checked", "[bpe]") {
