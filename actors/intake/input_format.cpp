@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <optional>
 
 namespace gristmill::intake {
 namespace {
@@ -186,11 +187,31 @@ bool begins_array_of_objects(std::string_view begin) {
 
 } // namespace
 
-InputFormat format_of(std::string_view name, std::string_view head) {
+namespace {
+
+// Nothing: nobody has said what it is.
+std::optional<InputFormat> format_said(InputForm form) {
+  using Shape = InputFormat::Shape;
+  switch (form) {
+  case InputForm::automatic: return std::nullopt;
+  case InputForm::batch: return InputFormat{Shape::lines, ItemKind::batch_line, ',', {}};
+  case InputForm::jsonl: return InputFormat{Shape::lines, ItemKind::json_object, ',', {}};
+  case InputForm::csv: return InputFormat{Shape::table, ItemKind::json_object, ',', {}};
+  case InputForm::tsv: return InputFormat{Shape::table, ItemKind::json_object, '\t', {}};
+  case InputForm::text: return InputFormat{};
+  case InputForm::lines: return InputFormat{Shape::texts, ItemKind::json_object, ',', {}};
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+InputFormat format_of(std::string_view name, std::string_view head, InputForm form) {
   using Shape = InputFormat::Shape;
   name = name_inside(name);
   if (const auto why = why_other_encoding(head); !why.empty())
     return {Shape::refused, ItemKind::text, ',', why};
+  if (const auto said = format_said(form)) return *said;
   if (is_document(name)) return {};
   head = without_mark(head);
   if (is_table(name)) {

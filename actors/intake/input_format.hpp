@@ -16,6 +16,7 @@ struct InputFormat {
     lines,    // one JSON object a line
     table,    // CSV or TSV with a header
     document, // one text
+    texts,    // one text a line
     refused,  // none of these: an error in one line, not one for each of its "lines"
   };
   Shape shape = Shape::document;
@@ -24,8 +25,9 @@ struct InputFormat {
   std::string_view why_refused;   // what was expected, what came, what to do
 };
 
-// `head` is how the input begins: 64 KiB, or all of it.
-InputFormat format_of(std::string_view name, std::string_view head);
+// `head` is how the input begins: 64 KiB, or all of it. `form`: as the job's user says.
+InputFormat format_of(std::string_view name, std::string_view head,
+                      InputForm form = InputForm::automatic);
 
 // Whether a file of that name is taken when a directory is walked.
 bool has_known_suffix(std::string_view name);

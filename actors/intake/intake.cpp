@@ -42,10 +42,10 @@ Result<bool> Intake::open_input() {
   name_ = std::move(*name);
   const auto head = beginning_of(source_, at_.input, begin_bytes);
   GRISTMILL_TRY(head);
-  format_ = format_of(name_, *head);
+  format_ = format_of(name_, *head, spec_.shape.format);
   // Of a first line that is longer: its custom_id may stand behind its body.
   const bool cut = head->size() == begin_bytes && head->find('\n') == std::string::npos;
-  if (format_.shape == Shape::lines && cut) {
+  if (format_.shape == Shape::lines && cut && spec_.shape.format == InputForm::automatic) {
     const auto line = beginning_of(source_, at_.input, spec_.limits.line_bytes_max);
     GRISTMILL_TRY(line);
     format_.kind = kind_of_lines(*line);
@@ -69,8 +69,14 @@ Result<> Intake::open_records() {
     records_ = std::make_unique<CsvTable>(source_, at_.input, h, std::max(offset, h.offset),
                                           std::max(line, h.line), spec_.limits.line_bytes_max);
   }
+  if (format_.shape == Shape::texts)
+    records_ = std::make_unique<TextLines>(source_, at_.input, offset, line, text_lines());
   if (!records_) caught_up_ = true; // a document has no ids but its name
   return {};
+}
+
+TextLinesOptions Intake::text_lines() const {
+  return {spec_.shape.text_field, spec_.limits.line_bytes_max, spec_.shape.normalise};
 }
 
 Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
@@ -82,7 +88,8 @@ Result<const CsvHeader*> Intake::header_of(std::uint32_t input) {
   }
   const auto name = source_.name_of(input);
   GRISTMILL_TRY(name);
-  const CsvOptions options{spec_.shape.delimiter, format_of(*name, {}).separator,
+  const CsvOptions options{spec_.shape.delimiter,
+                           format_of(*name, {}, spec_.shape.format).separator,
                            spec_.limits.line_bytes_max, spec_.shape.normalise};
   auto header = read_csv_header(source_, input, *name, options);
   GRISTMILL_TRY(header);
@@ -377,7 +384,9 @@ Result<std::string> Intake::read_again(const ItemPlace& place) {
 Result<std::string> Intake::object_again(const ItemPlace& place, std::string raw) {
   const auto name = source_.name_of(place.input);
   GRISTMILL_TRY(name);
-  if (format_of(*name, {}).shape != Shape::table) return raw;
+  const Shape shape = format_of(*name, {}, spec_.shape.format).shape;
+  if (shape == Shape::texts) return object_of_line(raw, text_lines());
+  if (shape != Shape::table) return raw;
   const auto header = header_of(place.input);
   GRISTMILL_TRY(header);
   auto object = csv_object(**header, raw, spec_.limits.line_bytes_max);

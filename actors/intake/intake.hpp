@@ -14,6 +14,7 @@
 #include "actors/intake/preparation.hpp"
 #include "actors/intake/record_reader.hpp"
 #include "actors/intake/seen_ids.hpp"
+#include "actors/intake/text_lines.hpp"
 #include "actors/words/input_position.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/openai/template/item_check.hpp"
@@ -114,6 +115,7 @@ private:
   openai::ItemCheck::Fault fault_of_document(std::string_view text) const;
   Result<std::string> object_again(const ItemPlace& place, std::string raw);
   Result<std::string> read_bytes(const ItemPlace& place);
+  TextLinesOptions text_lines() const;
   Result<const CsvHeader*> header_of(std::uint32_t input);
 
   const JobSpec& spec_;

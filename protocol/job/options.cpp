@@ -150,6 +150,13 @@ constexpr std::array rows{
                       "[found by the header: , ; tab |]",
               .identity = Identity::fixed,
               .form = OptionForm::separator},
+    JobOption{.name = "format",
+              .member = at<&JobSpec::shape, &RequestShape::format>,
+              .flag = "--format",
+              .help = "what the inputs are: batch (OpenAI Batch lines), jsonl (objects), csv, tsv, "
+                      "text (each file a document), lines (each line a document), or auto: by name "
+                      "and content",
+              .identity = Identity::fixed},
     JobOption{.name = "normalise",
               .member = at<&JobSpec::shape, &RequestShape::normalise>,
               .flag = "--normalise",

@@ -17,8 +17,8 @@ namespace gristmill {
 
 using OptionMember =
     std::variant<std::string*, bool*, std::uint32_t*, std::uint64_t*, std::vector<std::string>*,
-                 ModelNames*, Usd*, Percentage*, Task*, ResultOrder*, std::vector<InputSpec>*,
-                 std::vector<EndpointSpec>*>;
+                 ModelNames*, Usd*, Percentage*, Task*, ResultOrder*, InputForm*,
+                 std::vector<InputSpec>*, std::vector<EndpointSpec>*>;
 
 // Whether a job with another value is another job.
 enum class Identity : std::uint8_t {

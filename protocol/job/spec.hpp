@@ -68,6 +68,12 @@ enum class ResultOrder : std::uint8_t { input, completion };
 template <>
 inline constexpr std::array<std::string_view, 2> enum_names<ResultOrder>{"input", "completion"};
 
+// What an input is; automatic = its name and its content say.
+enum class InputForm : std::uint8_t { automatic, batch, jsonl, csv, tsv, text, lines };
+template <>
+inline constexpr std::array<std::string_view, 7> enum_names<InputForm>{
+    "auto", "batch", "jsonl", "csv", "tsv", "text", "lines"};
+
 // What the requests and the result lines of a job are made of. With the inputs it identifies the
 // job.
 struct RequestShape {
@@ -91,6 +97,7 @@ struct RequestShape {
   std::vector<std::string> keep;   // input fields that are copied into the result line
   std::string assume_url;          // of batch lines that name no method and no url; empty = none
   std::string delimiter;           // of tables, one character; empty = found by each one's header
+  InputForm format = InputForm::automatic; // of all inputs
   // What is an item, in this order.
   bool normalise = false;         // texts are read in one spelling
   std::vector<std::string> where; // conditions that a record has to meet, all of them

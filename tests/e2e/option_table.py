@@ -22,6 +22,8 @@ ROWS = [
      "run submit", "--no-check"),
     ("options_test.Requests.test_documents_without_text_are_error_lines_or_left_out",
      "run submit", "--drop-empty"),
+    ("options_test.Requests.test_an_input_is_what_its_user_says", "run submit", "--format"),
+    ("stream_test.Streams.test_or_when_it_goes_on_behind_that", "run", "--continue"),
     ("preprocess_test.Preprocessing.test_what_is_left_is_what_python_would_leave",
      "run submit", "--normalise --where --sample --seed"),
     ("options_test.Requests.test_the_separator_of_a_table_is_found_or_told",

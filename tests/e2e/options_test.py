@@ -113,6 +113,19 @@ class Requests(Jobs):
                 self.assertEqual(job.code, 0, job.stderr())
                 self.assertEqual([line["custom_id"] for line in self.lines(job)], ["good"])
 
+    def test_an_input_is_what_its_user_says(self):
+        self.source = self.directory / "in.log"
+        self.source.write_text("first line\n\nsecond line\n")
+        for job in self.both("-m", "m", "--format", "lines"):
+            with self.subTest(job.way):
+                self.assertEqual(job.code, 0, job.stderr())
+                self.assertEqual([line["custom_id"] for line in self.lines(job)], ["in.log:1", "in.log:3"])
+                self.assertEqual(sorted(body["messages"][0]["content"] for body in self.bodies(job)),
+                                 ["first line", "second line"])
+        for job in self.both("-m", "m", "--format", "text", label="-text"):
+            with self.subTest(job.way):
+                self.assertEqual([line["custom_id"] for line in self.lines(job)], ["in.log"])
+
     def test_the_separator_of_a_table_is_found_or_told(self):
         self.source = self.directory / "in.csv"
         for content, more in (("id;text\n1;a, b\n", []), ("id#text\n1#a, b\n", ["--delimiter", "#"]),

@@ -45,6 +45,7 @@ JobSpec whole_spec() {
   spec.shape.delimiter = ";";
   spec.shape.drop_empty = spec.shape.normalise = spec.policy.no_field_needed = true;
   spec.shape.where = {"lang=en", "a,b!="};
+  spec.shape.format = InputForm::lines;
   spec.shape.sample = Percentage::of(12.5).value();
   spec.shape.sample_seed = 14;
   return spec;
@@ -106,6 +107,7 @@ TEST_CASE("Workers are told what makes a request, and nothing else", "[job_spec]
   expected.shape.tokenizer.clear();
   expected.shape.drop_empty = expected.shape.normalise = false;
   expected.shape.where.clear();
+  expected.shape.format = {};
   expected.shape.sample = {};
   expected.shape.sample_seed = 0;
   expected.shape.judge_model.clear();                             // it is the call's
@@ -330,6 +332,7 @@ TEST_CASE("The first identifying difference is named by its option", "[job_spec]
                             Row{[](JobSpec& s) { s.shape.drop_empty = false; }, "--drop-empty"},
                             Row{[](JobSpec& s) { s.shape.normalise = false; }, "--normalise"},
                             Row{[](JobSpec& s) { s.shape.where.pop_back(); }, "--where"},
+                            Row{[](JobSpec& s) { s.shape.format = {}; }, "--format"},
                             Row{[](JobSpec& s) { s.shape.sample = {}; }, "--sample"},
                             Row{[](JobSpec& s) { s.shape.sample_seed = 1; }, "--seed"},
                             Row{[](JobSpec& s) { s.shape.judge_model = "x"; }, "--judge-model"},
