@@ -8,6 +8,8 @@
 #include "actors/words/wait_reason.hpp"
 #include "protocol/job/usd.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace gristmill::jobs {
@@ -28,6 +30,8 @@ struct JobView {
   std::int64_t deadline = 0; // unix seconds; 0 = none
   bool urgent = false;       // … for whose sake it goes before all others
   SharedErrors errors = {};  // that its calls have met; nullptr = none
+  std::optional<bool> is_closed = {}; // of an open job: no more inputs come
+  std::uint64_t appends = 0;          // … and so many have
   double waiting_s = -1;     // for so long; below 0 = not known
 };
 

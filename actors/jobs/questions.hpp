@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -26,6 +27,24 @@ struct PauseJob {
 struct ForgetJob {
   JobId job;
 };
+// More inputs of an open job, as one: all of them or none. What was appended with the same key is
+// not appended again: the answer says which append it was. An error if it was something else.
+struct AppendInputs {
+  JobId job;
+  std::string key;
+  std::string hash;        // of the contents and their names
+  std::uint64_t bytes = 0; // of the contents
+  std::vector<InputSpec> inputs;
+};
+// No more inputs come. Answered like this, too, if that is so already.
+struct CloseInputs {
+  JobId job;
+};
+struct Appended {
+  std::uint64_t number = 0; // of the job's appends, from 1
+  bool repeated = false;    // it was there
+};
+
 // Goes on with a job that is paused, failed or over.
 struct ReopenJob {
   JobId job;
@@ -41,7 +60,8 @@ struct MergeAgain {
 };
 
 // What changes a job, and is answered when the change is durable.
-using Question = std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, MergeAgain>;
+using Question = std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, MergeAgain,
+                              AppendInputs, CloseInputs>;
 
 // A page of the jobs in the order of their ids; the answer's `more` is the next one's `after`. It
 // is bounded in what it looks at, too, so a list of however many jobs stops nobody for long.

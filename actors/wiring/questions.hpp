@@ -18,7 +18,10 @@
 namespace gristmill::wiring {
 
 // Of jobs.
+using jobs::AppendInputs;
+using jobs::Appended;
 using jobs::CancelJob;
+using jobs::CloseInputs;
 using jobs::Explanation;
 using jobs::ForgetJob;
 using jobs::is_waiting;
@@ -48,7 +51,7 @@ struct ListPools {
 struct Ask {
   std::uint64_t token = 0;
   std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ShowReady,
-               ListWorkers, DrainWorker, ListPools, ExplainJob, MergeAgain>
+               ListWorkers, DrainWorker, ListPools, ExplainJob, MergeAgain, AppendInputs, CloseInputs>
       question;
 };
 
@@ -60,6 +63,7 @@ struct Answer {
   std::vector<coordinator::PoolView> pools;     // of ListPools
   std::vector<InputSpec> forgotten_inputs;      // of ForgetJob: those of the job that is gone
   std::optional<Explanation> explanation = {};  // of ExplainJob
+  std::optional<Appended> appended = {};        // of AppendInputs
   JobId more = {};                              // of ListJobs: it goes on after this one; 0 = no
 };
 

@@ -323,6 +323,13 @@ constexpr std::array rows{
               .member = at<&JobSpec::share, &JobShare::deadline>,
               .flag = "--deadline",
               .most = end_of_year_9999},
+    JobOption{.name = "open",
+              .member = at<&JobSpec::open>,
+              .flag = "--open",
+              .help = "the job begins with the INPUTs that there are, perhaps none; `gristmill "
+                      "append` adds others, until `gristmill close`",
+              .identity = Identity::fixed,
+              .submit_only = true},
     JobOption{.name = "output", .member = at<&JobSpec::output>, .flag = "--output"},
 };
 
