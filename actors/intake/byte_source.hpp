@@ -4,12 +4,14 @@
 #pragma once
 
 #include "actors/intake/scratch_pages.hpp"
+#include "protocol/job/spec.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace gristmill::intake {
 
@@ -24,6 +26,10 @@ public:
   // Of such an input, whether or not it has come to its end meanwhile.
   virtual bool grows(std::uint32_t) { return false; }
   virtual Result<std::string> name_of(std::uint32_t input) = 0; // what result lines call it
+  // Inputs of an open job, behind those that there are; and that no more come.
+  virtual void append(const std::vector<InputSpec>&) {}
+  virtual void close() {}
+  virtual bool is_closed() const { return false; }
   // Room on disk for what grows with the items; it ends with its owner.
   virtual std::unique_ptr<ScratchPages> scratch() = 0;
 };

@@ -30,13 +30,17 @@ Intake::Intake(const JobSpec& spec, ByteSource& source, InputPosition from, Ids 
     : spec_{spec}, check_{spec}, preparation_{spec}, source_{source}, at_{from} {
   if (ids == Ids::unique) {
     seen_.emplace(source.scratch());
-    caught_up_ = from.offset == 0;
+    caught_up_ = spec.open ? from.input == 0 && from.offset == 0 : from.offset == 0;
   }
 }
 
 Result<bool> Intake::open_input() {
   if (open_) return true;
-  if (at_.input >= source_.input_count()) return false;
+  if (at_.input >= source_.input_count()) {
+    if (spec_.open && !source_.is_closed())
+      return fail(ErrorCode::not_yet, "no more inputs have been appended");
+    return false;
+  }
   auto name = source_.name_of(at_.input);
   GRISTMILL_TRY(name);
   name_ = std::move(*name);
@@ -113,8 +117,27 @@ Result<bool> Intake::catch_up(std::size_t records_max) {
   return caught_up;
 }
 
+// Through all inputs from the first on, as they were read.
+Result<bool> Intake::catch_up_with_inputs(std::size_t records_max) {
+  if (!earlier_)
+    earlier_ = std::make_unique<Intake>(spec_, source_, InputPosition{}, Ids::as_they_are);
+  for (std::size_t n = 0; n < records_max; ++n) {
+    const InputPosition& read = earlier_->position();
+    if (std::pair{read.input, read.offset} >= std::pair{at_.input, at_.offset}) {
+      earlier_.reset();
+      return caught_up_ = true;
+    }
+    const auto record = earlier_->read();
+    GRISTMILL_TRY(record);
+    if (record->item && earlier_->reads_records())
+      GRISTMILL_TRY(first_line_of(record->item->id, record->item->place.line));
+  }
+  return false;
+}
+
 Result<bool> Intake::catch_up_further(std::size_t records_max) {
   if (caught_up_) return true;
+  if (spec_.open) return catch_up_with_inputs(records_max);
   const auto opened = open_input();
   GRISTMILL_TRY(opened);
   if (!*opened) caught_up_ = true;
@@ -163,7 +186,7 @@ Result<Read> Intake::read_next() {
     at_ = InputPosition{at_.input + 1, 0, 0, at_.item, at_.before};
     records_.reset();
     open_ = false;
-    if (seen_) GRISTMILL_TRY(seen_->clear());
+    if (seen_ && !spec_.open) GRISTMILL_TRY(seen_->clear());
   }
 }
 

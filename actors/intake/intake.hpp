@@ -96,6 +96,7 @@ private:
 
   Result<bool> open_input(); // false: no more inputs
   Result<bool> catch_up_further(std::size_t records_max);
+  Result<bool> catch_up_with_inputs(std::size_t records_max);
   Result<Read> read_next();
   void begin_again();
   Result<> open_records();
@@ -129,6 +130,8 @@ private:
   std::unique_ptr<RecordReader> records_;
   std::optional<Record> ahead_; // the first record that is not before `from`
   std::list<Header> headers_;   // of the tables read last, the newest first
+  // Of an open job: reads what is before `from` in all of its inputs, whose ids it must know.
+  std::unique_ptr<Intake> earlier_;
   bool open_ = false, caught_up_ = true;
 };
 

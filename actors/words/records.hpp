@@ -7,6 +7,7 @@
 #include "protocol/ids.hpp"
 #include "protocol/job/counted_error.hpp"
 #include "protocol/job/outcome_class.hpp"
+#include "protocol/job/spec.hpp"
 #include "protocol/job/state.hpp"
 #include "protocol/job/usd.hpp"
 #include "protocol/request_key.hpp"
@@ -169,6 +170,17 @@ struct ProbationNote {
   std::uint64_t item = 0;
 };
 
+// Inputs that were appended to an open job, all of them as one; or, without a number, that no more
+// come.
+struct AppendNote {
+  JobId job;
+  std::uint64_t number = 0; // of the job's appends, from 1; 0 = it is closed
+  std::string key, hash;    // whose inputs they are, to their user; and what is in them
+  std::uint64_t bytes = 0;
+  std::vector<InputSpec> inputs;
+  bool closes() const { return number == 0; }
+};
+
 struct SessionNote {
   SessionId session;
   std::string worker;
@@ -204,14 +216,15 @@ struct Group {
   std::vector<ErrorNote> errors;
   std::vector<ConcurrencyNote> concurrency;
   std::vector<ProbationNote> probation;
+  std::vector<AppendNote> appends;
   std::vector<SessionNote> sessions;
   std::vector<JobChange> jobs;
   std::vector<JobId> forgotten; // jobs that are over: nothing of them is kept
 
   // All of its lists, once: one that is not named here does not compile.
   template <class G> static auto lists_of(G& group) {
-    auto& [at, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16] = group;
-    return std::tie(l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16);
+    auto& [at, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16, l17] = group;
+    return std::tie(l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16, l17);
   }
   bool empty() const {
     return std::apply([](const auto&... list) { return (list.empty() && ...); }, lists_of(*this));

@@ -31,6 +31,8 @@ struct RecoveredJob {
   std::uint64_t mark = 0; // highest item + 1 that a block of the last epoch may have covered
   Usd money_watermark{}, money_assumed{}; // of the last notes
   std::vector<LearnedNote> learned;
+  std::vector<AppendNote> appends; // of an open job, by their numbers
+  bool is_closed = false;          // … and no more come
   ErrorList errors; // as last noted
 };
 

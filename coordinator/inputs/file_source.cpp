@@ -106,8 +106,13 @@ FileSource::~FileSource() {
   while (!known_.empty()) let_go(known_.begin());
 }
 
+Result<const InputSpec*> FileSource::spec_of(std::uint32_t input) {
+  if (input >= inputs_.count()) return &appended_.at(input - inputs_.count());
+  return with_room(*access_.held, [&] { return inputs_.at(input); });
+}
+
 Result<std::string> FileSource::name_of(std::uint32_t input) {
-  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  const auto found = spec_of(input);
   GRISTMILL_TRY(found);
   return (*found)->name;
 }
@@ -140,7 +145,7 @@ Result<FileSource::Opened> FileSource::opened(std::uint32_t input) {
 }
 
 Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
-  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  const auto found = spec_of(input);
   GRISTMILL_TRY(found);
   const InputSpec& spec = **found;
   auto file = with_room(*access_.held, [&] { return open_checked(input, spec); });
@@ -180,7 +185,7 @@ Result<std::size_t> FileSource::read_growing(const OpenInput& open, std::uint64_
 
 // One that cannot be known is asked for when it is read.
 bool FileSource::grows(std::uint32_t input) {
-  const auto found = with_room(*access_.held, [&] { return inputs_.at(input); });
+  const auto found = spec_of(input);
   return found && (*found)->grows;
 }
 

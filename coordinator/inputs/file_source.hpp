@@ -46,7 +46,14 @@ public:
 
   Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
                            std::span<char> into) override;
-  std::uint32_t input_count() const override { return inputs_.count(); }
+  std::uint32_t input_count() const override {
+    return inputs_.count() + static_cast<std::uint32_t>(appended_.size());
+  }
+  void append(const std::vector<InputSpec>& inputs) override {
+    appended_.insert(appended_.end(), inputs.begin(), inputs.end());
+  }
+  void close() override { is_closed_ = true; }
+  bool is_closed() const override { return is_closed_; }
   bool grows(std::uint32_t input) override;
   Result<std::string> name_of(std::uint32_t input) override;
   std::unique_ptr<intake::ScratchPages> scratch() override;
@@ -72,7 +79,12 @@ private:
   Result<> find_packing(OpenInput& open, std::string_view name);
   static Result<> unpack_to(OpenInput& open, std::uint64_t end);
 
+  // Valid until another is asked for.
+  Result<const InputSpec*> spec_of(std::uint32_t input);
+
   InputList inputs_;
+  std::vector<InputSpec> appended_; // behind them
+  bool is_closed_ = false;
   std::string scratch_directory_;
   InputAccess access_;
   std::list<Known> known_; // the most recently used first

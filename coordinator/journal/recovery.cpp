@@ -31,6 +31,7 @@ public:
   Result<> money(JobId only = {});
   Result<> learned(JobId only = {});
   Result<> errors(JobId only = {});
+  Result<> appends(JobId only = {});
   Result<> sessions();
   Result<> lives();
   Result<> marks();
@@ -222,6 +223,36 @@ Result<> JournalReading::errors(JobId only) {
              static_cast<std::uint16_t>(row.number(3)), row.number(4), row.number(5),
              std::string{row.text(6)}, std::string{row.text(7)}, std::string{row.text(8)},
              row.integer(9)});
+        return {};
+      },
+      only.value);
+}
+
+Result<> JournalReading::appends(JobId only) {
+  return each(
+      "SELECT job, number, key, hash, bytes, inputs FROM appends WHERE job = ?1 OR ?1 = 0 "
+      "ORDER BY job, number",
+      [this](const Statement& row) -> std::string {
+        const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
+        if (job == jobs_.end()) return {};
+        journal::RecoveredJob& recovered = job->second.recovered;
+        journal::AppendNote note{job->first, row.number(1), std::string{row.text(2)},
+                                 std::string{row.text(3)}, row.number(4), {}};
+        if (note.closes()) {
+          recovered.is_closed = true;
+          return {};
+        }
+        if (note.number != recovered.appends.size() + 1)
+          return fmt::format("expected append {} of {}, got {}", recovered.appends.size() + 1,
+                             to_string(job->first), note.number);
+        for (std::string_view rest = row.text(5); !rest.empty();) {
+          const std::size_t end = rest.find('\n');
+          auto input = input_spec_from_json(rest.substr(0, end));
+          if (!input) return input.error().message;
+          note.inputs.push_back(std::move(*input));
+          rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+        }
+        recovered.appends.push_back(std::move(note));
         return {};
       },
       only.value);
@@ -529,6 +560,7 @@ Result<JournalContent> read_journal(Database& database, const std::string& boot_
   GRISTMILL_TRY(reading.money());
   GRISTMILL_TRY(reading.learned());
   GRISTMILL_TRY(reading.errors());
+  GRISTMILL_TRY(reading.appends());
   GRISTMILL_TRY(reading.sessions());
   GRISTMILL_TRY(reading.crashes());
   GRISTMILL_TRY(reading.marks());
@@ -546,6 +578,7 @@ Result<journal::RecoveredJob> read_journal_job(Database& database, JobId job,
   GRISTMILL_TRY(reading.money(job));
   GRISTMILL_TRY(reading.learned(job));
   GRISTMILL_TRY(reading.errors(job));
+  GRISTMILL_TRY(reading.appends(job));
   JournalContent content = reading.take();
   if (content.recovered.jobs.empty())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));

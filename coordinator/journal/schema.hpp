@@ -78,6 +78,10 @@ CREATE TABLE errors(
   count INTEGER NOT NULL, final INTEGER NOT NULL, sample TEXT NOT NULL, item TEXT NOT NULL,
   source TEXT NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY(job, class, code, http_status)) WITHOUT ROWID;
+-- Inputs of open jobs: each is a line of JSON. number 0: the job is closed.
+CREATE TABLE appends(
+  job INTEGER NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL, hash TEXT NOT NULL,
+  bytes INTEGER NOT NULL, inputs TEXT NOT NULL, PRIMARY KEY(job, number)) WITHOUT ROWID;
 -- How many calls endpoints were found to take up, and inputs in a call; 0 = not known. The newest
 -- ones are kept; position says which.
 CREATE TABLE concurrency(

@@ -79,7 +79,7 @@ struct JournalTables::Statements {
       forget_part_ranges, last_forgotten, commit_row, block, close_block, block_over, mark,
       forget_mark, day, days_over, all_days_over, days_clock, session, session_over, worker_epoch,
       probation, forget_probation, money_watermark, money_assumed, forget_money, learned,
-      forget_learned, error, forget_errors, concurrency, forget_concurrency;
+      forget_learned, error, forget_errors, append, forget_appends, concurrency, forget_concurrency;
 };
 
 Result<JournalTables> JournalTables::open(const std::string& path) {
@@ -128,6 +128,8 @@ Result<> JournalTables::prepare() {
       {&sql_->forget_commits, "DELETE FROM commits WHERE job = ?"},
       {&sql_->part_range, "INSERT INTO part_ranges VALUES(?, ?, ?, ?, ?)"},
       {&sql_->forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
+      {&sql_->append, "INSERT INTO appends VALUES(?, ?, ?, ?, ?, ?)"},
+      {&sql_->forget_appends, "DELETE FROM appends WHERE job = ?"},
       {&sql_->last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
       {&sql_->commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
                           "?,?,?,?,?,?,?,?,?)"},
@@ -252,6 +254,7 @@ Result<> JournalTables::insert(const journal::Group& group, const std::vector<Jo
   for (const journal::MoneyNote& note : group.money) GRISTMILL_TRY(insert(note));
   for (const journal::LearnedNote& note : group.learned) GRISTMILL_TRY(insert(note));
   for (const journal::ErrorNote& note : group.errors) GRISTMILL_TRY(insert(note));
+  for (const journal::AppendNote& note : group.appends) GRISTMILL_TRY(insert(note));
   for (const journal::ConcurrencyNote& note : group.concurrency) {
     auto done = note.is_gone()
                     ? sql_->forget_concurrency.run(note.account)
@@ -287,6 +290,7 @@ Result<> JournalTables::forget(JobId job) {
   GRISTMILL_TRY(sql_->forget_money.run(job.value));
   GRISTMILL_TRY(sql_->forget_learned.run(job.value));
   GRISTMILL_TRY(sql_->forget_errors.run(job.value));
+  GRISTMILL_TRY(sql_->forget_appends.run(job.value));
   GRISTMILL_TRY(sql_->forget_mark.run(job.value));
   GRISTMILL_TRY(sql_->forget_probation.run(job.value));
   return sql_->last_forgotten.run(job.value);
@@ -315,6 +319,12 @@ Result<> JournalTables::insert(const journal::BlockNote& block) {
     GRISTMILL_TRY(sql_->block_over.run(epoch_.value, over));
   return sql_->block.run(epoch_.value, block.block, block.account, block.calls, block.tokens,
                          to_ns(block.until));
+}
+
+Result<> JournalTables::insert(const journal::AppendNote& note) {
+  std::string inputs;
+  for (const InputSpec& input : note.inputs) (inputs += to_json(input)) += '\n';
+  return sql_->append.run(note.job.value, note.number, note.key, note.hash, note.bytes, inputs);
 }
 
 Result<> JournalTables::insert(const journal::MarkNote& note) {

@@ -64,6 +64,7 @@ private:
   Result<> insert(journal::Position position, const JobRow& row);
   Result<> insert(const journal::BlockNote& block);
   Result<> insert(const journal::MarkNote& note);
+  Result<> insert(const journal::AppendNote& note);
   Result<> insert(const journal::SessionNote& note);
   Result<> insert(const journal::DayNote& note);
   Result<> insert(const journal::MoneyNote& note);
