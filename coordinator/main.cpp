@@ -130,8 +130,11 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
 std::vector<std::vector<InputSpec>> inputs_of(const journal::Recovered& recovered) {
   std::vector<std::vector<InputSpec>> inputs;
   for (const journal::RecoveredJob& job : recovered.jobs)
-    if (auto spec = job_spec_from_json(job.spec, Unknown::skipped))
+    if (auto spec = job_spec_from_json(job.spec, Unknown::skipped)) {
       inputs.push_back(files_of(*spec));
+      for (const journal::AppendNote& note : job.appends)
+        inputs.back().insert(inputs.back().end(), note.inputs.begin(), note.inputs.end());
+    }
   return inputs;
 }
 

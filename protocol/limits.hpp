@@ -57,9 +57,9 @@ inline constexpr std::size_t peer_out_bytes_max = 128 * mib;   // of one peer, n
 // where others wait for it.
 inline constexpr std::size_t hello_endpoints_max = 64; // that one worker announces
 inline constexpr std::size_t job_endpoints_max = 256;
-inline constexpr std::size_t job_inputs_max = 65'536; // in a specification; more stand in a list
+inline constexpr std::size_t job_inputs_max = 65'536;  // in a specification; more stand in a list
 inline constexpr std::size_t job_appends_max = 65'536; // of an open job; each key is kept
-inline constexpr std::size_t job_fields_max = 256;    // that --keep names
+inline constexpr std::size_t job_fields_max = 256;     // that --keep names
 inline constexpr std::size_t job_labels_max = 1'000;
 inline constexpr std::size_t job_faults_max = 20;         // sentences about one specification
 inline constexpr std::size_t template_fields_max = 1'024; // places to be filled, the same ones too

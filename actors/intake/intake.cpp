@@ -123,16 +123,16 @@ Result<bool> Intake::catch_up_with_inputs(std::size_t records_max) {
     earlier_ = std::make_unique<Intake>(spec_, source_, InputPosition{}, Ids::as_they_are);
   for (std::size_t n = 0; n < records_max; ++n) {
     const InputPosition& read = earlier_->position();
-    if (std::pair{read.input, read.offset} >= std::pair{at_.input, at_.offset}) {
-      earlier_.reset();
-      return caught_up_ = true;
-    }
+    if (std::pair{read.input, read.offset} >= std::pair{at_.input, at_.offset}) break;
     const auto record = earlier_->read();
     GRISTMILL_TRY(record);
+    if (record->at_end) break;
     if (record->item && earlier_->reads_records())
       GRISTMILL_TRY(first_line_of(record->item->id, record->item->place.line));
+    if (n + 1 == records_max) return false;
   }
-  return false;
+  earlier_.reset();
+  return caught_up_ = true;
 }
 
 Result<bool> Intake::catch_up_further(std::size_t records_max) {
@@ -258,9 +258,9 @@ Result<Item> Intake::item_of(const Record& record, Prepared& prepared) {
   if (*first == 0)
     item.id = std::move(identity.id);
   else if (record.fault.empty())
-    item.bad =
-        fmt::format("expected {} to be unique in its file, got \"{}\" again, which is line {}'s",
-                    id_field_of(format_.kind), json::printable(identity.id, 100), *first);
+    item.bad = fmt::format("expected {} to be unique in {}, got \"{}\" again, which is line {}'s",
+                           id_field_of(format_.kind), spec_.open ? "all inputs" : "its file",
+                           json::printable(identity.id, 100), *first);
   if (item.id.empty()) item.id = source_of(item.place);
   if (item.bad.empty()) item.raw = prepared.text.text();
   return item;

@@ -57,6 +57,11 @@ struct JobForgotten {
   JobId job;
   std::uint64_t token = 0;
 };
+struct InputsDurable { // that are its newest, or were appended before
+  journal::AppendNote append;
+  std::uint64_t token = 0;
+  bool repeated = false;
+};
 
 // What it wants to happen.
 
@@ -65,7 +70,7 @@ struct ReadJob { // to the store; JobRead is the answer
 };
 struct Append { // to JOURNAL; `then` follows when it, and all before it, is durable
   journal::Group part = {};
-  std::optional<std::variant<JobDurable, JobForgotten, ReadJob>> then = {};
+  std::optional<std::variant<JobDurable, JobForgotten, InputsDurable, ReadJob>> then = {};
 };
 struct Refuse { // to the client
   std::uint64_t token = 0;
@@ -74,6 +79,14 @@ struct Refuse { // to the client
 struct Show { // to the client: the job as it stands
   std::uint64_t token = 0;
   JobId job;
+};
+struct ShowAppended { // to the client: the job, and what was appended
+  std::uint64_t token = 0;
+  JobId job;
+  Appended appended;
+};
+struct Feed { // to SUPERVISOR
+  journal::AppendNote append;
 };
 struct ShowForgotten { // to the client: the job as it was
   std::uint64_t token = 0;
@@ -121,8 +134,8 @@ struct Close { // to COORDINATOR and RATE LIMITER: nothing of the job is wanted 
   bool failed = false;
 };
 
-using Effect = std::variant<Append, Refuse, Show, ShowForgotten, Open, Limit, Cancel, Pause, Hold,
-                            Resume, Hurry, Merge, CloseRoom, Close>;
+using Effect = std::variant<Append, Refuse, Show, ShowAppended, ShowForgotten, Feed, Open, Limit,
+                            Cancel, Pause, Hold, Resume, Hurry, Merge, CloseRoom, Close>;
 
 struct Effects {
   std::vector<Effect> list;

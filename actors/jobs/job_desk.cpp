@@ -212,6 +212,56 @@ Effects JobDesk::reopen(JobId job, KeptJob kept, Reading asked, const Moment& mo
   return lives_.run(job, std::move(asked.wanted.spec), std::move(append), moment);
 }
 
+// It is there already, or will be: the answer waits for the disk.
+Effects JobDesk::answer(AppendInputs& wanted, std::uint64_t token, const Moment&) {
+  const JobEntry& job = *lives_.find(wanted.job);
+  if (!job.spec.open) return not_as_expected(token, "open (submit --open)", job);
+  const auto known = job.appends.known(wanted);
+  if (!known) return refused(token, known.error());
+  Append append;
+  if (*known) {
+    append.then = InputsDurable{{job.id, (*known)->number, {}, {}, 0, {}}, token, true};
+  } else if (job.state != JobState::running && job.state != JobState::paused) {
+    return not_as_expected(token, "running or paused", job);
+  } else {
+    auto note = lives_.append(std::move(wanted));
+    if (!note) return refused(token, std::move(note.error()));
+    append.part.appends.push_back(*note);
+    append.then = InputsDurable{std::move(*note), token, false};
+  }
+  Effects effects;
+  effects.add(std::move(append));
+  return effects;
+}
+
+Effects JobDesk::answer(const CloseInputs& close, std::uint64_t token, const Moment&) {
+  const JobEntry& job = *lives_.find(close.job);
+  if (!job.spec.open) return not_as_expected(token, "open (submit --open)", job);
+  if (is_over(job.state)) return confirmed(job, token);
+  journal::AppendNote note;
+  note.job = job.id;
+  Append append;
+  if (!job.appends.is_closed()) append.part.appends.push_back(note);
+  lives_.close_inputs(job.id);
+  append.then = InputsDurable{std::move(note), token, false};
+  Effects effects;
+  effects.add(std::move(append));
+  return effects;
+}
+
+Effects JobDesk::inputs_durable(InputsDurable durable) {
+  const JobId id = durable.append.job;
+  const JobEntry* job = lives_.find(id);
+  if (job == nullptr) return refused(durable.token, ErrorCode::not_found, "it is forgotten");
+  Effects effects;
+  if (durable.append.closes())
+    effects.show(durable.token, id);
+  else
+    effects.add(ShowAppended{durable.token, id, {durable.append.number, durable.repeated}});
+  if (job->open && !durable.repeated) effects.add(Feed{std::move(durable.append)});
+  return effects;
+}
+
 // Its lines are all there, so neither its input nor a supervisor is needed.
 Effects JobDesk::answer(const MergeAgain& merge, std::uint64_t token, const Moment&) {
   const JobEntry& job = *lives_.find(merge.job);

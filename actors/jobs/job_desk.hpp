@@ -45,6 +45,7 @@ public:
   Effects asked(Question question, std::uint64_t token, const Moment& moment);
   Effects durable(const JobDurable& durable, const Moment& moment);
   Effects forgotten(const JobForgotten& forgotten);
+  Effects inputs_durable(InputsDurable durable);
   Effects read(JobRead read, const Moment& moment);
   Effects merged(MergeReport report, const Moment& moment);
   Effects room_gone(JobId job, JobRoom room, const Moment& moment);
@@ -91,6 +92,8 @@ private:
   Effects answer(const ForgetJob& forget, std::uint64_t token, const Moment& moment);
   Effects answer(ReopenJob& wanted, std::uint64_t token, const Moment& moment);
   Effects answer(const MergeAgain& merge, std::uint64_t token, const Moment& moment);
+  Effects answer(AppendInputs& wanted, std::uint64_t token, const Moment& moment);
+  Effects answer(const CloseInputs& close, std::uint64_t token, const Moment& moment);
   Effects answer_late(JobId job, const Moment& moment);
   Effects reopen(JobId job, KeptJob kept, Reading asked, const Moment& moment);
   bool is_ending(JobId job) const;

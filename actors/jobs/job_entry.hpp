@@ -2,6 +2,7 @@
 // Invariant: programs decide by `state` and `reason`; `detail` is read by people only.
 #pragma once
 
+#include "actors/jobs/appends.hpp"
 #include "actors/words/wait_reason.hpp"
 #include "protocol/job/counted_error.hpp"
 #include "protocol/job/spec.hpp"
@@ -29,6 +30,7 @@ struct JobEntry {
   WaitReason waiting = {};     // why its supervisor offers no call
   double items_left = 0;       // … and how much it has still to do, about
   SharedErrors errors = {};    // that its calls have met; nullptr = none
+  Appends appends = {};        // of a job whose specification is open
   // Its result is being written, of what there is: somebody cancelled it.
   bool merges_cancelled() const { return state == JobState::merging && reason == JobReason::user; }
   // It is over, and each of its items has its line.

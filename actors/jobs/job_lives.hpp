@@ -57,6 +57,11 @@ public:
   Effects budget_spent(const BudgetStop& stop, const Moment& moment);
   void offered(JobId job, CallId last); // its calls have numbers up to that one
   void supervisor_waits(JobId job, WaitReason waiting);
+  // Of an open job; it is durable later.
+  Result<journal::AppendNote> append(AppendInputs wanted) {
+    return book_.find(wanted.job)->appends.append(std::move(wanted));
+  }
+  void close_inputs(JobId job) { book_.find(job)->appends.close(); }
 
   Effects tick(const Moment& moment); // at least every half second
   std::vector<JobId> on_probation() const { return probation_.jobs(); }

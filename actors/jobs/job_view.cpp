@@ -14,6 +14,10 @@ JobView view_of(const JobEntry& job, const JobStanding& standing, const std::str
   view.deadline = static_cast<std::int64_t>(job.spec.share.deadline);
   view.counts.in_flight = standing.in_flight;
   view.errors = job.errors;
+  if (job.spec.open) {
+    view.is_closed = job.appends.is_closed() || is_over(job.state);
+    view.appends = job.appends.count();
+  }
   if (job.ends_from) { // nobody hears of an end that a power cut could take back
     view.state = *job.ends_from;
     view.reason = JobReason::none;

@@ -27,12 +27,12 @@ struct JobView {
   WaitKind waiting_for = WaitKind::none; // the kind of why_waiting
   std::string waiting_at = {};           // its endpoint, if one has to do with it
   std::uint32_t weight = 1, priority = 0;
-  std::int64_t deadline = 0; // unix seconds; 0 = none
-  bool urgent = false;       // … for whose sake it goes before all others
-  SharedErrors errors = {};  // that its calls have met; nullptr = none
+  std::int64_t deadline = 0;          // unix seconds; 0 = none
+  bool urgent = false;                // … for whose sake it goes before all others
+  SharedErrors errors = {};           // that its calls have met; nullptr = none
   std::optional<bool> is_closed = {}; // of an open job: no more inputs come
   std::uint64_t appends = 0;          // … and so many have
-  double waiting_s = -1;     // for so long; below 0 = not known
+  double waiting_s = -1;              // for so long; below 0 = not known
 };
 
 // What COORDINATOR knows of a job.

@@ -79,6 +79,7 @@ JobEntry entry_of(const journal::RecoveredJob& job) {
     entry.detail = spec.error().message;
   }
   entry.errors = errors_of(job);
+  entry.appends.recovered(job.appends, job.is_closed);
   if (is_over(entry.state)) {
     entry.counts.total = entry.counts.terminal();
     entry.counts.total_known = true;

@@ -70,7 +70,9 @@ struct RecoveredItems {
   std::uint64_t calls_at_once = ~std::uint64_t{0}; // … and it could have so many calls in flight
   std::uint64_t next_call = 0; // of an earlier life of the job in this epoch; 0 = it had none
   ErrorList errors = {};       // that it has met, as far as they are remembered
-  std::optional<Duration> outage = {}; // it waited for its endpoint, for so long
+  std::vector<journal::AppendNote> appends = {}; // of an open job
+  bool is_closed = false;                        // … to which no more come
+  std::optional<Duration> outage = {};           // it waited for its endpoint, for so long
 };
 
 class Supervisor {

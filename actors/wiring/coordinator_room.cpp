@@ -51,6 +51,8 @@ supervisor::RecoveredItems items_of(jobs::Open& open, const jobs::JobEntry& job)
   items.next_call = job.next_call;
   if (job.errors) items.errors = *job.errors;
   items.outage = open.outage;
+  items.appends = std::move(content.appends);
+  items.is_closed = content.is_closed && !mutated("close_is_forgotten");
   return items;
 }
 
@@ -164,6 +166,10 @@ void CoordinatorRoom::on(JobDurable& durable, const Moment& moment, Post& post) 
 
 void CoordinatorRoom::on(JobForgotten& forgotten, const Moment& moment, Post& post) {
   emit(desk_.forgotten(forgotten), moment, post);
+}
+
+void CoordinatorRoom::on(InputsDurable& durable, const Moment& moment, Post& post) {
+  emit(desk_.inputs_durable(std::move(durable)), moment, post);
 }
 
 void CoordinatorRoom::on(JobRead& read, const Moment& moment, Post& post) {
@@ -369,7 +375,23 @@ void CoordinatorRoom::tell(jobs::ShowForgotten& show, const Moment& moment, Post
   Answer answer = answer_to(show.token);
   answer.jobs.push_back(view(show.job, moment));
   answer.forgotten_inputs = files_of(show.job.spec);
+  const std::vector<InputSpec>& appended = show.job.appends.inputs();
+  answer.forgotten_inputs.insert(answer.forgotten_inputs.end(), appended.begin(), appended.end());
   post.tell(to_client, std::move(answer));
+}
+
+void CoordinatorRoom::tell(jobs::ShowAppended& show, const Moment& moment, Post& post) {
+  if (show.token == 0) return;
+  const jobs::JobEntry* job = desk_.lives().find(show.job);
+  Answer answer = answer_to(show.token);
+  answer.jobs.push_back(view(*job, moment));
+  answer.appended = show.appended;
+  post.tell(to_client, std::move(answer));
+}
+
+void CoordinatorRoom::tell(jobs::Feed& feed, const Moment&, Post& post) {
+  const JobId job = feed.append.job;
+  post.tell(to_supervisor(job), InputsAppended{std::move(feed.append)});
 }
 
 void CoordinatorRoom::tell(jobs::Open& open, const Moment& moment, Post& post) {

@@ -33,6 +33,7 @@ private:
   void on(RoomCrashed&, const Moment&, Post&);
   void on(JobDurable&, const Moment&, Post&);
   void on(JobForgotten&, const Moment&, Post&);
+  void on(InputsDurable&, const Moment&, Post&);
   void on(JobRead&, const Moment&, Post&);
   void on(JobReport&, const Moment&, Post&);
   void on(MergeReport&, const Moment&, Post&);
@@ -51,6 +52,8 @@ private:
   void tell(jobs::Refuse&, const Moment&, Post&);
   void tell(jobs::Show&, const Moment&, Post&);
   void tell(jobs::ShowForgotten&, const Moment&, Post&);
+  void tell(jobs::ShowAppended&, const Moment&, Post&);
+  void tell(jobs::Feed&, const Moment&, Post&);
   void tell(jobs::Open&, const Moment&, Post&);
   void tell(jobs::Limit&, const Moment&, Post&);
   void tell(jobs::Cancel&, const Moment&, Post&);

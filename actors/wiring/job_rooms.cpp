@@ -82,6 +82,10 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
   if (auto* looked = std::get_if<LookedUpAnswers>(&message))
     effects = supervisor_->looked_up(std::move(*looked), now);
   if (std::holds_alternative<CancelItems>(message)) effects = supervisor_->cancel(now);
+  if (const auto* appended = std::get_if<InputsAppended>(&message)) {
+    append(appended->append);
+    effects = supervisor_->input_grew(now);
+  }
   if (std::holds_alternative<InputGrew>(message)) effects = supervisor_->input_grew(now);
   if (std::holds_alternative<PauseItems>(message)) effects = supervisor_->pause(now);
   if (const auto* resume = std::get_if<ResumeItems>(&message))
@@ -134,10 +138,21 @@ Result<> SupervisorRoom::open_files() {
   auto source = options_.open_source(opening_->spec);
   GRISTMILL_TRY(source);
   source_ = std::move(*source);
+  appends_ = 0;
+  for (const journal::AppendNote& note : opening_->recovered.appends) append(note);
+  if (opening_->recovered.is_closed) source_->close();
   supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
                                                          opening_->recovered, options_.pools,
                                                          options_.part_plan, std::move(*tokenizer));
   return {};
+}
+
+// What the journal told when the job was opened may be told again.
+void SupervisorRoom::append(const journal::AppendNote& note) {
+  if (note.closes()) return source_->close();
+  if (note.number <= appends_) return;
+  appends_ = note.number;
+  source_->append(note.inputs);
 }
 
 WaitReason SupervisorRoom::waiting(Time now) const {

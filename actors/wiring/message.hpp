@@ -65,6 +65,7 @@ struct SessionDurable {
 struct PacksTold { // by RATE LIMITER
   std::vector<PackNews> news;
 };
+using jobs::InputsDurable;
 using jobs::JobDurable;
 using jobs::JobForgotten;
 using jobs::JobRead;
@@ -106,9 +107,12 @@ struct ExplainItems { // to SUPERVISOR
   std::uint64_t token = 0;
   std::optional<supervisor::ItemQuestion> item;
 };
-struct CancelItems {}; // to SUPERVISOR
-struct InputGrew {};   // to SUPERVISOR: there may be more to read
-struct LinesDurable {  // to SUPERVISOR
+struct CancelItems {};  // to SUPERVISOR
+struct InputGrew {};    // to SUPERVISOR: there may be more to read
+struct InputsAppended { // to SUPERVISOR: what of an open job is durable now
+  journal::AppendNote append;
+};
+struct LinesDurable { // to SUPERVISOR
   supervisor::DurableLines lines;
 };
 struct JoinItems { // to JOINER
@@ -177,13 +181,15 @@ struct SendFrames { // to GATEWAY
 using jobs::ReadJob; // to the store; JobRead is the answer
 struct Tick {};      // to whoever asked to be woken
 
-using Message = std::variant<
-    Start, FramesIn, PeersGone, Offer, Granted, PacksTold, SessionDurable, JobDurable, JobForgotten,
-    RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed, RoomCrashed, Ask, Answer,
-    ItemsExplained, ExplainItems, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, InputGrew,
-    LinesDurable, JoinItems, ItemsJoined, LookUpAnswers, LookedUpAnswers, AnswersDurable,
-    FindAnswers, KeepAnswers, CloseRoom, LimiterNews, ShowPools, BlocksDurable, AppendNow,
-    StoreDurable, StoreFailed, journal::Group, merger::MergeTask, SendFrames, ReadJob, Tick>;
+using Message =
+    std::variant<Start, FramesIn, PeersGone, Offer, Granted, PacksTold, SessionDurable, JobDurable,
+                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
+                 RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
+                 PauseItems, ResumeItems, CancelItems, InputGrew, InputsAppended, InputsDurable,
+                 LinesDurable, JoinItems, ItemsJoined, LookUpAnswers, LookedUpAnswers,
+                 AnswersDurable, FindAnswers, KeepAnswers, CloseRoom, LimiterNews, ShowPools,
+                 BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
+                 merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {
   Address to;

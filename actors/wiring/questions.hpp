@@ -18,8 +18,8 @@
 namespace gristmill::wiring {
 
 // Of jobs.
-using jobs::AppendInputs;
 using jobs::Appended;
+using jobs::AppendInputs;
 using jobs::CancelJob;
 using jobs::CloseInputs;
 using jobs::Explanation;
@@ -51,7 +51,8 @@ struct ListPools {
 struct Ask {
   std::uint64_t token = 0;
   std::variant<SubmitJob, CancelJob, PauseJob, ForgetJob, ReopenJob, ListJobs, ShowJob, ShowReady,
-               ListWorkers, DrainWorker, ListPools, ExplainJob, MergeAgain, AppendInputs, CloseInputs>
+               ListWorkers, DrainWorker, ListPools, ExplainJob, MergeAgain, AppendInputs,
+               CloseInputs>
       question;
 };
 

@@ -72,6 +72,7 @@ private:
   void open(Message message, const Moment& moment, Post& post);
   supervisor::Effects open_now(Time now);
   Result<> open_files();
+  void append(const journal::AppendNote& note);
   WaitReason waiting(Time now) const;
   supervisor::Effects hear(JobNews& news, Time now);
   void emit(supervisor::Effects effects, const Moment& moment, Post& post);
@@ -90,8 +91,9 @@ private:
   std::vector<Message> early_; // what came meanwhile
   Time open_again_at_{Time::min()};
   WaitReason cannot_open_;
-  std::string cache_scope_; // empty = the job has nothing of the cache
-  JobCounts counts_;        // of the job's earlier lives
+  std::string cache_scope_;   // empty = the job has nothing of the cache
+  JobCounts counts_;          // of the job's earlier lives
+  std::uint64_t appends_ = 0; // that the source has
   bool report_due_ = false;
   Time reported_at_{Time::min()}, errors_noted_at_{Time::min()};
   WaitReason reported_waiting_;

@@ -33,7 +33,7 @@ struct RecoveredJob {
   std::vector<LearnedNote> learned;
   std::vector<AppendNote> appends; // of an open job, by their numbers
   bool is_closed = false;          // … and no more come
-  ErrorList errors; // as last noted
+  ErrorList errors;                // as last noted
 };
 
 } // namespace gristmill::journal

@@ -236,8 +236,12 @@ Result<> JournalReading::appends(JobId only) {
         const auto job = jobs_.find(JobId{static_cast<std::uint32_t>(row.integer(0))});
         if (job == jobs_.end()) return {};
         journal::RecoveredJob& recovered = job->second.recovered;
-        journal::AppendNote note{job->first, row.number(1), std::string{row.text(2)},
-                                 std::string{row.text(3)}, row.number(4), {}};
+        journal::AppendNote note{job->first,
+                                 row.number(1),
+                                 std::string{row.text(2)},
+                                 std::string{row.text(3)},
+                                 row.number(4),
+                                 {}};
         if (note.closes()) {
           recovered.is_closed = true;
           return {};

@@ -153,7 +153,7 @@ struct JobSpec {
   JobLimits limits;
   JobPolicy policy;
   JobShare share;
-  bool open = false; // more inputs are appended, until somebody closes it
+  bool open = false;          // more inputs are appended, until somebody closes it
   std::string output;         // where the merged result is written; empty = in the job's directory
   std::string tokenizer_file; // where the coordinator reads the ranks of `tokenizer`
 

@@ -144,7 +144,11 @@ void check_preprocessing(const RequestShape& shape, Faults& faults) {
 }
 
 void check_inputs(const JobSpec& spec, Faults& faults) {
-  if (spec.inputs.empty()) faults.add("INPUT", "at least one input", "none");
+  if (spec.inputs.empty() && !spec.open)
+    faults.add("INPUT", "at least one input, or --open", "none");
+  if (spec.open && spec.policy.strict)
+    faults.add("--open", "no --strict with it, which reads the whole input before the first call",
+               "both");
   if (!faults.at_most("INPUT", limits::job_inputs_max, "inputs beside each other",
                       spec.inputs.size()))
     return;

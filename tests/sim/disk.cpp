@@ -31,6 +31,10 @@ wiring::NodeOptions World::node_options() {
   options.has_cache = swarm_.cache;
   options.open_source = [this](const JobSpec& spec) -> Result<std::unique_ptr<intake::ByteSource>> {
     const std::size_t plan = number_in(spec.inputs.front().path);
+    if (spec.open)
+      return std::make_unique<MemorySource>(piece(plan, 0), [this, plan](const std::string& path) {
+        return piece(plan, number_in(path)); // "piece-K"
+      });
     MemorySource::There there;
     if (grows(plan)) there = [this, plan] { return bytes_there(plan); };
     return std::make_unique<MemorySource>(inputs_.at(plan), std::move(there));

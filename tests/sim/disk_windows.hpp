@@ -17,17 +17,27 @@ public:
   // `there`: how many bytes of it there are now, all of them if it has come to its end; none = it
   // does not grow.
   using There = std::function<std::size_t()>;
-  explicit MemorySource(const std::string& text, There there = nullptr)
-      : text_{text}, there_{std::move(there)} {}
-  Result<std::size_t> read(std::uint32_t, std::uint64_t offset, std::span<char> into) override {
-    const std::size_t there = there_ ? there_() : text_.size();
-    if (offset >= text_.size() && there == text_.size()) return std::size_t{0};
+  explicit MemorySource(std::string_view text, There there = nullptr)
+      : texts_{text}, there_{std::move(there)} {}
+  // Of an open job: `named` has what is appended.
+  using Named = std::function<std::string_view(const std::string& path)>;
+  MemorySource(std::string_view text, Named named) : texts_{text}, named_{std::move(named)} {}
+  Result<std::size_t> read(std::uint32_t input, std::uint64_t offset,
+                           std::span<char> into) override {
+    const std::string_view text = texts_.at(input);
+    const std::size_t there = there_ ? there_() : text.size();
+    if (offset >= text.size() && there == text.size()) return std::size_t{0};
     if (offset >= there) return fail(ErrorCode::not_yet, "there is no more of it now");
     const std::size_t n = std::min(into.size(), there - static_cast<std::size_t>(offset));
-    std::memcpy(into.data(), text_.data() + offset, n);
+    std::memcpy(into.data(), text.data() + offset, n);
     return n;
   }
-  std::uint32_t input_count() const override { return 1; }
+  std::uint32_t input_count() const override { return static_cast<std::uint32_t>(texts_.size()); }
+  void append(const std::vector<InputSpec>& inputs) override {
+    for (const InputSpec& input : inputs) texts_.push_back(named_(input.path));
+  }
+  void close() override { is_closed_ = true; }
+  bool is_closed() const override { return is_closed_; }
   bool grows(std::uint32_t) override { return there_ != nullptr; }
   Result<std::string> name_of(std::uint32_t) override { return std::string{"in.jsonl"}; }
   std::unique_ptr<intake::ScratchPages> scratch() override {
@@ -35,8 +45,10 @@ public:
   }
 
 private:
-  const std::string& text_;
+  std::vector<std::string_view> texts_;
   There there_;
+  Named named_;
+  bool is_closed_ = false;
 };
 
 class MemoryMerge final : public merger::MergeFiles {

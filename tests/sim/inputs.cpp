@@ -109,6 +109,20 @@ void World::make_inputs() {
   }
 }
 
+// What an open job begins with, and what is appended then: lines of about equal numbers.
+std::string_view World::piece(std::size_t plan, std::size_t number) const {
+  const std::string_view all = inputs_[plan];
+  const std::size_t pieces = swarm_.jobs[plan].appends + 1;
+  const auto lines = static_cast<std::size_t>(std::count(all.begin(), all.end(), '\n'));
+  const auto begin_of = [&](std::size_t piece) {
+    std::size_t at = 0;
+    for (std::size_t line = 0; line < lines * piece / pieces; ++line) at = all.find('\n', at) + 1;
+    return at;
+  };
+  const std::size_t begin = begin_of(number);
+  return all.substr(begin, begin_of(number + 1) - begin);
+}
+
 // Lines come in pieces, as from a pipe.
 std::size_t World::bytes_there(std::size_t plan) const {
   const Duration all = swarm_.jobs[plan].grows_for;
@@ -230,6 +244,7 @@ JobSpec World::spec_of(std::size_t number) const {
   spec.policy.retries = plan.retries;
   spec.policy.pack = plan.pack;
   spec.policy.dedupe = plan.distinct > 0;
+  spec.open = plan.appends > 0;
   if (plan.drops()) spec.shape.where = {plan.is_chunked() ? "id~^i" : "custom_id!=other"};
   if (plan.sample_percent < 100) {
     spec.shape.sample = Percentage::of(plan.sample_percent).value();

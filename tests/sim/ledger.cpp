@@ -99,6 +99,7 @@ void Ledger::committed(const journal::Group& group, std::uint32_t epoch) {
   for (const auto& line : group.parts) check(line);
   for (const auto& note : group.attempts) check(note);
   for (const auto& note : group.notes) check(note);
+  for (const auto& note : group.appends) check(note);
   for (const auto& change : group.jobs) check_all_dropped(change);
   for (const JobId job : group.forgotten) {
     if (const auto state = state_of(job); state && !is_over(*state))
@@ -320,6 +321,17 @@ void Ledger::check(const journal::JobNote& note) {
                     to_string(note.job), note.low.item, job.low);
   check_dropped(note);
   job.before.raise_to(note.low.before);
+}
+
+// Each once, in their order, and none behind the last.
+void Ledger::check(const journal::AppendNote& note) {
+  Job& job = jobs_[note.job];
+  if (job.is_closed) broken("{} is closed, and append {} comes", to_string(note.job), note.number);
+  job.is_closed |= note.closes();
+  if (!note.closes() && note.number != ++job.appends)
+    broken("append {} of {} is called {}", job.appends, to_string(note.job), note.number);
+  if (job.appends > swarm_.jobs[job.plan].appends)
+    broken("something was appended to {} twice", to_string(note.job));
 }
 
 void Ledger::check_all_dropped(const journal::JobChange& change) {

@@ -114,7 +114,8 @@ public:
   }
   // Of what had not come when somebody cancelled it there is nothing.
   bool may_be_cut(std::size_t plan) const {
-    return plans_[plan].cancelled_once && swarm_.jobs[plan].grows_for != Duration::zero();
+    const JobPlan& job = swarm_.jobs[plan];
+    return plans_[plan].cancelled_once && (job.grows_for != Duration::zero() || job.appends > 0);
   }
   bool has_answer(std::size_t plan, std::uint64_t item); // … or one that asks the same: durable
 
@@ -156,6 +157,8 @@ private:
     JobState state = JobState::running;
     std::uint64_t terminal = 0, low = 0;
     Preprocessed before{}; // that the journal knows of
+    std::uint64_t appends = 0;
+    bool is_closed = false;
   };
 
   template <class... Args> void broken(fmt::format_string<Args...> text, const Args&... args) {
@@ -181,6 +184,7 @@ private:
   void check_reopened(const journal::Reopened& again);
   void check(const journal::AttemptNote& note);
   void check(const journal::JobNote& note);
+  void check(const journal::AppendNote& note);
   void check_dropped(const journal::JobNote& note);
   void check_all_dropped(const journal::JobChange& change);
   bool explained(std::size_t plan, const journal::PartLine& line);

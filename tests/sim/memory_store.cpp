@@ -90,6 +90,13 @@ journal::Position MemoryStore::make_durable() {
     std::erase_if(errors, [&](const auto& before) { return same_cause(before, note.error); });
     errors.push_back(note.error);
   }
+  for (const auto& note : group.appends) {
+    journal::RecoveredJob& job = jobs_[note.job].known;
+    if (note.closes())
+      job.is_closed = true;
+    else
+      job.appends.push_back(note);
+  }
   for (const auto& note : group.concurrency) {
     std::erase_if(concurrency_, [&](const auto& before) { return before.account == note.account; });
     if (!note.is_gone()) concurrency_.push_back(note);

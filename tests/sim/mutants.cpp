@@ -86,6 +86,8 @@ constexpr std::array table{std::to_array<Mutant>(
      {"fallback_answer_kept", "the cache has another model's answer", 122},
      {"dropped_are_forgotten", "what was left out before a restart is not counted", 1},
      {"dropped_ids_are_taken", "after a restart the ids of what is left out are taken", 5},
+     {"key_is_forgotten", "what was appended before is appended again", 1},
+     {"close_is_forgotten", "a job that was closed before a restart waits for more", 1},
      {"growth_is_not_heard", "an input that has no more now is not looked at again", 2},
      {"no_more_now_is_the_end", "an input that has no more now is taken to be at its end", 2},
      {"step_keeps_room", "what was kept for the judge's call is never given back", 75},

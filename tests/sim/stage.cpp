@@ -16,19 +16,22 @@ namespace {
 constexpr auto stall_max = std::chrono::seconds{1};
 constexpr std::string_view bad_luck = "a room of a job throws";
 
-constexpr std::array message_names{
-    "Start",        "FramesIn",      "PeersGone",       "Offer",
-    "Granted",      "PacksTold",     "SessionDurable",  "JobDurable",
-    "JobForgotten", "RecordedNow",   "JobReport",       "JobRead",
-    "MergeReport",  "DiskFull",      "RoomClosed",      "RoomCrashed",
-    "Ask",          "Answer",        "ItemsExplained",  "ExplainItems",
-    "OpenJob",      "JobNews",       "PauseItems",      "ResumeItems",
-    "CancelItems",  "InputGrew",     "LinesDurable",    "JoinItems",
-    "ItemsJoined",  "LookUpAnswers", "LookedUpAnswers", "AnswersDurable",
-    "FindAnswers",  "KeepAnswers",   "CloseRoom",       "LimiterNews",
-    "ShowPools",    "BlocksDurable", "AppendNow",       "StoreDurable",
-    "StoreFailed",  "Group",         "MergeTask",       "SendFrames",
-    "ReadJob",      "Tick"};
+constexpr std::array message_names{"Start",          "FramesIn",      "PeersGone",
+                                   "Offer",          "Granted",       "PacksTold",
+                                   "SessionDurable", "JobDurable",    "JobForgotten",
+                                   "RecordedNow",    "JobReport",     "JobRead",
+                                   "MergeReport",    "DiskFull",      "RoomClosed",
+                                   "RoomCrashed",    "Ask",           "Answer",
+                                   "ItemsExplained", "ExplainItems",  "OpenJob",
+                                   "JobNews",        "PauseItems",    "ResumeItems",
+                                   "CancelItems",    "InputGrew",     "InputsAppended",
+                                   "InputsDurable",  "LinesDurable",  "JoinItems",
+                                   "ItemsJoined",    "LookUpAnswers", "LookedUpAnswers",
+                                   "AnswersDurable", "FindAnswers",   "KeepAnswers",
+                                   "CloseRoom",      "LimiterNews",   "ShowPools",
+                                   "BlocksDurable",  "AppendNow",     "StoreDurable",
+                                   "StoreFailed",    "Group",         "MergeTask",
+                                   "SendFrames",     "ReadJob",       "Tick"};
 static_assert(message_names.size() == std::variant_size_v<Message>);
 
 // A job's room that throws when its luck runs out.

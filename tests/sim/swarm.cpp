@@ -278,6 +278,18 @@ void draw_growth(Swarm& swarm) {
       job.grows_for = random.between(seconds{1}, seconds{40});
 }
 
+// Likewise. Open jobs.
+void draw_appends(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 41 * swarm.call_mean.count())};
+  for (JobPlan& job : swarm.jobs) {
+    if (swarm.steady_work || swarm.one_process || !random.chance(0.2)) continue;
+    job.appends = between(random, 1, 6);
+    job.append_every = random.between(milliseconds{200}, seconds{8});
+    job.grows_for = {};
+    job.sample_percent = 100; // it is drawn by input and line
+  }
+}
+
 // Likewise. Documents that a tokenizer divides.
 void draw_tokenizers(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 31 * swarm.call_mean.count())};
@@ -380,6 +392,7 @@ Swarm Swarm::draw(Random& random) {
   draw_growth(swarm);
   draw_cache(swarm);
   draw_tokenizers(swarm);
+  draw_appends(swarm);
   return swarm;
 }
 
@@ -420,6 +433,7 @@ std::string Swarm::text() const {
     if (job.checked) text += fmt::format(", {:.2f} of it unruly", job.unruly);
     if (job.known > 0) text += fmt::format(", {:.2f} of it in the cache", job.known);
     if (job.distinct > 0) text += fmt::format(", {} of them distinct", job.distinct);
+    if (job.appends > 0) text += fmt::format(", {} appends", job.appends);
     if (job.grows_for != Duration::zero()) text += ", grows";
     if (job.drops())
       text += fmt::format(", {:.0f}% of lines dropped, {}% sampled", 100 * job.dropped,

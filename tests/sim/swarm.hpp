@@ -43,7 +43,9 @@ struct JobPlan {
   std::uint32_t distinct = 0;         // its items ask no more than so many things; 0 = each its own
   double dropped = 0;                 // share of the input's lines that are no items …
   std::uint32_t sample_percent = 100; // … and so many of them only are looked at
-  Duration grows_for{};               // so long its input takes to come; zero: it is there
+  std::uint32_t appends = 0;          // so often its user appends to it
+  Duration append_every{};
+  Duration grows_for{}; // so long its input takes to come; zero: it is there
   // The item whose question it asks.
   std::uint64_t twin_of(std::uint64_t item) const { return distinct == 0 ? item : item % distinct; }
   bool drops() const { return dropped > 0 || sample_percent < 100; }

@@ -75,6 +75,7 @@ void World::act(std::size_t plan) {
              !coordinator_->rooms.find({wiring::Recipient::supervisor, *job})) {
     ledger_.asked_to_go_on(plan, false); // `run` was begun again
     asks(User::Asked::go_on, wiring::ReopenJob{*job, spec_of(plan), {}});
+  } else if (append(plan, *job)) {
   } else if (*state == JobState::paused) {
     if (!healed_ && now_ < user.paused_at + wish.resume_after) return;
     ledger_.asked_to_go_on(plan, false);
@@ -93,6 +94,28 @@ void World::act(std::size_t plan) {
     ledger_.asked_to_cancel(plan);
     asks(User::Asked::cancel, wiring::CancelJob{*job});
   }
+}
+
+// From what the disk holds; now and then once more what is there, as one does who lost the answer.
+bool World::append(std::size_t plan, JobId job) {
+  User& user = users_[plan];
+  const JobPlan& wish = swarm_.jobs[plan];
+  const journal::RecoveredJob& known = store_.job(job)->known;
+  if (wish.appends == 0 || known.is_closed) return false;
+  if (!healed_ && now_ < user.appended_at + wish.append_every) return false;
+  user.appended_at = now_;
+  if (known.appends.size() == wish.appends) {
+    user.asked = User::Asked::close;
+    ask(plan, wiring::CloseInputs{job});
+    return true;
+  }
+  const bool again = !known.appends.empty() && random_.chance(0.2);
+  user.appends = known.appends.size() + (again ? 0 : 1);
+  user.asked = User::Asked::append;
+  const std::string_view text = piece(plan, user.appends);
+  const std::string name = fmt::format("piece-{}", user.appends);
+  ask(plan, wiring::AppendInputs{job, name, std::string{text}, text.size(), {{name, name}}});
+  return true;
 }
 
 // Whether the others leave it at least a half, job by job: each has a lower priority, or the same
@@ -142,6 +165,9 @@ void World::answer(wiring::Answer answer) {
         violation("a question was refused: " + answer.error->message);
       return;
     }
+    if (asked == User::Asked::append && answer.appended.value().number != user.appends)
+      violation(fmt::format("append {} of plan {} is said to be {}", user.appends, plan,
+                            answer.appended->number));
     const JobState state = answer.jobs.front().state;
     const bool for_a_moment = answer.jobs.front().reason == JobReason::disk; // and not recorded
     trace("user {} is told: {}", plan, name_of(state));

@@ -99,6 +99,8 @@ private:
   void make_inputs();
   std::string line_of(std::size_t plan, std::uint32_t item);
   std::string document_of(std::size_t plan, std::uint32_t item) const;
+  std::string_view piece(std::size_t plan, std::size_t number) const;
+  bool append(std::size_t plan, JobId job); // true: its user asks for something
   bool grows(std::size_t plan) const { return swarm_.jobs[plan].grows_for != Duration::zero(); }
   std::size_t bytes_there(std::size_t plan) const;
   void feed(std::size_t plan);

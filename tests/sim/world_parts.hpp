@@ -73,7 +73,19 @@ struct World::Coordinator {
 
 // Who submitted a plan's job, and what he still means to do with it.
 struct World::User {
-  enum class Asked : std::uint8_t { nothing, submit, pause, cancel, go_on, retry, forget };
+  enum class Asked : std::uint8_t {
+    nothing,
+    submit,
+    pause,
+    cancel,
+    go_on,
+    retry,
+    forget,
+    append,
+    close
+  };
+  std::uint64_t appends = 0; // the number of the append that is asked for
+  Time appended_at{};
   Asked asked = Asked::nothing;
   std::uint64_t token = 0;
   Time asked_at{}, paused_at{}, over_at{never};
