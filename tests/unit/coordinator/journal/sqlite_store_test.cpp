@@ -229,6 +229,51 @@ TEST_CASE("a directory with other files is refused and left as it was") {
   CHECK(std::distance(std::filesystem::directory_iterator{temp / "photos"}, {}) == 1);
 }
 
+TEST_CASE("what was appended to an open job comes back in its order, until the job is forgotten") {
+  const TempDirectory temp;
+  const auto note = [](std::uint64_t number, std::string key) {
+    return AppendNote{
+        JobId{7}, number, std::move(key),
+        "hash",   30,     {{"/up/1", "append/a \"b\".jsonl", 10, 20}, {"/up/2", "c"}}};
+  };
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    Group first = group_of(1, {});
+    first.jobs = {new_job(7, "jobs/7")};
+    first.appends = {note(1, "first")};
+    REQUIRE(journal.commit(std::move(first)));
+    Group second = group_of(2, {});
+    second.appends = {note(2, "")};
+    REQUIRE(journal.commit(std::move(second)));
+  }
+  {
+    Opened journal{temp / "state"};
+    REQUIRE(journal.store);
+    const RecoveredJob& job = journal.job(7);
+    REQUIRE(job.appends.size() == 2);
+    CHECK(job.appends[0].key == "first");
+    CHECK(job.appends[0].hash == "hash");
+    CHECK(job.appends[0].bytes == 30);
+    CHECK(job.appends[0].inputs == note(1, "").inputs);
+    CHECK(job.appends[1].number == 2);
+    CHECK_FALSE(job.is_closed);
+    Group third = group_of(3, {});
+    third.appends = {{}};
+    third.appends[0].job = JobId{7};
+    REQUIRE(journal.commit(std::move(third)));
+  }
+  Opened journal{temp / "state"};
+  REQUIRE(journal.store);
+  CHECK(journal.job(7).appends.size() == 2);
+  CHECK(journal.job(7).is_closed);
+  Group last = group_of(4, {});
+  last.jobs = {
+      {.job = JobId{7}, .spec = "", .directory = "", .state = JobState::finished, .detail = ""}};
+  last.forgotten = {JobId{7}};
+  REQUIRE(journal.commit(std::move(last)));
+}
+
 TEST_CASE("a journal of another version, program or format is refused") {
   const TempDirectory temp;
   REQUIRE(Opened{temp / "state"}.store);
