@@ -178,6 +178,7 @@ class Documents(Printed):
             (self.home / f"{name}.jsonl").write_text(
                 "".join(json.dumps({"id": f"{name}-{n}", "text": f"text {n}"}) + "\n" for n in range(3)))
         (self.home / "tickets.csv").write_text("text\n" + "".join(f"text {n}\n" for n in range(3)))
+        (self.home / "app.log").write_text("INFO all is well\nERROR nothing is\n")
         for name in ("book.txt", "manual.md"):
             (self.home / name).write_text("".join(f"## Part {n}\n\n{'Words of it. ' * 300}\n\n" for n in range(12)))
         self.cluster()
