@@ -213,6 +213,7 @@ std::string to_json(const Forecast& forecast, const JobSpec& spec, const DryRunP
                {"endpoints", std::move(endpoints)},
                {"models", std::move(models)},
                {"tokens", json_of(forecast.tokens)},
+               {"tokenizer", json_of_tokenizer(spec)},
                {"cost_usd", std::move(cost)},
                {"budget", std::move(budget)},
                {"least_seconds", least_seconds(forecast, spec)},
