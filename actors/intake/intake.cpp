@@ -121,13 +121,17 @@ Result<bool> Intake::catch_up(std::size_t records_max) {
 Result<bool> Intake::catch_up_with_inputs(std::size_t records_max) {
   if (!earlier_)
     earlier_ = std::make_unique<Intake>(spec_, source_, InputPosition{}, Ids::as_they_are);
+  const auto is_before = [this](const auto& place) {
+    return std::pair{place.input, place.offset} < std::pair{at_.input, at_.offset};
+  };
   for (std::size_t n = 0; n < records_max; ++n) {
-    const InputPosition& read = earlier_->position();
-    if (std::pair{read.input, read.offset} >= std::pair{at_.input, at_.offset}) break;
+    if (!is_before(earlier_->position())) break;
     const auto record = earlier_->read();
+    if (!record && record.error().code == ErrorCode::not_yet) break; // behind the last input
     GRISTMILL_TRY(record);
     if (record->at_end) break;
-    if (record->item && earlier_->reads_records())
+    // At the end of an input the next one's first record comes.
+    if (record->item && is_before(record->item->place) && earlier_->reads_records())
       GRISTMILL_TRY(first_line_of(record->item->id, record->item->place.line));
     if (n + 1 == records_max) return false;
   }
