@@ -1,5 +1,5 @@
-// `gristmill append`: more inputs for an open job, once each: a script that does not know whether an
-// append has arrived gives it again with the same key.
+// `gristmill append`: more inputs for an open job, once each: a script that does not know whether
+// an append has arrived gives it again with the same key.
 #pragma once
 
 namespace CLI {

@@ -167,8 +167,9 @@ Result<ClusterClient::Appended> ClusterClient::append(const std::string& job,
     told->at("repeated").get_to(appended.repeated);
     told->at("inputs").get_to(appended.inputs);
   } catch (const Json::exception& e) {
-    return fail(ErrorCode::bad_input,
-                fmt::format("expected the number of the append from the coordinator: {}", e.what()));
+    return fail(
+        ErrorCode::bad_input,
+        fmt::format("expected the number of the append from the coordinator: {}", e.what()));
   }
   appended.told = std::move(*told);
   return appended;

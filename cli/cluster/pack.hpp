@@ -35,7 +35,8 @@ private:
   InputFile open_{nullptr, std::fclose};
 };
 
-// What each of them is then, for a pack that was uploaded to this place; "-" was uploaded by itself.
+// What each of them is then, for a pack that was uploaded to this place; "-" was uploaded by
+// itself.
 class PackList {
 public:
   PackList(const std::vector<InputSpec>& files, std::string pack, std::string standard_input);

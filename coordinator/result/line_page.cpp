@@ -79,8 +79,8 @@ Result<LinePage> page_behind(journal::JobLines& lines, LinePlace from, std::size
       page.next = {segments[++*at].number, 0};
       continue;
     }
-    const auto more = whole_lines(lines, *at, page.next.offset, bytes - page.lines.size(),
-                                  page.lines.empty());
+    const auto more =
+        whole_lines(lines, *at, page.next.offset, bytes - page.lines.size(), page.lines.empty());
     GRISTMILL_TRY(more);
     if (more->empty()) break;
     page.lines += *more;

@@ -70,19 +70,19 @@ void ask_to_append(const AskNode& ask, JobInputs& job_inputs, wiring::AppendInpu
                    const Respond& respond) {
   const Json about{{"job", to_string(append.job)}, {"key", append.key}};
   auto inputs = append.inputs;
-  ask(std::move(append), [&job_inputs, respond, about,
-                          inputs = std::move(inputs)](const wiring::Answer& answer) {
-    if (answer.error)
-      return job_inputs.refused(
-          inputs, [respond, error = *answer.error] { respond(error_response(error)); });
-    const wiring::Appended appended = answer.appended.value();
-    Json json = about;
-    json["number"] = appended.number;
-    json["repeated"] = appended.repeated;
-    json["inputs"] = inputs.size();
-    if (!appended.repeated) return respond(json_response(200, json));
-    job_inputs.refused(inputs, [respond, json] { respond(json_response(200, json)); });
-  });
+  ask(std::move(append),
+      [&job_inputs, respond, about, inputs = std::move(inputs)](const wiring::Answer& answer) {
+        if (answer.error)
+          return job_inputs.refused(
+              inputs, [respond, error = *answer.error] { respond(error_response(error)); });
+        const wiring::Appended appended = answer.appended.value();
+        Json json = about;
+        json["number"] = appended.number;
+        json["repeated"] = appended.repeated;
+        json["inputs"] = inputs.size();
+        if (!appended.repeated) return respond(json_response(200, json));
+        job_inputs.refused(inputs, [respond, json] { respond(json_response(200, json)); });
+      });
 }
 
 std::unique_ptr<HttpTask> appending(AskNode ask, JobInputs& job_inputs, JobId job) {

@@ -89,8 +89,8 @@ void ask_for_job(const AskNode& ask, JobInputs& job_inputs, JobSpec spec, const 
       [&job_inputs, respond, inputs = std::move(inputs)](const wiring::Answer& answer) {
         if (!answer.error) return respond(json_response(201, json_of(answer.jobs.at(0))));
         // Then its client may discard them.
-        job_inputs.refused(
-            inputs, [respond, error = *answer.error] { respond(error_response(error)); });
+        job_inputs.refused(inputs,
+                           [respond, error = *answer.error] { respond(error_response(error)); });
       });
 }
 

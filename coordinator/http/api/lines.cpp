@@ -16,9 +16,10 @@ Result<LinePlace> place_of(const HttpRequest& head) {
   if (from == head.query.end()) return LinePlace{};
   const auto place = line_place_from(from->second);
   if (place) return *place;
-  return fail(ErrorCode::usage,
-              fmt::format("from: expected SEGMENT:OFFSET as Gristmill-Next has named it, got \"{}\"",
-                          json::printable(from->second, 100)));
+  return fail(
+      ErrorCode::usage,
+      fmt::format("from: expected SEGMENT:OFFSET as Gristmill-Next has named it, got \"{}\"",
+                  json::printable(from->second, 100)));
 }
 
 Result<LinePage> page_of(const LinesResource::LinesOf& lines_of, JobId job, LinePlace from) {
@@ -52,7 +53,8 @@ std::unique_ptr<HttpTask> LinesResource::reading(const HttpRequest& head, JobId 
   return gathered(
       control_bytes_max,
       [this, job, from = *from](std::string, const Respond& respond) {
-        readers_.order([this, job, from, respond] { respond(show(page_of(lines_of_, job, from))); });
+        readers_.order(
+            [this, job, from, respond] { respond(show(page_of(lines_of_, job, from))); });
       },
       disk_work_time_max);
 }
