@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/job/state.hpp"
+#include "protocol/result.hpp"
 
 namespace gristmill::cli {
 
@@ -19,6 +20,14 @@ inline int exit_code_of(JobState state, JobReason reason, const JobCounts& count
   if (reason == JobReason::bad_input) return exit_bad_input;
   if (state == JobState::failed || state == JobState::paused) return exit_stopped;
   return counts.failed > 0 || state == JobState::cancelled ? exit_some_failed : exit_ok;
+}
+
+// Of a command whose coordinator or disk failed it: what was not waited out goes on without us.
+inline int exit_code_of_failure(const Error& error) {
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::disk_full ||
+                 error.code == ErrorCode::io
+             ? exit_stopped
+             : exit_usage;
 }
 
 } // namespace gristmill::cli

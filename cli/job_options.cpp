@@ -279,10 +279,11 @@ void add_budget_option(CLI::App& app, Usd& budget, const std::string& help) {
 }
 
 void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool submits) {
+  // An open job may begin without any, which `submit` looks at itself.
   app.add_option("INPUT", inputs,
                  "files, directories or patterns: OpenAI Batch JSONL, JSONL of objects, CSV or TSV "
                  "with header, text; .gz and .zst of these; - = standard input")
-      ->required();
+      ->required(!submits);
   app.add_option("--endpoint", endpoints,
                  "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
                      endpoint_help);

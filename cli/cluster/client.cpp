@@ -141,6 +141,63 @@ Result<wiring::JobView> ClusterClient::submit(const JobSpec& spec) {
   return job_of(order(call));
 }
 
+Result<ClusterClient::Appended> ClusterClient::append(const std::string& job,
+                                                      const std::string& key,
+                                                      const std::vector<InputSpec>& inputs) {
+  Json all = Json::array();
+  for (const InputSpec& input : inputs) {
+    Json one{{"path", input.path}, {"name", input.name}};
+    if (input.offset > 0) {
+      one["offset"] = input.offset;
+      one["bytes"] = input.bytes;
+    }
+    all.push_back(std::move(one));
+  }
+  Json body{{"inputs", std::move(all)}};
+  if (!key.empty()) body["key"] = key;
+  HttpCall call;
+  call.method = "POST";
+  call.path = "/api/v1/jobs/" + url_encoded(job) + "/appends";
+  call.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  auto told = json_of(order(call));
+  GRISTMILL_TRY(told);
+  Appended appended;
+  try {
+    told->at("number").get_to(appended.number);
+    told->at("repeated").get_to(appended.repeated);
+    told->at("inputs").get_to(appended.inputs);
+  } catch (const Json::exception& e) {
+    return fail(
+        ErrorCode::bad_input,
+        fmt::format("expected the number of the append from the coordinator: {}", e.what()));
+  }
+  appended.told = std::move(*told);
+  return appended;
+}
+
+Result<ClusterClient::Lines> ClusterClient::lines(const std::string& job, const std::string& from) {
+  Lines lines;
+  HttpCall call;
+  call.path = "/api/v1/jobs/" + url_encoded(job) + "/lines";
+  if (!from.empty()) call.path += "?from=" + url_encoded(from);
+  call.header = "Gristmill-Next";
+  // A single line may be longer than what an answer may have that is not downloaded.
+  call.download = [&](std::string_view piece) {
+    lines.text += piece;
+    return true;
+  };
+  auto answer = patiently([&] {
+    lines.text.clear(); // what came before a cut
+    return order(call);
+  });
+  GRISTMILL_TRY(answer);
+  lines.next = std::move(answer->header);
+  if (lines.next.empty())
+    return fail(ErrorCode::bad_input, "expected the header Gristmill-Next from the coordinator, "
+                                      "got none: are both of the same version?");
+  return lines;
+}
+
 Result<wiring::JobView> ClusterClient::resume(const std::string& job, Usd budget) {
   HttpCall call;
   call.method = "POST";

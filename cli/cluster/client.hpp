@@ -14,8 +14,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gristmill::cli {
+
+// Of a command that waits: how long a coordinator may be away, as while it restarts.
+inline constexpr auto restart_patience = std::chrono::minutes{5};
 
 class ClusterClient {
 public:
@@ -33,7 +37,22 @@ public:
                           decltype(HttpCall::upload) source);
   Result<> discard(const std::string& upload); // by its id, unless a job has it
   Result<wiring::JobView> submit(const JobSpec& spec);
-  // `what`: cancel, pause, retry?class=…
+  // More inputs of an open job. Without a key they are known by their contents.
+  struct Appended {
+    std::uint64_t number = 0; // of the job's appends, from 1
+    bool repeated = false;    // it was there before
+    std::uint64_t inputs = 0;
+    Json told;
+  };
+  Result<Appended> append(const std::string& job, const std::string& key,
+                          const std::vector<InputSpec>& inputs);
+  // The durable result lines behind a place of which an earlier call said that it is the next one;
+  // empty = from the beginning.
+  struct Lines {
+    std::string text, next;
+  };
+  Result<Lines> lines(const std::string& job, const std::string& from);
+  // `what`: cancel, close, pause, retry?class=…
   Result<wiring::JobView> change(const std::string& job, const std::string& what);
   Result<wiring::JobView> resume(const std::string& job, Usd budget); // 0 = the one that it has
   Result<wiring::JobView> forget(const std::string& job); // with its result, at the coordinator

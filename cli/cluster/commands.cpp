@@ -1,6 +1,8 @@
 #include "cli/cluster/commands.hpp"
 
 #include "actors/kit/program/terminal.hpp"
+#include "cli/cluster/append.hpp"
+#include "cli/cluster/results.hpp"
 #include "cli/cluster/server_options.hpp"
 #include "cli/cluster/submit.hpp"
 #include "cli/exit_codes.hpp"
@@ -24,7 +26,7 @@ using Json = ClusterClient::Json;
 
 struct Options {
   ServerOptions server;
-  std::string job, worker, output, classes;
+  std::string job, worker, classes;
   Usd budget;               // 0 = the one that the job has
   std::string item;         // an id
   std::uint64_t number = 0; // of an item, from 1; 0 = none
@@ -87,6 +89,9 @@ void print_job(const wiring::JobView& job) {
   if (const auto total = estimate_of(c); total && !is_over(job.state))
     line("est. total", fmt::format(" {} tokens in, {} out{}", total->prompt_tokens,
                                    total->completion_tokens, and_cost(total->cost)));
+  if (job.is_closed)
+    line("inputs", fmt::format("{} append{}{}", job.appends, job.appends == 1 ? "" : "s",
+                               *job.is_closed ? "" : ", open for more"));
   line("share", share_of(job));
   line("created", time_of(job.created_at));
   if (job.ended_at != 0) line("ended", time_of(job.ended_at));
@@ -166,15 +171,8 @@ Result<> forget(ClusterClient& client, const Options& options) {
   return {};
 }
 
-Result<> results(ClusterClient& client, const Options& options) {
-  if (auto got = client.download(options.job, options.output); !got || options.output == "-")
-    return got;
-  if (options.server.json) {
-    print_json({{"result", options.output}, {"summary", options.output + ".summary.json"}});
-  } else {
-    say(fmt::format("result  {0}\nsummary {0}.summary.json\n", options.output));
-  }
-  return {};
+Result<> close(ClusterClient& client, const Options& options) {
+  return show_one(client.change(options.job, "close"), options);
 }
 
 Result<> jobs(ClusterClient& client, const Options& options) {
@@ -268,7 +266,9 @@ struct Command {
 
 void add_cluster_commands(CLI::App& app, int& exit_code) {
   add_submit(app, exit_code);
+  add_append(app, exit_code);
   add_watch(app, exit_code);
+  add_results(app, exit_code);
   static constexpr Command commands[]{
       {"jobs", "list the coordinator's jobs", "jobs", jobs},
       {"status", "show one job", "status job-7", status, true},
@@ -276,7 +276,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
        "say why a job, or one item of it, waits, and what would change it; of an item that is "
        "over, what became of it",
        "explain job-7 item-123", explain, true},
-      {"results", "fetch a job's result and summary", "results job-7 -o job-7.jsonl", results,
+      {"close", "say that an open job gets no more inputs, so that it ends", "close job-7", close,
        true},
       {"cancel", "start no more calls of a job; every item gets its line", "cancel job-7", cancel,
        true},
@@ -298,11 +298,6 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
       command
           ->add_option("WORKER", options->worker,
                        "a name, for all workers of that name, or a session, for one")
-          ->required();
-    if (described.action == results)
-      command
-          ->add_option("-o,--output", options->output,
-                       "file for the result; - = standard output, without the summary")
           ->required();
     if (described.action == resume)
       add_budget_option(*command, options->budget,

@@ -1,5 +1,5 @@
-// The commands that talk to a running coordinator: submit, watch, status, results, cancel, jobs,
-// workers and drain.
+// The commands that talk to a running coordinator: submit, append, watch, results, status, cancel,
+// jobs, workers and others.
 #pragma once
 
 namespace CLI {

@@ -119,6 +119,10 @@ Result<HttpAnswer> HttpClient::call(const HttpCall& call) {
                             note.empty() ? "" : "; ", note));
   }
   curl_easy_getinfo(h.easy, CURLINFO_RESPONSE_CODE, &transfer.answer.status);
+  curl_header* header = nullptr;
+  if (!call.header.empty() &&
+      curl_easy_header(h.easy, call.header.c_str(), 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+    transfer.answer.header = header->value;
   return std::move(transfer.answer);
 }
 

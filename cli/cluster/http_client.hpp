@@ -22,13 +22,15 @@ struct HttpCall {
   // Gives the body instead, piece by piece: how many bytes it put there, 0 at its end.
   std::function<Result<std::size_t>(std::span<char>)> upload;
   std::optional<std::uint64_t> upload_bytes;
+  std::string header; // of a successful answer, that is wanted besides its body; empty = none
   // Takes the body of a successful answer in pieces; false ends the call.
   std::function<bool(std::string_view)> download;
 };
 
 struct HttpAnswer {
   long status = 0;
-  std::string body; // empty when it was downloaded
+  std::string body;   // empty when it was downloaded
+  std::string header; // that was wanted; empty: there is none
 };
 
 // What sentences call the server, and the option that names it.

@@ -90,20 +90,28 @@ PackList::PackList(const std::vector<InputSpec>& files, std::string pack,
     : files_{files}, pack_{std::move(pack)},
       standard_input_{std::move(standard_input)}, offset_{head.size()} {}
 
+InputSpec PackList::next() {
+  const InputSpec& file = files_[next_++];
+  if (file.path == "-") return {standard_input_, file.name};
+  InputSpec entry{pack_, file.name};
+  entry.bytes = file.bytes;
+  entry.offset = offset_;
+  offset_ += file.bytes;
+  return entry;
+}
+
+std::vector<InputSpec> PackList::rest() {
+  std::vector<InputSpec> entries;
+  while (next_ < files_.size()) entries.push_back(next());
+  return entries;
+}
+
 Result<std::size_t> PackList::read(std::span<char> into) {
   std::size_t given = 0;
   while (given < into.size()) {
     if (line_.empty()) {
       if (next_ == files_.size()) break;
-      const InputSpec& file = files_[next_++];
-      const bool standard = file.path == "-";
-      InputSpec entry{standard ? standard_input_ : pack_, file.name};
-      if (!standard) {
-        entry.bytes = file.bytes;
-        entry.offset = offset_;
-        offset_ += file.bytes;
-      }
-      line_ = to_json(entry) + "\n";
+      line_ = to_json(next()) + "\n";
     }
     const std::size_t size = std::min(into.size() - given, line_.size());
     std::copy_n(line_.data(), size, into.data() + given);

@@ -35,13 +35,17 @@ private:
   InputFile open_{nullptr, std::fclose};
 };
 
-// Their list, for a pack that was uploaded to this place; "-" was uploaded by itself.
+// What each of them is then, for a pack that was uploaded to this place; "-" was uploaded by
+// itself.
 class PackList {
 public:
   PackList(const std::vector<InputSpec>& files, std::string pack, std::string standard_input);
-  Result<std::size_t> read(std::span<char> into);
+  Result<std::size_t> read(std::span<char> into); // as a list, a line for each
+  std::vector<InputSpec> rest();                  // those that were not read
 
 private:
+  InputSpec next();
+
   const std::vector<InputSpec>& files_;
   const std::string pack_, standard_input_;
   std::size_t next_ = 0;

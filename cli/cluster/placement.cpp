@@ -6,6 +6,7 @@
 #include "cli/dry_run/field_check.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/own_files.hpp"
+#include "coordinator/inputs/list.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -29,19 +30,50 @@ std::optional<Placement::Refusal> faults_in(const JobSpec& spec) {
 
 } // namespace
 
-std::optional<Placement::Refusal> Placement::in_place(JobSpec& spec) {
+std::optional<Placement::Refusal> Placement::in_place(std::vector<InputSpec>& inputs) {
   if (reads_standard_input(names_))
     return Refusal{"--in-place: expected paths below the coordinator's --data-root, got - "
                    "(standard input); leave --in-place out",
                    exit_usage};
-  for (const std::string& name : names_) spec.inputs.push_back({name, name});
+  for (const std::string& name : names_) inputs.push_back({name, name});
+  return std::nullopt;
+}
+
+// Each stands for itself, so that the coordinator keeps no list of them.
+std::optional<Placement::Refusal> Placement::upload(std::vector<InputSpec>& inputs) {
+  LeftOut left_out;
+  auto found = found_inputs(names_, "", &left_out);
+  if (!found) return refused(found.error());
+  left_out.tell();
+  if (found->size() > coordinator::inputs_in_spec_max)
+    return Refusal{fmt::format("INPUT: expected at most {} files in an append, got {}; append them "
+                               "in several",
+                               coordinator::inputs_in_spec_max, found->size()),
+                   exit_usage};
+  Result<> placed;
+  if (found->size() <= uploads_max) {
+    placed = upload_each(*found);
+    inputs = std::move(*found);
+  } else {
+    auto pack = upload_pack(*found);
+    if (pack) inputs = pack->rest();
+    if (!pack) placed = tl::unexpected{pack.error()};
+  }
+  if (placed) return std::nullopt;
+  settle(false);
+  return refused(placed.error());
+}
+
+std::optional<Placement::Refusal> Placement::in_place(JobSpec& spec) {
+  if (auto wrong = in_place(spec.inputs)) return wrong;
   if (auto faults = faults_in(spec)) return faults;
   return upload_tokenizer(spec);
 }
 
 std::optional<Placement::Refusal> Placement::upload(JobSpec& spec, const std::string& output) {
   LeftOut left_out;
-  auto found = found_inputs(names_, output, &left_out);
+  auto found = names_.empty() ? Result<std::vector<InputSpec>>{std::vector<InputSpec>{}}
+                              : found_inputs(names_, output, &left_out);
   if (!found) return refused(found.error());
   left_out.tell();
   if (!output.empty())
@@ -82,8 +114,9 @@ std::optional<Placement::Refusal> Placement::look_at(const JobSpec& spec,
   JobSpec looked = spec;
   const bool many = found.size() > uploads_max; // they will be one list
   looked.inputs.assign(found.begin(), many ? std::next(found.begin()) : found.end());
-  // Of standard input, which is read once, nobody says which fields it has.
-  if (!reads_standard_input(names_)) {
+  // Of standard input, which is read once, nobody says which fields it has; an open job may begin
+  // without any input.
+  if (!found.empty() && !reads_standard_input(names_)) {
     JobSpec first = spec;
     first.inputs.assign(found.begin(), std::next(found.begin()));
     const auto fields = check_fields(first);
@@ -143,8 +176,7 @@ Result<> Placement::upload_each(std::vector<InputSpec>& inputs) {
   return {};
 }
 
-Result<InputSpec> Placement::upload_together(const std::vector<InputSpec>& inputs) {
-  together_ = true;
+Result<PackList> Placement::upload_pack(const std::vector<InputSpec>& inputs) {
   std::string standard_input;
   if (reads_standard_input(names_)) {
     auto path = upload_file("-");
@@ -155,9 +187,15 @@ Result<InputSpec> Placement::upload_together(const std::vector<InputSpec>& input
   auto pack = upload_from("pack", content.bytes(),
                           [&](std::span<char> into) { return content.read(into); });
   GRISTMILL_TRY(pack);
-  PackList entries{inputs, std::move(*pack), std::move(standard_input)};
+  return PackList{inputs, std::move(*pack), std::move(standard_input)};
+}
+
+Result<InputSpec> Placement::upload_together(const std::vector<InputSpec>& inputs) {
+  together_ = true;
+  auto entries = upload_pack(inputs);
+  GRISTMILL_TRY(entries);
   auto list = upload_from("list.jsonl", std::nullopt,
-                          [&](std::span<char> into) { return entries.read(into); });
+                          [&](std::span<char> into) { return entries->read(into); });
   GRISTMILL_TRY(list);
   InputSpec input{std::move(*list), fmt::format("{} files", inputs.size())};
   input.files = inputs.size();

@@ -30,6 +30,10 @@ public:
   std::optional<Refusal> in_place(JobSpec& spec);
   std::optional<Refusal> upload(JobSpec& spec, const std::string& output);
 
+  // The same of inputs that are appended to a job that there is.
+  std::optional<Refusal> in_place(std::vector<InputSpec>& inputs);
+  std::optional<Refusal> upload(std::vector<InputSpec>& inputs);
+
   // The job has been submitted, or has not: uploads that it does not have go.
   void settle(bool submitted);
 
@@ -37,6 +41,7 @@ private:
   std::optional<Refusal> look_at(const JobSpec& spec, const std::vector<InputSpec>& found);
   std::optional<Refusal> upload_tokenizer(JobSpec& spec);
   Result<> upload_each(std::vector<InputSpec>& inputs);
+  Result<PackList> upload_pack(const std::vector<InputSpec>& inputs); // of them, which outlive it
   Result<InputSpec> upload_together(const std::vector<InputSpec>& inputs);
   Result<std::string> upload_file(const std::string& path);
   Result<std::string> upload_from(const std::string& name, std::optional<std::uint64_t> bytes,

@@ -34,7 +34,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto look_every = std::chrono::milliseconds{500};
-constexpr auto restart_patience = std::chrono::minutes{5};
 
 struct SubmitOptions {
   JobOptions job;
@@ -110,14 +109,6 @@ std::string end_of(const wiring::JobView& job) {
       job.counts.completion_tokens, and_cost_of(job.counts.cost, job.budget));
 }
 
-// What was not waited out goes on without us: it can be resumed.
-int exit_code_of_failure(const Error& error) {
-  return error.code == ErrorCode::unavailable || error.code == ErrorCode::disk_full ||
-                 error.code == ErrorCode::io
-             ? exit_stopped
-             : exit_usage;
-}
-
 int wait_and_fetch(const CLI::App& command, ClusterClient& client, const SubmitOptions& options,
                    const std::string& job) {
   const auto end =
@@ -164,7 +155,21 @@ Result<> set_share(JobSpec& spec, const SubmitOptions& options) {
   return {};
 }
 
+// What does not go together with --open, or without it.
+std::string why_not_open(const SubmitOptions& options) {
+  if (options.job.said.open)
+    return options.wait ? "--wait: expected a job that ends by itself, got --open; `gristmill "
+                          "close` ends it, `gristmill watch` and `gristmill results --follow` wait"
+                        : "";
+  return options.job.inputs.empty()
+             ? "INPUT: expected files, directories or patterns, got none; --open begins a job "
+               "without any"
+             : "";
+}
+
 int submit(const CLI::App& command, SubmitOptions options) {
+  if (const std::string why = why_not_open(options); !why.empty())
+    return complain(command, why, exit_usage);
   if (!options.wait && !options.output.empty())
     return complain(command,
                     "-o: expected --wait with it; without, fetch the result later with "
@@ -253,6 +258,7 @@ void add_submit(CLI::App& app, int& exit_code) {
   add_display_to(*command, options->quiet, options->no_progress);
   command->footer("Example:\n"
                   "  gristmill submit requests.jsonl --model llama-3 --wait -o answers.jsonl\n"
+                  "  JOB=$(gristmill submit --open --model llama-3)\n"
                   "Ends with 0 if all items succeeded, 3 if some failed, 4 if the job stopped.");
   command->callback([options, command, &exit_code] {
     const auto config = lay_config(options->job.config, *command);

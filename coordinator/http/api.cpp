@@ -1,10 +1,12 @@
 #include "coordinator/http/api.hpp"
 
+#include "coordinator/http/api/appends.hpp"
 #include "coordinator/http/api/events.hpp"
 #include "coordinator/http/api/explain.hpp"
 #include "coordinator/http/api/health.hpp"
 #include "coordinator/http/api/inputs.hpp"
 #include "coordinator/http/api/jobs.hpp"
+#include "coordinator/http/api/lines.hpp"
 #include "coordinator/http/api/metrics.hpp"
 #include "coordinator/http/api/pools.hpp"
 #include "coordinator/http/api/results.hpp"
@@ -24,8 +26,10 @@ std::vector<std::unique_ptr<Resource>> resources_of(const HttpApiOptions& option
   all.push_back(std::make_unique<EventsResource>(options.ask));
   all.push_back(std::make_unique<InputsResource>(uploads, job_inputs));
   all.push_back(std::make_unique<JobsResource>(options.ask, job_inputs));
+  all.push_back(std::make_unique<AppendsResource>(options.ask, job_inputs));
   all.push_back(std::make_unique<ExplainResource>(options.ask, options.lines));
   all.push_back(std::make_unique<ResultsResource>(options.ask));
+  all.push_back(std::make_unique<LinesResource>(options.lines));
   all.push_back(std::make_unique<WorkersResource>(options.ask));
   all.push_back(std::make_unique<PoolsResource>(options.ask));
   return all;

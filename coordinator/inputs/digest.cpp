@@ -2,20 +2,24 @@
 
 #include "coordinator/inputs/list.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
 
-Result<std::string> digest_of(const journal::ByteReader& bytes, const std::string& path) {
+Result<std::string> digest_of(const journal::ByteReader& bytes, const std::string& path,
+                              std::uint64_t from, std::uint64_t most) {
   ListDigest digest;
   std::string piece(1u << 20, '\0');
-  for (std::uint64_t offset = 0;;) {
-    const auto got = bytes.read(offset, piece);
+  for (std::uint64_t read = 0; read < most;) {
+    const auto size = std::min<std::uint64_t>(piece.size(), most - read);
+    const auto got = bytes.read(from + read, {piece.data(), static_cast<std::size_t>(size)});
     if (!got) return tl::unexpected{cannot_read(path, got.error())};
-    if (*got == 0) return digest.text();
+    if (*got == 0) break;
     digest.add(std::string_view{piece}.substr(0, *got));
-    offset += *got;
+    read += *got;
   }
+  return digest.text();
 }
 
 Result<> InputDigests::take(InputSpec& input) {

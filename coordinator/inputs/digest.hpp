@@ -10,8 +10,9 @@
 
 namespace gristmill::coordinator {
 
-// An error names the path.
-Result<std::string> digest_of(const journal::ByteReader& bytes, const std::string& path);
+// Of the bytes from there on, or of so many of them at most. An error names the path.
+Result<std::string> digest_of(const journal::ByteReader& bytes, const std::string& path,
+                              std::uint64_t from = 0, std::uint64_t most = ~std::uint64_t{0});
 
 // Takes the digests of a job's inputs one after the other, while their bytes are within a bound.
 class InputDigests {

@@ -38,6 +38,7 @@ void stamp(InputSpec& input, const std::string& path, const journal::ByteState& 
   if (input.offset == 0) input.bytes = about.bytes;
   input.modified_ns = uploaded ? 0 : about.modified_ns;
   input.digest.clear(); // what a client says of it is no digest of ours
+  input.grows = false;  // nor do we read what somebody still writes
 }
 
 // The lines of a list, one after the other.
@@ -77,20 +78,29 @@ private:
   bool at_end_ = false;
 };
 
+// As of a job: what of it is held.
+const std::vector<InputSpec>& files_of(const Addition& addition) {
+  return addition.inputs;
+}
+
 } // namespace
 
 // The inputs one after the other: a few are kept as they are, many are written down.
 class JobInputs::Listing {
 public:
-  Listing(Uploads& uploads, std::uint64_t files_max)
-      : uploads_{uploads}, files_max_{files_max}, digests_{digested_bytes_max, uploads.roots()} {}
+  // `words`: of what there are too many in, and what to do then.
+  struct Words {
+    const char *whole, *remedy;
+  };
+  Listing(Uploads& uploads, std::uint64_t files_max, Words words)
+      : uploads_{uploads}, files_max_{files_max}, words_{words}, digests_{digested_bytes_max,
+                                                                          uploads.roots()} {}
 
   Result<> add(InputSpec input) {
     if (++files_ > files_max_)
       return fail(ErrorCode::usage,
-                  fmt::format("INPUT: expected at most {} files in a job, got more; put documents "
-                              "together into JSONL files",
-                              files_max_));
+                  fmt::format("INPUT: expected at most {} files in {}, got more; {}", files_max_,
+                              words_.whole, words_.remedy));
     GRISTMILL_TRY(digests_.take(input));
     if (list_) return write(std::move(input));
     few_.push_back(std::move(input));
@@ -136,6 +146,7 @@ private:
 
   Uploads& uploads_;
   const std::uint64_t files_max_;
+  const Words words_;
   InputDigests digests_;
   std::uint64_t files_ = 0;
   std::vector<InputSpec> few_;
@@ -194,20 +205,32 @@ void JobInputs::run() {
   }
 }
 
+// Nobody removes them meanwhile.
+template <class Admitted, class Look>
+Result<Admitted> JobInputs::held_while(const std::vector<InputSpec>& named, Look look) {
+  const auto asked = located(named);
+  hold(asked);
+  Result<Admitted> result = look();
+  if (result) hold(files_of(*result));
+  let_go(asked, false);
+  return result;
+}
+
 void JobInputs::admit(JobSpec spec, std::function<void(Result<JobSpec>)> then) {
-  auto shared = std::make_shared<JobSpec>(std::move(spec));
-  order([this, shared, then = std::move(then)] {
-    const auto asked = located(files_of(*shared));
-    hold(asked); // nobody removes them while they are looked at
-    auto result = admitted(std::move(*shared));
-    if (result) hold(files_of(*result));
-    let_go(asked, false);
-    then(std::move(result));
+  order([this, spec = std::move(spec), then = std::move(then)] {
+    then(held_while<JobSpec>(files_of(spec), [&] { return admitted(spec); }));
   });
 }
 
-void JobInputs::refused(std::vector<InputSpec> inputs) {
-  order([this, inputs = std::move(inputs)] {
+void JobInputs::admit_more(std::vector<InputSpec> inputs,
+                           std::function<void(Result<Addition>)> then) {
+  order([this, inputs = std::move(inputs), then = std::move(then)] {
+    then(held_while<Addition>(inputs, [&] { return admitted_more(inputs); }));
+  });
+}
+
+void JobInputs::refused(std::vector<InputSpec> inputs, std::function<void()> released) {
+  order([this, inputs = std::move(inputs), released = std::move(released)] {
     for (const bool listed : {true, false}) {
       std::vector<InputSpec> alike;
       std::ranges::copy_if(inputs, std::back_inserter(alike), [listed](const InputSpec& input) {
@@ -215,6 +238,7 @@ void JobInputs::refused(std::vector<InputSpec> inputs) {
       });
       let_go(alike, listed);
     }
+    if (released) released();
   });
 }
 
@@ -252,10 +276,11 @@ std::vector<InputSpec> JobInputs::located(const std::vector<InputSpec>& inputs) 
   return located;
 }
 
-std::set<std::string> JobInputs::ids_of(const std::vector<InputSpec>& inputs) const {
-  std::set<std::string> ids;
+// One for each input that is part of an upload.
+std::vector<std::string> JobInputs::ids_of(const std::vector<InputSpec>& inputs) const {
+  std::vector<std::string> ids;
   for (const InputSpec& input : inputs)
-    if (std::string id = uploads_.id_of(input.path); !id.empty()) ids.insert(std::move(id));
+    if (std::string id = uploads_.id_of(input.path); !id.empty()) ids.push_back(std::move(id));
   return ids;
 }
 
@@ -277,7 +302,8 @@ void JobInputs::let_go(const std::vector<InputSpec>& inputs, bool remove) {
 // Before the inputs, of which a list may be written.
 Result<JobSpec> JobInputs::admitted(JobSpec spec) {
   GRISTMILL_TRY(place_tokenizer(spec));
-  Listing listing{uploads_, limits_.files_max};
+  Listing listing{
+      uploads_, limits_.files_max, {"a job", "put documents together into JSONL files"}};
   for (const InputSpec& input : spec.inputs) {
     auto placed = input.files > 0 ? place_list(input, listing) : place(input, listing);
     GRISTMILL_TRY(placed);
@@ -286,6 +312,20 @@ Result<JobSpec> JobInputs::admitted(JobSpec spec) {
   GRISTMILL_TRY(inputs);
   spec.inputs = std::move(*inputs);
   return spec;
+}
+
+Result<Addition> JobInputs::admitted_more(const std::vector<InputSpec>& inputs) {
+  // Within what a specification holds, so that none of them ever becomes a list.
+  const auto files_max = std::min<std::uint64_t>(limits_.files_max, inputs_in_spec_max);
+  Listing listing{uploads_, files_max, {"an append", "append them in several"}};
+  for (const InputSpec& input : inputs) {
+    if (input.files > 0)
+      return fail(ErrorCode::usage, "inputs: expected files in an append, got a list of files");
+    GRISTMILL_TRY(place(input, listing));
+  }
+  auto placed = listing.finish();
+  GRISTMILL_TRY(placed);
+  return addition_of(std::move(*placed), uploads_.roots());
 }
 
 // A client may say which it means, by its encoding or by its whole id.

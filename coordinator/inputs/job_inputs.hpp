@@ -9,6 +9,7 @@
 // million files holds nobody up.
 #pragma once
 
+#include "coordinator/inputs/addition.hpp"
 #include "coordinator/inputs/uploads.hpp"
 #include "protocol/job/spec.hpp"
 
@@ -18,7 +19,6 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,9 +41,12 @@ public:
   // The specification with its inputs as the job reads them, and with the tokenizer that its rank
   // file is. They are held until the job is refused or forgotten.
   void admit(JobSpec spec, std::function<void(Result<JobSpec>)> admitted);
-  // Of files_of() the job. It was refused: uploads stay, its client may correct it; a list of ours
-  // does not.
-  void refused(std::vector<InputSpec> inputs);
+  // The same of more inputs of a job that there is, each a file in the end: an append is never a
+  // list.
+  void admit_more(std::vector<InputSpec> inputs, std::function<void(Result<Addition>)> admitted);
+  // Of files_of() the job, or of an addition. It was refused, or is not needed: uploads stay, its
+  // client may correct it; a list of ours does not. `released`: they are not held any more.
+  void refused(std::vector<InputSpec> inputs, std::function<void()> released = {});
   // The job is gone, and then what it alone had.
   void forgotten(std::vector<InputSpec> inputs, std::function<void()> removed);
   // An upload that will not be used; conflict: a job has it, not_found: it is not there.
@@ -53,11 +56,15 @@ private:
   class Listing;
   void order(std::function<void()> order);
   void run();
+  // Held while they are looked at, and what comes of them from then on.
+  template <class Admitted, class Look>
+  Result<Admitted> held_while(const std::vector<InputSpec>& asked, Look look);
   Result<JobSpec> admitted(JobSpec spec);
+  Result<Addition> admitted_more(const std::vector<InputSpec>& inputs);
   Result<> place_tokenizer(JobSpec& spec) const;
   Result<> place(const InputSpec& input, Listing& listing);
   Result<> place_list(const InputSpec& list, Listing& listing);
-  std::set<std::string> ids_of(const std::vector<InputSpec>& inputs) const;
+  std::vector<std::string> ids_of(const std::vector<InputSpec>& inputs) const;
   void hold(const std::vector<InputSpec>& inputs);
   void let_go(const std::vector<InputSpec>& inputs, bool remove);
   std::vector<InputSpec> located(const std::vector<InputSpec>& inputs) const;
@@ -66,7 +73,9 @@ private:
   const JobInputsLimits limits_;
   // An upload is looked for among those that are held, and removed, in one.
   std::mutex held_mutex_;
-  std::map<std::string, std::size_t> held_; // how many jobs have an upload
+  // How many inputs of jobs an upload is: one that two appends of a job name counts twice, and goes
+  // when both are forgotten.
+  std::map<std::string, std::size_t> held_;
 
   static constexpr std::size_t threads_max = 4;
   std::mutex mutex_;

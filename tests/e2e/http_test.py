@@ -16,7 +16,8 @@ ROUTES = ["GET /healthz", "GET /readyz", "GET /metrics", "GET /api/v1/events",
           "POST /api/v1/jobs", "GET /api/v1/jobs", "GET /api/v1/jobs/job-1",
           "GET /api/v1/jobs/job-1/explain", "POST /api/v1/jobs/job-1/cancel",
           "POST /api/v1/jobs/job-1/pause", "POST /api/v1/jobs/job-1/resume",
-          "POST /api/v1/jobs/job-1/retry", "DELETE /api/v1/jobs/job-1",
+          "POST /api/v1/jobs/job-1/retry", "POST /api/v1/jobs/job-1/appends",
+          "POST /api/v1/jobs/job-1/close", "GET /api/v1/jobs/job-1/lines", "DELETE /api/v1/jobs/job-1",
           "GET /api/v1/jobs/job-1/results", "GET /api/v1/jobs/job-1/summary", "GET /api/v1/workers",
           "POST /api/v1/workers/w/drain", "GET /api/v1/pools", "GET /nothing"]
 JOBS = 10_000

@@ -7,7 +7,7 @@ import re
 SHORT = {"--model": "-m", "--output": "-o", "--prompt": "-p", "--quiet": "-q", "--verbose": "-v"}
 
 ASKING = ("watch jobs status explain results cancel pause resume retry forget workers drain pools "
-          "submit")  # the commands that ask a coordinator
+          "submit append close")  # the commands that ask a coordinator
 
 # (test, commands, options); the command of a node is its program's name, a space in it a dash.
 ROWS = [
@@ -102,6 +102,13 @@ ROWS = [
      "submit", "--api-key-env --api-key-file"),
     ("submit_test.Submit.test_a_directory_of_many_documents_is_uploaded_or_read_in_place",
      "submit", "--in-place --wait --output"),
+    ("open_test.Appends.test_items_of_three_appends_are_answered_once_and_printed_as_they_come",
+     "submit", "--open"),
+    ("open_test.Appends.test_items_of_three_appends_are_answered_once_and_printed_as_they_come",
+     "results", "--follow"),
+    ("open_test.Refusals.test_each_append_that_cannot_be_has_its_own_words_and_leaves_nothing",
+     "append", "--key"),
+    ("submit_test.Submit.test_what_is_appended_in_place_is_not_uploaded", "append", "--in-place"),
     ("submit_test.Submit.test_a_strict_job_with_a_bad_line_makes_no_call", "submit", "--strict"),
     ("pools_test.Pools.test_a_bad_configuration_ends_with_2_and_its_place", "submit", "--config"),
     ("program_options_test.Cluster.test_waiting_for_a_job_says_as_much_as_told",

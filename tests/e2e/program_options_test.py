@@ -110,6 +110,9 @@ class Cluster(EndToEnd):
         self.assertEqual(worker.wait(), 0)
         ask(*submit)
         ask("cancel", "job-2")
+        ask("submit", "--open", "--endpoint", server.url)
+        ask("append", "job-3", self.source)
+        ask("close", "job-3")
         self.assertEqual(asked, set(commands()))
 
     def test_waiting_for_a_job_says_as_much_as_told(self):

@@ -71,6 +71,19 @@ class Submit(EndToEnd):
                 self.assertEqual(self.uploads(), [])
         self.assertEqual(len(self.calls(self.simllm)), 4 * FILES)
 
+    def test_what_is_appended_in_place_is_not_uploaded(self):
+        self.put_documents(20)
+        self.serve()
+        server = ["--server", self.hub.http]
+        job = self.gristmill("submit", "--open", "-m", "m", *server).stdout.strip()
+        self.gristmill("append", job, "docs", "--in-place", *server)
+        self.assertIn("data-root", self.gristmill("append", job, "/etc/*", "--in-place", *server, check=2).stderr)
+        self.assertEqual(self.uploads(), [])
+        self.gristmill("close", job, *server)
+        self.gristmill("watch", job, *server)
+        self.gristmill("results", job, "-o", self.output, *server)
+        self.check_documents(sorted(str(path.relative_to(self.data)) for path in self.data.glob("docs/*/*.txt")))
+
     def test_packed_files_tables_and_standard_input_go_together(self):
         self.data.mkdir()
         self.serve()

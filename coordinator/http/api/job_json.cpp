@@ -133,6 +133,8 @@ Json json_of(const wiring::JobView& job) {
   json["counts"]["dropped"] = job.counts.preprocessed.dropped();
   add_preprocessed(json, job.counts.total, job.counts.preprocessed);
   visit_rest(job, writer_to(json));
+  json["open"] = job.is_closed ? Json(!*job.is_closed) : Json();
+  json["appends"] = job.is_closed ? Json(job.appends) : Json();
   const bool waits = wiring::is_waiting(job.waiting_for);
   json["waiting_for"] = waits ? Json(name_of(job.waiting_for)) : Json();
   json["errors"] = Json::array();
@@ -207,6 +209,10 @@ Result<wiring::JobView> job_view_of(const Json& json) {
     }
     job.budget = usd_of(json.value("budget_usd", Json()));
     visit_rest(job, reader_of(json));
+    if (const Json open = json.value("open", Json()); open.is_boolean()) {
+      job.is_closed = !open.get<bool>();
+      job.appends = json.value("appends", std::uint64_t{0});
+    }
     job.errors = errors_of(json.value("errors", Json::array()));
     return job;
   } catch (const Json::exception& e) {

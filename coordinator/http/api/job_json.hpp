@@ -3,8 +3,9 @@
 //
 //   job    {id, state, detail, counts{…}, tokens{prompt, completion}, cost_usd, budget_usd,
 //           estimate{tokens{…}, cost_usd}, reason, why_waiting, created_at, ended_at, output,
-//           weight, priority, deadline, urgent, waiting_for, errors[…]}
-//           times in unix seconds; ended_at 0 = not yet, deadline 0 = none
+//           weight, priority, deadline, urgent, open, appends, waiting_for, errors[…]}
+//           times in unix seconds; ended_at 0 = not yet, deadline 0 = none; open, appends: null
+//           of a job that never was open
 //   error  {class, code, http_status, count, final, retried, sample, custom_id, source, at}
 //   worker {session, name, state, user, capacity, in_flight, held, completed, rate}
 #pragma once

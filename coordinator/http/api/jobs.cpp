@@ -88,8 +88,9 @@ void ask_for_job(const AskNode& ask, JobInputs& job_inputs, JobSpec spec, const 
   ask(wiring::SubmitJob{std::move(spec)},
       [&job_inputs, respond, inputs = std::move(inputs)](const wiring::Answer& answer) {
         if (!answer.error) return respond(json_response(201, json_of(answer.jobs.at(0))));
-        job_inputs.refused(inputs);
-        respond(error_response(*answer.error));
+        // Then its client may discard them.
+        job_inputs.refused(inputs,
+                           [respond, error = *answer.error] { respond(error_response(error)); });
       });
 }
 

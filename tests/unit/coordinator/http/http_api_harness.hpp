@@ -29,7 +29,9 @@ struct FakeNode {
   std::vector<JobSpec> submitted;
   std::vector<std::string> drained;
   std::vector<InputSpec> forgotten; // of the job, when it is forgotten
+  std::vector<wiring::AppendInputs> appended;
   bool refuses = false;
+  bool repeats = false;    // an append was there before
   wiring::ListJobs listed; // what was asked for last
   JobId more;              // … and what is answered
 
@@ -39,6 +41,10 @@ struct FakeNode {
       submitted.push_back(submit->spec);
       answer.jobs.push_back(job);
       if (refuses) answer.error = Error{ErrorCode::usage, "not that job"};
+    } else if (const auto* append = std::get_if<wiring::AppendInputs>(&question)) {
+      appended.push_back(*append);
+      answer.appended = {appended.size(), repeats};
+      if (refuses) answer.error = Error{ErrorCode::conflict, "job-7 is closed"};
     } else if (std::holds_alternative<wiring::ForgetJob>(question)) {
       answer.jobs.push_back(job);
       answer.forgotten_inputs = forgotten;
