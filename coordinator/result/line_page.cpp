@@ -12,14 +12,14 @@ template <class Number> bool parse_all(std::string_view text, Number& into) {
   return error == std::errc{} && stop == text.data() + text.size();
 }
 
-tl::unexpected<Error> no_such_place(LinePlace place, std::string_view why) {
+tl::unexpected<Error> no_such_place(PagePlace place, std::string_view why) {
   return fail(ErrorCode::usage, fmt::format("from: expected a place that Gristmill-Next has named, "
                                             "got {}: {}",
                                             to_string(place), why));
 }
 
 // The index of the place's segment.
-Result<std::size_t> find(journal::JobLines& lines, LinePlace place) {
+Result<std::size_t> find(journal::JobLines& lines, PagePlace place) {
   const auto& segments = lines.segments();
   const auto at = std::ranges::find(segments, place.segment, &journal::Segment::number);
   if (at == segments.end()) return no_such_place(place, "the job has no such segment");
@@ -51,23 +51,23 @@ Result<std::string> whole_lines(journal::JobLines& lines, std::size_t segment, s
 
 } // namespace
 
-std::string to_string(const LinePlace& place) {
+std::string to_string(const PagePlace& place) {
   return fmt::format("{}:{}", place.segment, place.offset);
 }
 
-std::optional<LinePlace> line_place_from(std::string_view text) {
+std::optional<PagePlace> line_place_from(std::string_view text) {
   const std::size_t colon = text.find(':');
-  LinePlace place;
+  PagePlace place;
   if (colon == text.npos || !parse_all(text.substr(0, colon), place.segment) ||
       !parse_all(text.substr(colon + 1), place.offset))
     return std::nullopt;
   return place;
 }
 
-Result<LinePage> page_behind(journal::JobLines& lines, LinePlace from, std::size_t bytes) {
+Result<LinePage> page_behind(journal::JobLines& lines, PagePlace from, std::size_t bytes) {
   const auto& segments = lines.segments();
   LinePage page{{}, from};
-  if (from == LinePlace{}) {
+  if (from == PagePlace{}) {
     if (segments.empty()) return page;
     page.next.segment = segments.front().number;
   }

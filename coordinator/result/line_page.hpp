@@ -15,22 +15,22 @@
 
 namespace gristmill::coordinator {
 
-struct LinePlace {
+struct PagePlace {
   std::uint32_t segment = 0; // its number; 0 = before the first one
   std::uint64_t offset = 0;  // where a line begins, or may begin
-  bool operator==(const LinePlace&) const = default;
+  bool operator==(const PagePlace&) const = default;
 };
-std::string to_string(const LinePlace& place);
-std::optional<LinePlace> line_place_from(std::string_view text);
+std::string to_string(const PagePlace& place);
+std::optional<PagePlace> line_place_from(std::string_view text);
 
 struct LinePage {
   std::string lines; // empty: there are none behind that place
-  LinePlace next;
+  PagePlace next;
 };
 
 inline constexpr std::size_t page_bytes = 1u << 20;
 // So many bytes at most, but one line at least. usage: there is no such place.
-Result<LinePage> page_behind(journal::JobLines& lines, LinePlace from,
+Result<LinePage> page_behind(journal::JobLines& lines, PagePlace from,
                              std::size_t bytes = page_bytes);
 
 } // namespace gristmill::coordinator

@@ -11,9 +11,9 @@ namespace gristmill::coordinator {
 namespace {
 
 // ?from=SEGMENT:OFFSET
-Result<LinePlace> place_of(const HttpRequest& head) {
+Result<PagePlace> place_of(const HttpRequest& head) {
   const auto from = head.query.find("from");
-  if (from == head.query.end()) return LinePlace{};
+  if (from == head.query.end()) return PagePlace{};
   const auto place = line_place_from(from->second);
   if (place) return *place;
   return fail(
@@ -22,7 +22,7 @@ Result<LinePlace> place_of(const HttpRequest& head) {
                   json::printable(from->second, 100)));
 }
 
-Result<LinePage> page_of(const LinesResource::LinesOf& lines_of, JobId job, LinePlace from) {
+Result<LinePage> page_of(const LinesResource::LinesOf& lines_of, JobId job, PagePlace from) {
   const auto lines = lines_of(job);
   GRISTMILL_TRY(lines);
   return page_behind(**lines, from);

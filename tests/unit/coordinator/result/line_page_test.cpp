@@ -36,7 +36,7 @@ TEST_CASE("whoever goes on at each page's end gets each line once") {
   const std::string all = "one\n2\na line that is longer than a page\nlast\n";
   for (std::size_t bytes = 1; bytes < 60; ++bytes) {
     std::string read;
-    LinePlace place;
+    PagePlace place;
     for (;;) {
       const auto page = page_behind(lines, place, bytes);
       REQUIRE(page);
@@ -61,14 +61,14 @@ TEST_CASE("of no line the next place is the beginning") {
 TEST_CASE("a place that there is not is refused") {
   Lines lines;
   lines.add(1, "one\n2\n");
-  for (const LinePlace place : {LinePlace{0, 1}, {2, 0}, {1, 7}, {1, 1}}) {
+  for (const PagePlace place : {PagePlace{0, 1}, {2, 0}, {1, 7}, {1, 1}}) {
     const auto page = page_behind(lines, place);
     REQUIRE(!page);
     CHECK(page.error().code == ErrorCode::usage);
   }
   for (const char* text : {"", "1", "1:", ":1", "1:2:3", "1:-1", "a:1", " 1:1"})
     CHECK(!line_place_from(text));
-  CHECK(line_place_from("3:17") == LinePlace{3, 17});
+  CHECK(line_place_from("3:17") == PagePlace{3, 17});
 }
 
 } // namespace line_page_test

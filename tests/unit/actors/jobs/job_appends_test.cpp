@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace appends_test {
+namespace job_appends_test {
 
 using namespace gristmill;
 using namespace gristmill::jobs;
@@ -135,4 +135,4 @@ TEST_CASE("nothing is appended to a job that is not open, is over, or is not the
   CHECK(over.refused(ErrorCode::not_found));
 }
 
-} // namespace appends_test
+} // namespace job_appends_test
