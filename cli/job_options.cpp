@@ -250,10 +250,11 @@ void add(CLI::App& app, const JobOption& option, JobSpec& said) {
   if (auto* const* truth = std::get_if<bool*>(&member)) {
     app.add_flag(flag, **truth, help);
   } else if (auto* const* list = std::get_if<std::vector<std::string>*>(&member)) {
-    CLI::Option* added = app.add_option(flag, **list, help);
+    CLI::Option* added = app.add_option(flag, **list, help)->allow_extra_args(false);
     if (option.form != OptionForm::conditions) added->delimiter(',');
   } else if (auto* const* names = std::get_if<ModelNames*>(&member)) {
-    app.add_option(flag, static_cast<std::vector<std::string>&>(**names), help);
+    app.add_option(flag, static_cast<std::vector<std::string>&>(**names), help)
+        ->allow_extra_args(false); // what follows may be an input
   } else {
     const auto check = [&option, &said](const std::string& text) {
       const std::string expected = take(text, option, said);
@@ -286,7 +287,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool su
       ->required(!submits);
   app.add_option("--endpoint", endpoints,
                  "OpenAI-compatible base URL, e.g. http://host:8000/v1; repeatable " +
-                     endpoint_help);
+                     endpoint_help)
+      ->allow_extra_args(false);
   app.add_option("--api-key-env", api_key_env,
                  "environment variable that holds the key; '' = there is none [OPENAI_API_KEY; "
                  "none for endpoints on this machine and in private networks]");
@@ -296,7 +298,8 @@ void JobOptions::add_to(CLI::App& app, const std::string& endpoint_help, bool su
   app.add_flag("--skip-blank", said.shape.drop_empty)->group(""); // what --drop-empty was called
   app.add_option("--prompt-file", prompt_file, "file with the prompt template")
       ->excludes(app.get_option("--prompt"));
-  app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable");
+  app.add_option("--param", params, "KEY=VALUE: a request parameter; repeatable")
+      ->allow_extra_args(false);
   app.add_option("--temperature", temperature, "sampling temperature")->check(CLI::Range(0.0, 2.0));
   app.add_option(
       "--json-schema", json_schema,

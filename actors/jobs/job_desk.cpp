@@ -221,7 +221,8 @@ Effects JobDesk::answer(AppendInputs& wanted, std::uint64_t token, const Moment&
   Append append;
   if (*known) {
     append.then = InputsDurable{{job.id, (*known)->number, {}, {}, 0, {}}, token, true};
-  } else if (job.state != JobState::running && job.state != JobState::paused) {
+  } else if (!job.appends.is_closed() && job.state != JobState::running &&
+             job.state != JobState::paused) {
     return not_as_expected(token, "running or paused", job);
   } else {
     auto note = lives_.append(std::move(wanted));

@@ -61,7 +61,7 @@ std::optional<Placement::Refusal> Placement::upload(std::vector<InputSpec>& inpu
   }
   if (placed) return std::nullopt;
   settle(false);
-  return refused(placed.error());
+  return Refusal{placed.error().message, exit_code_of_failure(placed.error())};
 }
 
 std::optional<Placement::Refusal> Placement::in_place(JobSpec& spec) {

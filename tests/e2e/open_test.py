@@ -221,7 +221,7 @@ class Deaths(Open):
         killed = self.start(*append, label="append")
         self.until("its upload has begun", lambda: any(self.uploads.iterdir()) or killed.popen.poll() is not None)
         self.hub.kill()
-        self.assertIn(killed.wait(), (0, 4))
+        self.assertIn(killed.wait(), (0, 4), killed.stderr())
         self.again()
         self.ask("append", job, self.documents("b.jsonl", range(50_000, 50_010)), "--key", "b")
         self.ask("append", job, a, "--key", "a")

@@ -71,6 +71,9 @@ TEST_CASE("options that a request or an input is told by") {
   CHECK(spec_of({"--delimiter", "\\t"}).shape.delimiter == "\t");
   CHECK(spec_of({"--delimiter", ";"}).shape.delimiter == ";");
   CHECK(spec_of({"--assume-url", "/v1/embeddings"}).shape.assume_url == "/v1/embeddings");
+  CHECK(spec_of({"--where", "a=b,c", "--where", "d~e"}).shape.where ==
+        std::vector<std::string>{"a=b,c", "d~e"});
+  CHECK(spec_of({"--sample", "12.5%"}).shape.sample == Percentage::of(12.5));
   CHECK(spec_of({"--drop-empty"}).shape.drop_empty);
   CHECK(spec_of({"--skip-blank"}).shape.drop_empty);
   CHECK(spec_of({"--no-field-needed"}).policy.no_field_needed);
