@@ -74,6 +74,7 @@ TEST_CASE("options that a request or an input is told by") {
   CHECK(spec_of({"--where", "a=b,c", "--where", "d~e"}).shape.where ==
         std::vector<std::string>{"a=b,c", "d~e"});
   CHECK(spec_of({"--sample", "12.5%"}).shape.sample == Percentage::of(12.5));
+  CHECK(spec_of({"-m", "m", "first.jsonl"}).shape.models == ModelNames{"m"}); // no model is a file
   CHECK(spec_of({"--drop-empty"}).shape.drop_empty);
   CHECK(spec_of({"--skip-blank"}).shape.drop_empty);
   CHECK(spec_of({"--no-field-needed"}).policy.no_field_needed);
