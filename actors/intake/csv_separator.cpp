@@ -104,11 +104,20 @@ CsvOpening opening_of(std::string_view head, char usual, std::string_view delimi
 
 namespace {
 
-// Behind the first line that is not blank; npos: it has not ended.
-std::size_t after_first_line(std::string_view head) {
-  const std::size_t begin = head.find_first_not_of(" \t\r\n");
+// Behind the next line that is not blank; npos: it has not ended.
+std::size_t after_line(std::string_view head, std::size_t from) {
+  const std::size_t begin = head.find_first_not_of(" \t\r\n", from);
   const std::size_t end = begin == head.npos ? head.npos : head.find('\n', begin);
   return end == head.npos ? head.npos : end + 1;
+}
+
+// Behind the first line that is not blank; if JSON may go on over lines, behind the second, which
+// says whether it does.
+std::size_t after_first_line(std::string_view head) {
+  const std::size_t end = after_line(head, 0);
+  if (end == head.npos) return end;
+  const char last = head[head.find_last_not_of(" \t\r\n", end - 1)];
+  return last == '[' || last == '{' || last == ',' ? after_line(head, end) : end;
 }
 
 } // namespace

@@ -147,6 +147,10 @@ Result<bool> Intake::catch_up_further(std::size_t records_max) {
   if (!*opened) caught_up_ = true;
   for (std::size_t n = 0; n < records_max && !caught_up_; ++n) {
     auto record = records_->next();
+    if (!record && record.error().code == ErrorCode::not_yet && records_->offset() >= at_.offset) {
+      begin_again(); // all that is before it has been read
+      return caught_up_ = true;
+    }
     GRISTMILL_TRY(record);
     if (!*record || (*record)->offset >= at_.offset) {
       ahead_ = std::move(*record);

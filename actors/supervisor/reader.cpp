@@ -17,7 +17,8 @@ Reader::Reader(const JobSpec& spec, intake::ByteSource& source, InputPosition lo
 // their ids repeat is seen when reading comes to them.
 void Reader::look_ahead(bool begun, Time now, const std::function<void(intake::Item)>& found) {
   if (mutated("no_item_mark")) mark_ = 0;
-  ids_known_ = position().offset == 0 && !is_below_mark();
+  const bool at_beginning = position().offset == 0 && !(spec_.open && position().input > 0);
+  ids_known_ = at_beginning && !is_below_mark();
   if (spec_.policy.strict && !begun)
     proof_ = std::make_unique<intake::Intake>(spec_, source_, InputPosition{});
   intake::Intake ahead{spec_, source_, position(), intake::Intake::Ids::as_they_are};

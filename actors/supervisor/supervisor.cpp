@@ -612,7 +612,7 @@ Time Supervisor::wake_at() const {
   if (course_.has_failed()) return never;
   const Time cancel_ends = course_.cancel_ends();
   if (!reader_.must_wait().empty()) return std::min(reader_.read_again_at(), cancel_ends);
-  if (reader_.is_catching_up()) return Time::min();
+  if (reader_.is_catching_up() && !reader_.starved_since()) return Time::min();
   if (!course_.goes_on()) return never;
   if (reader_.is_proving() || more_to_read_ || !ends_alike_.empty()) return Time::min();
   const Outage& outage = verdict_.outage();

@@ -96,7 +96,10 @@ void SupervisorRoom::handle(Message message, const Moment& moment, Post& post) {
 
 // While there is no descriptor for the input, the job waits, and what is told to it is heard later.
 void SupervisorRoom::open(Message message, const Moment& moment, Post& post) {
-  if (!std::holds_alternative<Tick>(message)) early_.push_back(std::move(message));
+  // It reads all that there is then.
+  const bool is_of_use =
+      !std::holds_alternative<Tick>(message) && !std::holds_alternative<InputGrew>(message);
+  if (is_of_use) early_.push_back(std::move(message));
   emit(moment.now < open_again_at_ ? supervisor::Effects{} : open_now(moment.now), moment, post);
   if (opening_) {
     post.wake_at = open_again_at_;

@@ -119,6 +119,7 @@ private:
   std::optional<OutputLock> lock_;
   std::optional<StandardInput> standard_;
   std::unique_ptr<StandardStream> growing_; // standard input whose end has not come
+  bool remembers_ = false;                  // the job knows standard input as one that goes on
   bool consumed_ = false;                   // standard input is gone with the job's success
   std::string input_list_;                  // the inputs, when they are too many for the spec
 };
@@ -390,6 +391,11 @@ int RunCommand::begin() {
   auto earlier = look_back(coordinator.recovered(), spec_, inputs_, options_,
                            streams_ ? "standard output" : output_);
   if (!earlier) return complain(earlier.error().message);
+  if (standard_ && !earlier->over)
+    if (auto settled = standard_->settle(); !settled)
+      return complain(settled.error().message, exit_code_of_disk(settled.error()));
+  if (earlier->reopen)
+    for (const InputSpec& input : earlier->reopen->spec->inputs) remembers_ |= input.grows;
   if (auto opened = stream_.open(state_); !opened) return complain(opened.error().message);
   if (earlier->over)
     if (const auto over = write_again(coordinator)) return *over;
@@ -434,7 +440,7 @@ LocalOptions RunCommand::local_options() {
 // for good, and its standard input with it.
 int RunCommand::ended(int code) {
   if (code != exit_ok || !standard_ || spec_.limits.items != 0) return code;
-  if (standard_->input().grows)
+  if (standard_->input().grows || remembers_)
     if (auto noted = StandardInput::remember(state_); !noted)
       return complain(noted.error().message, exit_stopped);
   standard_->remove();

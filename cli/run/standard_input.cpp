@@ -66,14 +66,26 @@ struct Compared {
   std::string rest;        // what came behind the spool's end; then no more was read
 };
 
-// To the first byte that differs, or to the end of either.
-Result<Compared> compared_with_spool(const std::string& place) {
+constexpr std::chrono::milliseconds moment{200};
+
+// Whether something of it, or its end, comes within the time.
+bool comes_within(std::chrono::milliseconds time) {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  return ::poll(&input, 1, static_cast<int>(time.count())) != 0;
+}
+
+// To the first byte that differs, or to the end of either. `may_go_on`: at the spool's end nobody
+// waits for more than a moment.
+Result<Compared> compared_with_spool(const std::string& place, bool may_go_on = false) {
   Compared compared;
   if (!has_standard_input()) return compared;
   const auto spool = coordinator::open_file(place, O_RDONLY);
   GRISTMILL_TRY(spool);
+  std::error_code error;
+  const std::uint64_t bytes = fs::file_size(place, error);
   std::string piece(1u << 20, '\0'), kept(piece.size(), '\0');
   while (compared.rest.empty()) {
+    if (may_go_on && compared.bytes > 0 && compared.bytes == bytes && !comes_within(moment)) break;
     const auto came = coordinator::read_some(STDIN_FILENO, piece, "standard input");
     GRISTMILL_TRY(came);
     if (*came == 0) break;
@@ -99,35 +111,46 @@ Result<> same_as_spool(const std::string& place) {
   return other_standard_input(fmt::format("{} bytes, its beginning", compared->bytes));
 }
 
-bool has_line(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r\n");
-  return begin != text.npos && text.find('\n', begin) != text.npos;
-}
+// Whether a line that is not blank has ended, as pieces of the text come.
+class FirstLine {
+public:
+  bool has_ended(std::string_view piece) {
+    if (!begun_) {
+      const std::size_t begin = piece.find_first_not_of(" \t\r\n");
+      if (begin == piece.npos) return false;
+      begun_ = true;
+      piece.remove_prefix(begin);
+    }
+    return ended_ = ended_ || piece.find('\n') != piece.npos;
+  }
+
+private:
+  bool begun_ = false, ended_ = false;
+};
 
 // Standard input from its beginning on. True: it goes on, though a line is there and a moment has
 // passed. What is compressed is of no use without its end.
 template <class Take> Result<bool> copy_beginning(const Take& take) {
   using Clock = std::chrono::steady_clock;
-  constexpr auto moment = std::chrono::milliseconds{200};
-  constexpr std::size_t head_bytes_max = 1u << 20;
+  constexpr std::size_t head_bytes = 64; // tell what is compressed
   std::string piece(1u << 20, '\0'), head;
+  FirstLine line;
   std::optional<Clock::time_point> until;
   for (;;) {
     if (until) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - Clock::now());
-      pollfd input{STDIN_FILENO, POLLIN, 0};
-      if (left.count() <= 0 || ::poll(&input, 1, static_cast<int>(left.count())) == 0) return true;
+      if (left.count() <= 0 || !comes_within(left)) return true;
     }
     const auto got = coordinator::read_some(STDIN_FILENO, piece, "standard input");
     GRISTMILL_TRY(got);
     if (*got == 0) return false;
     const std::string_view came = std::string_view{piece}.substr(0, *got);
     GRISTMILL_TRY(take(came));
-    if (until || head.size() > head_bytes_max) continue;
-    head += came;
+    if (until) continue;
+    head += came.substr(0, head_bytes - std::min(head_bytes, head.size()));
     const auto packing = coordinator::packing_of("stdin", head);
-    if (has_line(head) && packing && *packing == coordinator::Packing::none)
-      until = Clock::now() + moment;
+    const bool is_plain = packing && *packing == coordinator::Packing::none;
+    if (line.has_ended(came) && is_plain) until = Clock::now() + moment;
   }
 }
 
@@ -208,7 +231,7 @@ Result<StandardInput> StandardInput::spool(const std::string& state, Wanted want
     GRISTMILL_TRY(spooled.begin(wanted.end, std::move(calls)));
   const std::string now = spooled.readable_path();
   if (::stat(now.c_str(), &about) != 0) return tl::unexpected{coordinator::disk_error("stat", now)};
-  spooled.bytes_ = static_cast<std::uint64_t>(about.st_size);
+  spooled.bytes_ = spooled.whole_bytes_.value_or(static_cast<std::uint64_t>(about.st_size));
   if (spooled.bytes_ == 0 && spooled.rest_.empty())
     return fail(ErrorCode::usage, "INPUT -: expected items, got nothing: standard input is empty");
   spooled.input_ = coordinator::input_as_found(place, "stdin", coordinator::state_of(about));
@@ -242,14 +265,18 @@ Result<> StandardInput::begin_again(bool continues) {
   std::error_code error;
   const std::uint64_t bytes = fs::file_size(place, error);
   if (continues) {
+    // What comes is no part of a line that was cut, and that one was not called.
     goes_on_ = true;
-    if (*whole < bytes) rest_ = "\n"; // what comes is no part of a line that was cut
+    whole_bytes_ = *whole;
+    if (*whole < bytes)
+      say("a line of standard input was cut by the end of the earlier run: it is left out\n");
     return {};
   }
-  auto compared = compared_with_spool(place);
+  auto compared = compared_with_spool(place, true);
   GRISTMILL_TRY(compared);
   is_cut_ = compared->bytes == 0 && compared->rest.empty();
   if (is_cut_) {
+    whole_bytes_ = *whole;
     say(fmt::format("standard input had not come to its end: the job ends with the {} bytes of it "
                     "that came{}\n",
                     *whole, *whole < bytes ? ", without the line that was cut" : ""));
@@ -280,6 +307,7 @@ Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& stat
     GRISTMILL_TRY(input);
     if ((*input)->path != place) continue;
     if ((*input)->grows) {
+      if (!fs::exists(note_of(state), error)) return **input; // nobody can compare
       const auto text = text_of_file("standard input", note_of(state));
       GRISTMILL_TRY(text);
       const auto was = input_spec_from_json(*text);
@@ -294,19 +322,28 @@ Result<std::optional<InputSpec>> StandardInput::recalled(const std::string& stat
 }
 
 Result<> StandardInput::keep() {
-  if (goes_on_) GRISTMILL_TRY(StandardStream::mark_open(input_.path));
-  if (part_) {
-    GRISTMILL_TRY(part_->finish());
-    part_.reset();
-  }
-  if (is_cut_) {
-    const auto whole = whole_lines(input_.path);
-    GRISTMILL_TRY(whole);
-    std::error_code error;
-    fs::resize_file(input_.path, *whole, error);
-  }
-  if (!goes_on_) GRISTMILL_TRY(StandardStream::mark_ended(input_.path));
+  if (!part_) return {};
+  if (goes_on_)
+    GRISTMILL_TRY(StandardStream::mark_open(input_.path));
+  else
+    GRISTMILL_TRY(StandardStream::mark_ended(input_.path));
+  GRISTMILL_TRY(part_->finish());
+  part_.reset();
   return {};
+}
+
+// A kill may have left bytes in the spool that no disk has.
+Result<> StandardInput::settle() {
+  if (!input_.grows) return {};
+  if (whole_bytes_) {
+    std::error_code error;
+    fs::resize_file(input_.path, *whole_bytes_, error);
+    if (error) return fail(ErrorCode::io, fmt::format("cut {}: {}", input_.path, error.message()));
+  }
+  const auto spool = coordinator::open_file(input_.path, O_WRONLY);
+  GRISTMILL_TRY(spool);
+  GRISTMILL_TRY(coordinator::sync_data(*spool, input_.path));
+  return goes_on_ ? Result<>{} : StandardStream::mark_ended(input_.path);
 }
 
 Result<> StandardInput::remember(const std::string& state) {

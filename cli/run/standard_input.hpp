@@ -56,6 +56,8 @@ public:
   InputSpec input() const { return input_; }
   std::string readable_path() const { return part_ ? part_->part_path() : input_.path; }
   Result<> keep(); // nothing is wrong with the job
+  // The state is ours, and the job goes on: what an earlier run spooled ends where it is to end.
+  Result<> settle();
   void remove();
 
 private:
@@ -66,6 +68,7 @@ private:
   std::uint64_t bytes_ = 0;               // of the spool
   bool goes_on_ = false, is_cut_ = false; // is_cut_: its end will never come
   std::string rest_;
+  std::optional<std::uint64_t> whole_bytes_;    // to which the spool is to be cut
   std::unique_ptr<coordinator::PartFile> part_; // none: nothing is to be moved
 };
 

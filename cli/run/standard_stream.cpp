@@ -45,6 +45,8 @@ Result<> StandardStream::mark_open(const std::string& place) {
 Result<> StandardStream::mark_ended(const std::string& place) {
   std::error_code error;
   std::filesystem::remove(mark_of(place), error);
+  if (error)
+    return fail(ErrorCode::io, fmt::format("remove {}: {}", mark_of(place), error.message()));
   return coordinator::sync_directory(coordinator::directory_of(place));
 }
 
@@ -85,13 +87,13 @@ Result<std::size_t> StandardStream::read_piece(std::string& piece) const {
 }
 
 void StandardStream::run() {
-  keep_when_there_is_room(std::exchange(rest_, {}));
+  if (!keep_when_there_is_room(std::exchange(rest_, {}))) return;
   std::string piece(piece_bytes, '\0');
   while (wait_for_input(-1)) {
     const auto got = read_piece(piece);
     if (!got) return tell(0, false, got.error().message);
     if (*got > 0) {
-      keep_when_there_is_room(std::string_view{piece}.substr(0, *got));
+      if (!keep_when_there_is_room(std::string_view{piece}.substr(0, *got))) return;
       continue;
     }
     if (const auto marked = mark_ended(place_); !marked)
@@ -100,23 +102,29 @@ void StandardStream::run() {
   }
 }
 
-Result<> StandardStream::keep(std::string_view piece) {
+Result<> StandardStream::write(std::string_view piece) {
   const std::uint64_t at = growth().bytes;
   GRISTMILL_TRY(coordinator::write_all_at(spool_, at, piece, place_, calls_));
   return coordinator::sync_data(spool_, place_, calls_);
 }
 
 // Nobody else would read it meanwhile; whoever writes it waits.
-void StandardStream::keep_when_there_is_room(std::string_view piece) {
-  if (piece.empty()) return;
+bool StandardStream::keep_when_there_is_room(std::string_view piece) {
+  if (piece.empty()) return true;
   for (bool told = false;; told = true) {
-    const auto kept = keep(piece);
-    if (kept) return tell(piece.size(), false);
-    if (kept.error().code != ErrorCode::disk_full) return tell(0, false, kept.error().message);
+    const auto written = write(piece);
+    if (written) {
+      tell(piece.size(), false);
+      return true;
+    }
+    if (written.error().code != ErrorCode::disk_full) {
+      tell(0, false, written.error().message);
+      return false;
+    }
     if (!told)
-      say(fmt::format("standard input waits for space on the disk: {}\n", kept.error().message));
+      say(fmt::format("standard input waits for space on the disk: {}\n", written.error().message));
     pollfd stop{stop_.get(), POLLIN, 0};
-    if (::poll(&stop, 1, static_cast<int>(full_disk_again_after.count())) > 0) return;
+    if (::poll(&stop, 1, static_cast<int>(full_disk_again_after.count())) > 0) return false;
   }
 }
 

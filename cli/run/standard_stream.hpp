@@ -37,8 +37,8 @@ private:
   void run();
   bool wait_for_input(int at_most_ms) const; // false: there is none, or it is to be stopped
   Result<std::size_t> read_piece(std::string& piece) const;
-  Result<> keep(std::string_view piece);
-  void keep_when_there_is_room(std::string_view piece);
+  Result<> write(std::string_view piece);
+  bool keep_when_there_is_room(std::string_view piece); // false: it is not kept, and told so
   void tell(std::uint64_t more, bool ended, std::string failure = {});
 
   const std::string place_;

@@ -175,9 +175,16 @@ Result<std::size_t> FileSource::read_growing(const OpenInput& open, std::uint64_
                                              std::span<char> into) {
   if (!access_.growth) return read_input(open, offset, into);
   const Growth now = access_.growth(open.path);
-  if (offset < now.bytes)
-    return read_input(open, offset,
-                      into.first(std::min<std::uint64_t>(into.size(), now.bytes - offset)));
+  if (offset < now.bytes) {
+    const auto size = std::min<std::uint64_t>(into.size(), now.bytes - offset);
+    const auto got = read_input(open, offset, into.first(size));
+    if (got && *got == 0)
+      return fail(ErrorCode::bad_input,
+                  fmt::format("{}: expected the {} bytes that were written, got {}: somebody has "
+                              "cut the file",
+                              open.path, now.bytes, offset));
+    return got;
+  }
   if (now.ended) return 0;
   if (!now.failure.empty()) return fail(ErrorCode::io, now.failure);
   return fail(ErrorCode::not_yet, "there is no more of it now");

@@ -119,8 +119,8 @@ class Streams(Dedupe):
         run = self.pipe(server, "--continue")
         for n in range(6, 9):
             run.stdin.write(line(n))
-        self.end(run, 3)  # the line that was torn is an error line
-        self.assertEqual(self.ids(), [*(f"i{n}" for n in range(5)), "stdin:6", "i6", "i7", "i8"])
+        self.assertIn("a line of standard input was cut", self.end(run))
+        self.assertEqual(self.ids(), [f"i{n}" for n in (0, 1, 2, 3, 4, 6, 7, 8)])
         self.assertEqual(set(self.asked(server).values()), {1})
 
     def test_or_ends_with_what_came(self):
@@ -150,6 +150,97 @@ class Streams(Dedupe):
         self.end(run)
         self.assertEqual(self.ids(), [f"i{n}" for n in range(6)])
         self.assertEqual(sum(self.asked(server).values()), 6)
+
+    def test_a_command_that_is_refused_leaves_the_stream_as_it_was(self):
+        server = self.server("--log-bodies")
+        self.begin_and_kill(server)
+        spool = self.directory / "out.jsonl.state.stdin"
+        before = spool.read_bytes()
+        said = self.end(self.pipe(server, "-p", "another {{text}}"), 2)  # without standard input
+        self.assertIn("--prompt differs", said)
+        self.assertEqual(spool.read_bytes(), before)
+        run = self.pipe(server)
+        for n in range(7):
+            run.stdin.write(line(n))
+        self.end(run)
+        self.assertEqual(self.ids(), [f"i{n}" for n in range(7)])
+
+    def test_one_that_meets_a_running_one_leaves_it_alone(self):
+        server = self.server("--log-bodies")
+        run = self.pipe(server, "--state", self.directory / "st", output="-")
+        run.stdin.write(line(0) + line(1)[:9])
+        self.assertEqual(json.loads(run.stdout.readline())["custom_id"], "i0")
+        said = self.end(self.pipe(server, "--state", self.directory / "st", output="-"), 2)
+        self.assertIn("in use", said)
+        run.stdin.write(line(1)[9:])
+        self.assertEqual(json.loads(run.stdout.readline())["custom_id"], "i1")
+        self.end(run)
+
+    def test_resumed_it_waits_in_peace_and_finishes_what_it_had(self):
+        server = self.server("--log-bodies")
+        self.begin_and_kill(server)
+        run = self.pipe(server, "--continue")
+        self.until("the command to be up", lambda: (self.directory / "out.jsonl.state" / "journal.db-wal").exists())
+        time.sleep(0.5)  # so that what it uses is what it uses while it waits
+        used = self.cpu_seconds(run)
+        time.sleep(1.5)
+        self.assertLess(self.cpu_seconds(run) - used, 0.5)
+        run.stdin.write(line(6))
+        self.end(run)
+        self.assertEqual(self.ids(), [f"i{n}" for n in (0, 1, 2, 3, 4, 6)])
+
+    @staticmethod
+    def cpu_seconds(process):
+        with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def test_the_same_that_stays_open_does_not_hold_up_what_was_left(self):
+        server = self.server("--log-bodies", "--latency", "3600s")
+        run = self.pipe(server)
+        run.stdin.write(line(0) + line(1))
+        self.until_calls(server, 2)
+        run.kill()
+        run.wait()
+        quick = self.server("--log-bodies", label="quick")
+        again = self.pipe(quick)
+        again.stdin.write(line(0) + line(1))
+        self.until_calls(quick, 2)  # though standard input stays open
+        self.end(again)
+        self.assertEqual(self.ids(), ["i0", "i1"])
+
+    def test_a_long_first_line_is_a_first_line(self):
+        server = self.server()
+        run = self.pipe(server, output="-")
+        run.stdin.write(line(0, "x" * 2_000_000))
+        self.assertEqual(json.loads(run.stdout.readline())["custom_id"], "i0")
+        self.end(run)
+
+    def test_an_array_is_told_as_one_however_slowly_it_comes(self):
+        server = self.server("--log-bodies")
+        run = self.pipe(server)
+        run.stdin.write(b"[\n")
+        time.sleep(0.6)
+        run.stdin.write(b'{"id":"a","text":"x"}]\n')
+        self.end(run, 3)
+        self.assertIn("JSON array", self.output.read_text())
+        self.assertEqual(self.calls(server), [])
+
+    def test_a_finished_one_that_was_killed_at_its_end_is_known_again(self):
+        server = self.server("--log-bodies", "--latency", "3600s")
+        run = self.pipe(server)
+        run.stdin.write(line(0))
+        self.until_calls(server, 1)
+        run.stdin.write(line(1))
+        self.until_calls(server, 2)
+        run.stdin.close()
+        self.until("the end to be known", lambda: not list(self.directory.glob("*.open")))
+        run.kill()
+        run.wait()
+        quick = self.server(label="quick")
+        self.end(self.pipe(quick))
+        self.assertEqual(self.ids(), ["i0", "i1"])
+        self.assertIn("finished: 2 items", self.end(self.pipe(quick)))
 
     def test_continue_is_for_what_had_not_ended(self):
         server = self.server()

@@ -82,7 +82,8 @@ class Submit(EndToEnd):
         self.gristmill("close", job, *server)
         self.gristmill("watch", job, *server)
         self.gristmill("results", job, "-o", self.output, *server)
-        self.check_documents(sorted(str(path.relative_to(self.data)) for path in self.data.glob("docs/*/*.txt")))
+        names = sorted(str(path.relative_to(self.data)) for path in self.data.glob("docs/*/*.txt"))
+        self.check_documents([f"append-1/{name}" for name in names])
 
     def test_packed_files_tables_and_standard_input_go_together(self):
         self.data.mkdir()
