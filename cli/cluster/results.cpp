@@ -108,7 +108,9 @@ int results(const CLI::App& command, const ResultsOptions& options) {
                                 options.output),
                     exit_usage);
   if (!options.follow && options.output.empty())
-    return complain(command, "expected -o FILE, -o - or --follow, got none of them", exit_usage);
+    return complain(command,
+                    "expected --output or --follow, got none (see `gristmill results --help`)",
+                    exit_usage);
   auto client = options.server.connect();
   if (!client) return complain(command, client.error().message, exit_usage);
   return options.follow ? follow(command, *client, options) : fetch(command, *client, options);

@@ -161,10 +161,9 @@ std::string why_not_open(const SubmitOptions& options) {
     return options.wait ? "--wait: expected a job that ends by itself, got --open; `gristmill "
                           "close` ends it, `gristmill watch` and `gristmill results --follow` wait"
                         : "";
-  return options.job.inputs.empty()
-             ? "INPUT: expected files, directories or patterns, got none; --open begins a job "
-               "without any"
-             : "";
+  return options.job.inputs.empty() ? "expected INPUT, got none; --open begins a job "
+                                      "without any"
+                                    : "";
 }
 
 int submit(const CLI::App& command, SubmitOptions options) {

@@ -90,6 +90,7 @@ class Many(Dedupe):
         at = ("--server", self.hub.http)
         why = lambda: json.loads(self.gristmill("explain", job, "--json", *at).stdout)
         self.until("no more to be read", lambda: why()["kind"] == "open_items")
+        self.until("that to be reported", lambda: self.job(self.hub, job)["counts"]["total"] >= most)
         self.assertEqual(self.job(self.hub, job)["counts"]["total"], most)
         waiting = tree_rss_mb(self.hub.popen.pid)
         first.set()

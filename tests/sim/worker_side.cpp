@@ -251,6 +251,8 @@ void World::repaired_in_vain(const Request& request) {
   const std::uint64_t losses = verdict_.worker_crashes + verdict_.coordinator_crashes +
                                verdict_.room_crashes + verdict_.cuts;
   const JobPlan& job = swarm_.jobs[request.plan];
+  // What asks the same and comes when that has failed is asked anew.
+  if (job.distinct > 0 && (job.appends > 0 || grows(request.plan))) return;
   const bool hedges = job.hedge_percent > 0, is_retried = job.retries_failed;
   const PartId& part = request.parts.at(0);
   const std::uint64_t times = ++vain_repairs_[{request.plan, part.item}];
