@@ -86,6 +86,8 @@ class Printed(EndToEnd):
         self.put_program("scp", 'shift; cp -p "$1" "$HOME"')
         self.put_program("ssh", 'shift; exec "$@"')
         write_batch(self.home / "requests.jsonl", self.REQUESTS)
+        (self.home / "monday.jsonl").write_text('{"id":"monday-1","text":"some words"}\n')
+        self.put_program("produce-lines", """echo '{"id":"line-1","text":"more words"}'""")
 
     def put_program(self, name, text):
         (self.programs / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -171,6 +173,7 @@ class Documents(Printed):
         self.assertEqual(self.stats(self.provider)["calls"], 2 * self.REQUESTS)
 
     def test_the_recipes(self):
+        (self.home / "monday.jsonl").unlink()  # one of them makes it
         for n in range(3):
             (self.home / "texts").mkdir(exist_ok=True)
             (self.home / f"texts/{n}.txt").write_text(f"text {n}")
@@ -276,7 +279,8 @@ class Help(Printed):
         self.control(self.local, faults=[])
         self.control(self.local, latency="5s")  # it stays under way
         busy = self.submitted()
-        jobs = {"pause": busy, "resume": busy, "cancel": busy, "forget": None}
+        opened = self.gristmill("submit", "--open", "-m", "llama-3", "--server", f"http://{self.http}").stdout.strip()
+        jobs = {"pause": busy, "resume": busy, "cancel": busy, "forget": None, "append": opened, "close": opened}
         commands = self.subcommands()
         self.assertGreaterEqual(len(commands), 16)
         # What makes something comes before what needs it.
@@ -291,7 +295,7 @@ class Help(Printed):
                     if command == ("run",):
                         self.control(self.local, latency="0ms")
                     job = self.finished() if command == ("forget",) else jobs.get(command[0]) or done
-                    self.carry_out(example.replace("job-7", job), codes=(0, 3) if command == ("watch",) else (0,))
+                    self.carry_out(example.replace("job-7", job), codes=(0, 3) if command in (("watch",), ("results",)) else (0,))
         for path in self.home.glob("answers.jsonl*"):
             if path.is_file():
                 path.unlink()
@@ -343,7 +347,7 @@ class Sentences(unittest.TestCase):
                     subcommand, options = known
                     if words[0] == "gristmill" and len(words) > 1 and re.fullmatch(r"[a-z]+", words[1]):
                         self.assertTrue(subcommand, "no such command")
-                    given = {word.strip("[]").split("=")[0] for word in words if word.strip("[").startswith("-")}
+                    given = {word.strip("[]").split("=")[0] for word in words if word.strip("[").startswith("-") and word != "-"}
                     self.assertEqual(given - options, set())
         self.assertGreater(found, 40)
 

@@ -88,7 +88,7 @@ TEST_CASE("an append is answered, and fed to the job, when it is durable") {
   OpenScene scene;
   scene.ask(inputs("k"));
   CHECK(scene.order() == kinds<Append>());
-  const journal::Group& part = scene.wanted<Append>()[0].part;
+  const journal::Group part = scene.wanted<Append>()[0].part;
   REQUIRE(part.appends.size() == 1);
   CHECK(part.appends[0].number == 1);
   CHECK(part.appends[0].key == "k");
