@@ -2,10 +2,10 @@
 // the place where it can be read again. By suffix and content an input is a file of OpenAI Batch
 // lines, of JSON objects, a table with a header, or one text document. What cannot become a call,
 // because it is malformed, lacks a field of the job's template or has no text in it, is an item
-// too, with the sentence that says why. Ids are unique in their input: of two equal ones the later
-// is such an item. What the job leaves out (PREPARATION) is no item: it has no ordinal, and its id
-// may come again. Invariant: the same inputs give the same items, so an ordinal means the same
-// after a restart.
+// too, with the sentence that says why. Ids are unique in their input, in an open job in all of
+// them: of two equal ones the later is such an item. What the job leaves out (PREPARATION) is no
+// item: it has no ordinal, and its id may come again. Invariant: the same inputs give the same
+// items, so an ordinal means the same after a restart.
 #pragma once
 
 #include "actors/intake/byte_source.hpp"
