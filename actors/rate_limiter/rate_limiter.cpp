@@ -15,6 +15,11 @@ std::uint32_t ms_until(Time until, Time now) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 1, 5'000));
 }
 
+// When a worker asks again that was told to.
+Time as_told(Time until, Time now) {
+  return now + std::chrono::milliseconds{ms_until(until, now)};
+}
+
 PackLimit::End end_of_pack(const Ended& ended) {
   using enum PackLimit::End;
   const OutcomeClassInfo& about = info(ended.cls);
@@ -162,9 +167,14 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
   // Asked also when the job must wait: the blocks of both are then written together.
   const std::vector<Endpoint*> willing = job.refusals.willing(served, now);
   Choice where = choose_endpoint(willing, call, learned, prefixes_, now);
-  // Then nobody has to wait for its turn, whatever the endpoints say.
+  // Then nobody has to wait for its turn, whatever the endpoints say …
   if (refused || money.refusal || willing.empty())
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
+  // … but for what is being written: that takes milliseconds.
+  if (refused && refused->kind == WaitKind::journal && !money.refusal &&
+      !mutated("turn_is_lost_at_a_block"))
+    for (Endpoint* endpoint : willing)
+      endpoint->account->turns().waits(call.job, session, as_told(refused->until, now));
   if (refused) return {{.reason = std::move(*refused)}};
   if (const auto& no = money.refusal) {
     Admission admission = Admission::waits(WaitKind::budget, now + no->wait, std::string{no->why});
@@ -180,8 +190,8 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
                                 ? why_none_serves(model, endpoints_.served())
                                 : "none of the job's endpoints is there");
   if (where.endpoint == nullptr) {
-    const auto asks_at = now + std::chrono::milliseconds{ms_until(where.reason.until, now)};
-    for (Account* account : where.refused_by) account->turns().waits(call.job, session, asks_at);
+    for (Account* account : where.refused_by)
+      account->turns().waits(call.job, session, as_told(where.reason.until, now));
     return {std::move(where)};
   }
   where.endpoint->chosen_at = ++choices_;

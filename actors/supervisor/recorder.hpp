@@ -81,7 +81,7 @@ struct Ending {
   std::uint32_t chunks = 0;  // of an item of one part, as of Provenance
   bool repaired = false;     // likewise
   AskedRequest request = {}; // that it made
-  bool on_fallback = false;  // another model has answered it
+  bool on_fallback = false;  // another model has answered it, or may have
   bool cached = false;       // it takes the answer to another one
   Saved saved = {};          // … and so much was not used again
 };

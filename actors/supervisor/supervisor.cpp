@@ -243,7 +243,7 @@ Effects Supervisor::looked_up(LookedUpAnswers answers, Time now) {
       reply.request_id = std::move(looked.answer->request_id);
       reply.model = std::move(looked.answer->model);
       reply.body = std::move(looked.answer->body);
-      finish(part, reply, looked.answer->endpoint, true);
+      finish(part, reply, looked.answer->endpoint, Source::equal_request);
     } else if (!same_.leads(part, looked.asked.request.key)) {
       parts_.follow(part);
     } else if (course_.goes_on() && !looked.asked.raw.empty()) {
@@ -727,7 +727,8 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
     finish(part, poison, call.endpoint);
   } else {
     withdraw(parts_.withdraw_others(part, id));
-    finish(part, reply, call.endpoint);
+    finish(part, reply, call.endpoint,
+           judged.of_earlier_life ? Source::earlier_life : Source::own_call);
   }
   stop(std::move(judgement.stop));
 }
@@ -835,18 +836,23 @@ void Supervisor::end_alike() {
     const OpenPart* open = parts_.find(part);
     if (open != nullptr && open->follows()) {
       recorder_.met(alike.reply, item_name(*open, reader_));
-      finish(part, alike.reply, alike.endpoint, true);
+      finish(part, alike.reply, alike.endpoint, Source::equal_request);
     }
     if (alike.parts.empty()) ends_alike_.pop_front();
   }
 }
 
 void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
-                        const std::string& endpoint, bool cached) {
+                        const std::string& endpoint, Source source) {
   const OpenPart& open = parts_.at(part);
+  const bool cached = source == Source::equal_request;
   followers_go_on(part, reply, endpoint, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
-  const bool on_fallback = open.tally.on_fallback && !mutated("fallback_answer_kept");
+  // An earlier life may have gone on to the fallback without our knowing of it.
+  const bool in_doubt = source == Source::earlier_life && open.has_fallback &&
+                        !mutated("earlier_answer_is_firsts");
+  const bool on_fallback =
+      (open.tally.on_fallback || in_doubt) && !mutated("fallback_answer_kept");
   const Ending ending{part,
                       item_name(open, reader_),
                       divided == nullptr ? reader_.kept_of(open.place) : "",

@@ -84,6 +84,8 @@ constexpr std::array table{std::to_array<Mutant>(
      {"leader_ends_all", "who is given up takes all that ask the same with it", 606},
      {"cache_is_not_asked", "what an earlier job asked is asked again", 6},
      {"fallback_answer_kept", "the cache has another model's answer", 122},
+     {"earlier_answer_is_firsts", "what an earlier life was told is the first model's answer", 959},
+     {"turn_is_lost_at_a_block", "a job loses its turn while its own budget is written", 4715},
      {"dropped_are_forgotten", "what was left out before a restart is not counted", 1},
      {"dropped_ids_are_taken", "after a restart the ids of what is left out are taken", 19},
      {"key_is_forgotten", "what was appended before is appended again", 2},

@@ -284,4 +284,25 @@ TEST_CASE("an asker who is always hungry gets 98 percent of the rate") {
   CHECK(static_cast<double>(permitted) >= 0.98 * static_cast<double>(limit * minutes));
 }
 
+TEST_CASE("a job keeps its turn at an endpoint while a block of its own budget is written") {
+  Bench bench;
+  bench.endpoint(1, {6'000, 0, 0});
+  bench.job(7, {});
+  REQUIRE(bench.goes(1)); // its block and the endpoint's are written
+  bench.limiter.job_opened({JobId{8}, {60, 0, 0}, {}, {}, Share{1, 51}}, bench.now);
+  const auto ask = [&](std::uint32_t job) {
+    Acquire acquire = bench.question({CallId{1}});
+    acquire.calls[0].job = JobId{job};
+    return bench.limiter.acquire(acquire, bench.now);
+  };
+  const Granted high = ask(8);
+  REQUIRE(high.waits.size() == 1);
+  REQUIRE(high.waits[0].reason.kind == WaitKind::journal);
+  const Granted low = ask(7);
+  REQUIRE(low.waits.size() == 1);
+  CHECK(low.waits[0].reason.kind == WaitKind::turn);
+  bench.write_blocks();
+  CHECK(ask(8).permits.size() == 1);
+}
+
 } // namespace rate_limiter_budget_test

@@ -179,6 +179,24 @@ TEST_CASE("who is answered by a call of which nobody knew any more does not lead
   CHECK(bench.line_of(2)["response"] == bench.line_of(1)["response"]);
 }
 
+// An earlier life may have gone on to the fallback, and died before the journal said so.
+TEST_CASE("an earlier life's answer is for this job alone where the model may have been another") {
+  const bool falls_back = GENERATE(false, true), is_claimed = GENERATE(false, true);
+  CAPTURE(falls_back, is_claimed);
+  DedupeBench bench{asking("aa")};
+  if (falls_back) bench.spec.policy.fallback_model = "large";
+  bench.start(marked(1));
+  bench.want(10);
+  if (is_claimed) bench.hear(bench.supervisor->claimed(std::vector{claim(0, 900)}, bench.now));
+  bench.report_claimed(0, 900);
+  REQUIRE(bench.last().durable.answered.size() == 1);
+  CHECK(bench.last().durable.answered[0].for_others == !falls_back);
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.settle();
+  CHECK(bench.all_terminal);
+  CHECK(bench.supervisor->counts().cached == 1);
+}
+
 TEST_CASE("one that goes alone, and then follows, keeps nobody from being called") {
   DedupeBench bench{asking("aabcd")};
   bench.spec.policy.patience_s = 1'000'000;
