@@ -303,13 +303,14 @@ std::string CoordinatorHost::output_path(JobId job, const JobSpec& spec) const {
   return fmt::format("{}/jobs/{}/output.jsonl", options_.state_directory, job.value);
 }
 
-Result<std::shared_ptr<journal::JobLines>> CoordinatorHost::lines_of(JobId job) const {
-  return store_.lines->lines_of(job);
+Result<std::shared_ptr<journal::JobLines>> CoordinatorHost::lines_of(JobId job,
+                                                                     journal::LineKind kind) const {
+  return store_.lines->lines_of(job, kind);
 }
 
 Result<std::unique_ptr<merger::MergeFiles>> CoordinatorHost::open_merge(JobId job,
                                                                         const JobSpec& spec) {
-  auto lines = lines_of(job);
+  auto lines = lines_of(job, journal::LineKind::results);
   GRISTMILL_TRY(lines);
   MergeFilesOptions merge;
   merge.lines = std::move(*lines);

@@ -62,7 +62,7 @@ public:
   void input_grew(JobId job);
 
   // What is durable of its results.
-  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const;
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job, journal::LineKind kind) const;
   // What a merge of it reads and writes.
   Result<std::unique_ptr<merger::MergeFiles>> open_merge(JobId job, const JobSpec& spec);
 

@@ -151,7 +151,7 @@ HttpApiOptions api_options(CoordinatorHost& host, const ProgramOptions& options,
   api.ask = [&host](Question question, Told then) {
     host.ask(std::move(question), std::move(then));
   };
-  api.lines = [&host](JobId job) { return host.lines_of(job); };
+  api.lines = [&host](JobId job, journal::LineKind kind) { return host.lines_of(job, kind); };
   return api;
 }
 

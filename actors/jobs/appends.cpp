@@ -8,9 +8,6 @@
 #include <utility>
 
 namespace gristmill::jobs {
-namespace {
-constexpr std::size_t inputs_max = 1'000'000; // as many as a submitted job may have
-} // namespace
 
 void Appends::recovered(const std::vector<journal::AppendNote>& notes, bool is_closed) {
   is_closed_ = is_closed && !mutated("close_is_forgotten");
@@ -40,11 +37,11 @@ Result<journal::AppendNote> Appends::append(AppendInputs wanted) {
     return fail(ErrorCode::conflict,
                 fmt::format("expected at most {} appends to a job; close {} and submit another one",
                             limits::job_appends_max, to_string(wanted.job)));
-  if (inputs_.size() + wanted.inputs.size() > inputs_max)
+  if (inputs_.size() + wanted.inputs.size() > limits::appended_inputs_max)
     return fail(ErrorCode::conflict,
                 fmt::format("expected at most {} appended inputs of a job, got {}; close {} and "
                             "submit another one",
-                            inputs_max, inputs_.size() + wanted.inputs.size(),
+                            limits::appended_inputs_max, inputs_.size() + wanted.inputs.size(),
                             to_string(wanted.job)));
   journal::AppendNote note{wanted.job,
                            count() + 1,

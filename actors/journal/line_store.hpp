@@ -15,7 +15,7 @@
 
 namespace gristmill::journal {
 
-// Some of a job's result lines, as they were appended one after the other; each ends with a
+// Some of a job's lines of one kind, as they were appended one after the other; each ends with a
 // newline.
 struct Segment {
   std::uint32_t number = 0; // rises in the order of time, and is never given twice
@@ -23,8 +23,11 @@ struct Segment {
   bool operator==(const Segment&) const = default;
 };
 
-// A job's result lines that were durable when they were asked for; what is appended later is not
-// among them. One thread at a time.
+// Lines of parts are written where items have several.
+enum class LineKind : std::uint8_t { results, parts };
+
+// A job's lines of one kind that were durable when they were asked for; what is appended later is
+// not among them. One thread at a time.
 class JobLines {
 public:
   virtual ~JobLines() = default;
@@ -47,7 +50,7 @@ public:
   // is not known any more.
   virtual Result<std::optional<std::string>> answer_to(JobId job, const RequestKey& key) = 0;
   // not_found: there is no such job.
-  virtual Result<std::shared_ptr<JobLines>> lines_of(JobId job) const = 0;
+  virtual Result<std::shared_ptr<JobLines>> lines_of(JobId job, LineKind kind) const = 0;
 };
 
 } // namespace gristmill::journal

@@ -60,6 +60,17 @@ std::optional<PartId> SameRequests::next_leader(const RequestKey& key,
   return std::nullopt;
 }
 
+void SameRequests::end_alike(const RequestKey& key, LeadersEnd as) {
+  const auto shared = std::make_shared<const LeadersEnd>(std::move(as));
+  for (const PartId& part : take_followers(key)) ends_.push_back({part, shared});
+}
+
+SameRequests::AlikeEnd SameRequests::take_end() {
+  AlikeEnd end = std::move(ends_.front());
+  ends_.pop_front();
+  return end;
+}
+
 void SameRequests::look_up(LookUp asked) {
   queued_bytes_ += asked.raw.size();
   queued_.push_back(std::move(asked));

@@ -8,12 +8,15 @@
 #pragma once
 
 #include "actors/words/look_up.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -36,12 +39,25 @@ public:
   // After a restart: it may be being called, and leads if nobody does; or its call is known to be.
   void expect(const PartId& part, const RequestKey& key);
   void is_called(const PartId& part, const RequestKey& key);
-  // The answer is durable, or all shall end alike: those that may have followed. Nobody leads now.
+  // The answer is durable: those that may have followed. Nobody leads now.
   std::vector<PartId> take_followers(const RequestKey& key);
   bool is_led_by(const PartId& part, const RequestKey& key) const;
   // It leads no more. The next one that still follows leads now, if there is one.
   std::optional<PartId> next_leader(const RequestKey& key,
                                     const std::function<bool(const PartId&)>& follows);
+
+  // All that may have followed end as their leader did, one after the other. Nobody leads now.
+  struct LeadersEnd {
+    protocol::Reply reply;
+    std::string endpoint;
+  };
+  struct AlikeEnd {
+    PartId part;
+    std::shared_ptr<const LeadersEnd> as;
+  };
+  void end_alike(const RequestKey& key, LeadersEnd as);
+  bool has_ends() const { return !ends_.empty(); }
+  AlikeEnd take_end();
 
   // A few batches of look-ups are asked for at a time.
   void look_up(LookUp asked);
@@ -60,6 +76,7 @@ private:
 
   bool is_on_;
   std::unordered_map<RequestKey, Flight> flights_;
+  std::deque<AlikeEnd> ends_;
   std::deque<LookUp> queued_;
   std::size_t queued_bytes_ = 0;
   std::size_t looking_ = 0; // batches

@@ -77,23 +77,21 @@ const NoCall was_cancelled{OutcomeClass::cancelled, "cancelled", "the job was ca
 
 } // namespace
 
-Supervisor::Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
-                       RecoveredItems recovered, const std::vector<PoolSpec>& pools,
-                       const PartPlan* plan, std::shared_ptr<const bpe::Tokenizer> tokenizer)
-    : job_{job}, spec_{std::move(spec)}, own_plan_{spec_}, plan_{plan == nullptr ? own_plan_
-                                                                                 : *plan},
-      tokenizer_{std::move(tokenizer)}, offers_{job,
-                                                spec_,
-                                                pools,
-                                                plan_,
-                                                CallId{std::max(CallId::of(epoch, job, 1).value,
-                                                                recovered.next_call)},
-                                                tokenizer_.get()},
-      reader_{spec_, source, recovered.low, recovered.mark}, parts_{job, epoch,
+Supervisor::Supervisor(SupervisedJob job, intake::ByteSource& source, RecoveredItems recovered,
+                       const PartPlan* plan)
+    : job_{job.id}, spec_{std::move(job.spec)}, own_plan_{spec_},
+      plan_{plan == nullptr ? own_plan_ : *plan}, tokenizer_{std::move(job.tokenizer)},
+      offers_{job_,
+              spec_,
+              job.pools,
+              plan_,
+              CallId{std::max(CallId::of(job.epoch, job_, 1).value, recovered.next_call)},
+              tokenizer_.get()},
+      reader_{spec_, source, recovered.low, recovered.mark}, parts_{job_, job.epoch,
                                                                     std::move(recovered.terminal),
                                                                     std::move(recovered.parts)},
       verdict_{spec_}, hedging_{spec_.policy.hedge_percent, second_calls(recovered.counts)},
-      recorder_{job, spec_, counts_of(recovered), recovered.errors}, same_{spec_.policy.dedupe},
+      recorder_{job_, spec_, counts_of(recovered), recovered.errors}, same_{spec_.policy.dedupe},
       waited_{recovered.outage}, begun_{recovered.mark > 0 || recovered.counts.terminal() > 0 ||
                                         recovered.low.item > 0},
       calls_at_once_{recovered.may_have_called ? recovered.calls_at_once : 0} {}
@@ -614,7 +612,7 @@ Time Supervisor::wake_at() const {
   if (!reader_.must_wait().empty()) return std::min(reader_.read_again_at(), cancel_ends);
   if (reader_.is_catching_up() && !reader_.starved_since()) return Time::min();
   if (!course_.goes_on()) return never;
-  if (reader_.is_proving() || more_to_read_ || !ends_alike_.empty()) return Time::min();
+  if (reader_.is_proving() || more_to_read_ || same_.has_ends()) return Time::min();
   const Outage& outage = verdict_.outage();
   Time at = std::min(cancel_ends, hedging_.look_at());
   if (!course_.is_probing() && !course_.is_cancelling()) at = std::min(at, outage.patience_ends());
@@ -813,9 +811,9 @@ void Supervisor::followers_go_on(const PartId& part, const protocol::Reply& repl
     return;
   }
   if (info(reply.cls).fault != Fault::item) return hand_over(part);
-  EndsAlike alike{same_.take_followers(request.key), reply, endpoint};
-  alike.reply.latency_us = 0;
-  if (!alike.parts.empty()) ends_alike_.push_back(std::move(alike));
+  SameRequests::LeadersEnd end{reply, endpoint};
+  end.reply.latency_us = 0;
+  same_.end_alike(request.key, std::move(end));
 }
 
 void Supervisor::look_up_followers(const AskedRequest& request) {
@@ -829,16 +827,12 @@ void Supervisor::look_up_followers(const AskedRequest& request) {
 
 // A few at a time: there may be as many as parts are open.
 void Supervisor::end_alike() {
-  for (std::size_t n = 0; n < alike_per_slice && !ends_alike_.empty(); ++n) {
-    EndsAlike& alike = ends_alike_.front();
-    const PartId part = alike.parts.back();
-    alike.parts.pop_back();
+  for (std::size_t n = 0; n < alike_per_slice && same_.has_ends(); ++n) {
+    const auto [part, as] = same_.take_end();
     const OpenPart* open = parts_.find(part);
-    if (open != nullptr && open->follows()) {
-      recorder_.met(alike.reply, item_name(*open, reader_));
-      finish(part, alike.reply, alike.endpoint, Source::equal_request);
-    }
-    if (alike.parts.empty()) ends_alike_.pop_front();
+    if (open == nullptr || !open->follows()) continue;
+    recorder_.met(as->reply, item_name(*open, reader_));
+    finish(part, as->reply, as->endpoint, Source::equal_request);
   }
 }
 
@@ -849,10 +843,9 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   followers_go_on(part, reply, endpoint, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
   // An earlier life may have gone on to the fallback without our knowing of it.
-  const bool in_doubt = source == Source::earlier_life && open.has_fallback &&
-                        !mutated("earlier_answer_is_firsts");
-  const bool on_fallback =
-      (open.tally.on_fallback || in_doubt) && !mutated("fallback_answer_kept");
+  const bool in_doubt =
+      source == Source::earlier_life && open.has_fallback && !mutated("earlier_answer_is_firsts");
+  const bool on_fallback = (open.tally.on_fallback || in_doubt) && !mutated("fallback_answer_kept");
   const Ending ending{part,
                       item_name(open, reader_),
                       divided == nullptr ? reader_.kept_of(open.place) : "",

@@ -40,7 +40,6 @@
 #include "actors/words/joining.hpp"
 #include "actors/words/wait_reason.hpp"
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,14 +74,19 @@ struct RecoveredItems {
   std::optional<Duration> outage = {};           // it waited for its endpoint, for so long
 };
 
+struct SupervisedJob {
+  JobId id;
+  Epoch epoch;
+  JobSpec spec;
+  std::vector<PoolSpec> pools = {};
+  std::shared_ptr<const bpe::Tokenizer> tokenizer = {}; // nullptr = its tokens are estimated
+};
+
 class Supervisor {
 public:
-  // `source` outlives it, and so does `plan`; nullptr = the job's own. `tokenizer`: that the job
-  // names; nullptr = its tokens are estimated.
-  Supervisor(JobId job, Epoch epoch, JobSpec spec, intake::ByteSource& source,
-             RecoveredItems recovered, const std::vector<PoolSpec>& pools = {},
-             const PartPlan* plan = nullptr,
-             std::shared_ptr<const bpe::Tokenizer> tokenizer = nullptr);
+  // `source` outlives it, and so does `plan`; nullptr = the job's own.
+  Supervisor(SupervisedJob job, intake::ByteSource& source, RecoveredItems recovered,
+             const PartPlan* plan = nullptr);
 
   Effects started(Time now); // first of all
   // Room for so many more calls, and bytes of them, of one stream (words/streams.hpp).
@@ -125,12 +129,6 @@ public:
   std::uint64_t next_call() const { return offers_.next_call().value; }
 
 private:
-  // Parts that end as the one that they followed did.
-  struct EndsAlike {
-    std::vector<PartId> parts;
-    protocol::Reply reply;
-    std::string endpoint;
-  };
   Effects filled(Time now);
   Effects sealed();
 
@@ -198,7 +196,6 @@ private:
   Recorder recorder_;
   Course course_;
   SameRequests same_;
-  std::deque<EndsAlike> ends_alike_;
   Effects effects_;                // of this event, so far
   std::optional<Duration> waited_; // before our life began
   bool begun_;                     // an earlier life has called or ended items

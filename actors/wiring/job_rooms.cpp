@@ -144,9 +144,10 @@ Result<> SupervisorRoom::open_files() {
   appends_ = 0;
   for (const journal::AppendNote& note : opening_->recovered.appends) append(note);
   if (opening_->recovered.is_closed) source_->close();
-  supervisor_ = std::make_unique<supervisor::Supervisor>(job_, epoch_, opening_->spec, *source_,
-                                                         opening_->recovered, options_.pools,
-                                                         options_.part_plan, std::move(*tokenizer));
+  supervisor_ = std::make_unique<supervisor::Supervisor>(
+      supervisor::SupervisedJob{job_, epoch_, opening_->spec, options_.pools,
+                                std::move(*tokenizer)},
+      *source_, opening_->recovered, options_.part_plan);
   return {};
 }
 

@@ -175,10 +175,12 @@ Result<ClusterClient::Appended> ClusterClient::append(const std::string& job,
   return appended;
 }
 
-Result<ClusterClient::Lines> ClusterClient::lines(const std::string& job, const std::string& from) {
+Result<ClusterClient::Lines> ClusterClient::lines(const std::string& job, journal::LineKind kind,
+                                                  const std::string& from) {
   Lines lines;
   HttpCall call;
-  call.path = "/api/v1/jobs/" + url_encoded(job) + "/lines";
+  call.path =
+      "/api/v1/jobs/" + url_encoded(job) + (kind == journal::LineKind::parts ? "/parts" : "/lines");
   if (!from.empty()) call.path += "?from=" + url_encoded(from);
   call.header = "Gristmill-Next";
   // A single line may be longer than what an answer may have that is not downloaded.

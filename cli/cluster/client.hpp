@@ -3,6 +3,7 @@
 // twice; only questions are repeated.
 #pragma once
 
+#include "actors/journal/line_store.hpp"
 #include "actors/wiring/questions.hpp"
 #include "cli/cluster/http_client.hpp"
 #include "protocol/job/output_form.hpp"
@@ -46,12 +47,12 @@ public:
   };
   Result<Appended> append(const std::string& job, const std::string& key,
                           const std::vector<InputSpec>& inputs);
-  // The durable result lines behind a place of which an earlier call said that it is the next one;
-  // empty = from the beginning.
+  // The durable lines of items or of parts behind a place of which an earlier call said that it is
+  // the next one; empty = from the beginning.
   struct Lines {
     std::string text, next;
   };
-  Result<Lines> lines(const std::string& job, const std::string& from);
+  Result<Lines> lines(const std::string& job, journal::LineKind kind, const std::string& from);
   // `what`: cancel, close, pause, retry?class=…
   Result<wiring::JobView> change(const std::string& job, const std::string& what);
   Result<wiring::JobView> resume(const std::string& job, Usd budget); // 0 = the one that it has

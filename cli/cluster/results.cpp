@@ -19,7 +19,10 @@ constexpr int look_every_ms = 250;
 struct ResultsOptions {
   ServerOptions server;
   std::string job, output;
-  bool follow = false;
+  bool follow = false, parts = false;
+  journal::LineKind kind() const {
+    return parts ? journal::LineKind::parts : journal::LineKind::results;
+  }
 };
 
 // Standard output, of which it is seen when nobody reads it any more.
@@ -60,8 +63,9 @@ int exit_code_of_end(const CLI::App& command, const wiring::JobView& job) {
   return complain(command, fmt::format("{} failed: {}", to_string(job.id), job.detail), code);
 }
 
-// A job that is over has all its lines; they are looked for once more after it was seen to be.
-int follow(const CLI::App& command, ClusterClient& client, const ResultsOptions& options) {
+// Those that there are, or all. A job that is over has all its lines; they are looked for once more
+// after it was seen to be.
+int print_lines(const CLI::App& command, ClusterClient& client, const ResultsOptions& options) {
   // The job does not end with the command that follows it.
   StopSignals signals;
   signals.leave_at_once();
@@ -70,13 +74,14 @@ int follow(const CLI::App& command, ClusterClient& client, const ResultsOptions&
   StandstillNews standstill{options.server};
   std::optional<wiring::JobView> end;
   for (std::string from;;) {
-    auto lines = client.lines(options.job, from);
+    auto lines = client.lines(options.job, options.kind(), from);
     if (!lines)
       return complain(command, lines.error().message, exit_code_of_failure(lines.error()));
     from = std::move(lines->next);
     if (const auto taken = reader.take(lines->text); !taken)
       return reader.is_gone(0) ? exit_ok : complain(command, taken.error().message, exit_stopped);
     if (!lines->text.empty()) continue;
+    if (!options.follow) return exit_ok;
     if (end) return exit_code_of_end(command, *end);
     auto job = client.show(options.job);
     if (!job) return complain(command, job.error().message, exit_code_of_failure(job.error()));
@@ -101,19 +106,21 @@ int fetch(const CLI::App& command, ClusterClient& client, const ResultsOptions& 
 }
 
 int results(const CLI::App& command, const ResultsOptions& options) {
-  if (options.follow && !options.output.empty() && options.output != "-")
+  const bool prints = options.follow || options.parts;
+  if (prints && !options.output.empty() && options.output != "-")
     return complain(command,
-                    fmt::format("--follow: expected no -o, or -o -, got {}: lines are printed as "
-                                "they come; `gristmill results JOB -o FILE` fetches the result",
-                                options.output),
+                    fmt::format("{}: expected no -o, or -o -, got {}: lines are printed as they "
+                                "are; `gristmill results JOB -o FILE` fetches the result",
+                                options.follow ? "--follow" : "--parts", options.output),
                     exit_usage);
-  if (!options.follow && options.output.empty())
+  if (!prints && options.output.empty())
     return complain(command,
-                    "expected --output or --follow, got none (see `gristmill results --help`)",
+                    "expected --output, --follow or --parts, got none (see `gristmill results "
+                    "--help`)",
                     exit_usage);
   auto client = options.server.connect();
   if (!client) return complain(command, client.error().message, exit_usage);
-  return options.follow ? follow(command, *client, options) : fetch(command, *client, options);
+  return prints ? print_lines(command, *client, options) : fetch(command, *client, options);
 }
 
 } // namespace
@@ -129,9 +136,13 @@ void add_results(CLI::App& app, int& exit_code) {
   command->add_flag("--follow", options->follow,
                     "print each line once it is durable, in the order in which items end, until "
                     "the job is over");
+  command->add_flag("--parts", options->parts,
+                    "print the lines of parts (chunks, models, judge) instead, as many as there "
+                    "are; of a job in any state");
   options->server.add_to(*command);
   command->footer("Example:\n  gristmill results job-7 -o job-7.jsonl\n"
                   "  gristmill results job-7 --follow\n"
+                  "  gristmill results job-7 --parts\n"
                   "With --follow it ends with 0 if all items succeeded, 3 if some failed, 4 if the "
                   "job stopped.");
   command->callback([options, command, &exit_code] { exit_code = results(*command, *options); });

@@ -41,7 +41,7 @@ const char* StreamedOutput::afterwards() const {
 
 Result<LinePrinter::Printed> StreamedOutput::print(LocalCluster& cluster, JobId job) {
   if (!printer_) return Printed::all;
-  const auto durable = cluster.coordinator().lines_of(job);
+  const auto durable = cluster.coordinator().lines_of(job, journal::LineKind::results);
   GRISTMILL_TRY(durable);
   return printer_->print(**durable, look_at_signals_every);
 }

@@ -30,7 +30,8 @@ struct HttpApiOptions {
 
   // Of the node: both may be called on any thread.
   AskNode ask;
-  std::function<Result<std::shared_ptr<journal::JobLines>>(JobId)> lines; // that are durable
+  // … that are durable.
+  std::function<Result<std::shared_ptr<journal::JobLines>>(JobId, journal::LineKind)> lines;
 
   std::vector<std::vector<InputSpec>> inputs_in_use; // of each job that there is
   JobInputsLimits inputs;

@@ -25,7 +25,7 @@ struct SegmentRange {
   std::uint64_t from = 0, to = 0;
 };
 
-enum class LineKind : std::uint8_t { results, parts };
+using journal::LineKind;
 
 std::string_view segment_prefix(LineKind kind); // of its name
 std::string segment_name(std::uint32_t number, LineKind kind = LineKind::results);
@@ -38,13 +38,14 @@ Result<std::string> read_range(const std::string& path, std::uint64_t from, std:
 
 class SegmentFiles final : public journal::JobLines {
 public:
-  SegmentFiles(std::string directory, std::vector<journal::Segment> segments)
-      : directory_{std::move(directory)}, segments_{std::move(segments)} {}
+  SegmentFiles(std::string directory, std::vector<journal::Segment> segments,
+               LineKind kind = LineKind::results)
+      : directory_{std::move(directory)}, segments_{std::move(segments)}, kind_{kind} {}
 
   const std::vector<journal::Segment>& segments() const override { return segments_; }
   Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override;
   std::string place_of(std::size_t segment) const override {
-    return segment_path(directory_, segments_.at(segment).number);
+    return segment_path(directory_, segments_.at(segment).number, kind_);
   }
 
 private:
@@ -52,6 +53,7 @@ private:
 
   std::string directory_;
   std::vector<journal::Segment> segments_;
+  LineKind kind_;
   std::map<std::size_t, FileDescriptor> open_; // by index
 };
 

@@ -264,12 +264,14 @@ std::string SegmentWriter::path_of(JobId job, LineKind kind, std::uint32_t numbe
   return found == jobs_.end() ? "" : segment_path(found->second.directory, number, kind);
 }
 
-Result<std::shared_ptr<SegmentFiles>> SegmentWriter::durable(JobId job) const {
+Result<std::shared_ptr<SegmentFiles>> SegmentWriter::durable(JobId job, LineKind kind) const {
   const std::lock_guard guard{mutex_};
   const auto found = jobs_.find(job);
   if (found == jobs_.end())
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));
-  return std::make_shared<SegmentFiles>(found->second.directory, found->second.results.durable);
+  const Job& of_job = found->second;
+  const Stream& lines = kind == LineKind::results ? of_job.results : of_job.parts;
+  return std::make_shared<SegmentFiles>(of_job.directory, lines.durable, kind);
 }
 
 } // namespace gristmill::coordinator

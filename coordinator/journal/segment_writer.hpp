@@ -58,8 +58,8 @@ public:
   // results.durable of jobs that have grown since, of so many at most.
   void publish(std::size_t most = std::numeric_limits<std::size_t>::max());
 
-  // Any thread. Its result lines.
-  Result<std::shared_ptr<SegmentFiles>> durable(JobId job) const;
+  // Any thread. Its lines of that kind.
+  Result<std::shared_ptr<SegmentFiles>> durable(JobId job, LineKind kind) const;
   // Any thread. Of a segment of the job, whether it is there or not; "" = there is no such job.
   std::string path_of(JobId job, LineKind kind, std::uint32_t number) const;
 

@@ -90,8 +90,8 @@ void SqliteStore::read_job(JobId job) {
   wake_.notify_one();
 }
 
-Result<std::shared_ptr<journal::JobLines>> SqliteStore::lines_of(JobId job) const {
-  return segments_.durable(job);
+Result<std::shared_ptr<journal::JobLines>> SqliteStore::lines_of(JobId job, LineKind kind) const {
+  return segments_.durable(job, kind);
 }
 
 Result<std::vector<journal::PartLine>>

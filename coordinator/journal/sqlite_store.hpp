@@ -56,7 +56,7 @@ public:
                                                   std::uint32_t last = ~0u) override;
   Result<std::optional<std::string>> answer_to(JobId job, const RequestKey& key) override;
   // Has all that `durable` announced.
-  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job, LineKind kind) const override;
 
   void close(bool in_order = false) override; // leaves one tidy file
 

@@ -194,6 +194,9 @@ void check_task(const JobSpec& spec, Faults& faults) {
     faults.add_quoted("--system",
                       "none with --task embed, because an embedding has no system message",
                       spec.shape.system);
+  if ((task.embeds || task.has_labels) && !openai::schema_to_check(spec).empty())
+    faults.add("--json-schema",
+               "--task chat with it, because the other answers are vectors and labels", named);
 }
 
 void check_ranges(const JobSpec& spec, Faults& faults) {

@@ -194,6 +194,17 @@ class Chunks(EndToEnd):
         for response in [line["response"], *(answer["response"] for answer in said["answers"]),
                          said["judge"]["response"]]:
             self.assertEqual(self.text_of(response), text)
+        printed = self.gristmill("results", "job-1", "--parts", "--server", coordinator.http).stdout
+        parts = [json.loads(part) for part in printed.splitlines()]
+        for model in "ab":
+            chunks = sorted((part["gristmill"]["chunk"]["from"], part["gristmill"]["chunk"]["to"],
+                             self.text_of(part["response"]).encode())
+                            for part in parts if part["gristmill"]["model"] == model)
+            self.assertEqual([start for start, _, _ in chunks], [0, *(end for _, end, _ in chunks[:-1])])
+            for start, end, answer in chunks:
+                self.assertEqual(answer.strip(), text.encode()[start:end].strip())
+        (judge,) = [part for part in parts if part["gristmill"]["model"] == "j"]
+        self.assertEqual(self.text_of(judge["response"]), text)
 
     def test_a_cluster_repeats_the_end_of_a_chunk_and_reduces_the_answers(self):
         server = self.server("--log-bodies")

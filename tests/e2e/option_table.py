@@ -106,6 +106,7 @@ ROWS = [
      "submit", "--open"),
     ("open_test.Appends.test_items_of_three_appends_are_answered_once_and_printed_as_they_come",
      "results", "--follow"),
+    ("chunks_test.Chunks.test_a_cluster_asks_for_chunks_of_several_models_and_of_the_judge", "results", "--parts"),
     ("open_test.Refusals.test_each_append_that_cannot_be_has_its_own_words_and_leaves_nothing",
      "append", "--key"),
     ("submit_test.Submit.test_what_is_appended_in_place_is_not_uploaded", "append", "--in-place"),

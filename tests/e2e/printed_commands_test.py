@@ -63,6 +63,7 @@ class Printed(EndToEnd):
     def setUp(self):
         super().setUp()
         self.home, self.programs = self.directory / "home", self.directory / "bin"
+        self.printed = []  # by each Python block
         self.home.mkdir()
         self.programs.mkdir()
         self.local = self.server("--model", "llama-3", "--answer", "label", label="local")
@@ -150,6 +151,7 @@ class Printed(EndToEnd):
                                           capture_output=True, timeout=PATIENCE_S)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertTrue(done.stdout)
+                    self.printed.append(done.stdout)
                 elif COMMAND.search(text):
                     for command in commands_in(text):
                         commands += 1
@@ -180,12 +182,14 @@ class Documents(Printed):
         for name in ("invoices", "tickets"):
             (self.home / f"{name}.jsonl").write_text(
                 "".join(json.dumps({"id": f"{name}-{n}", "text": f"text {n}"}) + "\n" for n in range(3)))
+        (self.home / "texts/2.txt").write_text("How do I change the lamp?")
         (self.home / "tickets.csv").write_text("text\n" + "".join(f"text {n}\n" for n in range(3)))
         (self.home / "app.log").write_text("INFO all is well\nERROR nothing is\n")
         for name in ("book.txt", "manual.md"):
             (self.home / name).write_text("".join(f"## Part {n}\n\n{'Words of it. ' * 300}\n\n" for n in range(12)))
         self.cluster()
         self.assertGreaterEqual(self.carry_out_document("docs/RECIPES.md"), 13)
+        self.assertTrue(any(words.startswith("1.000  texts/2.txt\n") for words in self.printed), self.printed)
         for name in ("book-summary", "manual-german"):
             (line,) = self.lines(f"{name}.jsonl")
             self.assertGreater(line["gristmill"]["chunks"], 3)

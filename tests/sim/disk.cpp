@@ -45,7 +45,8 @@ wiring::NodeOptions World::node_options() {
   options.open_merge = [this](JobId job,
                               const JobSpec& spec) -> Result<std::unique_ptr<merger::MergeFiles>> {
     const auto full = [this] { return now_ < disk_full_until_ || luck(swarm_.disk_full / 4); };
-    return std::make_unique<MemoryMerge>(store_.lines_of(job).value(), results_[spec.output], full);
+    return std::make_unique<MemoryMerge>(store_.lines_of(job, journal::LineKind::results).value(),
+                                         results_[spec.output], full);
   };
   return options;
 }

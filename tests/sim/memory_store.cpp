@@ -194,11 +194,18 @@ MemoryStore::parts_of(JobId id, std::uint64_t item, std::uint32_t first, std::ui
   return parts;
 }
 
-Result<std::shared_ptr<journal::JobLines>> MemoryStore::lines_of(JobId id) const {
+Result<std::shared_ptr<journal::JobLines>> MemoryStore::lines_of(JobId id,
+                                                                 journal::LineKind kind) const {
   const auto it = jobs_.find(id);
   if (it == jobs_.end()) return fail(ErrorCode::not_found, "the journal knows no " + to_string(id));
   std::string text;
-  for (const journal::ResultLine& line : it->second.lines) text += line.line + "\n";
+  const auto add_all = [&text](const auto& lines) {
+    for (const auto& line : lines) text += line.line + "\n";
+  };
+  if (kind == journal::LineKind::results)
+    add_all(it->second.lines);
+  else
+    add_all(it->second.parts);
   return std::make_shared<MemoryLines>(std::move(text));
 }
 

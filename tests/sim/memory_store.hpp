@@ -36,7 +36,8 @@ public:
   Result<std::vector<journal::PartLine>> parts_of(JobId job, std::uint64_t item,
                                                   std::uint32_t first, std::uint32_t last) override;
   Result<std::optional<std::string>> answer_to(JobId job, const RequestKey& key) override;
-  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job) const override;
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId job,
+                                                      journal::LineKind kind) const override;
 
   const std::map<JobId, Job>& jobs() const { return jobs_; }
   const Job* job(JobId id) const;

@@ -51,7 +51,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"outcome_of_another_session", "an outcome counts whoever tells it", 11},
      {"claim_without_proof", "a claim is believed whoever makes it", 1050},
      {"call_without_end", "a call may stay with its worker for ever", 68},
-     {"held_without_end", "what a live worker holds stays with it", 111},
+     {"held_without_end", "what a live worker holds stays with it", 709},
      {"hung_is_fed", "a worker that does not end its calls is given others", 7079},
      {"returned_of_another_attempt", "a returned call is believed whatever its attempt", 92},
      {"death_counted_at_own_crash", "the coordinator's own crash counts as a worker's death", 4},

@@ -141,7 +141,7 @@ void ExplainResource::look_up(const wiring::ExplainJob& wanted, wiring::Explanat
                               const Respond& respond) {
   if (!wanted.item || !may_have_line(said.reason.kind))
     return respond(json_response(200, json_of(said)));
-  auto lines = lines_of_(wanted.job);
+  auto lines = lines_of_(wanted.job, journal::LineKind::results);
   if (!lines) return respond(error_response(lines.error()));
   const bool looks =
       finder_.find(std::move(*lines), {wanted.job, wanted.item->id, wanted.item->item},

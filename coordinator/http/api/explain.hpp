@@ -10,7 +10,8 @@ namespace gristmill::coordinator {
 class ExplainResource final : public Resource {
 public:
   // As LineStore has it.
-  using LinesOf = std::function<Result<std::shared_ptr<journal::JobLines>>(JobId)>;
+  using LinesOf =
+      std::function<Result<std::shared_ptr<journal::JobLines>>(JobId, journal::LineKind)>;
 
   ExplainResource(AskNode ask, LinesOf lines) : ask_{std::move(ask)}, lines_of_{std::move(lines)} {}
   std::vector<Route> routes() override;

@@ -22,8 +22,7 @@ Result<PagePlace> place_of(const HttpRequest& head) {
                   json::printable(from->second, 100)));
 }
 
-Result<LinePage> page_of(const LinesResource::LinesOf& lines_of, JobId job, PagePlace from) {
-  const auto lines = lines_of(job);
+Result<LinePage> page_of(const Result<std::shared_ptr<journal::JobLines>>& lines, PagePlace from) {
   GRISTMILL_TRY(lines);
   return page_behind(**lines, from);
 }
@@ -40,21 +39,28 @@ HttpResponse show(Result<LinePage> page) {
 } // namespace
 
 std::vector<Route> LinesResource::routes() {
+  const auto of_kind = [this](journal::LineKind kind) {
+    return of_job(
+        [this, kind](const HttpRequest& head, JobId job) { return reading(head, job, kind); });
+  };
   return {
       // ?from=SEGMENT:OFFSET -> the durable lines behind it, and Gristmill-Next: where to go on
-      {"GET", "/api/v1/jobs/{job}/lines",
-       of_job([this](const HttpRequest& head, JobId job) { return reading(head, job); })},
+      {"GET", "/api/v1/jobs/{job}/lines", of_kind(journal::LineKind::results)},
+      // The same of parts.
+      {"GET", "/api/v1/jobs/{job}/parts", of_kind(journal::LineKind::parts)},
   };
 }
 
-std::unique_ptr<HttpTask> LinesResource::reading(const HttpRequest& head, JobId job) {
+std::unique_ptr<HttpTask> LinesResource::reading(const HttpRequest& head, JobId job,
+                                                 journal::LineKind kind) {
   const auto from = place_of(head);
   if (!from) return answered(error_response(from.error()));
   return gathered(
       control_bytes_max,
-      [this, job, from = *from](std::string, const Respond& respond) {
-        readers_.order(
-            [this, job, from, respond] { respond(show(page_of(lines_of_, job, from))); });
+      [this, job, kind, from = *from](std::string, const Respond& respond) {
+        readers_.order([this, job, kind, from, respond] {
+          respond(show(page_of(lines_of_(job, kind), from)));
+        });
       },
       disk_work_time_max);
 }

@@ -1,5 +1,5 @@
-// LINES: a job's result lines as they come, for whoever does not wait for its end. Invariant: what
-// is given is durable; only the reader threads here wait for a disk.
+// LINES: a job's lines as they come, of items or of parts, for whoever does not wait for its end.
+// Invariant: what is given is durable; only the reader threads here wait for a disk.
 #pragma once
 
 #include "actors/journal/line_store.hpp"
@@ -15,13 +15,14 @@ namespace gristmill::coordinator {
 class LinesResource final : public Resource {
 public:
   // As LineStore has it.
-  using LinesOf = std::function<Result<std::shared_ptr<journal::JobLines>>(JobId)>;
+  using LinesOf =
+      std::function<Result<std::shared_ptr<journal::JobLines>>(JobId, journal::LineKind)>;
 
   explicit LinesResource(LinesOf lines) : lines_of_{std::move(lines)} {}
   std::vector<Route> routes() override;
 
 private:
-  std::unique_ptr<HttpTask> reading(const HttpRequest& head, JobId job);
+  std::unique_ptr<HttpTask> reading(const HttpRequest& head, JobId job, journal::LineKind kind);
 
   LinesOf lines_of_;
   WorkThreads readers_{"result lines", 4};

@@ -15,8 +15,9 @@ namespace {
 using json::Kind;
 using json::Value;
 
-constexpr std::string_view parts_stand = "; what its parts answered stands in parts-*.jsonl in the "
-                                         "job's folder of the state directory";
+constexpr std::string_view parts_stand =
+    "; what its parts answered stands in parts-*.jsonl in the job's folder of the state directory "
+    "(`gristmill results JOB --parts` prints it)";
 constexpr std::string_view part_failed = "part_failed", result_too_long = "result_too_long";
 
 void label(Provenance& about, Labelled labelled) {

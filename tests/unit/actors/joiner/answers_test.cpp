@@ -55,7 +55,7 @@ struct Lines : journal::LineStore {
     const auto found = answers.find(key);
     return found == answers.end() ? std::nullopt : found->second;
   }
-  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId) const override {
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId, journal::LineKind) const override {
     return fail(ErrorCode::internal, "nobody looks for whole items here");
   }
   Result<std::vector<journal::PartLine>> parts_of(JobId, std::uint64_t, std::uint32_t,

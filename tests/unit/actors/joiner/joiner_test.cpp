@@ -44,7 +44,7 @@ struct Lines : journal::LineStore {
     for (std::uint32_t n = 0; n < parts; ++n)
       kept[{JobId{job}, item}].push_back(part_line({JobId{job}, item, n}));
   }
-  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId) const override {
+  Result<std::shared_ptr<journal::JobLines>> lines_of(JobId, journal::LineKind) const override {
     return fail(ErrorCode::internal, "whole items are nobody's business here");
   }
   Result<std::optional<std::string>> answer_to(JobId, const RequestKey& key) override {

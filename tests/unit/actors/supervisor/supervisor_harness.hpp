@@ -82,9 +82,9 @@ struct Bench {
   }
 
   void start(supervisor::RecoveredItems recovered = {}, std::uint32_t epoch = 3) {
-    supervisor = std::make_unique<supervisor::Supervisor>(JobId{7}, Epoch{epoch}, spec, source,
-                                                          std::move(recovered),
-                                                          std::vector<PoolSpec>{}, plan, tokenizer);
+    supervisor = std::make_unique<supervisor::Supervisor>(
+        supervisor::SupervisedJob{JobId{7}, Epoch{epoch}, spec, {}, tokenizer}, source,
+        std::move(recovered), plan);
     hear(supervisor->started(now));
   }
   // A new job to which everybody has room.

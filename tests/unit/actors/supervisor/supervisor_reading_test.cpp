@@ -118,8 +118,9 @@ TEST_CASE(
     }
   } source;
   source.inputs = {good_lines(3)};
-  bench.supervisor = std::make_unique<supervisor::Supervisor>(JobId{7}, Epoch{3}, bench.spec,
-                                                              source, supervisor::RecoveredItems{});
+  bench.supervisor = std::make_unique<supervisor::Supervisor>(
+      supervisor::SupervisedJob{JobId{7}, Epoch{3}, bench.spec}, source,
+      supervisor::RecoveredItems{});
   bench.hear(bench.supervisor->started(bench.now));
   bench.hear(bench.supervisor->grace_over(bench.now));
   source.busy = true;

@@ -98,7 +98,7 @@ struct ApiStage {
         then(std::move(answer));
       }}.join();
     };
-    options.lines = [](JobId) { return fail(ErrorCode::not_found, "no lines"); };
+    options.lines = [](JobId, journal::LineKind) { return fail(ErrorCode::not_found, "no lines"); };
     auto opened = HttpApi::open(options);
     REQUIRE(opened.has_value());
     api = std::move(*opened);

@@ -23,7 +23,9 @@ struct Written {
     REQUIRE(journal->commit(std::move(group)));
     for (Position n = 2; n < 4; ++n) REQUIRE(journal->commit(group_of(n, {line(1, n)})));
   }
-  std::shared_ptr<JobLines> lines() const { return journal->store->lines_of(JobId{1}).value(); }
+  std::shared_ptr<JobLines> lines() const {
+    return journal->store->lines_of(JobId{1}, LineKind::results).value();
+  }
   std::string path(int number) const {
     return temp / fmt::format("state/jobs/1/results-{:06}.jsonl", number);
   }
@@ -92,7 +94,8 @@ TEST_CASE("who reads a job's lines keeps what is open when the job is forgotten"
   REQUIRE(written.journal->commit(std::move(group)));
   CHECK(text_of(*lines, 0, 0, 38).value() == line(1, 0).line + "\n" + line(1, 1).line + "\n");
   CHECK(text_of(*lines, 1, 0, 1).error().code == ErrorCode::io);
-  CHECK(written.journal->store->lines_of(JobId{1}).error().code == ErrorCode::not_found);
+  CHECK(written.journal->store->lines_of(JobId{1}, LineKind::results).error().code ==
+        ErrorCode::not_found);
 }
 
 } // namespace line_store_test

@@ -125,7 +125,7 @@ TEST_CASE("a full disk under the rows takes the lines back too, and the group ma
       REQUIRE_FALSE(refused);
       CHECK(refused.error().code == ErrorCode::disk_full);
       CHECK(std::filesystem::file_size(temp / "state/results-000001.jsonl") == 19);
-      CHECK(journal.store->lines_of(JobId{2}).value()->segments().empty());
+      CHECK(journal.store->lines_of(JobId{2}, LineKind::results).value()->segments().empty());
     }
     database_disk_full = false;
     REQUIRE(journal.commit(group));

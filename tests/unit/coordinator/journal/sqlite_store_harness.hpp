@@ -173,9 +173,10 @@ inline void append_to(const std::string& path, const std::string& bytes) {
 }
 
 // The durable bytes of a job, over all segments.
-inline std::string results_of(const SqliteStore& store, std::uint32_t job) {
+inline std::string results_of(const SqliteStore& store, std::uint32_t job,
+                              LineKind kind = LineKind::results) {
   std::string all;
-  const auto lines = store.lines_of(JobId{job});
+  const auto lines = store.lines_of(JobId{job}, kind);
   if (!lines) throw std::runtime_error{lines.error().message};
   for (std::size_t n = 0; n < (*lines)->segments().size(); ++n) {
     std::string text((*lines)->segments()[n].bytes, '\0');

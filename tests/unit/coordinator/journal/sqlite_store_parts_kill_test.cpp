@@ -105,9 +105,9 @@ private:
     items.counts = known_.counts;
     items.low = known_.low;
     items.mark = known_.mark;
-    supervisor_ =
-        std::make_unique<supervisor::Supervisor>(the_job, journal_.recovered.epoch, spec_, source_,
-                                                 std::move(items), std::vector<PoolSpec>{}, &plan);
+    supervisor_ = std::make_unique<supervisor::Supervisor>(
+        supervisor::SupervisedJob{the_job, journal_.recovered.epoch, spec_}, source_,
+        std::move(items), &plan);
     joiner_ = std::make_unique<joiner::Joiner>(*journal_.store, 1);
     hear(supervisor_->started(now_));
     hear(supervisor_->pack_sizes({{"m", 3, 0}}, now_));

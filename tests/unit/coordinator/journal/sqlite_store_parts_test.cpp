@@ -112,6 +112,8 @@ TEST_CASE("parts that are durable, and what others went through, come back after
   CHECK(parts_of(journal, 7) == lines_of({answered(7, 1), answered(7, 2)}));
   CHECK(parts_of(journal, 8).empty());
   CHECK(journal.store->parts_of(JobId{1}, 0)->at(0).cls == OutcomeClass::too_long);
+  CHECK(results_of(*journal.store, 1, LineKind::parts) ==
+        content_of(temp / "state/parts-000001.jsonl"));
 }
 
 TEST_CASE("an answered item's parts are needed no more, and those of a failed one are") {

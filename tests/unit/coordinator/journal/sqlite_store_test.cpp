@@ -106,7 +106,7 @@ TEST_CASE("a group may hold lines of several jobs, each in its own directory") {
   CHECK(content_of(temp / "state/results-000001.jsonl") ==
         "{\"job\":1,\"item\":0}\n{\"job\":1,\"item\":1}\n");
   CHECK(content_of(temp / "state/jobs/2/results-000001.jsonl") == "{\"job\":2,\"item\":0}\n");
-  CHECK(journal.store->lines_of(JobId{3}).error().code == ErrorCode::not_found);
+  CHECK(journal.store->lines_of(JobId{3}, LineKind::results).error().code == ErrorCode::not_found);
 }
 
 TEST_CASE("each life and each full segment begins a new file, and readers learn their lengths") {
@@ -128,7 +128,7 @@ TEST_CASE("each life and each full segment begins a new file, and readers learn 
   Opened journal{options};
   REQUIRE(journal.store);
   REQUIRE(journal.commit(group_of(4, {line(1, 3)})));
-  const auto lines = journal.store->lines_of(JobId{1});
+  const auto lines = journal.store->lines_of(JobId{1}, LineKind::results);
   REQUIRE(lines);
   CHECK((*lines)->segments() == std::vector<Segment>{{1, 38}, {2, 19}, {3, 19}});
   CHECK((*lines)->place_of(2) == temp / "state/results-000003.jsonl");
@@ -148,7 +148,7 @@ TEST_CASE("a job that is over gives up its file, and a later line begins another
                         .at = 300});
   REQUIRE(journal.commit(std::move(group)));
   REQUIRE(journal.commit(group_of(2, {line(1, 1)})));
-  CHECK(journal.store->lines_of(JobId{1}).value()->segments().size() == 2);
+  CHECK(journal.store->lines_of(JobId{1}, LineKind::results).value()->segments().size() == 2);
   journal.store.reset();
   const Opened again{temp / "state"};
   REQUIRE(again.store);
@@ -198,11 +198,11 @@ TEST_CASE("nothing is announced before its lines are synced, and one group flies
   journal.store->commit(std::move(group));
   REQUIRE(entered.get_future().wait_for(std::chrono::minutes{1}) == std::future_status::ready);
   CHECK(journal.heard.waiting() == 0);
-  CHECK(journal.store->lines_of(JobId{1}).value()->segments().empty());
+  CHECK(journal.store->lines_of(JobId{1}, LineKind::results).value()->segments().empty());
   CHECK_THROWS_AS(journal.store->commit(group_of(2, {})), CheckFailed);
   released.set_value();
   CHECK(journal.heard.next().value() == 1);
-  CHECK(journal.store->lines_of(JobId{1}).value()->segments().size() == 1);
+  CHECK(journal.store->lines_of(JobId{1}, LineKind::results).value()->segments().size() == 1);
 }
 
 TEST_CASE("a state directory is held by one store at a time") {

@@ -21,6 +21,9 @@ JobSpec valid(Task task) {
   return spec;
 }
 
+constexpr const char* with_a_schema =
+    R"({"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{}}}})";
+
 using Lines = std::vector<std::string>;
 
 } // namespace
@@ -52,6 +55,12 @@ TEST_CASE("Tasks, labels and outputs that do not fit are named", "[job_spec]") {
          s.shape.labels = {"a", "b"};
        },
        "--labels: expected --task classify with it, got --task embed"},
+      {Task::embed, [](JobSpec& s) { s.shape.params = with_a_schema; },
+       "--json-schema: expected --task chat with it, because the other answers are vectors and "
+       "labels, got --task embed"},
+      {Task::classify, [](JobSpec& s) { s.shape.params = with_a_schema; },
+       "--json-schema: expected --task chat with it, because the other answers are vectors and "
+       "labels, got --task classify"},
       {Task::chat, [](JobSpec& s) { s.shape.labels = {"a"}; },
        "--labels: expected --task classify with it, got --task chat"},
       {Task::classify, [](JobSpec& s) { s.shape.labels.clear(); },

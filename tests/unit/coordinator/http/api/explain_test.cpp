@@ -35,7 +35,7 @@ struct Explained {
     answer.explanation->sentence = "as the node says";
     return answer;
   }};
-  ExplainResource explain{node.ask(), [this](JobId) { return lines(); }};
+  ExplainResource explain{node.ask(), [this](JobId, journal::LineKind) { return lines(); }};
 
   Result<std::shared_ptr<journal::JobLines>> lines() {
     ++looked;

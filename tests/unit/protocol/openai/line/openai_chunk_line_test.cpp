@@ -555,7 +555,8 @@ TEST_CASE("a line that would be too long says so instead of the answer") {
       fmt::format(R"({{"id":"batch_req_3_6","custom_id":"id","response":null,"error":)"
                   R"({{"code":"result_too_long","message":"expected a line of at most {} bytes, )"
                   R"(got {}; what its parts answered stands in parts-*.jsonl in the job's folder )"
-                  R"(of the state directory"}},"gristmill":)"
+                  R"-(of the state directory (`gristmill results JOB --parts` prints it)"}},)-"
+                  R"("gristmill":)"
                   R"({{"source":"in.jsonl:7","attempts":2,"model":"a","endpoint":"http://a",)"
                   R"("latency_ms":110,"cached":false,"class":"bad_result","chunks":2,"item":6)",
                   whole.size() - 1, whole.size()));
@@ -582,7 +583,7 @@ TEST_CASE("a failure that makes a long line stays that failure, without the answ
   CHECK(line.code == "part_failed");
   CHECK(line.message ==
         "chunk 2 of 2 failed: context: long; what its parts answered stands in parts-*.jsonl in "
-        "the job's folder of the state directory");
+        "the job's folder of the state directory (`gristmill results JOB --parts` prints it)");
   CHECK_FALSE(Json::parse(line.line)["gristmill"].contains("parts"));
   parts.push_back(said(tenth(0, 2, 1), "y"));
   parts.push_back(said(tenth(1, 2, 1), "y"));
