@@ -62,6 +62,7 @@ public:
   // One of them; with `Out{}` it is about to be offered.
   const OpenPart& open(const PartId& part, const intake::Item& item, PartState state);
   // One that was looked at ahead may have another name once the items before it have been read.
+  void set_place(const intake::Item& item) { ledger_.set_place(job_, item.ordinal, item.place); }
   void set_read(const PartId& part, const intake::Item& item) {
     ledger_.set_read(part, item.place, item.id);
   }

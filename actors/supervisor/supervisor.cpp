@@ -429,7 +429,10 @@ bool Supervisor::take_up(const intake::Item& item, Time now) {
     end_bad(item);
     return true;
   }
-  if (known) return true;
+  if (known) { // but not what of the records before it counts: some ids may have been repeated
+    parts_.set_place(item);
+    return true;
+  }
   for (const PartId& part : divide(item)) {
     parts_.open(part, item, Out{});
     if (course_.is_cancelling())

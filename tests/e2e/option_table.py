@@ -66,7 +66,7 @@ ROWS = [
     ("packs_test.Options.test_no_call_carries_more_than_told", "run submit", "--pack"),
     ("dedupe_test.Many.test_all_ask_the_same", "run", "--dedupe"),
     ("dedupe_test.Many.test_a_hundred_thousand_of_which_two_fifths_ask_again", "submit", "--dedupe"),
-    ("cache_run_test.Again.test_a_second_run_calls_nothing_and_takes_no_time", "run", "--cache"),
+    ("cache_speed_test.Speed.test_a_second_run_calls_nothing_and_takes_no_time", "run", "--cache"),
     ("cache_run_test.Bound.test_a_run_keeps_no_more_than_told_and_what_was_used_last",
      "run", "--cache-bytes"),
     ("cache_run_test.Sameness.test_a_job_that_wants_nothing_of_the_cache", "run", "--no-cache"),

@@ -48,6 +48,13 @@ std::optional<intake::ItemPlace> PartLedger::place_of(JobId job, std::uint64_t i
   return part == nullptr ? std::nullopt : std::optional{part->place};
 }
 
+void PartLedger::set_place(JobId job, std::uint64_t item, const intake::ItemPlace& place) {
+  if (const auto divided = divided_.find(item); divided != divided_.end())
+    divided->second.place = place;
+  else
+    open({job, item, 0}).place = place;
+}
+
 void PartLedger::count(const OpenPart& part, int by) {
   const auto change = static_cast<std::size_t>(by); // below 0 it wraps, and so does the sum
   states_[part.state.index()] += change;

@@ -122,6 +122,7 @@ public:
   std::uint64_t low() const { return terminal_.low(); }
   // Of an item that is open.
   std::optional<intake::ItemPlace> place_of(JobId job, std::uint64_t item) const;
+  void set_place(JobId job, std::uint64_t item, const intake::ItemPlace& place); // of a known one
   std::size_t live_count() const { return live_.size(); }
   std::size_t joining_count() const { return joining_; } // items whose lines are being made
   std::size_t chunk_count() const { return chunks_; }    // of all items that are divided

@@ -71,6 +71,27 @@ TEST_CASE("a paused or cancelled job whose input cannot be read fails and does n
   CHECK(bench.supervisor->wake_at() == never);
 }
 
+TEST_CASE("after a restart an item with a repeated id does not count as normalised") {
+  JobSpec spec = spec_of();
+  spec.shape.prompt = "{{text}}";
+  spec.shape.normalise = true;
+  const auto line = [](const char* id) {
+    return fmt::format("{{\"id\":\"{}\",\"text\":\"e\u0301\"}}\n", id);
+  };
+  Bench bench{line("a") + line("a") + line("b"), spec};
+  supervisor::RecoveredItems recovered;
+  recovered.mark = 3;
+  recovered.may_have_called = true;
+  bench.start(std::move(recovered));
+  bench.hear(bench.supervisor->grace_over(bench.now));
+  bench.want(10);
+  const auto calls = bench.take_offers();
+  REQUIRE(calls.size() == 2);
+  bench.report(calls[0], OutcomeClass::ok);
+  CHECK(bench.last().note.low.item == 2);
+  CHECK(bench.last().note.low.before.normalised == 1);
+}
+
 TEST_CASE("an input for which there is no descriptor is asked for again, and nothing is missing") {
   const auto kind = GENERATE(as<std::string>{}, "lines", "table", "document", "a second input");
   CAPTURE(kind);
