@@ -9,7 +9,7 @@ namespace gristmill::worker {
 namespace {
 
 constexpr Duration every_least = std::chrono::seconds{1}, every_most = std::chrono::seconds{60};
-constexpr Duration soon = std::chrono::milliseconds{25};
+constexpr Duration soon = std::chrono::milliseconds{15};
 constexpr Duration looked_for_every = std::chrono::seconds{60}; // while there is none
 constexpr std::size_t looked_for_bytes_max = 1 << 20;
 constexpr double more = 1.1; // calls than ever before

@@ -52,7 +52,7 @@ constexpr std::array table{std::to_array<Mutant>(
      {"claim_without_proof", "a claim is believed whoever makes it", 1050},
      {"call_without_end", "a call may stay with its worker for ever", 68},
      {"held_without_end", "what a live worker holds stays with it", 709},
-     {"hung_is_fed", "a worker that does not end its calls is given others", 7079},
+     {"hung_is_fed", "a worker that does not end its calls is given others", 10923},
      {"returned_of_another_attempt", "a returned call is believed whatever its attempt", 92},
      {"death_counted_at_own_crash", "the coordinator's own crash counts as a worker's death", 4},
      {"lost_consumes_attempt", "a lost worker counts against the retries", 2},

@@ -231,8 +231,8 @@ TEST_CASE("while ever more calls run and none waits the page is looked at again 
     bench.page(a, vllm(0, running));
     CHECK(bench.watch.take(bench.now).size() == 1); // and told at once
     bench.watch.pause({a, 1'000});                  // for later
-    CHECK(bench.watch.wake_at() == bench.now + milliseconds{25});
-    bench.now += milliseconds{25};
+    CHECK(bench.watch.wake_at() == bench.now + milliseconds{15});
+    bench.now += milliseconds{15};
   }
   SECTION("until somebody waits") {
     CHECK(bench.looks() == 1);
@@ -241,37 +241,37 @@ TEST_CASE("while ever more calls run and none waits the page is looked at again 
     CHECK(bench.watch.wake_at() == bench.now + seconds{1});
   }
   SECTION("or four looks in a row bring no more") {
-    for (int look = 0; look < 4; ++look, bench.now += milliseconds{25}) {
+    for (int look = 0; look < 4; ++look, bench.now += milliseconds{15}) {
       CHECK(bench.looks() == 1);
       bench.page(a, vllm(0, running - running / 4));
       bench.watch.take(bench.now);
     }
     CHECK(bench.looks() == 0);
     bench.watch.forget();
-    CHECK(bench.watch.wake_at() == bench.now - milliseconds{25} + seconds{1});
+    CHECK(bench.watch.wake_at() == bench.now - milliseconds{15} + seconds{1});
   }
 }
 
 TEST_CASE("the first calls may be on their way for a while", "[queue]") {
   Bench bench;
   for (int call = 0; call < 32; ++call) bench.watch.call_began(a, page_at("http://a/metrics"));
-  for (int look = 0; look < 20; ++look, bench.now += milliseconds{25}) {
+  for (int look = 0; look < 20; ++look, bench.now += milliseconds{15}) {
     REQUIRE(bench.looks() == 1);
     bench.page(a, vllm(0, 0));
   }
   REQUIRE(bench.looks() == 1);
   bench.page(a, vllm(0, 32));
-  bench.now += milliseconds{25};
+  bench.now += milliseconds{15};
   CHECK(bench.looks() == 1);
   Bench absent; // of another server, perhaps: after a second's looks only once a second
   for (int call = 0; call < 32; ++call) absent.watch.call_began(a, page_at("http://a/metrics"));
   int looks = 0;
-  for (int step = 0; step < 400; ++step, absent.now += milliseconds{25})
+  for (int step = 0; step < 400; ++step, absent.now += milliseconds{15})
     if (absent.looks() == 1) {
       ++looks;
       absent.page(a, vllm(0, 0));
     }
-  CHECK(looks <= 60); // in ten seconds
+  CHECK(looks <= 80); // in ten seconds
 }
 
 TEST_CASE("a page that was looked for counts where it knows the model", "[queue]") {
