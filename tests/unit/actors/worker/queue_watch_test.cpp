@@ -271,7 +271,7 @@ TEST_CASE("the first calls may be on their way for a while", "[queue]") {
       ++looks;
       absent.page(a, vllm(0, 0));
     }
-  CHECK(looks <= 80); // in ten seconds
+  CHECK(looks <= 80); // in six seconds
 }
 
 TEST_CASE("a page that was looked for counts where it knows the model", "[queue]") {
