@@ -20,6 +20,16 @@ Time as_told(Time until, Time now) {
   return now + std::chrono::milliseconds{ms_until(until, now)};
 }
 
+// Until when a job waits that waits for nothing but what is being written.
+std::optional<Time> being_written_until(const std::optional<WaitReason>& refused,
+                                        const std::optional<MoneyAccount::Refusal>& money,
+                                        Time now) {
+  if ((refused && refused->kind != WaitKind::journal) || (money && !money->being_written))
+    return std::nullopt;
+  if (refused) return refused->until;
+  return money ? std::optional{now + money->wait} : std::nullopt;
+}
+
 PackLimit::End end_of_pack(const Ended& ended) {
   using enum PackLimit::End;
   const OutcomeClassInfo& about = info(ended.cls);
@@ -171,10 +181,10 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
   if (refused || money.refusal || willing.empty())
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
   // … but for what is being written: that takes milliseconds.
-  if (refused && refused->kind == WaitKind::journal && !money.refusal &&
-      !mutated("turn_is_lost_at_a_block"))
+  const auto written = being_written_until(refused, money.refusal, now);
+  if (written && !mutated("turn_is_lost_at_a_block"))
     for (Endpoint* endpoint : willing)
-      endpoint->account->turns().waits(call.job, session, as_told(refused->until, now));
+      endpoint->account->turns().waits(call.job, session, as_told(*written, now));
   if (refused) return {{.reason = std::move(*refused)}};
   if (const auto& no = money.refusal) {
     Admission admission = Admission::waits(WaitKind::budget, now + no->wait, std::string{no->why});

@@ -61,8 +61,9 @@ public:
   bool has_room() const { return ledger_.live_count() < limits::live_parts_max; }
   // One of them; with `Out{}` it is about to be offered.
   const OpenPart& open(const PartId& part, const intake::Item& item, PartState state);
-  // One that was looked at ahead may have another name once the items before it have been read.
+  // What was looked at ahead is told anew when it is read: with the counts of all before it …
   void set_place(const intake::Item& item) { ledger_.set_place(job_, item.ordinal, item.place); }
+  // … and a part under the name that its item has then.
   void set_read(const PartId& part, const intake::Item& item) {
     ledger_.set_read(part, item.place, item.id);
   }

@@ -57,7 +57,7 @@ public:
   };
   void end_alike(const RequestKey& key, LeadersEnd as);
   bool has_ends() const { return !ends_.empty(); }
-  AlikeEnd take_end();
+  AlikeEnd take_end(); // if has_ends()
 
   // A few batches of look-ups are asked for at a time.
   void look_up(LookUp asked);

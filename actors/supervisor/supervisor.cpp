@@ -241,7 +241,7 @@ Effects Supervisor::looked_up(LookedUpAnswers answers, Time now) {
       reply.request_id = std::move(looked.answer->request_id);
       reply.model = std::move(looked.answer->model);
       reply.body = std::move(looked.answer->body);
-      finish(part, reply, looked.answer->endpoint, Source::equal_request);
+      finish(part, reply, looked.answer->endpoint, Origin::equal_request);
     } else if (!same_.leads(part, looked.asked.request.key)) {
       parts_.follow(part);
     } else if (course_.goes_on() && !looked.asked.raw.empty()) {
@@ -729,7 +729,7 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
   } else {
     withdraw(parts_.withdraw_others(part, id));
     finish(part, reply, call.endpoint,
-           judged.of_earlier_life ? Source::earlier_life : Source::own_call);
+           judged.of_earlier_life ? Origin::earlier_life : Origin::own_call);
   }
   stop(std::move(judgement.stop));
 }
@@ -835,19 +835,19 @@ void Supervisor::end_alike() {
     const OpenPart* open = parts_.find(part);
     if (open == nullptr || !open->follows()) continue;
     recorder_.met(as->reply, item_name(*open, reader_));
-    finish(part, as->reply, as->endpoint, Source::equal_request);
+    finish(part, as->reply, as->endpoint, Origin::equal_request);
   }
 }
 
 void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
-                        const std::string& endpoint, Source source) {
+                        const std::string& endpoint, Origin origin) {
   const OpenPart& open = parts_.at(part);
-  const bool cached = source == Source::equal_request;
+  const bool cached = origin == Origin::equal_request;
   followers_go_on(part, reply, endpoint, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
   // An earlier life may have gone on to the fallback without our knowing of it.
   const bool in_doubt =
-      source == Source::earlier_life && open.has_fallback && !mutated("earlier_answer_is_firsts");
+      origin == Origin::earlier_life && open.has_fallback && !mutated("earlier_answer_is_firsts");
   const bool on_fallback = (open.tally.on_fallback || in_doubt) && !mutated("fallback_answer_kept");
   const Ending ending{part,
                       item_name(open, reader_),

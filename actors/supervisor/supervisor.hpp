@@ -171,9 +171,9 @@ private:
   void end_all(bool out_too);
   void fall_back(const PartId& part, CallId call, Time now);
   void give_up(const PartId& part, NoCall why);
-  enum class Source : std::uint8_t { own_call, earlier_life, equal_request };
+  enum class Origin : std::uint8_t { own_call, earlier_life, equal_request };
   void finish(const PartId& part, const protocol::Reply& reply, const std::string& endpoint,
-              Source source = Source::own_call);
+              Origin origin = Origin::own_call);
   void hand_over(const PartId& part);
   void followers_go_on(const PartId& part, const protocol::Reply& reply,
                        const std::string& endpoint, bool cached);

@@ -81,7 +81,12 @@ int print_lines(const CLI::App& command, ClusterClient& client, const ResultsOpt
     if (const auto taken = reader.take(lines->text); !taken)
       return reader.is_gone(0) ? exit_ok : complain(command, taken.error().message, exit_stopped);
     if (!lines->text.empty()) continue;
-    if (!options.follow) return exit_ok;
+    if (!options.follow) {
+      if (from == "0:0")
+        say(fmt::format("{} has no lines of parts: what is answered by one call has none\n",
+                        options.job));
+      return exit_ok;
+    }
     if (end) return exit_code_of_end(command, *end);
     auto job = client.show(options.job);
     if (!job) return complain(command, job.error().message, exit_code_of_failure(job.error()));

@@ -1,5 +1,5 @@
 // MUTANTS that the simulator knows: what each one breaks, and the first history that sees it. The
-// figures are found by `gristmill-sim --mutant all --seeds 1..10000`; a change of the machine or of
+// figures are found by `gristmill-sim --mutant all --seeds 1..20000`; a change of the machine or of
 // the swarm moves them. Invariant: a mutant of this table is killed.
 #pragma once
 

@@ -35,7 +35,8 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(Usd most) {
   }
   if (charged_ + most > drawable()) {
     wanted_ = std::max(wanted_, most);
-    return Refusal{block_retry, "the budget block is being written"};
+    return Refusal{
+        .wait = block_retry, .why = "the budget block is being written", .being_written = true};
   }
   awaited_ = std::max(awaited_, most);
   asked_ = true;

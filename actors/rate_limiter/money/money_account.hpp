@@ -37,8 +37,9 @@ public:
 
   struct Refusal {
     Duration wait{};
-    std::string_view why; // static text
-    bool spent = false;   // waiting does not help: the cap is reached
+    std::string_view why;       // static text
+    bool spent = false;         // waiting does not help: the cap is reached
+    bool being_written = false; // it is a matter of milliseconds
   };
   // Nothing if a call that may cost so much may go now.
   std::optional<Refusal> refuses(Usd most);

@@ -76,14 +76,14 @@ struct Pairs {
   }
 };
 
-struct Counted {
+struct CountedBody {
   Limits limits;
   Value prompt;
   Pairs pairs;
 };
 
-Counted read_body(Value object) {
-  Counted body;
+CountedBody read_body(Value object) {
+  CountedBody body;
   json::Members members{object};
   while (const auto member = members.next()) {
     read(body.limits, *member);
@@ -100,7 +100,7 @@ TokenBound bound_of_line(std::string_view raw, const Limits& params, Count token
   const Value object = json::find(line, "body"), url = json::find(line, "url");
   const auto path = path_of(url.is(Kind::none) ? assume_url : json::text_of(url));
   const Api api = path ? api_of(*path) : Api::chat;
-  const Counted body = read_body(object);
+  const CountedBody body = read_body(object);
   const Count input = object.text.empty() ? raw.size() : object.text.size();
   if (api == Api::embeddings) return {input, 0, true, json::find(object, "input").text.size()};
   if (api == Api::other) return {plus(input, body.pairs.bytes()), 0};

@@ -94,6 +94,29 @@ TEST_CASE("a job whose money is spent is stopped when nothing in flight may come
   }
 }
 
+TEST_CASE("a job keeps its turn at an endpoint while its money is written", "[money]") {
+  Bench bench{nano_usd(1'000'000)};
+  bench.limiter.job_opened({JobId{8}, {}, {}, {}, Share{1, 49}}, bench.now);
+  const auto ask = [&](std::uint32_t job) {
+    AcquireCall call{CallId{job}, JobId{job}, 0, 100, "m", 50};
+    return bench.limiter.acquire({SessionId{5}, Nonce{1}, {call}}, bench.now);
+  };
+  // All that both need but money.
+  for (int n = 0; n < 3; ++n) {
+    for (const std::uint32_t job : {7, 8}) ask(job);
+    for (const auto& note : bench.limiter.reserve(bench.now)) bench.limiter.durable(note.block);
+    bench.limiter.durable(bench.limiter.reserve_marks(bench.now).number);
+  }
+  const Granted high = ask(7);
+  REQUIRE(high.waits.size() == 1);
+  REQUIRE(words_of(high.waits[0].reason) == "the budget block is being written");
+  const Granted low = ask(8);
+  REQUIRE(low.waits.size() == 1);
+  CHECK(low.waits[0].reason.kind == WaitKind::turn);
+  bench.write();
+  CHECK(ask(7).permits.size() == 1);
+}
+
 TEST_CASE("no call goes to a model without a price", "[money]") {
   Bench bench{nano_usd(1'000'000)};
   const Granted stopped = bench.ask("free");

@@ -124,6 +124,24 @@ TEST_CASE("when the followers are taken nobody leads, and the next that comes is
   CHECK(same.is_led_by(2));
 }
 
+TEST_CASE("the followers end as their leader did, one after the other, and nobody leads any more") {
+  Same same;
+  for (const std::uint64_t item : {0, 1, 2}) same.comes(item);
+  protocol::Reply reply;
+  reply.code = "wrong";
+  CHECK_FALSE(same.has_ends());
+  same.end_alike(a, {reply, "http://a"});
+  for (const std::uint64_t item : {1, 2}) {
+    REQUIRE(same.has_ends());
+    const auto end = same.take_end();
+    CHECK(end.part == part(item));
+    CHECK(end.as->reply.code == "wrong");
+    CHECK(end.as->endpoint == "http://a");
+  }
+  CHECK_FALSE(same.has_ends());
+  CHECK(same.comes(3) == Role::looks_up);
+}
+
 TEST_CASE("the next leader is the first that still follows, and it is looked up again") {
   Same same;
   same.comes(0);
