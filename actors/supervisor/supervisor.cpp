@@ -846,8 +846,7 @@ void Supervisor::finish(const PartId& part, const protocol::Reply& reply,
   followers_go_on(part, reply, endpoint, cached);
   const DividedItem* divided = parts_.ledger().divided(part.item);
   // An earlier life may have gone on to the fallback without our knowing of it.
-  const bool in_doubt =
-      origin == Origin::earlier_life && open.has_fallback && !mutated("earlier_answer_is_firsts");
+  const bool in_doubt = origin == Origin::earlier_life && open.has_fallback;
   const bool on_fallback = (open.tally.on_fallback || in_doubt) && !mutated("fallback_answer_kept");
   const Ending ending{part,
                       item_name(open, reader_),

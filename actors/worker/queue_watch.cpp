@@ -96,15 +96,16 @@ Duration QueueWatch::heard(Watched& watched, EndpointId endpoint, const QueueMet
   watched.failures = 0;
   const double calls = static_cast<double>(metrics.waiting) +
                        static_cast<double>(std::max<std::int64_t>(metrics.running, 0));
-  if (metrics.waiting > 0)
+  if (metrics.waiting > 0) {
     watched.soon = 0;
-  else if (calls > more * watched.most)
+  } else if (calls > more * watched.most) {
+    watched.most = calls;
     watched.soon = looks_soon;
-  else if (calls < of_ours_least * watched.calls && watched.missed < looks_missed_most)
+  } else if (calls < of_ours_least * watched.calls && watched.missed < looks_missed_most) {
     ++watched.missed; // our first calls are on their way: they will be there in a moment
-  else
+  } else {
     watched.soon = std::max(watched.soon - 1, 0);
-  watched.most = std::max(watched.most, calls);
+  }
   news_[endpoint] = {endpoint, metrics.waiting, metrics.running};
   urgent_ |= watched.soon > 0;
   return watched.soon > 0 ? soon : std::max(watched.every, every_least);

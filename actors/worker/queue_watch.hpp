@@ -58,7 +58,7 @@ private:
     Time lacks_since = never;            // most of our calls are not among those of the page
     bool dropped = false;
   };
-  static constexpr int looks_soon = 4, looks_missed_most = 66;
+  static constexpr int looks_soon = 16, looks_missed_most = 50;
 
   Duration heard(Watched& watched, EndpointId endpoint, const QueueMetrics& metrics);
   std::optional<Event> drops(Watched& watched, const QueueMetrics& metrics, Time now);

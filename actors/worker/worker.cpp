@@ -253,7 +253,14 @@ Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
 void Worker::watch_queues(Time now, Effects& effects) {
   if (state_ != State::active) return;
   effects.reads = queues_.due(now);
-  if (auto queues = queues_.take(now); !queues.empty()) beat(std::move(queues), effects);
+  std::vector<QueueReport> queues = queues_.take(now);
+  if (queues.empty()) return;
+  // Where nobody waits more calls may begin now.
+  for (const QueueReport& queue : queues)
+    if (queue.waiting == 0 && queue.running > 0)
+      held_.wake(static_cast<std::size_t>(queue.running));
+  beat(std::move(queues), effects);
+  ask(now, effects);
 }
 
 Effects Worker::drain(Time now) {

@@ -7,9 +7,10 @@ import heapq
 import json
 import math
 import os
+import subprocess
 import unittest
 
-from harness import EndToEnd, write_batch
+from harness import BUILD, EndToEnd, write_batch
 
 WHOLE = os.environ.get("GRISTMILL_SLOW_START") == "whole"
 SECOND = 1_000_000_000
@@ -70,8 +71,22 @@ class SlowStart(EndToEnd):
         shown = self.gristmill("pools", "--json", "--server", self.node.http).stdout
         return json.loads(shown)["pools"][0]["endpoints"][0]["concurrency_limit"]
 
+    def bare(self, slots, seconds, count):
+        """What libcurl alone takes that knows the slots: no client is faster on this machine."""
+        server = self.server("--slots", slots, "--latency", f"{int(seconds * 1000)}ms", label="bare")
+        source = self.directory / "bare.jsonl"
+        write_batch(source, count)
+        subprocess.run([BUILD / "gristmill-bench-bare", source, "--endpoint", server.url, "-o",
+                        self.directory / "bare.out", "--concurrency", str(slots)], check=True,
+                       stdout=subprocess.DEVNULL)
+        self.slots, self.seconds = slots, seconds
+        return self.figures("libcurl alone", self.calls(server), count)[0]
+
     def compare(self, slots, seconds, count, cold, known, told):
         root = self.directory
+        if slots > 1_000:
+            of_bare = self.bare(slots, seconds, count)
+            known, told = known * of_bare, told * of_bare
         self.directory = root / f"cold-{slots}"
         self.directory.mkdir()
         self.cluster(slots, seconds, "")

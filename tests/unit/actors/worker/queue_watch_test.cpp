@@ -240,8 +240,8 @@ TEST_CASE("while ever more calls run and none waits the page is looked at again 
     bench.watch.forget();
     CHECK(bench.watch.wake_at() == bench.now + seconds{1});
   }
-  SECTION("or four looks in a row bring no more") {
-    for (int look = 0; look < 4; ++look, bench.now += milliseconds{15}) {
+  SECTION("or sixteen looks in a row bring no more") {
+    for (int look = 0; look < 16; ++look, bench.now += milliseconds{15}) {
       CHECK(bench.looks() == 1);
       bench.page(a, vllm(0, running - running / 4));
       bench.watch.take(bench.now);
@@ -250,6 +250,17 @@ TEST_CASE("while ever more calls run and none waits the page is looked at again 
     bench.watch.forget();
     CHECK(bench.watch.wake_at() == bench.now - milliseconds{15} + seconds{1});
   }
+}
+
+TEST_CASE("while they become more in small steps, too", "[queue]") {
+  Bench bench;
+  bench.watch.call_began(a, page_at("http://a/metrics"));
+  for (int running = 1'000; running < 4'000; running += 30) {
+    REQUIRE(bench.looks() == 1);
+    bench.page(a, vllm(0, running));
+    bench.now += milliseconds{15};
+  }
+  CHECK(bench.looks() == 1);
 }
 
 TEST_CASE("the first calls may be on their way for a while", "[queue]") {

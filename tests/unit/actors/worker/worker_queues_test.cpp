@@ -46,6 +46,20 @@ TEST_CASE("an endpoint's queue is read while it has calls, and told with a heart
   for (int n = 0; n < 5; ++n) CHECK(scene.tick_after(seconds{1}).effects.reads.empty());
 }
 
+TEST_CASE("who may begin more because nobody waits asks at once", "[worker]") {
+  Watched scene;
+  scene.fly({1});
+  const auto need = scene.give({2}).only<Need>();
+  scene.tick();
+  scene.tell(Wait{need.nonce, {CallId{2}}, 10'000});
+  CHECK(scene.read().all<Need>().empty()); // three wait
+  scene.tick_after(seconds{1});
+  const Turn turn = scene.read(200, "vllm:num_requests_waiting 0\nvllm:num_requests_running 9\n");
+  REQUIRE(turn.frames.size() == 2); // the limit rises first
+  CHECK(std::holds_alternative<Heartbeat>(turn.frames[0].message));
+  CHECK(turn.only<Need>().calls == std::vector{CallId{2}});
+}
+
 TEST_CASE("an endpoint without metrics, or of a job alone, is not read", "[worker]") {
   Scene scene;
   scene.connect();
