@@ -34,32 +34,41 @@ struct ShellState {
   void on(Mail& mail) {
     if (!mail.body && mail.alarm == 0) return self->quit();
     if (mail.alarm != 0 && mail.alarm != alarm) return;
+    if (mail.alarm != 0) {
+      armed = never;
+      if (boot_now() < wake_at) return arm();
+    }
     try {
       // Moved out: a stale copy in the mailbox would keep the message's memory.
       const Player::Next next = player->handle(std::move(mail.body));
       if (next.closed) return self->quit();
-      set_alarm(next.wake_at);
+      wake_at = next.wake_at;
+      arm();
     } catch (const std::exception& e) {
       player->crashed(e.what());
       self->quit();
     }
   }
 
-  void set_alarm(Time at) {
+  // An alarm costs a thread's wake-up, and most messages put off the one that is set: that one is
+  // left to ring, and then set anew.
+  void arm() {
+    if (armed <= wake_at) return;
+    armed = wake_at;
     ++alarm;
-    if (at == never) return;
     const Time now = boot_now();
     const caf::actor me{self};
-    if (at <= now) {
+    if (armed <= now) {
       caf_compat::post(me, Mail{nullptr, alarm});
     } else {
-      caf_compat::post_after(at - now, me, Mail{nullptr, alarm});
+      caf_compat::post_after(armed - now, me, Mail{nullptr, alarm});
     }
   }
 
   caf_compat::Self* self;
   SharedPlayer player;
-  std::uint64_t alarm = 0;
+  Time wake_at = never, armed = never; // wanted, and set
+  std::uint64_t alarm = 0;             // of those that are set the one that counts
 };
 
 caf::actor_system_config& configured(caf::actor_system_config& config, std::size_t threads) {
