@@ -4,11 +4,16 @@
 //   hears  Append   from every room: records, and what may be told when they are durable
 //          Durable  from the store: everything up to a position would survive a power cut
 //   tells  the store one group at a time; then releases what waited
+// Outcomes alone, for which no call waits, gather for a moment even while the disk is free: a group
+// costs as much for one of them as for many.
 // Invariant: nothing is released before its position and all before it are durable.
 #pragma once
 
+#include "actors/kit/time.hpp"
 #include "actors/words/records.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <deque>
 #include <iterator>
 #include <optional>
@@ -28,6 +33,7 @@ public:
       gathering_.emplace_back();
     Gathering& g = gathering_.back();
     g.bytes += bytes;
+    g.urgent |= is_urgent(part);
     g.group.upto = ++last_;
     std::apply(
         [&part](auto&... into) {
@@ -39,12 +45,19 @@ public:
   }
 
   // The next group to write, when the store is free.
-  std::optional<Group> next() {
-    if (writing_ || gathering_.empty()) return std::nullopt;
+  std::optional<Group> next(Time now) {
+    if (now < next_at()) return std::nullopt;
+    began_at_ = now;
     writing_.emplace(std::move(gathering_.front().release));
     Group group = std::move(gathering_.front().group);
     gathering_.pop_front();
     return group;
+  }
+
+  Time next_at() const {
+    if (writing_ || gathering_.empty()) return never;
+    const bool at_once = gathering_.front().urgent || gathering_.size() > 1;
+    return at_once ? Time::min() : began_at_ + gather;
   }
 
   // The group is durable: what waited for it.
@@ -62,8 +75,21 @@ private:
     Group group;
     std::vector<Release> release;
     std::size_t bytes = 0;
+    bool urgent = false;
   };
   static constexpr std::size_t group_bytes_max = 8u << 20;
+  static constexpr Duration gather = std::chrono::milliseconds{10};
+
+  // Blocks, marks and sessions stand in the way of calls, parts of what joins them, and an answer
+  // with a key of those that ask the same.
+  static bool is_urgent(const Group& part) {
+    const std::size_t all =
+        std::apply([](const auto&... list) { return (list.size() + ...); }, Group::lists_of(part));
+    const auto has_key = [](const ResultLine& line) { return line.key != RequestKey{}; };
+    return all >
+               part.lines.size() + part.attempts.size() + part.notes.size() + part.errors.size() ||
+           std::any_of(part.lines.begin(), part.lines.end(), has_key);
+  }
 
   static std::size_t bytes_of(const Group& group) {
     std::size_t bytes = 0;
@@ -81,6 +107,7 @@ private:
   }
 
   Position last_;
+  Time began_at_ = Time::min();
   std::deque<Gathering> gathering_;
   std::optional<std::vector<Release>> writing_;
 };

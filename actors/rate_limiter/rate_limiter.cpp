@@ -182,7 +182,7 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);
   // … but for what is being written: that takes milliseconds.
   const auto written = being_written_until(refused, money.refusal, now);
-  if (written && !mutated("turn_is_lost_at_a_block"))
+  if (written)
     for (Endpoint* endpoint : willing)
       endpoint->account->turns().waits(call.job, session, as_told(*written, now));
   if (refused) return {{.reason = std::move(*refused)}};

@@ -50,6 +50,8 @@ ItemToJoin to_prepare(const PartId& step, const DividedItem& item, const Reader&
   ItemToJoin join = to_look_at(step.item, item, reader);
   join.step = step.part;
   const PartNumber number = PartNumber::of(step.part);
+  // Its own line may be there by then, if it is given up meanwhile.
+  if (number.is_judge()) join.last = step.part;
   if (number.is_judge() || mutated("step_sees_all")) return join;
   const auto [first, last] = item.branch_of(number)->joins(number.index);
   join.parts = last - first;

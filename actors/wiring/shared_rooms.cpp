@@ -99,9 +99,9 @@ void JournalRoom::handle(Message message, const Moment& moment, Post& post) {
   if (auto* failed = std::get_if<StoreFailed>(&message)) refused(*failed, moment.now, post);
   if (refused_ && moment.now >= again_at_)
     post.tell(to_store, *std::exchange(refused_, std::nullopt));
-  else if (auto group = commits_.next())
+  else if (auto group = commits_.next(moment.now))
     post.tell(to_store, std::move(*group));
-  post.wake_at = refused_ ? again_at_ : never;
+  post.wake_at = refused_ ? again_at_ : commits_.next_at();
 }
 
 // Nothing waits for a full disk but what must be durable, and nothing of that is lost: no block is

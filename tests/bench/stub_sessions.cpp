@@ -3,7 +3,8 @@
 // grammar; only its calls are none: each is answered after a drawn latency with the same words.
 //
 // At SIGTERM or SIGINT it prints one line of JSON: the calls since it began, or since SIGUSR1, the
-// frames and bytes both ways, and how long a slot that a call had left free waited for the next one.
+// frames and bytes both ways, and how long a slot that a call had left free waited for the next
+// one.
 #include "actors/kit/clock.hpp"
 #include "actors/kit/random.hpp"
 #include "actors/worker/worker.hpp"
@@ -39,8 +40,8 @@ struct Figures {
 
   double wait_ms(double share) {
     if (waits_ms.empty()) return 0;
-    const auto at = waits_ms.begin() + static_cast<std::ptrdiff_t>(
-                                           share * static_cast<double>(waits_ms.size() - 1));
+    const auto at = waits_ms.begin() +
+                    static_cast<std::ptrdiff_t>(share * static_cast<double>(waits_ms.size() - 1));
     std::nth_element(waits_ms.begin(), at, waits_ms.end());
     return *at;
   }
@@ -165,8 +166,8 @@ private:
     for (Session* session : heard) {
       figures_.calls += session->ended.size();
       session->free_since.insert(session->free_since.end(), session->ended.size(), now);
-      carry_out(*session, session->worker.ended(std::exchange(session->ended, {}),
-                                                std::time(nullptr), now));
+      carry_out(*session,
+                session->worker.ended(std::exchange(session->ended, {}), std::time(nullptr), now));
     }
   }
 
@@ -213,7 +214,8 @@ int main(int argc, char** argv) {
   app.add_option("--coordinator", options.coordinator, "tcp://HOST:PORT")->required();
   app.add_option("--name", options.name, "what their names begin with");
   app.add_option("--sessions", options.sessions, "how many")->check(CLI::Range(1u, 10'000u));
-  app.add_option("--slots", options.slots, "calls in flight of each")->check(CLI::Range(1u, 32'768u));
+  app.add_option("--slots", options.slots, "calls in flight of each")
+      ->check(CLI::Range(1u, 32'768u));
   app.add_option("--latency-ms", options.latency_ms,
                  "mean time to answer; each is drawn between half of it and half more");
   CLI11_PARSE(app, argc, argv);

@@ -22,12 +22,18 @@ Group lines(std::size_t bytes, std::uint64_t item = 0) {
   return group;
 }
 
+// Long after whatever was before.
+Time later() {
+  static Time now{};
+  return now += std::chrono::seconds{1};
+}
+
 } // namespace
 
 TEST_CASE("without an append there is nothing to write and nothing to release") {
   Commits commits{7};
   CHECK(commits.idle());
-  CHECK_FALSE(commits.next());
+  CHECK_FALSE(commits.next(later()));
   CHECK(commits.durable().empty());
 }
 
@@ -46,7 +52,7 @@ TEST_CASE("a group that holds one record of any kind is not empty, and comes out
     CHECK_FALSE(part.empty());
     Commits commits{0};
     commits.append(std::move(part), {});
-    auto group = commits.next();
+    auto group = commits.next(later());
     REQUIRE(group);
     CHECK_FALSE(group->empty());
   }
@@ -56,15 +62,15 @@ TEST_CASE("a group that holds one record of any kind is not empty, and comes out
 TEST_CASE("the first append is written alone, what comes meanwhile becomes one group") {
   Commits commits{41};
   commits.append(lines(1, 0), {0});
-  const auto first = commits.next();
+  const auto first = commits.next(later());
   REQUIRE(first);
   CHECK(first->upto == 42);
   commits.append(lines(1, 1), {1, 2});
   commits.append(lines(1, 2), {});
   commits.append(lines(1, 3), {3});
-  CHECK_FALSE(commits.next());
+  CHECK_FALSE(commits.next(later()));
   CHECK(commits.durable() == std::vector<int>{0});
-  const auto second = commits.next();
+  const auto second = commits.next(later());
   REQUIRE(second);
   CHECK(second->upto == 45);
   REQUIRE(second->lines.size() == 3);
@@ -72,6 +78,42 @@ TEST_CASE("the first append is written alone, what comes meanwhile becomes one g
   CHECK_FALSE(commits.idle());
   CHECK(commits.durable() == std::vector<int>{1, 2, 3});
   CHECK(commits.idle());
+}
+
+TEST_CASE("outcomes alone gather for a hundredth of a second from one group to the next") {
+  using std::chrono::milliseconds;
+  Commits commits{0};
+  const Time start = later();
+  commits.append(lines(1, 0), {0});
+  CHECK(commits.next_at() <= start); // when all is quiet, at once
+  REQUIRE(commits.next(start));
+  commits.append(lines(1, 1), {1});
+  CHECK(commits.next_at() == never); // the disk is busy
+  commits.durable();
+  CHECK(commits.next_at() == start + milliseconds{10});
+  CHECK_FALSE(commits.next(start + milliseconds{10} - Duration{1}));
+  SECTION("and then are one group") {
+    commits.append(lines(1, 2), {2});
+    const auto group = commits.next(start + milliseconds{10});
+    REQUIRE(group);
+    CHECK(group->lines.size() == 2);
+  }
+  SECTION("unless a call waits for the group") {
+    Group block;
+    block.blocks.push_back({1, "endpoint", 1, 1, Time{}, {}, {}});
+    commits.append(std::move(block), {2});
+    CHECK(commits.next(start));
+  }
+  SECTION("or one that asks the same as an outcome of it") {
+    Group known = lines(1, 2);
+    known.lines[0].key.bytes[0] = 1;
+    commits.append(std::move(known), {2});
+    CHECK(commits.next(start));
+  }
+  SECTION("or it is full") {
+    commits.append(lines(8 * mib, 2), {2});
+    CHECK(commits.next(start));
+  }
 }
 
 TEST_CASE("every kind of record stays with its append and in its order") {
@@ -86,7 +128,7 @@ TEST_CASE("every kind of record stays with its append and in its order") {
     part.jobs.push_back({JobId{i}, "{}", "", JobState::running, JobReason::none, "", 0});
     commits.append(std::move(part), {});
   }
-  const auto group = commits.next();
+  const auto group = commits.next(later());
   REQUIRE(group);
   const auto in_order = [](const auto& records, auto number) {
     return records.size() == 2 && number(records[0]) == 1 && number(records[1]) == 2;
@@ -112,7 +154,7 @@ TEST_CASE("a group ends before the append that would make it too large") {
   commits.append(lines(first), {1});
   commits.append(lines(second), {2});
   int written = 0;
-  while (commits.next()) {
+  while (commits.next(later())) {
     ++written;
     commits.durable();
   }
@@ -131,7 +173,7 @@ TEST_CASE("nothing is released before its position is durable, and everything in
       commits.append(lines(random.chance(0.05) ? 3 * mib : random.below(100)),
                      {static_cast<int>(++appended)});
     if (random.chance(0.4)) {
-      if (const auto group = commits.next()) {
+      if (const auto group = commits.next(later())) {
         REQUIRE(writing == durable);
         REQUIRE(group->upto > durable);
         REQUIRE(group->lines.size() == group->upto - durable);
