@@ -33,8 +33,8 @@ struct ShellState {
 
   void on(Mail& mail) {
     if (!mail.body && mail.alarm == 0) return self->quit();
-    if (mail.alarm != 0 && mail.alarm != alarm) return;
     if (mail.alarm != 0) {
+      if (mail.alarm != alarm) return;
       armed = never;
       if (boot_now() < wake_at) return arm();
     }

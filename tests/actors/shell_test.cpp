@@ -178,6 +178,29 @@ TEST_CASE("A newer alarm replaces the older one, whichever would ring first", "[
   stage.leave(player);
 }
 
+TEST_CASE("An alarm that is put off again and again rings once, when it is due", "[shell]") {
+  Stage stage{2};
+  int alarms = 0;
+  Time asked_for{}, rang_at{};
+  Once all_sent, rang;
+  const auto player = play(stage, [&](const int* message) {
+    if (message == nullptr) {
+      ++alarms;
+      rang_at = boot_now();
+      rang.happen();
+      return Player::Next{};
+    }
+    if (*message == 1) all_sent.wait();
+    return Player::Next{asked_for = boot_now() + std::chrono::milliseconds{10 * *message}};
+  });
+  for (int number = 1; number <= 5; ++number) tell(player, number);
+  all_sent.happen();
+  rang.require();
+  stage.leave(player);
+  CHECK(alarms == 1);
+  CHECK(rang_at >= asked_for);
+}
+
 TEST_CASE("An alarm rings once for each time it was asked for", "[shell]") {
   Stage stage{1};
   int alarms = 0;
