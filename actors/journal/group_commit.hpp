@@ -5,7 +5,7 @@
 //          Durable  from the store: everything up to a position would survive a power cut
 //   tells  the store one group at a time; then releases what waited
 // Outcomes alone, for which no call waits, gather for a moment even while the disk is free: a group
-// costs as much for one of them as for many.
+// costs as much for one of them as for many (docs/decisions/0037).
 // Invariant: nothing is released before its position and all before it are durable.
 #pragma once
 
@@ -85,10 +85,10 @@ private:
   static bool is_urgent(const Group& part) {
     const std::size_t all =
         std::apply([](const auto&... list) { return (list.size() + ...); }, Group::lists_of(part));
+    const std::size_t of_outcomes =
+        part.lines.size() + part.attempts.size() + part.notes.size() + part.errors.size();
     const auto has_key = [](const ResultLine& line) { return line.key != RequestKey{}; };
-    return all >
-               part.lines.size() + part.attempts.size() + part.notes.size() + part.errors.size() ||
-           std::any_of(part.lines.begin(), part.lines.end(), has_key);
+    return all > of_outcomes || std::any_of(part.lines.begin(), part.lines.end(), has_key);
   }
 
   static std::size_t bytes_of(const Group& group) {
