@@ -20,14 +20,23 @@ import sys
 import tempfile
 import time
 
+from bench import progress, row
+
 SESSIONS_OF_A_PROCESS = 125
 WARM_UP_CALLS_PER_SLOT = 6  # in which the endpoint's concurrency is found
+
+
+def shapes_of(text):
+    shapes = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", shape) for shape in text.split(",")]
+    if not all(shapes):
+        raise argparse.ArgumentTypeError(f"expected SESSIONSxSLOTS,... such as 4x400,100x16, got {text}")
+    return [tuple(map(int, shape.groups())) for shape in shapes]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Measures a coordinator alone.")
     parser.add_argument("build", type=pathlib.Path, metavar="BUILD_DIR")
-    parser.add_argument("--shapes", default="4x400,4x16,100x16,500x16",
+    parser.add_argument("--shapes", type=shapes_of, default="4x400,4x16,100x16,500x16",
                         help="sessions x slots, comma-separated (4x400,4x16,100x16,500x16)")
     parser.add_argument("--items", type=int, default=60_000, help="lines of the batch file (60000)")
     parser.add_argument("--rate", type=float, default=5_000,
@@ -118,18 +127,14 @@ class Scale:
             process.popen.stdout.close()
 
 
-def row(*cells):
-    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
-
-
 def table(scale, options):
-    shapes = [tuple(map(int, shape.split("x"))) for shape in options.shapes.split(",")]
+    shapes = options.shapes
     runs = {shape: [] for shape in shapes}
     for number in range(options.rounds):
         for shape in shapes if number % 2 == 0 else reversed(shapes):
             runs[shape].append(scale.run(*shape))
-            print(f"bench: round {number + 1}, {shape[0]} sessions of {shape[1]}: "
-                  f"{runs[shape][-1]['items_per_s']:,.0f} items/s", file=sys.stderr, flush=True)
+            progress(f"round {number + 1}, {shape[0]} sessions of {shape[1]}: "
+                     f"{runs[shape][-1]['items_per_s']:,.0f} items/s")
     row("sessions", "slots of each", "items/s", "CPU us an item", "frames an item", "bytes an item",
         "sessions' CPU us", "wait p50 ms", "p99 ms", "RSS MB")
     row("---:", *["---:"] * 9)

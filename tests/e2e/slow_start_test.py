@@ -84,7 +84,7 @@ class SlowStart(EndToEnd):
 
     def compare(self, slots, seconds, count, cold, known, told):
         root = self.directory
-        if slots > 1_000:
+        if slots > 1_000:  # so many calls take the machine its time to begin, whoever makes them
             of_bare = self.bare(slots, seconds, count)
             known, told = known * of_bare, told * of_bare
         self.directory = root / f"cold-{slots}"
