@@ -4,8 +4,8 @@
 //   hears  Append   from every room: records, and what may be told when they are durable
 //          Durable  from the store: everything up to a position would survive a power cut
 //   tells  the store one group at a time; then releases what waited
-// Outcomes alone, for which no call waits, gather for a moment even while the disk is free: a group
-// costs as much for one of them as for many (docs/decisions/0037).
+// Outcomes alone, for which no call waits, gather for a moment even while the disk is free, if it was
+// so asked for: a group costs as much for one of them as for many (docs/decisions/0037).
 // Invariant: nothing is released before its position and all before it are durable.
 #pragma once
 
@@ -24,7 +24,7 @@ namespace gristmill::journal {
 
 template <class Release> class GroupCommit {
 public:
-  explicit GroupCommit(Position last) : last_{last} {}
+  GroupCommit(Position last, Duration gather) : last_{last}, gather_{gather} {}
 
   void append(Group part, std::vector<Release> release) {
     const std::size_t bytes = bytes_of(part);
@@ -57,7 +57,7 @@ public:
   Time next_at() const {
     if (writing_ || gathering_.empty()) return never;
     const bool at_once = gathering_.front().urgent || gathering_.size() > 1;
-    return at_once ? Time::min() : began_at_ + gather;
+    return at_once ? Time::min() : began_at_ + gather_;
   }
 
   // The group is durable: what waited for it.
@@ -78,7 +78,6 @@ private:
     bool urgent = false;
   };
   static constexpr std::size_t group_bytes_max = 8u << 20;
-  static constexpr Duration gather = std::chrono::milliseconds{10};
 
   // Blocks, marks and sessions stand in the way of calls, parts of what joins them, and an answer
   // with a key of those that ask the same.
@@ -107,6 +106,7 @@ private:
   }
 
   Position last_;
+  const Duration gather_;
   Time began_at_ = Time::min();
   std::deque<Gathering> gathering_;
   std::optional<std::vector<Release>> writing_;

@@ -18,7 +18,7 @@ namespace gristmill::wiring {
 struct NodeOptions {
   std::string cluster;
   bool flat = false;         // `gristmill run`: one job, in the state directory itself
-  bool workers_died = false; // `gristmill run`: no session outlived our last life
+  bool workers_died = false; // `gristmill run`: its workers die with it, and did with our last life
   std::uint64_t random_seed = 0;
   std::vector<PoolSpec> pools;         // as configured for this life
   Duration day = defaults::day_window; // of limits per day

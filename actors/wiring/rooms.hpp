@@ -29,6 +29,8 @@ inline Address to_merger(JobId job) {
   return {Recipient::merger, job};
 }
 
+// From one group of outcomes to the next, for which no call waits.
+inline constexpr Duration outcomes_gather = std::chrono::milliseconds{10};
 // How long a full disk is left alone before it is tried again.
 inline constexpr auto full_disk_again_after = std::chrono::seconds{1};
 
@@ -48,7 +50,8 @@ private:
 
 class JournalRoom : public Room {
 public:
-  explicit JournalRoom(journal::Position last) : commits_{last} {}
+  // `gather`: how long outcomes, for which no call waits, gather to one group.
+  JournalRoom(journal::Position last, Duration gather) : commits_{last, gather} {}
   void handle(Message message, const Moment& moment, Post& post) override;
   void measure(Sizes& sizes) const override { sizes["journal.groups"] = commits_.gathering(); }
 

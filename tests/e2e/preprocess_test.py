@@ -138,7 +138,7 @@ class Preprocessing(Jobs):
     def test_a_run_that_is_killed_goes_on_with_the_same_items_and_counts(self):
         places = self.write(3_000)
         wanted = Items(places, lambda one: one["lang"] == "en", 70, 3)
-        server = self.server("--log-bodies", "--latency", "5ms")
+        server = self.server("--log-bodies", "--latency", "20ms")
         output = self.directory / "out.jsonl"
         command = ["run", self.source, "--endpoint", server.url, "-o", output, "-m", "m", "--normalise", "--where", ENGLISH,
                    "--drop-empty", "--sample", "70%", "--seed", "3", "--max-in-flight", "8", "--no-progress"]

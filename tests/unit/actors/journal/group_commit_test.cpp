@@ -14,6 +14,7 @@ using namespace gristmill::journal;
 namespace {
 
 using Commits = GroupCommit<int>;
+constexpr Duration gather = std::chrono::milliseconds{10};
 constexpr std::size_t mib = 1u << 20;
 
 Group lines(std::size_t bytes, std::uint64_t item = 0) {
@@ -31,7 +32,7 @@ Time later() {
 } // namespace
 
 TEST_CASE("without an append there is nothing to write and nothing to release") {
-  Commits commits{7};
+  Commits commits{7, gather};
   CHECK(commits.idle());
   CHECK_FALSE(commits.next(later()));
   CHECK(commits.durable().empty());
@@ -50,7 +51,7 @@ TEST_CASE("a group that holds one record of any kind is not empty, and comes out
     each(part, [&](auto& list) { list.resize(at++ == kind ? 1 : 0); });
     CAPTURE(kind);
     CHECK_FALSE(part.empty());
-    Commits commits{0};
+    Commits commits{0, gather};
     commits.append(std::move(part), {});
     auto group = commits.next(later());
     REQUIRE(group);
@@ -60,7 +61,7 @@ TEST_CASE("a group that holds one record of any kind is not empty, and comes out
 }
 
 TEST_CASE("the first append is written alone, what comes meanwhile becomes one group") {
-  Commits commits{41};
+  Commits commits{41, gather};
   commits.append(lines(1, 0), {0});
   const auto first = commits.next(later());
   REQUIRE(first);
@@ -82,7 +83,7 @@ TEST_CASE("the first append is written alone, what comes meanwhile becomes one g
 
 TEST_CASE("outcomes alone gather for a hundredth of a second from one group to the next") {
   using std::chrono::milliseconds;
-  Commits commits{0};
+  Commits commits{0, gather};
   const Time start = later();
   commits.append(lines(1, 0), {0});
   CHECK(commits.next_at() <= start); // when all is quiet, at once
@@ -116,8 +117,19 @@ TEST_CASE("outcomes alone gather for a hundredth of a second from one group to t
   }
 }
 
+TEST_CASE("where nothing is to gather, outcomes are written as soon as the disk is free") {
+  Commits commits{0, Duration{}};
+  const Time start = later();
+  commits.append(lines(1, 0), {0});
+  REQUIRE(commits.next(start));
+  commits.append(lines(1, 1), {1});
+  commits.durable();
+  CHECK(commits.next_at() <= start);
+  CHECK(commits.next(start));
+}
+
 TEST_CASE("every kind of record stays with its append and in its order") {
-  Commits commits{0};
+  Commits commits{0, gather};
   for (std::uint32_t i = 1; i <= 2; ++i) {
     Group part;
     part.lines.push_back({JobId{i}, i, OutcomeClass::ok, "line"});
@@ -150,7 +162,7 @@ TEST_CASE("a group ends before the append that would make it too large") {
       {0, 16 * mib, 1},
   }));
   CAPTURE(first, second);
-  Commits commits{0};
+  Commits commits{0, gather};
   commits.append(lines(first), {1});
   commits.append(lines(second), {2});
   int written = 0;
@@ -165,7 +177,7 @@ TEST_CASE("nothing is released before its position is durable, and everything in
   const auto seed = GENERATE(range(1u, 6u));
   CAPTURE(seed);
   Random random{seed};
-  Commits commits{0};
+  Commits commits{0, gather};
   Position appended = 0, durable = 0, writing = 0;
   int released = 0;
   while (released < 500) {

@@ -21,7 +21,7 @@ struct Scene {
   std::uint64_t calls = 0, nonces = 0;
 
   explicit Scene(Time begin, Epoch epoch = Epoch{1}, journal::Position last = 0)
-      : now{begin}, limiter{life(epoch), begin}, journal{last} {}
+      : now{begin}, limiter{life(epoch), begin}, journal{last, outcomes_gather} {}
 
   static journal::Recovered life(Epoch epoch) {
     journal::Recovered recovered;

@@ -50,7 +50,7 @@ Message question(std::uint64_t token, std::uint32_t job = 0) {
 
 TEST_CASE(
     "the journal releases what waited when its group is durable, in the order of the appends") {
-  JournalRoom room{0};
+  JournalRoom room{0, outcomes_gather};
   Post post = tell(room, append_with(1));
   CHECK(of_kind<journal::Group>(post).size() == 1);
   CHECK(released(post).empty());
@@ -66,7 +66,7 @@ TEST_CASE(
 }
 
 TEST_CASE("when the store fails nothing is released and the node cannot go on") {
-  JournalRoom room{0};
+  JournalRoom room{0, outcomes_gather};
   tell(room, append_with(1));
   const Post post = tell(room, StoreFailed{{ErrorCode::io, "the disk is broken"}, {}});
   REQUIRE(post.fatal);
@@ -76,7 +76,7 @@ TEST_CASE("when the store fails nothing is released and the node cannot go on") 
 
 TEST_CASE("a group that a full disk refuses is offered again each second until it is taken") {
   const ErrorCode why = GENERATE(ErrorCode::disk_full, ErrorCode::unavailable); // no descriptor
-  JournalRoom room{0};
+  JournalRoom room{0, outcomes_gather};
   Post post = tell(room, append_with(1));
   const journal::Group group = of_kind<journal::Group>(post).at(0);
   Time now = start;
