@@ -24,6 +24,8 @@ static_assert(reply_bytes_max + 64 * kib < frame_bytes_max);
 inline constexpr std::size_t frame_target_bytes = 1 * mib; // batches and outcomes are cut near this
 inline constexpr std::uint32_t frame_elements_max = 65'536; // of any array or map in a frame
 inline constexpr std::uint32_t frame_depth_max = 8;
+// So that the number of a frame's elements, 5 + 2 for each message, stands in one byte.
+inline constexpr std::uint32_t frame_messages_max = 5;
 inline constexpr std::uint32_t json_depth_max = 256;    // levels of a line, a request or an answer
 inline constexpr std::size_t name_bytes_max = 256;      // worker names, models, urls' parts
 inline constexpr std::size_t text_bytes_max = 64 * kib; // sentences, reasons

@@ -61,10 +61,6 @@ void Coordinator::carry(SessionNews news) {
   append(out_.events, std::move(news.events));
 }
 
-void Coordinator::say(Session& session, Message message, Time now) {
-  if (auto frame = session.say(std::move(message), now)) out_.frames.push_back(std::move(*frame));
-}
-
 Effects Coordinator::peer_gone(const PeerId& peer, Time now) {
   carry(sessions_.connection_closed(peer, now));
   return leave();
@@ -80,15 +76,14 @@ Effects Coordinator::session_durable(SessionId id, Time now) {
   Session* session = sessions_.find(id);
   if (session == nullptr || session->state != SessionState::greeted) return leave();
   session->durable(now);
-  say(*session, session->welcome, now);
-  if (session->told_to_drain) say(*session, Drain{}, now);
+  session->say(session->welcome, now);
+  if (session->told_to_drain) session->say(Drain{}, now);
   feed_workers(now);
   return leave();
 }
 
 Effects Coordinator::recorded(SessionId id, const std::vector<AttemptId>& attempts, Time now) {
-  if (Session* session = sessions_.find(id))
-    append(out_.frames, session->say_recorded(attempts, now));
+  if (Session* session = sessions_.find(id)) session->say_recorded(attempts, now);
   return leave();
 }
 
@@ -96,6 +91,16 @@ Effects Coordinator::drain(const std::string& worker, std::vector<WorkerView>& d
   Sessions::Drained told = sessions_.drain(worker, now);
   append(drained, std::move(told.workers));
   carry(std::move(told.news));
+  return leave();
+}
+
+Effects Coordinator::leave() {
+  append(out_.frames, sessions_.leave());
+  return std::exchange(out_, {});
+}
+
+Effects Coordinator::speak(Time now) {
+  sessions_.speak(now);
   return leave();
 }
 
@@ -121,20 +126,27 @@ Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now
     HeardFrame heard = sessions_.hear(received, now);
     carry(std::move(heard.news));
     if (!heard.frame) continue;
-    std::visit(
-        [&](auto& message) {
-          using M = std::decay_t<decltype(message)>;
-          if constexpr (std::is_same_v<M, Hello>)
-            hello(received, message, now);
-          else if constexpr (std::is_same_v<M, Goodbye>)
-            carry(sessions_.lose(heard.session->id, Departure::goodbye, "goodbye"));
-          else if constexpr (requires { hear(*heard.session, message, now); })
-            hear(*heard.session, message, now);
-        },
-        heard.frame->message);
+    const SessionId id = heard.session ? heard.session->id : SessionId{};
+    for (Message& message : heard.frame->messages) {
+      if (auto* hello_said = std::get_if<Hello>(&message)) hello(received, *hello_said, now);
+      // What it says may end the session.
+      if (Session* session = sessions_.find(id)) hear(*session, message, now);
+    }
   }
   feed_workers(now);
   return leave();
+}
+
+void Coordinator::hear(Session& session, Message& any, Time now) {
+  std::visit(
+      [&](auto& message) {
+        using M = std::decay_t<decltype(message)>;
+        if constexpr (std::is_same_v<M, Goodbye>)
+          carry(sessions_.lose(session.id, Departure::goodbye, "goodbye"));
+        else if constexpr (requires { hear(session, message, now); } && !std::is_same_v<M, Message>)
+          hear(session, message, now);
+      },
+      any);
 }
 
 void Coordinator::hello(const ReceivedFrame& received, const Hello& hello, Time now) {
@@ -180,7 +192,7 @@ void Coordinator::hear(Session& session, const Need& need, Time now) {
                              .parts = static_cast<std::uint32_t>(assigned->parts.size())});
   }
   if (!acquire.calls.empty()) out_.acquires.push_back(std::move(acquire));
-  append(out_.frames, session.say_cancelled(stands, now));
+  session.say_cancelled(stands, now);
 }
 
 void Coordinator::hear(Session& session, const Heartbeat& beat, Time now) {
@@ -199,7 +211,7 @@ void Coordinator::hear(Session& session, const Heartbeat& beat, Time now) {
   Recorded answer; // shows a closed connection, and carries our ack
   for (const QueueReport& queue : queues)
     answer.pauses.push_back(endpoints_.queue_seen(queue.endpoint, now));
-  say(session, std::move(answer), now);
+  session.say(std::move(answer), now);
 }
 
 void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
@@ -221,7 +233,7 @@ void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
       told.unwanted.push_back(outcome.attempt);
       continue;
     }
-    session.answered(outcome.attempt, outcome.call, given.parts);
+    session.answered(outcome, given.parts);
     if (auto event = endpoints_.ended(outcome, given.job, now))
       out_.events.push_back(std::move(*event));
     const bool refuses = outcome.cls == OutcomeClass::config || outcome.cls == OutcomeClass::quota;
@@ -238,7 +250,7 @@ void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
                                              .began = given.since,
                                              .doubt = given.note.doubt});
   }
-  if (!told.unwanted.empty()) say(session, Recorded{std::move(told.unwanted)}, now);
+  if (!told.unwanted.empty()) session.say_recorded(told.unwanted, now);
   if (told.forged > 0)
     carry(sessions_.strike(
         session.id, fmt::format("{} outcomes of calls that it was not given", told.forged), now));
@@ -250,7 +262,7 @@ void Coordinator::hear(Session& session, const Returned& returned, Time now) {
     out_.ended.push_back(returned.too_late ? Ended::too_late(attempt) : Ended::unstarted(attempt));
   for (const auto& [call, assigned] : back.calls)
     out_.jobs[assigned.job].returned.push_back({.call = call});
-  append(out_.frames, session.say_cancelled(back.not_held, now));
+  session.say_cancelled(back.not_held, now);
   if (back.forged > 0)
     carry(sessions_.strike(session.id,
                            fmt::format("{} permits back that it was not given", back.forged), now));
@@ -277,7 +289,7 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   Session* session = sessions_.find(granted.session);
   if (session == nullptr) return leave();
   for (const Waiting& waiting : granted.waits)
-    say(*session, Wait{granted.nonce, waiting.calls, waiting.wait_ms}, now);
+    session->say(Wait{granted.nonce, waiting.calls, waiting.wait_ms}, now);
   // Calls that no endpoint may ever take leave the worker, and their supervisors hear why.
   std::vector<CallId> refused;
   for (const Exceeding& exceeding : granted.exceeding) {
@@ -290,8 +302,8 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
     session->calls.take(exceeding.call);
     refused.push_back(exceeding.call);
   }
-  append(out_.frames, session->say_cancelled(refused, now));
-  if (!permits.permits.empty()) say(*session, std::move(permits), now);
+  session->say_cancelled(refused, now);
+  if (!permits.permits.empty()) session->say(std::move(permits), now);
   if (session->state == SessionState::active) share_elsewhere(*session, granted.waits, now);
   return leave();
 }
@@ -424,6 +436,10 @@ void Coordinator::feed_workers(Time now) {
 void Coordinator::feed(Session& session, Time now) {
   Portion portion = dispatch_.portion_of(session, sessions_.size(), now);
   if (portion.empty()) return;
+  // While it has calls in hand, more may come with the permits of those.
+  const auto say = [&, aside = !portion.urgent](Message message) {
+    aside ? session.say_aside(std::move(message), now) : session.say(std::move(message), now);
+  };
   const FairQueue::Reaches reaches = [&](const StreamId& stream, const std::string& model) {
     return endpoints_.reaches(stream.job, model, session.endpoints);
   };
@@ -436,14 +452,14 @@ void Coordinator::feed(Session& session, Time now) {
       if (session.jobs.open(id, spec.size())) {
         Recorded idle;
         idle.closed_jobs = session.jobs.close_idle(is_busy);
-        if (!idle.closed_jobs.empty()) say(session, std::move(idle), now);
-        say(session, JobOpened{id, spec, endpoints_.of_job(id)}, now);
+        if (!idle.closed_jobs.empty()) say(std::move(idle));
+        say(JobOpened{id, spec, endpoints_.of_job(id)});
       }
       session.feed(call->planned.call, assigned_of(*call), now);
       batch.calls.push_back(std::move(call->planned));
     }
     if (batch.calls.empty()) return;
-    say(session, std::move(batch), now);
+    say(std::move(batch));
   }
 }
 

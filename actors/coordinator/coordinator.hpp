@@ -77,7 +77,9 @@ public:
   Effects packs_told(const std::vector<PackNews>& news);
   Effects session_durable(SessionId session, Time now);
   Effects recorded(SessionId session, const std::vector<AttemptId>& attempts, Time now);
-  Effects tick(Time now); // at least every half second
+  Effects tick(Time now);  // at least every half second
+  Effects speak(Time now); // at speaks_at(): what was only to be said with something else
+  Time speaks_at() const { return sessions_.speaks_at(); }
 
   // The job's own endpoints get their ids here; the ids say which ones the job may use.
   // `earlier`: what earlier lives of ours may have done for it.
@@ -110,6 +112,7 @@ private:
   };
 
   void hello(const ReceivedFrame& received, const protocol::Hello& hello, Time now);
+  void hear(Session& session, protocol::Message& any, Time now);
   void hear(Session& session, const protocol::Need& need, Time now);
   void hear(Session& session, const protocol::Heartbeat& beat, Time now);
   void hear(Session& session, protocol::Outcomes& outcomes, Time now);
@@ -117,9 +120,8 @@ private:
   void share_elsewhere(const Session& session, const std::vector<Waiting>& waits, Time now);
   void feed_workers(Time now);
   void feed(Session& session, Time now);
-  void say(Session& session, protocol::Message message, Time now);
   void carry(SessionNews news);
-  Effects leave() { return std::exchange(out_, {}); }
+  Effects leave(); // with what was said to sessions
 
   Sessions sessions_;
   EndpointDirectory endpoints_;

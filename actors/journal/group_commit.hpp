@@ -4,8 +4,8 @@
 //   hears  Append   from every room: records, and what may be told when they are durable
 //          Durable  from the store: everything up to a position would survive a power cut
 //   tells  the store one group at a time; then releases what waited
-// Outcomes alone, for which no call waits, gather for a moment even while the disk is free, if it was
-// so asked for: a group costs as much for one of them as for many (docs/decisions/0037).
+// Outcomes alone, for which no call waits, gather for a moment even while the disk is free, if it
+// was so asked for: a group costs as much for one of them as for many (docs/decisions/0037).
 // Invariant: nothing is released before its position and all before it are durable.
 #pragma once
 

@@ -60,6 +60,8 @@ inline constexpr Duration block_hold = hold_of(minute_window, permit_life_max);
 inline constexpr Duration block_memory = block_hold + seconds{5};
 
 inline constexpr Duration heartbeat = seconds{2};
+// What no call waits for leaves with the next frame to its worker, or alone after so long.
+inline constexpr Duration aside_most = milliseconds{50};
 inline constexpr Duration closed_lost = seconds{5}; // connection closed and no Hello
 inline constexpr Duration silent_suspect = seconds{10};
 inline constexpr Duration silent_lost = seconds{40};

@@ -44,7 +44,8 @@ std::unique_ptr<Room> CoordinatorNode::make_room(const Address& address, const M
   case Recipient::journal:
     // Workers keep an outcome until it is durable. Where they die with us, nothing that is answered
     // waits for the disk but as long as the disk takes.
-    return std::make_unique<JournalRoom>(last_, options_.workers_died ? Duration{} : outcomes_gather);
+    return std::make_unique<JournalRoom>(last_,
+                                         options_.workers_died ? Duration{} : outcomes_gather);
   case Recipient::joiner: return std::make_unique<JoinerRoom>(options_.lines);
   case Recipient::supervisor:
     return std::make_unique<SupervisorRoom>(address.job, epoch_, options_);

@@ -77,7 +77,8 @@ void CoordinatorRoom::handle(Message message, const Moment& moment, Post& post) 
     tick(moment, post);
     next_tick_ = moment.now + tick_every;
   }
-  post.wake_at = next_tick_;
+  if (moment.now >= coordinator_.speaks_at()) emit(coordinator_.speak(moment.now), moment, post);
+  post.wake_at = std::min(next_tick_, coordinator_.speaks_at());
 }
 
 void CoordinatorRoom::tick(const Moment& moment, Post& post) {

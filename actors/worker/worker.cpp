@@ -27,6 +27,8 @@ namespace {
 constexpr Duration hello_repeat = std::chrono::seconds{2},
                    hello_repeat_max = std::chrono::seconds{32};
 
+constexpr std::size_t outcome_bytes_with_need = 64 * limits::kib; // in one frame
+
 // Ends without an answer, by the codes of the model client. What is not here is the call's own.
 struct EndRow {
   std::string_view code;
@@ -94,6 +96,7 @@ Effects Worker::link_down(std::string why, Time) {
 }
 
 void Worker::say_hello(Time now, Effects& effects) {
+  leave(effects);
   state_ = State::greeting;
   hello_at_ = now;
   heartbeat_at_ = never;
@@ -113,7 +116,7 @@ void Worker::say_hello(Time now, Effects& effects) {
             [](const Claim& a, const Claim& b) { return a.attempt < b.attempt; });
   Frame frame;
   frame.epoch = grammar_.epoch();
-  frame.message = std::move(hello);
+  frame.messages.emplace_back(std::move(hello));
   grammar_.expect_welcome();
   effects.frames.push_back(encode(frame));
 }
@@ -137,10 +140,18 @@ Effects Worker::received(std::string_view bytes, Time now) {
     break;
   default: break; // of an older life, another session, or told again
   }
+  leave(effects);
   return effects;
 }
 
 void Worker::act_on(Frame& frame, Time now, Effects& effects) {
+  for (Message& message : frame.messages) act_on(message, now, effects);
+  return_held();
+  settle_drain(effects);
+  ask(now, effects);
+}
+
+void Worker::act_on(Message& any, Time now, Effects& effects) {
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
@@ -154,20 +165,17 @@ void Worker::act_on(Frame& frame, Time now, Effects& effects) {
         } else if constexpr (std::is_same_v<M, Wait>) {
           handle(message, now);
         } else if constexpr (std::is_same_v<M, Drain>) {
-          effects = drain(now);
+          begin_drain(now, effects);
         }
       },
-      frame.message);
-  return_held(effects);
-  settle_drain(effects);
-  ask(now, effects);
+      any);
 }
 
 void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   state_ = State::active;
   hello_repeat_ = hello_repeat;
   full_why_.clear();
-  seq_ = 0;
+  speech_.begin();
   effects.welcome = true;
   heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
   heartbeat_at_ = now + heartbeat_;
@@ -187,8 +195,8 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   std::erase_if(jobs_, [&](const auto& job) { return !held_.has_of(job.first); });
   std::vector<const Outcome*> again;
   for (const auto& [attempt, outcome] : outbox_.outcomes()) again.push_back(&outcome);
-  if (!mutated("result_sent_once")) send_outcomes(std::move(again), effects);
-  for (Returned& unstarted : std::exchange(unsaid_, {})) send(std::move(unstarted), effects);
+  if (!mutated("result_sent_once")) say_outcomes(std::move(again));
+  for (Returned& unstarted : std::exchange(unsaid_, {})) say(std::move(unstarted));
   effects.events.push_back(
       {"session.begun", {{"session", std::to_string(grammar_.session().value)}}});
 }
@@ -222,22 +230,22 @@ Effects Worker::tick(Time now) {
   watch_queues(now, effects);
   if (state_ == State::active && now >= heartbeat_at_) {
     heartbeat_at_ = now + heartbeat_;
-    beat({}, effects);
+    beat({});
   }
   if (now >= drain_ends_) {
     // What is still in flight is left to itself: its outcome is unknown.
     finish(effects);
-    return effects;
+  } else {
+    settle_drain(effects);
+    ask(now, effects);
   }
-  settle_drain(effects);
-  ask(now, effects);
+  leave(effects);
   return effects;
 }
 
-void Worker::beat(std::vector<QueueReport> queues, Effects& effects) {
-  send(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
-                 static_cast<std::uint32_t>(held_.size()), std::move(queues)},
-       effects);
+void Worker::beat(std::vector<QueueReport> queues) {
+  say(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
+                static_cast<std::uint32_t>(held_.size()), std::move(queues)});
 }
 
 Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
@@ -246,6 +254,7 @@ Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
     if (auto event = queues_.ended(page, now)) effects.events.push_back(std::move(*event));
   if (state_ != State::active) queues_.forget();
   watch_queues(now, effects);
+  leave(effects);
   return effects;
 }
 
@@ -259,32 +268,37 @@ void Worker::watch_queues(Time now, Effects& effects) {
   for (const QueueReport& queue : queues)
     if (queue.waiting == 0 && queue.running > 0)
       held_.wake(static_cast<std::size_t>(queue.running));
-  beat(std::move(queues), effects);
+  beat(std::move(queues));
   ask(now, effects);
 }
 
 Effects Worker::drain(Time now) {
   Effects effects;
-  if (draining_) return effects;
+  begin_drain(now, effects);
+  leave(effects);
+  return effects;
+}
+
+void Worker::begin_drain(Time now, Effects& effects) {
+  if (draining_) return;
   draining_ = true;
   drain_ends_ = now + options_.drain_timeout;
   effects.events.push_back({"worker.draining", {{"in_flight", std::to_string(in_flight_.size())}}});
-  return_held(effects);
-  beat({}, effects);
+  return_held();
+  beat({});
   settle_drain(effects);
-  return effects;
 }
 
 // While draining nothing stays held, neither what the coordinator gave before it knew, nor what a
 // Welcome left here.
-void Worker::return_held(Effects& effects) {
+void Worker::return_held() {
   if (!draining_ || state_ != State::active) return;
   Returned held;
   for (const CallId call : held_.all()) {
     held.calls.push_back({call, AttemptId{}});
     held_.take(call);
   }
-  if (!held.calls.empty()) send(std::move(held), effects);
+  if (!held.calls.empty()) say(std::move(held));
 }
 
 void Worker::settle_drain(Effects& effects) {
@@ -296,7 +310,7 @@ void Worker::finish(Effects& effects) {
   finished_ = true;
   effects.finished = true;
   drain_ends_ = never;
-  send(Goodbye{}, effects);
+  say(Goodbye{});
   state_ = State::down;
 }
 
@@ -324,15 +338,18 @@ Capacity Worker::capacity() const {
   return options_.capacity;
 }
 
-void Worker::send(Message message, Effects& effects) {
-  if (state_ != State::active) return;
-  Frame frame;
-  frame.epoch = grammar_.epoch();
-  frame.session = grammar_.session();
-  frame.seq = ++seq_;
-  frame.ack = grammar_.heard();
-  frame.message = std::move(message);
-  effects.frames.push_back(encode(frame));
+void Worker::say(Message message) {
+  if (state_ == State::active) speech_.say(std::move(message));
+}
+
+void Worker::leave(Effects& effects) {
+  outcome_bytes_said_ = 0;
+  Envelope envelope;
+  envelope.epoch = grammar_.epoch();
+  envelope.session = grammar_.session();
+  envelope.ack = grammar_.heard();
+  for (Speech::Left& frame : speech_.leave(envelope))
+    effects.frames.push_back(std::move(frame.bytes));
 }
 
 // ---- the way of a call: held, permitted, sent, answered, recorded ------------------------------
@@ -375,8 +392,8 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
       held_.ready_again(permit.call);
     }
   }
-  if (!late.calls.empty()) send(std::move(late), effects);
-  if (!gone.calls.empty()) send(std::move(gone), effects);
+  if (!late.calls.empty()) say(std::move(late));
+  if (!gone.calls.empty()) say(std::move(gone));
 }
 
 void Worker::handle(const Wait& wait, Time now) {
@@ -433,12 +450,12 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     outcome.message = std::move(message);
     std::vector<Outcome> one;
     one.push_back(std::move(outcome));
-    deliver(std::move(one), effects);
+    deliver(std::move(one));
   };
   const auto job = jobs_.find(planned->job());
   const Served where = job == jobs_.end() ? Served{} : endpoint(job->second, permit.endpoint);
   if (where.spec == nullptr) {
-    send(Returned{{{permit.call, permit.attempt}}, false}, effects);
+    say(Returned{{{permit.call, permit.attempt}}, false});
     effects.events.push_back(
         {"permit.unusable", {{"endpoint", std::to_string(permit.endpoint.value)}}, true});
     return;
@@ -488,22 +505,23 @@ Effects Worker::ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time 
       outcomes.push_back(outcome_of(call, std::move(end), unix_now));
     }
   }
-  give_back(std::move(unstarted), effects);
-  give_back(std::move(too_late), effects);
+  give_back(std::move(unstarted));
+  give_back(std::move(too_late));
   held_.wake(calls.size()); // what they leave free may be what others wait for
-  deliver(std::move(outcomes), effects);
+  deliver(std::move(outcomes));
   settle_drain(effects);
   ask(now, effects);
+  leave(effects);
   return effects;
 }
 
 // A Hello that is on its way lists them as in flight, and nothing else would ever end them.
-void Worker::give_back(Returned unstarted, Effects& effects) {
+void Worker::give_back(Returned unstarted) {
   if (unstarted.calls.empty()) return;
   if (state_ == State::greeting) {
     unsaid_.push_back(std::move(unstarted));
   } else {
-    send(std::move(unstarted), effects);
+    say(std::move(unstarted));
   }
 }
 
@@ -527,29 +545,30 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
   return {call.claim, std::move(reply), std::move(answers)};
 }
 
-void Worker::deliver(std::vector<Outcome> outcomes, Effects& effects) {
+void Worker::deliver(std::vector<Outcome> outcomes) {
   std::vector<const Outcome*> fresh;
   for (Outcome& outcome : outcomes) {
     const AttemptId attempt = outcome.attempt;
     outbox_.add(std::move(outcome));
     fresh.push_back(&outbox_.outcomes().at(attempt));
   }
-  if (state_ == State::active) send_outcomes(std::move(fresh), effects);
+  if (state_ == State::active) say_outcomes(std::move(fresh));
 }
 
-void Worker::send_outcomes(std::vector<const Outcome*> outcomes, Effects& effects) {
-  Outcomes frame;
+void Worker::say_outcomes(std::vector<const Outcome*> outcomes) {
+  Outcomes some;
   std::size_t bytes = 0;
   for (const Outcome* outcome : outcomes) {
     if (bytes > 0 && bytes + outcome->bytes() > limits::frame_target_bytes) {
-      send(std::move(frame), effects);
-      frame = {};
+      say(std::move(some));
+      some = {};
       bytes = 0;
     }
     bytes += outcome->bytes();
-    frame.outcomes.push_back(*outcome);
+    outcome_bytes_said_ += outcome->bytes();
+    some.outcomes.push_back(*outcome);
   }
-  if (!frame.outcomes.empty()) send(std::move(frame), effects);
+  if (!some.outcomes.empty()) say(std::move(some));
 }
 
 void Worker::ask(Time now, Effects& effects) {
@@ -566,7 +585,9 @@ void Worker::ask(Time now, Effects& effects) {
   std::vector<CallId> calls = held_.ask(most - busy, nonce, now);
   if (calls.empty()) return;
   ++next_nonce_;
-  send(Need{nonce, std::move(calls)}, effects);
+  // The permits live from now on: nothing that takes long on its way goes before the question.
+  if (outcome_bytes_said_ > outcome_bytes_with_need) leave(effects);
+  say(Need{nonce, std::move(calls)});
 }
 
 } // namespace gristmill::worker

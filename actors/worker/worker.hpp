@@ -18,6 +18,7 @@
 #include "protocol/job/spec.hpp"
 #include "protocol/node/grammar.hpp"
 #include "protocol/node/messages.hpp"
+#include "protocol/node/speech.hpp"
 #include "protocol/openai/api.hpp"
 #include "protocol/openai/request/step.hpp"
 #include "protocol/openai/schema/answer_schema.hpp"
@@ -91,6 +92,7 @@ private:
 
   void say_hello(Time now, Effects& effects);
   void act_on(protocol::Frame& frame, Time now, Effects& effects);
+  void act_on(protocol::Message& message, Time now, Effects& effects);
   void handle(const protocol::Welcome& welcome, Time now, Effects& effects);
   void handle(const protocol::Refused& refused, Time now, Effects& effects);
   void handle(const protocol::JobOpened& opened, Effects& effects);
@@ -102,16 +104,18 @@ private:
 
   void start(const protocol::Permit& permit, Time not_after, Effects& effects);
   protocol::Outcome outcome_of(const InFlight& call, CallEnded ended, std::int64_t unix_now) const;
-  void deliver(std::vector<protocol::Outcome> outcomes, Effects& effects);
-  void send_outcomes(std::vector<const protocol::Outcome*> outcomes, Effects& effects);
+  void deliver(std::vector<protocol::Outcome> outcomes);
+  void say_outcomes(std::vector<const protocol::Outcome*> outcomes);
   void ask(Time now, Effects& effects);
-  void return_held(Effects& effects);
-  void give_back(protocol::Returned unstarted, Effects& effects);
+  void begin_drain(Time now, Effects& effects);
+  void return_held();
+  void give_back(protocol::Returned unstarted);
   void settle_drain(Effects& effects);
   void finish(Effects& effects);
   void watch_queues(Time now, Effects& effects);
-  void beat(std::vector<protocol::QueueReport> queues, Effects& effects);
-  void send(protocol::Message message, Effects& effects);
+  void beat(std::vector<protocol::QueueReport> queues);
+  void say(protocol::Message message);
+  void leave(Effects& effects); // all that was said
   protocol::Capacity capacity() const;
   // An endpoint and the model that its pool is of; no spec: we know of none.
   struct Served {
@@ -125,7 +129,9 @@ private:
   Options options_;
   State state_ = State::down;
   protocol::Grammar grammar_{protocol::Direction::from_coordinator, Epoch{}};
-  std::uint64_t seq_ = 0, next_nonce_ = 1;
+  protocol::Speech speech_;
+  std::size_t outcome_bytes_said_ = 0; // that have not left
+  std::uint64_t next_nonce_ = 1;
   Duration heartbeat_{};
   std::uint64_t outcome_window_bytes_ = 0;
   std::uint32_t hellos_ = 0;

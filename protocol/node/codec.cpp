@@ -17,7 +17,8 @@ namespace {
 
 using namespace wire;
 
-constexpr std::uint32_t envelope_elements = 7;
+constexpr std::uint32_t one_message_elements = 7;
+constexpr std::uint32_t elements_max = one_message_elements + 2 * (limits::frame_messages_max - 1);
 
 template <class T>
 concept Number = std::is_integral_v<T>;
@@ -46,7 +47,7 @@ bool is_proper(std::string_view text, Rule rule) {
 // Out.
 
 struct Bytes {
-  std::string text;
+  std::string& text;
   void write(const char* data, std::size_t size) { text.append(data, size); }
 };
 using Packer = msgpack::packer<Bytes>;
@@ -234,39 +235,80 @@ bool version_fits(std::uint16_t version, std::uint64_t number) {
          (version >= version_min && version <= version_max);
 }
 
+bool read_message(MsgpackReader& in, std::uint64_t number, Frame& frame, Direction direction) {
+  if ((number < first_coordinator_tag) != (direction == Direction::from_worker))
+    return in.fail(fmt::format("expected a message of the other side, got tag {}", number));
+  constexpr auto all = std::make_index_sequence<std::variant_size_v<Message>>{};
+  return read_body(in, number, frame.messages.emplace_back(), all);
+}
+
 bool read_frame(MsgpackReader& in, Frame& frame, Direction direction) {
   std::uint32_t elements = 0;
   std::uint64_t number = 0;
   if (!in.array(elements, 0)) return false;
-  if (elements != envelope_elements)
-    return in.fail(fmt::format("expected an envelope of {}, got {}", envelope_elements, elements));
+  if (elements < one_message_elements || elements > elements_max || elements % 2 == 0)
+    return in.fail(
+        fmt::format("expected an envelope of {}, or up to {} for further messages, got {}",
+                    one_message_elements, elements_max, elements));
   if (!read(in, frame.version, Rule::plain) || !in.natural(number, UINT64_MAX)) return false;
   if (!version_fits(frame.version, number))
     return in.fail(fmt::format("expected protocol version {} to {}, got {}: install the same "
                                "release on both sides",
                                version_min, version_max, frame.version));
-  if ((number < first_coordinator_tag) != (direction == Direction::from_worker))
-    return in.fail(fmt::format("expected a message of the other side, got tag {}", number));
-  constexpr auto all = std::make_index_sequence<std::variant_size_v<Message>>{};
-  return read(in, frame.epoch, Rule::plain) && read(in, frame.session, Rule::plain) &&
-         read(in, frame.seq, Rule::plain) && read(in, frame.ack, Rule::plain) &&
-         read_body(in, number, frame.message, all) && in.end();
+  if (!read(in, frame.epoch, Rule::plain) || !read(in, frame.session, Rule::plain) ||
+      !read(in, frame.seq, Rule::plain) || !read(in, frame.ack, Rule::plain))
+    return false;
+  frame.messages.reserve(1 + (elements - one_message_elements) / 2);
+  if (!read_message(in, number, frame, direction)) return false;
+  for (; elements > one_message_elements; elements -= 2)
+    if (!in.natural(number, UINT64_MAX) || !read_message(in, number, frame, direction))
+      return false;
+  return in.end();
 }
 
 } // namespace
 
-std::string encode(const Frame& frame) {
-  Bytes bytes;
+// A short array's mark, which is a frame's first byte, with the number of its elements.
+constexpr unsigned char short_array = 0x90;
+
+std::uint32_t FrameWriter::elements() const {
+  return bytes_.empty() ? 0u : static_cast<unsigned char>(bytes_[0]) - short_array;
+}
+
+void FrameWriter::append(const Message& message) {
+  Bytes bytes{bytes_};
   Packer out{bytes};
-  out.pack_array(envelope_elements);
-  write(out, frame.version);
-  std::visit([&]<class M>(const M&) { write(out, tag<M>); }, frame.message);
-  write(out, frame.epoch);
-  write(out, frame.session);
-  write(out, frame.seq);
-  write(out, frame.ack);
-  std::visit([&](const auto& message) { write(out, message); }, frame.message);
-  return std::move(bytes.text);
+  const auto write_tag = [&]<class M>(const M&) { write(out, tag<M>); };
+  if (bytes_.empty()) {
+    out.pack_array(one_message_elements);
+    write(out, envelope_.version);
+    std::visit(write_tag, message);
+    write(out, envelope_.epoch);
+    write(out, envelope_.session);
+    write(out, envelope_.seq);
+    write(out, envelope_.ack);
+  } else {
+    bytes_[0] = static_cast<char>(short_array + elements() + 2);
+    std::visit(write_tag, message);
+  }
+  std::visit([&](const auto& body) { write(out, body); }, message);
+}
+
+bool FrameWriter::add(const Message& message) {
+  const std::uint32_t had = elements();
+  if (had == elements_max) return false;
+  const std::size_t before = bytes_.size();
+  append(message);
+  if (had == 0 || bytes_.size() <= limits::frame_target_bytes) return true;
+  bytes_.resize(before);
+  bytes_[0] = static_cast<char>(short_array + had);
+  return false;
+}
+
+std::string encode(const Frame& frame) {
+  FrameWriter writer{frame};
+  for (const Message& message : frame.messages) writer.append(message);
+  return writer.take();
 }
 
 Result<Frame> decode(std::string_view bytes, Direction direction) try {

@@ -1,6 +1,6 @@
-// Frames as bytes: msgpack, one array of seven
+// Frames as bytes: msgpack, one array
 //
-//   frame   = [version, tag, epoch, session, seq, ack, body]
+//   frame   = [version, tag, epoch, session, seq, ack, body, { tag, body }]
 //   body    = map of short string keys; unknown keys are skipped, missing ones keep their default
 //
 // A decoder for bytes from anybody: every bound of protocol/limits.hpp is enforced per field before
@@ -21,6 +21,26 @@
 namespace gristmill::protocol {
 
 std::string encode(const Frame& frame);
+
+// A frame that is written message by message.
+class FrameWriter {
+public:
+  explicit FrameWriter(const Envelope& envelope) : envelope_{envelope} {}
+
+  // False: the frame has as many messages as it may, or would exceed limits::frame_target_bytes,
+  // which its first message alone may; it is as it was.
+  bool add(const Message& message);
+  const std::string& bytes() const { return bytes_; }
+  std::string take() { return std::move(bytes_); }
+
+private:
+  friend std::string encode(const Frame& frame);
+  std::uint32_t elements() const;
+  void append(const Message& message);
+
+  const Envelope envelope_;
+  std::string bytes_;
+};
 
 enum class Direction { from_worker, from_coordinator };
 

@@ -10,6 +10,9 @@
 //   at any time    worker: Hello(0), which starts the session anew
 //                  coordinator: Refused(0); with no_session or resync the worker says Hello
 //
+// Up to five messages that follow one another in braces may share a frame, a Goodbye at their end.
+// Hello, Welcome and Refused stand alone.
+//
 // One Grammar listens to one speaker on one connection. What a worker says under an older epoch is
 // of another session: it must hear that, or it would never say Hello to a restarted coordinator.
 // Invariant: of each session every numbered frame is `ok` at most once, and in order.
@@ -57,6 +60,7 @@ public:
   } // the number of the last frame that was ok: our ack
 
 private:
+  Heard hear_order(const Frame& frame) const;
   Heard hear_hello(const Frame& frame);
   Heard hear_refused(const Frame& frame);
   Heard hear_welcome(const Frame& frame);

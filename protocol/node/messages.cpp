@@ -63,6 +63,11 @@ Word word_of(const Message& message) {
 bool from_worker(const Message& message) {
   return word_of(message).from_worker;
 }
+bool stands_alone(const Message& message) {
+  return std::holds_alternative<Hello>(message) || std::holds_alternative<Welcome>(message) ||
+         std::holds_alternative<Refused>(message);
+}
+
 std::size_t Outcome::bytes() const {
   std::size_t bytes = body.size() + message.size() + 256;
   for (const Answer& answer : answers) bytes += answer.body.size() + 64;

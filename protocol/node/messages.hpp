@@ -261,22 +261,26 @@ struct Drain {
   bool operator==(const Drain&) const = default;
 };
 
-// The envelope.
-
 using Message = std::variant<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused,
                              JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>;
 
-struct Frame {
+struct Envelope {
   std::uint16_t version = version_max;
   Epoch epoch;           // 0 = the worker knows none yet
   SessionId session;     // 0 = none yet
   std::uint64_t seq = 0; // of this direction in this session, from 1
   std::uint64_t ack = 0; // highest seq of the other direction handled so far
-  Message message;
+  bool operator==(const Envelope&) const = default;
+};
+
+// All that one side has to say to the other at a time, in order.
+struct Frame : Envelope {
+  std::vector<Message> messages; // 1 to limits::frame_messages_max
   bool operator==(const Frame&) const = default;
 };
 
 bool from_worker(const Message& message);
+bool stands_alone(const Message& message);        // in its frame: it begins or ends a session
 std::string_view name_of(const Message& message); // "Hello", "Need", …
 
 } // namespace gristmill::protocol

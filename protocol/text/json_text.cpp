@@ -158,6 +158,13 @@ std::optional<Value> Elements::next() {
   return Value{text_.substr(from, at_ - from)};
 }
 
+std::uint64_t elements_in(Value array) {
+  std::uint64_t count = 0;
+  Elements elements{array};
+  while (elements.next()) ++count;
+  return count;
+}
+
 bool Member::named(std::string_view name) const {
   if (key == name) return true;
   return key.find('\\') != std::string_view::npos && decoded(key) == name;

@@ -65,6 +65,7 @@ private:
   std::size_t at_ = 0;
 };
 
+std::uint64_t elements_in(Value array);
 Value find(Value object, std::string_view name);
 bool same_key(std::string_view a, std::string_view b); // two keys as spelled
 

@@ -66,6 +66,12 @@ std::string words_of(const protocol::Message& message) {
   return text;
 }
 
+std::string words_of(const protocol::Frame& frame) {
+  std::string text;
+  for (const protocol::Message& message : frame.messages) text += " " + words_of(message);
+  return text;
+}
+
 } // namespace
 
 void World::show(std::size_t worker, std::string_view arrow, const std::string& bytes,
@@ -73,7 +79,7 @@ void World::show(std::size_t worker, std::string_view arrow, const std::string& 
   if (!trace_.verbose()) return;
   if (const auto frame = protocol::decode(bytes, direction))
     trace_.note(now_ - begin_,
-                fmt::format("w{} {} #{} {}", worker, arrow, frame->seq, words_of(frame->message)));
+                fmt::format("w{} {} #{}{}", worker, arrow, frame->seq, words_of(*frame)));
 }
 
 // Like ZeroMQ's: tried again after 200 ms, then after ever longer, up to 2 s.
@@ -185,11 +191,17 @@ void World::watch(const Connection& connection, const std::string& bytes) {
   const auto frame = protocol::decode(bytes, protocol::Direction::from_coordinator);
   if (!frame)
     return violation("a frame of the coordinator cannot be read: " + frame.error().message);
-  if (const auto* batch = std::get_if<protocol::Batch>(&frame->message))
+  for (const protocol::Message& message : frame->messages)
+    watch(connection, frame->session, message);
+}
+
+void World::watch(const Connection& connection, SessionId session,
+                  const protocol::Message& message) {
+  if (const auto* batch = std::get_if<protocol::Batch>(&message))
     for (const auto& call : batch->calls) ledger_.planned(call.call, call.part_ids());
-  if (const auto* recorded = std::get_if<protocol::Recorded>(&frame->message))
+  if (const auto* recorded = std::get_if<protocol::Recorded>(&message))
     for (const AttemptId attempt : recorded->attempts) ledger_.recorded(attempt);
-  const auto* refused = std::get_if<protocol::Refused>(&frame->message);
+  const auto* refused = std::get_if<protocol::Refused>(&message);
   if (refused != nullptr && refused->sentence.starts_with("expected frame") && connection.lost == 0)
     violation(fmt::format("w{} is told of a gap, no frame was lost: {}", connection.worker,
                           refused->sentence));
@@ -199,11 +211,11 @@ void World::watch(const Connection& connection, const std::string& bytes) {
     worker.outlaw = true;
     for (const auto& [attempt, running] : worker.running) forget_flight(*running);
   }
-  if (std::holds_alternative<protocol::Welcome>(frame->message)) {
-    ledger_.welcomed(frame->session);
+  if (std::holds_alternative<protocol::Welcome>(message)) {
+    ledger_.welcomed(session);
     if (worker.process == connection.process) worker.outlaw = false;
   }
-  const auto* permits = std::get_if<protocol::Permits>(&frame->message);
+  const auto* permits = std::get_if<protocol::Permits>(&message);
   if (permits == nullptr) return;
   const Duration slack = 2 * (swarm_.channel_max + stalled_most()) +
                          (swarm_.coordinator_pause > 0 ? seconds{30} : seconds{0});
@@ -232,11 +244,15 @@ void World::claim_all(std::size_t index, std::vector<protocol::Claim>& claims) {
 std::string World::forged(std::size_t index, std::string bytes) {
   auto frame = protocol::decode(bytes, protocol::Direction::from_worker);
   if (!frame) return bytes;
-  if (auto* hello = std::get_if<protocol::Hello>(&frame->message)) {
+  if (auto* hello = std::get_if<protocol::Hello>(&frame->messages.front())) {
     claim_all(index, hello->outbox);
     return encode(*frame);
   }
-  if (!std::holds_alternative<protocol::Heartbeat>(frame->message)) return bytes;
+  const auto beat = std::find_if(frame->messages.begin(), frame->messages.end(),
+                                 [](const protocol::Message& message) {
+                                   return std::holds_alternative<protocol::Heartbeat>(message);
+                                 });
+  if (beat == frame->messages.end()) return bytes;
   for (std::size_t other = 0; other < workers_.size(); ++other) {
     if (other == index || workers_[other]->running.empty()) continue;
     const auto& [attempt, running] = *workers_[other]->running.begin();
@@ -245,7 +261,7 @@ std::string World::forged(std::size_t index, std::string bytes) {
     if (!call || !job) continue;
     trace("w{} lies of {}", index, to_string(attempt));
     if (random_.chance(0.3)) {
-      frame->message = protocol::Returned{{{call, attempt}}, false, false};
+      *beat = protocol::Returned{{{call, attempt}}, false, false};
     } else {
       protocol::Outcome outcome;
       outcome.call = call;
@@ -254,7 +270,7 @@ std::string World::forged(std::size_t index, std::string bytes) {
       outcome.cls = OutcomeClass::ok;
       outcome.http_status = 200;
       outcome.body = R"({"choices":[{"index":0,"message":{"role":"assistant","content":"no"}}]})";
-      frame->message = protocol::Outcomes{{std::move(outcome)}};
+      *beat = protocol::Outcomes{{std::move(outcome)}};
     }
     return encode(*frame);
   }

@@ -148,6 +148,7 @@ private:
   void wake_gateway();
   void read_frames();
   void watch(const Connection& connection, const std::string& frame);
+  void watch(const Connection& connection, SessionId session, const protocol::Message& message);
   Duration travel();
   void show(std::size_t worker, std::string_view arrow, const std::string& frame,
             protocol::Direction direction) const;

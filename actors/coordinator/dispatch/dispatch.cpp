@@ -147,7 +147,9 @@ Portion Dispatch::portion_of(const Session& session, std::size_t sessions, Time 
   const std::uint32_t has =
       calls.held() + calls.in_flight() - (session.on_trial() ? calls.overdue() : 0);
   // A hand is what a worker begins in about half a second.
-  Portion portion{.calls = target > has ? target - has : 0, .hand = std::max(4u, ahead / 2)};
+  Portion portion{.calls = target > has ? target - has : 0,
+                  .hand = std::max(4u, ahead / 2),
+                  .urgent = has < session.capacity.calls || 2 * calls.held() < ahead};
   // Small gaps are left to grow a little, unless the worker has nothing in hand.
   if (calls.held() > 0 && portion.calls < std::max(1u, ahead / 4)) portion.calls = 0;
   if (portion.calls == 0 && session.on_trial()) return {};

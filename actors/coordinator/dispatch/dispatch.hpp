@@ -31,6 +31,7 @@ struct Portion {
   std::uint32_t hand = 0;
   std::size_t batch_calls = 0, batch_bytes = 0; // so far
   bool full = false;                            // the worker takes no more bytes
+  bool urgent = false; // it could begin them now, or will soon have nothing in hand
 
   bool empty() const { return calls == 0 && short_of.empty(); }
   void next_batch() { batch_calls = batch_bytes = 0; }

@@ -24,7 +24,7 @@ const Session* Roster::of_process(const std::string& user, Nonce process) const 
 
 Session& Roster::open(const PeerId& peer, const std::string& user, const protocol::Hello& hello,
                       Time now) {
-  auto session = std::make_unique<Session>(epoch_, &in_flight_);
+  auto session = std::make_unique<Session>(epoch_, &in_flight_, &voices_);
   const std::uint64_t epoch = mutated("no_epoch_fencing") ? 1 : epoch_.value;
   session->begin(SessionId{(epoch << 32) | next_session_++}, peer, user, hello, now);
   Session& opened = *session;

@@ -40,6 +40,8 @@ public:
   std::size_t size() const { return sessions_.size(); }
   std::size_t peers() const { return peers_.size(); }
   std::uint32_t in_flight(JobId job) const { return in_flight_.of(job); }
+  Voices& voices() { return voices_; }
+  const Voices& voices() const { return voices_; }
 
   std::size_t sessions_of(const std::string& user) const;
 
@@ -68,6 +70,7 @@ private:
   Epoch epoch_;
   std::uint32_t next_session_ = 1;
   InFlight in_flight_; // of the sessions below, so it goes after them
+  Voices voices_;
   SessionMap sessions_;
   std::unordered_map<PeerId, SessionId> peers_;
   std::deque<std::unique_ptr<Session>> departed_; // the first to leave in front

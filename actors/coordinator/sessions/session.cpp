@@ -4,7 +4,6 @@
 #include "actors/kit/check.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
-#include "protocol/node/codec.hpp"
 
 #include <algorithm>
 
@@ -33,8 +32,13 @@ bool changes_its_books(const Message& message) {
          std::holds_alternative<Cancel>(message) || std::holds_alternative<Welcome>(message);
 }
 
-bool is_large(const Message& message) {
-  return std::holds_alternative<Batch>(message) || std::holds_alternative<JobOpened>(message);
+// Of a message that may be large, about.
+std::size_t large_bytes_of(const Message& message) {
+  std::size_t bytes = 0;
+  if (const auto* batch = std::get_if<Batch>(&message))
+    for (const PlannedCall& call : batch->calls) bytes += call.bytes();
+  if (const auto* opened = std::get_if<JobOpened>(&message)) bytes += opened->spec.size();
+  return bytes;
 }
 
 } // namespace
@@ -81,42 +85,83 @@ void Session::announced(std::vector<EndpointId> ids) {
   welcome.endpoints = endpoints;
 }
 
-std::optional<OutgoingFrame> Session::say(Message message, Time now) {
-  if (peer.empty() || state == SessionState::greeted) return std::nullopt;
-  Frame frame;
-  frame.epoch = grammar.epoch();
-  frame.session = id;
-  frame.seq = ++seq_;
-  frame.ack = grammar.heard();
-  frame.message = std::move(message);
-  if (changes_its_books(frame.message)) told_seq_ = seq_;
+void Session::say(Message message, Time now) {
+  if (!may_be_told()) return;
   last_sent = now;
-  OutgoingFrame out{peer, encode(frame)};
-  if (is_large(frame.message)) {
-    unheard_.emplace_back(seq_, out.bytes.size());
-    unheard_bytes_ += out.bytes.size();
-  }
-  return out;
+  waiting_bytes_ += large_bytes_of(message);
+  speech_.say(std::move(message));
+  if (voices_ != nullptr) voices_->speaks(id);
 }
 
-std::vector<OutgoingFrame> Session::say_cancelled(const std::vector<CallId>& cancelled, Time now) {
+void Session::say_aside(Message message, Time now) {
+  if (!may_be_told()) return;
+  waiting_bytes_ += large_bytes_of(message);
+  speech_.say(std::move(message));
+  wait_with(now + defaults::aside_most);
+}
+
+void Session::wait_with(Time until) {
+  if (leaves_by_ != never) return;
+  leaves_by_ = until;
+  if (voices_ != nullptr) voices_->waits(id, until);
+}
+
+void Session::say_cancelled(const std::vector<CallId>& cancelled, Time now) {
+  for (auto& piece : pieces_of(cancelled)) say(Cancel{std::move(piece)}, now);
+}
+
+// It is not on the way of a call. But its worker asks for no more when its window of outcomes is
+// full, and does not end before all of them are recorded.
+void Session::say_recorded(const std::vector<AttemptId>& attempts, Time now) {
+  if (!may_be_told()) return;
+  recorded_.insert(recorded_.end(), attempts.begin(), attempts.end());
+  if (draining || unrecorded_bytes_ >= limits::outcome_window_bytes / 4) {
+    last_sent = now;
+    if (voices_ != nullptr) voices_->speaks(id);
+  } else {
+    wait_with(now + defaults::aside_most);
+  }
+}
+
+std::vector<OutgoingFrame> Session::leave() {
+  leaves_by_ = never;
+  waiting_bytes_ = 0;
+  const std::vector<AttemptId> recorded = std::exchange(recorded_, {});
+  if (peer.empty()) {
+    speech_.forget();
+    return {};
+  }
+  for (auto& piece : pieces_of(recorded)) speech_.say(Recorded{std::move(piece)});
+  Envelope envelope;
+  envelope.epoch = grammar.epoch();
+  envelope.session = id;
+  envelope.ack = grammar.heard();
   std::vector<OutgoingFrame> frames;
-  for (auto& piece : pieces_of(cancelled))
-    if (auto frame = say(Cancel{std::move(piece)}, now)) frames.push_back(std::move(*frame));
+  for (Speech::Left& frame : speech_.leave(envelope)) {
+    left(frame);
+    frames.push_back({peer, std::move(frame.bytes)});
+  }
   return frames;
 }
 
-std::vector<OutgoingFrame> Session::say_recorded(const std::vector<AttemptId>& attempts, Time now) {
-  std::vector<OutgoingFrame> frames;
-  for (const auto& piece : pieces_of(attempts)) {
-    auto frame = say(Recorded{piece}, now);
-    if (!frame) continue;
-    frames.push_back(std::move(*frame));
+void Session::left(const Speech::Left& frame) {
+  bool is_large = false;
+  for (const Message& message : frame.messages) {
+    if (changes_its_books(message)) told_seq_ = frame.seq;
+    is_large |= large_bytes_of(message) > 0;
+    const auto* recorded = std::get_if<Recorded>(&message);
+    if (recorded == nullptr) continue;
     // It will not tell the outcome again once it has heard that.
-    for (const AttemptId attempt : piece)
-      if (answered_.contains(attempt)) recorded_in_.emplace_back(seq_, attempt);
+    for (const AttemptId attempt : recorded->attempts) {
+      const auto known = answered_.find(attempt);
+      if (known == answered_.end()) continue;
+      unrecorded_bytes_ -= std::exchange(known->second.bytes, 0);
+      recorded_in_.emplace_back(frame.seq, attempt);
+    }
   }
-  return frames;
+  if (!is_large) return;
+  unheard_.emplace_back(frame.seq, frame.bytes.size());
+  unheard_bytes_ += frame.bytes.size();
 }
 
 void Session::heard(std::uint64_t ack, Time now) {
@@ -135,7 +180,9 @@ bool Session::take_beat(const Heartbeat& beat) {
   draining = told_to_drain || beat.capacity.calls == 0;
   // Only a worker that has seen every call that we gave, permitted or withdrew can be compared with
   // our books. It need not have seen the rest: a busy worker is told to wait all the time.
-  const bool comparable = told_seq_ <= ack_ && ack_ <= seq_;
+  const bool comparable =
+      told_seq_ <= ack_ && ack_ <= speech_.seq() &&
+      std::none_of(speech_.waiting().begin(), speech_.waiting().end(), changes_its_books);
   const bool differs = beat.held != calls.held() || beat.in_flight < calls.in_flight() ||
                        beat.in_flight > calls.in_flight() + dropped_.size();
   differing_beats_ = comparable && differs ? differing_beats_ + 1 : 0;
@@ -194,11 +241,16 @@ TakenBack Session::take_back(const Returned& returned, Time now) {
   return back;
 }
 
-void Session::answered(AttemptId attempt, CallId call, std::vector<PartId> parts) {
-  answered_.insert_or_assign(attempt, Answered{call, std::move(parts)});
+void Session::answered(const Outcome& outcome, std::vector<PartId> parts) {
+  const auto forget = [this](auto known) {
+    unrecorded_bytes_ -= known->second.bytes;
+    answered_.erase(known);
+  };
+  if (const auto known = answered_.find(outcome.attempt); known != answered_.end()) forget(known);
+  answered_.emplace(outcome.attempt, Answered{outcome.call, std::move(parts), outcome.bytes()});
+  unrecorded_bytes_ += outcome.bytes();
   // No release of ours keeps so many.
-  if (answered_.size() > 2 * std::size_t{limits::frame_elements_max})
-    answered_.erase(answered_.begin());
+  if (answered_.size() > 2 * std::size_t{limits::frame_elements_max}) forget(answered_.begin());
 }
 
 bool Session::has_answered(const Claim& claim) const {

@@ -8,10 +8,12 @@
 #include "actors/coordinator/gateway.hpp"
 #include "actors/coordinator/sessions/given_calls.hpp"
 #include "actors/coordinator/sessions/known_jobs.hpp"
+#include "actors/coordinator/sessions/voices.hpp"
 #include "actors/coordinator/views.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/node/grammar.hpp"
 #include "protocol/node/messages.hpp"
+#include "protocol/node/speech.hpp"
 
 #include <deque>
 #include <optional>
@@ -61,9 +63,9 @@ struct TakenBack {
 
 class Session {
 public:
-  // `all` outlives it.
-  explicit Session(Epoch epoch, InFlight* all = nullptr)
-      : grammar{protocol::Direction::from_worker, epoch}, calls{all} {}
+  // `all` and `voices` outlive it.
+  explicit Session(Epoch epoch, InFlight* all = nullptr, Voices* voices = nullptr)
+      : grammar{protocol::Direction::from_worker, epoch}, calls{all}, voices_{voices} {}
 
   void begin(SessionId id, PeerId peer, std::string user, const protocol::Hello& hello, Time now);
   void goes_on_from(const Session& last); // of the same process
@@ -90,12 +92,16 @@ public:
   std::uint64_t completed = 0;
 
   // ---- what it is told ------------------------------------------------------------------------
-  // Nothing while it may not be spoken to.
-  std::optional<OutgoingFrame> say(protocol::Message message, Time now);
-  // Lists are cut where a frame could not take them.
-  std::vector<OutgoingFrame> say_cancelled(const std::vector<CallId>& cancelled, Time now);
-  std::vector<OutgoingFrame> say_recorded(const std::vector<AttemptId>& attempts, Time now);
-  std::size_t unheard_bytes() const { return unheard_bytes_; } // large frames, not heard so far
+  // Nothing while it may not be spoken to. What is said leaves, at the end of the event, as few
+  // frames; what is said aside waits for the next of them, a while at most.
+  void say(protocol::Message message, Time now);
+  void say_aside(protocol::Message message, Time now);
+  void say_cancelled(const std::vector<CallId>& cancelled, Time now);
+  void say_recorded(const std::vector<AttemptId>& attempts, Time now); // aside, if there is time
+  std::vector<OutgoingFrame> leave();
+  Time leaves_by() const { return leaves_by_; } // what was said aside
+  // Of large messages: not heard so far.
+  std::size_t unheard_bytes() const { return unheard_bytes_ + waiting_bytes_; }
 
   // ---- what it says ---------------------------------------------------------------------------
   void heard(std::uint64_t ack, Time now); // a frame of it
@@ -104,7 +110,7 @@ public:
   ToldOutcomes take_outcomes(protocol::Outcomes outcomes, Time now);
   TakenBack take_back(const protocol::Returned& returned, Time now);
   // Its outcome was taken, and the worker may tell it again until it knows of its record.
-  void answered(AttemptId attempt, CallId call, std::vector<PartId> parts);
+  void answered(const protocol::Outcome& outcome, std::vector<PartId> parts);
   bool has_answered(const protocol::Claim& claim) const;
   // Nobody wants to know how the attempt ends: it is acknowledged, and that is all.
   void drop(AttemptId attempt);
@@ -147,17 +153,25 @@ private:
   struct Answered {
     CallId call;
     std::vector<PartId> parts;
+    std::size_t bytes = 0;
   };
 
+  bool may_be_told() const { return !peer.empty() && state != SessionState::greeted; }
+  void wait_with(Time until);
+  void left(const protocol::Speech::Left& frame);
   void stop_at_welcome(CallId call, AttemptId attempt);
 
-  std::uint64_t seq_ = 0;      // of the last frame sent
+  Voices* voices_;
+  protocol::Speech speech_;
+  std::vector<AttemptId> recorded_; // to be told
+  Time leaves_by_ = never;
   std::uint64_t told_seq_ = 0; // of the last one that changed what the worker has in hand
   std::uint64_t ack_ = 0;      // of the last one that the worker says to have heard
   std::deque<std::pair<std::uint64_t, std::size_t>> unheard_;
-  std::size_t unheard_bytes_ = 0;
+  std::size_t unheard_bytes_ = 0, waiting_bytes_ = 0; // … and those that have not left
   std::set<AttemptId> dropped_;
   std::unordered_map<AttemptId, Answered> answered_;
+  std::size_t unrecorded_bytes_ = 0; // of answers whose record it was not told
   std::deque<std::pair<std::uint64_t, AttemptId>> recorded_in_; // by number of the frame
   int differing_beats_ = 0;
   std::vector<Time> strikes_; // within the last minute

@@ -19,11 +19,6 @@ void give_up(SessionNews& news, Released&& released) {
   news.given_up.push_back({std::move(released.assigned), {.call = released.call}});
 }
 
-void cancel(SessionNews& news, Session& session, const std::vector<CallId>& calls, Time now) {
-  for (OutgoingFrame& frame : session.say_cancelled(calls, now))
-    news.frames.push_back(std::move(frame));
-}
-
 // What it holds goes to others. Returns the calls, which the worker is to drop.
 std::vector<CallId> let_rest(SessionNews& news, Session& session, Trial trial, Time until) {
   std::vector<CallId> calls;
@@ -70,7 +65,7 @@ HeardFrame Sessions::hear(const ReceivedFrame& received, Time now) {
     return out;
   default: return out;
   }
-  if (auto* hello = std::get_if<Hello>(&frame->message))
+  if (auto* hello = std::get_if<Hello>(&frame->messages.front()))
     bring_within_reason(*hello);
   else
     out.session->heard(frame->ack, now);
@@ -215,11 +210,11 @@ SessionNews Sessions::job_closed(JobId job, Time now) {
         news.given_up.push_back(
             {std::move(released.assigned), {.call = released.call, .permitted = true}});
     }
-    cancel(news, *session, calls, now);
+    session->say_cancelled(calls, now);
     if (!session->jobs.forget(job)) continue;
     Recorded closed;
     closed.closed_jobs.push_back(job);
-    if (auto frame = session->say(std::move(closed), now)) news.frames.push_back(std::move(*frame));
+    session->say(std::move(closed), now);
   }
   return news;
 }
@@ -232,7 +227,7 @@ SessionNews Sessions::job_held(JobId job, Time now) {
       calls.push_back(released.call);
       give_up(news, std::move(released));
     }
-    cancel(news, *session, calls, now);
+    session->say_cancelled(calls, now);
   }
   return news;
 }
@@ -246,7 +241,7 @@ SessionNews Sessions::withdraw(const std::vector<CallId>& calls, Time now) {
       withdrawn[id].push_back(call);
       break;
     }
-  for (const auto& [id, of_session] : withdrawn) cancel(news, *roster_.find(id), of_session, now);
+  for (const auto& [id, of_session] : withdrawn) roster_.find(id)->say_cancelled(of_session, now);
   return news;
 }
 
@@ -342,7 +337,7 @@ SessionNews Sessions::relieve(SessionId id, const WaitReason& reason, Time now) 
         {"endpoint", reason.endpoint},
         {"why", std::string{words_of(reason)} + "; the calls that it holds go to other workers, "
                                                 "and it tries one at a time"}}});
-  cancel(news, session, calls, now);
+  session.say_cancelled(calls, now);
   return news;
 }
 
@@ -350,8 +345,7 @@ Sessions::Drained Sessions::drain(const std::string& worker, Time now) {
   Drained out;
   for (const auto& [id, session] : roster_.sessions()) {
     if (session->name != worker && to_string(id) != worker) continue;
-    if (!session->told_to_drain)
-      if (auto frame = session->say(Drain{}, now)) out.news.frames.push_back(std::move(*frame));
+    if (!session->told_to_drain) session->say(Drain{}, now);
     session->told_to_drain = session->draining = true;
     out.workers.push_back(session->view());
   }
@@ -378,7 +372,7 @@ void Sessions::watch_silence(SessionNews& news, Time now) {
     // Only a frame that cannot be sent shows that a connection is closed.
     if (silent > defaults::heartbeat + defaults::heartbeat / 2 &&
         now - session->last_sent >= defaults::heartbeat / 2)
-      if (auto frame = session->say(Recorded{}, now)) news.frames.push_back(std::move(*frame));
+      session->say(Recorded{}, now);
     if (session->state == SessionState::closed) {
       if (now - session->closed_at >= defaults::closed_lost && !mutated("no_lease_expiry"))
         gone.push_back({id, Departure::died, "its connection closed and no Hello came"});
@@ -423,7 +417,7 @@ void Sessions::watch_calls(SessionNews& news, Session& session, Time now) const 
                                     "they go elsewhere"}},
                            true});
   }
-  cancel(news, session, cancelled, now);
+  session.say_cancelled(cancelled, now);
 }
 
 SessionNews Sessions::job_failed(JobId job) const {
@@ -468,6 +462,7 @@ std::optional<std::uint64_t> Sessions::first_out(JobId job) const {
 void Sessions::measure(Sizes& sizes) const {
   sizes["coordinator.sessions"] = roster_.size();
   sizes["coordinator.peers"] = roster_.peers();
+  sizes["coordinator.voices"] = roster_.voices().size();
   sizes["coordinator.sessions expected"] = earlier_.expected();
   for (const auto& [id, session] : roster_.sessions()) {
     sizes["session.calls"] += session->calls.size();
@@ -475,10 +470,27 @@ void Sessions::measure(Sizes& sizes) const {
   }
 }
 
+std::vector<OutgoingFrame> Sessions::leave() {
+  std::vector<OutgoingFrame> frames;
+  for (const SessionId id : roster_.voices().take_speaking()) {
+    Session* session = roster_.find(id);
+    if (session == nullptr) continue;
+    for (OutgoingFrame& frame : session->leave()) frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+void Sessions::speak(Time now) {
+  for (const SessionId id : roster_.voices().take_waiting(now)) {
+    const Session* session = roster_.find(id);
+    if (session != nullptr && session->leaves_by() <= now) roster_.voices().speaks(id);
+  }
+}
+
 OutgoingFrame Sessions::refusal(const PeerId& peer, Refused refused) const {
   Frame frame;
   frame.epoch = epoch_;
-  frame.message = std::move(refused);
+  frame.messages.emplace_back(std::move(refused));
   return {peer, encode(frame)};
 }
 

@@ -33,8 +33,8 @@ struct GivenUp {
 
 // What something that happened to sessions means for others.
 struct SessionNews {
-  std::vector<OutgoingFrame> frames{};
-  std::vector<AttemptId> unused{}; // permits that got lost on their way
+  std::vector<OutgoingFrame> frames{}; // outside of any session
+  std::vector<AttemptId> unused{};     // permits that got lost on their way
   std::vector<GivenUp> given_up{};
   std::vector<EndpointId> endpoints_gone{}; // that only a lost session reached
   std::vector<journal::SessionNote> notes{};
@@ -91,6 +91,11 @@ public:
   Drained drain(const std::string& worker, Time now);
   // At least every half second: who is silent, and who does not do what it was given.
   SessionNews tick(Time now);
+
+  // ---- what they are told ---------------------------------------------------------------------
+  std::vector<OutgoingFrame> leave(); // what was said in this event
+  void speak(Time now);               // what was said aside and has waited long enough
+  Time speaks_at() const { return roster_.voices().next(); }
 
   // ---- jobs ---------------------------------------------------------------------------------
   // Earlier lives of ours may have called its items below `mark`. A call ends at most so long after

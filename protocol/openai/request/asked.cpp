@@ -12,18 +12,11 @@ namespace {
 using json::Kind;
 using json::Value;
 
-std::uint64_t elements_in(Value array) {
-  std::uint64_t count = 0;
-  json::Elements elements{array};
-  while (elements.next()) ++count;
-  return count;
-}
-
 // One text, many of them, or one or many lists of tokens.
 std::uint64_t inputs_in(Value input) {
   if (!input.is(Kind::array)) return input.is(Kind::string) ? 1 : 0;
   const auto first = json::Elements{input}.next();
-  return first && first->is(Kind::number) ? 1 : elements_in(input);
+  return first && first->is(Kind::number) ? 1 : json::elements_in(input);
 }
 
 // Of `response_format` of a chat, or `text` of the responses API.

@@ -54,17 +54,10 @@ TokenBound bound_of(Count input, const Limits& line, const Limits& params, Count
   return {input, times(each.value_or(tokens_default), answers), each.has_value()};
 }
 
-Count elements_in(Value array) {
-  Count count = 0;
-  json::Elements elements{array};
-  while (elements.next()) ++count;
-  return count;
-}
-
 // A prompt of `completions` may be many: strings or arrays of tokens, but not one array of tokens.
 Count prompts_in(Value prompt) {
   const auto first = json::Elements{prompt}.next();
-  return first && !first->is(Kind::number) ? elements_in(prompt) : 1;
+  return first && !first->is(Kind::number) ? json::elements_in(prompt) : 1;
 }
 
 // A score or rerank reads its one query again with every document.
@@ -72,7 +65,7 @@ struct Pairs {
   Value query, documents;
   Count bytes() const {
     if (!query.is(Kind::string) || !documents.is(Kind::array)) return 0;
-    return times(query.text.size(), elements_in(documents));
+    return times(query.text.size(), json::elements_in(documents));
   }
 };
 

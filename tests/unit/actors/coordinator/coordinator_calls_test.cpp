@@ -40,7 +40,7 @@ TEST_CASE("a job is opened at a worker once, before its first batch") {
   bench.frames.clear();
   for (std::uint64_t call = 1; call <= 3; ++call) bench.offer(call, call);
   REQUIRE(bench.frames.size() == 4);
-  const auto* opened = std::get_if<JobOpened>(&bench.frames[0].second.message);
+  const auto* opened = std::get_if<JobOpened>(&bench.frames[0].second.messages[0]);
   REQUIRE(opened);
   CHECK(opened->job == JobId{7});
   CHECK(opened->spec == json_for_workers(spec));

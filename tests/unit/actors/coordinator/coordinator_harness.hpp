@@ -47,16 +47,17 @@ public:
 
   Time now = time_from_ns(0) + 1h;
   coordinator::Coordinator coordinator;
-  coordinator::Effects seen;           // all but the frames, since take()
-  std::set<SessionId> closed_sessions; // of all time
-  std::vector<std::pair<std::string, protocol::Frame>> frames;
+  coordinator::Effects seen;                                   // all but the frames, since take()
+  std::set<SessionId> closed_sessions;                         // of all time
+  std::vector<std::pair<std::string, protocol::Frame>> frames; // for each message one
 
   void hear(coordinator::Effects effects) {
     if (!coordinator.sessions().invariant()) FAIL("sessions count what they do not list");
     for (const auto& out : effects.frames) {
       auto frame = protocol::decode(out.bytes, protocol::Direction::from_coordinator);
       REQUIRE(frame);
-      frames.emplace_back(out.peer, std::move(*frame));
+      for (protocol::Message& message : frame->messages)
+        frames.emplace_back(out.peer, protocol::Frame{*frame, {std::move(message)}});
     }
     const auto add = [](auto& into, auto& from) {
       std::move(from.begin(), from.end(), std::back_inserter(into));
@@ -99,13 +100,13 @@ public:
     frame.session = worker.session;
     frame.seq = ++worker.seq;
     frame.ack = worker.heard;
-    frame.message = std::move(message);
+    frame.messages.push_back(std::move(message));
     raw(worker, frame);
   }
   void say_hello(Speaker& worker) {
     protocol::Frame frame;
     frame.epoch = epoch;
-    frame.message = worker.hello;
+    frame.messages.emplace_back(worker.hello);
     worker.seq = worker.heard = 0;
     raw(worker, frame);
   }
@@ -139,11 +140,13 @@ public:
 
   // What the worker was told of this kind, once; its ack follows.
   template <class M> std::vector<M> take_messages(Speaker& worker) {
+    // By then what was said aside has left, too.
+    hear(coordinator.speak(now + defaults::aside_most));
     std::vector<M> taken;
     std::erase_if(frames, [&](auto& out) {
       if (out.first != worker.peer) return false;
       worker.heard = std::max(worker.heard, out.second.seq);
-      const auto* message = std::get_if<M>(&out.second.message);
+      const auto* message = std::get_if<M>(&out.second.messages[0]);
       if (message) taken.push_back(*message);
       return message != nullptr;
     });

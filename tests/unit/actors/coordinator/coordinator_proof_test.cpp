@@ -234,7 +234,7 @@ TEST_CASE("a worker is sent no more than it has heard of, and a bound", "[proof]
   for (std::uint64_t call = 1; call <= 40; ++call) {
     bench.offer(call, call, 7, limits::mib * 8);
     for (const auto& [peer, frame] : bench.frames)
-      if (const auto* batch = std::get_if<Batch>(&frame.message)) sent += batch->calls.size();
+      if (const auto* batch = std::get_if<Batch>(&frame.messages[0])) sent += batch->calls.size();
     bench.frames.clear();
     bench.grant(worker, ids({call}));
   }

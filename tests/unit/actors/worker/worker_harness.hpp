@@ -39,7 +39,8 @@ struct Turn {
   template <class M> std::vector<M> all() const {
     std::vector<M> found;
     for (const Frame& frame : frames)
-      if (const auto* message = std::get_if<M>(&frame.message)) found.push_back(*message);
+      for (const Message& said : frame.messages)
+        if (const auto* message = std::get_if<M>(&said)) found.push_back(*message);
     return found;
   }
   template <class M> M only() const {
@@ -84,11 +85,11 @@ public:
   // ---- the coordinator's side
 
   Turn tell(Message message) {
-    return tell_raw({version_max, epoch, session_, ++seq_, 0, std::move(message)});
+    return tell_raw({{version_max, epoch, session_, ++seq_, 0}, {std::move(message)}});
   }
   Turn tell_raw(const Frame& frame) { return turn(room.received(encode(frame), now)); }
   Turn refuse(RefusedCode code) {
-    return tell_raw({version_max, epoch, {}, 0, 0, Refused{code, "a sentence"}});
+    return tell_raw({{version_max, epoch, {}, 0, 0}, {Refused{code, "a sentence"}}});
   }
   // Begins a new session: the worker has said Hello.
   Turn greet() {
@@ -188,7 +189,7 @@ private:
       const auto frame = decode(bytes, Direction::from_worker);
       REQUIRE(frame);
       const Heard heard = grammar_.hear(*frame);
-      INFO(name_of(frame->message) << ": " << heard.sentence);
+      INFO(name_of(frame->messages[0]) << ": " << heard.sentence);
       REQUIRE(heard.verdict == Verdict::ok);
       turn.frames.push_back(*frame);
     }

@@ -149,7 +149,7 @@ TEST_CASE("A worker without a session is silent", "[worker]") {
   scene.link_up();
   // Greeting: nothing but Hello until the Welcome.
   for (const Frame& frame : scene.tick_after(seconds{60}).frames)
-    CHECK(name_of(frame.message) == "Hello");
+    CHECK(name_of(frame.messages[0]) == "Hello");
 }
 
 TEST_CASE("Frames of an older epoch, of another session and old ones are dropped", "[worker]") {
@@ -159,11 +159,11 @@ TEST_CASE("Frames of an older epoch, of another session and old ones are dropped
   const SessionId before{scene.session().value - 1};
   const Cancel cancel{ids({1})};
   const Frame foreign = GENERATE_COPY(
-      Frame{version_max, Epoch{epoch.value - 1}, scene.session(), 4, 0, cancel},
-      Frame{version_max, Epoch{epoch.value - 1}, {}, 0, 0, Refused{RefusedCode::resync, "old"}},
-      Frame{version_max, epoch, before, 4, 0, cancel},
-      Frame{version_max, epoch, scene.session(), 3, 0, cancel}, // told already
-      Frame{version_max, epoch, scene.session(), 1, 0, Welcome{}});
+      Frame{{version_max, Epoch{epoch.value - 1}, scene.session(), 4, 0}, {cancel}},
+      Frame{{version_max, Epoch{epoch.value - 1}, {}, 0, 0}, {Refused{RefusedCode::resync, "old"}}},
+      Frame{{version_max, epoch, before, 4, 0}, {cancel}},
+      Frame{{version_max, epoch, scene.session(), 3, 0}, {cancel}}, // told already
+      Frame{{version_max, epoch, scene.session(), 1, 0}, {Welcome{}}});
   const auto turn = scene.tell_raw(foreign);
   CHECK(turn.frames.empty());
   CHECK_FALSE(turn.effects.welcome);
@@ -185,10 +185,11 @@ TEST_CASE("A gap in the coordinator's numbers leads to one Hello", "[worker]") {
   Scene scene;
   scene.connect();
   scene.give({1});
-  const auto turn = scene.tell_raw({version_max, epoch, scene.session(), 9, 0, Recorded{}});
+  const auto turn = scene.tell_raw({{version_max, epoch, scene.session(), 9, 0}, {Recorded{}}});
   CHECK(turn.only<Hello>().held == ids({1}));
   // What follows in the broken session is of no use.
-  CHECK(scene.tell_raw({version_max, epoch, scene.session(), 10, 0, Recorded{}}).frames.empty());
+  CHECK(
+      scene.tell_raw({{version_max, epoch, scene.session(), 10, 0}, {Recorded{}}}).frames.empty());
   scene.welcome.keep_held = ids({1});
   CHECK(scene.greet().only<Need>().calls == ids({1}));
 }
@@ -231,7 +232,7 @@ TEST_CASE("A restarted coordinator's Welcome begins its epoch", "[worker]") {
   Welcome welcome;
   welcome.outcome_window_bytes = 1;
   const auto effects =
-      scene.room.received(encode({version_max, next, session, 1, 0, welcome}), scene.now);
+      scene.room.received(encode({{version_max, next, session, 1, 0}, {welcome}}), scene.now);
   CHECK(effects.welcome);
   const auto beat = scene.room.tick(scene.now + seconds{60});
   REQUIRE(beat.frames.size() == 1);

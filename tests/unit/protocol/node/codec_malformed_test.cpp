@@ -65,13 +65,19 @@ Frame sample() {
   frame.epoch = Epoch{3};
   frame.session = SessionId{3ull << 32 | 1};
   frame.seq = 12;
-  frame.message = Outcomes{{outcome, outcome}};
+  frame.messages.assign(1, Outcomes{{outcome, outcome}});
   return frame;
 }
 
 } // namespace
 
 TEST_CASE("bytes that are no envelope are refused") {
+  // A Need, and behind it another message.
+  const auto further = [](const std::string& call, const std::string& tag,
+                          const std::string& body = raw::map({})) {
+    return raw::array_head(9) + need(call).substr(raw::array_head(7).size()) + tag + body;
+  };
+  REQUIRE(decode(further(one, raw::number(raw::goodbye)), Direction::from_worker));
   const std::string good = need(one);
   REQUIRE(decode(good, Direction::from_worker));
   refuse_all({
@@ -85,6 +91,15 @@ TEST_CASE("bytes that are no envelope are refused") {
       {"six in the envelope", raw::list({one, one, one, one, one, one}), "envelope of 7"},
       {"eight in the envelope", raw::list({one, one, one, one, one, one, one, one}),
        "envelope of 7"},
+      {"a sixth message",
+       raw::list(
+           {one, one, one, one, one, one, one, one, one, one, one, one, one, one, one, one, one}),
+       "up to 15"},
+      {"a further tag that nobody has", further(one, raw::number(0)), "tag of a message"},
+      {"a further tag of the other side", further(one, raw::number(raw::drain)),
+       "of the other side"},
+      {"a further body that is a list", further(one, raw::number(raw::goodbye), raw::list({})),
+       "expected a map"},
       {"a list as body", raw::frame(raw::need, raw::list({one, one})), "expected a map"},
       {"nil as body", raw::frame(raw::need, raw::nil), "expected a map"},
       {"too many bytes", good + std::string(limits::frame_bytes_max, '\0'), "at most"},
@@ -108,11 +123,11 @@ TEST_CASE("Hello and Refused are read in any version, for they settle it") {
   const std::string body = raw::map({{"vl", raw::number(9)}, {"vh", raw::number(9)}, {"p", one}});
   const auto hello = decode(raw::frame(raw::hello, body, 9), Direction::from_worker);
   REQUIRE(hello);
-  CHECK(std::get<Hello>(hello->message).version_low == 9);
+  CHECK(std::get<Hello>(hello->messages[0]).version_low == 9);
   const auto refused = decode(raw::frame(raw::refused, raw::map({{"c", raw::number(3)}}), 9),
                               Direction::from_coordinator);
   REQUIRE(refused);
-  CHECK(std::get<Refused>(refused->message).code == RefusedCode::version);
+  CHECK(std::get<Refused>(refused->messages[0]).code == RefusedCode::version);
 }
 
 TEST_CASE("a message without what makes it one is refused") {

@@ -111,7 +111,7 @@ std::vector<Frame> one_of_each(Random& random, std::index_sequence<I...>) {
     fill(frame.seq, random);
     fill(frame.ack, random);
   }
-  (fill(frames[I].message.emplace<I>(), random), ...);
+  (fill(frames[I].messages.emplace_back().emplace<I>(), random), ...);
   return frames;
 }
 
@@ -121,7 +121,7 @@ std::vector<Frame> one_of_each(std::uint64_t seed) {
 }
 
 Direction direction_of(const Frame& frame) {
-  return from_worker(frame.message) ? Direction::from_worker : Direction::from_coordinator;
+  return from_worker(frame.messages[0]) ? Direction::from_worker : Direction::from_coordinator;
 }
 Direction opposite(Direction direction) {
   return direction == Direction::from_worker ? Direction::from_coordinator : Direction::from_worker;
@@ -136,7 +136,7 @@ Frame with_name(std::size_t bytes) {
   hello.name = std::string(bytes, 'n');
   hello.process = Nonce{1};
   Frame frame;
-  frame.message = std::move(hello);
+  frame.messages.assign(1, std::move(hello));
   return frame;
 }
 
@@ -153,7 +153,7 @@ Outcome smallest_outcome() {
 TEST_CASE("every message comes back as it left, whatever its fields hold") {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     for (const Frame& frame : one_of_each(seed)) {
-      INFO("seed " << seed << ", " << name_of(frame.message));
+      INFO("seed " << seed << ", " << name_of(frame.messages[0]));
       const std::string bytes = encode(frame);
       const auto back = decode(bytes, direction_of(frame));
       REQUIRE(back);
@@ -173,7 +173,7 @@ TEST_CASE(
   endpoint.limits.token_counting = TokenCounting::reserved;
   hello.endpoints = {{.model = "m", .endpoint = endpoint}};
   Frame frame;
-  frame.message = hello;
+  frame.messages.assign(1, hello);
   const std::string bytes = encode(frame);
   CHECK(bytes.find("\xa1r\xcd\x02\x58") != std::string::npos); // "r": 600
   CHECK(bytes.find("\xa1"
@@ -191,7 +191,7 @@ TEST_CASE("an outcome of every class comes back, and of no other number") {
     Outcome outcome = smallest_outcome();
     outcome.cls = static_cast<OutcomeClass>(number);
     Frame frame;
-    frame.message = Outcomes{{outcome}};
+    frame.messages.assign(1, Outcomes{{outcome}});
     const auto back = decode(encode(frame), direction_of(frame));
     CHECK(back.has_value() == (number < outcome_class_count));
     if (back) CHECK(*back == frame);
@@ -200,7 +200,7 @@ TEST_CASE("an outcome of every class comes back, and of no other number") {
 
 TEST_CASE("a message of the wrong direction is refused") {
   for (const Frame& frame : one_of_each(1)) {
-    INFO(name_of(frame.message));
+    INFO(name_of(frame.messages[0]));
     const auto heard = decode(encode(frame), opposite(direction_of(frame)));
     REQUIRE_FALSE(heard);
     CHECK(heard.error().code == ErrorCode::bad_frame);
@@ -214,7 +214,7 @@ TEST_CASE("the bytes of a frame are those of the releases before") {
   frame.session = SessionId{300};
   frame.seq = 4;
   frame.ack = 5;
-  frame.message = Need{Nonce{6}, {CallId{7}, CallId{70'000}}};
+  frame.messages.assign(1, Need{Nonce{6}, {CallId{7}, CallId{70'000}}});
   const unsigned char expected[]{0x97, 2, 2,    2,   0xcd, 1, 44,   4, 5, 0x82, 0xa1,
                                  'n',  6, 0xa1, 'c', 0x92, 7, 0xce, 0, 1, 0x11, 0x70};
   CHECK(encode(frame) == std::string(expected, expected + sizeof expected));
@@ -227,7 +227,7 @@ TEST_CASE("a key that this release does not know is skipped with all that it hol
   const auto need = from_a_worker(
       raw::frame(raw::need, raw::map({{"new", deep}, {"n", raw::number(3)}, {"newer", raw::nil}})));
   REQUIRE(need);
-  CHECK(std::get<Need>(need->message) == Need{Nonce{3}, {}});
+  CHECK(std::get<Need>(need->messages[0]) == Need{Nonce{3}, {}});
   CHECK(from_a_worker(raw::frame(raw::goodbye, raw::map({{"why", raw::text("tired")}}))));
 }
 
@@ -238,7 +238,7 @@ TEST_CASE("a key that an older release does not send leaves the default") {
   const auto frame =
       from_a_worker(raw::frame(raw::outcomes, raw::map({{"o", raw::list({outcome})}})));
   REQUIRE(frame);
-  CHECK(std::get<Outcomes>(frame->message).outcomes == std::vector{smallest_outcome()});
+  CHECK(std::get<Outcomes>(frame->messages[0]).outcomes == std::vector{smallest_outcome()});
 }
 
 TEST_CASE("a name may have as many bytes as its limit, and not one more") {
@@ -295,7 +295,7 @@ TEST_CASE("the longest lists of the smallest elements that encode writes may hav
   for (const Message& message : messages) {
     INFO(name_of(message));
     Frame frame;
-    frame.message = message;
+    frame.messages.assign(1, message);
     CHECK(decode(encode(frame), direction_of(frame)));
   }
   Hello hello;
@@ -304,8 +304,40 @@ TEST_CASE("the longest lists of the smallest elements that encode writes may hav
   hello.in_flight = hello.outbox = many(Claim{CallId{1}, AttemptId{1}, parts, {}});
   hello.held = many(CallId{1});
   Frame frame;
-  frame.message = std::move(hello);
+  frame.messages.assign(1, std::move(hello));
   CHECK(from_a_worker(encode(frame)));
+}
+
+TEST_CASE(
+    "a frame takes up to five messages, in order, and of more bytes than its target one alone") {
+  Frame frame;
+  frame.epoch = Epoch{3};
+  frame.session = SessionId{3ull << 32 | 1};
+  frame.seq = 2;
+  FrameWriter writer{frame};
+  for (std::uint64_t n = 1; n <= limits::frame_messages_max; ++n) {
+    const Message message =
+        n % 2 == 0 ? Message{Heartbeat{{4, n}}} : Message{Need{Nonce{n}, {CallId{n}}}};
+    CHECK(writer.add(message));
+    frame.messages.push_back(message);
+    CHECK(writer.bytes() == encode(frame));
+    const auto back = decode(writer.bytes(), Direction::from_worker);
+    REQUIRE(back);
+    CHECK((*back == frame));
+  }
+  CHECK_FALSE(writer.add(Heartbeat{}));
+  CHECK(writer.bytes() == encode(frame));
+
+  Outcome large = smallest_outcome();
+  large.body = std::string(limits::frame_target_bytes, 'b');
+  FrameWriter small_first{frame}, large_first{frame};
+  REQUIRE(small_first.add(Heartbeat{}));
+  const std::string before = small_first.bytes();
+  CHECK_FALSE(small_first.add(Outcomes{{large}}));
+  CHECK(small_first.bytes() == before);
+  CHECK(small_first.add(Need{Nonce{1}, {CallId{1}}})); // that fits
+  CHECK(large_first.add(Outcomes{{large}}));
+  CHECK_FALSE(large_first.add(Heartbeat{}));
 }
 
 TEST_CASE("the largest item and the largest answer fit a frame") {
@@ -313,11 +345,11 @@ TEST_CASE("the largest item and the largest answer fit a frame") {
   outcome.message = std::string(limits::text_bytes_max, 's');
   outcome.body = std::string(limits::reply_bytes_max, 'b');
   Frame answer, item;
-  answer.message = Outcomes{{outcome}};
-  item.message = Batch{
+  answer.messages.emplace_back(Outcomes{{outcome}});
+  item.messages.emplace_back(Batch{
       {PlannedCall{CallId{1},
                    {{outcome.parts[0], ItemKind::text, std::string(limits::line_bytes_max, 'r')}},
-                   {}}}};
+                   {}}}});
   for (const Frame& frame : {answer, item}) {
     const auto back = decode(encode(frame), direction_of(frame));
     REQUIRE(back);
@@ -331,10 +363,10 @@ TEST_CASE("foreign text is made fit to travel instead of being refused by the ot
   outcome.code = "a\nb";
   outcome.message = "half a character: \xc3";
   Frame frame;
-  frame.message = Outcomes{{outcome}};
+  frame.messages.assign(1, Outcomes{{outcome}});
   const auto back = from_a_worker(encode(frame));
   REQUIRE(back);
-  const Outcome& heard = std::get<Outcomes>(back->message).outcomes.front();
+  const Outcome& heard = std::get<Outcomes>(back->messages[0]).outcomes.front();
   CHECK(heard.model == std::string(255, 'm'));
   CHECK(heard.code == "a b");
   CHECK(heard.message == "half a character: \xef\xbf\xbd");

@@ -18,7 +18,7 @@ Frame frame(Message message, SessionId session, std::uint64_t seq, Epoch epoch =
   made.epoch = epoch;
   made.session = session;
   made.seq = seq;
-  made.message = std::move(message);
+  made.messages.push_back(std::move(message));
   return made;
 }
 Frame hello(Epoch epoch = now) {
@@ -240,6 +240,29 @@ TEST_CASE("a speaker that says the other side's words violates the grammar") {
   is_violation(coordinator.grammar.hear(frame(Drain{}, first, 1)), "a worker's message, got Drain");
   AtWorker worker;
   is_violation(worker.grammar.hear(hello()), "a coordinator's message, got Hello");
+}
+
+TEST_CASE("messages share a frame and its number, but for those that begin a session or end it") {
+  const auto together = [](Message a, Message b, std::uint64_t seq) {
+    Frame both = frame(std::move(a), first, seq);
+    both.messages.push_back(std::move(b));
+    return both;
+  };
+  AtCoordinator at;
+  at.accept_hello(first);
+  CHECK(at.hear(together(Outcomes{}, Need{}, 1)) == Verdict::ok);
+  CHECK(at.hear(together(Outcomes{}, Need{}, 1)) == Verdict::duplicate);
+  CHECK(at.grammar.heard() == 1);
+  is_violation(at.grammar.hear(together(Hello{}, Need{}, 2)), "Hello alone in its frame");
+  is_violation(at.grammar.hear(together(Need{}, Hello{}, 2)), "Hello alone in its frame");
+  is_violation(at.grammar.hear(together(Goodbye{}, Need{}, 2)), "Goodbye at the end of its frame");
+  is_violation(at.grammar.hear(together(Need{}, Drain{}, 2)), "a worker's message, got Drain");
+  CHECK(at.hear(together(Returned{}, Goodbye{}, 2)) == Verdict::ok);
+  is_violation(at.grammar.hear(frame(Need{}, first, 3)), "nothing after Goodbye");
+  AtWorker worker;
+  worker.be_welcomed(first);
+  CHECK(worker.hear(together(Batch{}, Permits{}, 2)) == Verdict::ok);
+  is_violation(worker.grammar.hear(together(Welcome{}, Batch{}, 3)), "Welcome alone in its frame");
 }
 
 } // namespace grammar_test

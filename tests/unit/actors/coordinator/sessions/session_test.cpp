@@ -1,6 +1,9 @@
 // One worker's books.
 #include "actors/coordinator/sessions/session.hpp"
 
+#include "actors/kit/defaults.hpp"
+#include "protocol/node/codec.hpp"
+
 #include <catch2/catch.hpp>
 
 namespace session_test {
@@ -18,6 +21,12 @@ Assigned held(std::size_t bytes) {
   assigned.job = JobId{7};
   assigned.bytes = bytes;
   return assigned;
+}
+
+protocol::Frame read(const OutgoingFrame& frame) {
+  auto read = protocol::decode(frame.bytes, protocol::Direction::from_coordinator);
+  REQUIRE(read);
+  return *read;
 }
 
 } // namespace
@@ -114,13 +123,82 @@ TEST_CASE(
     "a session says nothing before it is durable, and in pieces what is too long for a frame") {
   Session session{Epoch{1}};
   session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
-  CHECK_FALSE(session.say(protocol::Recorded{}, start));
+  session.say(protocol::Recorded{}, start);
+  CHECK(session.leave().empty());
   session.durable(start);
-  CHECK(session.say(protocol::Recorded{}, start));
-  CHECK(session.say_cancelled({}, start).empty());
-  CHECK(session.say_cancelled(std::vector<CallId>(20'000), start).size() == 3);
+  session.say(protocol::Recorded{}, start);
+  session.say(protocol::Recorded{}, start);
+  CHECK(session.leave().size() == 1);
+  session.say_cancelled({}, start);
+  CHECK(session.leave().empty());
+  session.say_cancelled(std::vector<CallId>(20'000, CallId{1}), start);
+  const auto frames = session.leave();
+  REQUIRE(frames.size() == 1);
+  CHECK(read(frames[0]).messages.size() == 3);
+  session.say(protocol::Recorded{}, start);
   session.connection_closed(start);
-  CHECK_FALSE(session.say(protocol::Recorded{}, start));
+  CHECK(session.leave().empty());
+  session.say(protocol::Recorded{}, start);
+  CHECK(session.leave().empty());
+}
+
+TEST_CASE("what is said aside leaves with the next frame, or a while later") {
+  InFlight all;
+  Voices voices;
+  Session session{Epoch{1}, &all, &voices};
+  session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
+  session.durable(start);
+  session.say_aside(protocol::Drain{}, start);
+  CHECK(voices.take_speaking().empty());
+  CHECK(voices.next() == start + defaults::aside_most);
+  CHECK(session.leaves_by() == start + defaults::aside_most);
+  session.say_recorded({AttemptId{5}}, start + 1ms); // no later for that
+  CHECK(voices.take_waiting(start + defaults::aside_most - Duration{1}).empty());
+  CHECK(voices.take_waiting(start + defaults::aside_most) == std::vector{SessionId{1}});
+  SECTION("by then") {}
+  SECTION("with another") {
+    session.say(protocol::Recorded{}, start);
+    CHECK(voices.take_speaking() == std::vector{SessionId{1}});
+  }
+  const auto frames = session.leave();
+  REQUIRE(frames.size() == 1);
+  const protocol::Frame frame = read(frames[0]);
+  CHECK(std::holds_alternative<protocol::Drain>(frame.messages.front()));
+  CHECK(std::get<protocol::Recorded>(frame.messages.back()).attempts == std::vector{AttemptId{5}});
+  CHECK(session.leaves_by() == never);
+}
+
+TEST_CASE("records are told at once where the worker waits for them") {
+  Voices voices;
+  Session session{Epoch{1}, nullptr, &voices};
+  session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
+  session.durable(start);
+  const auto answer = [&](std::uint64_t attempt, std::size_t bytes) {
+    protocol::Outcome outcome;
+    outcome.attempt = AttemptId{attempt};
+    outcome.body = std::string(bytes - outcome.bytes(), 'b');
+    session.answered(outcome, {});
+  };
+  SECTION("to end") {
+    session.draining = true;
+    session.say_recorded({AttemptId{1}}, start);
+    CHECK(voices.take_speaking().size() == 1);
+  }
+  SECTION("with a quarter of its window unrecorded") {
+    constexpr std::size_t quarter = limits::outcome_window_bytes / 4;
+    answer(1, quarter / 2);
+    answer(2, quarter / 2 - 1);
+    session.say_recorded({AttemptId{1}}, start);
+    CHECK(voices.take_speaking().empty());
+    answer(3, 1'000);
+    answer(3, 1'000); // told again
+    session.say_recorded({AttemptId{2}}, start);
+    CHECK(voices.take_speaking().size() == 1);
+    session.leave();
+    answer(4, quarter - 1'001); // what was told is not unrecorded
+    session.say_recorded({AttemptId{3}}, start);
+    CHECK(voices.take_speaking().empty());
+  }
 }
 
 TEST_CASE(
@@ -129,9 +207,11 @@ TEST_CASE(
   session.begin(SessionId{1}, "peer", "user", protocol::Hello{}, start);
   session.durable(start);
   session.feed(CallId{1}, held(1), start);
-  session.say(protocol::Batch{}, start);
+  session.say_aside(protocol::Batch{}, start);
   protocol::Heartbeat beat;
   beat.capacity = {4, 100};
+  for (int n = 0; n < 3; ++n) CHECK_FALSE(session.take_beat(beat)); // the batch has not left
+  session.leave();
   for (int n = 0; n < 3; ++n) CHECK_FALSE(session.take_beat(beat)); // it has not heard the batch
   session.heard(1, start);
   CHECK_FALSE(session.take_beat(beat));

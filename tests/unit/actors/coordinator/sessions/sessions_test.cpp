@@ -57,7 +57,11 @@ struct Stage {
   }
   SessionNews tick(Duration later) {
     now += later;
-    return sessions.tick(now);
+    return with_frames(sessions.tick(now));
+  }
+  SessionNews with_frames(SessionNews news) {
+    for (OutgoingFrame& frame : sessions.leave()) news.frames.push_back(std::move(frame));
+    return news;
   }
 };
 
@@ -66,8 +70,8 @@ template <class M> M only(const SessionNews& news) {
   REQUIRE(news.frames.size() == 1);
   const auto frame = decode(news.frames[0].bytes, Direction::from_coordinator);
   REQUIRE(frame);
-  REQUIRE(std::holds_alternative<M>(frame->message));
-  return std::get<M>(frame->message);
+  REQUIRE(std::holds_alternative<M>(frame->messages[0]));
+  return std::get<M>(frame->messages[0]);
 }
 
 std::vector<std::uint64_t> calls_of(const SessionNews& news) {
@@ -116,7 +120,7 @@ TEST_CASE("a frame is heard from a session in its order, and else answered or dr
     frame.epoch = epoch;
     frame.session = session;
     frame.seq = seq;
-    frame.message = std::move(message);
+    frame.messages.push_back(std::move(message));
     return stage.sessions.hear({"worker-1", "user", encode(frame)}, stage.now);
   };
   const Need need{Nonce{1}, {CallId{1}}};
@@ -281,23 +285,27 @@ TEST_CASE("calls leave their sessions when their job is held or closed, or nobod
   stage.permit(first, 1);
   stage.permit(second, 3);
   SECTION("held: what has no permit goes back") {
-    const SessionNews news = stage.sessions.job_held(job, stage.now);
+    const SessionNews news = stage.with_frames(stage.sessions.job_held(job, stage.now));
     CHECK(calls_of(news) == Calls{2, 4});
     CHECK(news.frames.size() == 2);
     CHECK(stage.sessions.in_flight(job) == 2);
   }
   SECTION("closed: what is in flight counts as made, and the workers forget the job") {
     first.jobs.open(job, 100);
-    const SessionNews news = stage.sessions.job_closed(job, stage.now);
+    const SessionNews news = stage.with_frames(stage.sessions.job_closed(job, stage.now));
     CHECK(calls_of(news) == Calls{1, 3});
     CHECK(news.given_up[0].lost.permitted);
-    CHECK(news.frames.size() == 3); // two Cancels, and a word of the job to whom it was opened
+    REQUIRE(news.frames.size() == 2);
+    // A Cancel, and a word of the job to whom it was opened.
+    CHECK(decode(news.frames[0].bytes, Direction::from_coordinator)->messages.size() == 2);
+    CHECK(decode(news.frames[1].bytes, Direction::from_coordinator)->messages.size() == 1);
     CHECK(first.calls.size() == 0);
     CHECK(first.take_dropped(AttemptId::of(epoch, 1, 1)));
     CHECK_FALSE(first.jobs.has_met(job));
   }
   SECTION("withdrawn: one in flight ends by its worker's word") {
-    const SessionNews news = stage.sessions.withdraw({CallId{1}, CallId{4}, CallId{9}}, stage.now);
+    const SessionNews news =
+        stage.with_frames(stage.sessions.withdraw({CallId{1}, CallId{4}, CallId{9}}, stage.now));
     CHECK(news.given_up.empty());
     CHECK(news.frames.size() == 2);
     CHECK(first.calls.find(CallId{1})->withdrawn);
@@ -315,8 +323,9 @@ TEST_CASE("workers are drained by name or number, and told once") {
   const auto drained = stage.sessions.drain("worker-1", stage.now);
   REQUIRE(drained.workers.size() == 1);
   CHECK(drained.workers[0].state == "draining");
-  only<Drain>(drained.news);
-  CHECK(stage.sessions.drain("worker-1", stage.now).news.frames.empty());
+  only<Drain>(stage.with_frames(drained.news));
+  stage.sessions.drain("worker-1", stage.now);
+  CHECK(stage.sessions.leave().empty());
   CHECK(stage.sessions.drain(to_string(second.id), stage.now).workers.size() == 1);
   CHECK(stage.sessions.drain("nobody", stage.now).workers.empty());
   CHECK_FALSE(first.may_be_fed());
