@@ -3,13 +3,16 @@ then forgotten. The witness is what the simulated server was sent, when, and how
 """
 import contextlib
 import json
+import pathlib
 import re
-import socket
 import sqlite3
-import threading
+import sys
 import unittest
 
 from harness import EndToEnd, write_batch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "torture"))
+from witness import BATCH, Witness
 
 WAYS = ("run", "submit")
 
@@ -240,55 +243,19 @@ class Budgets(Jobs):
                     self.assertEqual(stats["peak_in_flight"], 3)
 
 
-BATCH = 35  # tag of the message that hands calls to a worker (protocol/node/wire_fields.hpp)
-
-
-class Tap:
-    """Passes what worker and coordinator say to each other, and keeps what the coordinator says."""
-
-    def __init__(self, address):
-        self.target = ("127.0.0.1", int(address.rsplit(":", 1)[1]))
-        self.heard = bytearray()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listen = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        worker, _ = self.listener.accept()
-        coordinator = socket.create_connection(self.target)
-        threading.Thread(target=self.pump, args=(worker, coordinator, None), daemon=True).start()
-        self.pump(coordinator, worker, self.heard)
-
-    def pump(self, source, sink, keep):
-        with contextlib.suppress(OSError), source, sink:
-            while piece := source.recv(65536):
-                if keep is not None:
-                    keep += piece
-                sink.sendall(piece)
-
-    def messages(self):
-        """ZMTP 3: a greeting of 64 bytes, then frames of flags, size and body; no commands."""
-        rest = bytes(self.heard[64:])
-        while len(rest) > 9:
-            flags, wide = rest[0], 8 if rest[0] & 2 else 1
-            size = int.from_bytes(rest[1:1 + wide], "big")
-            if not flags & 4:
-                yield rest[1 + wide:1 + wide + size]
-            rest = rest[1 + wide + size:]
-
-
 class Batches(Jobs):
     def test_no_more_calls_are_sent_together_than_told(self):
         write_batch(self.source, 120)
         self.hub = self.coordinator()
-        tap = Tap(self.hub.listen)
-        self.start("gristmill-worker", "--coordinator", tap.listen, "--name", "tapped").ready()
+        witness = Witness(int(self.hub.listen.rsplit(":", 1)[1]))
+        self.addCleanup(witness.close)
+        self.start("gristmill-worker", "--coordinator", f"tcp://127.0.0.1:{witness.port}", "--name",
+                   "watched").ready()
         for job in self.both("--batch-size", "2"):
             with self.subTest(job.way):
                 self.assertEqual(job.code, 0, job.stderr())
                 self.assertEqual(len(self.calls(job.server)), 120)
-        batches = [frame for frame in tap.messages() if frame[:1] == b"\x97" and frame[2] == BATCH]
-        self.assertGreaterEqual(len(batches), 60)
+        self.assertGreaterEqual(witness.counts[BATCH], 60)
         # Under `run` nothing passes between processes: the journal says what the job was given.
         path = f"{self.directory}/run.jsonl.state/journal.db"
         with contextlib.closing(sqlite3.connect(path)) as journal:

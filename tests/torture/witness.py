@@ -1,5 +1,5 @@
-"""A proxy that hurts nothing and writes down what passes: which attempts a worker has reported, and
-which the coordinator has acknowledged, each with its moment. It reads ZeroMQ's frames and msgpack by
+"""A proxy that hurts nothing and writes down what passes: how many messages of each tag, which attempts
+a worker has reported, and which the coordinator has acknowledged, each with its moment. It reads ZeroMQ's frames and msgpack by
 its own few lines; the nodes speak without keys, so that there is something to read.
 Invariant: a moment is noted after the bytes arrived here and before they are passed on.
 """
@@ -10,7 +10,7 @@ import time
 
 from proxy import FaultProxy
 
-OUTCOMES, RECORDED = 4, 38  # tags; protocol/node/wire_fields.hpp
+OUTCOMES, BATCH, RECORDED = 4, 35, 38  # tags; protocol/node/wire_fields.hpp
 Seen = collections.namedtuple("Seen", "at tag attempts")
 
 
@@ -62,6 +62,13 @@ def attempt_text(value):
     return f"{value >> 48}-{value >> 20 & (1 << 28) - 1}-{value & (1 << 20) - 1}"
 
 
+def messages(frame):
+    """[(tag, body), ...] of [version, tag, epoch, session, seq, ack, body, tag, body, ...]"""
+    _, tag, _, _, _, _, *rest = unpack(frame)[0]
+    tags = [tag, *rest[1::2]]
+    return list(zip(tags, rest[0::2], strict=True))
+
+
 class Frames:
     """Cuts one direction of a ZMTP 3 connection into messages of one frame."""
     GREETING = 64
@@ -89,20 +96,22 @@ class Witness(FaultProxy):
     def __init__(self, target_port):
         super().__init__(target_port, 0)
         self.seen, self.frames, self.guard = [], {}, threading.Lock()
+        self.counts = collections.Counter()  # by tag
 
     def forward(self, connection, way, piece, sink):
         now = time.time()
         frames = self.frames.setdefault((id(connection), way), Frames())
-        for message in frames.feed(piece):
-            _, tag, _, _, _, _, body = unpack(message)[0]
-            self.note(now, tag, body)
+        for frame in frames.feed(piece):
+            for tag, body in messages(frame):
+                self.note(now, tag, body)
         super().forward(connection, way, piece, sink)
 
     def note(self, now, tag, body):
         values = ([outcome[b"a"] for outcome in body.get(b"o", [])] if tag == OUTCOMES else
                   body.get(b"a", []) if tag == RECORDED else [])
-        if values:
-            with self.guard:
+        with self.guard:
+            self.counts[tag] += 1
+            if values:
                 self.seen.append(Seen(now, tag, [attempt_text(value) for value in values]))
 
     def first(self, tag):
