@@ -141,14 +141,12 @@ Result<> CoordinatorHost::start(InputRoots inputs) {
   // Before any worker is heard: what it claims must find its job open.
   deliver_to_room({{wiring::Recipient::coordinator, {}}, wiring::Start{}});
 
-  GatewayOptions gateway;
-  gateway.listen = options_.listen;
-  if (options_.keys) {
-    auto enrolment = AllowList::open(options_.keys->allow_file, log_gateway);
-    GRISTMILL_TRY(enrolment);
-    gateway.keys = GatewayKeys{options_.keys->keys, std::move(*enrolment)};
-  }
-  gateway.log = log_gateway;
+  GRISTMILL_TRY(open_gateway());
+  plugged_.count_down();
+  return {};
+}
+
+Result<> CoordinatorHost::open_gateway() {
   GatewayEvents events;
   events.received = [this](std::vector<ReceivedFrame> frames) {
     deliver_to_room({{wiring::Recipient::coordinator, {}}, wiring::FramesIn{std::move(frames)}});
@@ -160,10 +158,22 @@ Result<> CoordinatorHost::start(InputRoots inputs) {
     deliver_to_room(
         {{wiring::Recipient::coordinator, {}}, wiring::PeersGone{std::move(peers), true}});
   };
+  if (options_.gateway) {
+    gateway_ = options_.gateway(std::move(events));
+    return {};
+  }
+  GatewayOptions gateway;
+  gateway.listen = options_.listen;
+  if (options_.keys) {
+    auto enrolment = AllowList::open(options_.keys->allow_file, log_gateway);
+    GRISTMILL_TRY(enrolment);
+    gateway.keys = GatewayKeys{options_.keys->keys, std::move(*enrolment)};
+  }
+  gateway.log = log_gateway;
   auto opened = ZmqGateway::open(std::move(gateway), std::move(events));
   GRISTMILL_TRY(opened);
+  listening_ = (*opened)->endpoint();
   gateway_ = std::move(*opened);
-  plugged_.count_down();
   return {};
 }
 
@@ -188,14 +198,6 @@ void CoordinatorHost::stop() {
   gateway_.reset();
   cache_.reset();
   if (store_.rows) store_.rows->close(!failed_);
-}
-
-std::string CoordinatorHost::listening() const {
-  return gateway_->endpoint();
-}
-
-std::shared_ptr<zmq::context_t> CoordinatorHost::zmq_context() const {
-  return gateway_->context();
 }
 
 void CoordinatorHost::send(wiring::SendFrames send) {

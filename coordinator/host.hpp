@@ -29,7 +29,9 @@ namespace gristmill::coordinator {
 
 struct HostOptions {
   std::string state_directory;
-  std::string listen = "tcp://127.0.0.1:7411"; // or inproc://… in one process with the workers
+  std::string listen = "tcp://127.0.0.1:7411";
+  // In place of a socket that listens: what workers of the same process are reached by.
+  std::function<std::unique_ptr<Gateway>(GatewayEvents)> gateway;
   std::optional<CoordinatorKeys> keys;
   std::vector<PoolSpec> pools; // as configured
   std::string cache_directory; // of answers; empty = there is none
@@ -49,8 +51,7 @@ public:
   journal::Recovered& recovered() { return recovered_; }
   // `inputs`: below which directories jobs may read; without any, as under `run`, anywhere.
   Result<> start(InputRoots inputs = {});
-  std::string listening() const;                       // with the port that was really taken
-  std::shared_ptr<zmq::context_t> zmq_context() const; // for workers of the same process
+  const std::string& listening() const { return listening_; } // with the port that was really taken
 
   // Any thread. The answer comes on a thread of the stage; one that takes longer than
   // answer_kept_for may be dropped: whoever asked has given up long ago.
@@ -82,6 +83,7 @@ private:
   void fail_once(Error error);
   wiring::NodeOptions node_options();
   Result<> open_cache();
+  Result<> open_gateway();
   std::string output_path(JobId job, const JobSpec& spec) const; // of its merged result
 
   Stage& stage_;
@@ -92,7 +94,8 @@ private:
   Store store_;
   std::unique_ptr<AnswerCache> cache_;
   std::unique_ptr<wiring::CoordinatorNode> node_;
-  std::unique_ptr<ZmqGateway> gateway_;
+  std::unique_ptr<Gateway> gateway_;
+  std::string listening_;
   std::latch plugged_{1}; // gateway_ may be used
 
   std::shared_mutex rooms_mutex_;

@@ -108,24 +108,30 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   };
   client.read = [actor](std::vector<PageEnded> pages) { post(actor, PagesRead{std::move(pages)}); };
   host->client_ = std::make_unique<CurlClient>(std::move(client), host->options_.http);
+  const auto linked = host->open_link();
+  host->plugged_.count_down();
+  GRISTMILL_TRY(linked);
+  return host;
+}
+
+Result<> WorkerHost::open_link() {
   LinkEvents events;
-  events.received = [actor](std::vector<std::string> frames) {
+  events.received = [actor = actor_](std::vector<std::string> frames) {
     post(actor, FramesIn{std::move(frames)});
   };
-  events.up = [actor] { post(actor, LinkUp{}); };
-  events.down = [actor](std::string why) { post(actor, LinkDown{std::move(why)}); };
-  LinkOptions link;
-  link.coordinator = host->options_.coordinator;
-  link.context = std::move(host->options_.zmq_context); // a context lives as long as its sockets
-  link.access = host->options_.access;
-  auto opened = ZmqLink::open(std::move(link), std::move(events));
-  if (!opened) {
-    host->plugged_.count_down();
-    return tl::unexpected{opened.error()};
+  events.up = [actor = actor_] { post(actor, LinkUp{}); };
+  events.down = [actor = actor_](std::string why) { post(actor, LinkDown{std::move(why)}); };
+  if (options_.link) {
+    link_ = options_.link(std::move(events));
+    return {};
   }
-  host->link_ = std::move(*opened);
-  host->plugged_.count_down();
-  return host;
+  LinkOptions link;
+  link.coordinator = options_.coordinator;
+  link.access = options_.access;
+  auto opened = ZmqLink::open(std::move(link), std::move(events));
+  GRISTMILL_TRY(opened);
+  link_ = std::move(*opened);
+  return {};
 }
 
 WorkerHost::~WorkerHost() {

@@ -14,16 +14,13 @@
 #include <optional>
 #include <string>
 
-namespace zmq {
-class context_t;
-}
-
 namespace gristmill::worker {
 
 struct HostOptions {
-  std::string coordinator;                     // tcp://HOST:PORT or inproc://…
-  std::shared_ptr<zmq::context_t> zmq_context; // of the gateway, for inproc
+  std::string coordinator; // tcp://HOST:PORT
   std::optional<WorkerAccess> access;
+  // In place of dialling: what the coordinator of the same process is reached by.
+  std::function<std::unique_ptr<Link>(LinkEvents)> link;
   Options worker;
   CurlClientOptions http;
   std::function<void()> welcome;            // a session has begun
@@ -43,6 +40,8 @@ public:
 private:
   class WorkerPlayer;
   WorkerHost(Stage& stage, HostOptions options) : stage_{stage}, options_{std::move(options)} {}
+
+  Result<> open_link();
 
   Stage& stage_;
   HostOptions options_;

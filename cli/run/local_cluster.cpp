@@ -22,7 +22,9 @@ Result<std::unique_ptr<LocalCluster>> LocalCluster::open(LocalOptions options) {
   std::unique_ptr<LocalCluster> cluster{new LocalCluster{std::move(options)}};
   coordinator::HostOptions host;
   host.state_directory = cluster->options_.state_directory;
-  host.listen = "inproc://gristmill";
+  host.gateway = [wire = cluster->wire_](coordinator::GatewayEvents events) {
+    return wire->gateway(std::move(events));
+  };
   host.flat = true;
   host.cache_directory = cluster->options_.cache_directory;
   host.cache_bytes = cluster->options_.cache_bytes;
@@ -39,8 +41,7 @@ Result<> LocalCluster::start() {
   GRISTMILL_TRY(coordinator_->start());
   for (std::uint32_t n = 0; n < options_.workers; ++n) {
     worker::HostOptions host;
-    host.coordinator = "inproc://gristmill";
-    host.zmq_context = coordinator_->zmq_context();
+    host.link = [wire = wire_](worker::LinkEvents events) { return wire->link(std::move(events)); };
     host.worker.name = fmt::format("local-{}", n + 1);
     host.worker.process = Nonce{random_seed()};
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};

@@ -1,7 +1,8 @@
-// LOCAL CLUSTER: both kinds of node in one process, wired over inproc sockets exactly as they would
-// be over TCP. What `gristmill run` runs.
+// LOCAL CLUSTER: both kinds of node in one process; what they say to each other are the frames that
+// they would send over TCP. What `gristmill run` runs.
 #pragma once
 
+#include "cli/run/local_wire.hpp"
 #include "coordinator/host.hpp"
 #include "worker/host.hpp"
 
@@ -39,6 +40,7 @@ private:
 
   LocalOptions options_;
   std::unique_ptr<Stage> stage_;
+  std::shared_ptr<LocalWire> wire_ = std::make_shared<LocalWire>();
   std::unique_ptr<coordinator::CoordinatorHost> coordinator_;
   std::vector<std::unique_ptr<worker::WorkerHost>> workers_;
   std::atomic<std::size_t> drained_ = 0;

@@ -9,8 +9,7 @@
 namespace gristmill::coordinator {
 
 Result<> check_listen_address(const std::string& listen, bool has_keys) {
-  if (!listen.starts_with("tcp://") && !listen.starts_with("ipc://") &&
-      !listen.starts_with("inproc://"))
+  if (!listen.starts_with("tcp://") && !listen.starts_with("ipc://"))
     return fail(ErrorCode::usage,
                 fmt::format("expected an address such as tcp://127.0.0.1:7411 to listen on, got {}",
                             listen));

@@ -68,7 +68,6 @@ public:
 
   std::string endpoint() const { return endpoint_; }
   std::uint64_t dropped() const { return dropped_; }
-  std::shared_ptr<zmq::context_t> context() const { return context_; }
 
 private:
   void run();
@@ -112,10 +111,9 @@ private:
 
 Result<> ZmqGateway::Thread::open() {
   const std::string listen = without_local_name(options_.listen);
-  const bool curve = options_.keys && !listen.starts_with("inproc://");
   try {
     set_bounds(socket_, options_);
-    if (curve) {
+    if (options_.keys) {
       auto zap = Zap::start(context_, options_.keys->enrolment, options_.log);
       GRISTMILL_TRY(zap);
       zap_ = std::move(*zap);
@@ -126,7 +124,7 @@ Result<> ZmqGateway::Thread::open() {
   } catch (const zmq::error_t& error) {
     return tl::unexpected{listen_error(options_.listen, error.num())};
   }
-  if (curve) {
+  if (options_.keys) {
     auto safe = prove_strangers_are_refused(*context_, dialled_here(endpoint_),
                                             options_.keys->server.public_key);
     GRISTMILL_TRY(safe);
@@ -323,9 +321,6 @@ std::string ZmqGateway::endpoint() const {
 }
 std::uint64_t ZmqGateway::dropped_frames() const {
   return thread_->dropped();
-}
-std::shared_ptr<zmq::context_t> ZmqGateway::context() const {
-  return thread_->context();
 }
 void ZmqGateway::stop() {
   thread_->stop();

@@ -11,10 +11,6 @@
 #include "coordinator/gateway/allow_list.hpp"
 #include "protocol/limits.hpp"
 
-namespace zmq {
-class context_t;
-}
-
 namespace gristmill::coordinator {
 
 struct GatewayKeys {
@@ -23,7 +19,7 @@ struct GatewayKeys {
 };
 
 struct GatewayOptions {
-  std::string listen; // tcp://HOST:PORT (port 0: any free one), ipc://PATH or inproc://NAME
+  std::string listen; // tcp://HOST:PORT (port 0: any free one) or ipc://PATH
   std::optional<GatewayKeys> keys = {};
   std::function<void(const Event&)> log = {};
   std::size_t in_bytes_max = limits::gateway_in_bytes_max;
@@ -43,9 +39,7 @@ public:
 
   std::string endpoint() const;         // where it listens in truth
   std::uint64_t dropped_frames() const; // malformed, or of a key that is no longer enrolled
-  // For links of the same process, which meet an inproc:// gateway only in its own context.
-  std::shared_ptr<zmq::context_t> context() const;
-  void stop(); // no event is told after it; again is harmless
+  void stop();                          // no event is told after it; again is harmless
 
 private:
   class Thread;

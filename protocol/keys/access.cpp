@@ -239,7 +239,7 @@ std::string fingerprint(std::string_view public_key) {
 }
 
 bool leaves_this_machine(std::string_view endpoint) {
-  if (endpoint.starts_with("ipc://") || endpoint.starts_with("inproc://")) return false;
+  if (endpoint.starts_with("ipc://")) return false;
   if (!endpoint.starts_with("tcp://")) return true;
   const std::string host{endpoint.substr(6, endpoint.rfind(':') - 6)};
   in_addr address{};

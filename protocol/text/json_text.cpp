@@ -1,5 +1,6 @@
 #include "protocol/text/json_text.hpp"
 
+#include <bit>
 #include <cstring>
 
 namespace gristmill::json {
@@ -9,9 +10,13 @@ constexpr std::uint64_t every(unsigned char byte) {
   return 0x0101010101010101u * byte;
 }
 
-// Eight bytes at a time: is one of them zero?
-constexpr bool has_zero(std::uint64_t word) {
-  return ((word - every(0x01)) & ~word & every(0x80)) != 0;
+// Eight bytes at a time: the high bit of the first that is zero, and of none before it.
+constexpr std::uint64_t zeros(std::uint64_t word) {
+  return (word - every(0x01)) & ~word & every(0x80);
+}
+static_assert(std::endian::native == std::endian::little, "the first byte is the lowest");
+int bytes_before(std::uint64_t high_bits) {
+  return std::countr_zero(high_bits) / 8;
 }
 std::uint64_t eight_bytes(const char* at) {
   std::uint64_t word = 0;
@@ -36,15 +41,16 @@ std::size_t after_string(std::string_view text, std::size_t at) {
 }
 
 // The four brackets become 0x7f when the bits 0x26 are set, and so do few other bytes.
-bool may_matter(std::uint64_t word) {
-  return has_zero(word ^ every('"')) || has_zero((word | every(0x26)) ^ every(0x7f));
+std::uint64_t may_matter(std::uint64_t word) {
+  return zeros(word ^ every('"')) | zeros((word | every(0x26)) ^ every(0x7f));
 }
 
 std::size_t after_container(std::string_view text, std::size_t at) {
   for (std::size_t depth = 0; at < text.size();) {
-    if (at + 8 <= text.size() && !may_matter(eight_bytes(text.data() + at))) {
-      at += 8;
-      continue;
+    if (at + 8 <= text.size()) {
+      const std::uint64_t found = may_matter(eight_bytes(text.data() + at));
+      at += found == 0 ? 8 : static_cast<std::size_t>(bytes_before(found));
+      if (found == 0) continue;
     }
     switch (text[at]) {
     case '"': at = after_string(text, at); continue;
@@ -66,8 +72,9 @@ std::size_t after_container(std::string_view text, std::size_t at) {
 const char* end_of_plain(const char* at, const char* end) {
   for (; end - at >= 8; at += 8) {
     const std::uint64_t word = eight_bytes(at);
-    const bool control = ((word - every(0x20)) & ~word & every(0x80)) != 0;
-    if (control || has_zero(word ^ every('"')) || has_zero(word ^ every('\\'))) break;
+    const std::uint64_t control = (word - every(0x20)) & ~word & every(0x80);
+    const std::uint64_t found = control | zeros(word ^ every('"')) | zeros(word ^ every('\\'));
+    if (found != 0) return at + bytes_before(found);
   }
   while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
   return at;

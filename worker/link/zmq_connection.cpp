@@ -33,7 +33,7 @@ void set_options(zmq::socket_t& socket, const LinkOptions& options) {
     socket.set(heartbeat_timeout, 6'000);
     socket.set(tcp_keepalive, 1);
   }
-  if (!options.access || options.coordinator.starts_with("inproc://")) return;
+  if (!options.access) return;
   socket.set(curve_serverkey, options.access->server_key);
   socket.set(curve_publickey, options.access->keys.public_key);
   socket.set(curve_secretkey, options.access->keys.secret_key);
@@ -49,9 +49,8 @@ bool receive_part(zmq::socket_t& socket, zmq::message_t& part) {
 } // namespace
 
 struct ZmqConnection::Sockets {
-  Sockets(std::shared_ptr<zmq::context_t> shared, const LinkOptions& options)
-      : context{std::move(shared)}, monitor{*context, zmq::socket_type::pair},
-        dealer{*context, zmq::socket_type::dealer} {
+  Sockets(zmq::context_t& context, const LinkOptions& options)
+      : monitor{context, zmq::socket_type::pair}, dealer{context, zmq::socket_type::dealer} {
     static std::atomic<unsigned> monitors{0};
     const std::string name = fmt::format("inproc://gristmill.link.{}", ++monitors);
     set_options(dealer, options);
@@ -60,30 +59,22 @@ struct ZmqConnection::Sockets {
       throw zmq::error_t{};
     monitor.connect(name);
     dealer.connect(options.coordinator);
-    // Within a process there is no handshake to hear about.
-    news_due = options.coordinator.starts_with("inproc://");
   }
   ~Sockets() { ::zmq_socket_monitor(dealer.handle(), nullptr, 0); }
   Sockets(const Sockets&) = delete;
   Sockets& operator=(const Sockets&) = delete;
 
-  std::shared_ptr<zmq::context_t> context; // outlives its sockets
   zmq::socket_t monitor, dealer;
-  bool news_due = false;
 };
-
-std::shared_ptr<zmq::context_t> make_zmq_context() {
-  return std::make_shared<zmq::context_t>();
-}
 
 ZmqConnection::ZmqConnection(std::unique_ptr<Sockets> sockets) : sockets_{std::move(sockets)} {}
 ZmqConnection::~ZmqConnection() = default;
 
-Result<std::unique_ptr<ZmqConnection>> ZmqConnection::dial(std::shared_ptr<zmq::context_t> context,
+Result<std::unique_ptr<ZmqConnection>> ZmqConnection::dial(zmq::context_t& context,
                                                            const LinkOptions& options) {
   try {
     return std::unique_ptr<ZmqConnection>{
-        new ZmqConnection{std::make_unique<Sockets>(std::move(context), options)}};
+        new ZmqConnection{std::make_unique<Sockets>(context, options)}};
   } catch (const zmq::error_t& error) {
     return fail(ErrorCode::usage,
                 fmt::format("cannot reach {} ({}): expected a coordinator's address, such as "
@@ -98,12 +89,11 @@ bool ZmqConnection::wait(int wake_fd, bool reading, bool writing, long timeout_m
       {{nullptr, wake_fd, ZMQ_POLLIN, 0},
        {sockets_->monitor.handle(), 0, ZMQ_POLLIN, 0},
        {sockets_->dealer.handle(), 0, static_cast<short>(events), 0}}};
-  const int ready = ::zmq_poll(items.data(), 3, sockets_->news_due ? 0 : timeout_ms);
+  const int ready = ::zmq_poll(items.data(), 3, timeout_ms);
   return ready > 0 && items[0].revents != 0;
 }
 
 std::optional<ZmqConnection::News> ZmqConnection::next_news() {
-  if (std::exchange(sockets_->news_due, false)) return News{.up = true};
   zmq::message_t number, address;
   if (!receive_part(sockets_->monitor, number)) return std::nullopt;
   while (number.more() && receive_part(sockets_->monitor, address) && address.more()) {

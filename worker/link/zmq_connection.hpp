@@ -6,14 +6,16 @@
 #include "worker/link/link_trouble.hpp"
 #include "worker/link/zmq_link.hpp"
 
-namespace gristmill::worker {
+namespace zmq {
+class context_t;
+}
 
-std::shared_ptr<zmq::context_t> make_zmq_context();
+namespace gristmill::worker {
 
 class ZmqConnection {
 public:
   // usage: the address is none.
-  static Result<std::unique_ptr<ZmqConnection>> dial(std::shared_ptr<zmq::context_t> context,
+  static Result<std::unique_ptr<ZmqConnection>> dial(zmq::context_t& context,
                                                      const LinkOptions& options);
   ~ZmqConnection(); // what was sent may leave for as long as linger() said
 

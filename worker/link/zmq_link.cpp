@@ -13,6 +13,7 @@
 #include <mutex>
 #include <poll.h>
 #include <thread>
+#include <zmq.hpp>
 
 namespace gristmill::worker {
 namespace {
@@ -30,9 +31,7 @@ int ms_until(Time time) {
 class ZmqLink::Thread {
 public:
   Thread(LinkOptions options, LinkEvents events)
-      : options_{std::move(options)}, events_{std::move(events)},
-        context_{options_.context ? options_.context : make_zmq_context()},
-        gauge_{options_.in_bytes_max} {}
+      : options_{std::move(options)}, events_{std::move(events)}, gauge_{options_.in_bytes_max} {}
   ~Thread() { stop(); }
 
   Result<> open();
@@ -56,7 +55,7 @@ private:
 
   const LinkOptions options_;
   const LinkEvents events_;
-  std::shared_ptr<zmq::context_t> context_;
+  zmq::context_t context_;                    // outlives its sockets
   std::unique_ptr<ZmqConnection> connection_; // none: between two
 
   Bell bell_;

@@ -18,16 +18,11 @@
 #include <memory>
 #include <optional>
 
-namespace zmq {
-class context_t;
-}
-
 namespace gristmill::worker {
 
 struct LinkOptions {
-  std::string coordinator; // tcp://HOST:PORT, ipc://PATH or inproc://NAME
+  std::string coordinator; // tcp://HOST:PORT or ipc://PATH
   std::optional<WorkerAccess> access = {};
-  std::shared_ptr<zmq::context_t> context = nullptr; // of the gateway, for inproc://
   std::size_t in_bytes_max = limits::gateway_in_bytes_max;
   std::size_t out_bytes_max = limits::peer_out_bytes_max;
   int hwm_frames = limits::socket_hwm_frames;

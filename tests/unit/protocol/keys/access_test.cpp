@@ -171,12 +171,13 @@ TEST_CASE("an allow list has one name for each key") {
 }
 
 TEST_CASE("only what stays on the machine goes without keys") {
-  for (const char* near : {"tcp://127.0.0.1:7411", "tcp://127.1.2.3:0", "tcp://localhost:7411",
-                           "ipc:///run/mill", "inproc://mill"})
+  for (const char* near :
+       {"tcp://127.0.0.1:7411", "tcp://127.1.2.3:0", "tcp://localhost:7411", "ipc:///run/mill"})
     CHECK_FALSE(leaves_this_machine(near));
-  for (const char* far : {"tcp://0.0.0.0:7411", "tcp://*:7411", "tcp://10.0.0.1:7411",
-                          "tcp://127.0.0.1.example:7411", "tcp://localhost.example:7411",
-                          "tcp://127.0.0.1:0;10.0.0.1:7411", "tipc://{1,2,3}", "udp://127.0.0.1:1"})
+  for (const char* far :
+       {"tcp://0.0.0.0:7411", "tcp://*:7411", "tcp://10.0.0.1:7411", "tcp://127.0.0.1.example:7411",
+        "tcp://localhost.example:7411", "tcp://127.0.0.1:0;10.0.0.1:7411", "tipc://{1,2,3}",
+        "udp://127.0.0.1:1", "inproc://mill"})
     CHECK(leaves_this_machine(far));
 }
 
