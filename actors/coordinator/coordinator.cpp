@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <set>
 
 namespace gristmill::coordinator {
 
@@ -122,18 +123,24 @@ Effects Coordinator::tick(Time now) {
 // ---- what workers say -------------------------------------------------------------------------
 
 Effects Coordinator::received(const std::vector<ReceivedFrame>& frames, Time now) {
+  std::set<SessionId> heard_of;
   for (const ReceivedFrame& received : frames) {
     HeardFrame heard = sessions_.hear(received, now);
     carry(std::move(heard.news));
     if (!heard.frame) continue;
     const SessionId id = heard.session ? heard.session->id : SessionId{};
+    heard_of.insert(id);
     for (Message& message : heard.frame->messages) {
       if (auto* hello_said = std::get_if<Hello>(&message)) hello(received, *hello_said, now);
       // What it says may end the session.
       if (Session* session = sessions_.find(id)) hear(*session, message, now);
     }
   }
-  feed_workers(now);
+  // The others have what they can take, as long as there are calls.
+  std::vector<Session*> changed;
+  for (const SessionId id : heard_of)
+    if (Session* session = sessions_.find(id)) changed.push_back(session);
+  feed_workers(changed, now);
   return leave();
 }
 
@@ -427,10 +434,17 @@ Effects Coordinator::withdrawn(JobId job, const std::vector<CallId>& calls, Time
   return leave();
 }
 
+// After what may concern all of them: calls have come, a session or a job has, or time has passed.
 void Coordinator::feed_workers(Time now) {
-  for (const SessionId id : Dispatch::turns(sessions_.all())) feed(*sessions_.find(id), now);
-  for (const Wanted& wanted : dispatch_.ask(sessions_.all()))
-    out_.jobs[wanted.job].room.push_back(wanted.room);
+  dispatch_.count_hands(sessions_.all());
+  std::vector<Session*> all;
+  for (const auto& [id, session] : sessions_.all()) all.push_back(session.get());
+  feed_workers(all, now);
+}
+
+void Coordinator::feed_workers(const std::vector<Session*>& changed, Time now) {
+  for (Session* session : Dispatch::turns(changed)) feed(*session, now);
+  for (const Wanted& wanted : dispatch_.ask()) out_.jobs[wanted.job].room.push_back(wanted.room);
 }
 
 void Coordinator::feed(Session& session, Time now) {

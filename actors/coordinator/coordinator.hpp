@@ -119,6 +119,7 @@ private:
   void hear(Session& session, const protocol::Returned& returned, Time now);
   void share_elsewhere(const Session& session, const std::vector<Waiting>& waits, Time now);
   void feed_workers(Time now);
+  void feed_workers(const std::vector<Session*>& changed, Time now);
   void feed(Session& session, Time now);
   void carry(SessionNews news);
   Effects leave(); // with what was said to sessions

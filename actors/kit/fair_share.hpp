@@ -29,6 +29,17 @@ public:
   std::size_t size() const { return jobs_.size(); }
 
   void served(JobId job, double cost);
+  // Where it stands in line; another only once it is served or has another share.
+  struct Place {
+    std::uint32_t priority = 0;
+    double time = 0;
+    JobId job;
+    bool operator<(const Place& b) const {
+      if (priority != b.priority) return priority > b.priority;
+      return time != b.time ? time < b.time : job < b.job;
+    }
+  };
+  Place place(JobId job) const;
   // Whether `a` goes before `b`, where both have work.
   bool before(JobId a, JobId b) const;
   // How much more `a` was given than its part beside `b`, which has its priority; below 0: less.
@@ -68,12 +79,16 @@ inline void FairShare::served(JobId job, double cost) {
   time += cost / share.weight;
 }
 
+inline FairShare::Place FairShare::place(JobId job) const {
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return {0, 0, job};
+  return {it->second.share.priority, it->second.time, job};
+}
+
 inline bool FairShare::before(JobId a, JobId b) const {
   const auto in_a = jobs_.find(a), in_b = jobs_.find(b);
   if (in_a == jobs_.end() || in_b == jobs_.end()) return in_a != jobs_.end() || a < b;
-  const Entry &x = in_a->second, &y = in_b->second;
-  if (x.share.priority != y.share.priority) return x.share.priority > y.share.priority;
-  return x.time != y.time ? x.time < y.time : a < b;
+  return place(a) < place(b);
 }
 
 inline double FairShare::ahead(JobId a, JobId b) const {

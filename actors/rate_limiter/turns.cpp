@@ -16,22 +16,34 @@ void Turns::asks(JobId job, const Share& share, SessionId session, Time now) {
   auto& asks_at = it->second.asks_at;
   // One that asks sooner than it was told to has others of the job's calls that will ask then.
   if (const auto of = asks_at.find(session); of != asks_at.end() && of->second <= now)
-    asks_at.erase(of);
+    leaves(job, session);
+}
+
+void Turns::waits(JobId job, SessionId session, Time at) {
+  jobs_[job].asks_at[session] = at;
+  waiting_.insert(job);
 }
 
 // Of workers that have left.
 void Turns::sweep(Time now) {
   swept_at_ = now;
-  for (auto& [job, waiting] : jobs_)
-    std::erase_if(waiting.asks_at, [now](const auto& of) { return of.second + patience < now; });
+  std::erase_if(waiting_, [&](JobId job) {
+    auto& asks_at = jobs_.at(job).asks_at;
+    std::erase_if(asks_at, [now](const auto& of) { return of.second + patience < now; });
+    return asks_at.empty();
+  });
 }
 
 void Turns::leaves(JobId job, SessionId session) {
-  if (const auto it = jobs_.find(job); it != jobs_.end()) it->second.asks_at.erase(session);
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return;
+  it->second.asks_at.erase(session);
+  if (it->second.asks_at.empty()) waiting_.erase(job);
 }
 
 void Turns::forget(JobId job) {
   jobs_.erase(job);
+  waiting_.erase(job);
   shares_.forget(job);
 }
 
@@ -46,11 +58,11 @@ std::optional<Turns::Yield> Turns::yields(JobId job, Time now) const {
   if (jobs_.size() < 2) return std::nullopt;
   const std::uint32_t priority = shares_.of(job).priority;
   std::optional<Yield> yield;
-  for (const auto& [other, waiting] : jobs_) {
+  for (const JobId other : waiting_) {
     const std::uint32_t of_other = shares_.of(other).priority;
-    if (other == job || waiting.asks_at.empty() || of_other < priority) continue;
+    if (other == job || of_other < priority) continue;
     if (of_other == priority && shares_.ahead(job, other) <= lead_max) continue;
-    const auto at = waits_until(waiting, now);
+    const auto at = waits_until(jobs_.at(other), now);
     if (!at) continue;
     const Time until = std::max(*at, now) + again;
     yield = yield ? Yield{std::min(yield->until, until), yield->to + 1} : Yield{until, 1};

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace gristmill::rate_limiter {
 
@@ -28,7 +29,7 @@ public:
   // A worker asks for a call of the job …
   void asks(JobId job, const Share& share, SessionId session, Time now);
   // … which may not go, so that it asks again at `at`, …
-  void waits(JobId job, SessionId session, Time at) { jobs_[job].asks_at[session] = at; }
+  void waits(JobId job, SessionId session, Time at);
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);
   void forget(JobId job);
@@ -54,6 +55,7 @@ private:
   void sweep(Time now);
 
   std::map<JobId, Job> jobs_;
+  std::set<JobId> waiting_; // those with workers that were refused; of many jobs few
   Time swept_at_{Time::min()};
   FairShare shares_{owed_max};
 };

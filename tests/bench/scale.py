@@ -2,13 +2,16 @@
 """What a coordinator costs by the number of its workers: one real coordinator, many sessions of real
 workers over ZeroMQ whose calls are answered without a server.
 
-usage: tests/bench/scale.py BUILD_DIR [--shapes SESSIONSxSLOTS,...] [--items N] [--rate ITEMS_PER_S]
+usage: tests/bench/scale.py BUILD_DIR [--shapes SESSIONSxSLOTS,...] [--jobs OPENxACTIVE,...] [--items N]
+                             [--rate ITEMS_PER_S]
 
-Calls take so long that all shapes together with their slots could make the same RATE of calls. Prints
+Of the open jobs the active ones share the items; the others wait for inputs. Calls take so long that all shapes together with their slots could make the same RATE of calls. Prints
 Markdown on standard output. Rounds of all shapes are made in turns; figures are medians. The frames
 are those of both directions; the wait is that of a slot from the end of a call to the next.
 """
 import argparse
+import itertools
+import json
 import os
 import pathlib
 import re
@@ -19,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 from bench import progress, row
 
@@ -26,18 +30,20 @@ SESSIONS_OF_A_PROCESS = 125
 WARM_UP_CALLS_PER_SLOT = 6  # in which the endpoint's concurrency is found
 
 
-def shapes_of(text):
-    shapes = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", shape) for shape in text.split(",")]
-    if not all(shapes):
-        raise argparse.ArgumentTypeError(f"expected SESSIONSxSLOTS,... such as 4x400,100x16, got {text}")
-    return [tuple(map(int, shape.groups())) for shape in shapes]
+def pairs_of(text):
+    pairs = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", pair) for pair in text.split(",")]
+    if not all(pairs):
+        raise argparse.ArgumentTypeError(f"expected NUMBERxNUMBER,... such as 4x400,100x16, got {text}")
+    return [tuple(map(int, pair.groups())) for pair in pairs]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Measures a coordinator alone.")
     parser.add_argument("build", type=pathlib.Path, metavar="BUILD_DIR")
-    parser.add_argument("--shapes", type=shapes_of, default="4x400,4x16,100x16,500x16",
+    parser.add_argument("--shapes", type=pairs_of, default="4x400,4x16,100x16,500x16",
                         help="sessions x slots, comma-separated (4x400,4x16,100x16,500x16)")
+    parser.add_argument("--jobs", type=pairs_of, default="1x1",
+                        help="open x active jobs, comma-separated, such as 1x1,1000x50 (1x1)")
     parser.add_argument("--items", type=int, default=60_000, help="lines of the batch file (60000)")
     parser.add_argument("--rate", type=float, default=5_000,
                         help="items/s that all slots together could take up; 0: answers at once (5000)")
@@ -62,25 +68,32 @@ class Scale:
         self.config = directory / "pools.toml"
         self.config.write_text('[[pool]]\nmodel = "sim-small"\n[[pool.endpoint]]\n'
                                'url = "http://127.0.0.1:9/v1"\nmetrics_url = ""\n')
-        self.input = directory / "in.jsonl"
-        harness.write_batch(self.input, options.items)
-
     def start(self, name, label, *arguments):
         command = [self.harness.binary(name), *map(str, arguments)]
         self.processes.append(self.harness.Process(command, self.directory, label))
         return self.processes[-1]
 
-    def submit(self, coordinator, source):
-        output = self.directory / "out.jsonl"
-        for path in (output, self.directory / "out.jsonl.summary.json"):
-            path.unlink(missing_ok=True)
-        begin = time.monotonic()
-        subprocess.run([self.harness.binary("gristmill"), "submit", source, "--model", "sim-small",
-                        "--server", coordinator.http, "--wait", "-o", output, "--quiet"],
-                       check=True, stdout=subprocess.DEVNULL)
-        return time.monotonic() - begin
+    def submit(self, coordinator, items):
+        """A job of so many items: its id."""
+        source = self.directory / f"{items}.jsonl"
+        if not source.exists():
+            self.harness.write_batch(source, items)
+        return subprocess.run([self.harness.binary("gristmill"), "submit", source, "--model", "sim-small",
+                               "--server", coordinator.http], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout.strip()
 
-    def run(self, sessions, slots):
+    def ask(self, coordinator, path, body=None):
+        request = urllib.request.Request(coordinator.http + "/api/v1/" + path, body,
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def finish(self, coordinator, jobs):
+        for job in jobs:
+            while self.ask(coordinator, f"jobs/{job}")["state"] != "finished":
+                time.sleep(0.1)
+
+    def run(self, sessions, slots, jobs, active):
         """(items/s, coordinator's CPU us an item, its RSS in MB, sums and waits of the sessions)."""
         state = self.directory / "state"
         shutil.rmtree(state, ignore_errors=True)
@@ -98,13 +111,16 @@ class Scale:
                                     ready["listen"], "--name", f"stub{len(stubs)}", "--sessions", n,
                                     "--slots", slots, "--latency-ms", latency_ms))
             left -= n
-        warm_up = self.directory / "warm-up.jsonl"
-        self.harness.write_batch(warm_up, WARM_UP_CALLS_PER_SLOT * sessions * slots)
-        self.submit(coordinator, warm_up)
+        self.finish(coordinator, [self.submit(coordinator, WARM_UP_CALLS_PER_SLOT * sessions * slots)])
+        waiting = json.dumps({"spec": {"open": True, "model": "sim-small"}}).encode()
+        for _ in range(active, jobs):
+            self.ask(coordinator, "jobs", waiting)
+        ids = [self.submit(coordinator, self.options.items // active) for _ in range(active)]
         for stub in stubs:
             stub.popen.send_signal(signal.SIGUSR1)  # counts from here
-        before = cpu_s(coordinator.popen.pid)
-        seconds = self.submit(coordinator, self.input)
+        before, begin = cpu_s(coordinator.popen.pid), time.monotonic()
+        self.finish(coordinator, ids)
+        seconds = time.monotonic() - begin
         used, rss = cpu_s(coordinator.popen.pid) - before, rss_mb(coordinator.popen.pid)
         said = []
         for stub in stubs:
@@ -112,8 +128,7 @@ class Scale:
             said.append(stub.ready())
         coordinator.end()
         calls = sum(s["calls"] for s in said)
-        items = self.options.items
-        return {"items_per_s": items / seconds, "cpu_us": used * 1e6 / items, "rss_mb": rss,
+        return {"items_per_s": calls / seconds, "cpu_us": used * 1e6 / calls, "rss_mb": rss,
                 "frames": sum(s["frames_in"] + s["frames_out"] for s in said) / calls,
                 "bytes": sum(s["bytes_in"] + s["bytes_out"] for s in said) / calls,
                 "stub_us": sum(s["cpu_s"] for s in said) * 1e6 / calls,
@@ -128,16 +143,16 @@ class Scale:
 
 
 def table(scale, options):
-    shapes = options.shapes
+    shapes = [(*shape, *jobs) for shape, jobs in itertools.product(options.shapes, options.jobs)]
     runs = {shape: [] for shape in shapes}
     for number in range(options.rounds):
         for shape in shapes if number % 2 == 0 else reversed(shapes):
             runs[shape].append(scale.run(*shape))
-            progress(f"round {number + 1}, {shape[0]} sessions of {shape[1]}: "
+            progress(f"round {number + 1}, {shape[0]} sessions of {shape[1]}, {shape[2]} jobs: "
                      f"{runs[shape][-1]['items_per_s']:,.0f} items/s")
-    row("sessions", "slots of each", "items/s", "CPU us an item", "frames an item", "bytes an item",
+    row("sessions", "slots of each", "jobs", "active", "items/s", "CPU us an item", "frames an item", "bytes an item",
         "sessions' CPU us", "wait p50 ms", "p99 ms", "RSS MB")
-    row("---:", *["---:"] * 9)
+    row("---:", *["---:"] * 11)
     for shape, own in runs.items():
         def of(name):
             return statistics.median(run[name] for run in own)

@@ -3,6 +3,8 @@
 #include "protocol/limits.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <tuple>
 
 namespace gristmill::coordinator {
 namespace {
@@ -105,24 +107,17 @@ void Dispatch::withdraw(JobId id, const std::vector<CallId>& calls) {
   for (const CallId call : calls) queue_.remove(id, call);
 }
 
-std::vector<SessionId> Dispatch::turns(const SessionMap& sessions) {
-  struct Turn {
-    SessionId id;
-    bool on_trial = false;
-    double fill = 0;
-  };
-  std::vector<Turn> turns;
-  for (const auto& [id, session] : sessions) {
-    if (!session->may_be_fed()) continue;
+std::vector<Session*> Dispatch::turns(const std::vector<Session*>& sessions) {
+  std::vector<Session*> turns;
+  std::copy_if(sessions.begin(), sessions.end(), std::back_inserter(turns),
+               [](const Session* session) { return session->may_be_fed(); });
+  const auto turn = [](const Session* session) {
     const auto has = static_cast<double>(session->calls.size());
-    turns.push_back({id, session->on_trial(), has / session->capacity.calls});
-  }
-  std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
-    return std::pair{a.on_trial, a.fill} < std::pair{b.on_trial, b.fill};
-  });
-  std::vector<SessionId> ids;
-  for (const Turn& turn : turns) ids.push_back(turn.id);
-  return ids;
+    return std::tuple{session->on_trial(), has / session->capacity.calls, session->id};
+  };
+  std::sort(turns.begin(), turns.end(),
+            [&](const Session* a, const Session* b) { return turn(a) < turn(b); });
+  return turns;
 }
 
 std::uint32_t Dispatch::ahead_of(const Session& session, std::size_t sessions) const {
@@ -154,13 +149,8 @@ Portion Dispatch::portion_of(const Session& session, std::size_t sessions, Time 
   if (calls.held() > 0 && portion.calls < std::max(1u, ahead / 4)) portion.calls = 0;
   if (portion.calls == 0 && session.on_trial()) return {};
   if (!has_several_streams() || calls.held() >= limits::held_calls_max) return portion;
-  for (const auto& [id, job] : jobs_) {
-    if (job.held || queue_.size(id) == 0) continue;
-    for (std::uint32_t model = 0; model < job.streams.size(); ++model)
-      if (const StreamId stream{id, model};
-          queue_.size(stream) > 0 && calls.held_of(stream) <= portion.hand / 2)
-        portion.short_of.insert(stream);
-  }
+  for (const StreamId& stream : queue_.streams_with_calls())
+    if (calls.held_of(stream) <= portion.hand / 2) portion.short_of.insert(stream);
   return portion;
 }
 
@@ -199,13 +189,16 @@ std::optional<OfferedCall> Dispatch::next(const Session& session, Portion& porti
   return call;
 }
 
-std::vector<Wanted> Dispatch::ask(const SessionMap& sessions) {
-  std::size_t hands = 0;
+void Dispatch::count_hands(const SessionMap& sessions) {
+  hands_ = 0;
   for (const auto& [id, session] : sessions)
     if (session->may_be_fed())
-      hands += session->capacity.calls + ahead_of(*session, sessions.size());
+      hands_ += session->capacity.calls + ahead_of(*session, sessions.size());
+}
+
+std::vector<Wanted> Dispatch::ask() {
   const std::size_t target =
-      std::clamp<std::size_t>(2 * hands, asked_least, limits::offer_calls_max);
+      std::clamp<std::size_t>(2 * hands_, asked_least, limits::offer_calls_max);
   std::vector<Wanted> wanted;
   const auto ask = [&](const StreamId& id, Job& job) {
     if (const auto room = ask_stream(id, job, target)) wanted.push_back({id.job, *room});

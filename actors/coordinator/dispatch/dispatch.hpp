@@ -65,14 +65,16 @@ public:
   bool push(OfferedCall call);        // false: the job is held
   void withdraw(JobId job, const std::vector<CallId>& calls);
 
-  // Workers that may be fed, in the order in which they are: the emptiest first, and one that may
-  // do nothing with a call gets what the others leave.
-  static std::vector<SessionId> turns(const SessionMap& sessions);
+  // Those that may be fed, in the order in which they are: the emptiest first, and one that may do
+  // nothing with a call gets what the others leave.
+  static std::vector<Session*> turns(const std::vector<Session*>& sessions);
   Portion portion_of(const Session& session, std::size_t sessions, Time now) const;
   // The next call of the batch, as far as the worker can make it; nothing: the batch is complete.
   std::optional<OfferedCall> next(const Session& session, Portion& portion,
                                   const FairQueue::Reaches& reaches);
-  std::vector<Wanted> ask(const SessionMap& sessions);
+  // What is asked of jobs depends on what all workers together could hold, as it was last counted.
+  void count_hands(const SessionMap& sessions);
+  std::vector<Wanted> ask();
 
   // ---- for who asks why calls wait --------------------------------------------------------------
   std::size_t queued(JobId job) const { return queue_.size(job); }
@@ -102,6 +104,7 @@ private:
 
   FairQueue queue_;
   std::map<JobId, Job> jobs_;
+  std::size_t hands_ = 0; // calls that all workers together could hold
   // Streams whose calls became fewer since their supervisors were asked, and the least number of
   // calls that all others were asked for.
   std::set<StreamId> to_ask_;

@@ -4,33 +4,49 @@
 
 namespace gristmill::coordinator {
 
-OfferedCall FairQueue::take(Queue& queue, Stream& stream,
-                            std::map<std::string, Line>::iterator line, Line::iterator waiting) {
+void FairQueue::set_share(JobId job, const Share& share) {
+  if (!jobs_.contains(job)) return;
+  const bool stood = line_.erase(shares_.place(job)) > 0;
+  shares_.set(job, share);
+  if (stood) line_.insert(shares_.place(job));
+}
+
+OfferedCall FairQueue::take(JobId job, Stream& stream,
+                            std::map<std::string, Calls>::iterator model, Calls::iterator waiting) {
+  Queue& queue = jobs_.at(job);
   OfferedCall call = std::move(waiting->call);
   stream.bytes -= call.bytes();
   --stream.calls;
   --queue.calls;
   --size_;
-  jobs_with_calls_ -= queue.calls == 0;
-  line->second.erase(waiting);
-  if (line->second.empty()) stream.models.erase(line);
+  if (queue.calls == 0) line_.erase(shares_.place(job));
+  model->second.erase(waiting);
+  if (model->second.empty()) stream.models.erase(model);
   return call;
 }
 
 std::pair<StreamId, std::string> FairQueue::next(const Reaches& reaches) const {
-  std::pair<StreamId, std::string> best;
-  for (const auto& [job, queue] : jobs_) {
-    if (best.first.job && !shares_.before(job, best.first.job)) continue;
-    const Line* first = nullptr;
-    for (const auto& [number, stream] : queue.streams)
-      for (const auto& [model, line] : stream.models) {
-        if (first != nullptr && line.front().order > first->front().order) continue;
-        if (!reaches({job, number}, model)) continue;
-        first = &line;
-        best = {{job, number}, model};
+  for (const FairShare::Place& place : line_) {
+    std::pair<StreamId, std::string> best;
+    const Calls* first = nullptr;
+    for (const auto& [number, stream] : jobs_.at(place.job).streams)
+      for (const auto& [model, calls] : stream.models) {
+        if (first != nullptr && calls.front().order > first->front().order) continue;
+        if (!reaches({place.job, number}, model)) continue;
+        first = &calls;
+        best = {{place.job, number}, model};
       }
+    if (first != nullptr) return best;
   }
-  return best;
+  return {};
+}
+
+std::vector<StreamId> FairQueue::streams_with_calls() const {
+  std::vector<StreamId> streams;
+  for (const FairShare::Place& place : line_)
+    for (const auto& [number, stream] : jobs_.at(place.job).streams)
+      if (stream.calls > 0) streams.push_back({place.job, number});
+  return streams;
 }
 
 std::deque<OfferedCall> FairQueue::close(JobId job) {
@@ -38,10 +54,10 @@ std::deque<OfferedCall> FairQueue::close(JobId job) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return left;
   for (auto& [number, stream] : it->second.streams)
-    for (auto& [model, line] : stream.models)
-      for (Waiting& waiting : line) left.push_back(std::move(waiting.call));
+    for (auto& [model, calls] : stream.models)
+      for (Waiting& waiting : calls) left.push_back(std::move(waiting.call));
   size_ -= left.size();
-  jobs_with_calls_ -= !left.empty();
+  line_.erase(shares_.place(job));
   jobs_.erase(it);
   shares_.forget(job);
   return left;
@@ -55,23 +71,23 @@ void FairQueue::push(OfferedCall call) {
   Stream& stream = queue.streams[id.model];
   stream.bytes += call.bytes();
   ++stream.calls;
-  jobs_with_calls_ += queue.calls == 0;
+  if (queue.calls == 0) line_.insert(shares_.place(id.job));
   ++queue.calls;
   ++size_;
-  Line& line = stream.models[call.planned.model];
-  line.push_back({++came_, std::move(call)});
+  Calls& calls = stream.models[call.planned.model];
+  calls.push_back({++came_, std::move(call)});
 }
 
 void FairQueue::remove(JobId job, CallId call) {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return;
   for (auto& [number, stream] : it->second.streams)
-    for (auto line = stream.models.begin(); line != stream.models.end(); ++line) {
+    for (auto model = stream.models.begin(); model != stream.models.end(); ++model) {
       const auto found =
-          std::find_if(line->second.begin(), line->second.end(),
+          std::find_if(model->second.begin(), model->second.end(),
                        [&](const Waiting& waiting) { return waiting.call.planned.call == call; });
-      if (found == line->second.end()) continue;
-      take(it->second, stream, line, found);
+      if (found == model->second.end()) continue;
+      take(job, stream, model, found);
       return;
     }
 }
@@ -84,11 +100,12 @@ const OfferedCall* FairQueue::front(const Reaches& reaches) const {
 std::optional<OfferedCall> FairQueue::pop(const Reaches& reaches) {
   const auto [id, model] = next(reaches);
   if (!id.job) return std::nullopt;
-  Queue& queue = jobs_.at(id.job);
-  Stream& stream = queue.streams.at(id.model);
-  const auto line = stream.models.find(model);
+  line_.erase(shares_.place(id.job));
   shares_.served(id.job, 1);
-  return take(queue, stream, line, line->second.begin());
+  line_.insert(shares_.place(id.job));
+  Stream& stream = jobs_.at(id.job).streams.at(id.model);
+  const auto calls = stream.models.find(model);
+  return take(id.job, stream, calls, calls->second.begin());
 }
 
 std::size_t FairQueue::size(JobId job) const {
@@ -117,7 +134,7 @@ std::set<std::string> FairQueue::models(JobId job) const {
   std::set<std::string> models;
   if (const auto it = jobs_.find(job); it != jobs_.end())
     for (const auto& [number, stream] : it->second.streams)
-      for (const auto& [model, line] : stream.models) models.insert(model);
+      for (const auto& [model, calls] : stream.models) models.insert(model);
   return models;
 }
 

@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace gristmill::coordinator {
 
@@ -27,9 +28,7 @@ public:
   void open(JobId job, const Share& share = {}) {
     if (jobs_.try_emplace(job).second) shares_.set(job, share);
   }
-  void set_share(JobId job, const Share& share) {
-    if (jobs_.contains(job)) shares_.set(job, share);
-  }
+  void set_share(JobId job, const Share& share);
   const Share& share(JobId job) const { return shares_.of(job); }
   // Its calls that have not left.
   std::deque<OfferedCall> close(JobId job);
@@ -43,7 +42,8 @@ public:
   std::size_t jobs() const { return std::max(jobs_.size(), shares_.size()); }
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  std::size_t jobs_with_calls() const { return jobs_with_calls_; }
+  std::size_t jobs_with_calls() const { return line_.size(); }
+  std::vector<StreamId> streams_with_calls() const;
   std::size_t size(JobId job) const;
   std::size_t size(const StreamId& stream) const;
   std::size_t bytes(const StreamId& stream) const;
@@ -54,25 +54,26 @@ private:
     std::uint64_t order; // of its coming
     OfferedCall call;
   };
-  using Line = std::deque<Waiting>; // none is empty
+  using Calls = std::deque<Waiting>; // none is empty
   struct Stream {
-    std::map<std::string, Line> models;
+    std::map<std::string, Calls> models;
     std::size_t calls = 0, bytes = 0;
   };
   struct Queue {
     std::map<std::uint32_t, Stream> streams; // those that have had calls
     std::size_t calls = 0;
   };
-  OfferedCall take(Queue& queue, Stream& stream, std::map<std::string, Line>::iterator line,
-                   Line::iterator waiting);
+  OfferedCall take(JobId job, Stream& stream, std::map<std::string, Calls>::iterator model,
+                   Calls::iterator waiting);
   // The stream and the model of the call that is next; no job if there is none.
   std::pair<StreamId, std::string> next(const Reaches& reaches) const;
   const Stream* find(const StreamId& stream) const;
 
   std::map<JobId, Queue> jobs_;
   std::uint64_t came_ = 0;
-  std::size_t size_ = 0, jobs_with_calls_ = 0;
+  std::size_t size_ = 0;
   FairShare shares_;
+  std::set<FairShare::Place> line_; // jobs that have calls, the next one in front
 };
 
 } // namespace gristmill::coordinator

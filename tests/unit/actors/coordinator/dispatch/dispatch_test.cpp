@@ -36,6 +36,10 @@ struct Stage {
     session->durable(start);
     return *sessions.emplace(SessionId{id}, std::move(session)).first->second;
   }
+  std::vector<Wanted> ask() {
+    dispatch.count_hands(sessions);
+    return dispatch.ask();
+  }
   void open(std::uint32_t job, std::uint32_t batch_size = 256, const Share& share = {}) {
     dispatch.job_opened(JobId{job}, share, batch_size, 1, start);
   }
@@ -173,14 +177,15 @@ TEST_CASE("a full worker still gets a hand of a job that it has no calls of") {
 TEST_CASE("the emptiest is fed first, one on trial last, one that is drained not at all") {
   Stage stage;
   Session& busy = stage.worker(1, 4);
-  stage.worker(2, 4);
+  Session& empty = stage.worker(2, 4);
   Session& trial = stage.worker(3, 4);
-  stage.worker(4, 4).draining = true;
-  stage.worker(5, 0);
+  Session& drained = stage.worker(4, 4);
+  drained.draining = true;
+  Session& none = stage.worker(5, 0);
   busy.give(CallId{1}, {.job = JobId{7}});
   trial.rest(Trial::until_it_asks, start);
-  CHECK(Dispatch::turns(stage.sessions) ==
-        std::vector<SessionId>{SessionId{2}, SessionId{1}, SessionId{3}});
+  CHECK(Dispatch::turns({&busy, &empty, &trial, &drained, &none}) ==
+        std::vector<Session*>{&empty, &busy, &trial});
 }
 
 TEST_CASE("one that rests gets nothing, and one on trial one call at a time") {
@@ -198,19 +203,19 @@ TEST_CASE("one that rests gets nothing, and one on trial one call at a time") {
 TEST_CASE("a job is asked for twice what all workers can take, and for what has left since") {
   Stage stage;
   stage.open(7);
-  CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 64); // before a worker is there
+  CHECK(wanted_of(stage.ask(), 7) == 64); // before a worker is there
   CHECK(stage.dispatch.has_asked(JobId{7}));
-  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  CHECK(stage.ask().empty());
   Session& worker = stage.worker(1, 100);
-  CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 2 * 101 - 64);
+  CHECK(wanted_of(stage.ask(), 7) == 2 * 101 - 64);
   for (std::uint64_t n = 1; n <= 2 * 101; ++n) {
     stage.dispatch.came(call_of(7, n));
     stage.offer(7, n, n);
   }
   CHECK_FALSE(stage.dispatch.has_asked(JobId{7}));
-  CHECK(stage.dispatch.ask(stage.sessions).size() <= 1); // bytes only
+  CHECK(stage.ask().size() <= 1); // bytes only
   stage.feed(worker);
-  const auto wanted = stage.dispatch.ask(stage.sessions);
+  const auto wanted = stage.ask();
   CHECK(wanted_of(wanted, 7) > 100);
 }
 
@@ -220,10 +225,10 @@ TEST_CASE("a job that is held is asked for nothing, its calls go back, and it ke
   stage.offer(7, 1, 2);
   CHECK(stage.dispatch.job_held(JobId{7}) == std::vector<CallId>{CallId{1}, CallId{2}});
   CHECK_FALSE(stage.dispatch.push(call_of(7, 3)));
-  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  CHECK(stage.ask().empty());
   CHECK(stage.dispatch.share_of(JobId{7}) == Share{3, 50});
   stage.dispatch.job_released(JobId{7});
-  CHECK(wanted_of(stage.dispatch.ask(stage.sessions), 7) == 64);
+  CHECK(wanted_of(stage.ask(), 7) == 64);
   CHECK(stage.dispatch.push(call_of(7, 3)));
 }
 
@@ -271,9 +276,9 @@ TEST_CASE("each stream of a job is asked for by itself, and the job's bytes are 
   Stage stage;
   stage.open_streams(7, 3);
   constexpr std::uint64_t bytes = limits::offer_bytes_max / 3;
-  CHECK(rooms_of(stage.dispatch.ask(stage.sessions), 7) ==
+  CHECK(rooms_of(stage.ask(), 7) ==
         std::vector<StreamRoom>{{0, 64, bytes}, {1, 64, bytes}, {2, 64, bytes}});
-  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  CHECK(stage.ask().empty());
 }
 
 TEST_CASE("a stream is asked for twice what all workers can take, up to its part of the job's") {
@@ -285,7 +290,7 @@ TEST_CASE("a stream is asked for twice what all workers can take, up to its part
   Stage stage;
   stage.open_streams(7, 2);
   stage.worker(1, capacity);
-  for (const StreamRoom& room : rooms_of(stage.dispatch.ask(stage.sessions), 7))
+  for (const StreamRoom& room : rooms_of(stage.ask(), 7))
     CHECK(room.calls == wanted);
 }
 
@@ -293,7 +298,7 @@ TEST_CASE("of as many models as there may be, and a judge, each is asked for cal
   Stage stage;
   stage.open_streams(7, PartNumber::models_max + 1);
   stage.worker(1, 60'000);
-  const auto rooms = rooms_of(stage.dispatch.ask(stage.sessions), 7);
+  const auto rooms = rooms_of(stage.ask(), 7);
   CHECK(rooms.size() == PartNumber::models_max + 1);
   std::uint64_t calls = 0, bytes = 0;
   for (const StreamRoom& room : rooms) {
@@ -311,15 +316,15 @@ TEST_CASE("a stream that a call fills with bytes is asked again when it has left
   const std::size_t bytes = most + static_cast<std::size_t>(beyond);
   Stage stage;
   stage.open_streams(7, 2);
-  stage.dispatch.ask(stage.sessions);
+  stage.ask();
   OfferedCall call = call_of(7, 1, bytes - call_of(7, 1, 0, 1).bytes(), 1);
   REQUIRE(call.bytes() == bytes);
   stage.dispatch.came(call);
   stage.dispatch.push(std::move(call));
-  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  CHECK(stage.ask().empty());
   Session& worker = stage.worker(1, 8);
   CHECK(stage.feed(worker) == std::vector<std::size_t>{1});
-  CHECK(rooms_of(stage.dispatch.ask(stage.sessions), 7) == std::vector<StreamRoom>{{1, 1, bytes}});
+  CHECK(rooms_of(stage.ask(), 7) == std::vector<StreamRoom>{{1, 1, bytes}});
 }
 
 TEST_CASE(
@@ -329,7 +334,7 @@ TEST_CASE(
   Session& worker = stage.worker(1, 4);
   const StreamId slow{JobId{7}, 0}, fast{JobId{7}, 1};
   std::uint32_t room = 0;
-  for (const StreamRoom& asked : rooms_of(stage.dispatch.ask(stage.sessions), 7))
+  for (const StreamRoom& asked : rooms_of(stage.ask(), 7))
     if (asked.stream == fast.model) room = asked.calls;
   for (std::uint64_t n = 1; n <= 64; ++n) {
     OfferedCall call = call_of(7, n, 10, slow.model);
@@ -353,7 +358,7 @@ TEST_CASE(
         worker.calls.take(call);
         ++answered;
       }
-    for (const StreamRoom& asked : rooms_of(stage.dispatch.ask(stage.sessions), 7)) {
+    for (const StreamRoom& asked : rooms_of(stage.ask(), 7)) {
       REQUIRE(asked.stream == fast.model);
       room += asked.calls;
     }
@@ -421,7 +426,7 @@ TEST_CASE("a stream that a worker does not reach leaves the others their turns")
 TEST_CASE("calls that are withdrawn are asked for again, of their stream") {
   Stage stage;
   stage.open_streams(7, 2);
-  stage.dispatch.ask(stage.sessions);
+  stage.ask();
   std::vector<CallId> calls;
   for (std::uint64_t n = 1; n <= 64; ++n) {
     OfferedCall call = call_of(7, n, 10, 1);
@@ -429,9 +434,9 @@ TEST_CASE("calls that are withdrawn are asked for again, of their stream") {
     stage.dispatch.push(std::move(call));
     calls.push_back(CallId{n});
   }
-  CHECK(stage.dispatch.ask(stage.sessions).empty());
+  CHECK(stage.ask().empty());
   stage.dispatch.withdraw(JobId{7}, calls);
-  const auto rooms = rooms_of(stage.dispatch.ask(stage.sessions), 7);
+  const auto rooms = rooms_of(stage.ask(), 7);
   REQUIRE(rooms.size() == 1);
   CHECK(rooms[0].stream == 1);
   CHECK(rooms[0].calls == 64);
