@@ -12,29 +12,19 @@ are those of both directions; the wait is that of a slot from the end of a call 
 import argparse
 import itertools
 import json
-import os
 import pathlib
-import re
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 
 from bench import progress, row
+from nodes import Nodes, cpu_s, nodes_in, pairs_of, rss_mb
 
 SESSIONS_OF_A_PROCESS = 125
+MODEL = "sim-small"
 WARM_UP_CALLS_PER_SLOT = 6  # in which the endpoint's concurrency is found
-
-
-def pairs_of(text):
-    pairs = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", pair) for pair in text.split(",")]
-    if not all(pairs):
-        raise argparse.ArgumentTypeError(f"expected NUMBERxNUMBER,... such as 4x400,100x16, got {text}")
-    return [tuple(map(int, pair.groups())) for pair in pairs]
 
 
 def parse_arguments():
@@ -51,75 +41,37 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def cpu_s(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss_mb(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
-
-
-class Scale:
+class Scale(Nodes):
     def __init__(self, options, harness, directory):
-        self.options, self.harness, self.directory = options, harness, directory
-        self.processes = []
+        super().__init__(harness, directory)
+        self.options = options
         self.config = directory / "pools.toml"
-        self.config.write_text('[[pool]]\nmodel = "sim-small"\n[[pool.endpoint]]\n'
+        self.config.write_text(f'[[pool]]\nmodel = "{MODEL}"\n[[pool.endpoint]]\n'
                                'url = "http://127.0.0.1:9/v1"\nmetrics_url = ""\n')
-    def start(self, name, label, *arguments):
-        command = [self.harness.binary(name), *map(str, arguments)]
-        self.processes.append(self.harness.Process(command, self.directory, label))
-        return self.processes[-1]
-
-    def submit(self, coordinator, items):
-        """A job of so many items: its id."""
-        source = self.directory / f"{items}.jsonl"
-        if not source.exists():
-            self.harness.write_batch(source, items)
-        return subprocess.run([self.harness.binary("gristmill"), "submit", source, "--model", "sim-small",
-                               "--server", coordinator.http], check=True, stdout=subprocess.PIPE,
-                              text=True).stdout.strip()
-
-    def ask(self, coordinator, path, body=None):
-        request = urllib.request.Request(coordinator.http + "/api/v1/" + path, body,
-                                         {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-
-    def finish(self, coordinator, jobs):
-        for job in jobs:
-            while self.ask(coordinator, f"jobs/{job}")["state"] != "finished":
-                time.sleep(0.1)
 
     def run(self, sessions, slots, jobs, active):
         """(items/s, coordinator's CPU us an item, its RSS in MB, sums and waits of the sessions)."""
-        state = self.directory / "state"
-        shutil.rmtree(state, ignore_errors=True)
-        coordinator = self.start("gristmill-coordinator", "coordinator", "--listen",
-                                 "tcp://127.0.0.1:0", "--http", "127.0.0.1:0", "--state", state,
-                                 "--config", self.config, "--quiet")
-        ready = coordinator.ready()
-        coordinator.http = ready["http"]
+        shutil.rmtree(self.directory / "state", ignore_errors=True)
+        self.begin("--config", self.config)
+        coordinator = self.coordinator
         left, stubs = sessions, []
         rate = self.options.rate
         latency_ms = sessions * slots / rate * 1000 if rate > 0 else 0
         while left > 0:
             n = min(left, SESSIONS_OF_A_PROCESS)
             stubs.append(self.start("gristmill-bench-sessions", "sessions", "--coordinator",
-                                    ready["listen"], "--name", f"stub{len(stubs)}", "--sessions", n,
+                                    coordinator.listen, "--name", f"stub{len(stubs)}", "--sessions", n,
                                     "--slots", slots, "--latency-ms", latency_ms))
             left -= n
-        self.finish(coordinator, [self.submit(coordinator, WARM_UP_CALLS_PER_SLOT * sessions * slots)])
-        waiting = json.dumps({"spec": {"open": True, "model": "sim-small"}}).encode()
+        self.finish([self.submit(WARM_UP_CALLS_PER_SLOT * sessions * slots, "--model", MODEL)])
+        waiting = json.dumps({"spec": {"open": True, "model": MODEL}}).encode()
         for _ in range(active, jobs):
-            self.ask(coordinator, "jobs", waiting)
-        ids = [self.submit(coordinator, self.options.items // active) for _ in range(active)]
+            self.ask("jobs", waiting)
+        ids = [self.submit(self.options.items // active, "--model", MODEL) for _ in range(active)]
         for stub in stubs:
             stub.popen.send_signal(signal.SIGUSR1)  # counts from here
         before, begin = cpu_s(coordinator.popen.pid), time.monotonic()
-        self.finish(coordinator, ids)
+        self.finish(ids)
         seconds = time.monotonic() - begin
         used, rss = cpu_s(coordinator.popen.pid) - before, rss_mb(coordinator.popen.pid)
         said = []
@@ -134,12 +86,6 @@ class Scale:
                 "stub_us": sum(s["cpu_s"] for s in said) * 1e6 / calls,
                 "p50": statistics.median(s["wait_p50_ms"] for s in said),
                 "p99": max(s["wait_p99_ms"] for s in said)}
-
-    def close(self):
-        for process in self.processes:
-            if process.popen.poll() is None:
-                process.kill()
-            process.popen.stdout.close()
 
 
 def table(scale, options):
@@ -163,16 +109,8 @@ def table(scale, options):
 
 def main():
     options = parse_arguments()
-    os.environ["GRISTMILL_BUILD"] = str(options.build.resolve())
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
-    import harness
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="scale-", dir=options.build) as directory:
-        scale = Scale(options, harness, pathlib.Path(directory).resolve())
-        try:
-            table(scale, options)
-        finally:
-            scale.close()
+    with nodes_in(options.build, lambda *place: Scale(options, *place)) as scale:
+        table(scale, options)
 
 
 if __name__ == "__main__":
