@@ -102,8 +102,7 @@ void Session::say_aside(Message message, Time now) {
 
 void Session::wait_with(Time until) {
   if (leaves_by_ != never) return;
-  leaves_by_ = until;
-  if (voices_ != nullptr) voices_->waits(id, until);
+  leaves_by_ = voices_ != nullptr ? voices_->waits(id, until) : until;
 }
 
 void Session::say_cancelled(const std::vector<CallId>& cancelled, Time now) {

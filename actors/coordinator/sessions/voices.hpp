@@ -2,6 +2,7 @@
 // of them to find out. Invariant: a session that was named is listed once more at least.
 #pragma once
 
+#include "actors/kit/defaults.hpp"
 #include "actors/kit/time.hpp"
 #include "protocol/ids.hpp"
 
@@ -14,8 +15,13 @@ namespace gristmill::coordinator {
 class Voices {
 public:
   void speaks(SessionId session) { speaking_.push_back(session); }
-  // Times are told in their order.
-  void waits(SessionId session, Time until) { waiting_.emplace_back(until, session); }
+  // Times are told in their order. One soon after the last becomes the last, so that one alarm serves
+  // many. Returns what it became.
+  Time waits(SessionId session, Time until) {
+    if (!waiting_.empty() && until - waiting_.back().first < soon) until = waiting_.back().first;
+    waiting_.emplace_back(until, session);
+    return until;
+  }
 
   std::vector<SessionId> take_speaking() { return std::exchange(speaking_, {}); }
   std::vector<SessionId> take_waiting(Time now) {
@@ -28,6 +34,7 @@ public:
   std::size_t size() const { return speaking_.size() + waiting_.size(); }
 
 private:
+  static constexpr Duration soon = defaults::aside_most / 5;
   std::vector<SessionId> speaking_;
   std::deque<std::pair<Time, SessionId>> waiting_;
 };

@@ -168,6 +168,17 @@ TEST_CASE("what is said aside leaves with the next frame, or a while later") {
   CHECK(session.leaves_by() == never);
 }
 
+TEST_CASE("what is said aside by several soon after each other leaves together") {
+  Voices voices;
+  constexpr Time first = start + defaults::aside_most;
+  constexpr Duration soon = defaults::aside_most / 5;
+  CHECK(voices.waits(SessionId{1}, first) == first);
+  CHECK(voices.waits(SessionId{2}, first + soon - Duration{1}) == first);
+  CHECK(voices.waits(SessionId{3}, first + soon) == first + soon);
+  CHECK(voices.take_waiting(first) == std::vector{SessionId{1}, SessionId{2}});
+  CHECK(voices.next() == first + soon);
+}
+
 TEST_CASE("records are told at once where the worker waits for them") {
   Voices voices;
   Session session{Epoch{1}, nullptr, &voices};
