@@ -13,6 +13,7 @@ namespace {
 
 constexpr auto slot_retry = std::chrono::milliseconds{10};
 constexpr Duration confirmed_within = std::chrono::milliseconds{500};
+constexpr Duration again_within = std::chrono::seconds{3};
 
 bool is_of_earlier_life(const Charge& charge) {
   return charge.begun.at == Time{};
@@ -252,7 +253,12 @@ void Account::perhaps_refused(const Charge& charge, bool tokens, Time now) {
 void Account::confirm_refusal(const Charge& answered, Time now) {
   if (!in_question_ || answered.begun.at < in_question_->charge.begun.at) return;
   const InQuestion refusal = *std::exchange(in_question_, std::nullopt);
-  if (now < refusal.until) refused(refusal.charge, refusal.tokens, false, now);
+  if (now >= refusal.until) return;
+  const bool is_alone = now >= confirmed_until_;
+  confirmed_until_ = now + again_within;
+  if (is_alone && !(refusal.tokens ? tokens_ : calls_).is_learned())
+    return calls_.not_taken(1, refusal.charge.begun.at);
+  refused(refusal.charge, refusal.tokens, false, now);
 }
 
 std::optional<journal::BlockNote> Account::reserve(std::uint64_t number, Time now,

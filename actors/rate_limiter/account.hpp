@@ -89,7 +89,8 @@ public:
   // asked for a ramp.
   void refused(const Charge& charge, bool tokens, bool slowly, Time now);
   // … if it is that: a server that is away for a moment says the same. It counts once a call that
-  // began no sooner is answered, within half a second beyond the time of an answer.
+  // began no sooner is answered, within half a second beyond the time of an answer; and where no
+  // rate is known, if another one is confirmed within three seconds: one may be about its item.
   void perhaps_refused(const Charge& charge, bool tokens, Time now);
   // No call before. `why` is static text; `by`: the attempt whose answer said so, at `at`.
   void park(Time until, std::string_view why, AttemptId by = {}, Time at = {}) {
@@ -156,6 +157,7 @@ private:
   PackLimit packs_;
   std::array<AdvertisedLimit, 4> advertised_; // what the server says of its limits, by their names
   std::optional<InQuestion> in_question_;
+  Time confirmed_until_ = Time::min(); // within three seconds of a refusal that was confirmed
   Parked parked_;
   Turns turns_;
   BudgetBlocks blocks_;

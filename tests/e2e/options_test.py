@@ -5,6 +5,7 @@ import contextlib
 import json
 import pathlib
 import re
+import socket
 import sqlite3
 import sys
 import unittest

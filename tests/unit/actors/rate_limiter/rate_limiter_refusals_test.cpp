@@ -72,6 +72,22 @@ TEST_CASE("a rate that is told by 503 is learned, because answers go on beside i
   CHECK(server.refusals <= 30);
 }
 
+TEST_CASE("a refusal alone is about its item, and teaches no rate") {
+  Server server;
+  server.run(700ms, [] { return true; });
+  const auto refuses_once = [&](bool& done) {
+    server.run(100ms, [&] { return std::exchange(done, true); });
+  };
+  bool first = false, later = false;
+  refuses_once(first);
+  server.run(3s, [] { return true; });
+  refuses_once(later);
+  CHECK(server.refusals == 2);
+  server.answers = 0;
+  server.run(10s, [] { return true; });
+  CHECK(server.answers >= 780); // eight in 100 ms
+}
+
 TEST_CASE("a server that is away for a moment teaches no rate") {
   Server server;
   server.run(20s, [] { return true; });
