@@ -40,8 +40,6 @@ public:
     }
   };
   Place place(JobId job) const;
-  // Whether `a` goes before `b`, where both have work.
-  bool before(JobId a, JobId b) const;
   // How much more `a` was given than its part beside `b`, which has its priority; below 0: less.
   double ahead(JobId a, JobId b) const;
 
@@ -83,12 +81,6 @@ inline FairShare::Place FairShare::place(JobId job) const {
   const auto it = jobs_.find(job);
   if (it == jobs_.end()) return {0, 0, job};
   return {it->second.share.priority, it->second.time, job};
-}
-
-inline bool FairShare::before(JobId a, JobId b) const {
-  const auto in_a = jobs_.find(a), in_b = jobs_.find(b);
-  if (in_a == jobs_.end() || in_b == jobs_.end()) return in_a != jobs_.end() || a < b;
-  return place(a) < place(b);
 }
 
 inline double FairShare::ahead(JobId a, JobId b) const {

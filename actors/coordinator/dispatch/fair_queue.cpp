@@ -11,8 +11,8 @@ void FairQueue::set_share(JobId job, const Share& share) {
   if (stood) line_.insert(shares_.place(job));
 }
 
-OfferedCall FairQueue::take(JobId job, Stream& stream,
-                            std::map<std::string, Calls>::iterator model, Calls::iterator waiting) {
+OfferedCall FairQueue::take(JobId job, Stream& stream, std::map<std::string, Calls>::iterator model,
+                            Calls::iterator waiting) {
   Queue& queue = jobs_.at(job);
   OfferedCall call = std::move(waiting->call);
   stream.bytes -= call.bytes();

@@ -15,8 +15,8 @@ namespace gristmill::coordinator {
 class Voices {
 public:
   void speaks(SessionId session) { speaking_.push_back(session); }
-  // Times are told in their order. One soon after the last becomes the last, so that one alarm serves
-  // many. Returns what it became.
+  // Times are told in their order. One soon after the last becomes the last, so that one alarm
+  // serves many. Returns what it became.
   Time waits(SessionId session, Time until) {
     if (!waiting_.empty() && until - waiting_.back().first < soon) until = waiting_.back().first;
     waiting_.emplace_back(until, session);

@@ -10,7 +10,7 @@ namespace gristmill::rate_limiter {
 namespace {
 
 // Below that share of its limits an endpoint has headroom for whatever begins alike, and up to
-// `home_worth` times the burden of the best one it is still the better place.
+// `home_worth` times the burden, or the time, of the best one it is still the better place.
 constexpr double headroom = 0.5, home_worth = 2;
 constexpr auto priming_look = std::chrono::milliseconds{25};
 
@@ -118,6 +118,25 @@ const Candidate* home_of(const std::vector<Candidate>& candidates, const Candida
   return nullptr;
 }
 
+// Where calls go from now on that begin like this one, the first of them: of those that have
+// headroom and are about as quick as the quickest, the home of the fewest. By what is in flight at
+// the moment groups would fall to endpoints at random.
+const Candidate* new_home(const std::vector<Candidate>& candidates, const PrefixGroups& groups) {
+  double least = std::numeric_limits<double>::max();
+  for (const Candidate& c : candidates) least = std::min(least, c.answer_s);
+  const auto rank = [&](const Candidate& c) {
+    return std::tuple{!c.tries, groups.at_home(c.endpoint->offer.id), c.rank()};
+  };
+  const Candidate* best = nullptr;
+  for (const Candidate& c : candidates) {
+    if (c.failed || !c.endpoint->offer.prefix_affinity || c.share >= headroom ||
+        c.answer_s > home_worth * least)
+      continue;
+    if (best == nullptr || rank(c) < rank(*best)) best = &c;
+  }
+  return best;
+}
+
 } // namespace
 
 Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,
@@ -128,7 +147,9 @@ Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCal
   const Candidate* chosen = &best_of(sieve.candidates);
   if (call.prefix != 0) {
     const std::vector<EndpointId> homes = groups.homes(call.prefix);
-    if (const Candidate* home = home_of(sieve.candidates, *chosen, homes)) chosen = home;
+    const Candidate* home = homes.empty() ? new_home(sieve.candidates, groups)
+                                          : home_of(sieve.candidates, *chosen, homes);
+    if (home != nullptr) chosen = home;
     const bool wanted = chosen->endpoint->offer.prefix_affinity;
     if (const Time until = groups.priming_until(call.prefix); wanted && until > now)
       return {.reason = {.kind = WaitKind::budget,

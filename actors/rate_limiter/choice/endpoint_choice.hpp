@@ -3,9 +3,10 @@
 //
 //   at which the call has not failed yet, if there is one; of those
 //   at which so many inputs have not been tried yet, if it is to be tried; of those
-//   at which calls that begin like it have been first, while there is headroom; else
-//   with the least before the call: the share of its limits that would be taken, times how long it
-//   takes for an answer; of equal ones that with the fewest calls in flight, of those in turn.
+//   at which calls that begin like it have been first, while there is headroom, and for the first
+//   of them the one at which the fewest groups have been first; else with the least before the
+//   call: the share of its limits that would be taken, times how long it takes for an answer; of
+//   equal ones that with the fewest calls in flight, of those in turn.
 //
 // Share and time together are what is least for a server that is fast or has room, and grow for one
 // that queues. Invariant: what is chosen lets the call go now.

@@ -1,6 +1,7 @@
 #include "actors/rate_limiter/choice/prefix_groups.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace gristmill::rate_limiter {
 
@@ -15,21 +16,38 @@ Time PrefixGroups::priming_until(std::uint64_t prefix) const {
                                                             : found->second->priming_until;
 }
 
+std::size_t PrefixGroups::at_home(EndpointId endpoint) const {
+  const auto found = at_home_.find(endpoint);
+  return found == at_home_.end() ? 0 : found->second;
+}
+
+void PrefixGroups::leave_home(const Group& group) {
+  if (group.homes.empty()) return;
+  const auto home = at_home_.find(group.homes.front());
+  if (--home->second == 0) at_home_.erase(home);
+}
+
+void PrefixGroups::forget(std::list<Group>::iterator group) {
+  leave_home(*group);
+  by_prefix_.erase(group->prefix);
+  groups_.erase(group);
+}
+
 void PrefixGroups::went(std::uint64_t prefix, EndpointId to, Time now) {
   if (const auto known = by_prefix_.find(prefix); known != by_prefix_.end()) {
     groups_.splice(groups_.begin(), groups_, known->second);
   } else {
-    if (groups_.size() == groups_most) {
-      by_prefix_.erase(groups_.back().prefix);
-      groups_.pop_back();
-    }
+    if (groups_.size() == groups_most) forget(std::prev(groups_.end()));
     groups_.push_front({prefix, {}, false, now + priming_most});
     by_prefix_[prefix] = groups_.begin();
   }
-  std::vector<EndpointId>& homes = groups_.front().homes;
+  Group& group = groups_.front();
+  std::vector<EndpointId>& homes = group.homes;
   if (std::find(homes.begin(), homes.end(), to) != homes.end()) return;
+  leave_home(group);
   if (homes.size() == homes_most) homes.erase(homes.begin());
   homes.push_back(to);
+  ++at_home_[homes.front()];
 }
 
 void PrefixGroups::ended(std::uint64_t prefix, EndpointId at, bool answered) {
@@ -43,10 +61,13 @@ void PrefixGroups::ended(std::uint64_t prefix, EndpointId at, bool answered) {
   }
   // An endpoint that fails before it ever answered has read nothing.
   if (group.primed) return;
+  leave_home(group);
   std::erase(group.homes, at);
-  if (!group.homes.empty()) return;
-  groups_.erase(found->second);
-  by_prefix_.erase(found);
+  if (!group.homes.empty()) {
+    ++at_home_[group.homes.front()];
+    return;
+  }
+  forget(found->second);
 }
 
 } // namespace gristmill::rate_limiter

@@ -21,6 +21,8 @@ public:
 
   // Where calls of the group have gone before, the first of these first.
   std::vector<EndpointId> homes(std::uint64_t prefix) const;
+  // How many groups have gone there first.
+  std::size_t at_home(EndpointId endpoint) const;
   // Until when the group waits for its first call; nothing is waited for: Time::min().
   Time priming_until(std::uint64_t prefix) const;
 
@@ -36,8 +38,12 @@ private:
     bool primed = false;
     Time priming_until{Time::min()};
   };
+  void forget(std::list<Group>::iterator group);
+  void leave_home(const Group& group);
+
   std::list<Group> groups_; // the one that went last is the first
   std::unordered_map<std::uint64_t, std::list<Group>::iterator> by_prefix_;
+  std::unordered_map<EndpointId, std::size_t> at_home_; // groups, by their first home
 };
 
 } // namespace gristmill::rate_limiter

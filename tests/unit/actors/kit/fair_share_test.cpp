@@ -19,8 +19,8 @@ std::string turns(FairShare& share, const std::string& jobs, int count, double c
   std::string order;
   while (count-- > 0) {
     const char next = *std::min_element(jobs.begin(), jobs.end(), [&](char a, char b) {
-      return share.before(JobId{static_cast<std::uint32_t>(a - '0')},
-                          JobId{static_cast<std::uint32_t>(b - '0')});
+      return share.place(JobId{static_cast<std::uint32_t>(a - '0')}) <
+             share.place(JobId{static_cast<std::uint32_t>(b - '0')});
     });
     share.served(JobId{static_cast<std::uint32_t>(next - '0')}, cost);
     order += next;
@@ -49,7 +49,7 @@ TEST_CASE("cost counts, not calls") {
   share.set(JobId{2}, {1, 50});
   int large = 0, small = 0;
   for (int n = 0; n < 400; ++n) {
-    const bool first = share.before(JobId{1}, JobId{2});
+    const bool first = share.place(JobId{1}) < share.place(JobId{2});
     share.served(JobId{first ? 1u : 2u}, first ? 4 : 1);
     ++(first ? large : small);
   }

@@ -290,8 +290,7 @@ TEST_CASE("a stream is asked for twice what all workers can take, up to its part
   Stage stage;
   stage.open_streams(7, 2);
   stage.worker(1, capacity);
-  for (const StreamRoom& room : rooms_of(stage.ask(), 7))
-    CHECK(room.calls == wanted);
+  for (const StreamRoom& room : rooms_of(stage.ask(), 7)) CHECK(room.calls == wanted);
 }
 
 TEST_CASE("of as many models as there may be, and a judge, each is asked for calls") {

@@ -155,6 +155,29 @@ TEST_CASE("groups are shared out over the endpoints") {
   CHECK(homes == std::map<std::uint32_t, int>{{1, 2}, {2, 2}, {3, 2}});
 }
 
+TEST_CASE("groups are shared out evenly, whatever is in flight at the moment") {
+  Pool pool{3};
+  std::map<std::uint32_t, int> homes;
+  // The first group's home is left empty again and again.
+  for (std::uint64_t prefix = 1; prefix <= 6; ++prefix) {
+    const auto first = pool.take(pool.call(prefix));
+    ++homes[first.endpoint.value];
+    pool.answer(first, 100ms);
+    if (prefix == 2 || prefix == 3) pool.fill(6, prefix);
+  }
+  CHECK(homes == std::map<std::uint32_t, int>{{1, 2}, {2, 2}, {3, 2}});
+}
+
+TEST_CASE("an endpoint that is much slower is a new home only when a quick one is half taken") {
+  Pool pool{2};
+  pool.learn({50, 101});
+  std::uint64_t prefix = 0;
+  for (; prefix < 15; ++prefix) CHECK(pool.take(pool.call(prefix + 1)).endpoint == EndpointId{1});
+  std::map<std::uint32_t, int> homes;
+  for (; prefix < 40; ++prefix) ++homes[pool.take(pool.call(prefix + 1)).endpoint.value];
+  CHECK(homes.at(2) > 0);
+}
+
 TEST_CASE("a call does not go home when home is where it failed") {
   Pool pool{2};
   const auto first = pool.take(pool.call(9));
@@ -199,9 +222,21 @@ TEST_CASE("no more groups are remembered than the most") {
   CHECK(groups.size() == PrefixGroups::groups_most);
   CHECK(groups.homes(1).empty());
   CHECK(groups.homes(2).size() == 1);
+  CHECK(groups.at_home(EndpointId{1}) == PrefixGroups::groups_most);
   for (std::uint32_t id = 1; id <= PrefixGroups::homes_most + 1; ++id)
     groups.went(2, EndpointId{id}, now);
   CHECK(groups.homes(2).size() == PrefixGroups::homes_most);
+  CHECK(groups.at_home(EndpointId{1}) == PrefixGroups::groups_most - 1); // it is the second's now
+  CHECK(groups.at_home(EndpointId{2}) == 1);
+}
+
+TEST_CASE("a group whose only home failed is at home nowhere") {
+  PrefixGroups groups;
+  groups.went(9, EndpointId{1}, time_from_ns(0));
+  CHECK(groups.at_home(EndpointId{1}) == 1);
+  groups.ended(9, EndpointId{1}, false);
+  CHECK(groups.at_home(EndpointId{1}) == 0);
+  CHECK(groups.size() == 0);
 }
 
 } // namespace endpoint_choice_test
