@@ -11,7 +11,6 @@
 namespace gristmill::rate_limiter {
 namespace {
 
-constexpr auto slot_retry = std::chrono::milliseconds{10};
 constexpr Duration confirmed_within = std::chrono::milliseconds{500};
 constexpr Duration again_within = std::chrono::seconds{3};
 
@@ -132,13 +131,13 @@ std::optional<WaitReason> Account::limited(Tokens wanted, Time now) {
     return WaitReason{.kind = WaitKind::quota, .until = *until};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return WaitReason{
-        .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + slot_retry};
+        .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + Turns::look_every};
   if (!health_.takes_another(in_flight_))
     return WaitReason{.kind = WaitKind::calls_taken_up,
                       .limit = slots(),
                       .learned = true,
                       .configured = limits_.max_in_flight,
-                      .until = now + slot_retry};
+                      .until = now + Turns::look_every};
   if (auto used_up = day_refuses(tokens.reserved, now)) return used_up;
   const auto of_minute = [](WaitKind kind, const MinuteLimit& limit, Time until) {
     return WaitReason{.kind = kind,

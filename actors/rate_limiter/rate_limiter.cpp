@@ -125,12 +125,20 @@ std::vector<Endpoint*> RateLimiter::own_endpoints(const Job& job) {
 
 // Both are asked, so that its block and its mark are written together.
 std::optional<WaitReason> RateLimiter::job_refuses(const Job& job, const AcquireCall& call,
-                                                   Tokens tokens, Time now) {
+                                                   Tokens tokens, SessionId session, Time now) {
   auto refused = job.account->refuses(tokens, now);
-  if (!marks_.covers(call.job, call.item) && !refused)
+  if (refused && is_for_a_place(refused->kind)) {
+    Turns& line = job.account->turns();
+    line.asks(call.job, job.budget.share, session, now);
+    refused->until = line.behind_others(call.job, now);
+    line.waits(call.job, session, as_told(refused->until, now));
+  }
+  if (!marks_.covers(call.job, call.item) && !refused) {
+    const std::optional<Time> since = marks_.writing_since(call.job);
     refused = WaitReason{.kind = WaitKind::journal,
-                         .until = now + block_retry,
-                         .since = marks_.writing_since(call.job).value_or(now)};
+                         .until = asked_when_written(since, now),
+                         .since = since.value_or(now)};
+  }
   return refused;
 }
 
@@ -155,8 +163,8 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
   const TokenBound bound = TokenBound::of(call);
   accounts_.touched(job.account);
   const Tokens job_tokens = tokens_of(learned, *job.account, bound).all;
-  auto refused = job_refuses(job, call, job_tokens, now);
-  MoneyBook::Answer money = money_.ask(call, model);
+  auto refused = job_refuses(job, call, job_tokens, session, now);
+  MoneyBook::Answer money = money_.ask(call, model, now);
   if (!money.exceeds.empty()) return Admission::exceeding(std::move(money.exceeds));
   const std::vector<Endpoint*> served = usable(job, model, session);
   const auto fits_never = [&](const Endpoint* e) {

@@ -147,7 +147,7 @@ private:
   Admission admit(const AcquireCall& call, SessionId session, Time now);
   std::string model_of(const AcquireCall& call) const;
   std::optional<WaitReason> job_refuses(const Job& job, const AcquireCall& call, Tokens tokens,
-                                        Time now);
+                                        SessionId session, Time now);
   void take_turns(Job& job, const std::vector<Endpoint*>& served, SessionId session, Time now);
   std::vector<Endpoint*> usable(const Job& job, const std::string& model, SessionId session);
   std::vector<Endpoint*> own_endpoints(const Job& job);

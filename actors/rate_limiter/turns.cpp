@@ -20,8 +20,16 @@ void Turns::asks(JobId job, const Share& share, SessionId session, Time now) {
 }
 
 void Turns::waits(JobId job, SessionId session, Time at) {
-  jobs_[job].asks_at[session] = at;
+  Job& waiting = jobs_[job];
+  waiting.asks_at[session] = at;
+  waiting.last_at = std::max(waiting.last_at, at);
   waiting_.insert(job);
+}
+
+Time Turns::behind_others(JobId job, Time now) const {
+  const auto it = jobs_.find(job);
+  const Time last = it == jobs_.end() ? now : std::max(now, it->second.last_at);
+  return std::min(last + look_every, now + patience);
 }
 
 // Of workers that have left.

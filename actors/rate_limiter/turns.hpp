@@ -22,6 +22,8 @@ public:
   // A worker that needs longer than a permit lives could not use the permit either.
   static constexpr Duration patience = defaults::permit_life;
   static constexpr Duration again = std::chrono::milliseconds{20};
+  // Where nobody knows when a place comes free, one of a job's workers looks so often.
+  static constexpr Duration look_every = std::chrono::milliseconds{10};
   // In parts of a minute's budget: how far a job may get ahead of one that waits, so that a worker
   // with calls of one job only takes more than one at a time; and what may be owed.
   static constexpr double lead_max = 1.0 / 600, owed_max = 1.0 / 240;
@@ -30,6 +32,9 @@ public:
   void asks(JobId job, const Share& share, SessionId session, Time now);
   // … which may not go, so that it asks again at `at`, …
   void waits(JobId job, SessionId session, Time at);
+  // … for a place, that is behind the others that wait: however many they are, they ask about as
+  // often as one would.
+  Time behind_others(JobId job, Time now) const;
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);
   void forget(JobId job);
@@ -48,6 +53,7 @@ public:
 private:
   struct Job {
     std::map<SessionId, Time> asks_at; // of workers that were refused
+    Time last_at{Time::min()};         // the last of these times, or of some that are past
   };
   // When the next one asks, of those that may still do so; nothing: the job waits for nothing.
   static std::optional<Time> waits_until(const Job& job, Time now);

@@ -69,6 +69,11 @@ struct WaitInfo {
   std::string_view words; // for people, where there is no room for a sentence; or empty
 };
 
+// Nobody can tell when it ends: when a call under way does.
+constexpr bool is_for_a_place(WaitKind kind) {
+  return kind == WaitKind::calls_allowed || kind == WaitKind::calls_taken_up;
+}
+
 inline constexpr std::array wait_infos{
     WaitInfo{WaitKind::none, WaitSayer::nobody, "none", ""},
     WaitInfo{WaitKind::requests, WaitSayer::limiter, "requests", "requests per minute"},

@@ -28,7 +28,7 @@ std::optional<WaitReason> BudgetBlocks::refuses(std::uint64_t tokens, Time now) 
   wanted_ = true;
   tokens_wanted_ = std::max(tokens_wanted_, tokens);
   return WaitReason{.kind = WaitKind::journal,
-                    .until = now + block_retry,
+                    .until = asked_when_written(writing_since(), now),
                     .since = writing_since().value_or(now)};
 }
 

@@ -13,6 +13,8 @@
 #include "actors/words/wait_reason.hpp"
 #include "protocol/job/rate_limits.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -20,7 +22,12 @@
 
 namespace gristmill::rate_limiter {
 
-inline constexpr auto block_retry = std::chrono::milliseconds{2};
+// When to ask again for what waits until something is durable that has been on its way `since` then
+// (nothing: it is about to be): soon on a quick disk, and not hundreds of times on a slow one.
+inline Time asked_when_written(std::optional<Time> since, Time now) {
+  constexpr Duration least = std::chrono::milliseconds{2}, most = std::chrono::milliseconds{100};
+  return now + std::clamp((now - since.value_or(now)) / 4, least, most);
+}
 
 class BudgetBlocks {
 public:

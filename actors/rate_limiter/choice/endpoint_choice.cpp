@@ -72,6 +72,7 @@ private:
     const CallTokens tokens = tokens_of(learned_, account, bound_);
     if (auto no = refuses(account, tokens, now_)) {
       refused.refused_by.push_back(&account);
+      if (is_for_a_place(no->kind)) no->until = account.turns().behind_others(call_.job, now_);
       return wait(endpoint, std::move(*no));
     }
     if (const auto yield = account.turns().yields(call_.job, now_)) {

@@ -25,7 +25,7 @@ Usd MoneyAccount::ahead() const {
   return cap_ > charged_ ? (cap_ - charged_) / ahead_share : Usd{};
 }
 
-std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(Usd most) {
+std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(Usd most, Time now) {
   if (charged_ > cap_ || most > cap_ - charged_) {
     const bool spent = in_flight_ == 0 && !earlier_open_;
     return Refusal{reserved_retry,
@@ -35,8 +35,10 @@ std::optional<MoneyAccount::Refusal> MoneyAccount::refuses(Usd most) {
   }
   if (charged_ + most > drawable()) {
     wanted_ = std::max(wanted_, most);
-    return Refusal{
-        .wait = block_retry, .why = "the budget block is being written", .being_written = true};
+    const std::optional<Time> since = next_ ? std::optional{noted_at_} : std::nullopt;
+    return Refusal{.wait = asked_when_written(since, now) - now,
+                   .why = "the budget block is being written",
+                   .being_written = true};
   }
   awaited_ = std::max(awaited_, most);
   asked_ = true;

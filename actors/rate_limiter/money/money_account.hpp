@@ -42,7 +42,7 @@ public:
     bool being_written = false; // it is a matter of milliseconds
   };
   // Nothing if a call that may cost so much may go now.
-  std::optional<Refusal> refuses(Usd most);
+  std::optional<Refusal> refuses(Usd most, Time now);
   void draw(Usd most);
   void refund(Usd most); // the call was never sent
   void settle(Usd most, Usd cost);

@@ -45,7 +45,7 @@ void MoneyBook::resumed(const JobResumed& job) {
   changed(*it->second.account);
 }
 
-MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& model) {
+MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& model, Time now) {
   const auto job = jobs_.find(call.job);
   if (job == jobs_.end()) return {};
   MoneyAccount& account = *job->second.account;
@@ -64,7 +64,7 @@ MoneyBook::Answer MoneyBook::ask(const AcquireCall& call, const std::string& mod
         in_dollars(account.cap(), 6), in_dollars(answer.charge.most, 6));
     return answer;
   }
-  answer.refusal = account.refuses(answer.charge.most);
+  answer.refusal = account.refuses(answer.charge.most, now);
   changed(account);
   if (answer.refusal && answer.refusal->spent) {
     answer.stop = stop;

@@ -41,7 +41,7 @@ public:
     std::string exceeds = {};       // set: the whole budget would not do, because …
   };
   // `model`: that the call asks for; empty = the default of its job.
-  Answer ask(const AcquireCall& call, const std::string& model);
+  Answer ask(const AcquireCall& call, const std::string& model, Time now);
 
   void drawn(const MoneyCharge& charge);
   void ended(const MoneyCharge& charge, const Ended& ended);

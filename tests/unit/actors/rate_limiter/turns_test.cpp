@@ -175,6 +175,47 @@ TEST_CASE("where slots are scarce, calls are shared and no slot stays empty", "[
   CHECK(of_a + of_b >= 0.85 * 200 * 20); // a slot is asked for again each 10 ms
 }
 
+TEST_CASE("many workers that wait for a place ask about as often as one would", "[turns]") {
+  const bool of_the_job = GENERATE(false, true);
+  CAPTURE(of_the_job);
+  Bench bench;
+  bench.endpoint(1, of_the_job ? RateLimits{} : RateLimits{0, 0, 1});
+  bench.limiter.job_opened({a, of_the_job ? RateLimits{0, 0, 1} : RateLimits{}, {}}, bench.now);
+  struct Worker {
+    Time asks_at = t0;
+    int asked = 0;
+  };
+  std::vector<Worker> workers(GENERATE(1u, 20u, 100u));
+  const auto crowd = workers.size();
+  std::deque<std::pair<Time, protocol::Permit>> flying;
+  std::uint64_t next = 0;
+  int asked = 0, begun = 0;
+  for (bench.now = t0; bench.now < t0 + 10s; bench.now += 1ms) {
+    if (!flying.empty() && flying.front().first <= bench.now) {
+      bench.answered(flying.front().second);
+      flying.pop_front();
+    }
+    for (std::size_t n = 0; n < crowd; ++n) {
+      if (workers[n].asks_at > bench.now) continue;
+      const Granted granted = bench.limiter.acquire(
+          {SessionId{n + 1}, Nonce{++next}, {{CallId{++next}, a, next, 1}}}, bench.now);
+      ++asked;
+      ++workers[n].asked;
+      for (const auto& permit : granted.permits) {
+        ++begun;
+        flying.emplace_back(bench.now + 200ms, permit);
+      }
+      workers[n].asks_at =
+          bench.now + (granted.waits.empty() ? 1ms
+                                             : std::chrono::milliseconds{granted.waits[0].wait_ms});
+    }
+    bench.write_blocks();
+  }
+  CHECK(begun >= 45); // of 50
+  CHECK(asked <= (crowd <= 25 ? 1'100 : 4'200));
+  for (const Worker& worker : workers) CHECK(worker.asked >= asked / static_cast<int>(2 * crowd));
+}
+
 TEST_CASE("a higher priority has everything while it waits, and the others the rest", "[turns]") {
   Crowd crowd{{6'000, 0, 0}};
   crowd.job(a, {1'000, 50});

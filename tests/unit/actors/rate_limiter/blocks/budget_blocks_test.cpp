@@ -43,6 +43,16 @@ journal::BlockNote renew(BudgetBlocks& blocks, std::uint64_t number, const Allow
 
 } // namespace
 
+TEST_CASE("what is being written is asked for soon, and not hundreds of times", "[blocks]") {
+  CHECK(asked_when_written(std::nullopt, start) == start + 2ms);
+  CHECK(asked_when_written(start, start + 8ms) == start + 10ms);
+  CHECK(asked_when_written(start, start + 40ms) == start + 50ms);
+  CHECK(asked_when_written(start, start + 1h) == start + 1h + 100ms);
+  int asked = 0;
+  for (Time at = start; at < start + 1200ms; at = asked_when_written(start, at)) ++asked;
+  CHECK(asked <= 30);
+}
+
 TEST_CASE("a call that no block covers is refused as one that waits for the journal") {
   BudgetBlocks blocks{limits(60)};
   const auto refusal = blocks.refuses(1, start);

@@ -45,9 +45,9 @@ struct Bench {
     }
   }
   std::optional<MoneyAccount::Refusal> ask(std::uint64_t most) {
-    if (!account.refuses(nano_usd(most))) return std::nullopt;
+    if (!account.refuses(nano_usd(most), now)) return std::nullopt;
     write();
-    return account.refuses(nano_usd(most));
+    return account.refuses(nano_usd(most), now);
   }
   bool draws(std::uint64_t most) {
     if (ask(most)) return false;
@@ -77,15 +77,15 @@ TEST_CASE("A call goes while what it may cost fits the cap, to the last nano-dol
 
 TEST_CASE("Nothing is drawn above a watermark that is not durable", "[money]") {
   MoneyAccount account{job, money(1'000'000)};
-  REQUIRE(account.refuses(nano_usd(10)));
+  REQUIRE(account.refuses(nano_usd(10), Time{}));
   const auto note = account.reserve(1, Time{});
   REQUIRE(note);
-  CHECK(account.refuses(nano_usd(10)));
+  CHECK(account.refuses(nano_usd(10), Time{}));
   CHECK_FALSE(account.reserve(2, Time{})); // one at a time
   account.durable(2);
-  CHECK(account.refuses(nano_usd(10)));
+  CHECK(account.refuses(nano_usd(10), Time{}));
   account.durable(1);
-  CHECK_FALSE(account.refuses(nano_usd(10)));
+  CHECK_FALSE(account.refuses(nano_usd(10), Time{}));
 }
 
 TEST_CASE("A draw that nothing durable covers, and an end of no call, are our own mistakes",
@@ -161,7 +161,7 @@ TEST_CASE("A watermark comes down when calls cost less than they might have", "[
 
 TEST_CASE("A watermark that a slow disk has raised stays up until somebody can draw", "[money]") {
   Bench bench{money(1'000'000)};
-  REQUIRE(bench.account.refuses(nano_usd(500'000)));
+  REQUIRE(bench.account.refuses(nano_usd(500'000), bench.now));
   REQUIRE(bench.account.reserve(1, bench.now));
   bench.now += 3s;
   bench.account.durable(1);
@@ -180,7 +180,7 @@ TEST_CASE("A watermark stays up while a call that may draw waits for something e
   for (int seconds = 0; seconds < 60; ++seconds) { // of a slow disk
     bench.now += 1s;
     CHECK_FALSE(bench.account.reserve(9, bench.now));
-    REQUIRE_FALSE(bench.account.refuses(nano_usd(500'000)));
+    REQUIRE_FALSE(bench.account.refuses(nano_usd(500'000), bench.now));
   }
   SECTION("it goes, and costs less") {
     bench.account.draw(nano_usd(500'000));
@@ -205,8 +205,8 @@ TEST_CASE("While a lower watermark is on its way nothing goes above it", "[money
   bench.now += 500ms;
   const auto lower = bench.account.reserve(9, bench.now);
   REQUIRE(lower);
-  CHECK_FALSE(bench.account.refuses(*lower->watermark));
-  CHECK(bench.account.refuses(*lower->watermark + nano_usd(1)));
+  CHECK_FALSE(bench.account.refuses(*lower->watermark, bench.now));
+  CHECK(bench.account.refuses(*lower->watermark + nano_usd(1), bench.now));
 }
 
 TEST_CASE("After a crash all below the watermark counts as spent", "[money]") {
