@@ -131,13 +131,13 @@ std::optional<WaitReason> Account::limited(Tokens wanted, Time now) {
     return WaitReason{.kind = WaitKind::quota, .until = *until};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
     return WaitReason{
-        .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + Turns::look_every};
+        .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + Turns::look_least};
   if (!health_.takes_another(in_flight_))
     return WaitReason{.kind = WaitKind::calls_taken_up,
                       .limit = slots(),
                       .learned = true,
                       .configured = limits_.max_in_flight,
-                      .until = now + Turns::look_every};
+                      .until = now + Turns::look_least};
   if (auto used_up = day_refuses(tokens.reserved, now)) return used_up;
   const auto of_minute = [](WaitKind kind, const MinuteLimit& limit, Time until) {
     return WaitReason{.kind = kind,

@@ -130,7 +130,8 @@ std::optional<WaitReason> RateLimiter::job_refuses(const Job& job, const Acquire
   if (refused && is_for_a_place(refused->kind)) {
     Turns& line = job.account->turns();
     line.asks(call.job, job.budget.share, session, now);
-    refused->until = line.behind_others(call.job, now);
+    refused->until = line.behind_others(call.job, session,
+                                         job.account->health().answer_seconds(now), now);
     line.waits(call.job, session, as_told(refused->until, now));
   }
   if (!marks_.covers(call.job, call.item) && !refused) {
@@ -184,7 +185,7 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
   take_turns(job, served, session, now);
   // Asked also when the job must wait: the blocks of both are then written together.
   const std::vector<Endpoint*> willing = job.refusals.willing(served, now);
-  Choice where = choose_endpoint(willing, call, learned, prefixes_, now);
+  Choice where = choose_endpoint(willing, {call, session, learned}, prefixes_, now);
   // Then nobody has to wait for its turn, whatever the endpoints say …
   if (refused || money.refusal || willing.empty())
     for (Endpoint* endpoint : served) endpoint->account->turns().leaves(call.job, session);

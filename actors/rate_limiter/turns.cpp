@@ -26,10 +26,20 @@ void Turns::waits(JobId job, SessionId session, Time at) {
   waiting_.insert(job);
 }
 
-Time Turns::behind_others(JobId job, Time now) const {
+Time Turns::behind_others(JobId job, SessionId session, double answer_s, Time now) const {
+  if (const auto anyway = asks_anyway(job, session, now)) return *anyway;
+  const Duration every = std::clamp(from_seconds(answer_s / 100), look_least, look_most);
   const auto it = jobs_.find(job);
   const Time last = it == jobs_.end() ? now : std::max(now, it->second.last_at);
-  return std::min(last + look_every, now + patience);
+  return std::min(last + every, now + patience);
+}
+
+std::optional<Time> Turns::asks_anyway(JobId job, SessionId session, Time now) const {
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return std::nullopt;
+  const auto at = it->second.asks_at.find(session);
+  if (at == it->second.asks_at.end() || at->second <= now) return std::nullopt;
+  return at->second;
 }
 
 // Of workers that have left.

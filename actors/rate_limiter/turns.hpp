@@ -22,8 +22,10 @@ public:
   // A worker that needs longer than a permit lives could not use the permit either.
   static constexpr Duration patience = defaults::permit_life;
   static constexpr Duration again = std::chrono::milliseconds{20};
-  // Where nobody knows when a place comes free, one of a job's workers looks so often.
-  static constexpr Duration look_every = std::chrono::milliseconds{10};
+  // Where nobody knows when a place comes free one of a job's workers looks so often: a hundred
+  // times while a call is answered, but within these bounds.
+  static constexpr Duration look_least = std::chrono::milliseconds{10},
+                            look_most = std::chrono::milliseconds{100};
   // In parts of a minute's budget: how far a job may get ahead of one that waits, so that a worker
   // with calls of one job only takes more than one at a time; and what may be owed.
   static constexpr double lead_max = 1.0 / 600, owed_max = 1.0 / 240;
@@ -32,9 +34,11 @@ public:
   void asks(JobId job, const Share& share, SessionId session, Time now);
   // … which may not go, so that it asks again at `at`, …
   void waits(JobId job, SessionId session, Time at);
-  // … for a place, that is behind the others that wait: however many they are, they ask about as
-  // often as one would.
-  Time behind_others(JobId job, Time now) const;
+  // … for a place that comes free when a call has been answered, which takes so long (0 = not
+  // known): behind the other workers, so that all of them ask about as often as one would.
+  Time behind_others(JobId job, SessionId session, double answer_s, Time now) const;
+  // When it asks anyway, for others of the job's calls; nothing: it does not.
+  std::optional<Time> asks_anyway(JobId job, SessionId session, Time now) const;
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);
   void forget(JobId job);

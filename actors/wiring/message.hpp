@@ -194,6 +194,14 @@ using Message =
 struct Envelope {
   Address to;
   Message message;
+
+  Envelope(Address to_, Message message_) : to{to_}, message{std::move(message_)} {}
+  // Some messages hold a deque, whose moves may throw: a list of envelopes that grows would copy
+  // all of them.
+  Envelope(Envelope&&) noexcept = default;
+  Envelope& operator=(Envelope&&) noexcept = default;
+  Envelope(const Envelope&) = default;
+  Envelope& operator=(const Envelope&) = default;
 };
 
 using gristmill::Moment;

@@ -9,6 +9,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <type_traits>
+#include <unordered_map>
 
 namespace gristmill {
 namespace {
@@ -48,6 +49,30 @@ template <MaybeConst<JobSpec> Spec, class Visit> void visit_members(Spec& spec, 
   for (const JobOption& option : job_options())
     std::visit([&](auto* member) { visit(option.name, *member); },
                option.member(const_cast<JobSpec&>(spec)));
+}
+
+// The member of that name, if there is one.
+template <class Spec, class Visit>
+bool visit_member(Spec& spec, std::string_view key, Visit&& visit) {
+  bool known = false;
+  visit_members(spec, [&](std::string_view name, auto& member) {
+    if (key != name) return;
+    known = true;
+    visit(member);
+  });
+  return known;
+}
+
+template <class Visit> bool visit_member(JobSpec& spec, std::string_view key, Visit&& visit) {
+  static const auto options = [] {
+    std::unordered_map<std::string_view, const JobOption*> by_name;
+    for (const JobOption& option : job_options()) by_name.emplace(option.name, &option);
+    return by_name;
+  }();
+  const auto option = options.find(key);
+  if (option == options.end()) return false;
+  std::visit([&](auto* member) { visit(*member); }, option->second->member(spec));
+  return true;
 }
 
 template <class T> Json written(const std::vector<T>& values);
@@ -161,10 +186,7 @@ public:
     for (const auto& entry : json.items()) {
       const std::string& key = entry.key();
       const Json& value = entry.value();
-      bool known = false;
-      visit_members(into, [&](std::string_view name, auto& member) {
-        if (key != name) return;
-        known = true;
+      const bool known = visit_member(into, key, [&](auto& member) {
         if (fault.empty()) read(value, prefix + key, member);
       });
       if (!known && unknown_ == Unknown::refused && fault.empty())

@@ -35,8 +35,9 @@ bool contains(const std::vector<EndpointId>& ids, EndpointId id) {
 // Collects those that let the call go, and the earliest time at which one of the others may.
 class Sieve {
 public:
-  Sieve(const AcquireCall& call, const TokenLearners& learned, Time now)
-      : call_{call}, bound_{TokenBound::of(call)}, learned_{learned}, now_{now} {}
+  Sieve(const AcquireCall& call, SessionId session, const TokenLearners& learned, Time now)
+      : call_{call}, session_{session}, bound_{TokenBound::of(call)}, learned_{learned}, now_{now} {
+  }
 
   void sift(const std::vector<Endpoint*>& endpoints) {
     most_proved_ = call_.parts > 1 ? most_proved(endpoints) : 1;
@@ -72,7 +73,9 @@ private:
     const CallTokens tokens = tokens_of(learned_, account, bound_);
     if (auto no = refuses(account, tokens, now_)) {
       refused.refused_by.push_back(&account);
-      if (is_for_a_place(no->kind)) no->until = account.turns().behind_others(call_.job, now_);
+      if (is_for_a_place(no->kind))
+        no->until = account.turns().behind_others(call_.job, session_,
+                                                  account.health().answer_seconds(now_), now_);
       return wait(endpoint, std::move(*no));
     }
     if (const auto yield = account.turns().yields(call_.job, now_)) {
@@ -93,6 +96,7 @@ private:
   }
 
   const AcquireCall& call_;
+  SessionId session_;
   TokenBound bound_;
   const TokenLearners& learned_;
   Time now_;
@@ -140,9 +144,10 @@ const Candidate* new_home(const std::vector<Candidate>& candidates, const Prefix
 
 } // namespace
 
-Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,
-                       const TokenLearners& learned, const PrefixGroups& groups, Time now) {
-  Sieve sieve{call, learned, now};
+Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AskedCall& asked,
+                       const PrefixGroups& groups, Time now) {
+  Sieve sieve{asked.call, asked.session, asked.learned, now};
+  const AcquireCall& call = asked.call;
   sieve.sift(endpoints);
   if (sieve.candidates.empty()) return sieve.refused;
   const Candidate* chosen = &best_of(sieve.candidates);

@@ -35,7 +35,13 @@ struct Choice {
   std::vector<Account*> refused_by = {}; // that would take it at another time
 };
 
-Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AcquireCall& call,
-                       const TokenLearners& learned, const PrefixGroups& groups, Time now);
+struct AskedCall {
+  const AcquireCall& call;
+  SessionId session; // of the worker that asks
+  const TokenLearners& learned;
+};
+
+Choice choose_endpoint(const std::vector<Endpoint*>& endpoints, const AskedCall& asked,
+                       const PrefixGroups& groups, Time now);
 
 } // namespace gristmill::rate_limiter

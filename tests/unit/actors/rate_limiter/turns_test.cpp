@@ -161,6 +161,20 @@ TEST_CASE("where tokens are scarce, tokens are shared", "[turns]") {
   CHECK(crowd.begun(a) == Approx(4 * crowd.begun(b)).epsilon(0.1));
 }
 
+TEST_CASE("who waits for a place asks behind the others, and once for all its calls", "[turns]") {
+  Turns turns = with({1, 50}, {1, 50});
+  CHECK(turns.behind_others(a, here, 0, t0) == t0 + 10ms);
+  CHECK(turns.behind_others(a, here, 2, t0) == t0 + 20ms); // a hundredth of what a call takes
+  CHECK(turns.behind_others(a, here, 60, t0) == t0 + 100ms);
+  turns.waits(a, here, t0 + 20ms);
+  CHECK(turns.behind_others(a, here, 2, t0 + 5ms) == t0 + 20ms);
+  CHECK(turns.behind_others(a, there, 2, t0 + 5ms) == t0 + 40ms);
+  CHECK(turns.behind_others(b, there, 2, t0 + 5ms) == t0 + 25ms); // another job's line
+  CHECK(turns.behind_others(a, here, 2, t0 + 20ms) == t0 + 40ms); // it asks now
+  turns.waits(a, there, t0 + 10s);
+  CHECK(turns.behind_others(a, here, 2, t0 + 20ms) == t0 + 20ms + Turns::patience);
+}
+
 TEST_CASE("where slots are scarce, calls are shared and no slot stays empty", "[turns]") {
   Crowd crowd{{0, 0, 20}};
   crowd.latency = 100ms; // at most 200 calls a second
@@ -212,6 +226,7 @@ TEST_CASE("many workers that wait for a place ask about as often as one would", 
     bench.write_blocks();
   }
   CHECK(begun >= 45); // of 50
+  CHECK(begun <= 50);
   CHECK(asked <= (crowd <= 25 ? 1'100 : 4'200));
   for (const Worker& worker : workers) CHECK(worker.asked >= asked / static_cast<int>(2 * crowd));
 }
