@@ -20,26 +20,18 @@ void Turns::asks(JobId job, const Share& share, SessionId session, Time now) {
 }
 
 void Turns::waits(JobId job, SessionId session, Time at) {
-  Job& waiting = jobs_[job];
-  waiting.asks_at[session] = at;
-  waiting.last_at = std::max(waiting.last_at, at);
+  jobs_[job].asks_at[session] = at;
   waiting_.insert(job);
 }
 
-Time Turns::behind_others(JobId job, SessionId session, double answer_s, Time now) const {
-  if (const auto anyway = asks_anyway(job, session, now)) return *anyway;
+Time Turns::line_up(JobId job, SessionId session, double answer_s, Time now) {
   const Duration every = std::clamp(from_seconds(answer_s / 100), look_least, look_most);
-  const auto it = jobs_.find(job);
-  const Time last = it == jobs_.end() ? now : std::max(now, it->second.last_at);
-  return std::min(last + every, now + patience);
-}
-
-std::optional<Time> Turns::asks_anyway(JobId job, SessionId session, Time now) const {
-  const auto it = jobs_.find(job);
-  if (it == jobs_.end()) return std::nullopt;
-  const auto at = it->second.asks_at.find(session);
-  if (at == it->second.asks_at.end() || at->second <= now) return std::nullopt;
-  return at->second;
+  Job& line = jobs_[job];
+  const Time at = std::min(std::max(now, line.last_in_line) + every, now + patience);
+  const auto anyway = line.asks_at.find(session);
+  if (anyway != line.asks_at.end() && anyway->second > now && anyway->second < at)
+    return anyway->second;
+  return line.last_in_line = at;
 }
 
 // Of workers that have left.

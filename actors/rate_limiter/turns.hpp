@@ -34,11 +34,10 @@ public:
   void asks(JobId job, const Share& share, SessionId session, Time now);
   // … which may not go, so that it asks again at `at`, …
   void waits(JobId job, SessionId session, Time at);
-  // … for a place that comes free when a call has been answered, which takes so long (0 = not
-  // known): behind the other workers, so that all of them ask about as often as one would.
-  Time behind_others(JobId job, SessionId session, double answer_s, Time now) const;
-  // When it asks anyway, for others of the job's calls; nothing: it does not.
-  std::optional<Time> asks_anyway(JobId job, SessionId session, Time now) const;
+  // When it is to ask again for a place, which comes free when a call has been answered, which takes
+  // so long (0 = not known): behind the other workers, so that all of them ask about as often as one
+  // would; or when it asks anyway, for others of the job's calls.
+  Time line_up(JobId job, SessionId session, double answer_s, Time now);
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);
   void forget(JobId job);
@@ -57,7 +56,7 @@ public:
 private:
   struct Job {
     std::map<SessionId, Time> asks_at; // of workers that were refused
-    Time last_at{Time::min()};         // the last of these times, or of some that are past
+    Time last_in_line{Time::min()};    // of those that wait for a place
   };
   // When the next one asks, of those that may still do so; nothing: the job waits for nothing.
   static std::optional<Time> waits_until(const Job& job, Time now);

@@ -74,7 +74,7 @@ private:
     if (auto no = refuses(account, tokens, now_)) {
       refused.refused_by.push_back(&account);
       if (is_for_a_place(no->kind))
-        no->until = account.turns().behind_others(call_.job, session_,
+        no->until = account.turns().line_up(call_.job, session_,
                                                   account.health().answer_seconds(now_), now_);
       return wait(endpoint, std::move(*no));
     }

@@ -161,18 +161,25 @@ TEST_CASE("where tokens are scarce, tokens are shared", "[turns]") {
   CHECK(crowd.begun(a) == Approx(4 * crowd.begun(b)).epsilon(0.1));
 }
 
+TEST_CASE("who waits for a place looks a hundredth of an answer later, within bounds", "[turns]") {
+  for (const auto& [answer_s, after] :
+       {std::pair{0.0, 10ms}, {0.99, 10ms}, {2.0, 20ms}, {10.0, 100ms}, {60.0, 100ms}})
+    CHECK(with({1, 50}, {1, 50}).line_up(a, here, answer_s, t0) == t0 + after);
+}
+
 TEST_CASE("who waits for a place asks behind the others, and once for all its calls", "[turns]") {
   Turns turns = with({1, 50}, {1, 50});
-  CHECK(turns.behind_others(a, here, 0, t0) == t0 + 10ms);
-  CHECK(turns.behind_others(a, here, 2, t0) == t0 + 20ms); // a hundredth of what a call takes
-  CHECK(turns.behind_others(a, here, 60, t0) == t0 + 100ms);
+  turns.waits(a, there, t0 + 30s); // for something else: the line does not begin behind it
+  CHECK(turns.line_up(a, here, 2, t0) == t0 + 20ms);
   turns.waits(a, here, t0 + 20ms);
-  CHECK(turns.behind_others(a, here, 2, t0 + 5ms) == t0 + 20ms);
-  CHECK(turns.behind_others(a, there, 2, t0 + 5ms) == t0 + 40ms);
-  CHECK(turns.behind_others(b, there, 2, t0 + 5ms) == t0 + 25ms); // another job's line
-  CHECK(turns.behind_others(a, here, 2, t0 + 20ms) == t0 + 40ms); // it asks now
-  turns.waits(a, there, t0 + 10s);
-  CHECK(turns.behind_others(a, here, 2, t0 + 20ms) == t0 + 20ms + Turns::patience);
+  CHECK(turns.line_up(a, here, 2, t0 + 5ms) == t0 + 20ms);
+  CHECK(turns.line_up(a, there, 2, t0 + 5ms) == t0 + 40ms);
+  turns.waits(a, there, t0 + 40ms);
+  CHECK(turns.line_up(b, there, 2, t0 + 5ms) == t0 + 25ms); // another job's line
+  CHECK(turns.line_up(a, here, 2, t0 + 20ms) == t0 + 60ms); // it asks now
+  for (std::uint64_t n = 3; n < 30; ++n)
+    CHECK(turns.line_up(a, SessionId{n}, 2, t0) <= t0 + Turns::patience);
+  CHECK(turns.line_up(a, SessionId{30}, 2, t0) == t0 + Turns::patience);
 }
 
 TEST_CASE("where slots are scarce, calls are shared and no slot stays empty", "[turns]") {
