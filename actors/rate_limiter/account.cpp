@@ -130,8 +130,9 @@ std::optional<WaitReason> Account::limited(Tokens wanted, Time now) {
   if (const auto until = health_.quota().refuses(now))
     return WaitReason{.kind = WaitKind::quota, .until = *until};
   if (limits_.max_in_flight != 0 && in_flight_ >= limits_.max_in_flight)
-    return WaitReason{
-        .kind = WaitKind::calls_allowed, .limit = limits_.max_in_flight, .until = now + Turns::look_least};
+    return WaitReason{.kind = WaitKind::calls_allowed,
+                      .limit = limits_.max_in_flight,
+                      .until = now + Turns::look_least};
   if (!health_.takes_another(in_flight_))
     return WaitReason{.kind = WaitKind::calls_taken_up,
                       .limit = slots(),

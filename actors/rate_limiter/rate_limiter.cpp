@@ -130,8 +130,8 @@ std::optional<WaitReason> RateLimiter::job_refuses(const Job& job, const Acquire
   if (refused && is_for_a_place(refused->kind)) {
     Turns& line = job.account->turns();
     line.asks(call.job, job.budget.share, session, now);
-    refused->until = line.line_up(call.job, session,
-                                         job.account->health().answer_seconds(now), now);
+    refused->until =
+        line.line_up(call.job, session, job.account->health().answer_seconds(now), now);
     line.waits(call.job, session, as_told(refused->until, now));
   }
   if (!marks_.covers(call.job, call.item) && !refused) {

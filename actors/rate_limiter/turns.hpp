@@ -34,9 +34,9 @@ public:
   void asks(JobId job, const Share& share, SessionId session, Time now);
   // … which may not go, so that it asks again at `at`, …
   void waits(JobId job, SessionId session, Time at);
-  // When it is to ask again for a place, which comes free when a call has been answered, which takes
-  // so long (0 = not known): behind the other workers, so that all of them ask about as often as one
-  // would; or when it asks anyway, for others of the job's calls.
+  // When it is to ask again for a place. One comes free when a call has been answered, and an
+  // answer takes so long (0 = not known). Behind the other workers, so that all of them ask about
+  // as often as one would; or with others of the job's calls, if it asks for those before.
   Time line_up(JobId job, SessionId session, double answer_s, Time now);
   // … or has something else to wait for.
   void leaves(JobId job, SessionId session);

@@ -75,7 +75,7 @@ private:
       refused.refused_by.push_back(&account);
       if (is_for_a_place(no->kind))
         no->until = account.turns().line_up(call_.job, session_,
-                                                  account.health().answer_seconds(now_), now_);
+                                            account.health().answer_seconds(now_), now_);
       return wait(endpoint, std::move(*no));
     }
     if (const auto yield = account.turns().yields(call_.job, now_)) {

@@ -227,8 +227,8 @@ TEST_CASE("many workers that wait for a place ask about as often as one would", 
         flying.emplace_back(bench.now + 200ms, permit);
       }
       workers[n].asks_at =
-          bench.now + (granted.waits.empty() ? 1ms
-                                             : std::chrono::milliseconds{granted.waits[0].wait_ms});
+          bench.now +
+          (granted.waits.empty() ? 1ms : std::chrono::milliseconds{granted.waits[0].wait_ms});
     }
     bench.write_blocks();
   }

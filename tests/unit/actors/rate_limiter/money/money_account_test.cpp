@@ -80,8 +80,9 @@ TEST_CASE("Nothing is drawn above a watermark that is not durable", "[money]") {
   REQUIRE(account.refuses(nano_usd(10), Time{}));
   const auto note = account.reserve(1, Time{});
   REQUIRE(note);
-  CHECK(account.refuses(nano_usd(10), Time{}));
-  CHECK_FALSE(account.reserve(2, Time{})); // one at a time
+  CHECK(account.refuses(nano_usd(10), Time{})->wait == 2ms);
+  CHECK(account.refuses(nano_usd(10), Time{} + 40ms)->wait == 10ms); // the disk is slow
+  CHECK_FALSE(account.reserve(2, Time{}));                           // one at a time
   account.durable(2);
   CHECK(account.refuses(nano_usd(10), Time{}));
   account.durable(1);
