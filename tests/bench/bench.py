@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The measured table: `gristmill run` beside a plain libcurl client, in turns, in one session.
+"""The measured table: `gristmill run` beside a plain libcurl client and others, in turns, in one session.
 
-usage: tests/bench/bench.py BUILD_DIR [--items N] [--concurrency C,...]
+usage: tests/bench/bench.py BUILD_DIR [--items N] [--concurrency C,...] [--clients NAME,...]
 
 Prints Markdown on standard output, and what it is doing on standard error. Absolute figures depend on
 the machine and on who else uses it; the ratios come from neighbouring runs.
@@ -23,6 +23,8 @@ import threading
 import time
 import urllib.request
 
+from client_table import BARE, CLIENTS, GRISTMILL, chosen
+
 ROUNDS = 3
 LATENCY = "lognormal:50ms:0.5"
 LATENCY_CALLS_PER_SLOT = 100  # enough waves of calls for a steady state, few enough to wait for
@@ -30,12 +32,14 @@ RPM, RPM_ITEMS, RPM_WORKERS = 3000, 600, 2
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description="Measures gristmill run beside a plain client.")
+    parser = argparse.ArgumentParser(description="Measures gristmill run beside other clients.")
     parser.add_argument("build", type=pathlib.Path, metavar="BUILD_DIR")
     parser.add_argument("--items", type=int, default=20_000, help="lines of the batch file (20000)")
     parser.add_argument("--concurrency", default="64,512", help="calls in flight, comma-separated (64,512)")
+    parser.add_argument("--clients", default="", help=f"some of {','.join(CLIENTS)} (all that are installed)")
     options = parser.parse_args()
     options.concurrency = [int(c) for c in options.concurrency.split(",")]
+    options.clients = [name for name in options.clients.split(",") if name]
     return options
 
 
@@ -46,9 +50,10 @@ def progress(text):
 class Run:
     """One finished run of one client: what it took and what the server saw."""
 
-    def __init__(self, seconds, cpu_s, peak_rss_mb, calls, rate_limited):
-        self.seconds, self.cpu_s, self.peak_rss_mb = seconds, cpu_s, peak_rss_mb
-        self.calls, self.rate_limited = calls, rate_limited
+    def __init__(self, items, seconds, cpu_s, peak_rss_mb, rate_limited):
+        self.items, self.seconds, self.peak_rss_mb, self.rate_limited = items, seconds, peak_rss_mb, rate_limited
+        self.items_per_s, self.cpu_s_per_1000 = items / seconds, cpu_s * 1000 / items
+        self.of_ideal = None  # how many times the least makespan it took
 
 
 def watch_peak_rss(pid, peak):
@@ -85,22 +90,20 @@ def timed(command, directory):
 
 
 class Bench:
-    def __init__(self, options, harness, directory):
-        self.options, self.harness, self.directory = options, harness, directory
-        self.input = directory / "in.jsonl"
+    def __init__(self, options, clients, harness, directory):
+        self.options, self.clients, self.harness, self.directory = options, clients, harness, directory
+        self.input, self.log = directory / "in.jsonl", directory / "server.log"
 
     def run(self, client, items, concurrency, *, server=(), extra=()):
         """Runs one client against a new server, so that the same texts draw the same latencies."""
-        output, log = self.directory / "out.jsonl", self.directory / "server.log"
+        output = self.directory / "out.jsonl"
         for path in self.directory.glob("out.jsonl*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         simllm = self.harness.Process([self.harness.binary("gristmill-simllm"), "--listen", "127.0.0.1:0",
-                                       "--log", str(log), *server], self.directory, "simllm")
+                                       "--log", str(self.log), *server], self.directory, "simllm")
         try:
             url = simllm.ready()["url"]
-            program = {"bare": ["gristmill-bench-bare"], "gristmill": ["gristmill", "run"]}[client]
-            command = [self.harness.binary(program[0]), *program[1:], self.input, "--endpoint", url,
-                       "-o", output, "--concurrency", concurrency, *extra]
+            command = [*client.command(self.input, url, output, concurrency), *extra]
             figures = timed(command, self.directory)
             with urllib.request.urlopen(url.removesuffix("/v1") + "/stats", timeout=10) as answer:
                 rate_limited = json.load(answer)["rate_limited"]
@@ -110,28 +113,34 @@ class Bench:
         with open(output, "rb") as file:
             lines = sum(1 for _ in file)
         if lines != items:
-            raise SystemExit(f"bench: expected {items} lines from {client}, got {lines}")
-        calls = [json.loads(line) for line in log.read_text().splitlines()]
-        return Run(*figures, calls, rate_limited)
+            raise SystemExit(f"bench: expected {items} lines from {client.name}, got {lines}")
+        return Run(items, *figures, rate_limited)
+
+    def calls(self):
+        """What the server wrote of the last run."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def write(self, items):
         self.harness.write_batch(self.input, items)
 
-    def pairs(self, items, concurrency, latency):
-        """ROUNDS runs of each client, in turns; who begins changes, so that neither gains by it."""
-        runs = {"bare": [], "gristmill": []}
+    def rounds(self, items, concurrency, latency):
+        """ROUNDS runs of each client, in turns; who begins changes, so that nobody gains by it."""
+        runs = {client.name: [] for client in self.clients}
         for number in range(ROUNDS):
-            for client in sorted(runs, reverse=number % 2 == 1):
+            first = number % len(self.clients)
+            for client in self.clients[first:] + self.clients[:first]:
                 run = self.run(client, items, concurrency, server=["--latency", latency])
+                if latency != "0":
+                    run.of_ideal = run.seconds / self.ideal_s(items, concurrency)
                 progress(f"latency {latency}, {concurrency} in flight, round {number + 1}: "
-                         f"{client} {items / run.seconds:,.0f} items/s")
-                runs[client].append(run)
+                         f"{client.name} {run.items_per_s:,.0f} items/s")
+                runs[client.name].append(run)
         return runs
 
-    def ideal_s(self, items, concurrency, run):
+    def ideal_s(self, items, concurrency):
         """Makespan of the greedy list schedule in input order with the latencies that were drawn."""
         drawn = {}
-        for call in run.calls:
+        for call in self.calls():
             drawn.setdefault(call["crc"], call["latency_us"])
         free = [0] * concurrency
         for n in range(items):
@@ -157,26 +166,25 @@ def compare(bench):
             if latency != "0":
                 items = min(items, concurrency * LATENCY_CALLS_PER_SLOT)
             bench.write(items)
-            runs = bench.pairs(items, concurrency, latency)
+            runs = bench.rounds(items, concurrency, latency)
             for client, own in runs.items():
-                beside = list(zip(own, runs["bare"]))
-                makespan = "" if latency == "0" else \
-                    f"{median(r.seconds / bench.ideal_s(items, concurrency, r) for r in own):.2f}"
-                row(latency, concurrency, client, f"{items:,}",
-                    f"{median(items / r.seconds for r in own):,.0f}",
-                    f"{median(bare.seconds / r.seconds for r, bare in beside):.2f}",
-                    f"{median(r.cpu_s * 1000 / items for r in own):.3f}",
-                    f"{median(r.cpu_s / bare.cpu_s for r, bare in beside):.2f}",
+                beside = list(zip(own, runs[BARE.name]))
+                makespan = f"{median(r.of_ideal for r in own):.2f}" if own[0].of_ideal else ""
+                row(latency, concurrency, client, f"{median(r.items for r in own):,}",
+                    f"{median(r.items_per_s for r in own):,.0f}",
+                    f"{median(r.items_per_s / bare.items_per_s for r, bare in beside):.2f}",
+                    f"{median(r.cpu_s_per_1000 for r in own):.3f}",
+                    f"{median(r.cpu_s_per_1000 / bare.cpu_s_per_1000 for r, bare in beside):.2f}",
                     f"{median(r.peak_rss_mb for r in own):.0f}", makespan)
 
 
 def use_of_rate(bench):
     bench.write(RPM_ITEMS)
-    run = bench.run("gristmill", RPM_ITEMS, 64, server=["--rpm", str(RPM), "--burst-seconds", "1"],
+    run = bench.run(GRISTMILL, RPM_ITEMS, 64, server=["--rpm", str(RPM), "--burst-seconds", "1"],
                     extra=["--rpm", RPM, "--workers", RPM_WORKERS])
     progress(f"{RPM} requests a minute over {RPM_WORKERS} workers: {run.seconds:.1f} s")
     # The burst that a fresh minute allows would flatter the figure: the first second does not count.
-    times = [call["t_ns"] / 1e9 for call in run.calls]
+    times = [call["t_ns"] / 1e9 for call in bench.calls()]
     steady = [t for t in times if t >= times[0] + 1]
     used = (len(steady) - 1) / (steady[-1] - steady[0]) / (RPM / 60)
     print()
@@ -193,9 +201,10 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Below the build, on the disk that a user's result would lie on; /tmp is often memory.
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.build) as directory:
-        bench = Bench(options, harness, pathlib.Path(directory).resolve())
+        bench = Bench(options, chosen(options.clients), harness, pathlib.Path(directory).resolve())
         compare(bench)
-        use_of_rate(bench)
+        if GRISTMILL in bench.clients:
+            use_of_rate(bench)
 
 
 if __name__ == "__main__":
