@@ -66,12 +66,12 @@ def watch_peak_rss(pid, peak):
 
 
 def timed(command, directory):
-    """(seconds, CPU seconds, peak RSS in MB) of a command that must succeed."""
+    """(seconds, CPU seconds, peak RSS in MB, standard output) of a command that must succeed."""
     peak = [0.0]
-    with open(directory / "client.stderr", "w+") as stderr:
+    with open(directory / "client.stdout", "w+") as stdout, open(directory / "client.stderr", "w+") as stderr:
         begin = time.monotonic()
         child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.DEVNULL, stderr=stderr)
+                                 stdout=stdout, stderr=stderr)
         watcher = threading.Thread(target=watch_peak_rss, args=(child.pid, peak))
         watcher.start()
         try:
@@ -86,7 +86,8 @@ def timed(command, directory):
         if child.returncode != 0:
             stderr.seek(0)
             raise SystemExit(f"bench: {command[0]} ended with {child.returncode}: {stderr.read()[-2000:]}")
-    return seconds, usage.ru_utime + usage.ru_stime, peak[0]
+        stdout.seek(0)
+        return seconds, usage.ru_utime + usage.ru_stime, peak[0], stdout.read()
 
 
 class Bench:
@@ -104,17 +105,16 @@ class Bench:
         try:
             url = simllm.ready()["url"]
             command = [*client.command(self.input, url, output, concurrency), *extra]
-            figures = timed(command, self.directory)
+            seconds, cpu_s, peak_rss_mb, printed = timed(command, self.directory)
             with urllib.request.urlopen(url.removesuffix("/v1") + "/stats", timeout=10) as answer:
                 rate_limited = json.load(answer)["rate_limited"]
         finally:
             simllm.end()
             simllm.popen.stdout.close()
-        with open(output, "rb") as file:
-            lines = sum(1 for _ in file)
-        if lines != items:
-            raise SystemExit(f"bench: expected {items} lines from {client.name}, got {lines}")
-        return Run(items, *figures, rate_limited)
+        done, seconds = client.outcome(output, printed, seconds)
+        if client.reads_batch and done != items:
+            raise SystemExit(f"bench: expected {items} lines from {client.name}, got {done}")
+        return Run(done, seconds, cpu_s, peak_rss_mb, rate_limited)
 
     def calls(self):
         """What the server wrote of the last run."""
@@ -130,7 +130,7 @@ class Bench:
             first = number % len(self.clients)
             for client in self.clients[first:] + self.clients[:first]:
                 run = self.run(client, items, concurrency, server=["--latency", latency])
-                if latency != "0":
+                if client.reads_batch and latency != "0":
                     run.of_ideal = run.seconds / self.ideal_s(items, concurrency)
                 progress(f"latency {latency}, {concurrency} in flight, round {number + 1}: "
                          f"{client.name} {run.items_per_s:,.0f} items/s")

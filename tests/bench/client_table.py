@@ -1,8 +1,17 @@
 """The clients that `./x bench` compares: how each is started, and whether it is there."""
+import json
+import pathlib
+import shutil
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent / "clients"
+DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's packages are for
+WRK_SECONDS = 5
 
 
 class Client:
     """Reads a batch file, posts its bodies with so many in flight, and writes a line for each item."""
+    reads_batch = True
 
     def __init__(self, name, *words):
         self.name, self.words = name, words
@@ -11,10 +20,16 @@ class Client:
         return True
 
     def install(self):
-        """Only for those who are asked for by name."""
+        if not self.installed():
+            raise SystemExit(f"bench: {self.name} is not installed; ./x setup does it")
 
     def command(self, source, url, output, concurrency):
         return [*self.words, source, "--endpoint", url, "-o", output, "--concurrency", concurrency]
+
+    def outcome(self, output, printed, seconds):
+        """(items, the seconds they took) of a run that ended well."""
+        with open(output, "rb") as file:
+            return sum(1 for _ in file), seconds
 
 
 class Ours(Client):
@@ -24,9 +39,37 @@ class Ours(Client):
         return [harness.binary(program), *more]
 
 
+class Aiohttp(Client):
+    def installed(self):
+        return subprocess.run([DEBIAN_PYTHON, "-c", "import aiohttp"], capture_output=True).returncode == 0
+
+
+class Wrk(Client):
+    """No batch client: it posts one body for some seconds. What it reaches is what the server can do."""
+    reads_batch = False
+
+    def installed(self):
+        return shutil.which("wrk") is not None
+
+    def command(self, source, url, output, concurrency):
+        return [*self.words, "--connections", concurrency, f"{url}/chat/completions"]
+
+    def outcome(self, output, printed, seconds):
+        said = json.loads(printed.splitlines()[-1])
+        if said["failed"] or not said["items"]:
+            raise SystemExit(f"bench: expected each request of wrk to be answered with 200, got {printed}")
+        return said["items"], said["seconds"]
+
+
 BARE = Ours("bare", "gristmill-bench-bare")
 GRISTMILL = Ours("gristmill", "gristmill", "run")
-CLIENTS = {client.name: client for client in (BARE, GRISTMILL)}
+CLIENTS = {client.name: client for client in (
+    BARE,
+    GRISTMILL,
+    Wrk("wrk", "wrk", "--threads", 1, "--duration", f"{WRK_SECONDS}s", "--timeout", "60s", "--script",
+        HERE / "wrk_post.lua"),
+    Aiohttp("aiohttp", DEBIAN_PYTHON, HERE / "aiohttp_client.py"),
+)}
 
 
 def chosen(names):
