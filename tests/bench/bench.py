@@ -36,7 +36,8 @@ def parse_arguments():
     parser.add_argument("build", type=pathlib.Path, metavar="BUILD_DIR")
     parser.add_argument("--items", type=int, default=20_000, help="lines of the batch file (20000)")
     parser.add_argument("--concurrency", default="64,512", help="calls in flight, comma-separated (64,512)")
-    parser.add_argument("--clients", default="", help=f"some of {','.join(CLIENTS)} (all that are installed)")
+    parser.add_argument("--clients", default="", help=f"some of {','.join(CLIENTS)} (all that are installed); "
+                        "undici and openai are installed where they are named")
     options = parser.parse_args()
     options.concurrency = [int(c) for c in options.concurrency.split(",")]
     options.clients = [name for name in options.clients.split(",") if name]
@@ -50,8 +51,9 @@ def progress(text):
 class Run:
     """One finished run of one client: what it took and what the server saw."""
 
-    def __init__(self, items, seconds, cpu_s, peak_rss_mb, rate_limited):
-        self.items, self.seconds, self.peak_rss_mb, self.rate_limited = items, seconds, peak_rss_mb, rate_limited
+    def __init__(self, items, seconds, cpu_s, peak_rss_mb, statuses):
+        self.items, self.seconds, self.peak_rss_mb = items, seconds, peak_rss_mb
+        self.statuses = statuses  # of the server's answers: how many of each
         self.items_per_s, self.cpu_s_per_1000 = items / seconds, cpu_s * 1000 / items
         self.of_ideal = None  # how many times the least makespan it took
 
@@ -107,14 +109,14 @@ class Bench:
             command = [*client.command(self.input, url, output, concurrency), *extra]
             seconds, cpu_s, peak_rss_mb, printed = timed(command, self.directory)
             with urllib.request.urlopen(url.removesuffix("/v1") + "/stats", timeout=10) as answer:
-                rate_limited = json.load(answer)["rate_limited"]
+                statuses = json.load(answer)["by_status"]
         finally:
             simllm.end()
             simllm.popen.stdout.close()
         done, seconds = client.outcome(output, printed, seconds)
         if client.reads_batch and done != items:
             raise SystemExit(f"bench: expected {items} lines from {client.name}, got {done}")
-        return Run(done, seconds, cpu_s, peak_rss_mb, rate_limited)
+        return Run(done, seconds, cpu_s, peak_rss_mb, statuses)
 
     def calls(self):
         """What the server wrote of the last run."""
@@ -130,6 +132,8 @@ class Bench:
             first = number % len(self.clients)
             for client in self.clients[first:] + self.clients[:first]:
                 run = self.run(client, items, concurrency, server=["--latency", latency])
+                if set(run.statuses) != {"200"}:
+                    raise SystemExit(f"bench: expected {client.name} to get only 200, got {run.statuses}")
                 if client.reads_batch and latency != "0":
                     run.of_ideal = run.seconds / self.ideal_s(items, concurrency)
                 progress(f"latency {latency}, {concurrency} in flight, round {number + 1}: "
@@ -190,7 +194,7 @@ def use_of_rate(bench):
     print()
     row("allowed requests per minute", "workers", "items", "seconds", "used", "429 caused")
     row(*["---:"] * 6)
-    row(f"{RPM:,}", RPM_WORKERS, RPM_ITEMS, f"{run.seconds:.1f}", f"{used:.1%}", run.rate_limited)
+    row(f"{RPM:,}", RPM_WORKERS, RPM_ITEMS, f"{run.seconds:.1f}", f"{used:.1%}", run.statuses.get("429", 0))
 
 
 def main():

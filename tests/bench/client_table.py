@@ -34,7 +34,7 @@ class Client:
 
 class Ours(Client):
     def command(self, *call):
-        import harness  # which looks for the build where bench.py says
+        import harness  # like npm_packages below: it looks for the build where bench.py says
         program, *more = super().command(*call)
         return [harness.binary(program), *more]
 
@@ -42,6 +42,22 @@ class Ours(Client):
 class Aiohttp(Client):
     def installed(self):
         return subprocess.run([DEBIAN_PYTHON, "-c", "import aiohttp"], capture_output=True).returncode == 0
+
+
+class Node(Client):
+    """With packages from npm, which come only where it is asked for by name."""
+
+    def installed(self):
+        import npm_packages
+        return shutil.which("node") is not None and npm_packages.place_of(HERE).exists()
+
+    def install(self):
+        import npm_packages
+        npm_packages.installed(HERE)
+
+    def command(self, *call):
+        import npm_packages
+        return ["env", f"NODE_PATH={npm_packages.installed(HERE)}", "node", *super().command(*call)]
 
 
 class Wrk(Client):
@@ -57,7 +73,7 @@ class Wrk(Client):
     def outcome(self, output, printed, seconds):
         said = json.loads(printed.splitlines()[-1])
         if said["failed"] or not said["items"]:
-            raise SystemExit(f"bench: expected each request of wrk to be answered with 200, got {printed}")
+            raise SystemExit(f"bench: expected each request of wrk to succeed, got {printed}")
         return said["items"], said["seconds"]
 
 
@@ -69,6 +85,8 @@ CLIENTS = {client.name: client for client in (
     Wrk("wrk", "wrk", "--threads", 1, "--duration", f"{WRK_SECONDS}s", "--timeout", "60s", "--script",
         HERE / "wrk_post.lua"),
     Aiohttp("aiohttp", DEBIAN_PYTHON, HERE / "aiohttp_client.py"),
+    Node("undici", HERE / "undici_client.js"),
+    Node("openai", HERE / "openai_client.js"),
 )}
 
 

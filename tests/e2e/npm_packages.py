@@ -22,12 +22,17 @@ def install_node():
                            f"`apt-get install nodejs npm` says: {done.stdout}{done.stderr}")
 
 
+def place_of(folder):
+    """Where the folder's packages are once they have been brought."""
+    lock = (folder / "package-lock.json").read_bytes()
+    name = folder.name.replace("_", "-")
+    return ROOT / ".cache" / f"{name}-{hashlib.sha256(lock).hexdigest()[:16]}"
+
+
 def installed(folder):
     """The directory of node's packages; it appears whole or not at all."""
     install_node()
-    lock = (folder / "package-lock.json").read_bytes()
-    name = folder.name.replace("_", "-")
-    place = ROOT / ".cache" / f"{name}-{hashlib.sha256(lock).hexdigest()[:16]}"
+    place = place_of(folder)
     if not place.exists():
         place.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent) as scratch:

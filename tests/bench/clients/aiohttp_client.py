@@ -22,7 +22,7 @@ async def slot(lines, session, base, output):
     """One call at a time, as long as there are lines, which all slots share."""
     for line in lines:
         item = json.loads(line)
-        async with session.post(base + item["url"], json=item["body"]) as reply:
+        async with session.post(base + item["url"], json=item["body"], allow_redirects=False) as reply:
             if reply.status != 200:
                 raise RuntimeError(f"{item['custom_id']}: status {reply.status}: {await reply.text()}")
             answer = await reply.json()

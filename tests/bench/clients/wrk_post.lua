@@ -1,5 +1,5 @@
 -- wrk -s wrk_post.lua URL: one chat completion over and over; the last line of standard output is JSON.
--- wrk itself counts a status above 399 as an error: a function that looks at each response would cost.
+-- Of statuses wrk itself counts those above 399 as errors; a function that looks at each would cost.
 
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
