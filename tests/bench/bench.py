@@ -31,15 +31,25 @@ LATENCY_CALLS_PER_SLOT = 100  # enough waves of calls for a steady state, few en
 RPM, RPM_ITEMS, RPM_WORKERS = 3000, 600, 2
 
 
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
+def positives(text):
+    return [positive(number) for number in text.split(",")]
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Measures gristmill run beside other clients.")
     parser.add_argument("build", type=pathlib.Path, metavar="BUILD_DIR")
-    parser.add_argument("--items", type=int, default=20_000, help="lines of the batch file (20000)")
-    parser.add_argument("--concurrency", default="64,512", help="calls in flight, comma-separated (64,512)")
+    parser.add_argument("--items", type=positive, default=20_000, help="lines of the batch file (20000)")
+    parser.add_argument("--concurrency", type=positives, default="64,512", metavar="C,...",
+                        help="calls in flight, comma-separated (64,512)")
     parser.add_argument("--clients", default="", help=f"some of {','.join(CLIENTS)} (all that are installed); "
                         "undici and openai are installed where they are named")
     options = parser.parse_args()
-    options.concurrency = [int(c) for c in options.concurrency.split(",")]
     options.clients = [name for name in options.clients.split(",") if name]
     return options
 
