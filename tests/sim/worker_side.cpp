@@ -26,6 +26,8 @@ void World::start_worker(std::size_t index) {
   options.process = Nonce{next_process_};
   options.capacity = {swarm_.concurrency, swarm_.capacity_bytes};
   options.drain_timeout = seconds{25};
+  options.ask_ahead = swarm_.ask_ahead;
+  options.outcomes_wait_most = swarm_.outcomes_wait_most;
   if (swarm_.serving == Serving::announced)
     options.endpoints = {{"m", {fmt::format("http://gpu{}/v1", index), "", "", 0, 0, 0}}};
   for (auto& announced : options.endpoints)
