@@ -173,7 +173,7 @@ std::optional<WaitReason> Account::refuses(Tokens wanted, Time now) {
 }
 
 bool Account::has_plenty(Tokens wanted, Time now) {
-  if (!turns_.nobody_waits() || !health_.is_well() || day_.limited() || parts_.input ||
+  if (!turns_.nobody_waits(now) || !health_.is_well() || day_.limited() || parts_.input ||
       parts_.output)
     return false;
   if (slots() != 0 && in_flight_ + 1 + (slots() + 3) / 4 > slots()) return false;

@@ -43,7 +43,7 @@ public:
   void forget(JobId job);
   std::size_t size() const { return std::max(jobs_.size(), shares_.size()); }
   bool knows(JobId job) const { return jobs_.contains(job); }
-  bool nobody_waits() const { return waiting_.empty(); }
+  bool nobody_waits(Time now) const;
 
   struct Yield {
     Time until{};

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -124,7 +125,8 @@ void Worker::say_hello(Time now, Effects& effects) {
 // A Hello lists outcomes as kept, and calls with a permit to spare as held without one.
 void Worker::forget_permits() {
   held_.forget_needs();
-  for (const Permit& permit : spares_.take_all()) held_.ready_again(permit.call);
+  for (const Permit& permit : std::views::reverse(spares_.take_all()))
+    held_.ready_again(permit.call);
   gathered_.clear();
   gathered_bytes_ = 0;
 }
@@ -432,7 +434,8 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
 void Worker::start_spares(Time now, Effects& effects) {
   Returned unused;
   unused.keeps_calls = true;
-  for (const Permit& permit : spares_.take_unused(now)) {
+  // The oldest is to be asked for first, and each goes to the front.
+  for (const Permit& permit : std::views::reverse(spares_.take_unused(now))) {
     unused.calls.push_back({permit.call, permit.attempt});
     held_.ready_again(permit.call);
   }
