@@ -301,6 +301,11 @@ void draw_ahead(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 43 * swarm.call_mean.count())};
   if (!random.chance(0.4)) return;
   swarm.ask_ahead = random.between(milliseconds{100}, seconds{3});
+  // Permits that age, in windows that leave plenty.
+  if (swarm.serving != Serving::announced && random.chance(0.5))
+    for (RateLimits& limits : swarm.endpoints)
+      if (limits.requests_per_minute == 0)
+        limits.requests_per_minute = between(random, 3'000, 30'000);
   if (!swarm.one_process)
     swarm.outcomes_wait_most = random.between(milliseconds{1}, milliseconds{300});
 }

@@ -174,11 +174,13 @@ TEST_CASE("Refused ahead when its slot is free already, a call is asked for at o
   worker.end_next(); // asks for two ahead
   for (int n = 0; n < 3; ++n) worker.end_next();
   CHECK(worker.room.in_flight() == slots - 1);
-  REQUIRE(worker.open.size() == 2);
-  CHECK_FALSE(
-      worker.tell(Wait{worker.open[0].nonce, worker.open[0].calls, 250}).has<Need>()); // the other
-  const Need again =
-      worker.tell(Wait{worker.open[1].nonce, worker.open[1].calls, 250}).only<Need>();
+  REQUIRE(worker.open.size() > 1);
+  Turn last;
+  for (const Need& refused : std::exchange(worker.open, {})) {
+    CHECK_FALSE(last.has<Need>()); // the others may still fill the slot
+    last = worker.tell(Wait{refused.nonce, refused.calls, 250});
+  }
+  const Need again = last.only<Need>();
   CHECK(again.calls.size() == 1);
   CHECK(again.ahead == 0);
 }
