@@ -178,7 +178,9 @@ void Coordinator::hear(Session& session, const Need& need, Time now) {
   session.progressed(Trial::until_it_asks, now);
   Acquire acquire{session.id, need.nonce, {}};
   std::vector<CallId> stands;
+  std::size_t left = need.calls.size();
   for (const CallId call : need.calls) {
+    const bool ahead = left-- <= need.ahead;
     const Assigned* assigned = session.calls.find(call);
     // Calls that were withdrawn meanwhile, and ones whose permit is on its way, are passed over.
     if (assigned == nullptr || assigned->attempt) continue;
@@ -196,7 +198,8 @@ void Coordinator::hear(Session& session, const Need& need, Time now) {
                              .output_bound = assigned->output_bound,
                              .failed_at = assigned->failed_at,
                              .prefix = assigned->prefix,
-                             .parts = static_cast<std::uint32_t>(assigned->parts.size())});
+                             .parts = static_cast<std::uint32_t>(assigned->parts.size()),
+                             .ahead = ahead});
   }
   if (!acquire.calls.empty()) out_.acquires.push_back(std::move(acquire));
   session.say_cancelled(stands, now);
@@ -297,6 +300,10 @@ Effects Coordinator::granted(const Granted& granted, Time now) {
   if (session == nullptr) return leave();
   for (const Waiting& waiting : granted.waits)
     session->say(Wait{granted.nonce, waiting.calls, waiting.wait_ms}, now);
+  if (!granted.not_ahead.empty())
+    session->say(Wait{granted.nonce, granted.not_ahead,
+                      static_cast<std::uint32_t>(to_ms(defaults::not_ahead_for))},
+                 now);
   // Calls that no endpoint may ever take leave the worker, and their supervisors hear why.
   std::vector<CallId> refused;
   for (const Exceeding& exceeding : granted.exceeding) {

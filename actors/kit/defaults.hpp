@@ -84,4 +84,12 @@ inline constexpr Duration need_repeat =
     milliseconds{500}; // a Need without an answer is asked again
 inline constexpr Duration drain_timeout = seconds{25};
 
+// So long before a slot comes free a worker asks for the permit of the next call there, where
+// places are plenty. Where they are not it asks for none ahead for a while.
+inline constexpr Duration ask_ahead = milliseconds{20};
+static_assert(ask_ahead <= permit_life / 4);
+inline constexpr Duration not_ahead_for = permit_life;
+// As long as it has permits for the slots that come free, its outcomes gather to one frame.
+inline constexpr Duration outcomes_wait_most = milliseconds{10};
+
 } // namespace gristmill::defaults

@@ -172,6 +172,14 @@ std::optional<WaitReason> Account::refuses(Tokens wanted, Time now) {
   return blocks_.refuses(charged(wanted).reserved, now);
 }
 
+bool Account::has_plenty(Tokens wanted, Time now) {
+  if (!turns_.nobody_waits(now) || !health_.is_well() || day_.limited() || parts_.input ||
+      parts_.output)
+    return false;
+  if (slots() != 0 && in_flight_ + 1 + (slots() + 3) / 4 > slots()) return false;
+  return !refuses(wanted, now) && calls_.has_plenty(1) && tokens_.has_plenty(charged(wanted));
+}
+
 Charge Account::draw(Tokens wanted, Time now, Duration life) {
   const Tokens tokens = charged(wanted);
   const Time until = now + hold_of(defaults::minute_window, life);

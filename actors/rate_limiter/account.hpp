@@ -75,6 +75,9 @@ public:
 
   // Nothing if a call of `tokens` may go now; else why not, and until when, without an endpoint.
   std::optional<WaitReason> refuses(Tokens tokens, Time now);
+  // … and so much is left that nobody would wait for what a call takes which begins a little later:
+  // a quarter of the slots, half of a burst. Never of what is known to be scarce.
+  bool has_plenty(Tokens tokens, Time now);
   Charge draw(Tokens tokens, Time now, Duration life = defaults::permit_life); // after that
   void occupy() { ++in_flight_; } // a call that another life of ours permitted
 

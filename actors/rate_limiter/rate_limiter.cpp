@@ -221,9 +221,30 @@ RateLimiter::Admission RateLimiter::admit(const AcquireCall& call, SessionId ses
           .money = std::move(money.charge)};
 }
 
+// Whether the permit may be out before its call could begin: nobody has to wait for what it takes,
+// and nothing is learned from whether it may go.
+bool RateLimiter::has_plenty(const AcquireCall& call, SessionId session, Time now) {
+  const auto known = jobs_.find(call.job);
+  if (known == jobs_.end() || call.parts > 1 || money_.has_budget(call.job)) return false;
+  const Job& job = known->second;
+  if (job.refusals.size() > 0 || !marks_.covers(call.job, call.item)) return false;
+  const std::string model = model_of(call);
+  const TokenLearners learned = tokens_.of(call.job, model);
+  const auto has_plenty = [&](Account& account) {
+    return account.has_plenty(tokens_of(learned, account, TokenBound::of(call)).all, now);
+  };
+  const std::vector<Endpoint*> served = usable(job, model, session);
+  return !served.empty() && has_plenty(*job.account) &&
+         std::ranges::all_of(served, [&](Endpoint* e) { return has_plenty(*e->account); });
+}
+
 Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
   Granted granted{acquire.session, acquire.nonce, {}, {}};
   for (const AcquireCall& call : acquire.calls) {
+    if (call.ahead && !has_plenty(call, acquire.session, now)) {
+      granted.not_ahead.push_back(call.call);
+      continue;
+    }
     // Once a job must wait for a model, its other calls of this question wait with it: a large call
     // that has to save up is not overtaken for ever by small ones.
     const auto waiting =
@@ -240,6 +261,8 @@ Granted RateLimiter::acquire(const Acquire& acquire, Time now) {
     if (admission.stop) granted.stops.push_back(std::move(*admission.stop));
     if (admission.exceeds) {
       granted.exceeding.push_back({call.call, std::move(where.reason.because), admission.by_parts});
+    } else if (where.endpoint == nullptr && call.ahead) {
+      granted.not_ahead.push_back(call.call);
     } else if (where.endpoint == nullptr) {
       granted.waits.push_back({.calls = {call.call},
                                .job = call.job,

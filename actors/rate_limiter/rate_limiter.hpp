@@ -1,5 +1,5 @@
 // RATE LIMITER: one per cluster. Says which calls may start, and where.
-//   hears  Acquire    from COORDINATOR, for calls that a worker could start now
+//   hears  Acquire    from COORDINATOR, for calls that a worker could start now, or soon
 //          Ended      from COORDINATOR, how a permitted call ended, or that it is lost
 //          Opened, Announced and their ends from COORDINATOR: which accounts there are
 //          Durable    from JOURNAL: a budget block may be drawn from
@@ -145,6 +145,7 @@ private:
   };
 
   Admission admit(const AcquireCall& call, SessionId session, Time now);
+  bool has_plenty(const AcquireCall& call, SessionId session, Time now);
   std::string model_of(const AcquireCall& call) const;
   std::optional<WaitReason> job_refuses(const Job& job, const AcquireCall& call, Tokens tokens,
                                         SessionId session, Time now);

@@ -64,6 +64,11 @@ std::optional<Time> Turns::waits_until(const Job& job, Time now) {
   return next;
 }
 
+bool Turns::nobody_waits(Time now) const {
+  return std::ranges::none_of(
+      waiting_, [&](JobId job) { return waits_until(jobs_.at(job), now).has_value(); });
+}
+
 std::optional<Turns::Yield> Turns::yields(JobId job, Time now) const {
   if (jobs_.size() < 2) return std::nullopt;
   const std::uint32_t priority = shares_.of(job).priority;

@@ -43,6 +43,7 @@ public:
   void forget(JobId job);
   std::size_t size() const { return std::max(jobs_.size(), shares_.size()); }
   bool knows(JobId job) const { return jobs_.contains(job); }
+  bool nobody_waits(Time now) const;
 
   struct Yield {
     Time until{};

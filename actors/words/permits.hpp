@@ -29,9 +29,10 @@ struct AcquireCall {
   std::vector<EndpointId> failed_at = {}; // others are preferred
   std::uint64_t prefix = 0; // calls of equal ones begin alike; 0 = nothing worth to be shared
   std::uint32_t parts = 1;
+  bool ahead = false; // it could only start when another one has ended
 };
 
-// A worker's question: these calls could start now.
+// A worker's question: these calls could start now, or soon.
 struct Acquire {
   SessionId session;
   Nonce nonce;
@@ -77,6 +78,7 @@ struct Granted {
   std::vector<Exceeding> exceeding = {};
   std::vector<PermitNote> notes = {}; // of each permit
   std::vector<BudgetStop> stops = {};
+  std::vector<CallId> not_ahead = {}; // that are to be asked for when they could start
 };
 
 // What became of a permit.

@@ -44,15 +44,16 @@ std::optional<protocol::PlannedCall> HeldCalls::take(CallId call) {
   return planned;
 }
 
-std::vector<CallId> HeldCalls::ask(std::size_t most, Nonce nonce, Time now) {
+std::vector<CallId> HeldCalls::ask(std::size_t most, Nonce nonce, Time now, std::size_t ahead) {
   std::vector<CallId> asked;
-  while (asked.size() < most && !ready_.empty()) {
+  while (asked.size() < most + ahead && !ready_.empty()) {
     const CallId call = ready_.front();
     ready_.pop_front();
     const auto it = calls_.find(call);
     if (it == calls_.end() || it->second.state != State::ready) continue;
     it->second.state = State::asked;
     it->second.nonce = nonce;
+    it->second.ahead = asked.size() >= most;
     ++asked_count_;
     asked.push_back(call);
   }
@@ -66,14 +67,27 @@ std::optional<Time> HeldCalls::sent_at(Nonce nonce) const {
 }
 
 void HeldCalls::wait(Nonce nonce, const std::vector<CallId>& calls, Time until) {
+  std::vector<CallId> ahead;
   for (const CallId call : calls) {
     const auto it = calls_.find(call);
     if (it == calls_.end() || it->second.state != State::asked || it->second.nonce != nonce)
       continue;
+    if (it->second.ahead) {
+      ahead.push_back(call);
+      continue;
+    }
     answered(it->second, call);
     it->second.state = State::waiting;
     waiting_.push({until, call});
   }
+  // They are pushed to the front one by one.
+  for (; !ahead.empty(); ahead.pop_back()) ready_again(ahead.back());
+}
+
+void HeldCalls::permitted(CallId call) {
+  Held& held = calls_.at(call);
+  answered(held, call);
+  held.state = State::permitted;
 }
 
 void HeldCalls::make_ready(CallId call, Held& held) {

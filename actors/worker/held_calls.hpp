@@ -1,6 +1,6 @@
 // HELD CALLS: the calls that a worker has without a permit, and what it asked for them. A call is
-// ready to be asked for, asked for in a Need, or waiting until the coordinator's "not before".
-// Invariant: each held call is in exactly one of the three states.
+// ready to be asked for, asked for in a Need, waiting until the coordinator's "not before", or
+// permitted and without a slot. Invariant: each held call is in exactly one of the four states.
 #pragma once
 
 #include "actors/kit/sizes.hpp"
@@ -23,17 +23,24 @@ public:
   std::size_t bytes() const { return bytes_; }
   std::size_t asked() const { return asked_count_; }
   bool contains(CallId call) const { return calls_.contains(call); }
+  bool lacks_permit(CallId call) const {
+    const auto it = calls_.find(call);
+    return it != calls_.end() && it->second.state != State::permitted;
+  }
   std::vector<CallId> all() const; // in the order of their ids
   bool has_of(JobId job) const { return of_job_.contains(job); }
 
   void add(protocol::PlannedCall call);
   std::optional<protocol::PlannedCall> take(CallId call);
 
-  // Up to `most` ready calls, now asked for under `nonce`.
-  std::vector<CallId> ask(std::size_t most, Nonce nonce, Time now);
+  // Up to `most` ready calls, and behind them up to `ahead` that could not start yet, now asked for
+  // under `nonce`.
+  std::vector<CallId> ask(std::size_t most, Nonce nonce, Time now, std::size_t ahead = 0);
   // When the Need was sent; nothing if it was given up.
   std::optional<Time> sent_at(Nonce nonce) const;
+  // What was asked for ahead does not wait: it may be asked for as soon as it could start.
   void wait(Nonce nonce, const std::vector<CallId>& calls, Time until);
+  void permitted(CallId call);   // but it stays in hand
   void ready_again(CallId call); // its permit came back
   void wake(std::size_t most);   // waiting calls, the next ones due
   // Moves what is due from waiting to ready, and gives up Needs older than `repeat`.
@@ -48,11 +55,12 @@ public:
   }
 
 private:
-  enum class State : std::uint8_t { ready, asked, waiting };
+  enum class State : std::uint8_t { ready, asked, waiting, permitted };
   struct Held {
     protocol::PlannedCall planned;
     State state = State::ready;
     Nonce nonce;
+    bool ahead = false; // asked for before it could start
   };
   struct NeedSent {
     Time at{};

@@ -22,6 +22,10 @@ public:
     bytes_ -= it->second.bytes();
     outcomes_.erase(it);
   }
+  const protocol::Outcome* find(AttemptId attempt) const {
+    const auto it = outcomes_.find(attempt);
+    return it == outcomes_.end() ? nullptr : &it->second;
+  }
   bool empty() const { return outcomes_.empty(); }
   std::size_t size() const { return outcomes_.size(); }
   std::size_t bytes() const { return bytes_; }

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -90,7 +91,7 @@ Effects Worker::link_down(std::string why, Time) {
   down_why_ = std::move(why);
   state_ = State::down;
   heartbeat_at_ = never;
-  held_.forget_needs();
+  forget_permits();
   queues_.forget();
   return effects;
 }
@@ -100,7 +101,7 @@ void Worker::say_hello(Time now, Effects& effects) {
   state_ = State::greeting;
   hello_at_ = now;
   heartbeat_at_ = never;
-  held_.forget_needs();
+  forget_permits();
   unsaid_.clear();
   Hello hello;
   hello.cluster = options_.cluster;
@@ -119,6 +120,15 @@ void Worker::say_hello(Time now, Effects& effects) {
   frame.messages.emplace_back(std::move(hello));
   grammar_.expect_welcome();
   effects.frames.push_back(encode(frame));
+}
+
+// A Hello lists outcomes as kept, and calls with a permit to spare as held without one.
+void Worker::forget_permits() {
+  held_.forget_needs();
+  for (const Permit& permit : std::views::reverse(spares_.take_all()))
+    held_.ready_again(permit.call);
+  gathered_.clear();
+  gathered_bytes_ = 0;
 }
 
 Effects Worker::received(std::string_view bytes, Time now) {
@@ -140,15 +150,15 @@ Effects Worker::received(std::string_view bytes, Time now) {
     break;
   default: break; // of an older life, another session, or told again
   }
-  leave(effects);
+  speak(now, effects);
   return effects;
 }
 
 void Worker::act_on(Frame& frame, Time now, Effects& effects) {
   for (Message& message : frame.messages) act_on(message, now, effects);
+  start_spares(now, effects);
   return_held();
   settle_drain(effects);
-  ask(now, effects);
 }
 
 void Worker::act_on(Message& any, Time now, Effects& effects) {
@@ -232,20 +242,21 @@ Effects Worker::tick(Time now) {
     heartbeat_at_ = now + heartbeat_;
     beat({});
   }
+  start_spares(now, effects);
   if (now >= drain_ends_) {
     // What is still in flight is left to itself: its outcome is unknown.
     finish(effects);
   } else {
     settle_drain(effects);
-    ask(now, effects);
   }
-  leave(effects);
+  speak(now, effects);
   return effects;
 }
 
+// The coordinator counts a call with a permit as in flight.
 void Worker::beat(std::vector<QueueReport> queues) {
-  say(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size()),
-                static_cast<std::uint32_t>(held_.size()), std::move(queues)});
+  say(Heartbeat{capacity(), static_cast<std::uint32_t>(in_flight_.size() + spares_.size()),
+                static_cast<std::uint32_t>(held_.size() - spares_.size()), std::move(queues)});
 }
 
 Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
@@ -254,7 +265,7 @@ Effects Worker::read(const std::vector<PageEnded>& pages, Time now) {
     if (auto event = queues_.ended(page, now)) effects.events.push_back(std::move(*event));
   if (state_ != State::active) queues_.forget();
   watch_queues(now, effects);
-  leave(effects);
+  speak(now, effects);
   return effects;
 }
 
@@ -269,13 +280,12 @@ void Worker::watch_queues(Time now, Effects& effects) {
     if (queue.waiting == 0 && queue.running > 0)
       held_.wake(static_cast<std::size_t>(queue.running));
   beat(std::move(queues));
-  ask(now, effects);
 }
 
 Effects Worker::drain(Time now) {
   Effects effects;
   begin_drain(now, effects);
-  leave(effects);
+  speak(now, effects);
   return effects;
 }
 
@@ -294,6 +304,10 @@ void Worker::begin_drain(Time now, Effects& effects) {
 void Worker::return_held() {
   if (!draining_ || state_ != State::active) return;
   Returned held;
+  for (const Permit& permit : spares_.take_all()) {
+    held.calls.push_back({permit.call, permit.attempt});
+    held_.take(permit.call);
+  }
   for (const CallId call : held_.all()) {
     held.calls.push_back({call, AttemptId{}});
     held_.take(call);
@@ -320,6 +334,8 @@ void Worker::measure(Sizes& sizes) const {
   sizes["worker.calls in flight"] += in_flight_.size();
   sizes["worker.returns"] += unsaid_.size();
   sizes["worker.outbox"] += outbox_.size();
+  sizes["worker.gathered"] += gathered_.size();
+  sizes["worker.spare permits"] += spares_.size();
   sizes["worker.pages"] += queues_.size();
   held_.measure(sizes);
 }
@@ -329,7 +345,8 @@ Time Worker::wake_at() const {
   if (state_ == State::greeting) at = std::min(at, hello_at_ + hello_repeat_);
   if (state_ == State::active) at = std::min({at, heartbeat_at_, queues_.wake_at()});
   if (state_ == State::active && !draining_)
-    at = std::min(at, held_.next_due(defaults::need_repeat));
+    at = std::min({at, held_.next_due(defaults::need_repeat), spares_.next_due()});
+  if (!gathered_.empty()) at = std::min(at, gathered_until_);
   return at;
 }
 
@@ -338,8 +355,16 @@ Capacity Worker::capacity() const {
   return options_.capacity;
 }
 
+// What has gathered goes before all else that is said, whose counts reckon with it.
 void Worker::say(Message message) {
+  say_gathered();
   if (state_ == State::active) speech_.say(std::move(message));
+}
+
+void Worker::speak(Time now, Effects& effects) {
+  if (!may_gather(now)) say_gathered();
+  ask(now, effects);
+  leave(effects);
 }
 
 void Worker::leave(Effects& effects) {
@@ -373,8 +398,9 @@ void Worker::handle(Batch& batch) {
 
 void Worker::handle(const Permits& permits, Time now, Effects& effects) {
   const auto sent = held_.sent_at(permits.nonce);
-  Returned late, gone;
-  late.keeps_calls = true;
+  const Time asked_at = mutated("spare_permit_lives_from_receipt") ? now : sent.value_or(now);
+  Returned late, gone, unused;
+  late.keeps_calls = unused.keeps_calls = true;
   late.too_late = !draining_;
   for (const Permit& permit : permits.permits) {
     // Without its Need nobody can say how old a permit is.
@@ -383,10 +409,17 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
     const Time not_after = !ages  ? never
                            : sent ? from + std::chrono::milliseconds{permit.life_ms}
                                   : Time::min();
-    if (!held_.contains(permit.call)) {
+    if (!held_.lacks_permit(permit.call)) {
       gone.calls.push_back({permit.call, permit.attempt});
     } else if (now < not_after && !draining_) {
-      start(permit, not_after, effects);
+      if (in_flight_.size() < options_.capacity.calls) {
+        start(permit, not_after, now, effects);
+      } else if (spares_.add(permit, asked_at, now)) {
+        held_.permitted(permit.call);
+      } else {
+        unused.calls.push_back({permit.call, permit.attempt});
+        held_.ready_again(permit.call);
+      }
     } else {
       late.calls.push_back({permit.call, permit.attempt});
       held_.ready_again(permit.call);
@@ -394,10 +427,31 @@ void Worker::handle(const Permits& permits, Time now, Effects& effects) {
   }
   if (!late.calls.empty()) say(std::move(late));
   if (!gone.calls.empty()) say(std::move(gone));
+  if (!unused.calls.empty()) say(std::move(unused));
+}
+
+// Those that found no slot in time go back, so that others may begin calls in their place.
+void Worker::start_spares(Time now, Effects& effects) {
+  Returned unused;
+  unused.keeps_calls = true;
+  // The oldest is to be asked for first, and each goes to the front.
+  for (const Permit& permit : std::views::reverse(spares_.take_unused(now))) {
+    unused.calls.push_back({permit.call, permit.attempt});
+    held_.ready_again(permit.call);
+  }
+  if (!unused.calls.empty()) say(std::move(unused));
+  while (in_flight_.size() < options_.capacity.calls) {
+    const auto spare = spares_.next();
+    if (!spare) return;
+    if (mutated("returned_permit_used") && !held_.contains(spare->permit.call)) continue;
+    start(spare->permit, spare->not_after, now, effects);
+  }
 }
 
 void Worker::handle(const Wait& wait, Time now) {
-  held_.wait(wait.nonce, wait.calls, now + std::chrono::milliseconds{wait.wait_ms});
+  const Time until = now + std::chrono::milliseconds{wait.wait_ms};
+  held_.wait(wait.nonce, wait.calls, until);
+  spares_.told_to_wait(until);
 }
 
 void Worker::handle(const Recorded& recorded) {
@@ -409,11 +463,14 @@ void Worker::handle(const Recorded& recorded) {
 }
 
 void Worker::handle(const Cancel& cancel, Effects& effects) {
+  Returned unused;
   for (const CallId call : cancel.calls) {
+    if (const auto attempt = spares_.take(call)) unused.calls.push_back({call, *attempt});
     if (held_.take(call)) continue;
     for (const auto& [attempt, flying] : in_flight_)
       if (flying.claim.call == call) effects.aborts.push_back(attempt);
   }
+  if (!unused.calls.empty()) say(std::move(unused));
 }
 
 Worker::Served Worker::endpoint(const Job& job, EndpointId id) const {
@@ -439,7 +496,7 @@ std::optional<QueuePage> Worker::page_of(const Served& where, const std::string&
   return QueuePage{metrics_page_of(spec.url), std::string{where.model}, true, false};
 }
 
-void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
+void Worker::start(const Permit& permit, Time not_after, Time now, Effects& effects) {
   const auto planned = held_.take(permit.call);
   InFlight call;
   call.claim = {permit.call, permit.attempt, planned->part_ids(), permit.endpoint};
@@ -450,7 +507,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     outcome.message = std::move(message);
     std::vector<Outcome> one;
     one.push_back(std::move(outcome));
-    deliver(std::move(one));
+    deliver(std::move(one), now);
   };
   const auto job = jobs_.find(planned->job());
   const Served where = job == jobs_.end() ? Served{} : endpoint(job->second, permit.endpoint);
@@ -508,10 +565,11 @@ Effects Worker::ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time 
   give_back(std::move(unstarted));
   give_back(std::move(too_late));
   held_.wake(calls.size()); // what they leave free may be what others wait for
-  deliver(std::move(outcomes));
+  spares_.ended(calls.size(), now);
+  deliver(std::move(outcomes), now);
+  start_spares(now, effects);
   settle_drain(effects);
-  ask(now, effects);
-  leave(effects);
+  speak(now, effects);
   return effects;
 }
 
@@ -545,14 +603,29 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
   return {call.claim, std::move(reply), std::move(answers)};
 }
 
-void Worker::deliver(std::vector<Outcome> outcomes) {
-  std::vector<const Outcome*> fresh;
+// Without a session they stay in the outbox, of which the next Welcome has all told.
+void Worker::deliver(std::vector<Outcome> outcomes, Time now) {
   for (Outcome& outcome : outcomes) {
-    const AttemptId attempt = outcome.attempt;
+    if (state_ == State::active) {
+      if (gathered_.empty()) gathered_until_ = now + options_.outcomes_wait_most;
+      gathered_.push_back(outcome.attempt);
+      gathered_bytes_ += outcome.bytes();
+    }
     outbox_.add(std::move(outcome));
-    fresh.push_back(&outbox_.outcomes().at(attempt));
   }
-  if (state_ == State::active) say_outcomes(std::move(fresh));
+}
+
+// Only while the slots that they left have their next calls, and others will, too.
+bool Worker::may_gather(Time now) const {
+  return !spares_.empty() && now < gathered_until_ && gathered_bytes_ <= outcome_bytes_with_need;
+}
+
+void Worker::say_gathered() {
+  std::vector<const Outcome*> outcomes;
+  for (const AttemptId attempt : std::exchange(gathered_, {}))
+    if (const Outcome* outcome = outbox_.find(attempt)) outcomes.push_back(outcome);
+  gathered_bytes_ = 0;
+  say_outcomes(std::move(outcomes));
 }
 
 void Worker::say_outcomes(std::vector<const Outcome*> outcomes) {
@@ -578,16 +651,24 @@ void Worker::ask(Time now, Effects& effects) {
   if (outbox_.bytes() >= outcome_window_bytes_ ||
       outbox_.size() + in_flight_.size() >= limits::frame_elements_max)
     return;
-  const std::size_t busy = in_flight_.size() + held_.asked();
-  const std::size_t most = options_.capacity.calls;
-  if (busy >= most) return;
+  const std::size_t slots = options_.capacity.calls, asked = held_.asked();
+  const std::size_t free = slots - std::min(slots, in_flight_.size());
+  const std::size_t could_start = free - std::min(free, asked);
+  // Several at a time: when half of them are used up, or when something is said anyway.
+  const std::size_t has = spares_.size() + asked - std::min(free, asked);
+  const std::size_t most = std::min(spares_.most(now), slots);
+  const bool asks_ahead = 2 * has <= most || could_start > 0 || !speech_.waiting().empty();
+  const std::size_t ahead = asks_ahead ? most - std::min(most, has) : 0;
   const Nonce nonce{next_nonce_};
-  std::vector<CallId> calls = held_.ask(most - busy, nonce, now);
+  std::vector<CallId> calls = held_.ask(could_start, nonce, now, ahead);
   if (calls.empty()) return;
   ++next_nonce_;
-  // The permits live from now on: nothing that takes long on its way goes before the question.
+  const std::size_t later = calls.size() - std::min(calls.size(), could_start);
+  // What has gathered goes first. The permits live from now on: nothing that takes long on its way
+  // goes before the question.
+  say_gathered();
   if (outcome_bytes_said_ > outcome_bytes_with_need) leave(effects);
-  say(Need{nonce, std::move(calls)});
+  say(Need{nonce, std::move(calls), static_cast<std::uint32_t>(later)});
 }
 
 } // namespace gristmill::worker

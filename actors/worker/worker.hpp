@@ -4,7 +4,8 @@
 //          Ended  from MODEL CLIENT: calls that came to their end, pages that were read
 //   tells  the coordinator through LINK; MODEL CLIENT to start and to abort calls, to read pages
 //   never  retries, knows a rate, or sends a call whose permit is older than its life
-// Invariant: a call is held, in flight, or its outcome is in the outbox; never two of them.
+// Invariant: a call is held, in flight, or its outcome is in the outbox; never two of them. As long
+// as it has a permit to spare no slot is empty.
 #pragma once
 
 #include "actors/kit/event.hpp"
@@ -14,6 +15,7 @@
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
+#include "actors/worker/spare_permits.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/node/grammar.hpp"
@@ -40,6 +42,8 @@ struct Options {
   std::vector<protocol::AnnouncedEndpoint> endpoints;
   Duration drain_timeout{};
   KeyRules keys; // of endpoints that it does not announce
+  Duration ask_ahead = defaults::ask_ahead;
+  Duration outcomes_wait_most = defaults::outcomes_wait_most;
   // Of a user's own command: also at endpoints of jobs it looks for pages, in our network.
   bool reads_pages_of_jobs = false;
 };
@@ -57,7 +61,7 @@ struct Effects {
 
 class Worker {
 public:
-  explicit Worker(Options options) : options_{std::move(options)} {}
+  explicit Worker(Options options) : options_{std::move(options)}, spares_{options_.ask_ahead} {}
 
   Effects link_up(Time now);
   Effects link_down(std::string why, Time now);
@@ -102,9 +106,13 @@ private:
   void handle(const protocol::Recorded& recorded);
   void handle(const protocol::Cancel& cancel, Effects& effects);
 
-  void start(const protocol::Permit& permit, Time not_after, Effects& effects);
+  void start(const protocol::Permit& permit, Time not_after, Time now, Effects& effects);
+  void start_spares(Time now, Effects& effects);
+  void forget_permits();
   protocol::Outcome outcome_of(const InFlight& call, CallEnded ended, std::int64_t unix_now) const;
-  void deliver(std::vector<protocol::Outcome> outcomes);
+  void deliver(std::vector<protocol::Outcome> outcomes, Time now);
+  bool may_gather(Time now) const;
+  void say_gathered();
   void say_outcomes(std::vector<const protocol::Outcome*> outcomes);
   void ask(Time now, Effects& effects);
   void begin_drain(Time now, Effects& effects);
@@ -115,6 +123,8 @@ private:
   void watch_queues(Time now, Effects& effects);
   void beat(std::vector<protocol::QueueReport> queues);
   void say(protocol::Message message);
+  // At the end of an event: what is to be asked and told now, and all that was said.
+  void speak(Time now, Effects& effects);
   void leave(Effects& effects); // all that was said
   protocol::Capacity capacity() const;
   // An endpoint and the model that its pool is of; no spec: we know of none.
@@ -143,9 +153,13 @@ private:
   std::map<JobId, Job> jobs_;
   std::unordered_map<EndpointId, std::size_t> announced_; // index into options_.endpoints
   HeldCalls held_;
+  SparePermits spares_; // of calls that are held
   std::unordered_map<AttemptId, InFlight> in_flight_;
   std::vector<protocol::Returned> unsaid_; // since the last Hello, until its Welcome
   Outbox outbox_;
+  std::vector<AttemptId> gathered_; // outcomes that have not been said
+  std::size_t gathered_bytes_ = 0;
+  Time gathered_until_ = never;
   QueueWatch queues_;
 };
 

@@ -47,6 +47,7 @@ Result<> LocalCluster::start() {
     host.worker.capacity = {options_.concurrency, limits::held_bytes_max};
     host.worker.drain_timeout = options_.drain_timeout;
     host.worker.reads_pages_of_jobs = true;
+    host.worker.outcomes_wait_most = {}; // what has not been recorded dies with this process
     host.worker.keys = worker::KeyRules::of_the_user();
     host.http.ca_file = options_.ca_file;
     host.finished = [this] { ++drained_; };

@@ -101,10 +101,12 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
-// "These calls could start now." The permits that answer it live from the moment it was sent.
+// "These calls could start now; the last ones of them as soon as others end." The permits that
+// answer it live from the moment it was sent.
 struct Need {
   Nonce nonce;
   std::vector<CallId> calls;
+  std::uint32_t ahead = 0; // so many of them only when others end
   bool operator==(const Need&) const = default;
 };
 

@@ -248,6 +248,7 @@ template <>
 inline constexpr std::tuple fields<Need>{
     essential("n", &Need::nonce),
     field("c", &Need::calls),
+    field("a", &Need::ahead),
 };
 template <>
 inline constexpr std::tuple fields<Heartbeat>{

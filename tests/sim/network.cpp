@@ -182,6 +182,7 @@ void World::deliver_down(const std::shared_ptr<Connection>& connection, const st
   if (!connection->open) return;
   to_worker(connection->worker, [this, connection, bytes](WorkerProcess& worker) {
     if (!connection->open || worker.connection != connection) return;
+    worker.permits.heard(bytes);
     carry_out(connection->worker, worker.worker->received(bytes, worker.clock.at(now_)));
   });
 }

@@ -296,6 +296,20 @@ void draw_tokenizers(Swarm& swarm) {
   for (JobPlan& job : swarm.jobs) job.counted = job.is_chunked() && random.chance(0.4);
 }
 
+// Likewise. Workers that ask for permits ahead, which at 20 ms none of these would.
+void draw_ahead(Swarm& swarm) {
+  Random random{static_cast<std::uint64_t>(swarm.worker_ppb ^ 43 * swarm.call_mean.count())};
+  if (!random.chance(0.4)) return;
+  swarm.ask_ahead = random.between(milliseconds{100}, seconds{3});
+  // Permits that age, in windows that leave plenty.
+  if (swarm.serving != Serving::announced && random.chance(0.5))
+    for (RateLimits& limits : swarm.endpoints)
+      if (limits.requests_per_minute == 0)
+        limits.requests_per_minute = between(random, 3'000, 30'000);
+  if (!swarm.one_process)
+    swarm.outcomes_wait_most = random.between(milliseconds{1}, milliseconds{300});
+}
+
 // Likewise. A slow disk, under many jobs whose calls are much shorter than a commit.
 void draw_slow_disk(Swarm& swarm) {
   Random random{static_cast<std::uint64_t>(swarm.coordinator_ppb ^ 3 * swarm.network_mean.count())};
@@ -362,6 +376,7 @@ Swarm Swarm::draw(Random& random) {
   if (random.chance(0.2)) swarm.poll = random.between(milliseconds{50}, milliseconds{450});
   if (random.chance(0.1)) swarm.send_delay = random.between(milliseconds{150}, milliseconds{1'500});
   if (swarm.one_process) {
+    swarm.outcomes_wait_most = {};
     // Threads of one process lose no frames and die together.
     swarm.drop = swarm.repeat = swarm.tail = swarm.cut = swarm.partition = swarm.swizzle = 0;
     swarm.worker_crash = swarm.worker_drain = swarm.pause = swarm.pause_at_edge = 0;
@@ -393,6 +408,7 @@ Swarm Swarm::draw(Random& random) {
   draw_cache(swarm);
   draw_tokenizers(swarm);
   draw_appends(swarm);
+  draw_ahead(swarm);
   return swarm;
 }
 

@@ -3,6 +3,7 @@
 // only the edges of permits, windows and commits are left to fail.
 #pragma once
 
+#include "actors/kit/defaults.hpp"
 #include "actors/kit/random.hpp"
 #include "actors/words/permits.hpp"
 #include "protocol/job/pools.hpp"
@@ -77,6 +78,8 @@ struct Swarm {
   bool fallback = false;             // a second model with an endpoint of its own
   std::uint32_t workers = 0, concurrency = 0;
   std::uint64_t capacity_bytes = 0;
+  // Of the workers: the rates of real ones are higher, so some look further ahead here.
+  Duration ask_ahead = defaults::ask_ahead, outcomes_wait_most = defaults::outcomes_wait_most;
   std::int64_t coordinator_ppb = 0, worker_ppb = 0; // most that a worker's clock is off
 
   Duration network_mean{}, commit_mean{}, call_mean{}, channel_max{};

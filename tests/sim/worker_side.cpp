@@ -26,6 +26,8 @@ void World::start_worker(std::size_t index) {
   options.process = Nonce{next_process_};
   options.capacity = {swarm_.concurrency, swarm_.capacity_bytes};
   options.drain_timeout = seconds{25};
+  options.ask_ahead = swarm_.ask_ahead;
+  options.outcomes_wait_most = swarm_.outcomes_wait_most;
   if (swarm_.serving == Serving::announced)
     options.endpoints = {{"m", {fmt::format("http://gpu{}/v1", index), "", "", 0, 0, 0}}};
   for (auto& announced : options.endpoints)
@@ -101,7 +103,10 @@ void World::carry_out(std::size_t index, worker::Effects effects) {
       violation(fmt::format("w{} sees a gap, no frame was lost: {}", index, line));
   }
   if (!effects.refused.empty()) violation("worker refused: " + effects.refused);
-  for (auto& frame : effects.frames) send_to_coordinator(index, std::move(frame));
+  for (auto& frame : effects.frames) {
+    worker.permits.said(frame, worker.clock.at(now_));
+    send_to_coordinator(index, std::move(frame));
+  }
   for (auto& call : effects.starts) begin_call(index, std::move(call));
   for (const AttemptId attempt : effects.aborts) abort_call(index, attempt);
   for (const auto& page : effects.reads) read_page(index, page);
@@ -179,6 +184,10 @@ void World::leave(std::size_t index, const std::shared_ptr<Running>& running) {
     ended.end = late ? worker::CallEnd::too_late : worker::CallEnd::unstarted;
     return end_call(index, running->call.attempt, std::move(ended));
   }
+  if (const auto why = worker.permits.why_not(running->call.attempt, worker.clock.at(now_));
+      !why.empty())
+    violation(
+        fmt::format("call {} leaves w{}, but {}", to_string(running->call.attempt), index, why));
   running->left = true;
   running->counted = !worker.outlaw;
   ledger_.sent({running->call.attempt, running->request.plan, index, running->request.parts,

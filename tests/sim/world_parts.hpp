@@ -3,6 +3,7 @@
 
 #include "actors/kit/socket_thread.hpp"
 #include "actors/wiring/node_shell.hpp"
+#include "tests/sim/permit_watch.hpp"
 #include "tests/sim/world.hpp"
 
 namespace gristmill::sim {
@@ -46,6 +47,7 @@ struct World::WorkerProcess {
   std::deque<std::function<void(WorkerProcess&)>> unheard; // while it is stopped
   std::map<AttemptId, std::shared_ptr<Running>> running;
   std::set<EndpointId> pages; // that it reads
+  PermitWatch permits;
 };
 
 // A room on its stage: as in production, what is posted stands in its mailbox until it has a

@@ -46,6 +46,7 @@ public:
   }
   const EndpointHold& hold() const { return hold_; }
   const QuotaGate& quota() const { return quota_; }
+  bool is_well() const { return !hold_.is_held() && !quota_.is_closed(); }
   void ask_quota_at_once() { quota_.ask_at_once(); }
   // How long it takes for an answer, of late; 0 = nobody knows.
   double answer_seconds(Time now) const { return answer_time_.seconds(now); }

@@ -33,6 +33,7 @@ public:
     due_.forget(job);
   }
   void resumed(const JobResumed& job);
+  bool has_budget(JobId job) const { return jobs_.contains(job); }
 
   struct Answer {
     MoneyCharge charge;

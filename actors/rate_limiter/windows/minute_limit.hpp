@@ -41,6 +41,11 @@ public:
 
   // Nothing if so much may go now; else when it may.
   std::optional<Time> refuses(const Tokens& amount, Time now) const;
+  // … and half of what may go at once is left beside it.
+  bool has_plenty(const Tokens& amount) const {
+    return window_.fits(amount.reserved) &&
+           smoother_.fits(static_cast<double>(amount.paced) + burst() / 2);
+  }
   // Returns the name of what it holds until then.
   Time draw(const Tokens& amount, Time until, Time now);
   // What was drawn at that time, as `name`, has come to `used`. Drawn at Time{} = in an earlier

@@ -163,6 +163,23 @@ TEST_CASE("a Need asks the limiter for the calls that are held and without a per
   CHECK(bench.seen.acquires.size() == 1);
 }
 
+TEST_CASE("the last calls of a Need may be asked for ahead; refused they are told to ask later") {
+  const auto [ahead, first_ahead] =
+      GENERATE(table<std::uint32_t, std::size_t>({{0, 3}, {1, 2}, {3, 0}, {4, 0}}));
+  CAPTURE(ahead);
+  Busy bench{3};
+  bench.say(bench.worker, Need{Nonce{1}, ids({1, 2, 3}), ahead});
+  REQUIRE(bench.seen.acquires.size() == 1);
+  const Acquire& acquire = bench.seen.acquires[0];
+  for (std::size_t n = 0; n < 3; ++n) CHECK(acquire.calls[n].ahead == (n >= first_ahead));
+  Granted granted{bench.worker.session, Nonce{1}, {}, {}};
+  granted.not_ahead = ids({3});
+  bench.hear(bench.coordinator.granted(granted, bench.now));
+  const auto waits = bench.take_messages<Wait>(bench.worker);
+  REQUIRE(waits.size() == 1);
+  CHECK(waits[0] == Wait{Nonce{1}, ids({3}), 250});
+}
+
 TEST_CASE("permits go to their worker; those of calls that are gone come back as never started") {
   Busy bench{2};
   bench.grant(bench.worker, ids({1}));

@@ -131,6 +131,32 @@ TEST_CASE("A call whose permit came back is the next to be asked for", "[held_ca
   CHECK(held.ask(5, Nonce{2}, start) == ids({1, 2, 3}));
 }
 
+TEST_CASE("What is asked for ahead comes behind what could start, and waits for nothing",
+          "[held_calls]") {
+  HeldCalls held = holding({1, 2, 3, 4, 5});
+  CHECK(held.ask(1, Nonce{1}, start, 3) == ids({1, 2, 3, 4}));
+  CHECK(held.asked() == 4);
+  held.wait(Nonce{1}, ids({1, 2, 3, 4}), start + milliseconds{100});
+  CHECK(held.asked() == 0);
+  CHECK(held.ask(9, Nonce{2}, start) == ids({2, 3, 4, 5})); // in their order, the first one waits
+  CHECK(held.next_due(repeat) == start + milliseconds{100});
+}
+
+TEST_CASE("A call with a permit is not asked for until the permit is given back", "[held_calls]") {
+  HeldCalls held = holding({1, 2});
+  held.ask(2, Nonce{1}, start);
+  held.permitted(CallId{1});
+  CHECK(held.asked() == 1);
+  CHECK_FALSE(held.lacks_permit(CallId{1}));
+  CHECK(held.lacks_permit(CallId{2}));
+  CHECK_FALSE(held.lacks_permit(CallId{3}));
+  held.forget_needs();
+  CHECK(held.ask(9, Nonce{2}, start) == ids({2}));
+  held.ready_again(CallId{1});
+  CHECK(held.lacks_permit(CallId{1}));
+  CHECK(held.ask(9, Nonce{3}, start) == ids({1}));
+}
+
 TEST_CASE("When the connection is gone all that was asked for is ready again, what waits goes on",
           "[held_calls]") {
   HeldCalls held = holding({1, 2, 3, 4});

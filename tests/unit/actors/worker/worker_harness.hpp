@@ -65,6 +65,7 @@ inline worker::Options plain_options(std::uint32_t calls = 4) {
   options.process = Nonce{99};
   options.capacity = {calls, 1u << 20};
   options.drain_timeout = seconds{25};
+  options.ask_ahead = {};
   options.keys = worker::KeyRules::of_the_user();
   return options;
 }

@@ -214,9 +214,9 @@ TEST_CASE("the bytes of a frame are those of the releases before") {
   frame.session = SessionId{300};
   frame.seq = 4;
   frame.ack = 5;
-  frame.messages.assign(1, Need{Nonce{6}, {CallId{7}, CallId{70'000}}});
-  const unsigned char expected[]{0x97, 2, 2,    2,   0xcd, 1, 44,   4, 5, 0x82, 0xa1,
-                                 'n',  6, 0xa1, 'c', 0x92, 7, 0xce, 0, 1, 0x11, 0x70};
+  frame.messages.assign(1, Need{Nonce{6}, {CallId{7}, CallId{70'000}}, 1});
+  const unsigned char expected[]{0x97, 2,   2,    2, 0xcd, 1, 44, 4,    5,    0x83, 0xa1, 'n', 6,
+                                 0xa1, 'c', 0x92, 7, 0xce, 0, 1,  0x11, 0x70, 0xa1, 'a',  1};
   CHECK(encode(frame) == std::string(expected, expected + sizeof expected));
 }
 
