@@ -1,6 +1,7 @@
 // HELD CALLS: the calls that a worker has without a permit, and what it asked for them. A call is
-// ready to be asked for, asked for in a Need, or waiting until the coordinator's "not before".
-// Invariant: each held call is in exactly one of the three states.
+// ready to be asked for, asked for in a Need, or waiting until the coordinator's "not before";
+// before that its texts may have to be read. Invariant: each held call is in exactly one of these
+// states.
 #pragma once
 
 #include "actors/kit/sizes.hpp"
@@ -27,6 +28,10 @@ public:
   bool has_of(JobId job) const { return of_job_.contains(job); }
 
   void add(protocol::PlannedCall call);
+  // One whose texts are still being read is not asked for before it has them all.
+  void add_without_texts(protocol::PlannedCall call);
+  void drop_reading();
+  void has_texts(CallId call, std::vector<std::string> texts); // of its parts without one
   std::optional<protocol::PlannedCall> take(CallId call);
 
   // Up to `most` ready calls, now asked for under `nonce`.
@@ -48,7 +53,7 @@ public:
   }
 
 private:
-  enum class State : std::uint8_t { ready, asked, waiting };
+  enum class State : std::uint8_t { reading, ready, asked, waiting };
   struct Held {
     protocol::PlannedCall planned;
     State state = State::ready;

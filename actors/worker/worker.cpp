@@ -5,11 +5,13 @@
 #include "protocol/job/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/node/codec.hpp"
+#include "protocol/openai/line/line_by_reference.hpp"
 #include "protocol/openai/reply/reply.hpp"
 #include "protocol/openai/request/asked.hpp"
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/render.hpp"
 #include "protocol/openai/request/repair.hpp"
+#include "protocol/openai/task/labels.hpp"
 
 #include <algorithm>
 #include <array>
@@ -101,6 +103,7 @@ void Worker::say_hello(Time now, Effects& effects) {
   hello_at_ = now;
   heartbeat_at_ = never;
   held_.forget_needs();
+  held_.drop_reading(); // what is being read is of the session before
   unsaid_.clear();
   Hello hello;
   hello.cluster = options_.cluster;
@@ -155,9 +158,12 @@ void Worker::act_on(Message& any, Time now, Effects& effects) {
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, JobOpened> || std::is_same_v<M, Cancel>) {
+        if constexpr (std::is_same_v<M, JobOpened> || std::is_same_v<M, Cancel> ||
+                      std::is_same_v<M, Batch>) {
           handle(message, effects);
-        } else if constexpr (std::is_same_v<M, Batch> || std::is_same_v<M, Recorded>) {
+        } else if constexpr (std::is_same_v<M, SharedAgreed>) {
+          shared_.agreed();
+        } else if constexpr (std::is_same_v<M, Recorded>) {
           handle(message);
         } else if constexpr (std::is_same_v<M, Permits> || std::is_same_v<M, Welcome> ||
                              std::is_same_v<M, Refused>) {
@@ -176,6 +182,9 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   hello_repeat_ = hello_repeat;
   full_why_.clear();
   speech_.begin();
+  const bool may_prove = options_.has_shared && !welcome.shared.empty();
+  shared_.begin(grammar_.session(), may_prove);
+  if (may_prove) effects.proves = SharedTask{grammar_.session(), welcome.shared};
   effects.welcome = true;
   heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
   heartbeat_at_ = now + heartbeat_;
@@ -321,6 +330,7 @@ void Worker::measure(Sizes& sizes) const {
   sizes["worker.returns"] += unsaid_.size();
   sizes["worker.outbox"] += outbox_.size();
   sizes["worker.pages"] += queues_.size();
+  sizes["worker.stored"] += shared_.size();
   held_.measure(sizes);
 }
 
@@ -362,13 +372,97 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
   }
   openai::CallForms forms{*spec};
   auto schema = openai::answer_schema_of(*spec);
-  Job job{std::move(*spec), std::move(forms), std::move(schema), {}};
+  Job job{std::move(*spec), std::move(forms), std::move(schema), {}, opened.by_reference};
   for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
   jobs_.insert_or_assign(opened.job, std::move(job));
 }
 
-void Worker::handle(Batch& batch) {
-  for (PlannedCall& call : batch.calls) held_.add(std::move(call));
+void Worker::handle(Batch& batch, Effects& effects) {
+  std::string file;
+  for (PlannedCall& call : batch.calls) {
+    TextsToLoad load{call.call, {}};
+    for (PlannedPart& part : call.parts) {
+      if (!part.range) continue;
+      if (part.range.file.empty())
+        part.range.file = file;
+      else
+        file = part.range.file;
+      load.parts.push_back(part.range);
+    }
+    if (load.parts.empty()) {
+      held_.add(std::move(call));
+    } else {
+      held_.add_without_texts(std::move(call));
+      effects.loads.push_back(std::move(load));
+    }
+  }
+}
+
+Effects Worker::loaded(std::vector<TextsLoaded> calls, Time now) {
+  Effects effects;
+  Returned unread;
+  for (TextsLoaded& call : calls) {
+    if (!shared_.is_of(call.session)) continue;
+    if (call.failure.empty()) {
+      held_.has_texts(call.call, std::move(call.texts));
+      continue;
+    }
+    give_up_sharing(call.failure, effects);
+    if (held_.take(call.call)) unread.calls.push_back({call.call, AttemptId{}});
+  }
+  if (!unread.calls.empty()) say(std::move(unread));
+  ask(now, effects);
+  leave(effects);
+  return effects;
+}
+
+Effects Worker::proved(ProvedShared proved) {
+  Effects effects;
+  if (state_ != State::active || !shared_.is_of(proved.session)) return effects;
+  if (!proved.failure.empty()) {
+    if (shared_.give_up())
+      effects.events.push_back({"shared.unproven", {{"why", proved.failure}}, true});
+    return effects;
+  }
+  say(std::move(proved.words));
+  leave(effects);
+  return effects;
+}
+
+// Nothing is lost by it: what follows travels by value.
+void Worker::give_up_sharing(const std::string& why, Effects& effects) {
+  if (!shared_.give_up()) return;
+  effects.events.push_back({"shared.given_up", {{"why", why}}, true});
+  say(SharedProof{});
+}
+
+// The outcome leaves once its body is durable.
+bool Worker::store(const Outcome& outcome, Effects& effects) {
+  const auto job = jobs_.find(outcome.job());
+  if (!shared_.stores(outcome) || job == jobs_.end() || !job->second.by_reference) return false;
+  Outcome judged = outcome;
+  openai::judge_body(judged);
+  openai::judge_label(job->second.spec, judged);
+  if (judged.cls != OutcomeClass::ok) return false;
+  shared_.storing(outcome.attempt, openai::label_of(job->second.spec, judged));
+  effects.stores.push_back({outcome.attempt, outcome.job(), openai::stored_text(outcome)});
+  return true;
+}
+
+Effects Worker::stored(std::vector<BodyStored> bodies) {
+  Effects effects;
+  std::vector<const Outcome*> ready;
+  for (BodyStored& body : bodies) {
+    if (!shared_.is_of(body.session)) continue;
+    if (!body.failure.empty()) give_up_sharing(body.failure, effects);
+    if (!shared_.stored(body.attempt, std::move(body.place))) continue;
+    const auto outcome = outbox_.outcomes().find(body.attempt);
+    if (outcome != outbox_.outcomes().end()) ready.push_back(&outcome->second);
+  }
+  if (state_ == State::active) say_outcomes(std::move(ready));
+  settle_drain(effects);
+  leave(effects);
+  return effects;
 }
 
 void Worker::handle(const Permits& permits, Time now, Effects& effects) {
@@ -401,7 +495,10 @@ void Worker::handle(const Wait& wait, Time now) {
 }
 
 void Worker::handle(const Recorded& recorded) {
-  for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
+  for (const AttemptId attempt : recorded.attempts) {
+    outbox_.remove(attempt);
+    shared_.recorded(attempt);
+  }
   for (const ReadPause& pause : recorded.pauses) queues_.pause(pause);
   for (const JobId job : recorded.closed_jobs)
     if (!held_.has_of(job)) jobs_.erase(job);
@@ -450,7 +547,7 @@ void Worker::start(const Permit& permit, Time not_after, Effects& effects) {
     outcome.message = std::move(message);
     std::vector<Outcome> one;
     one.push_back(std::move(outcome));
-    deliver(std::move(one));
+    deliver(std::move(one), effects);
   };
   const auto job = jobs_.find(planned->job());
   const Served where = job == jobs_.end() ? Served{} : endpoint(job->second, permit.endpoint);
@@ -508,7 +605,7 @@ Effects Worker::ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time 
   give_back(std::move(unstarted));
   give_back(std::move(too_late));
   held_.wake(calls.size()); // what they leave free may be what others wait for
-  deliver(std::move(outcomes));
+  deliver(std::move(outcomes), effects);
   settle_drain(effects);
   ask(now, effects);
   leave(effects);
@@ -545,12 +642,13 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
   return {call.claim, std::move(reply), std::move(answers)};
 }
 
-void Worker::deliver(std::vector<Outcome> outcomes) {
+void Worker::deliver(std::vector<Outcome> outcomes, Effects& effects) {
   std::vector<const Outcome*> fresh;
   for (Outcome& outcome : outcomes) {
     const AttemptId attempt = outcome.attempt;
     outbox_.add(std::move(outcome));
-    fresh.push_back(&outbox_.outcomes().at(attempt));
+    const Outcome& kept = outbox_.outcomes().at(attempt);
+    if (state_ != State::active || !store(kept, effects)) fresh.push_back(&kept);
   }
   if (state_ == State::active) say_outcomes(std::move(fresh));
 }
@@ -558,15 +656,19 @@ void Worker::deliver(std::vector<Outcome> outcomes) {
 void Worker::say_outcomes(std::vector<const Outcome*> outcomes) {
   Outcomes some;
   std::size_t bytes = 0;
+  std::string last_model;
   for (const Outcome* outcome : outcomes) {
-    if (bytes > 0 && bytes + outcome->bytes() > limits::frame_target_bytes) {
+    Outcome told = shared_.told(*outcome, last_model);
+    if (bytes > 0 && bytes + told.bytes() > limits::frame_target_bytes) {
       say(std::move(some));
       some = {};
       bytes = 0;
+      last_model.clear();
+      told = shared_.told(*outcome, last_model);
     }
-    bytes += outcome->bytes();
-    outcome_bytes_said_ += outcome->bytes();
-    some.outcomes.push_back(*outcome);
+    bytes += told.bytes();
+    outcome_bytes_said_ += told.bytes();
+    some.outcomes.push_back(std::move(told));
   }
   if (!some.outcomes.empty()) say(std::move(some));
 }

@@ -14,6 +14,7 @@
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
+#include "actors/worker/shared_texts.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/node/grammar.hpp"
@@ -39,7 +40,8 @@ struct Options {
   protocol::Capacity capacity;
   std::vector<protocol::AnnouncedEndpoint> endpoints;
   Duration drain_timeout{};
-  KeyRules keys; // of endpoints that it does not announce
+  KeyRules keys;           // of endpoints that it does not announce
+  bool has_shared = false; // directory, which the coordinator may share
   // Of a user's own command: also at endpoints of jobs it looks for pages, in our network.
   bool reads_pages_of_jobs = false;
 };
@@ -49,6 +51,9 @@ struct Effects {
   std::vector<HttpCall> starts;    // MODEL CLIENT
   std::vector<AttemptId> aborts;
   std::vector<PageRead> reads;
+  std::optional<SharedTask> proves; // SHARED STORE, in this order
+  std::vector<BodyToStore> stores;
+  std::vector<TextsToLoad> loads;
   bool welcome = false;  // a session has begun
   bool finished = false; // drained: nothing is left to do
   std::string refused;   // the coordinator will not have us; a sentence
@@ -64,6 +69,9 @@ public:
   Effects received(std::string_view bytes, Time now);
   Effects ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time now);
   Effects read(const std::vector<PageEnded>& pages, Time now);
+  Effects proved(ProvedShared proved);
+  Effects stored(std::vector<BodyStored> bodies);
+  Effects loaded(std::vector<TextsLoaded> calls, Time now);
   Effects drain(Time now);
   Effects tick(Time now);
   Time wake_at() const;
@@ -81,6 +89,7 @@ private:
     openai::CallForms forms;
     std::shared_ptr<const openai::AnswerSchema> schema; // that answers have to fit
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
+    bool by_reference = false;
   };
   struct InFlight {
     protocol::Claim claim;
@@ -96,7 +105,7 @@ private:
   void handle(const protocol::Welcome& welcome, Time now, Effects& effects);
   void handle(const protocol::Refused& refused, Time now, Effects& effects);
   void handle(const protocol::JobOpened& opened, Effects& effects);
-  void handle(protocol::Batch& batch);
+  void handle(protocol::Batch& batch, Effects& effects);
   void handle(const protocol::Permits& permits, Time now, Effects& effects);
   void handle(const protocol::Wait& wait, Time now);
   void handle(const protocol::Recorded& recorded);
@@ -104,7 +113,9 @@ private:
 
   void start(const protocol::Permit& permit, Time not_after, Effects& effects);
   protocol::Outcome outcome_of(const InFlight& call, CallEnded ended, std::int64_t unix_now) const;
-  void deliver(std::vector<protocol::Outcome> outcomes);
+  void deliver(std::vector<protocol::Outcome> outcomes, Effects& effects);
+  bool store(const protocol::Outcome& outcome, Effects& effects);
+  void give_up_sharing(const std::string& why, Effects& effects);
   void say_outcomes(std::vector<const protocol::Outcome*> outcomes);
   void ask(Time now, Effects& effects);
   void begin_drain(Time now, Effects& effects);
@@ -146,6 +157,7 @@ private:
   std::unordered_map<AttemptId, InFlight> in_flight_;
   std::vector<protocol::Returned> unsaid_; // since the last Hello, until its Welcome
   Outbox outbox_;
+  SharedTexts shared_;
   QueueWatch queues_;
 };
 
