@@ -3,6 +3,7 @@
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
 #include "coordinator/result/merge_files.hpp"
+#include "coordinator/shared/shared_answers.hpp"
 
 #include <fmt/format.h>
 #include <future>
@@ -67,6 +68,7 @@ public:
     host_.cache_->find({find.job, std::move(find.so_far), std::move(find.scope)});
   }
   void keep_answers(std::vector<KeptAnswer> answers) { host_.cache_->keep(std::move(answers)); }
+  void check_shared(SharedCheck check) { host_.shared_->check(std::move(check)); }
   void answer(wiring::Answer answer) { host_.answer(std::move(answer)); }
   void post(Envelope envelope) { host_.deliver_to_room(std::move(envelope)); }
 
@@ -92,11 +94,26 @@ Result<std::unique_ptr<CoordinatorHost>> CoordinatorHost::open(Stage& stage, Hos
     h->deliver_to_room(
         {{wiring::Recipient::coordinator, {}}, wiring::JobRead{job, std::move(content)}});
   };
-  auto opened = open_store(host->options_.state_directory, std::move(events), host->recovered_);
+  OpenBodies open_bodies;
+  if (host->options_.shared) open_bodies = [h = host.get()] { return h->open_shared(); };
+  auto opened = open_store(host->options_.state_directory, std::move(events), host->recovered_,
+                           std::move(open_bodies));
   GRISTMILL_TRY(opened);
   host->store_ = std::move(*opened);
   GRISTMILL_TRY(host->open_cache());
   return host;
+}
+
+Result<std::shared_ptr<SharedAnswers>> CoordinatorHost::open_shared() {
+  shared_path_ = options_.shared->path();
+  auto words = SharedWords::open(
+      *options_.shared, options_.state_directory, [this](SessionId session, std::string why_not) {
+        deliver_to_room({{wiring::Recipient::coordinator, {}},
+                         wiring::SharedChecked{session, std::move(why_not)}});
+      });
+  GRISTMILL_TRY(words);
+  shared_ = std::move(*words);
+  return std::make_shared<SharedAnswers>(std::move(*options_.shared), shared_->place().directory);
 }
 
 Result<> CoordinatorHost::open_cache() {
@@ -126,12 +143,13 @@ wiring::NodeOptions CoordinatorHost::node_options() {
   };
   node.lines = store_.lines;
   node.has_cache = cache_ != nullptr;
+  if (shared_) node.shared = shared_->place();
   node.open_merge = [this](JobId job, const JobSpec& spec) { return open_merge(job, spec); };
   return node;
 }
 
 Result<> CoordinatorHost::start(InputRoots inputs) {
-  inputs_ = {std::move(inputs), OpenInputs::of_process(), options_.growth};
+  inputs_ = {std::move(inputs), OpenInputs::of_process(), options_.growth, shared_path_};
   node_ = std::make_unique<wiring::CoordinatorNode>(node_options(), std::move(recovered_));
   const Moment moment = this_moment();
   for (const Address& address : wiring::CoordinatorNode::shared_rooms())
@@ -196,6 +214,7 @@ void CoordinatorHost::stop() {
     nobody_ends_.wait(lock, [this] { return ending_ == 0; });
   }
   gateway_.reset();
+  shared_.reset();
   cache_.reset();
   if (store_.rows) store_.rows->close(!failed_);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/coordinator/gateway.hpp"
+#include "actors/kit/shared_directory.hpp"
 #include "actors/kit/shell.hpp"
 #include "actors/wiring/coordinator_node.hpp"
 #include "actors/wiring/node_shell.hpp"
@@ -12,6 +13,7 @@
 #include "coordinator/inputs/file_source.hpp"
 #include "coordinator/inputs/tokenizers.hpp"
 #include "coordinator/journal/store.hpp"
+#include "coordinator/shared/shared_words.hpp"
 #include "protocol/keys/access.hpp"
 
 #include <atomic>
@@ -37,6 +39,7 @@ struct HostOptions {
   std::string cache_directory; // of answers; empty = there is none
   std::uint64_t cache_bytes = 0;
   std::function<Growth(const std::string& path)> growth; // of inputs that grow
+  std::optional<SharedDirectory> shared;                 // with workers, if they see it
   bool flat = false;                // `gristmill run`: one job, in the state directory itself
   std::function<void(Error)> fatal; // the node cannot go on; called once, on any thread
 };
@@ -82,6 +85,7 @@ private:
   void gone();
   void fail_once(Error error);
   wiring::NodeOptions node_options();
+  Result<std::shared_ptr<SharedAnswers>> open_shared();
   Result<> open_cache();
   Result<> open_gateway();
   std::string output_path(JobId job, const JobSpec& spec) const; // of its merged result
@@ -92,6 +96,8 @@ private:
   InputAccess inputs_;
   Tokenizers tokenizers_;
   Store store_;
+  std::unique_ptr<SharedWords> shared_; // with workers; none: there is no such directory
+  std::string shared_path_;
   std::unique_ptr<AnswerCache> cache_;
   std::unique_ptr<wiring::CoordinatorNode> node_;
   std::unique_ptr<Gateway> gateway_;

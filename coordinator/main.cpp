@@ -35,7 +35,7 @@ constexpr int exit_usage = 2, exit_internal = 70, exit_start_again = 75;
 
 struct ProgramOptions {
   std::string listen = "tcp://127.0.0.1:7411", http = "127.0.0.1:7412";
-  std::string state = "gristmill-state", keys, data_root, token_file;
+  std::string state = "gristmill-state", keys, data_root, shared, token_file;
   std::vector<std::string> http_hosts;
   bool http_plain = false;
   std::size_t http_per_address = HttpPlacesOptions{}.per_address_max;
@@ -67,6 +67,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "directory that `gristmill keygen` wrote; needed to listen "
                  "beyond this machine");
   app.add_option("--data-root", options.data_root, "directory below which jobs may read in place");
+  app.add_option("--shared", options.shared,
+                 "directory on a file system that workers see, too, such as NFS or Lustre: inputs "
+                 "below it and answers stay there in place of crossing the network");
   app.add_option("--token-file", options.token_file,
                  "file with the token that clients must show [KEYS/client.token]");
   app.add_option("--drain-timeout", options.drain_timeout_s,
@@ -118,6 +121,11 @@ Result<std::unique_ptr<CoordinatorHost>> open_host(Stage& stage, const ProgramOp
   host.cache_directory = options.cache.directory;
   host.cache_bytes = *cache_bytes;
   host.fatal = die;
+  if (!options.shared.empty()) {
+    auto shared = SharedDirectory::open(options.shared);
+    if (!shared) return fail(shared.error().code, "--shared: " + shared.error().message);
+    host.shared = std::move(*shared);
+  }
   if (!options.keys.empty()) {
     auto keys = read_coordinator_keys(options.keys);
     GRISTMILL_TRY(keys);

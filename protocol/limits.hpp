@@ -36,6 +36,8 @@ inline constexpr std::uint32_t batch_calls_max = 256;   // default of --batch-si
 inline constexpr std::uint32_t held_calls_max = 16'384; // a worker never holds more
 inline constexpr std::size_t held_bytes_max = 64 * mib;
 inline constexpr std::size_t outcome_window_bytes = 64 * mib; // unrecorded outcomes of one session
+// Documents and answers that have fewer are told by value, though the directory is shared.
+inline constexpr std::size_t by_reference_bytes_min = 100;
 inline constexpr std::uint32_t sessions_max = 4'096;
 inline constexpr std::uint32_t sessions_per_key_max = 3'072; // one key cannot fill the roster
 // What a session may be sent before it has said that it heard of it.

@@ -3,6 +3,7 @@
 #include "actors/kit/clock.hpp"
 #include "actors/kit/log.hpp"
 #include "worker/link/zmq_link.hpp"
+#include "worker/shared/disk_shared_store.hpp"
 
 #include <variant>
 
@@ -24,7 +25,8 @@ struct PagesRead {
   std::vector<PageEnded> pages;
 };
 struct DrainNow {};
-using Message = std::variant<FramesIn, LinkUp, LinkDown, CallsEnded, PagesRead, DrainNow>;
+using Message = std::variant<FramesIn, LinkUp, LinkDown, CallsEnded, PagesRead, DrainNow,
+                             ProvedShared, std::vector<BodyStored>, std::vector<TextsLoaded>>;
 
 void post(const Stage::ActorRef& to, Message message) {
   Stage::post(to, std::make_shared<Message>(std::move(message)));
@@ -70,6 +72,12 @@ public:
       carry_out(worker_.ended(std::move(ended->calls), ended->unix_now, now));
     } else if (const auto* read = std::get_if<PagesRead>(&message)) {
       carry_out(worker_.read(read->pages, now));
+    } else if (auto* proved = std::get_if<ProvedShared>(&message)) {
+      carry_out(worker_.proved(std::move(*proved)));
+    } else if (auto* stored = std::get_if<std::vector<BodyStored>>(&message)) {
+      carry_out(worker_.stored(std::move(*stored), now));
+    } else if (auto* loaded = std::get_if<std::vector<TextsLoaded>>(&message)) {
+      carry_out(worker_.loaded(std::move(*loaded), now));
     } else {
       carry_out(worker_.drain(now));
     }
@@ -87,6 +95,9 @@ private:
     if (!effects.starts.empty()) host_.client_->start(std::move(effects.starts));
     if (!effects.aborts.empty()) host_.client_->abort(std::move(effects.aborts));
     if (!effects.reads.empty()) host_.client_->read(std::move(effects.reads));
+    if (effects.proves) host_.shared_->prove(std::move(*effects.proves));
+    if (!effects.stores.empty()) host_.shared_->store(std::move(effects.stores));
+    if (!effects.loads.empty()) host_.shared_->load(std::move(effects.loads));
     for (const Event& event : effects.events) log_event("worker", event);
     const HostOptions& told = host_.options_;
     if (effects.welcome && told.welcome) told.welcome();
@@ -108,10 +119,24 @@ Result<std::unique_ptr<WorkerHost>> WorkerHost::start(Stage& stage, HostOptions 
   };
   client.read = [actor](std::vector<PageEnded> pages) { post(actor, PagesRead{std::move(pages)}); };
   host->client_ = std::make_unique<CurlClient>(std::move(client), host->options_.http);
+  host->open_shared();
   const auto linked = host->open_link();
   host->plugged_.count_down();
   GRISTMILL_TRY(linked);
   return host;
+}
+
+void WorkerHost::open_shared() {
+  if (!options_.shared) return;
+  SharedStoreEvents events;
+  events.proved = [actor = actor_](ProvedShared proved) { post(actor, std::move(proved)); };
+  events.stored = [actor = actor_](std::vector<BodyStored> bodies) {
+    post(actor, std::move(bodies));
+  };
+  events.loaded = [actor = actor_](std::vector<TextsLoaded> calls) {
+    post(actor, std::move(calls));
+  };
+  shared_ = std::make_unique<DiskSharedStore>(std::move(*options_.shared), std::move(events));
 }
 
 Result<> WorkerHost::open_link() {
@@ -148,6 +173,7 @@ void WorkerHost::stop() {
   stage_.leave(actor_);
   link_.reset();
   client_.reset();
+  shared_.reset();
   actor_.reset();
 }
 

@@ -2,6 +2,7 @@
 // room and puts it on the stage as an actor. Invariant: it decides nothing.
 #pragma once
 
+#include "actors/kit/shared_directory.hpp"
 #include "actors/kit/shell.hpp"
 #include "actors/worker/link.hpp"
 #include "actors/worker/worker.hpp"
@@ -22,6 +23,7 @@ struct HostOptions {
   // In place of dialling: what the coordinator of the same process is reached by.
   std::function<std::unique_ptr<Link>(LinkEvents)> link;
   Options worker;
+  std::optional<SharedDirectory> shared; // that the coordinator may share
   CurlClientOptions http;
   std::function<void()> welcome;            // a session has begun
   std::function<void()> finished;           // drained
@@ -42,12 +44,14 @@ private:
   WorkerHost(Stage& stage, HostOptions options) : stage_{stage}, options_{std::move(options)} {}
 
   Result<> open_link();
+  void open_shared();
 
   Stage& stage_;
   HostOptions options_;
   Stage::ActorRef actor_;
   std::unique_ptr<ModelClient> client_;
   std::unique_ptr<Link> link_;
+  std::unique_ptr<SharedStore> shared_;
   std::latch plugged_{1}; // both may be used
 };
 

@@ -12,6 +12,7 @@
 #include "actors/kit/program/stop_signals.hpp"
 #include "actors/kit/program/terminal.hpp"
 #include "actors/kit/program/usage_sentence.hpp"
+#include "actors/kit/shared_directory.hpp"
 #include "protocol/job/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/rules/job_faults.hpp"
@@ -44,7 +45,7 @@ struct ProgramOptions {
   std::uint32_t concurrency = 256;
   std::string endpoint, model, metrics_url{metrics_found}, api_key_env, api_key_file;
   std::vector<std::string> allow_key;
-  std::string ca_file;
+  std::string ca_file, shared;
   double drain_timeout_s = 25;
   std::string config;
   bool quiet = false, verbose = false;
@@ -79,6 +80,9 @@ void describe(CLI::App& app, ProgramOptions& options) {
                  "or below URL; repeatable");
   app.add_option("--ca-file", options.ca_file,
                  "PEM file with certificate authorities to trust besides the system's");
+  app.add_option("--shared", options.shared,
+                 "directory that the coordinator has as its --shared, at any path: documents and "
+                 "answers stay in it in place of crossing the network");
   app.add_option("--drain-timeout", options.drain_timeout_s,
                  "longest wait for calls in flight when told to stop, in seconds")
       ->check(CLI::Range(0.0, 86'400.0))
@@ -170,6 +174,14 @@ Result<KeyRules> key_rules(const ProgramOptions& options, bool proven) {
   return KeyRules{std::move(rules), proven};
 }
 
+// Without it everything goes by value, which is no reason not to work.
+std::optional<SharedDirectory> open_shared(const std::string& path) {
+  auto opened = SharedDirectory::open(path);
+  if (opened) return std::move(*opened);
+  log_event("worker", {"shared.unusable", {{"why", opened.error().message}}, true});
+  return std::nullopt;
+}
+
 Result<HostOptions> host_options(const ProgramOptions& options) {
   HostOptions host;
   auto access = access_of(options);
@@ -191,6 +203,8 @@ Result<HostOptions> host_options(const ProgramOptions& options) {
   host.worker.endpoints = std::move(*endpoints);
   host.worker.keys = std::move(*keys);
   host.http.ca_file = options.ca_file;
+  if (!options.shared.empty()) host.shared = open_shared(options.shared);
+  host.worker.has_shared = host.shared.has_value();
   host.worker.drain_timeout = from_seconds(options.drain_timeout_s);
   return host;
 }

@@ -4,6 +4,7 @@
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/rules/by_reference.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -26,6 +27,21 @@ Assigned assigned_of(const OfferedCall& call) {
           .prefix = call.prefix};
 }
 
+// What its worker reads in the shared directory does not travel.
+void leave_out(PlannedCall& call, std::string& last_file) {
+  for (PlannedPart& part : call.parts) {
+    if (!part.range) continue;
+    part.raw.clear();
+    if (part.range.file == last_file)
+      part.range.file.clear();
+    else
+      last_file = part.range.file;
+  }
+}
+void forget_ranges(PlannedCall& call) {
+  for (PlannedPart& part : call.parts) part.range = {};
+}
+
 template <class T> void append(std::vector<T>& into, std::vector<T> from) {
   std::move(from.begin(), from.end(), std::back_inserter(into));
 }
@@ -36,9 +52,11 @@ Coordinator::Coordinator(Options options, Time now)
     : sessions_{{.epoch = options.epoch,
                  .cluster = std::move(options.cluster),
                  .expected = std::move(options.expected),
-                 .workers_died = options.workers_died},
+                 .workers_died = options.workers_died,
+                 .shared = options.shared.directory},
                 now},
-      endpoints_{std::move(options.pools)} {}
+      endpoints_{std::move(options.pools)}, shared_{std::move(options.shared)},
+      has_cache_{options.has_cache} {}
 
 // ---- what has happened to sessions, and to their calls ----------------------------------------
 
@@ -243,6 +261,8 @@ void Coordinator::hear(Session& session, Outcomes& outcomes, Time now) {
       told.unwanted.push_back(outcome.attempt);
       continue;
     }
+    if (!jobs_.at(given.job).by_reference) outcome.stored = {};
+    if (outcome.stored) outcome.stored.file = answers_file(given.job, session.id);
     session.answered(outcome, given.parts);
     if (auto event = endpoints_.ended(outcome, given.job, now))
       out_.events.push_back(std::move(*event));
@@ -276,6 +296,33 @@ void Coordinator::hear(Session& session, const Returned& returned, Time now) {
   if (back.forged > 0)
     carry(sessions_.strike(session.id,
                            fmt::format("{} permits back that it was not given", back.forged), now));
+}
+
+void Coordinator::hear(Session& session, const SharedProof& proof, Time) {
+  session.by_reference = false;
+  if (proof.theirs.empty() || std::exchange(session.proof_told, true)) return;
+  if (shared_.word.empty() || proof.theirs != shared_.word) {
+    out_.events.push_back({"shared.other_directory", {{"name", session.name}}, true});
+    return;
+  }
+  out_.shared_checks.push_back({session.id, proof.ours});
+}
+
+Effects Coordinator::shared_checked(SessionId id, const std::string& why_not, Time now) {
+  Session* session = sessions_.find(id);
+  if (session == nullptr) return leave();
+  if (!why_not.empty()) {
+    out_.events.push_back({"shared.unproven", {{"name", session->name}, {"why", why_not}}, true});
+    return leave();
+  }
+  session->by_reference = true;
+  session->say(SharedAgreed{}, now);
+  out_.events.push_back({"shared.agreed", {{"name", session->name}}});
+  return leave();
+}
+
+std::string Coordinator::why_by_value(const JobSpec& spec) const {
+  return gristmill::why_by_value(spec, has_cache_);
 }
 
 // ---- permits --------------------------------------------------------------------------------
@@ -369,7 +416,9 @@ Effects Coordinator::job_opened(JobId id, const JobSpec& spec, std::vector<Endpo
   sessions_.job_opened(id, earlier.mark, call_most);
   dispatch_.job_opened(id, own_share(spec), spec.policy.batch_size, streams_of(spec), now);
   waits_.job_opened(id);
-  jobs_[id] = {.spec = json_for_workers(spec), .hedges = spec.policy.hedge_percent > 0};
+  jobs_[id] = {.spec = json_for_workers(spec),
+               .hedges = spec.policy.hedge_percent > 0,
+               .by_reference = !shared_.word.empty() && why_by_value(spec).empty()};
   if (!sessions_.earlier().in_grace()) {
     out_.jobs[id].grace_over = true;
     out_.jobs[id].untold_calls = sessions_.earlier().untold_calls();
@@ -467,6 +516,7 @@ void Coordinator::feed(Session& session, Time now) {
   const auto is_busy = [&](JobId job) { return session.calls.held_of(job) > 0; };
   for (; !portion.full; portion.next_batch()) {
     Batch batch;
+    std::string last_file;
     while (std::optional<OfferedCall> call = dispatch_.next(session, portion, reaches)) {
       const JobId id = call->planned.job();
       const std::string& spec = jobs_.at(id).spec;
@@ -474,9 +524,13 @@ void Coordinator::feed(Session& session, Time now) {
         Recorded idle;
         idle.closed_jobs = session.jobs.close_idle(is_busy);
         if (!idle.closed_jobs.empty()) say(std::move(idle));
-        say(JobOpened{id, spec, endpoints_.of_job(id)});
+        say(JobOpened{id, spec, endpoints_.of_job(id), jobs_.at(id).by_reference});
       }
       session.feed(call->planned.call, assigned_of(*call), now);
+      if (session.by_reference)
+        leave_out(call->planned, last_file);
+      else
+        forget_ranges(call->planned);
       batch.calls.push_back(std::move(call->planned));
     }
     if (batch.calls.empty()) return;

@@ -30,6 +30,13 @@
 
 namespace gristmill::coordinator {
 
+// A worker has read the coordinator's word in the shared directory; whether its own can be read is
+// for the window to say.
+struct SharedCheck {
+  SessionId session;
+  std::string word;
+};
+
 struct Effects {
   std::vector<OutgoingFrame> frames; // GATEWAY
   std::map<JobId, JobNews> jobs;     // SUPERVISOR of the job
@@ -45,7 +52,14 @@ struct Effects {
   // … as one with them: what lost calls may have cost. A session that is over in the journal must
   // owe nothing.
   std::map<JobId, Usd> charged;
+  std::vector<SharedCheck> shared_checks;
   std::vector<Event> events;
+};
+
+// A directory that workers may share with us; no word: there is none.
+struct SharedPlace {
+  std::string directory; // ours, below it
+  std::string word;      // of this life, in a file there
 };
 
 struct Options {
@@ -55,6 +69,8 @@ struct Options {
   std::vector<journal::SessionNote> expected;
   std::vector<PoolSpec> pools = {}; // as configured
   bool workers_died = false;        // … no: they died with our last life
+  SharedPlace shared = {};
+  bool has_cache = false; // of answers, for all jobs
 };
 
 // What the journal knows of the calls that earlier lives of ours may have made for a job.
@@ -76,6 +92,8 @@ public:
   Effects granted(const Granted& granted, Time now);
   Effects packs_told(const std::vector<PackNews>& news);
   Effects session_durable(SessionId session, Time now);
+  // `why_not`: its word cannot be read, a sentence; empty = it can.
+  Effects shared_checked(SessionId session, const std::string& why_not, Time now);
   Effects recorded(SessionId session, const std::vector<AttemptId>& attempts, Time now);
   Effects tick(Time now);  // at least every half second
   Effects speak(Time now); // at speaks_at(): what was only to be said with something else
@@ -103,12 +121,15 @@ public:
   WaitReason why_waiting(JobId job, Time now) const;
   // The same of one of its calls, or which worker has it.
   WaitReason standing(JobId job, CallId call, Time now) const;
+  // Of a job here; empty = where workers share a directory with us, its texts stay in it.
+  std::string why_by_value(const JobSpec& spec) const;
   void measure(Sizes& sizes) const;
 
 private:
   struct Job {
     std::string spec;    // that workers are told
     bool hedges = false; // its supervisor wants to know when its calls begin
+    bool by_reference = false;
   };
 
   void hello(const ReceivedFrame& received, const protocol::Hello& hello, Time now);
@@ -117,6 +138,7 @@ private:
   void hear(Session& session, const protocol::Heartbeat& beat, Time now);
   void hear(Session& session, protocol::Outcomes& outcomes, Time now);
   void hear(Session& session, const protocol::Returned& returned, Time now);
+  void hear(Session& session, const protocol::SharedProof& proof, Time now);
   void share_elsewhere(const Session& session, const std::vector<Waiting>& waits, Time now);
   void feed_workers(Time now);
   void feed_workers(const std::vector<Session*>& changed, Time now);
@@ -128,6 +150,8 @@ private:
   EndpointDirectory endpoints_;
   Dispatch dispatch_;
   Waits waits_;
+  const SharedPlace shared_;
+  const bool has_cache_;
   std::map<JobId, Job> jobs_;
   Effects out_; // of the event that is being handled
 };

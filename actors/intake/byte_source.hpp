@@ -26,6 +26,13 @@ public:
   // Of such an input, whether or not it has come to its end meanwhile.
   virtual bool grows(std::uint32_t) { return false; }
   virtual Result<std::string> name_of(std::uint32_t input) = 0; // what result lines call it
+  // The file, below a directory that workers share with us, that has the input's bytes from `from`
+  // on; no name: it is not there, or packed.
+  struct SharedPlace {
+    std::string file;
+    std::uint64_t from = 0;
+  };
+  virtual SharedPlace shared_place_of(std::uint32_t) { return {}; }
   // Inputs of an open job, behind those that there are; and that no more come.
   virtual void append(const std::vector<InputSpec>&) {}
   virtual void close() {}

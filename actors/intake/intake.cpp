@@ -258,7 +258,10 @@ std::string_view Intake::id_field_of(ItemKind kind) const {
 
 Result<Item> Intake::item_of(const Record& record, Prepared& prepared) {
   Item item;
-  item.place = {at_.input, record.offset, record.bytes, record.line, format_.kind, at_.before};
+  item.place = {at_.input,    record.offset, record.bytes, record.line,
+                format_.kind, false,         at_.before};
+  item.place.is_verbatim = format_.shape == Shape::lines && !prepared.text.made &&
+                           !prepared.text.mended && record.text.size() == record.bytes;
   Identity& identity = prepared.identity;
   const auto first = first_line_of(identity.id, record.line);
   GRISTMILL_TRY(first);
@@ -324,7 +327,7 @@ bool Intake::has_read(const std::string& id) {
 Result<bool> Intake::next_document(Read& read) {
   if (at_.offset > 0) return false; // the document has been read
   Item item;
-  item.place = {at_.input, 0, 0, 0, ItemKind::text, at_.before};
+  item.place = {at_.input, 0, 0, 0, ItemKind::text, false, at_.before};
   item.id = name_;
   if (format_.shape == Shape::refused) {
     at_.line = at_.offset = 1;
@@ -338,6 +341,8 @@ Result<bool> Intake::next_document(Read& read) {
   at_.line = 1;
   at_.offset = std::max<std::uint64_t>(bytes->size(), 1);
   const Preparation::Text text = preparation_.document(without_mark(*bytes));
+  item.place.is_verbatim =
+      !text.made && !text.mended && without_mark(*bytes).size() == bytes->size();
   const bool readable = item.bad.empty();
   bool blank = false;
   if (readable) {

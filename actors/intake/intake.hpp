@@ -31,7 +31,8 @@ struct ItemPlace {
   std::uint32_t input = 0;
   std::uint64_t offset = 0, bytes = 0, line = 0; // line from 1; 0 = the whole file
   ItemKind kind = ItemKind::batch_line;
-  Preprocessed before{}; // of the records before it
+  bool is_verbatim = false; // the item's text is these bytes, nothing else
+  Preprocessed before{};    // of the records before it
 };
 
 struct Item {

@@ -234,6 +234,11 @@ Circumstances circumstances_of(const JobEntry& job, const WaitReason& reason, Me
 
 } // namespace
 
+std::string how_texts_travel(const std::string& why_by_value) {
+  if (why_by_value.empty()) return "; its texts go by reference (--shared)";
+  return fmt::format("; its texts go by value in spite of --shared: {}", why_by_value);
+}
+
 bool is_waiting(WaitKind kind, std::uint64_t in_flight) {
   const bool at_once = kind == WaitKind::calls_allowed || kind == WaitKind::calls_taken_up ||
                        kind == WaitKind::workers_full;

@@ -57,6 +57,10 @@ Explanation explained(const JobEntry& job, WaitReason reason, MetError at_endpoi
                       const Moment& moment);
 Explanation explained_item(const JobEntry& job, WaitReason reason, MetError at_endpoint,
                            const Moment& moment);
+// Of a job where workers may share a directory with the coordinator, to stand behind a sentence.
+// `why_by_value`: as of protocol/rules/by_reference.hpp.
+std::string how_texts_travel(const std::string& why_by_value);
+
 Explanation explained(JobId job, WaitReason reason, Time now, Circumstances known = {});
 
 } // namespace gristmill::jobs

@@ -1,6 +1,7 @@
 #include "actors/journal/commit_row.hpp"
 
 #include "actors/kit/check.hpp"
+#include "protocol/openai/line/line_by_reference.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -135,6 +136,17 @@ Result<bool> ItemsReader::rest_of(ItemEntry& entry) {
   return true;
 }
 
+namespace {
+
+std::uint64_t whole_bytes_of(const ResultLine& line) {
+  if (line.stored_in.empty()) return line.line.size();
+  const auto read = openai::read_line_by_reference(line.line);
+  GRISTMILL_CHECK(read, "a line by reference that is none: {}", read.error().message);
+  return read->whole_bytes();
+}
+
+} // namespace
+
 std::vector<CommitRow> commit_rows(const Group& group) {
   std::map<JobId, CommitRow> by_job;
   for (const Reopened& again : group.reopened) {
@@ -146,6 +158,8 @@ std::vector<CommitRow> commit_rows(const Group& group) {
     CommitRow& row = by_job[line.job];
     ++(line.failed() ? row.failed : row.completed);
     row.lines.push_back(&line);
+    row.whole_bytes += whole_bytes_of(line) + 1;
+    if (!line.stored_in.empty()) row.stored_in.insert(line.stored_in);
     row.items.add({.kind = line.failed() ? EntryKind::failed : EntryKind::completed,
                    .item = line.item,
                    .bytes = line.line.size() + 1,

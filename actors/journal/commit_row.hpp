@@ -30,6 +30,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -95,6 +96,8 @@ struct CommitRow {
   std::vector<const ResultLine*> lines; // in the group, which must outlive the row
   std::vector<const PartLine*> parts;   // likewise
   ItemsWriter items;
+  std::uint64_t whole_bytes = 0;   // of `lines` with their bodies, newlines included
+  std::set<std::string> stored_in; // as of ResultLine
 };
 
 // One row for each job that the group has lines, attempts or notes of, lowest job first.

@@ -2,6 +2,9 @@
 
 #include "actors/kit/mutant.hpp"
 
+#include "protocol/limits.hpp"
+#include "protocol/text/crc32c.hpp"
+
 #include <fmt/format.h>
 
 namespace gristmill::supervisor {
@@ -101,6 +104,16 @@ std::optional<intake::Read> Reader::next(Time now) {
   }
   at_end_ = read->at_end;
   return std::move(*read);
+}
+
+protocol::SharedRange Reader::range_of(const intake::ItemPlace& place, std::string_view raw) const {
+  if (!place.is_verbatim || raw.size() != place.bytes ||
+      raw.size() < limits::by_reference_bytes_min)
+    return {};
+  auto shared = source_.shared_place_of(place.input);
+  if (shared.file.empty()) return {};
+  return {std::move(shared.file), shared.from + place.offset,
+          static_cast<std::uint32_t>(raw.size()), crc32c(raw)};
 }
 
 Result<std::string> Reader::read_again(const intake::ItemPlace& place, Time now) {

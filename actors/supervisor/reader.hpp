@@ -9,6 +9,7 @@
 #include "actors/kit/time.hpp"
 #include "protocol/job/spec.hpp"
 #include "protocol/job/state.hpp"
+#include "protocol/node/messages.hpp"
 
 #include <functional>
 #include <memory>
@@ -41,6 +42,9 @@ public:
   Result<std::string> read_if_possible(const intake::ItemPlace& place) const {
     return intake_.read_again(place);
   }
+  // Where workers that share a directory with us find the same bytes; none = nowhere, or they are
+  // so few that they may as well travel.
+  protocol::SharedRange range_of(const intake::ItemPlace& place, std::string_view raw) const;
   std::string source_of(const intake::ItemPlace& place) const { return intake_.source_of(place); }
   std::string kept_of(const intake::ItemPlace& place) const { return intake_.kept_of(place); }
   bool has_read(const std::string& id) { return intake_.has_read(id); }

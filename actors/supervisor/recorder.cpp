@@ -88,6 +88,7 @@ void Recorder::item_ended(const Ending& ending, const protocol::Reply& reply,
     errors_.ended_item({reply.cls, reply.code, reply.http_status, {}});
   write(ending.part.item, reply.cls, line_of(ending, reply, endpoint));
   append_.lines.back().key = answered(ending, reply, append_.lines.back().line.size());
+  append_.lines.back().stored_in = reply.stored.file;
 }
 
 // The key by which others will find the line, if they will.

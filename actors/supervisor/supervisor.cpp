@@ -81,8 +81,9 @@ const NoCall was_cancelled{OutcomeClass::cancelled, "cancelled", "the job was ca
 
 Supervisor::Supervisor(SupervisedJob job, intake::ByteSource& source, RecoveredItems recovered,
                        const PartPlan* plan)
-    : job_{job.id}, spec_{std::move(job.spec)}, own_plan_{spec_},
-      plan_{plan == nullptr ? own_plan_ : *plan}, tokenizer_{std::move(job.tokenizer)},
+    : job_{job.id}, spec_{std::move(job.spec)}, own_plan_{spec_}, plan_{plan == nullptr ? own_plan_
+                                                                                        : *plan},
+      by_reference_{job.by_reference}, tokenizer_{std::move(job.tokenizer)},
       offers_{job_,
               spec_,
               job.pools,
@@ -575,6 +576,7 @@ void Supervisor::offer(const PartId& part, RawPart raw, Time now) {
   if (!offers_.has_room(part)) return parts_.wait(part, now); // its model has none
   auto asked = offers_.plan(part, open, std::move(raw));
   if (!asked) return give_up(part, std::move(asked.error()));
+  if (by_reference_) asked->part.range = reader_.range_of(open.place, asked->part.raw);
   parts_.set_fallback(part, asked->ask.has_fallback);
   if (!offers_.takes(*asked, open)) leave();
   if (!offers_.has_room(part)) return parts_.wait(part, now); // others of its item took it
@@ -630,6 +632,7 @@ Time Supervisor::wake_at() const {
 
 void Supervisor::accept(ReportedOutcome& call, Time now, Random& random) {
   protocol::Outcome& outcome = call.outcome;
+  if (!by_reference_) outcome.stored = {};
   judge_outcome(outcome, spec_);
   const Parts heard = heard_of(call, now);
   // Withdrawn in favour of another call, whose outcome decides; unless that is gone and this was

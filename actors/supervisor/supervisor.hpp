@@ -80,6 +80,7 @@ struct SupervisedJob {
   JobSpec spec;
   std::vector<PoolSpec> pools = {};
   std::shared_ptr<const bpe::Tokenizer> tokenizer = {}; // nullptr = its tokens are estimated
+  bool by_reference = false; // its texts may stay in a directory that workers share with us
 };
 
 class Supervisor {
@@ -186,6 +187,7 @@ private:
   JobSpec spec_;
   JobParts own_plan_;
   const PartPlan& plan_;
+  const bool by_reference_;
   std::shared_ptr<const bpe::Tokenizer> tokenizer_;
   Offers offers_;
   Turns turns_;

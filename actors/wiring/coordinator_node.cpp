@@ -11,7 +11,7 @@ namespace gristmill::wiring {
 std::string name_of(const Address& address) {
   static constexpr std::string_view names[]{"coordinator", "rate_limiter", "journal", "joiner",
                                             "supervisor",  "merger",       "gateway", "store",
-                                            "cache",       "client"};
+                                            "cache",       "shared",       "client"};
   std::string name{names[static_cast<std::size_t>(address.recipient)]};
   return address.job ? name + "/" + to_string(address.job) : name;
 }

@@ -36,6 +36,7 @@ struct NodeOptions {
   };
   journal::LineStore* lines = nullptr;
   bool has_cache = false;                          // of answers, which outlives jobs and nodes
+  coordinator::SharedPlace shared = {};            // a directory that workers may share
   const supervisor::PartPlan* part_plan = nullptr; // as each job says
 };
 

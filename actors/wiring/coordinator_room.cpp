@@ -13,8 +13,8 @@ namespace {
 constexpr auto tick_every = std::chrono::milliseconds{500};
 
 coordinator::Options options_of(const NodeOptions& options, const journal::Recovered& recovered) {
-  return {recovered.epoch, options.cluster, recovered.sessions, options.pools,
-          options.workers_died};
+  return {recovered.epoch,      options.cluster, recovered.sessions, options.pools,
+          options.workers_died, options.shared,  options.has_cache};
 }
 
 Answer answer_to(std::uint64_t token) {
@@ -61,7 +61,7 @@ supervisor::RecoveredItems items_of(jobs::Open& open, const jobs::JobEntry& job)
 CoordinatorRoom::CoordinatorRoom(const NodeOptions& options, journal::Recovered recovered, Time now)
     : coordinator_{options_of(options, recovered), now},
       desk_{{options.flat, !recovered.sessions.empty(), options.workers_died, options.pools}},
-      output_path_{options.output_path} {
+      output_path_{options.output_path}, has_shared_{!options.shared.word.empty()} {
   desk_.was_forgotten(recovered.last_forgotten);
   for (journal::RecoveredJob& job : recovered.jobs) desk_.recovered(std::move(job), now);
 }
@@ -137,6 +137,10 @@ void CoordinatorRoom::on(SessionDurable& durable, const Moment& moment, Post& po
 
 void CoordinatorRoom::on(RecordedNow& recorded, const Moment& moment, Post& post) {
   emit(coordinator_.recorded(recorded.session, recorded.attempts, moment.now), moment, post);
+}
+
+void CoordinatorRoom::on(SharedChecked& checked, const Moment& moment, Post& post) {
+  emit(coordinator_.shared_checked(checked.session, checked.why_not, moment.now), moment, post);
 }
 
 void CoordinatorRoom::on(DiskFull& full, const Moment&, Post& post) {
@@ -304,7 +308,10 @@ Explanation CoordinatorRoom::why_waiting(const jobs::JobEntry& job, const Moment
   WaitReason why = jobs::why_waiting(job, desk_.lives().full_disk(job.id), job.waiting,
                                      coordinator_.why_waiting(job.id, moment.now));
   jobs::MetError met = met_at(why, moment.now);
-  return jobs::explained(job, std::move(why), std::move(met), moment);
+  Explanation explanation = jobs::explained(job, std::move(why), std::move(met), moment);
+  if (has_shared_ && !is_over(job.state))
+    explanation.sentence += jobs::how_texts_travel(coordinator_.why_by_value(job.spec));
+  return explanation;
 }
 
 jobs::MetError CoordinatorRoom::met_at(const WaitReason& reason, Time now) const {
@@ -497,6 +504,8 @@ void CoordinatorRoom::emit(coordinator::Effects effects, const Moment& moment, P
     append.part.sessions = std::move(effects.sessions);
     post.tell(to_journal, std::move(append));
   }
+  for (coordinator::SharedCheck& check : effects.shared_checks)
+    post.tell(to_shared, CheckShared{std::move(check)});
   std::move(effects.events.begin(), effects.events.end(), std::back_inserter(post.events));
   note_probation(moment, post);
 }

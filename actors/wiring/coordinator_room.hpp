@@ -28,6 +28,7 @@ private:
   void on(Granted&, const Moment&, Post&);
   void on(SessionDurable&, const Moment&, Post&);
   void on(RecordedNow&, const Moment&, Post&);
+  void on(SharedChecked&, const Moment&, Post&);
   void on(DiskFull&, const Moment&, Post&);
   void on(RoomClosed&, const Moment&, Post&);
   void on(RoomCrashed&, const Moment&, Post&);
@@ -73,6 +74,7 @@ private:
   coordinator::Coordinator coordinator_;
   jobs::JobDesk desk_;
   decltype(NodeOptions::output_path) output_path_;
+  const bool has_shared_;                     // directory
   std::map<std::uint64_t, JobId> explaining_; // questions that wait for a supervisor's part
   Time next_tick_{Time::min()};
 };

@@ -4,6 +4,7 @@
 #include "actors/journal/passing.hpp"
 #include "actors/kit/check.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/rules/by_reference.hpp"
 #include "protocol/rules/cache_scope.hpp"
 
 #include <algorithm>
@@ -142,11 +143,13 @@ Result<> SupervisorRoom::open_files() {
   GRISTMILL_TRY(source);
   source_ = std::move(*source);
   appends_ = 0;
+  const bool by_reference =
+      !options_.shared.word.empty() && why_by_value(opening_->spec, false).empty();
   for (const journal::AppendNote& note : opening_->recovered.appends) append(note);
   if (opening_->recovered.is_closed) source_->close();
   supervisor_ = std::make_unique<supervisor::Supervisor>(
-      supervisor::SupervisedJob{job_, epoch_, opening_->spec, options_.pools,
-                                std::move(*tokenizer)},
+      supervisor::SupervisedJob{job_, epoch_, opening_->spec, options_.pools, std::move(*tokenizer),
+                                by_reference},
       *source_, opening_->recovered, options_.part_plan);
   return {};
 }

@@ -32,6 +32,7 @@ enum class Recipient : std::uint8_t {
   gateway,    // windows
   store,
   cache,
+  shared, // directory
   client, // who asked: the HTTP API or the command
 };
 
@@ -80,6 +81,13 @@ struct ItemsExplained { // from SUPERVISOR: its part of an answer
   std::uint64_t token = 0;
   WaitReason waiting;
   std::optional<supervisor::ItemStanding> item;
+};
+struct CheckShared { // to the shared directory: is the worker's word there?
+  coordinator::SharedCheck check;
+};
+struct SharedChecked { // the answer
+  SessionId session;
+  std::string why_not; // a sentence; empty = it is
 };
 struct DiskFull {       // from JOURNAL
   std::string sentence; // empty = there is space again
@@ -183,12 +191,12 @@ struct Tick {};      // to whoever asked to be woken
 
 using Message =
     std::variant<Start, FramesIn, PeersGone, Offer, Granted, PacksTold, SessionDurable, JobDurable,
-                 JobForgotten, RecordedNow, JobReport, JobRead, MergeReport, DiskFull, RoomClosed,
-                 RoomCrashed, Ask, Answer, ItemsExplained, ExplainItems, OpenJob, JobNews,
-                 PauseItems, ResumeItems, CancelItems, InputGrew, InputsAppended, InputsDurable,
-                 LinesDurable, JoinItems, ItemsJoined, LookUpAnswers, LookedUpAnswers,
-                 AnswersDurable, FindAnswers, KeepAnswers, CloseRoom, LimiterNews, ShowPools,
-                 BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
+                 JobForgotten, RecordedNow, CheckShared, SharedChecked, JobReport, JobRead,
+                 MergeReport, DiskFull, RoomClosed, RoomCrashed, Ask, Answer, ItemsExplained,
+                 ExplainItems, OpenJob, JobNews, PauseItems, ResumeItems, CancelItems, InputGrew,
+                 InputsAppended, InputsDurable, LinesDurable, JoinItems, ItemsJoined, LookUpAnswers,
+                 LookedUpAnswers, AnswersDurable, FindAnswers, KeepAnswers, CloseRoom, LimiterNews,
+                 ShowPools, BlocksDurable, AppendNow, StoreDurable, StoreFailed, journal::Group,
                  merger::MergeTask, SendFrames, ReadJob, Tick>;
 
 struct Envelope {

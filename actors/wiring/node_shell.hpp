@@ -38,8 +38,8 @@ private:
   std::map<Address, Ref> rooms_;
 };
 
-// `Outside` has log, forget, fatal, send, commit, read_job, find_answers, keep_answers, answer, and
-// post for what goes to rooms.
+// `Outside` has log, forget, fatal, send, commit, read_job, find_answers, keep_answers,
+// check_shared, answer, and post for what goes to rooms.
 template <class Outside> void carry_out(const Address& from, Post post, Outside&& outside) {
   for (const Event& event : post.events) outside.log(from, event);
   if (post.closed) outside.forget(from);
@@ -57,6 +57,9 @@ template <class Outside> void carry_out(const Address& from, Post post, Outside&
         outside.find_answers(std::move(*find));
       if (auto* keep = std::get_if<KeepAnswers>(&envelope.message))
         outside.keep_answers(std::move(keep->answers));
+      break;
+    case Recipient::shared:
+      outside.check_shared(std::move(std::get<CheckShared>(envelope.message).check));
       break;
     case Recipient::client: outside.answer(std::move(std::get<Answer>(envelope.message))); break;
     default: outside.post(std::move(envelope));

@@ -21,6 +21,7 @@ inline constexpr Address to_joiner{Recipient::joiner, {}};
 inline constexpr Address to_gateway{Recipient::gateway, {}};
 inline constexpr Address to_store{Recipient::store, {}};
 inline constexpr Address to_cache{Recipient::cache, {}};
+inline constexpr Address to_shared{Recipient::shared, {}};
 inline constexpr Address to_client{Recipient::client, {}};
 inline Address to_supervisor(JobId job) {
   return {Recipient::supervisor, job};

@@ -33,6 +33,9 @@ struct ResultLine {
   OutcomeClass cls = OutcomeClass::ok;
   std::string line;    // one JSON line without its newline
   RequestKey key = {}; // of one that was answered: what was asked; none = nobody will look for it
+  // Set: its body stands in this file below the coordinator's shared directory, and `line` is as of
+  // protocol/openai/line/line_by_reference.hpp.
+  std::string stored_in = {};
   bool failed() const { return cls != OutcomeClass::ok; }
 };
 

@@ -22,6 +22,33 @@ void HeldCalls::add(protocol::PlannedCall call) {
   }
 }
 
+void HeldCalls::add_without_texts(protocol::PlannedCall call) {
+  const CallId id = call.call;
+  const std::size_t bytes = call.bytes();
+  const JobId job = call.job();
+  if (calls_.emplace(id, Held{std::move(call), State::reading, {}}).second) {
+    bytes_ += bytes;
+    ++of_job_[job];
+  }
+}
+
+void HeldCalls::drop_reading() {
+  std::vector<CallId> reading;
+  for (const auto& [call, held] : calls_)
+    if (held.state == State::reading) reading.push_back(call);
+  for (const CallId call : reading) take(call);
+}
+
+void HeldCalls::has_texts(CallId call, std::vector<std::string> texts) {
+  const auto it = calls_.find(call);
+  if (it == calls_.end() || it->second.state != State::reading) return;
+  auto text = texts.begin();
+  for (protocol::PlannedPart& part : it->second.planned.parts)
+    if (part.range && text != texts.end()) part.raw = std::move(*text++);
+  it->second.state = State::ready;
+  ready_.push_back(call);
+}
+
 // The call is no longer asked for: its Need has one call less to wait for.
 void HeldCalls::answered(Held& held, CallId call) {
   if (held.state != State::asked) return;
@@ -98,7 +125,7 @@ void HeldCalls::make_ready(CallId call, Held& held) {
 
 void HeldCalls::ready_again(CallId call) {
   const auto it = calls_.find(call);
-  if (it != calls_.end() && it->second.state != State::ready) make_ready(call, it->second);
+  if (it != calls_.end() && it->second.state > State::ready) make_ready(call, it->second);
 }
 
 void HeldCalls::wake(std::size_t most) {

@@ -1,6 +1,7 @@
 // HELD CALLS: the calls that a worker has without a permit, and what it asked for them. A call is
 // ready to be asked for, asked for in a Need, waiting until the coordinator's "not before", or
-// permitted and without a slot. Invariant: each held call is in exactly one of the four states.
+// permitted and without a slot; before that its texts may have to be read. Invariant: each held
+// call is in exactly one of these states.
 #pragma once
 
 #include "actors/kit/sizes.hpp"
@@ -31,6 +32,10 @@ public:
   bool has_of(JobId job) const { return of_job_.contains(job); }
 
   void add(protocol::PlannedCall call);
+  // One whose texts are still being read is not asked for before it has them all.
+  void add_without_texts(protocol::PlannedCall call);
+  void drop_reading();
+  void has_texts(CallId call, std::vector<std::string> texts); // of its parts without one
   std::optional<protocol::PlannedCall> take(CallId call);
 
   // Up to `most` ready calls, and behind them up to `ahead` that could not start yet, now asked for
@@ -55,7 +60,7 @@ public:
   }
 
 private:
-  enum class State : std::uint8_t { ready, asked, waiting, permitted };
+  enum class State : std::uint8_t { reading, ready, asked, waiting, permitted };
   struct Held {
     protocol::PlannedCall planned;
     State state = State::ready;

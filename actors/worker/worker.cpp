@@ -5,11 +5,13 @@
 #include "protocol/job/endpoint_faults.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/node/codec.hpp"
+#include "protocol/openai/line/line_by_reference.hpp"
 #include "protocol/openai/reply/reply.hpp"
 #include "protocol/openai/request/asked.hpp"
 #include "protocol/openai/request/pack.hpp"
 #include "protocol/openai/request/render.hpp"
 #include "protocol/openai/request/repair.hpp"
+#include "protocol/openai/task/labels.hpp"
 
 #include <algorithm>
 #include <array>
@@ -102,6 +104,7 @@ void Worker::say_hello(Time now, Effects& effects) {
   hello_at_ = now;
   heartbeat_at_ = never;
   forget_permits();
+  held_.drop_reading(); // what is being read is of the session before
   unsaid_.clear();
   Hello hello;
   hello.cluster = options_.cluster;
@@ -165,9 +168,12 @@ void Worker::act_on(Message& any, Time now, Effects& effects) {
   std::visit(
       [&](auto& message) {
         using M = std::decay_t<decltype(message)>;
-        if constexpr (std::is_same_v<M, JobOpened> || std::is_same_v<M, Cancel>) {
+        if constexpr (std::is_same_v<M, JobOpened> || std::is_same_v<M, Cancel> ||
+                      std::is_same_v<M, Batch>) {
           handle(message, effects);
-        } else if constexpr (std::is_same_v<M, Batch> || std::is_same_v<M, Recorded>) {
+        } else if constexpr (std::is_same_v<M, SharedAgreed>) {
+          shared_.agreed();
+        } else if constexpr (std::is_same_v<M, Recorded>) {
           handle(message);
         } else if constexpr (std::is_same_v<M, Permits> || std::is_same_v<M, Welcome> ||
                              std::is_same_v<M, Refused>) {
@@ -186,6 +192,9 @@ void Worker::handle(const Welcome& welcome, Time now, Effects& effects) {
   hello_repeat_ = hello_repeat;
   full_why_.clear();
   speech_.begin();
+  const bool may_prove = options_.has_shared && !welcome.shared.empty();
+  shared_.begin(grammar_.session(), may_prove);
+  if (may_prove) effects.proves = SharedTask{grammar_.session(), welcome.shared};
   effects.welcome = true;
   heartbeat_ = std::chrono::milliseconds{welcome.heartbeat_ms};
   heartbeat_at_ = now + heartbeat_;
@@ -337,6 +346,7 @@ void Worker::measure(Sizes& sizes) const {
   sizes["worker.gathered"] += gathered_.size();
   sizes["worker.spare permits"] += spares_.size();
   sizes["worker.pages"] += queues_.size();
+  sizes["worker.stored"] += shared_.size();
   held_.measure(sizes);
 }
 
@@ -387,13 +397,94 @@ void Worker::handle(const JobOpened& opened, Effects& effects) {
   }
   openai::CallForms forms{*spec};
   auto schema = openai::answer_schema_of(*spec);
-  Job job{std::move(*spec), std::move(forms), std::move(schema), {}};
+  Job job{std::move(*spec), std::move(forms), std::move(schema), {}, opened.by_reference};
   for (const EndpointEntry& entry : opened.endpoints) job.endpoints[entry.id] = entry;
   jobs_.insert_or_assign(opened.job, std::move(job));
 }
 
-void Worker::handle(Batch& batch) {
-  for (PlannedCall& call : batch.calls) held_.add(std::move(call));
+void Worker::handle(Batch& batch, Effects& effects) {
+  std::string file;
+  for (PlannedCall& call : batch.calls) {
+    TextsToLoad load{call.call, {}};
+    for (PlannedPart& part : call.parts) {
+      if (!part.range) continue;
+      if (part.range.file.empty())
+        part.range.file = file;
+      else
+        file = part.range.file;
+      load.parts.push_back(part.range);
+    }
+    if (load.parts.empty()) {
+      held_.add(std::move(call));
+    } else {
+      held_.add_without_texts(std::move(call));
+      effects.loads.push_back(std::move(load));
+    }
+  }
+}
+
+Effects Worker::loaded(std::vector<TextsLoaded> calls, Time now) {
+  Effects effects;
+  Returned unread;
+  for (TextsLoaded& call : calls) {
+    if (!shared_.is_of(call.session)) continue;
+    if (call.failure.empty()) {
+      held_.has_texts(call.call, std::move(call.texts));
+      continue;
+    }
+    give_up_sharing(call.failure, effects);
+    if (held_.take(call.call)) unread.calls.push_back({call.call, AttemptId{}});
+  }
+  if (!unread.calls.empty()) say(std::move(unread));
+  speak(now, effects);
+  return effects;
+}
+
+Effects Worker::proved(ProvedShared proved) {
+  Effects effects;
+  if (state_ != State::active || !shared_.is_of(proved.session)) return effects;
+  if (!proved.failure.empty()) {
+    if (shared_.give_up())
+      effects.events.push_back({"shared.unproven", {{"why", proved.failure}}, true});
+    return effects;
+  }
+  say(std::move(proved.words));
+  leave(effects);
+  return effects;
+}
+
+// Nothing is lost by it: what follows travels by value.
+void Worker::give_up_sharing(const std::string& why, Effects& effects) {
+  if (!shared_.give_up()) return;
+  effects.events.push_back({"shared.given_up", {{"why", why}}, true});
+  say(SharedProof{});
+}
+
+// The outcome leaves once its body is durable.
+bool Worker::store(const Outcome& outcome, Effects& effects) {
+  const auto job = jobs_.find(outcome.job());
+  if (!shared_.stores(outcome) || job == jobs_.end() || !job->second.by_reference) return false;
+  Outcome judged = outcome;
+  openai::judge_body(judged);
+  openai::judge_label(job->second.spec, judged);
+  if (judged.cls != OutcomeClass::ok) return false;
+  shared_.storing(outcome.attempt, openai::label_of(job->second.spec, judged));
+  effects.stores.push_back({outcome.attempt, outcome.job(), openai::stored_text(outcome)});
+  return true;
+}
+
+Effects Worker::stored(std::vector<BodyStored> bodies, Time now) {
+  Effects effects;
+  for (BodyStored& body : bodies) {
+    if (!shared_.is_of(body.session)) continue;
+    if (!body.failure.empty()) give_up_sharing(body.failure, effects);
+    if (!shared_.stored(body.attempt, std::move(body.place))) continue;
+    const Outcome* outcome = outbox_.find(body.attempt);
+    if (outcome != nullptr && state_ == State::active) gather(*outcome, now);
+  }
+  settle_drain(effects);
+  speak(now, effects);
+  return effects;
 }
 
 void Worker::handle(const Permits& permits, Time now, Effects& effects) {
@@ -455,7 +546,10 @@ void Worker::handle(const Wait& wait, Time now) {
 }
 
 void Worker::handle(const Recorded& recorded) {
-  for (const AttemptId attempt : recorded.attempts) outbox_.remove(attempt);
+  for (const AttemptId attempt : recorded.attempts) {
+    outbox_.remove(attempt);
+    shared_.recorded(attempt);
+  }
   for (const ReadPause& pause : recorded.pauses) queues_.pause(pause);
   for (const JobId job : recorded.closed_jobs)
     if (!held_.has_of(job)) jobs_.erase(job);
@@ -507,7 +601,7 @@ void Worker::start(const Permit& permit, Time not_after, Time now, Effects& effe
     outcome.message = std::move(message);
     std::vector<Outcome> one;
     one.push_back(std::move(outcome));
-    deliver(std::move(one), now);
+    deliver(std::move(one), now, effects);
   };
   const auto job = jobs_.find(planned->job());
   const Served where = job == jobs_.end() ? Served{} : endpoint(job->second, permit.endpoint);
@@ -566,7 +660,7 @@ Effects Worker::ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time 
   give_back(std::move(too_late));
   held_.wake(calls.size()); // what they leave free may be what others wait for
   spares_.ended(calls.size(), now);
-  deliver(std::move(outcomes), now);
+  deliver(std::move(outcomes), now, effects);
   start_spares(now, effects);
   settle_drain(effects);
   speak(now, effects);
@@ -604,15 +698,19 @@ Outcome Worker::outcome_of(const InFlight& call, CallEnded end, std::int64_t uni
 }
 
 // Without a session they stay in the outbox, of which the next Welcome has all told.
-void Worker::deliver(std::vector<Outcome> outcomes, Time now) {
+void Worker::deliver(std::vector<Outcome> outcomes, Time now, Effects& effects) {
   for (Outcome& outcome : outcomes) {
-    if (state_ == State::active) {
-      if (gathered_.empty()) gathered_until_ = now + options_.outcomes_wait_most;
-      gathered_.push_back(outcome.attempt);
-      gathered_bytes_ += outcome.bytes();
-    }
+    const AttemptId attempt = outcome.attempt;
     outbox_.add(std::move(outcome));
+    const Outcome& kept = outbox_.outcomes().at(attempt);
+    if (state_ == State::active && !store(kept, effects)) gather(kept, now);
   }
+}
+
+void Worker::gather(const Outcome& outcome, Time now) {
+  if (gathered_.empty()) gathered_until_ = now + options_.outcomes_wait_most;
+  gathered_.push_back(outcome.attempt);
+  gathered_bytes_ += outcome.bytes();
 }
 
 // Only while the slots that they left have their next calls, and others will, too.
@@ -631,15 +729,19 @@ void Worker::say_gathered() {
 void Worker::say_outcomes(std::vector<const Outcome*> outcomes) {
   Outcomes some;
   std::size_t bytes = 0;
+  std::string last_model;
   for (const Outcome* outcome : outcomes) {
-    if (bytes > 0 && bytes + outcome->bytes() > limits::frame_target_bytes) {
+    Outcome told = shared_.told(*outcome, last_model);
+    if (bytes > 0 && bytes + told.bytes() > limits::frame_target_bytes) {
       say(std::move(some));
       some = {};
       bytes = 0;
+      last_model.clear();
+      told = shared_.told(*outcome, last_model);
     }
-    bytes += outcome->bytes();
-    outcome_bytes_said_ += outcome->bytes();
-    some.outcomes.push_back(*outcome);
+    bytes += told.bytes();
+    outcome_bytes_said_ += told.bytes();
+    some.outcomes.push_back(std::move(told));
   }
   if (!some.outcomes.empty()) say(std::move(some));
 }

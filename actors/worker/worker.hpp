@@ -15,6 +15,7 @@
 #include "actors/worker/model_client.hpp"
 #include "actors/worker/outbox.hpp"
 #include "actors/worker/queue_watch.hpp"
+#include "actors/worker/shared_texts.hpp"
 #include "actors/worker/spare_permits.hpp"
 #include "protocol/ids.hpp"
 #include "protocol/job/spec.hpp"
@@ -44,6 +45,7 @@ struct Options {
   KeyRules keys; // of endpoints that it does not announce
   Duration ask_ahead = defaults::ask_ahead;
   Duration outcomes_wait_most = defaults::outcomes_wait_most;
+  bool has_shared = false; // directory, which the coordinator may share
   // Of a user's own command: also at endpoints of jobs it looks for pages, in our network.
   bool reads_pages_of_jobs = false;
 };
@@ -53,6 +55,9 @@ struct Effects {
   std::vector<HttpCall> starts;    // MODEL CLIENT
   std::vector<AttemptId> aborts;
   std::vector<PageRead> reads;
+  std::optional<SharedTask> proves; // SHARED STORE, in this order
+  std::vector<BodyToStore> stores;
+  std::vector<TextsToLoad> loads;
   bool welcome = false;  // a session has begun
   bool finished = false; // drained: nothing is left to do
   std::string refused;   // the coordinator will not have us; a sentence
@@ -68,6 +73,9 @@ public:
   Effects received(std::string_view bytes, Time now);
   Effects ended(std::vector<CallEnded> calls, std::int64_t unix_now, Time now);
   Effects read(const std::vector<PageEnded>& pages, Time now);
+  Effects proved(ProvedShared proved);
+  Effects stored(std::vector<BodyStored> bodies, Time now);
+  Effects loaded(std::vector<TextsLoaded> calls, Time now);
   Effects drain(Time now);
   Effects tick(Time now);
   Time wake_at() const;
@@ -85,6 +93,7 @@ private:
     openai::CallForms forms;
     std::shared_ptr<const openai::AnswerSchema> schema; // that answers have to fit
     std::unordered_map<EndpointId, protocol::EndpointEntry> endpoints;
+    bool by_reference = false;
   };
   struct InFlight {
     protocol::Claim claim;
@@ -100,7 +109,7 @@ private:
   void handle(const protocol::Welcome& welcome, Time now, Effects& effects);
   void handle(const protocol::Refused& refused, Time now, Effects& effects);
   void handle(const protocol::JobOpened& opened, Effects& effects);
-  void handle(protocol::Batch& batch);
+  void handle(protocol::Batch& batch, Effects& effects);
   void handle(const protocol::Permits& permits, Time now, Effects& effects);
   void handle(const protocol::Wait& wait, Time now);
   void handle(const protocol::Recorded& recorded);
@@ -110,7 +119,10 @@ private:
   void start_spares(Time now, Effects& effects);
   void forget_permits();
   protocol::Outcome outcome_of(const InFlight& call, CallEnded ended, std::int64_t unix_now) const;
-  void deliver(std::vector<protocol::Outcome> outcomes, Time now);
+  void deliver(std::vector<protocol::Outcome> outcomes, Time now, Effects& effects);
+  bool store(const protocol::Outcome& outcome, Effects& effects);
+  void give_up_sharing(const std::string& why, Effects& effects);
+  void gather(const protocol::Outcome& outcome, Time now);
   bool may_gather(Time now) const;
   void say_gathered();
   void say_outcomes(std::vector<const protocol::Outcome*> outcomes);
@@ -160,6 +172,7 @@ private:
   std::vector<AttemptId> gathered_; // outcomes that have not been said
   std::size_t gathered_bytes_ = 0;
   Time gathered_until_ = never;
+  SharedTexts shared_;
   QueueWatch queues_;
 };
 

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::size_t open_files_max = 16, unpack_bytes = 256 * 1024;
 
@@ -160,7 +163,24 @@ Result<FileSource::Opened> FileSource::open_anew(std::uint32_t input) {
   }
   open->grows = spec.grows;
   if (!spec.grows) GRISTMILL_TRY(find_packing(*open, spec.name));
+  if (!spec.grows && !open->unpacked) open->shared = below_shared(spec.path);
   return open;
+}
+
+// A name is no promise: workers compare what they read there.
+std::string FileSource::below_shared(const std::string& path) const {
+  if (access_.shared.empty()) return {};
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  if (error || !is_below(real, access_.shared)) return {};
+  return real.lexically_relative(access_.shared).string();
+}
+
+intake::ByteSource::SharedPlace FileSource::shared_place_of(std::uint32_t input) {
+  if (access_.shared.empty()) return {};
+  const auto open = opened(input);
+  if (!open || (*open)->shared.empty()) return {};
+  return {(*open)->shared, (*open)->from};
 }
 
 Result<std::size_t> FileSource::read_input(const OpenInput& open, std::uint64_t offset,

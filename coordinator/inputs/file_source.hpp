@@ -32,6 +32,7 @@ struct InputAccess {
   std::shared_ptr<OpenInputs> held; // shared by all sources of a process; none = its own
   // Of the one at this path, on any thread; none: it is what it is now.
   std::function<Growth(const std::string& path)> growth{};
+  std::string shared{}; // a directory that workers may see, absolute and without links
 };
 
 class FileSource final : public intake::ByteSource {
@@ -56,6 +57,7 @@ public:
   bool is_closed() const override { return is_closed_; }
   bool grows(std::uint32_t input) override;
   Result<std::string> name_of(std::uint32_t input) override;
+  SharedPlace shared_place_of(std::uint32_t input) override;
   std::unique_ptr<intake::ScratchPages> scratch() override;
 
 private:
@@ -71,6 +73,7 @@ private:
         scratch_directory_{std::move(scratch_directory)}, access_{std::move(access)} {}
   Result<Opened> opened(std::uint32_t input);
   Result<Opened> open_anew(std::uint32_t input);
+  std::string below_shared(const std::string& path) const;
   void let_go(std::list<Known>::iterator known);
   static Result<std::size_t> read_input(const OpenInput& open, std::uint64_t offset,
                                         std::span<char> into);

@@ -20,6 +20,7 @@ struct OpenInput {
   std::uint64_t from = 0, bytes = ~std::uint64_t{0}; // what of the file is the input's
   std::uint64_t ends_at = 0;             // the file has as many bytes or more; 0: nobody has looked
   bool grows = false;                    // as of InputSpec
+  std::string shared;                    // the file below the shared directory; empty = elsewhere
   std::unique_ptr<ScratchFile> unpacked; // none: the file is not compressed
   std::unique_ptr<Unpacker> unpacker;    // none: all of it is unpacked
 };

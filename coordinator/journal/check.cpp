@@ -105,7 +105,8 @@ Result<JournalFindings> JournalCheck::verify() {
   for (const JobSegments& job : content->segments) {
     directories[job.job] = job.directory;
     const auto check_tails = [&](LineKind kind, const auto& segments) {
-      for (const auto& [number, bytes] : segments) {
+      for (const auto& [number, segment] : segments) {
+        const std::uint64_t bytes = segment.bytes;
         const std::string path = segment_path(place_of(job.directory), number, kind);
         std::error_code error;
         const auto there = fs::file_size(path, error);
@@ -115,8 +116,8 @@ Result<JournalFindings> JournalCheck::verify() {
                                                path, there - bytes));
       }
     };
-    check_tails(LineKind::results, job.bytes);
-    check_tails(LineKind::parts, job.part_bytes);
+    check_tails(LineKind::results, job.results);
+    check_tails(LineKind::parts, job.parts);
   }
   Epoch newest;
   PartIndex parts; // as of before the commit

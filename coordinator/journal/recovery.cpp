@@ -164,7 +164,8 @@ Result<> JournalReading::commits(JobId only) {
       "attempts, ambiguous, late, prompt_tokens, completion_tokens, low_input, low_offset, "
       "low_line, low_item, items, cost_nano_usd, epoch, p.segment, p.from_offset, p.to_offset, "
       "calls, cached, saved_prompt_tokens, saved_completion_tokens, saved_nano_usd, "
-      "cached_prompt_tokens, low_where, low_empty, low_sample, low_normalised, low_mended "
+      "cached_prompt_tokens, low_where, low_empty, low_sample, low_normalised, low_mended, "
+      "whole_bytes "
       "FROM commits LEFT JOIN part_ranges p USING (job, position) ";
   return each(
       columns + (only ? "WHERE job = ?1 ORDER BY position" : "WHERE ?1 = 0 ORDER BY commits.rowid"),
@@ -277,18 +278,22 @@ std::string JournalReading::commit(const Statement& row) {
                        "and part lines in {}, its items say {}, {}, {}, {} and {}",
                        row.integer(5), row.integer(6), row.integer(7), to - from, part_bytes,
                        sums.reopened, sums.completed, sums.failed, sums.bytes, sums.part_bytes);
-  const auto grow = [](auto& segments, std::int64_t segment, std::uint64_t begin,
-                       std::uint64_t end) -> std::string {
+  const auto grow = [](auto& segments, std::int64_t segment, std::uint64_t begin, std::uint64_t end,
+                       std::uint64_t whole) -> std::string {
     if (segment == 0) return {};
-    std::uint64_t& known = segments[static_cast<std::uint32_t>(segment)];
-    if (known != begin)
-      return fmt::format("expected to begin at byte {} of segment {}, it begins at {}", known,
+    const auto number = static_cast<std::uint32_t>(segment);
+    StoredSegment& known = segments.try_emplace(number, StoredSegment{number}).first->second;
+    if (known.bytes != begin)
+      return fmt::format("expected to begin at byte {} of segment {}, it begins at {}", known.bytes,
                          segment, begin);
-    known = end;
+    known.grow(end, whole);
     return {};
   };
-  if (auto fault = grow(job.segments.bytes, row.integer(2), from, to); !fault.empty()) return fault;
-  if (auto fault = grow(job.segments.part_bytes, row.integer(20), row.number(21), row.number(22));
+  if (auto fault = grow(job.segments.results, row.integer(2), from, to, row.number(34));
+      !fault.empty())
+    return fault;
+  if (auto fault =
+          grow(job.segments.parts, row.integer(20), row.number(21), row.number(22), part_bytes);
       !fault.empty())
     return fault;
 

@@ -7,7 +7,7 @@
 namespace gristmill::coordinator {
 
 // Rises with every change of a table.
-inline constexpr std::int64_t schema_version = 4;
+inline constexpr std::int64_t schema_version = 5;
 
 inline constexpr const char* schema = R"(
 -- ended_epoch: the last epoch that ended in order; one after it crashed. worker_epoch: the last one
@@ -23,6 +23,7 @@ CREATE TABLE jobs(
   ended_at INTEGER NOT NULL);
 -- Segment 0: the group had no lines of the job. The grammar of items is in
 -- actors/journal/commit_row.hpp. Rows are never changed, so their rowid rises with the position.
+-- whole_bytes: of the lines, with bodies that stand in a shared directory.
 CREATE TABLE commits(
   position INTEGER NOT NULL, epoch INTEGER NOT NULL, job INTEGER NOT NULL,
   segment INTEGER NOT NULL, from_offset INTEGER NOT NULL, to_offset INTEGER NOT NULL,
@@ -37,8 +38,11 @@ CREATE TABLE commits(
   low_input INTEGER NOT NULL, low_offset INTEGER NOT NULL, low_line INTEGER NOT NULL,
   low_item INTEGER NOT NULL, low_where INTEGER NOT NULL, low_empty INTEGER NOT NULL,
   low_sample INTEGER NOT NULL, low_normalised INTEGER NOT NULL, low_mended INTEGER NOT NULL,
-  items BLOB NOT NULL,
+  items BLOB NOT NULL, whole_bytes INTEGER NOT NULL,
   PRIMARY KEY(job, position));
+-- Files of the shared directory in which bodies of a job's answers stand.
+CREATE TABLE answer_files(
+  job INTEGER NOT NULL, file TEXT NOT NULL, PRIMARY KEY(job, file)) WITHOUT ROWID;
 -- Where the part lines of a commit lie, if it has any.
 CREATE TABLE part_ranges(
   job INTEGER NOT NULL, position INTEGER NOT NULL, segment INTEGER NOT NULL,

@@ -9,9 +9,11 @@
 
 #include "actors/journal/line_store.hpp"
 #include "coordinator/disk/file_io.hpp"
+#include "coordinator/journal/whole_lines.hpp"
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,10 +21,25 @@
 
 namespace gristmill::coordinator {
 
-// Where the lines of one group and job lie.
+// Where the lines of one group and job lie in their file.
 struct SegmentRange {
   std::uint32_t segment = 0; // 0 = no lines
   std::uint64_t from = 0, to = 0;
+};
+
+// A line begins here in the file of a segment, and there among its whole lines.
+struct LineMark {
+  std::uint64_t in_file = 0, in_whole = 0;
+};
+
+// A segment as it lies on the disk. Bodies of its lines may stand in a shared directory: then it
+// has more bytes, or fewer, than its file.
+struct StoredSegment {
+  std::uint32_t number = 0;
+  std::uint64_t bytes = 0;       // of the file, durable ones
+  std::uint64_t whole_bytes = 0; // of its lines with their bodies
+  std::vector<LineMark> marks{}; // rising; none = the file has the lines as they are
+  void grow(std::uint64_t to, std::uint64_t whole);
 };
 
 using journal::LineKind;
@@ -38,9 +55,8 @@ Result<std::string> read_range(const std::string& path, std::uint64_t from, std:
 
 class SegmentFiles final : public journal::JobLines {
 public:
-  SegmentFiles(std::string directory, std::vector<journal::Segment> segments,
-               LineKind kind = LineKind::results)
-      : directory_{std::move(directory)}, segments_{std::move(segments)}, kind_{kind} {}
+  SegmentFiles(std::string directory, std::vector<StoredSegment> segments,
+               LineKind kind = LineKind::results, std::shared_ptr<SharedAnswers> bodies = nullptr);
 
   const std::vector<journal::Segment>& segments() const override { return segments_; }
   Result<> read(std::size_t segment, std::uint64_t offset, std::span<char> into) override;
@@ -50,10 +66,15 @@ public:
 
 private:
   Result<const FileDescriptor*> file_of(std::size_t segment);
+  Result<> read_file(std::size_t segment, std::uint64_t offset, std::span<char> into);
 
   std::string directory_;
+  std::vector<StoredSegment> stored_;
   std::vector<journal::Segment> segments_;
   LineKind kind_;
+  std::unique_ptr<WholeLines> whole_; // of the segment with such lines that was read last
+  std::size_t whole_of_ = 0;
+  std::shared_ptr<SharedAnswers> bodies_;
   std::map<std::size_t, FileDescriptor> open_; // by index
 };
 

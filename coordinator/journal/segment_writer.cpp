@@ -39,9 +39,9 @@ Result<> cut_tail(const std::string& path, std::uint64_t journaled) {
 } // namespace
 
 SegmentWriter::SegmentWriter(std::string state_directory, std::uint64_t segment_bytes,
-                             DiskCalls calls)
-    : state_directory_{std::move(state_directory)}, segment_bytes_{segment_bytes}, calls_{std::move(
-                                                                                       calls)} {}
+                             DiskCalls calls, std::shared_ptr<SharedAnswers> bodies)
+    : state_directory_{std::move(state_directory)},
+      segment_bytes_{segment_bytes}, calls_{std::move(calls)}, bodies_{std::move(bodies)} {}
 
 std::string SegmentWriter::place_of(const std::string& directory) const {
   return directory.empty() ? state_directory_ : state_directory_ + "/" + directory;
@@ -57,8 +57,8 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
     add_job(known.job, known.directory);
     Job& job = jobs_.at(known.job);
     directories.insert(job.directory);
-    GRISTMILL_TRY(recover(job.results, job.directory, known.bytes));
-    GRISTMILL_TRY(recover(job.parts, job.directory, known.part_bytes));
+    GRISTMILL_TRY(recover(job.results, job.directory, known.results));
+    GRISTMILL_TRY(recover(job.parts, job.directory, known.parts));
     if (!job.results.durable.empty() && !std::exchange(job.unpublished, true))
       unpublished_.push_back(known.job);
   }
@@ -67,11 +67,11 @@ Result<> SegmentWriter::recover(const std::vector<JobSegments>& jobs) {
 }
 
 Result<> SegmentWriter::recover(Stream& stream, const std::string& directory,
-                                const std::map<std::uint32_t, std::uint64_t>& known) {
-  for (const auto& [number, bytes] : known) {
+                                const std::map<std::uint32_t, StoredSegment>& known) {
+  for (const auto& [number, segment] : known) {
     const std::string path = segment_path(directory, number, stream.kind);
-    GRISTMILL_TRY(cut_tail(path, bytes));
-    stream.durable.push_back({number, bytes});
+    GRISTMILL_TRY(cut_tail(path, segment.bytes));
+    stream.durable.push_back(segment);
     auto& last = last_number_[{directory, stream.kind}];
     last = std::max(last, number);
   }
@@ -99,7 +99,7 @@ Result<> SegmentWriter::remove_unknown(const std::string& directory) {
   std::set<std::string> known;
   for (const auto& [id, job] : jobs_)
     for (const Stream* stream : {&job.results, &job.parts})
-      for (const journal::Segment& segment : stream->durable)
+      for (const StoredSegment& segment : stream->durable)
         known.insert(segment_path(job.directory, segment.number, stream->kind));
   std::error_code error;
   if (!fs::exists(directory, error)) return {};
@@ -136,7 +136,7 @@ std::string SegmentWriter::forget_job(JobId id) {
   std::error_code ignored; // whatever is left the next start finds
   if (job.directory == state_directory_) {
     for (const Stream* stream : {&job.results, &job.parts})
-      for (const journal::Segment& segment : stream->durable)
+      for (const StoredSegment& segment : stream->durable)
         fs::remove(segment_path(job.directory, segment.number, stream->kind), ignored);
     return {};
   }
@@ -179,7 +179,8 @@ Result<> SegmentWriter::begin_segment(const std::string& directory, Stream& stre
 }
 
 Result<SegmentRange> SegmentWriter::append(JobId id, LineKind kind,
-                                           const std::vector<std::string_view>& lines) {
+                                           const std::vector<std::string_view>& lines,
+                                           std::uint64_t whole_bytes) {
   if (lines.empty()) return SegmentRange{};
   const auto found = jobs_.find(id);
   if (found == jobs_.end())
@@ -202,6 +203,7 @@ Result<SegmentRange> SegmentWriter::append(JobId id, LineKind kind,
     gathered.clear();
   }
   range.to = stream.written;
+  stream.whole += whole_bytes == 0 ? range.to - range.from : whole_bytes;
   return range;
 }
 
@@ -223,8 +225,9 @@ void SegmentWriter::keep() {
   const std::lock_guard guard{mutex_};
   for (const auto& [id, stream] : std::exchange(touched_, {})) {
     stream->touched = false;
-    if (stream->kept == 0) stream->durable.push_back({stream->number, 0});
-    stream->kept = stream->durable.back().bytes = stream->written;
+    if (stream->kept == 0) stream->durable.push_back({stream->number});
+    stream->durable.back().grow(stream->written, std::exchange(stream->whole, 0));
+    stream->kept = stream->written;
     if (stream->kind == LineKind::results && !std::exchange(jobs_.at(id).unpublished, true))
       unpublished_.push_back(id);
   }
@@ -236,6 +239,7 @@ Result<> SegmentWriter::take_back() {
     if (::ftruncate(stream->file.get(), static_cast<off_t>(stream->kept)) != 0)
       return fail(ErrorCode::io, disk_error("truncate", stream->path).message);
     stream->written = stream->kept;
+    stream->whole = 0;
   }
   return {};
 }
@@ -246,7 +250,7 @@ void SegmentWriter::publish(std::size_t most) {
     unpublished_.pop_front();
     job.unpublished = false;
     std::string text;
-    for (const journal::Segment& segment : job.results.durable)
+    for (const StoredSegment& segment : job.results.durable)
       text += fmt::format(R"({}{{"file":"{}","bytes":{}}})", text.empty() ? "" : ",",
                           segment_name(segment.number), segment.bytes);
     text = fmt::format("{{\"segments\":[{}]}}\n", text);
@@ -271,7 +275,7 @@ Result<std::shared_ptr<SegmentFiles>> SegmentWriter::durable(JobId job, LineKind
     return fail(ErrorCode::not_found, fmt::format("the journal knows no {}", to_string(job)));
   const Job& of_job = found->second;
   const Stream& lines = kind == LineKind::results ? of_job.results : of_job.parts;
-  return std::make_shared<SegmentFiles>(of_job.directory, lines.durable, kind);
+  return std::make_shared<SegmentFiles>(of_job.directory, lines.durable, kind, bodies_);
 }
 
 } // namespace gristmill::coordinator

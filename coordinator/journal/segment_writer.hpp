@@ -27,16 +27,20 @@
 
 namespace gristmill::coordinator {
 
-// What the journal knows about the segments of a job: number and bytes.
+// What the journal knows about the segments of a job, by number.
 struct JobSegments {
   JobId job;
   std::string directory;
-  std::map<std::uint32_t, std::uint64_t> bytes, part_bytes;
+  std::map<std::uint32_t, StoredSegment> results, parts;
+  std::map<std::uint32_t, StoredSegment>& of(LineKind kind) {
+    return kind == LineKind::results ? results : parts;
+  }
 };
 
 class SegmentWriter {
 public:
-  SegmentWriter(std::string state_directory, std::uint64_t segment_bytes, DiskCalls calls);
+  SegmentWriter(std::string state_directory, std::uint64_t segment_bytes, DiskCalls calls,
+                std::shared_ptr<SharedAnswers> bodies = nullptr);
 
   // Before everything else: cuts what the journal does not know, and fails if the disk has less.
   Result<> recover(const std::vector<JobSegments>& jobs);
@@ -49,7 +53,9 @@ public:
   std::vector<std::string> take_forgotten() { return std::exchange(forgotten_, {}); }
 
   // A group: append for each job, sync, then either keep or take_back.
-  Result<SegmentRange> append(JobId job, LineKind kind, const std::vector<std::string_view>& lines);
+  // `whole_bytes`: of the lines with their bodies; 0 = they stand as they are.
+  Result<SegmentRange> append(JobId job, LineKind kind, const std::vector<std::string_view>& lines,
+                              std::uint64_t whole_bytes = 0);
   Result<> sync();
   void keep();
   Result<> take_back();
@@ -66,12 +72,12 @@ public:
 private:
   struct Stream {
     LineKind kind = LineKind::results;
-    std::vector<journal::Segment> durable = {};
+    std::vector<StoredSegment> durable = {};
     FileDescriptor file = {}; // the segment that grows; none = the next line begins one
     std::string path = {};
     std::uint32_t number = 0;
-    std::uint64_t kept = 0, written = 0;
-    bool touched = false; // by the group
+    std::uint64_t kept = 0, written = 0, whole = 0; // whole: bytes of the group
+    bool touched = false;                           // by the group
   };
   struct Job {
     std::string directory;
@@ -87,7 +93,7 @@ private:
   std::string place_of(const std::string& directory) const;
   Result<> begin_segment(const std::string& directory, Stream& stream);
   Result<> recover(Stream& stream, const std::string& directory,
-                   const std::map<std::uint32_t, std::uint64_t>& known);
+                   const std::map<std::uint32_t, StoredSegment>& known);
   Result<> remove_unknown(const std::string& directory);
   Result<> find_forgotten(const std::set<std::string>& known);
   Result<> make_job_directory(const std::string& path);
@@ -95,6 +101,7 @@ private:
   std::string state_directory_;
   std::uint64_t segment_bytes_;
   DiskCalls calls_;
+  std::shared_ptr<SharedAnswers> bodies_; // nullptr: no directory is shared
   std::map<JobId, Job> jobs_;
   std::map<std::pair<std::string, LineKind>, std::uint32_t> last_number_; // by directory
   std::vector<Touched> touched_;                                          // by the group

@@ -5,10 +5,12 @@
 #include "actors/kit/guarded_thread.hpp"
 #include "coordinator/journal/recovery.hpp"
 #include "protocol/openai/line/result_line.hpp"
+#include "protocol/rules/by_reference.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace gristmill::coordinator {
@@ -17,6 +19,29 @@ namespace {
 constexpr Duration publish_interval = std::chrono::milliseconds{100};
 constexpr std::uint64_t line_guess = 16u << 10; // of a line whose length is not known
 constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
+
+// Removes files that are not named; returned are directories of jobs that are not known. What
+// cannot be looked at stays.
+std::vector<std::string> sweep_unnamed(const std::string& ours, const std::set<std::string>& jobs,
+                                       const std::set<std::string>& named) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> unknown;
+  std::error_code error;
+  for (fs::directory_iterator job{ours, error}, end; !error && job != end; job.increment(error)) {
+    const std::string name = job->path().filename().string();
+    if (!name.starts_with("job-") || job->is_symlink(error)) continue;
+    if (!jobs.contains(name)) {
+      unknown.push_back(job->path().string());
+      continue;
+    }
+    std::error_code inner;
+    for (fs::directory_iterator file{job->path(), inner}, last; !inner && file != last;
+         file.increment(inner))
+      if (!named.contains(name + "/" + file->path().filename().string()))
+        fs::remove(file->path(), error);
+  }
+  return unknown;
+}
 
 } // namespace
 
@@ -29,6 +54,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   GRISTMILL_TRY(make_journal_private(journal, options.disk_calls));
   auto tables = JournalTables::open(journal);
   GRISTMILL_TRY(tables);
+  std::shared_ptr<SharedAnswers> bodies;
+  if (options.open_bodies) {
+    auto opened = options.open_bodies();
+    GRISTMILL_TRY(opened);
+    bodies = std::move(*opened);
+  }
   auto answers = std::make_unique<AnswerIndex>(options.directory);
   auto content = read_journal(tables->database(), options.boot_id, options.now, answers.get());
   GRISTMILL_TRY(content);
@@ -43,7 +74,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   const EpochRow row{content->recovered.epoch, options.boot_id, wall_seconds(), options.now};
   std::unique_ptr<SqliteStore> store{new SqliteStore{std::move(*directory), std::move(*tables),
                                                      std::move(options), std::move(events),
-                                                     std::move(answers)}};
+                                                     std::move(answers), std::move(bodies)}};
   auto journal_file = FileIdentity::of(store->directory_.path + "/" + journal_file_name);
   GRISTMILL_TRY(journal_file);
   store->journal_file_ = std::move(*journal_file);
@@ -53,6 +84,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   GRISTMILL_TRY(sync_directory(store->directory_.path, store->disk_calls_));
   for (std::string& path : store->segments_.take_forgotten())
     store->sweeper_.remove(std::move(path));
+  GRISTMILL_TRY(store->sweep_answers(content->recovered.jobs));
   for (const journal::RecoveredJob& job : content->recovered.jobs)
     if (is_over(job.state)) store->unindexed_.insert(job.job);
   recovered = std::move(content->recovered);
@@ -62,16 +94,42 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 }
 
 SqliteStore::SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
-                         journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers)
+                         journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers,
+                         std::shared_ptr<SharedAnswers> bodies)
     : directory_{std::move(directory)}, tables_{std::move(tables)},
-      sweeper_{options.disk_calls.remove_tree}, segments_{directory_.path,
-                                                          options.store_bytes_per_segment,
-                                                          options.disk_calls},
+      sweeper_{options.disk_calls.remove_tree}, bodies_{std::move(bodies)},
+      segments_{directory_.path, options.store_bytes_per_segment, options.disk_calls, bodies_},
       answers_{std::move(answers)}, disk_calls_{std::move(options.disk_calls)}, events_{std::move(
                                                                                     events)} {}
 
 SqliteStore::~SqliteStore() {
   close();
+}
+
+// Bodies that no row names do not exist. Sessions of earlier lives tell what they keep by value, so
+// nothing will ever name them.
+Result<> SqliteStore::sweep_answers(const std::vector<journal::RecoveredJob>& jobs) {
+  auto rows = tables_.database().prepare("SELECT file FROM answer_files");
+  GRISTMILL_TRY(rows);
+  std::set<std::string> named;
+  rows->start();
+  for (;;) {
+    const auto row = rows->next();
+    GRISTMILL_TRY(row);
+    if (!*row) break;
+    named.insert(std::string{rows->text(0)});
+  }
+  if (!bodies_ && !named.empty())
+    return fail(ErrorCode::usage,
+                fmt::format("expected --shared with the directory in which answers of these jobs "
+                            "stand ({} and {} more), got none",
+                            *named.begin(), named.size() - 1));
+  if (!bodies_) return {};
+  std::set<std::string> known;
+  for (const journal::RecoveredJob& job : jobs) known.insert(answers_directory(job.job));
+  for (std::string& path : sweep_unnamed(bodies_->path_of(""), known, named))
+    sweeper_.remove(std::move(path));
+  return {};
 }
 
 void SqliteStore::commit(journal::Group group) {
@@ -230,7 +288,12 @@ Result<> SqliteStore::write(const journal::Group& group) {
         index_answers_again(change);
       }
     for (const JobId job : group.forgotten) unindexed_.erase(job);
-    for (const JobId job : group.forgotten) sweeper_.remove(segments_.forget_job(job));
+    for (const JobId job : group.forgotten) {
+      sweeper_.remove(segments_.forget_job(job));
+      std::error_code none;
+      if (bodies_ && std::filesystem::exists(bodies_->path_of(answers_directory(job)), none))
+        sweeper_.remove(bodies_->path_of(answers_directory(job)));
+    }
   } else if (journal::passes(done.error().code)) {
     GRISTMILL_TRY(segments_.take_back());
   }
@@ -245,7 +308,7 @@ Result<> SqliteStore::append_and_insert(const journal::Group& group) {
     std::vector<std::string_view> lines, parts;
     for (const journal::ResultLine* line : row.lines) lines.push_back(line->line);
     for (const journal::PartLine* part : row.parts) parts.push_back(part->line);
-    const auto range = segments_.append(row.job, LineKind::results, lines);
+    const auto range = segments_.append(row.job, LineKind::results, lines, row.whole_bytes);
     GRISTMILL_TRY(range);
     const auto part_range = segments_.append(row.job, LineKind::parts, parts);
     GRISTMILL_TRY(part_range);

@@ -21,6 +21,7 @@
 #include "coordinator/journal/tables.hpp"
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -38,6 +39,8 @@ struct SqliteStoreOptions {
   std::string boot_id = gristmill::boot_id();
   Time now = boot_now();
   DiskCalls disk_calls;
+  // Of answers, where a directory is shared.
+  std::function<Result<std::shared_ptr<SharedAnswers>>()> open_bodies = {};
 };
 
 class SqliteStore final : public journal::JournalStore, public journal::LineStore {
@@ -62,7 +65,9 @@ public:
 
 private:
   SqliteStore(StateDirectory directory, JournalTables tables, SqliteStoreOptions options,
-              journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers);
+              journal::JournalEvents events, std::unique_ptr<AnswerIndex> answers,
+              std::shared_ptr<SharedAnswers> bodies);
+  Result<> sweep_answers(const std::vector<journal::RecoveredJob>& jobs);
   void index_answers_again(const journal::JobChange& change);
   void run();
   void carry_out(journal::Group group);
@@ -74,6 +79,7 @@ private:
   StateDirectory directory_;
   JournalTables tables_;
   Sweeper sweeper_;
+  std::shared_ptr<SharedAnswers> bodies_;
   FileIdentity journal_file_; // looked at before each group
   SegmentWriter segments_;
   PartIndex parts_;                      // under mutex_

@@ -8,8 +8,9 @@
 namespace gristmill::coordinator {
 
 Result<Store> open_store(const std::string& state_directory, journal::JournalEvents events,
-                         journal::Recovered& recovered) {
+                         journal::Recovered& recovered, OpenBodies open_bodies) {
   SqliteStoreOptions options;
+  options.open_bodies = std::move(open_bodies);
   options.directory = state_directory;
   auto opened = SqliteStore::open(std::move(options), std::move(events), recovered);
   GRISTMILL_TRY(opened);

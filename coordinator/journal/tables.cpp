@@ -79,7 +79,8 @@ struct JournalTables::Statements {
       forget_part_ranges, last_forgotten, commit_row, block, close_block, block_over, mark,
       forget_mark, day, days_over, all_days_over, days_clock, session, session_over, worker_epoch,
       probation, forget_probation, money_watermark, money_assumed, forget_money, learned,
-      forget_learned, error, forget_errors, append, forget_appends, concurrency, forget_concurrency;
+      forget_learned, error, forget_errors, append, forget_appends, concurrency, forget_concurrency,
+      answer_file, forget_answer_files;
 };
 
 Result<JournalTables> JournalTables::open(const std::string& path) {
@@ -128,11 +129,13 @@ Result<> JournalTables::prepare() {
       {&sql_->forget_commits, "DELETE FROM commits WHERE job = ?"},
       {&sql_->part_range, "INSERT INTO part_ranges VALUES(?, ?, ?, ?, ?)"},
       {&sql_->forget_part_ranges, "DELETE FROM part_ranges WHERE job = ?"},
+      {&sql_->answer_file, "INSERT OR IGNORE INTO answer_files VALUES(?, ?)"},
+      {&sql_->forget_answer_files, "DELETE FROM answer_files WHERE job = ?"},
       {&sql_->append, "INSERT INTO appends VALUES(?, ?, ?, ?, ?, ?)"},
       {&sql_->forget_appends, "DELETE FROM appends WHERE job = ?"},
       {&sql_->last_forgotten, "UPDATE meta SET value = max(value, ?) WHERE key = 'last_forgotten'"},
       {&sql_->commit_row, "INSERT INTO commits VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-                          "?,?,?,?,?,?,?,?,?)"},
+                          "?,?,?,?,?,?,?,?,?,?)"},
       {&sql_->block, "INSERT INTO blocks VALUES(?, ?, ?, ?, ?, ?, NULL, NULL)"},
       {&sql_->block_over, "DELETE FROM blocks WHERE epoch = ? AND block = ?"},
       // Of a limiter that has not heard yet that the job is forgotten nothing is kept.
@@ -287,6 +290,7 @@ Result<> JournalTables::forget(JobId job) {
   GRISTMILL_TRY(sql_->forget_job.run(job.value));
   GRISTMILL_TRY(sql_->forget_commits.run(job.value));
   GRISTMILL_TRY(sql_->forget_part_ranges.run(job.value));
+  GRISTMILL_TRY(sql_->forget_answer_files.run(job.value));
   GRISTMILL_TRY(sql_->forget_money.run(job.value));
   GRISTMILL_TRY(sql_->forget_learned.run(job.value));
   GRISTMILL_TRY(sql_->forget_errors.run(job.value));
@@ -303,13 +307,15 @@ Result<> JournalTables::insert(journal::Position position, const JobRow& job) {
   if (parts.segment != 0)
     GRISTMILL_TRY(
         sql_->part_range.run(row.job.value, position, parts.segment, parts.from, parts.to));
+  for (const std::string& file : row.stored_in)
+    GRISTMILL_TRY(sql_->answer_file.run(row.job.value, file));
   return sql_->commit_row.run(
       position, epoch_.value, row.job.value, range.segment, range.from, range.to, row.reopened,
       row.completed, row.failed, note.calls, note.attempts, note.ambiguous, note.late, note.cached,
       note.prompt_tokens, note.completion_tokens, note.cached_prompt_tokens, note.cost.nano(),
       note.saved_prompt_tokens, note.saved_completion_tokens, note.saved_cost.nano(),
       note.low.input, note.low.offset, note.low.line, note.low.item, before.where, before.empty,
-      before.sample, before.normalised, before.mended, Blob{row.items.blob()});
+      before.sample, before.normalised, before.mended, Blob{row.items.blob()}, row.whole_bytes);
 }
 
 Result<> JournalTables::insert(const journal::BlockNote& block) {

@@ -83,10 +83,17 @@ template <class T> void write(Packer& out, const T& value, Rule rule = Rule::pla
     out.pack_array(static_cast<std::uint32_t>(value.size()));
     for (const auto& element : value) write(out, element, rule);
   } else {
+    // What is not there has its default for whoever reads.
+    static const T unset{};
+    const auto is_said = [&](const auto& field) {
+      return field.essential || !(field.of(value) == field.of(unset));
+    };
     std::apply(
         [&](const auto&... field) {
-          out.pack_map(sizeof...(field));
-          ((pack_text(out, field.key), write(out, field.of(value), field.rule)), ...);
+          out.pack_map((std::uint32_t{0} + ... + std::uint32_t{is_said(field)}));
+          ((is_said(field) ? (pack_text(out, field.key), write(out, field.of(value), field.rule))
+                           : void()),
+           ...);
         },
         fields<T>);
   }

@@ -53,6 +53,12 @@ constexpr Word word(const Cancel&) {
 constexpr Word word(const Drain&) {
   return {"Drain", false};
 }
+constexpr Word word(const SharedProof&) {
+  return {"SharedProof", true};
+}
+constexpr Word word(const SharedAgreed&) {
+  return {"SharedAgreed", false};
+}
 
 Word word_of(const Message& message) {
   return std::visit([](const auto& m) { return word(m); }, message);

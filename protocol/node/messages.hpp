@@ -9,6 +9,7 @@
 #include "protocol/job/spec.hpp"
 #include "protocol/job/usage.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -50,6 +51,18 @@ struct LimitHint {
   bool operator==(const LimitHint&) const = default;
 };
 
+// The body of an answer that stays in the directory that both sides share, in the file of the
+// session that tells it.
+struct StoredBody {
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0; // 0 = it is told by value
+  std::uint32_t crc = 0;   // CRC-32C
+  std::string label = {};  // of the task `classify`: what its worker read from it
+  std::string file = {};   // below the coordinator's directory; it does not travel
+  explicit operator bool() const { return bytes != 0; }
+  bool operator==(const StoredBody&) const = default;
+};
+
 // What came of a call's HTTP request.
 struct Reply {
   OutcomeClass cls = OutcomeClass::transient;
@@ -60,10 +73,11 @@ struct Reply {
   std::uint64_t latency_us = 0;
   Usage usage;
   std::string request_id;
-  std::string model;   // as the answer names it, else as asked
-  std::string code;    // the endpoint's error code, or ours (timeout, connect, …)
-  std::string message; // one sentence; empty when ok
-  std::string body;    // one line of JSON, or empty
+  std::string model;      // as the answer names it, else as asked
+  std::string code;       // the endpoint's error code, or ours (timeout, connect, …)
+  std::string message;    // one sentence; empty when ok
+  std::string body;       // one line of JSON, or empty
+  StoredBody stored = {}; // in its place
   // Of a bad result: its model may mend it, if it is told what is wrong with its answer.
   bool may_be_repaired = false;
   bool operator==(const Reply&) const = default;
@@ -143,6 +157,13 @@ struct Returned {
   bool operator==(const Returned&) const = default;
 };
 
+// It sees the directory of the Welcome: this is the coordinator's word there, and this its own. No
+// words: from now on neither documents nor answers go by reference.
+struct SharedProof {
+  std::string theirs, ours;
+  bool operator==(const SharedProof&) const = default;
+};
+
 struct Goodbye {
   bool operator==(const Goodbye&) const = default;
 };
@@ -156,6 +177,7 @@ struct Welcome {
   std::vector<EndpointId> endpoints;    // ids of the announced ones, in the order of Hello
   std::vector<AttemptId> drop_attempts; // in flight or kept: nobody wants them; the rest go on
   std::vector<CallId> keep_held; // held calls that are still the worker's; the rest are dropped
+  std::string shared; // the coordinator's directory below a shared one; empty = there is none
   bool operator==(const Welcome&) const = default;
 };
 
@@ -185,6 +207,7 @@ struct JobOpened {
   JobId job;
   std::string spec; // JSON of JobSpec
   std::vector<EndpointEntry> endpoints;
+  bool by_reference = false; // its answers may be stored
   bool operator==(const JobOpened&) const = default;
 };
 
@@ -195,12 +218,25 @@ struct Repair {
   bool operator==(const Repair&) const = default;
 };
 
+// Bytes of a file below the shared directory.
+struct SharedRange {
+  std::string file = {}; // empty = that of the part before it in the batch
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0; // 0 = none
+  std::uint32_t crc = 0;   // CRC-32C
+  explicit operator bool() const { return bytes != 0; }
+  bool operator==(const SharedRange&) const = default;
+};
+
 struct PlannedPart {
   PartId id;
   ItemKind kind = ItemKind::batch_line;
   std::string raw; // the item as it stands in the input
   Repair repair = {};
-  std::size_t bytes() const { return raw.size() + repair.bytes() + 64; }
+  SharedRange range = {}; // where the same bytes stand; on the wire in place of them
+  std::size_t bytes() const {
+    return std::max<std::size_t>(raw.size(), range.bytes) + repair.bytes() + 64;
+  }
   bool operator==(const PlannedPart&) const = default;
 };
 
@@ -263,8 +299,14 @@ struct Drain {
   bool operator==(const Drain&) const = default;
 };
 
-using Message = std::variant<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused,
-                             JobOpened, Batch, Permits, Wait, Recorded, Cancel, Drain>;
+// The worker's word was read: documents and answers may go by reference.
+struct SharedAgreed {
+  bool operator==(const SharedAgreed&) const = default;
+};
+
+using Message =
+    std::variant<Hello, Need, Heartbeat, Outcomes, Returned, Goodbye, Welcome, Refused, JobOpened,
+                 Batch, Permits, Wait, Recorded, Cancel, Drain, SharedProof, SharedAgreed>;
 
 struct Envelope {
   std::uint16_t version = version_max;

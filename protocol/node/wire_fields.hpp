@@ -154,6 +154,11 @@ inline constexpr std::tuple fields<Answer>{
     field("o", &Answer::cls),
     field("b", &Answer::body, Rule::answer),
 };
+template <class Member>
+constexpr auto of_stored(std::string_view key, Member StoredBody::*member,
+                         Rule rule = Rule::plain) {
+  return InnerField<Outcome, StoredBody, Member>{key, &Outcome::stored, member, rule};
+}
 template <>
 inline constexpr std::tuple fields<Outcome>{
     essential("c", &Claim::call),
@@ -174,6 +179,10 @@ inline constexpr std::tuple fields<Outcome>{
     field("b", &Reply::body, Rule::answer),
     field("w", &Outcome::answers),
     field("f", &Reply::may_be_repaired),
+    of_stored("x", &StoredBody::offset),
+    of_stored("n", &StoredBody::bytes),
+    of_stored("z", &StoredBody::crc),
+    of_stored("y", &StoredBody::label, Rule::sentence),
 };
 template <>
 inline constexpr std::tuple fields<QueueReport>{
@@ -204,6 +213,11 @@ template <class Member>
 constexpr auto of_repair(std::string_view key, Member Repair::*member, Rule rule) {
   return InnerField<PlannedPart, Repair, Member>{key, &PlannedPart::repair, member, rule};
 }
+template <class Member>
+constexpr auto of_range(std::string_view key, Member SharedRange::*member,
+                        Rule rule = Rule::plain) {
+  return InnerField<PlannedPart, SharedRange, Member>{key, &PlannedPart::range, member, rule};
+}
 template <>
 inline constexpr std::tuple fields<PlannedPart>{
     of_id("j", &PartId::job),
@@ -213,6 +227,10 @@ inline constexpr std::tuple fields<PlannedPart>{
     field("r", &PlannedPart::raw, Rule::item),
     of_repair("a", &Repair::answer, Rule::item),
     of_repair("f", &Repair::fault, Rule::sentence),
+    of_range("d", &SharedRange::file, Rule::sentence),
+    of_range("x", &SharedRange::offset),
+    of_range("n", &SharedRange::bytes),
+    of_range("z", &SharedRange::crc),
 };
 template <>
 inline constexpr std::tuple fields<PlannedCall>{
@@ -272,6 +290,7 @@ inline constexpr std::tuple fields<Welcome>{
     essential("v", &Welcome::version),          field("h", &Welcome::heartbeat_ms),
     field("w", &Welcome::outcome_window_bytes), field("e", &Welcome::endpoints),
     field("d", &Welcome::drop_attempts),        field("k", &Welcome::keep_held),
+    field("s", &Welcome::shared, Rule::name),
 };
 template <>
 inline constexpr std::tuple fields<Refused>{
@@ -283,6 +302,7 @@ inline constexpr std::tuple fields<JobOpened>{
     essential("j", &JobOpened::job),
     field("s", &JobOpened::spec, Rule::spec),
     field("e", &JobOpened::endpoints),
+    field("r", &JobOpened::by_reference),
 };
 template <>
 inline constexpr std::tuple fields<Batch>{
@@ -310,6 +330,12 @@ inline constexpr std::tuple fields<Cancel>{
     field("c", &Cancel::calls),
 };
 
+template <>
+inline constexpr std::tuple fields<SharedProof>{
+    field("t", &SharedProof::theirs, Rule::name),
+    field("o", &SharedProof::ours, Rule::name),
+};
+
 // A worker's tags are below 32, a coordinator's from there on.
 inline constexpr std::uint8_t first_coordinator_tag = 32;
 template <class M> inline constexpr std::uint8_t tag = 0;
@@ -319,6 +345,7 @@ template <> inline constexpr std::uint8_t tag<Heartbeat> = 3;
 template <> inline constexpr std::uint8_t tag<Outcomes> = 4;
 template <> inline constexpr std::uint8_t tag<Returned> = 5;
 template <> inline constexpr std::uint8_t tag<Goodbye> = 6;
+template <> inline constexpr std::uint8_t tag<SharedProof> = 7;
 template <> inline constexpr std::uint8_t tag<Welcome> = 32;
 template <> inline constexpr std::uint8_t tag<Refused> = 33;
 template <> inline constexpr std::uint8_t tag<JobOpened> = 34;
@@ -328,5 +355,6 @@ template <> inline constexpr std::uint8_t tag<Wait> = 37;
 template <> inline constexpr std::uint8_t tag<Recorded> = 38;
 template <> inline constexpr std::uint8_t tag<Cancel> = 39;
 template <> inline constexpr std::uint8_t tag<Drain> = 40;
+template <> inline constexpr std::uint8_t tag<SharedAgreed> = 41;
 
 } // namespace gristmill::protocol::wire

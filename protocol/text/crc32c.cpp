@@ -19,6 +19,27 @@ constexpr std::array<std::uint32_t, 256> table = [] {
   return rows;
 }();
 
+// Polynomials over GF(2) modulo that of the CRC, reflected: the highest bit is x^0.
+constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t sum = 0;
+  for (std::uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+    if ((a & bit) != 0) sum ^= b;
+    b = (b >> 1) ^ ((b & 1) != 0 ? 0x82f63b78u : 0);
+  }
+  return sum;
+}
+
+// x^8, x^16, x^32, …: what one, two, four … zero bytes behind a text multiply its CRC by.
+constexpr std::array<std::uint32_t, 64> powers = [] {
+  std::array<std::uint32_t, 64> rows{};
+  std::uint32_t power = 1u << 23;
+  for (std::uint32_t& row : rows) {
+    row = power;
+    power = product(power, power);
+  }
+  return rows;
+}();
+
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::string_view bytes,
                                                                       std::uint32_t seed) {
@@ -40,6 +61,15 @@ std::uint32_t crc32c_by_table(std::string_view bytes, std::uint32_t seed) {
   std::uint32_t crc = ~seed;
   for (const char c : bytes) crc = (crc >> 8) ^ table[(crc ^ static_cast<unsigned char>(c)) & 0xff];
   return ~crc;
+}
+
+std::uint32_t crc32c_joined(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
+  for (const std::uint32_t power : powers) {
+    if (second_bytes == 0) break;
+    if ((second_bytes & 1) != 0) first = product(power, first);
+    second_bytes >>= 1;
+  }
+  return first ^ second;
 }
 
 std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed) {

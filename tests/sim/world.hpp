@@ -55,6 +55,7 @@ public:
   void read_job(JobId job);
   void find_answers(wiring::FindAnswers find);
   void keep_answers(std::vector<KeptAnswer> answers);
+  void check_shared(const coordinator::SharedCheck&) {} // nobody shares one here
   void answer(wiring::Answer answer);
   void post(wiring::Envelope envelope);
 

@@ -2,6 +2,7 @@
 
 #include "actors/kit/defaults.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/openai/line/line_by_reference.hpp"
 #include "protocol/text/json_text.hpp"
 
 #include <algorithm>
@@ -17,6 +18,7 @@ constexpr std::int64_t amount_most = 1'000'000'000'000; // of a server's limit, 
 constexpr std::int64_t reset_most_ms = 24 * 3'600'000;
 constexpr std::uint64_t latency_most_us = 24 * 3'600'000'000ull; // of a call of an earlier life
 constexpr std::uint64_t queue_most = 1'000'000;
+constexpr std::uint64_t stored_most = std::uint64_t{1} << 62; // of a file, so that ends do not wrap
 
 bool is_plain(char c) {
   return c >= ' ' && c <= '~';
@@ -62,6 +64,11 @@ bool bring_within_reason(Outcome& outcome, const Assigned& assigned, Time now) {
     hints.push_back(hint);
   }
   outcome.limits = std::move(hints);
+
+  const bool may_be_stored =
+      outcome.cls == OutcomeClass::ok && outcome.parts.size() == 1 && outcome.body.empty() &&
+      outcome.stored.bytes <= openai::stored_bytes_max && outcome.stored.offset < stored_most;
+  if (!may_be_stored) outcome.stored = {};
 
   one_line(outcome.request_id, limits::name_bytes_max);
   one_line(outcome.model, limits::name_bytes_max);

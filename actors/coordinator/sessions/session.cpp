@@ -4,6 +4,7 @@
 #include "actors/kit/check.hpp"
 #include "actors/kit/defaults.hpp"
 #include "actors/kit/mutant.hpp"
+#include "protocol/rules/by_reference.hpp"
 
 #include <algorithm>
 
@@ -194,10 +195,15 @@ ToldOutcomes Session::take_outcomes(Outcomes outcomes, Time now) {
   ToldOutcomes told;
   told.proven.reserve(outcomes.outcomes.size());
   const auto prove = [&](Outcome& outcome, Assigned given) {
+    if (!by_reference) outcome.stored = {}; // so it has no body
     const bool above_bound = bring_within_reason(outcome, given, now);
     told.proven.push_back({std::move(outcome), std::move(given), above_bound});
   };
+  std::string last_model;
   for (Outcome& outcome : outcomes.outcomes) {
+    if (outcome.stored && outcome.model.empty()) outcome.model = last_model;
+    if (outcome.stored && outcome.http_status == 0) outcome.http_status = stored_status;
+    last_model = outcome.model;
     const Assigned* given = calls.find(outcome.call);
     if (given != nullptr && is_outcome_of(outcome, *given)) {
       ++completed;

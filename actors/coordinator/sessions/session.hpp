@@ -87,6 +87,8 @@ public:
   KnownJobs jobs;
   Time last_heard{}, last_sent{}, closed_at{};
   Time met_at{};              // its process said Hello for the first time in this life of ours
+  bool by_reference = false;  // it shares a directory with us, and each has read the other's word
+  bool proof_told = false;    // … once, so that no more than one is looked at
   bool draining = false;      // gets nothing more
   bool told_to_drain = false; // by us, not by a signal of its own; outlives its connection
   std::uint64_t completed = 0;

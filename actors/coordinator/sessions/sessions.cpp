@@ -32,8 +32,10 @@ std::vector<CallId> let_rest(SessionNews& news, Session& session, Trial trial, T
 } // namespace
 
 Sessions::Sessions(SessionOptions options, Time now)
-    : epoch_{options.epoch}, cluster_{std::move(options.cluster)}, roster_{options.epoch},
-      earlier_{options.epoch, std::move(options.expected), options.workers_died, now} {}
+    : epoch_{options.epoch}, cluster_{std::move(options.cluster)}, shared_{std::move(
+                                                                       options.shared)},
+      roster_{options.epoch}, earlier_{options.epoch, std::move(options.expected),
+                                       options.workers_died, now} {}
 
 HeardFrame Sessions::hear(const ReceivedFrame& received, Time now) {
   HeardFrame out;
@@ -153,6 +155,7 @@ Admission Sessions::admit(const ReceivedFrame& received, const Hello& hello, Tim
   Adopted adopted =
       roster_.adopt(peer, received.user, hello, now, {wanted, may_be_of_earlier_life});
   Session& session = *adopted.session;
+  session.welcome.shared = shared_;
   if (adopted.unproven > 0)
     out.news.events.push_back(
         {"worker.unproven",

@@ -63,6 +63,7 @@ struct SessionOptions {
   // Sessions that the journal shows open: their processes may still be calling.
   std::vector<journal::SessionNote> expected{};
   bool workers_died = false; // … no: they died with our last life
+  std::string shared{};      // our directory below one that workers may share
 };
 
 class Sessions {
@@ -132,7 +133,7 @@ private:
   OutgoingFrame refusal(const PeerId& peer, protocol::Refused refused) const;
 
   Epoch epoch_;
-  std::string cluster_;
+  std::string cluster_, shared_;
   Roster roster_;
   EarlierSessions earlier_;
   std::map<JobId, Duration> call_most_;

@@ -5,10 +5,27 @@
 #include "protocol/openai/task/labels.hpp"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 namespace gristmill::supervisor {
+namespace {
+
+// Its worker has judged the body, which is not here; what it read from it is looked at again.
+void judge_stored(protocol::Outcome& outcome, const JobSpec& spec) {
+  const std::vector<std::string>& labels = spec.shape.labels;
+  const bool has_labels = info(spec.shape.task).has_labels;
+  if (!has_labels || std::ranges::find(labels, outcome.stored.label) != labels.end()) return;
+  outcome.cls = OutcomeClass::bad_result;
+  outcome.code = "no_label";
+  outcome.message = "expected one of the job's labels from the worker, got another";
+  outcome.stored = {};
+}
+
+} // namespace
 
 void judge_outcome(protocol::Outcome& outcome, const JobSpec& spec) {
+  if (outcome.stored) return judge_stored(outcome, spec);
   const bool of_one = outcome.parts.size() == 1;
   if (of_one || outcome.cls != OutcomeClass::ok) openai::judge_body(outcome);
   if (of_one) openai::judge_label(spec, outcome);

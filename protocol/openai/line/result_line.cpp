@@ -2,6 +2,7 @@
 #include "protocol/ids.hpp"
 #include "protocol/job/outcome_class.hpp"
 #include "protocol/node/messages.hpp"
+#include "protocol/openai/line/line_by_reference.hpp"
 #include "protocol/openai/line/votes.hpp"
 #include "protocol/result.hpp"
 #include "protocol/text/crc32c.hpp"
@@ -37,9 +38,14 @@ bool has_response(const protocol::Reply& reply) {
   return reply.cls == OutcomeClass::ok || (reply.http_status != 0 && !success);
 }
 
-void append_response(std::string& out, const protocol::Reply& reply) {
+void append_response(std::string& out, const protocol::Reply& reply, std::size_t& body_at) {
   fmt::format_to(std::back_inserter(out),
                  ",\"response\":{{\"status_code\":{},\"request_id\":", reply.http_status);
+  if (reply.stored) {
+    body_at = out.size();
+    (out += body_elsewhere) += '}';
+    return;
+  }
   json::append_string(out, reply.request_id);
   out += ",\"body\":";
   if (!reply.body.empty()) {
@@ -59,7 +65,8 @@ void append_error(std::string& out, const protocol::Reply& reply) {
   out += '}';
 }
 
-void append_outcome(std::string& out, const protocol::Reply& reply, const Provenance& about) {
+void append_outcome(std::string& out, const protocol::Reply& reply, const Provenance& about,
+                    std::size_t& body_at) {
   constexpr std::string_view no_response = ",\"response\":null", no_error = ",\"error\":null";
   const bool has = about.models ? !about.models->response.empty() : has_response(reply);
   if (!has)
@@ -67,7 +74,7 @@ void append_outcome(std::string& out, const protocol::Reply& reply, const Proven
   else if (about.models)
     (out += ",\"response\":") += about.models->response;
   else
-    append_response(out, reply);
+    append_response(out, reply, body_at);
   if (about.models ? reply.cls == OutcomeClass::ok : has)
     out += no_error;
   else
@@ -138,28 +145,7 @@ bool take_number(std::string_view& text, std::string_view key, std::uint64_t& nu
   return true;
 }
 
-} // namespace
-
-std::string result_line(JobId job, std::string_view custom_id, const protocol::Reply& reply,
-                        const Provenance& about) {
-  std::string out;
-  const std::size_t of_models = about.models
-                                    ? about.models->response.size() + about.models->answers.size() +
-                                          about.models->judge.size()
-                                    : 0;
-  out.reserve(reply.body.size() + reply.message.size() + custom_id.size() + about.source.size() +
-              about.input.size() + about.endpoint.size() + of_models + about.parts.size() + 384);
-  fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
-                 about.item);
-  json::append_string(out, custom_id);
-  append_outcome(out, reply, about);
-  append_provenance(out, about, reply);
-  const std::uint32_t crc = crc32c(out);
-  fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);
-  return out;
-}
-
-Result<ReadLine> check_result_line(std::string_view line) {
+template <class CrcOf> Result<ReadLine> check_sealed(std::string_view line, CrcOf crc_of_sealed) {
   if (line.size() < seal_bytes)
     return no_line(fmt::format("expected a result line, got {} bytes", line.size()));
   const std::string_view sealed = line.substr(0, line.size() - seal_bytes);
@@ -168,7 +154,7 @@ Result<ReadLine> check_result_line(std::string_view line) {
     return no_line(fmt::format("expected a result line to end with its CRC, got: {}",
                                json::printable(seal, seal_bytes)));
   const auto crc = crc_of(seal.substr(seal_start.size(), crc_digits));
-  const std::uint32_t computed = crc32c(sealed);
+  const std::uint32_t computed = crc_of_sealed(sealed);
   if (crc != computed)
     return no_line(
         fmt::format("expected the CRC {:08x}, got {}: the line is damaged", computed,
@@ -186,6 +172,42 @@ Result<ReadLine> check_result_line(std::string_view line) {
     return no_line("expected a result line with its item's number of 64 bits before the CRC, got "
                    "none");
   return read;
+}
+
+} // namespace
+
+std::string result_line(JobId job, std::string_view custom_id, const protocol::Reply& reply,
+                        const Provenance& about) {
+  std::string out;
+  const std::size_t of_models = about.models
+                                    ? about.models->response.size() + about.models->answers.size() +
+                                          about.models->judge.size()
+                                    : 0;
+  out.reserve(reply.body.size() + reply.message.size() + custom_id.size() + about.source.size() +
+              about.input.size() + about.endpoint.size() + of_models + about.parts.size() + 384);
+  fmt::format_to(std::back_inserter(out), "{{\"id\":\"batch_req_{}_{}\",\"custom_id\":", job.value,
+                 about.item);
+  json::append_string(out, custom_id);
+  std::size_t body_at = 0;
+  append_outcome(out, reply, about, body_at);
+  append_provenance(out, about, reply);
+  const BodyPlace body{reply.stored.file, reply.stored.offset, reply.stored.bytes,
+                       reply.stored.crc};
+  const std::uint32_t crc = reply.stored ? crc_of_whole(out, body_at, body) : crc32c(out);
+  fmt::format_to(std::back_inserter(out), "{}{:08x}{}", seal_start, crc, seal_end);
+  return reply.stored ? line_by_reference(out, body_at, body) : out;
+}
+
+Result<ReadLine> check_result_line(std::string_view line) {
+  if (line.size() < seal_bytes || !is_by_reference(line))
+    return check_sealed(line, [](std::string_view sealed) { return crc32c(sealed); });
+  const auto read = read_line_by_reference(line);
+  GRISTMILL_TRY(read);
+  if (read->body_at + body_elsewhere.size() + seal_bytes > read->line.size())
+    return no_line("expected the place of a body within its line, got one behind it");
+  return check_sealed(read->line, [&](std::string_view sealed) {
+    return crc_of_whole(sealed, read->body_at, read->body);
+  });
 }
 
 } // namespace gristmill::openai

@@ -187,6 +187,7 @@ std::string_view label_in(std::string_view answer, const std::vector<std::string
 
 std::string label_of(const JobSpec& spec, const protocol::Reply& reply) {
   if (!info(spec.shape.task).has_labels || reply.cls != OutcomeClass::ok) return {};
+  if (reply.stored) return reply.stored.label;
   // A label that was cut may be the beginning of another one.
   if (is_cut(finish_reason_of(first_choice(reply.body)))) return {};
   return std::string{label_in(without_thoughts(answer_text(reply.body)), spec.shape.labels)};

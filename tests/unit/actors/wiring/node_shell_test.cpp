@@ -40,6 +40,7 @@ struct Notes {
   void read_job(JobId) { notes.push_back("read"); }
   void find_answers(const wiring::FindAnswers&) { notes.push_back("find"); }
   void keep_answers(const std::vector<KeptAnswer>&) { notes.push_back("keep"); }
+  void check_shared(const coordinator::SharedCheck&) { notes.push_back("check shared"); }
   void answer(const Answer&) { notes.push_back("answer"); }
   void post(const Envelope& envelope) { notes.push_back("post " + name_of(envelope.to)); }
 };

@@ -109,6 +109,7 @@ public:
     JobOpened opened;
     opened.job = JobId{1};
     opened.spec = to_json(spec);
+    opened.by_reference = by_reference;
     EndpointEntry entry{
         endpoint, {"http://h/v1", "KEY", "", 0, 0, 0}, metrics_url.empty() ? "" : pool};
     entry.endpoint.metrics_url = metrics_url;
@@ -178,6 +179,7 @@ public:
     plain.shape.models = {"m"};
     return plain;
   }();
+  bool by_reference = false;
   std::string metrics_url; // of the endpoint
   std::string pool = "m";  // of the endpoint with such a page; empty = the job's own
   SessionId session() const { return session_; }

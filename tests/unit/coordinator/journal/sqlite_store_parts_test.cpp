@@ -1,5 +1,6 @@
 // Part lines on a real disk: in files of their own, durable with their group or not there, and
 // given back by whoever opens the journal next.
+#include "protocol/part_number.hpp"
 #include "tests/unit/coordinator/journal/sqlite_store_harness.hpp"
 #include "tests/unit/coordinator/journal/store_faults.hpp"
 

@@ -30,7 +30,7 @@ std::string line_of(std::uint32_t job, std::uint64_t item, std::string_view id,
 // The segments of a job on disk.
 struct Segments {
   TempDirectory temp;
-  std::vector<journal::Segment> known;
+  std::vector<coordinator::StoredSegment> known;
 
   Segments& add(const std::vector<std::string>& lines) {
     const auto number = static_cast<std::uint32_t>(known.size() + 1);

@@ -25,7 +25,7 @@ inline std::string text_of(const std::string& path) {
 
 // A job's directory with segments, and a directory for its result.
 struct Disk {
-  struct Segment : journal::Segment {
+  struct Segment : StoredSegment {
     std::string path;
   };
   std::string root;
@@ -73,7 +73,7 @@ struct Disk {
   }
   MergeFilesOptions options() const {
     auto lines = std::make_shared<SegmentFiles>(
-        root + "/job", std::vector<journal::Segment>{segments.begin(), segments.end()});
+        root + "/job", std::vector<StoredSegment>{segments.begin(), segments.end()});
     return {std::move(lines), output(), root + "/job", {}};
   }
   std::unique_ptr<DiskMergeFiles> open() const { return open(options()); }

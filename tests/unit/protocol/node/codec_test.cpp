@@ -32,9 +32,12 @@ constexpr bool all_travel =
 
 static_assert(all_travel<PartId, Capacity, QueueReport, ReadPause, Claim, AnnouncedEndpoint, Usage,
                          LimitHint, Answer>);
-static_assert(member_count<Claim>() + member_count<Reply>() + 1 ==
+static_assert(all_travel<SharedProof, SharedAgreed>);
+// What stands within another travels as its own; a stored body's file does not travel.
+static_assert(member_count<Claim>() + member_count<Reply>() + 1 + member_count<StoredBody>() - 2 ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<Outcome>)>>);
-static_assert(member_count<PartId>() + member_count<PlannedPart>() + member_count<Repair>() - 2 ==
+static_assert(member_count<PartId>() + member_count<PlannedPart>() + member_count<Repair>() +
+                  member_count<SharedRange>() - 3 ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<PlannedPart>)>>);
 static_assert(member_count<EndpointSpec>() - 1 + member_count<RateLimits>() ==
               std::tuple_size_v<std::remove_cvref_t<decltype(wire::fields<EndpointSpec>)>>);

@@ -53,7 +53,7 @@ struct Explained {
     const std::string line = openai::result_line(JobId{7}, "a", outcome, about) + "\n";
     std::filesystem::remove(place);
     store_test::append_to(place, line);
-    return std::make_shared<SegmentFiles>(temp / "", std::vector{journal::Segment{1, line.size()}});
+    return std::make_shared<SegmentFiles>(temp / "", std::vector{StoredSegment{1, line.size()}});
   }
   json of(std::map<std::string, std::string, std::less<>> query) {
     return json::parse(call(explain, {"GET", "/api/v1/jobs/job-7/explain", std::move(query)}).body);
