@@ -135,6 +135,10 @@ Result<SharedFile> SharedDirectory::create(const std::string& name) const {
   return file;
 }
 
+Result<SharedFile> SharedDirectory::open_to_write(const std::string& name) const {
+  return open(name, O_WRONLY);
+}
+
 Result<> SharedDirectory::sync_parent(const std::string& name) const {
   const auto parent = open(parent_of(name), O_RDONLY | O_DIRECTORY);
   GRISTMILL_TRY(parent);

@@ -53,8 +53,9 @@ public:
 
   // Names are below the directory.
   Result<SharedFile> open_to_read(const std::string& name) const;
-  Result<SharedFile> create(const std::string& name) const; // nobody has one of that name
-  Result<> make_directory(const std::string& name) const;   // its parent is there
+  Result<SharedFile> create(const std::string& name) const;        // nobody has one of that name
+  Result<SharedFile> open_to_write(const std::string& name) const; // one that there is
+  Result<> make_directory(const std::string& name) const;          // its parent is there
   // All of a small file, which is opened anew.
   Result<std::string> read(const std::string& name) const;
   Result<> write(const std::string& name, std::string_view text) const; // replaces it

@@ -5,12 +5,20 @@
 #include "protocol/rules/by_reference.hpp"
 #include "protocol/text/crc32c.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <iterator>
 #include <set>
 #include <utility>
 
 namespace gristmill::worker {
+namespace {
+
+std::string answers_file(const SharedTask& task, JobId job) {
+  return task.directory + "/" + gristmill::answers_file(job, task.session);
+}
+
+} // namespace
 
 DiskSharedStore::DiskSharedStore(SharedDirectory directory, SharedStoreEvents events)
     : directory_{std::move(directory)}, events_{std::move(events)} {
@@ -152,7 +160,7 @@ std::vector<BodyStored> DiskSharedStore::store_now(const OfSession<BodyToStore>&
   }
   for (const JobId job : written) {
     const auto file = growing_.find(job);
-    if (file == growing_.end() || !broken_.empty()) continue;
+    if (file == growing_.end() || !file->second.file || !broken_.empty()) continue;
     if (auto synced = file->second.file.sync(); !synced) broken_ = synced.error().message;
   }
   for (BodyStored& one : stored) {
@@ -177,15 +185,29 @@ Result<protocol::StoredBody> DiskSharedStore::append(const SharedTask& task,
 }
 
 Result<DiskSharedStore::Growing*> DiskSharedStore::file_of(const SharedTask& task, JobId job) {
-  if (const auto known = growing_.find(job); known != growing_.end()) return &known->second;
-  // One that is closed is not opened again: its session would write over it.
-  if (growing_.size() >= open_files_max)
-    return fail(ErrorCode::unavailable,
-                fmt::format("{} jobs have files of this session already", open_files_max));
+  const auto known = growing_.find(job);
+  if (known != growing_.end() && known->second.file) return &known->second;
+  GRISTMILL_TRY(make_place());
+  if (known != growing_.end()) {
+    auto file = directory_.open_to_write(answers_file(task, job));
+    GRISTMILL_TRY(file);
+    known->second.file = std::move(*file);
+    return &known->second;
+  }
   GRISTMILL_TRY(directory_.make_directory(task.directory + "/" + answers_directory(job)));
-  auto file = directory_.create(task.directory + "/" + answers_file(job, task.session));
+  auto file = directory_.create(answers_file(task, job));
   GRISTMILL_TRY(file);
   return &growing_.emplace(job, Growing{std::move(*file)}).first->second;
+}
+
+// The oldest job's file is closed; how far it was written stays known.
+Result<> DiskSharedStore::make_place() {
+  const auto is_open = [](const auto& of_job) { return bool{of_job.second.file}; };
+  if (std::ranges::count_if(growing_, is_open) < static_cast<std::ptrdiff_t>(open_files_max))
+    return {};
+  SharedFile& oldest = std::ranges::find_if(growing_, is_open)->second.file;
+  GRISTMILL_TRY(oldest.sync());
+  return oldest.close();
 }
 
 } // namespace gristmill::worker

@@ -27,10 +27,11 @@ public:
   void store(std::vector<BodyToStore> bodies) override;
   void load(std::vector<TextsToLoad> calls) override;
 
+  static constexpr std::size_t open_files_max = 32; // of each kind
+
 private:
-  static constexpr std::size_t open_files_max = 32;
   struct Growing {
-    SharedFile file;
+    SharedFile file; // may be closed
     std::uint64_t bytes = 0;
   };
   // Of one session and what it was told.
@@ -52,6 +53,7 @@ private:
   TextsLoaded load_now(const SharedTask& task, const TextsToLoad& call);
   Result<std::string> text_of(const protocol::SharedRange& range);
   Result<Growing*> file_of(const SharedTask& task, JobId job);
+  Result<> make_place();
   Result<protocol::StoredBody> append(const SharedTask& task, const BodyToStore& body);
   std::vector<BodyStored> store_now(const OfSession<BodyToStore>& group);
 

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fmt/format.h>
 #include <future>
 #include <stdlib.h>
 
@@ -113,6 +114,30 @@ TEST_CASE("Bodies go one behind the other into the session's file of the job", "
   scene.store->store({{AttemptId{4}, JobId{4}, "anew"}});
   CHECK(next(scene.stored).at(0).place.offset == 0);
   CHECK(scene.directory().read(file).value() == "onethreex");
+}
+
+TEST_CASE("Of more jobs than files may be open each has its own, and it grows", "[shared_store]") {
+  Scene scene;
+  scene.store->prove({session, "ours"});
+  next(scene.proved);
+  constexpr std::uint32_t jobs = DiskSharedStore::open_files_max + 2;
+  for (std::uint32_t round = 0; round < 2; ++round) {
+    std::vector<BodyToStore> bodies;
+    for (std::uint32_t n = 1; n <= jobs; ++n)
+      bodies.push_back(
+          {AttemptId{round * jobs + n}, JobId{n}, fmt::format("{} of job {:2}", round, n)});
+    scene.store->store(bodies);
+    const auto stored = next(scene.stored);
+    REQUIRE(stored.size() == jobs);
+    for (std::uint32_t n = 1; n <= jobs; ++n) {
+      const BodyStored& one = stored[n - 1];
+      CHECK(one.failure == "");
+      const SharedFile file =
+          scene.directory().open_to_read("ours/" + answers_file(JobId{n}, session)).value();
+      CHECK(scene.directory().read_range(file, one.place.offset, one.place.bytes, one.place.crc) ==
+            bodies[n - 1].body);
+    }
+  }
 }
 
 TEST_CASE("After a failure nothing more is stored for its session", "[shared_store]") {
