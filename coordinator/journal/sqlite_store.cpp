@@ -17,21 +17,27 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr Duration publish_interval = std::chrono::milliseconds{100};
-constexpr std::uint64_t line_guess = 16u << 10; // of a line whose length is not known
+constexpr std::uint64_t line_guess = 16u << 10;         // of a line whose length is not known
+constexpr std::string_view aside_prefix = "forgotten-"; // of answers that are being removed
 constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
 
-// Removes files that are not named; returned are directories of jobs that are not known. What
-// cannot be looked at stays.
+// Removes files that are not named; returned are directories of jobs that are not known, by another
+// name: a job may get theirs while they are removed. What cannot be looked at stays.
 std::vector<std::string> sweep_unnamed(const std::string& ours, const std::set<std::string>& jobs,
                                        const std::set<std::string>& named) {
   namespace fs = std::filesystem;
-  std::vector<std::string> unknown;
+  std::set<std::string> unknown; // one that was renamed may be met again
   std::error_code error;
   for (fs::directory_iterator job{ours, error}, end; !error && job != end; job.increment(error)) {
     const std::string name = job->path().filename().string();
-    if (!name.starts_with("job-") || job->is_symlink(error)) continue;
-    if (!jobs.contains(name)) {
-      unknown.push_back(job->path().string());
+    const bool is_aside = name.starts_with(aside_prefix);
+    if ((!name.starts_with("job-") && !is_aside) || job->is_symlink(error)) continue;
+    if (is_aside || !jobs.contains(name)) {
+      const std::string aside =
+          is_aside ? name : fmt::format("{}{}-{:016x}", aside_prefix, name, random_seed());
+      std::error_code kept;
+      fs::rename(job->path(), ours + aside, kept);
+      if (!kept) unknown.insert(ours + aside);
       continue;
     }
     std::error_code inner;
@@ -40,7 +46,7 @@ std::vector<std::string> sweep_unnamed(const std::string& ours, const std::set<s
       if (!named.contains(name + "/" + file->path().filename().string()))
         fs::remove(file->path(), error);
   }
-  return unknown;
+  return {unknown.begin(), unknown.end()};
 }
 
 } // namespace

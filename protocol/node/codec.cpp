@@ -70,6 +70,13 @@ void write(Packer& out, const std::string& value, Rule rule) {
   }
 }
 
+// There is one of each item, and what is not there has its default for whoever reads. Others are
+// few, and a reader takes no more memory for what it is sent than a multiple of its bytes.
+template <class T>
+constexpr bool leaves_out_defaults =
+    std::is_same_v<T, Outcome> || std::is_same_v<T, Usage> || std::is_same_v<T, PartId> ||
+    std::is_same_v<T, PlannedCall> || std::is_same_v<T, PlannedPart> || std::is_same_v<T, Permit>;
+
 template <class T> void write(Packer& out, const T& value, Rule rule = Rule::plain) {
   if constexpr (Number<T>) {
     out.pack(value);
@@ -83,10 +90,9 @@ template <class T> void write(Packer& out, const T& value, Rule rule = Rule::pla
     out.pack_array(static_cast<std::uint32_t>(value.size()));
     for (const auto& element : value) write(out, element, rule);
   } else {
-    // What is not there has its default for whoever reads.
     static const T unset{};
     const auto is_said = [&](const auto& field) {
-      return field.essential || !(field.of(value) == field.of(unset));
+      return !leaves_out_defaults<T> || field.essential || !(field.of(value) == field.of(unset));
     };
     std::apply(
         [&](const auto&... field) {

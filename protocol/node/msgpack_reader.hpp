@@ -15,10 +15,10 @@
 
 namespace gristmill::protocol {
 
-// Eight bytes per byte is what a list of the smallest ids needs; no struct of ours needs more when
-// its fields are there.
+// So many bytes per byte are what a list of the smallest outcomes needs, of which nothing is said
+// but whose they are; no other struct of ours needs more.
 constexpr std::size_t memory_max_of(std::size_t frame_bytes) {
-  return std::min(64 * limits::kib + 8 * frame_bytes, 32 * limits::mib);
+  return std::min(64 * limits::kib + 32 * frame_bytes, 32 * limits::mib);
 }
 
 // Every method returns whether it went well; after the first that did not, fault() says why.

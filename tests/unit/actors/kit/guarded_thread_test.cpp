@@ -140,9 +140,9 @@ TEST_CASE("each thread of the product ends the process with 70 when it throws") 
       {"line finder",
        [](const fs::path&) {
          auto finder = std::make_unique<coordinator::LineFinder>();
-         finder->find(
-             std::make_shared<coordinator::SegmentFiles>("", std::vector<journal::Segment>{}), {},
-             [](auto) { fail_as_asked(); });
+         finder->find(std::make_shared<coordinator::SegmentFiles>(
+                          "", std::vector<coordinator::StoredSegment>{}),
+                      {}, [](auto) { fail_as_asked(); });
          leak(std::move(finder));
        }},
       {"uploads",

@@ -180,8 +180,10 @@ TEST_CASE("damaged pages and rows that contradict each other are found") {
   const std::string state = temp / "state", database = state + "/journal.db";
   write_journal(state);
   SECTION("a page") {
-    const auto bytes = std::filesystem::file_size(database);
-    overwrite(database, bytes - 4'096, std::string(4'096, '\x5a'));
+    const auto page = coordinator::Database::open(database)->integer(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'commits'");
+    overwrite(database, (static_cast<std::uint64_t>(page.value()) - 1) * 4'096,
+              std::string(4'096, '\x5a'));
     CHECK_FALSE(verified(state).faults.empty());
   }
   SECTION("counts that are not those of the items") {

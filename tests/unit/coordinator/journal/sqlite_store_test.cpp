@@ -292,10 +292,10 @@ TEST_CASE("a journal of another version, program or format is refused") {
     std::ifstream file{temp / "state/journal.db", std::ios::binary};
     return std::string{std::istreambuf_iterator<char>{file}, {}};
   };
-  for (const int version : {0, 3, 5, 9}) {
+  for (const int version : {0, 4, 6, 9}) {
     change(fmt::format("PRAGMA user_version={}", version));
     const std::string before = bytes();
-    CHECK_THAT(refusal(), Catch::Contains("expected schema version 4") &&
+    CHECK_THAT(refusal(), Catch::Contains("expected schema version 5") &&
                               Catch::Contains(fmt::format("version {}:", version)));
     CHECK(bytes() == before);
   }
