@@ -150,6 +150,8 @@ ROWS = [
      "gristmill-coordinator gristmill-worker", "--keys"),
     ("submit_test.Submit.test_a_directory_of_many_documents_is_uploaded_or_read_in_place",
      "gristmill-coordinator", "--data-root"),
+    ("shared_test.Shared.test_texts_stay_in_the_directory_and_results_are_the_same",
+     "gristmill-coordinator gristmill-worker", "--shared"),
     ("program_options_test.Cluster.test_every_command_asks_whom_it_is_told_with_a_token_and_answers_in_json",
      "gristmill-coordinator", "--token-file"),
     ("program_options_test.Cluster.test_after_its_drain_time_a_coordinator_waits_no_longer",

@@ -128,7 +128,11 @@ def copy_journal(state, place):
 
 
 class Cluster:
-    def __init__(self, directory, seed, concurrency):
+    def __init__(self, directory, seed, concurrency, shared=False):
+        self.shared = directory / "shared" if shared else None
+        shares = ["--shared", self.shared] if shared else []
+        if shared:
+            self.shared.mkdir()
         self.directory, self.state, keys = directory, directory / "state", directory / "keys"
         port, http = free_port(), free_port()
         subprocess.run([binary("gristmill"), "keygen", keys, "--address", f"tcp://127.0.0.1:{port}"],
@@ -137,11 +141,11 @@ class Cluster:
         self.token_file = keys / "client.token"
         self.coordinator = Member(directory, "coordinator", [
             binary("gristmill-coordinator"), "--listen", f"tcp://127.0.0.1:{port}", "--http",
-            f"127.0.0.1:{http}", "--state", self.state, "--keys", keys, "--drain-timeout", 2])
+            f"127.0.0.1:{http}", "--state", self.state, "--keys", keys, "--drain-timeout", 2, *shares])
         self.proxies = [FaultProxy(port, f"{seed}:{n}") for n in range(WORKERS)]
         self.workers = [Member(directory, f"w{n}", [
             binary("gristmill-worker"), "--coordinator", f"tcp://127.0.0.1:{proxy.port}", "--keys", keys,
-            "--name", f"w{n}", "--concurrency", concurrency[n]]) for n, proxy in enumerate(self.proxies)]
+            "--name", f"w{n}", "--concurrency", concurrency[n], *shares]) for n, proxy in enumerate(self.proxies)]
         self.coordinator.start()
         self.coordinator.process.ready()
         for worker in self.workers:

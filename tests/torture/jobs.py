@@ -44,12 +44,17 @@ class Job:
     def verify(self, journal, *more, wait=True):
         command = [sys.executable, "-B", VERIFY, "--input", self.input, "--journal", journal, "--log",
                    self.server.log, "--job", self.number, *more]
+        if shared := self.shared():
+            command += ["--shared", shared]
         for moment, copy in self.kills:
             command += ["--kill", f"{moment}={copy}"]
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True)
         self.checks.append(process)
         return self.judge() if wait else ""
+
+    def shared(self):
+        return None
 
     def judge(self):
         """Waits for the verifications under way; the last one's text."""
@@ -81,6 +86,9 @@ class ClusterJob(Job):
 
     def state(self):
         return self.cluster.state
+
+    def shared(self):
+        return self.cluster.shared
 
     def merging(self):
         return any(self.state().glob(f"jobs/{self.number}/*.part"))

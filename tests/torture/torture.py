@@ -29,7 +29,8 @@ class Scene:
         self.seed, self.cycles, self.directory = options.seed, options.cycles, directory
         self.only_kills = options.only == "kills"
         rng = random.Random(f"{self.seed}:cluster")
-        self.cluster = Cluster(directory, self.seed, [rng.choice([8, 16, 32]) for _ in range(3)])
+        self.cluster = Cluster(directory, self.seed, [rng.choice([8, 16, 32]) for _ in range(3)],
+                               options.shared)
         self.longest_s = 1.0
         self.jobs_made, self.job, self.seen = 0, None, 0
         self.counted = collections.Counter()
@@ -182,11 +183,12 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--cycles", type=int, default=60)
     parser.add_argument("--only", choices=["kills"], help="nothing but kill -9, and kills in the merge")
+    parser.add_argument("--shared", action="store_true", help="answers go by way of a shared directory")
     parser.add_argument("--keep", action="store_true", help="keep the directory also without a failure")
     options = parser.parse_args()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="gristmill-torture-"))
     again = f"./x torture --seed {options.seed} --cycles {options.cycles}" + (
-        f" --only {options.only}" if options.only else "")
+        f" --only {options.only}" if options.only else "") + (" --shared" if options.shared else "")
     print(f"{again}   in {directory}", flush=True)
     scene = Scene(options, directory)
     try:

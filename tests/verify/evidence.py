@@ -7,6 +7,7 @@ import contextlib
 import json
 import itertools
 import pathlib
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -78,11 +79,15 @@ def entries(blob):
     return result
 
 
+BY_REFERENCE = re.compile(rb'\{"by_reference":\["([^"]+)",(\d+),(\d+),"[0-9a-f]{8}",(\d+)\],"line":')
+
+
 class Journal:
     """One job of a journal file and its log, from a copy, without the coordinator."""
 
-    def __init__(self, path, job, segments=None):
+    def __init__(self, path, job, segments=None, shared=None):
         path = pathlib.Path(path)
+        self.shared = shared
         self.state = pathlib.Path(segments or (path if path.is_dir() else path.parent))
         file = path / "journal.db" if path.is_dir() else path
         with tempfile.TemporaryDirectory(prefix="gristmill-verify-") as place:
@@ -128,9 +133,24 @@ class Journal:
     def segment_path(self, number, kind="results"):
         return self.state / self.directory / f"{kind}-{number:06}.jsonl"
 
+    def whole(self, line):
+        """With the body of its answer, if that stands in the shared directory."""
+        found = BY_REFERENCE.match(line)
+        if not found:
+            return line
+        ours = pathlib.Path(self.shared) / ("gristmill-" + (self.state / "shared.id").read_text())
+        offset, size, at = map(int, found.groups()[1:])
+        with open(ours / found[1].decode(), "rb") as file:
+            file.seek(offset)
+            body = file.read(size)
+        if len(body) != size or b"\n" in body:
+            raise ValueError(f"no whole body at byte {offset} of {file.name}")
+        text = line[found.end():-2]
+        return text[:at] + body + text[at + len(b"null"):] + b"\n"
+
     def each_line(self, kind="results"):
-        """(commit, entry, line) of results or of parts, oldest first, bytes as they stand in the
-        segments; names what is not there."""
+        """(commit, entry, line) of results or of parts, oldest first, whole; names what is not
+        there."""
         files = {}
         for commit in self.commits:
             place, said = ((commit.lines, commit.entries) if kind == "results" else
@@ -145,7 +165,7 @@ class Journal:
                     if len(line) != entry.bytes or line.count(b"\n") != 1 or line[-1:] != b"\n":
                         raise ValueError(f"item {entry.item}: no whole line at byte "
                                          f"{offset - entry.bytes} of {kind} {segment}")
-                    yield commit, entry, line
+                    yield commit, entry, self.whole(line)
             if offset != end:
                 raise ValueError(f"position {commit.position}: {kind} end at {offset}, not {end}")
 

@@ -24,7 +24,8 @@ class Case:
 
     def __init__(self, options):
         self.partial = options.partial
-        self.journal = evidence.Journal(options.journal, options.job, options.segments)
+        self.journal = evidence.Journal(options.journal, options.job, options.segments,
+                                        options.shared)
         self.retries = self.journal.spec.get("retries", 0)
         named = self.journal.spec.get("model", "")
         self.models = len(named) if isinstance(named, list) else 1  # that each item is asked of
@@ -67,6 +68,7 @@ def main():
     parser.add_argument("--kill", action="append", default=[], metavar="T_NS=JOURNAL")
     parser.add_argument("--partial", action="store_true")
     parser.add_argument("--segments", metavar="STATE")
+    parser.add_argument("--shared", metavar="DIR", help="where bodies of answers stand")
     parser.add_argument("--until", type=int, metavar="T_NS")
     options = parser.parse_args()
     if not options.partial and not options.output:
