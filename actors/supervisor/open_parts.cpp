@@ -306,9 +306,10 @@ void OpenParts::again(const PartId& part, CallId failed, Time not_before) {
     ledger_.wait(part, not_before); // if its failure is told again, it has been handled
 }
 
-void OpenParts::fall_back(const PartId& part) {
-  change_tally(part, [](PartTally& tally) {
+void OpenParts::fall_back(const PartId& part, CallId next) {
+  change_tally(part, [next](PartTally& tally) {
     tally.on_fallback = true;
+    tally.fallback_from = next;
     tally.consumed = 0;
     tally.repaired = false;
   });

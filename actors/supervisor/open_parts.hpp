@@ -128,7 +128,8 @@ public:
   // then the part waits for the claim of whoever has made its next call meanwhile.
   void again(const PartId& part, CallId failed, Time not_before);
   void failed_at(const PartId& part, EndpointId endpoint) { ledger_.failed_at(part, endpoint); }
-  void fall_back(const PartId& part); // it begins anew at its other model
+  // It begins anew at its other model, with the call `next`.
+  void fall_back(const PartId& part, CallId next);
   void set_repair(const PartId& part, protocol::Repair repair) {
     ledger_.set_repair(part, std::move(repair));
   }

@@ -708,7 +708,9 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
   const CallId id = call.outcome.call;
   Case judged = case_of(part, reply);
   judged.speaks_for_call = part == call.outcome.parts.at(0);
-  judged.of_earlier_life = parts_.of_earlier_life(id);
+  const bool of_earlier_life = parts_.of_earlier_life(id);
+  judged.before_fallback =
+      of_earlier_life || id < std::max(first_call_, judged.tally.fallback_from);
   Judgement judgement = verdict_.judge(judged, call, reply, now, random);
   parts_.judged(part, judgement);
   using enum Judgement::What;
@@ -733,8 +735,7 @@ void Supervisor::decide(const PartId& part, const ReportedOutcome& call,
     finish(part, poison, call.endpoint);
   } else {
     withdraw(parts_.withdraw_others(part, id));
-    finish(part, reply, call.endpoint,
-           judged.of_earlier_life ? Origin::earlier_life : Origin::own_call);
+    finish(part, reply, call.endpoint, of_earlier_life ? Origin::earlier_life : Origin::own_call);
   }
   stop(std::move(judgement.stop));
 }
@@ -783,7 +784,7 @@ void Supervisor::end_all(bool out_too) {
 }
 
 void Supervisor::fall_back(const PartId& part, CallId call, Time now) {
-  parts_.fall_back(part);
+  parts_.fall_back(part, offers_.next_call());
   recorder_.note(parts_.note_of(part));
   parts_.again(part, call, now);
 }

@@ -190,6 +190,7 @@ private:
   const bool by_reference_;
   std::shared_ptr<const bpe::Tokenizer> tokenizer_;
   Offers offers_;
+  const CallId first_call_ = offers_.next_call(); // of this life of the job
   Turns turns_;
   Reader reader_;
   OpenParts parts_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/supervisor/parts/last_words.hpp"
+#include "protocol/ids.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@ struct PartTally {
   std::uint32_t deaths = 0;   // of workers that made its call
   bool repaired = false;      // its model was told what was wrong with an answer
   bool on_fallback = false;   // its calls ask for the fallback model; `consumed` counts them alone
+  CallId fallback_from = {};  // … those of this life that came before this one do not
   std::shared_ptr<const LastWords> words = {}; // of its last failure that cost nothing yet
   std::uint8_t alone_failures = 0;             // while it ran alone
   std::uint32_t losses = 0;                    // calls of it with which an endpoint went down

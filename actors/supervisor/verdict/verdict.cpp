@@ -74,7 +74,7 @@ Judgement Verdict::judge(const Case& part, const ReportedOutcome& call,
   Judgement judgement;
   judgement.tally = part.tally;
   // The failure may be the one that sent the part to its fallback; nothing says whether it is.
-  if (reply.cls != OutcomeClass::ok && part.tally.on_fallback && part.of_earlier_life) {
+  if (reply.cls != OutcomeClass::ok && part.tally.on_fallback && part.before_fallback) {
     judgement.what = Judgement::What::again;
     judgement.not_before = now;
     judgement.noted = about.consumes_attempt();

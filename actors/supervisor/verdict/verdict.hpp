@@ -32,7 +32,7 @@ struct Case {
   bool last = false, few_left = false; // suspects.hpp
   bool cancelling = false;             // the job is
   bool speaks_for_call = true;         // of several parts of a call the first one
-  bool of_earlier_life = false;        // the call was made in an earlier life of the job
+  bool before_fallback = false;        // the call may have asked for the part's first model
   std::string described;               // "ID (FILE:LINE): what came", of a failure
 };
 

@@ -149,6 +149,26 @@ TEST_CASE("a failure kept from an earlier life does not end an item that is on i
   CHECK(bench.lines().size() == 1);
 }
 
+TEST_CASE("the first model's failure, told late, does not end an item that is on its fallback") {
+  Bench bench{good_lines(1), with_fallback(1)};
+  bench.start_fresh();
+  const auto first = bench.take_offer();
+  bench.hear(bench.supervisor->lost({lost(first, true)}, bench.now));
+  const auto second = later(bench).at(0);
+  bench.report(second, OutcomeClass::too_long);
+  CHECK(later(bench).at(0).planned.model == "large");
+  protocol::Claim claimed = claim(0, 1);
+  claimed.call = first.planned.call;
+  bench.hear(bench.supervisor->claimed({claimed}, bench.now));
+  bench.report(first, OutcomeClass::too_long);
+  CHECK(bench.lines().empty());
+  const auto again = later(bench);
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].planned.model == "large");
+  bench.report(again[0], OutcomeClass::too_long);
+  CHECK(bench.lines().size() == 1);
+}
+
 TEST_CASE("an item whose call is claimed after a restart falls back too") {
   Bench bench{good_lines(1), with_fallback(0)};
   RecoveredItems recovered;

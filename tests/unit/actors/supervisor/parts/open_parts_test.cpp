@@ -452,7 +452,7 @@ TEST_CASE("a part begins anew at its other model, and the journal is told") {
   desk.parts.judged(part(0), judgement);
   CHECK(desk.parts.note_of(part(0)).attempts == 2);
   CHECK_FALSE(desk.parts.note_of(part(0)).on_fallback());
-  desk.parts.fall_back(part(0));
+  desk.parts.fall_back(part(0), CallId{});
   const journal::AttemptNote note = desk.parts.note_of(part(0));
   CHECK(note.attempts == 0);
   CHECK(note.deaths == 1);

@@ -240,7 +240,7 @@ TEST_CASE("a failure of an earlier life costs a part nothing that has fallen bac
   Court court;
   Case judged = case_of(0, consumed(1));
   judged.tally.on_fallback = on_fallback;
-  judged.of_earlier_life = earlier;
+  judged.before_fallback = earlier;
   const Judgement judgement = court.judge(judged, cls);
   if (on_fallback && earlier && cls != ok) {
     CHECK(judgement.what == What::again);
