@@ -11,25 +11,23 @@ std::vector<CallId> HeldCalls::all() const {
   return all;
 }
 
-void HeldCalls::add(protocol::PlannedCall call) {
+bool HeldCalls::hold(protocol::PlannedCall call, State state) {
   const CallId id = call.call;
   const std::size_t bytes = call.bytes();
   const JobId job = call.job();
-  if (calls_.emplace(id, Held{std::move(call), State::ready, {}}).second) {
-    bytes_ += bytes;
-    ++of_job_[job];
-    ready_.push_back(id);
-  }
+  if (!calls_.emplace(id, Held{std::move(call), state, {}}).second) return false;
+  bytes_ += bytes;
+  ++of_job_[job];
+  return true;
+}
+
+void HeldCalls::add(protocol::PlannedCall call) {
+  const CallId id = call.call;
+  if (hold(std::move(call), State::ready)) ready_.push_back(id);
 }
 
 void HeldCalls::add_without_texts(protocol::PlannedCall call) {
-  const CallId id = call.call;
-  const std::size_t bytes = call.bytes();
-  const JobId job = call.job();
-  if (calls_.emplace(id, Held{std::move(call), State::reading, {}}).second) {
-    bytes_ += bytes;
-    ++of_job_[job];
-  }
+  hold(std::move(call), State::reading);
 }
 
 void HeldCalls::drop_reading() {

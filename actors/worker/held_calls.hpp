@@ -78,6 +78,7 @@ private:
       return at != other.at ? at > other.at : call > other.call;
     }
   };
+  bool hold(protocol::PlannedCall call, State state); // false: it was here already
   void answered(Held& held, CallId call);
   void make_ready(CallId call, Held& held);
 

@@ -51,42 +51,25 @@ public:
     storing_.erase(attempt);
     stored_.erase(attempt);
   }
-  // As it is told.
-  // What it has in common with the one before it in the message, or with nearly all, is left out.
+  // As it is told: what stands beside its body, what it has in common with the one before it in the
+  // message, and what nearly all have in common is left out.
   protocol::Outcome told(const protocol::Outcome& outcome, std::string& last_model) const {
+    protocol::Outcome told = outcome;
     const auto place = stored_.find(outcome.attempt);
-    if (place == stored_.end()) {
-      last_model = outcome.model;
-      return outcome;
+    if (place != stored_.end()) {
+      told.stored = place->second;
+      told.body.clear();
+      told.request_id.clear();
+      if (told.http_status == stored_status) told.http_status = 0;
+      if (told.model == last_model) told.model.clear();
     }
-    protocol::Outcome told;
-    static_cast<protocol::Claim&>(told) = outcome;
-    copy_all_but_body(outcome, told);
-    told.stored = place->second;
-    if (told.http_status == stored_status) told.http_status = 0;
-    if (told.model == last_model)
-      told.model.clear();
-    else
-      last_model = told.model;
+    last_model = outcome.model;
     return told;
   }
   std::size_t size() const { return storing_.size() + stored_.size(); }
 
 private:
   enum class State : std::uint8_t { none, proving, agreed };
-  // Its id stands beside its body.
-  static void copy_all_but_body(const protocol::Outcome& from, protocol::Outcome& to) {
-    to.cls = from.cls;
-    to.http_status = from.http_status;
-    to.retry_after_ms = from.retry_after_ms;
-    to.tokens_refused = from.tokens_refused;
-    to.limits = from.limits;
-    to.latency_us = from.latency_us;
-    to.usage = from.usage;
-    to.model = from.model;
-    to.code = from.code;
-    to.message = from.message;
-  }
 
   SessionId session_;
   State state_ = State::none;

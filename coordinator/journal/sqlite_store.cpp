@@ -17,37 +17,8 @@ namespace gristmill::coordinator {
 namespace {
 
 constexpr Duration publish_interval = std::chrono::milliseconds{100};
-constexpr std::uint64_t line_guess = 16u << 10;         // of a line whose length is not known
-constexpr std::string_view aside_prefix = "forgotten-"; // of answers that are being removed
+constexpr std::uint64_t line_guess = 16u << 10; // of a line whose length is not known
 constexpr std::size_t publish_most = 32; // jobs' files at a time: nothing durable waits for them
-
-// Removes files that are not named; returned are directories of jobs that are not known, by another
-// name: a job may get theirs while they are removed. What cannot be looked at stays.
-std::vector<std::string> sweep_unnamed(const std::string& ours, const std::set<std::string>& jobs,
-                                       const std::set<std::string>& named) {
-  namespace fs = std::filesystem;
-  std::set<std::string> unknown; // one that was renamed may be met again
-  std::error_code error;
-  for (fs::directory_iterator job{ours, error}, end; !error && job != end; job.increment(error)) {
-    const std::string name = job->path().filename().string();
-    const bool is_aside = name.starts_with(aside_prefix);
-    if ((!name.starts_with("job-") && !is_aside) || job->is_symlink(error)) continue;
-    if (is_aside || !jobs.contains(name)) {
-      const std::string aside =
-          is_aside ? name : fmt::format("{}{}-{:016x}", aside_prefix, name, random_seed());
-      std::error_code kept;
-      fs::rename(job->path(), ours + aside, kept);
-      if (!kept) unknown.insert(ours + aside);
-      continue;
-    }
-    std::error_code inner;
-    for (fs::directory_iterator file{job->path(), inner}, last; !inner && file != last;
-         file.increment(inner))
-      if (!named.contains(name + "/" + file->path().filename().string()))
-        fs::remove(file->path(), error);
-  }
-  return {unknown.begin(), unknown.end()};
-}
 
 } // namespace
 
@@ -133,8 +104,7 @@ Result<> SqliteStore::sweep_answers(const std::vector<journal::RecoveredJob>& jo
   if (!bodies_) return {};
   std::set<std::string> known;
   for (const journal::RecoveredJob& job : jobs) known.insert(answers_directory(job.job));
-  for (std::string& path : sweep_unnamed(bodies_->path_of(""), known, named))
-    sweeper_.remove(std::move(path));
+  for (std::string& path : bodies_->sweep(known, named)) sweeper_.remove(std::move(path));
   return {};
 }
 

@@ -9,8 +9,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace gristmill::coordinator {
 
@@ -23,6 +25,10 @@ public:
 
   // Any thread.
   Result<std::string> read(const openai::BodyPlace& body);
+  // Removes files that are not named; returned are directories of jobs that are not known, by
+  // another name: a job may get theirs while they are removed. What cannot be looked at stays.
+  std::vector<std::string> sweep(const std::set<std::string>& jobs,
+                                 const std::set<std::string>& named) const;
   std::string path_of(const std::string& file) const {
     return directory_.path() + "/" + ours_ + "/" + file;
   }
