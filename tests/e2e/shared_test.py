@@ -7,7 +7,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import EndToEnd, crc, write_batch
+from harness import EndToEnd, binary, crc, write_batch
 
 
 class CountingProxy:
@@ -192,6 +192,32 @@ class Shared(EndToEnd):
         sentence = said.exception.read().decode()
         self.assertIn(answers.name, sentence)
         self.assertRegex(sentence, r"at byte \d+")
+
+    def test_an_answer_that_is_not_kept_is_told_by_value(self):
+        """The third sync of the worker's file fails, and all after it."""
+        write_batch(self.input, 300, text)
+        server = self.server("--latency", "5ms", "--answer-tokens", "100")
+        coordinator = self.start_coordinator()
+        ours, = self.shared.glob("gristmill-*")
+        answers = ours / "job-1" / "1-1.answers"  # of the first session
+        worker = self.start_command(
+            ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(answers), "-e", "trace=fsync", "-e",
+             "inject=fsync:error=EIO:when=3+", binary("gristmill-worker"), "--coordinator", coordinator.listen,
+             "--name", "w", "--concurrency", "8", "--shared", str(self.shared)], "w")
+        worker.ready()
+        self.until("the two to agree", lambda: "shared.agreed" in coordinator.stderr())
+        job = self.submit(coordinator, server)
+        self.wait(coordinator, job)
+        self.check_result(self.results(coordinator, job, "out.jsonl"), 300, text)
+        self.assertEqual(worker.stderr().count("shared.given_up"), 1, worker.stderr())
+        self.assertIn("fsync", worker.stderr())
+        self.assertTrue(answers.exists())
+        # What was durable before that is named, and no more of the file than that.
+        named = [json.loads(line)["by_reference"] for line in
+                 (self.directory / "state/jobs/1/results-000001.jsonl").read_text().splitlines()
+                 if line.startswith('{"by_reference"')]
+        self.assertGreater(len(named), 0)
+        self.assertLess(sum(place[2] for place in named), answers.stat().st_size)
 
     def test_a_job_with_dedupe_goes_by_value_and_explain_says_so(self):
         write_batch(self.input, 200, text)
