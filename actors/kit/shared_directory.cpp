@@ -11,6 +11,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace gristmill {
@@ -78,11 +79,11 @@ Result<> SharedFile::close() {
 Result<SharedDirectory> SharedDirectory::open(const std::string& path) {
   std::error_code error;
   const std::string real = std::filesystem::canonical(path, error).string();
+  SharedFile opened{error ? -1 : ::open(real.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), real};
+  if (!error && !opened) error.assign(errno, std::generic_category());
   if (error)
     return fail(ErrorCode::usage, fmt::format("expected a directory that can be read, got {} ({})",
                                               path, error.message()));
-  SharedFile opened{::open(real.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), real};
-  if (!opened) return tl::unexpected{failed("open", real)};
   SharedDirectory directory{std::move(opened), real};
   if (auto tested = directory.test(); !tested)
     return fail(tested.error().code,

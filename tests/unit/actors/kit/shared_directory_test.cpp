@@ -78,7 +78,10 @@ TEST_CASE("What is no directory is not shared", "[shared_directory]") {
   const Temp temp;
   CHECK_FALSE(SharedDirectory::open((temp.path / "none").string()));
   { const auto made = SharedDirectory::open(temp.path.string())->write("file", "x"); }
-  CHECK_FALSE(SharedDirectory::open((temp.path / "file").string()));
+  const auto file = SharedDirectory::open((temp.path / "file").string());
+  REQUIRE_FALSE(file);
+  CHECK_THAT(file.error().message,
+             Catch::StartsWith("expected a directory that can be read, got "));
 }
 
 } // namespace shared_directory_test
